@@ -1,0 +1,37 @@
+# Two commands do everything: make demo, make test.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+CONSTRAINTS = -c requirements/constraints.txt
+
+.PHONY: demo test env clean
+
+demo: $(READY)
+	$(BIN)/python tools/demo.py
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+env: $(READY)
+
+# mmcv compiles its operators against the torch installed before it, some
+# minutes on two cores. headless comes last so that cv2 needs no display
+# libraries, whichever of the two packages a dependency asked for.
+$(READY): setup.py $(wildcard requirements/*.txt)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -q -r requirements/build.txt
+	$(PIP) install -q -r requirements/torch.txt
+	@echo 'Compiling the operators of mmcv ...'
+	MMCV_WITH_OPS=1 $(PIP) install -q --no-build-isolation $(CONSTRAINTS) \
+		$$(grep '^onedl-mmcv==' requirements/openmmlab.txt)
+	$(PIP) install -q $(CONSTRAINTS) -r requirements/openmmlab.txt
+	$(PIP) install -q --force-reinstall --no-deps $(CONSTRAINTS) \
+		opencv-python-headless
+	$(PIP) install -q --no-build-isolation $(CONSTRAINTS) -e '.[demo,tests]'
+	$(BIN)/python -c 'import mmcv.ops, mmdet, mmseg, mmpretrain, bissl_mm'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,97 @@
+"""Checks of user input, with messages that name the remedy.
+
+Standard library only: the hypergradient core uses them too.
+"""
+
+import difflib
+import functools
+import inspect
+import math
+from typing import Any, Collection, Iterable, Mapping
+
+
+def check_known_keys(where: str, given: Iterable[str],
+                     known: Collection[str]) -> None:
+    """Refuse keys that do not exist, naming the nearest right one.
+
+    Args:
+        where (str): Where the keys stand, for the message.
+        given (Iterable[str]): The keys to check.
+        known (Collection[str]): All keys that exist.
+
+    Raises:
+        TypeError: For the first unknown key.
+    """
+    for key in given:
+        if key in known:
+            continue
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.)
+        hint = f' Did you mean {near[0]!r}?' if near else ''
+        raise TypeError(f'{where}: unknown key {key!r}.{hint} Known keys: '
+                        f'{", ".join(sorted(known))}.')
+
+
+def check_keys(cls: type) -> type:
+    """Class decorator: a misspelt constructor argument names the right one.
+
+    A class whose ``__init__`` takes ``**kwargs`` for its parent is checked
+    against the parent's arguments too.
+    """
+    init = cls.__init__
+    known = _init_keys(cls)
+
+    @functools.wraps(init)
+    def checked_init(self, *args: Any, **kwargs: Any) -> None:
+        check_known_keys(cls.__name__, kwargs, known)
+        init(self, *args, **kwargs)
+
+    checked_init._is_checked = True
+    cls.__init__ = checked_init
+    return cls
+
+
+def _init_keys(cls: type) -> set:
+    keys = set()
+    for base in cls.__mro__:
+        if '__init__' not in vars(base):
+            continue
+        parameters = list(
+            inspect.signature(base.__init__).parameters.values())[1:]
+        keys.update(p.name for p in parameters
+                    if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return keys
+
+
+def check_positive_int(where: str, name: str, value: Any) -> None:
+    """Raise a ``ValueError`` unless ``value`` is an int of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f'{where}: {name} must be a whole number of at '
+                         f'least 1, but is {value!r}.')
+
+
+def check_non_negative(where: str, name: str, value: Any) -> None:
+    """Raise a ``ValueError`` unless ``value`` is a finite number >= 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) \
+            or not math.isfinite(value) or value < 0:
+        raise ValueError(f'{where}: {name} must be a number of at least 0, '
+                         f'but is {value!r}.')
+
+
+def check_in(where: str, name: str, value: Any, allowed: Collection) -> None:
+    """Raise a ``ValueError`` unless ``value`` is one of ``allowed``."""
+    if value not in allowed:
+        options = ', '.join(repr(a) for a in allowed)
+        raise ValueError(f'{where}: {name} is {value!r}, but must be one of '
+                         f'{options}.')
+
+
+def check_mapping(where: str, value: Any, known: Collection[str]) -> dict:
+    """A dict argument of a component, its keys checked; None gives ``{}``."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise TypeError(f'{where} must be a dict, but is {value!r}.')
+    check_known_keys(where, value, known)
+    return dict(value)

@@ -1,0 +1,162 @@
+"""Checkpoint files: loading without running code, writing atomically."""
+
+import os
+import os.path as osp
+import pickle
+import zipfile
+from typing import Any, Dict
+
+import numpy as np
+import torch
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+
+class UnsafeCheckpointError(ValueError):
+    """A checkpoint holds objects whose loading could run code."""
+
+
+def load_checkpoint(path: str, map_location: Any = 'cpu') -> Any:
+    """Load a checkpoint; only tensors and plain data are accepted.
+
+    mmengine's loader retries a refused file with full unpickling, which runs
+    whatever code the file holds. This one does not.
+
+    Args:
+        path (str): Local file, ``http(s)://`` address or
+            ``torchvision://name``.
+        map_location: See :func:`torch.load`. Defaults to ``'cpu'``.
+
+    Raises:
+        FileNotFoundError: If a local file does not exist.
+        UnsafeCheckpointError: If the file holds other objects.
+        ValueError: If the file is damaged.
+    """
+    if path.startswith('torchvision://'):
+        name = path[len('torchvision://'):]
+        models = mmengine_checkpoint.get_torchvision_models()
+        if name not in models:
+            raise ValueError(f'Checkpoint {path!r}: torchvision has no model '
+                             f'{name!r}.')
+        path = models[name]
+    if path.startswith(('http://', 'https://')):
+        return torch.hub.load_state_dict_from_url(
+            path, map_location=map_location, weights_only=True)
+    if '://' in path:
+        # Of mmengine's other schemes (open-mmlab, modelzoo, s3, ...).
+        return CheckpointLoader.load_checkpoint(path, map_location)
+    return load_from_local_safely(path, map_location)
+
+
+def load_from_local_safely(path: str, map_location: Any = None) -> Any:
+    """Load a local file; see :func:`load_checkpoint`."""
+    path = osp.expanduser(path)
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'Checkpoint {path!r} does not exist (working '
+                                f'folder {os.getcwd()!r}). Correct the path, '
+                                'or run the stage that writes it first.')
+    try:
+        with torch.serialization.safe_globals(_safe_globals()):
+            return torch.load(
+                path, map_location=map_location, weights_only=True)
+    except Exception as error:
+        # The unpickler refuses by name what it would have to run; anything
+        # else it stumbles over is damage.
+        if isinstance(error, pickle.UnpicklingError) \
+                and 'weights_only' in str(error).lower() \
+                and ('GLOBAL' in str(error) or 'Unsupported' in str(error)):
+            raise UnsafeCheckpointError(
+                f'Checkpoint {path!r} holds more than tensors and plain '
+                'data; loading it could run code, so it is refused. If you '
+                'trust its origin, load it once with '
+                'torch.load(path, weights_only=False) in a script of your '
+                "own and save its 'state_dict'.") from error
+        raise ValueError(
+            f'Checkpoint {path!r} ({osp.getsize(path)} bytes) is empty, '
+            f'truncated or no checkpoint ({type(error).__name__}: {error}). '
+            'Use another file.') from error
+
+
+def _safe_globals() -> list:
+    """What mmengine's own checkpoints hold beside tensors: numpy scalars and
+    the history of the logs."""
+    names = ('bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16',
+             'uint32', 'uint64', 'float16', 'float32', 'float64')
+    return mmengine_checkpoint.get_torch_safe_globals() + [
+        type(np.dtype(name)) for name in names
+    ]
+
+
+def is_intact(path: str) -> bool:
+    """Whether a checkpoint file is complete: a zip whose checksums hold."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def use_safe_loading() -> None:
+    """Make every local load by mmengine's functions refuse code.
+
+    Call it once in a program's main module; the package's tools do.
+    """
+    CheckpointLoader.register_scheme(
+        prefixes='', loader=load_from_local_safely, force=True)
+
+
+def state_dict_of(checkpoint: Any, path: str) -> Dict[str, Tensor]:
+    """The weights in a checkpoint of the usual layouts.
+
+    Args:
+        checkpoint: What :func:`load_checkpoint` returned.
+        path (str): Its path, for the message.
+
+    Raises:
+        ValueError: If it holds no tensors by name.
+    """
+    for key in ('state_dict', 'model', 'model_state_dict'):
+        if isinstance(checkpoint, dict) and isinstance(
+                checkpoint.get(key), dict):
+            checkpoint = checkpoint[key]
+            break
+    tensors = {}
+    if isinstance(checkpoint, dict):
+        tensors = {
+            k[len('module.'):] if k.startswith('module.') else k: v
+            for k, v in checkpoint.items() if isinstance(v, Tensor)
+        }
+    if not tensors:
+        raise ValueError(
+            f'Checkpoint {path!r} holds no weights: expected a dict of '
+            "tensors, alone or under 'state_dict' or 'model'.")
+    return tensors
+
+
+def save_atomically(content: Any, path: str) -> None:
+    """Write a checkpoint so that ``path`` is always old or new, never torn.
+
+    The file is written beside its place, flushed to the disk and then put in
+    place. If that fails, the part written is removed.
+
+    Raises:
+        OSError: If there is no space or no permission; an older file at
+            ``path`` is still there.
+    """
+    partial = f'{path}.partial'
+    try:
+        with open(partial, 'wb') as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException as error:
+        if osp.exists(partial):
+            os.remove(partial)
+        if not isinstance(error, (OSError, RuntimeError)):
+            raise
+        raise OSError(
+            f'Could not write checkpoint {path!r}: {error}. Nothing at that '
+            'path was changed. Check free space and permissions, then '
+            'resume.') from error

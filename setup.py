@@ -1,0 +1,61 @@
+"""Package set-up.
+
+``configs/`` and ``tools/`` travel inside the wheel as ``bissl_mm/.mim``, the
+place where OpenMMLab's ``mim`` looks for them.
+"""
+
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+SHIPPED = ('configs', 'tools')
+
+VERSION = {}
+exec((ROOT / 'bissl_mm' / 'version.py').read_text(), VERSION)
+
+
+def requirements(name: str) -> list:
+    """The lines of a requirements file that name packages."""
+    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
+    return [line for line in lines if line and not line.startswith('#')]
+
+
+class BuildWithConfigs(build_py):
+    """Copies configs and tools into the package that is built."""
+
+    def run(self) -> None:
+        super().run()
+        if getattr(self, 'editable_mode', False):
+            return
+        for folder in SHIPPED:
+            target = Path(self.build_lib) / 'bissl_mm' / '.mim' / folder
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(
+                ROOT / folder,
+                target,
+                ignore=shutil.ignore_patterns('__pycache__'))
+
+
+setup(
+    name='bissl_mm',
+    version=VERSION['__version__'],
+    description='Bilevel self-supervised alignment of pretrained backbones '
+    'for the OpenMMLab libraries',
+    long_description=(ROOT / 'README.md').read_text(),
+    long_description_content_type='text/markdown',
+    packages=find_packages(include=('bissl_mm', 'bissl_mm.*')),
+    python_requires='>=3.10',
+    # torch, mmcv and the OpenMMLab libraries are left to the user's own
+    # environment: mmcv must match the torch that it was compiled with.
+    install_requires=['numpy', 'tqdm'],
+    extras_require={
+        'openmmlab': requirements('torch') + requirements('openmmlab'),
+        'demo': ['matplotlib', 'scikit-learn'],
+        'tests': ['pytest', 'scikit-learn', 'scipy', 'matplotlib'],
+    },
+    cmdclass={'build_py': BuildWithConfigs},
+    zip_safe=False,
+)
