@@ -1,0 +1,21 @@
+"""The hypergradient of BiSSL's upper level. Needs torch only.
+
+Reading order: :mod:`implicit`, :mod:`layerwise_cg` and :mod:`cg`,
+:mod:`hessian_operator`.
+"""
+
+from .cg import CGSolver
+from .dense import DenseSolver, materialize
+from .hessian_operator import HessianOperator, check_scale
+from .implicit import implicit_jacobian_product
+from .layerwise_cg import LayerwiseCGSolver
+from .solver import (LinearOperator, Solution, Solver, Status,
+                     relative_residual)
+from .vectors import Vectors
+
+__all__ = [
+    'CGSolver', 'DenseSolver', 'HessianOperator', 'LayerwiseCGSolver',
+    'LinearOperator', 'Solution', 'Solver', 'Status', 'Vectors',
+    'check_scale', 'implicit_jacobian_product', 'materialize',
+    'relative_residual'
+]

@@ -1,0 +1,163 @@
+"""The linear operator of BiSSL's implicit Jacobian."""
+
+from typing import Callable, List, Optional, Sequence
+
+import torch
+from torch import Tensor
+
+from ..utils.check import check_non_negative
+from .vectors import Vectors, check_same_structure
+
+
+class HessianOperator:
+    r"""The map :math:`v \mapsto v + \frac{1}{\lambda + \delta} H v`.
+
+    :math:`H` is the Hessian of the pretext loss in the lower backbone's
+    parameters :math:`\theta_P`, at fixed head :math:`\phi_P` and on fixed
+    pretext batches; :math:`\lambda` is ``reg_weight`` and :math:`\delta` is
+    ``damping``. Note the place of the damping: it stretches :math:`\lambda`.
+    Tikhonov damping would be :math:`I + H/\lambda + (\delta/\lambda) I`,
+    which differs by the factor :math:`(\lambda + \delta)/\lambda`.
+
+    The gradient of each batch is computed once, on construction, and its
+    graph is kept for every product (double backward), because neither
+    :math:`\theta_P` nor the batch changes during an upper phase. Memory for
+    one graph a batch is held until :meth:`close`.
+
+    Args:
+        closures (Sequence[Callable[[], Tensor]]): One function a pretext
+            batch that returns its scalar loss. It must be twice
+            differentiable in ``params`` and leave no trace (buffers, random
+            state); see :func:`bissl_mm.models.functional.pure_forward`.
+            ``H`` is the mean over the batches.
+        params (Sequence[Tensor]): The leaves :math:`\theta_P`, float32 or
+            float64.
+        reg_weight (float): Regularisation weight :math:`\lambda`.
+        damping (float): Damping :math:`\delta`. Defaults to 0.
+        mean_over_ranks (Callable, optional): Averages a tuple of tensors
+            over processes. It is applied to every product, *before* a solver
+            forms a step size from it. Defaults to None: one process.
+
+    Raises:
+        ValueError: If :math:`\lambda + \delta` is not a positive number, or
+            no closure or no parameter is given.
+        TypeError: If a parameter is in half precision.
+
+    Source:
+        Algorithm 2 and Eq. (6), arXiv:2410.02387 (TMLR version).
+    """
+
+    def __init__(self,
+                 closures: Sequence[Callable[[], Tensor]],
+                 params: Sequence[Tensor],
+                 reg_weight: float,
+                 damping: float = 0.,
+                 mean_over_ranks: Optional[Callable[[Vectors],
+                                                    Vectors]] = None) -> None:
+        check_scale(reg_weight, damping)
+        if not closures or not params:
+            raise ValueError(
+                f'HessianOperator: got {len(closures)} pretext batches and '
+                f'{len(params)} parameters; both must be at least 1.')
+        for i, param in enumerate(params):
+            if param.dtype not in (torch.float32, torch.float64):
+                raise TypeError(
+                    f'HessianOperator: parameter {i} is {param.dtype}. A '
+                    'Hessian-vector product in half precision is far off; '
+                    'keep the backbone in float32.')
+        self.params = tuple(params)
+        self.scale = 1. / (reg_weight + damping)
+        self.num_products = 0
+        self._mean_over_ranks = mean_over_ranks
+        self._versions = [p._version for p in self.params]
+        self._gradients: List[Vectors] = []
+        losses = []
+        for closure in closures:
+            with torch.enable_grad():
+                loss = closure()
+                grads = torch.autograd.grad(
+                    loss, self.params, create_graph=True, allow_unused=True)
+            losses.append(loss.detach())
+            self._gradients.append(grads)
+        self.loss = torch.stack(losses).mean()
+
+    def hvp(self, vectors: Vectors) -> Vectors:
+        """Hessian-vector product ``H v``, the mean over batches and ranks.
+
+        Args:
+            vectors (Vectors): One tensor a parameter, same shapes.
+
+        Returns:
+            Vectors: Same structure. The argument is not changed.
+
+        Raises:
+            RuntimeError: If a parameter was changed in place since
+                construction, or :meth:`close` was called.
+            ValueError: If the structure differs from the parameters'.
+        """
+        check_same_structure('HessianOperator: the vector', vectors,
+                             self.params)
+        self._check_alive()
+        self.num_products += 1
+        total = [torch.zeros_like(p) for p in self.params]
+        for grads in self._gradients:
+            # A gradient that no longer depends on the parameters (None, or a
+            # constant) has a zero row in the Hessian.
+            rows = [(g, v) for g, v in zip(grads, vectors)
+                    if g is not None and g.requires_grad]
+            if not rows:
+                continue
+            products = torch.autograd.grad([g for g, _ in rows],
+                                           self.params, [v for _, v in rows],
+                                           retain_graph=True,
+                                           allow_unused=True)
+            for i, product in enumerate(products):
+                if product is not None:
+                    total[i] = total[i] + product
+        if len(self._gradients) > 1:
+            torch._foreach_div_(total, float(len(self._gradients)))
+        result = tuple(t.detach() for t in total)
+        if self._mean_over_ranks is not None:
+            result = self._mean_over_ranks(result)
+        return result
+
+    def __call__(self, vectors: Vectors) -> Vectors:
+        r"""``v + H v / (reg_weight + damping)``."""
+        product = self.hvp(vectors)
+        return tuple(
+            torch._foreach_add(list(vectors), list(product),
+                               alpha=self.scale))
+
+    def close(self) -> None:
+        """Free the kept graphs."""
+        self._gradients = []
+
+    def _check_alive(self) -> None:
+        if not self._gradients:
+            raise RuntimeError(
+                'HessianOperator: used after close(). Build a new operator '
+                'for each upper phase.')
+        for i, (param, version) in enumerate(
+                zip(self.params, self._versions)):
+            if param._version != version:
+                raise RuntimeError(
+                    f'HessianOperator: lower backbone parameter {i} of shape '
+                    f'{tuple(param.shape)} was changed in place since the '
+                    'operator was built. Nothing may write to the lower '
+                    'backbone during an upper phase.')
+
+
+def check_scale(reg_weight: float, damping: float) -> None:
+    """Raise a ``ValueError`` unless ``reg_weight + damping`` is usable.
+
+    Args:
+        reg_weight (float): Regularisation weight lambda, at least 0.
+        damping (float): Damping delta, at least 0.
+    """
+    check_non_negative('BiSSL', 'reg_weight', reg_weight)
+    check_non_negative('BiSSL', 'damping', damping)
+    if reg_weight + damping <= 0:
+        raise ValueError(
+            f'reg_weight (={reg_weight}) + damping (={damping}) is 0, and the '
+            'Hessian is divided by their sum. Set one of them above 0; the '
+            'published values are reg_weight=0.001 and damping=10.')

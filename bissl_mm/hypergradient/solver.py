@@ -1,0 +1,125 @@
+"""What every solver of the linear system has in common."""
+
+import enum
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Callable, Optional
+
+import torch
+from torch import Tensor
+
+from .vectors import Vectors, dot, norm, subtract
+
+LinearOperator = Callable[[Vectors], Vectors]
+
+
+class Status(enum.Enum):
+    """How a solve ended; the value says what it means for the user."""
+
+    CONVERGED = 'the residual is at or below the tolerance'
+    MAX_ITERS = 'all iterations were used before the tolerance was reached'
+    FIXED_ITERS = ('the fixed number of iterations was run; no convergence '
+                   'was checked')
+    NEGATIVE_CURVATURE = (
+        'a direction of negative or zero curvature was met, so the operator '
+        'is not positive definite: raise damping or reg_weight')
+    NOT_FINITE = ('the solution holds NaN or infinity: the pretext loss or '
+                  'the downstream gradient is broken')
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Result of one solve of ``A x = b``.
+
+    Attributes:
+        value (Vectors): The solution ``x``, same structure as ``b``.
+        status (Status): How the solve ended. Nothing is masked: a NaN stays
+            in ``value`` and gives ``Status.NOT_FINITE``.
+        num_iters (int): Iterations, each of one product with the operator.
+        residual_norm (float): ``||b - A x|| / ||b||`` as the solver's own
+            recursion has it; exact only up to rounding and, for
+            :class:`LayerwiseCGSolver`, not the residual of the system at all.
+        min_curvature (float): Smallest ``p.Ap / p.p`` met.
+        true_residual_norm (float, optional): ``||b - A x|| / ||b||`` from
+            one more product, where it was asked for.
+    """
+
+    value: Vectors
+    status: Status
+    num_iters: int
+    residual_norm: float
+    min_curvature: float
+    true_residual_norm: Optional[float] = None
+
+
+class Solver(ABC):
+    """Base class of the solvers.
+
+    A solver knows tensors and an operator, nothing of models or of BiSSL. It
+    takes the same number of iterations on every rank as long as the operator
+    returns the same values on every rank.
+    """
+
+    @abstractmethod
+    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+        """Solve ``A x = b``.
+
+        Args:
+            operator (LinearOperator): Applies ``A``. It must be symmetric.
+            rhs (Vectors): The right-hand side ``b``.
+
+        Returns:
+            Solution: See there. ``rhs`` is not changed.
+        """
+
+    def __repr__(self) -> str:
+        settings = ', '.join(f'{k}={v!r}' for k, v in vars(self).items())
+        return f'{type(self).__name__}({settings})'
+
+
+def relative_residual(operator: LinearOperator, solution: Vectors,
+                      rhs: Vectors) -> float:
+    """``||b - A x|| / ||b||`` from one product; 0 if ``b`` is zero."""
+    rhs_norm = norm(rhs).item()
+    if rhs_norm == 0:
+        return 0.
+    return norm(subtract(rhs, operator(solution))).item() / rhs_norm
+
+
+def with_true_residual(solution: Solution, operator: LinearOperator,
+                       rhs: Vectors) -> Solution:
+    """The same solution with :attr:`Solution.true_residual_norm` filled."""
+    return replace(
+        solution,
+        true_residual_norm=relative_residual(operator, solution.value, rhs))
+
+
+def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """``numerator / denominator``, and 0 where the numerator is exactly 0.
+
+    The numerators of conjugate gradients are squared residuals: where one is
+    0 nothing is left to solve, and the step is 0, not 0/0.
+    """
+    return torch.where(numerator == 0, 0., numerator / denominator)
+
+
+def finish(x: Vectors, status: Status, num_iters: int, rr: Tensor,
+           curvature: Tensor, rhs_square: float) -> Solution:
+    """Read the scalars off the device in one transfer and settle the status.
+
+    Args:
+        x (Vectors): The solution.
+        status (Status): The status if everything is finite.
+        num_iters (int): Iterations run.
+        rr (Tensor): Square of the recursion's residual norm.
+        curvature (Tensor): Smallest curvature met.
+        rhs_square (float): Square of the right-hand side's norm.
+    """
+    square, rr_value, curvature_value = torch.stack(
+        (dot(x, x), rr, curvature)).tolist()
+    if not (math.isfinite(square) and math.isfinite(rr_value)):
+        return Solution(x, Status.NOT_FINITE, num_iters, math.nan,
+                        curvature_value)
+    return Solution(x, status, num_iters, math.sqrt(rr_value / rhs_square),
+                    curvature_value)

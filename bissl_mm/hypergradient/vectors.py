@@ -1,0 +1,93 @@
+"""Arithmetic on tuples of tensors, read as one long vector.
+
+A backbone's parameters are a tuple of tensors of different shapes; every
+vector of the linear system has that same structure. The functions here never
+change their arguments and never wait for the device.
+"""
+
+from typing import Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+Vectors = Tuple[Tensor, ...]
+
+
+def check_same_structure(name: str, given: Sequence[Tensor],
+                         expected: Sequence[Tensor]) -> None:
+    """Raise a ``ValueError`` unless two vectors have the same tensor shapes.
+
+    Args:
+        name (str): What ``given`` is, for the message.
+        given (Sequence[Tensor]): The vector under test.
+        expected (Sequence[Tensor]): The vector that sets the structure.
+    """
+    if len(given) != len(expected):
+        raise ValueError(f'{name} has {len(given)} tensors, but the operator '
+                         f'acts on {len(expected)}. Pass one tensor for each '
+                         'backbone parameter, in the same order.')
+    for i, (a, b) in enumerate(zip(given, expected, strict=True)):
+        if a.shape != b.shape:
+            raise ValueError(
+                f'{name}: tensor {i} has shape {tuple(a.shape)}, but the '
+                f'operator expects {tuple(b.shape)}. Pass the tensors in the '
+                'order of the backbone parameters.')
+
+
+def tensor_dots(x: Vectors, y: Vectors) -> Tensor:
+    """Inner product of each pair of tensors.
+
+    Returns:
+        Tensor: Shape ``(len(x), )``.
+    """
+    return torch.stack(
+        [torch.dot(a.flatten(), b.flatten()) for a, b in zip(x, y)])
+
+
+def dot(x: Vectors, y: Vectors) -> Tensor:
+    """Inner product of two vectors, a tensor without dimensions."""
+    return tensor_dots(x, y).sum()
+
+
+def norm(x: Vectors) -> Tensor:
+    """Euclidean norm of a vector, a tensor without dimensions."""
+    return torch.linalg.vector_norm(
+        torch.stack(torch._foreach_norm(list(x))))
+
+
+def cosine(x: Vectors, y: Vectors) -> Tensor:
+    """Cosine of the angle between two vectors; 0 if one is zero."""
+    return dot(x, y) / (norm(x) * norm(y)).clamp_min(
+        torch.finfo(x[0].dtype).tiny)
+
+
+def add_scaled(x: Vectors, y: Vectors, scale: Tensor) -> Vectors:
+    """``x + scale * y``.
+
+    Args:
+        x (Vectors): First vector.
+        y (Vectors): Second vector.
+        scale (Tensor or float): One factor for the whole vector (a number or
+            a tensor without dimensions) or, of shape ``(len(x), )``, one for
+            each tensor.
+    """
+    if isinstance(scale, Tensor) and scale.dim() == 1:
+        scaled = torch._foreach_mul(list(y), list(scale.unbind()))
+    else:
+        scaled = torch._foreach_mul(list(y), scale)
+    return tuple(torch._foreach_add(list(x), scaled))
+
+
+def subtract(x: Vectors, y: Vectors) -> Vectors:
+    """``x - y``."""
+    return tuple(torch._foreach_sub(list(x), list(y)))
+
+
+def zeros_like(x: Vectors) -> Vectors:
+    """The zero vector with the structure of ``x``."""
+    return tuple(torch.zeros_like(a) for a in x)
+
+
+def clone(x: Vectors) -> Vectors:
+    """A copy of ``x``, detached from any graph."""
+    return tuple(a.detach().clone() for a in x)

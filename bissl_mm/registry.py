@@ -1,0 +1,57 @@
+"""Registries of the package, children of mmengine's.
+
+``SOLVERS`` is the package's own. The hypergradient core stays free of
+mmengine, so its solvers are registered here.
+"""
+
+import mmengine.registry as mmengine_registry
+from mmengine.registry import Registry
+
+from .hypergradient import CGSolver, DenseSolver, LayerwiseCGSolver, Solver
+
+_SCOPE = 'bissl_mm'
+
+
+def _child(name: str, *locations: str) -> Registry:
+    parent = getattr(mmengine_registry, name)
+    return Registry(
+        parent.name, parent=parent, scope=_SCOPE, locations=list(locations))
+
+
+MODELS = _child('MODELS', 'bissl_mm.models')
+MODEL_WRAPPERS = _child('MODEL_WRAPPERS', 'bissl_mm.engine')
+LOOPS = _child('LOOPS', 'bissl_mm.engine')
+HOOKS = _child('HOOKS', 'bissl_mm.engine')
+OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'bissl_mm.engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS',
+                                    'bissl_mm.engine')
+DATASETS = _child('DATASETS', 'bissl_mm.datasets')
+
+# Nothing of the package's own, but without a child of the scope mmengine
+# warns at every look-up.
+for _name in ('DATA_SAMPLERS', 'EVALUATOR', 'FUNCTIONS', 'LOG_PROCESSORS',
+              'METRICS', 'OPTIMIZERS', 'PARAM_SCHEDULERS', 'RUNNERS',
+              'RUNNER_CONSTRUCTORS', 'TRANSFORMS', 'VISBACKENDS',
+              'VISUALIZERS', 'WEIGHT_INITIALIZERS'):
+    _child(_name)
+
+SOLVERS = Registry('solver', scope=_SCOPE)
+for _solver in (CGSolver, DenseSolver, LayerwiseCGSolver):
+    SOLVERS.register_module(module=_solver)
+
+
+def build_solver(cfg) -> Solver:
+    """Build a solver of the linear system from its config.
+
+    Args:
+        cfg (dict or Solver): For example ``dict(type='CGSolver')``.
+
+    Raises:
+        TypeError: If it is neither.
+        KeyError: If the type is not registered.
+    """
+    if isinstance(cfg, Solver):
+        return cfg
+    if not isinstance(cfg, dict):
+        raise TypeError(f'solver must be a dict or a Solver, but is {cfg!r}.')
+    return SOLVERS.build({'_scope_': _SCOPE, **cfg})

@@ -1,0 +1,75 @@
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _single_scope():
+    """Each test begins without a default scope left by another."""
+    instances = DefaultScope._instance_dict
+    before = dict(instances)
+    yield
+    instances.clear()
+    instances.update(before)
+
+
+@pytest.fixture
+def float64():
+    """Double precision by default within a test."""
+    previous = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(previous)
+
+
+def folder(variable: str, default: str) -> Path:
+    """A data folder named by an environment variable."""
+    return Path(os.environ.get(variable, ROOT / default))
+
+
+CONFORMANCE_DIR = folder('BISSL_CONFORMANCE_DIR', '../shared/conformance')
+DATA_DIR = folder('BISSL_DATA_DIR', '../shared/data')
+
+
+@pytest.fixture(scope='session')
+def pool():
+    """Two gloo processes."""
+    from dist_pool import Pool
+    pool = Pool(2)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope='session')
+def image_folders(tmp_path_factory) -> Path:
+    """Small folders of unlabeled and of labeled pictures."""
+    from small_run import make_folders
+    root = tmp_path_factory.mktemp('images')
+    make_folders(root)
+    return root
+
+
+@pytest.fixture
+def plain_config_text(monkeypatch):
+    """mmengine formats the whole config with yapf at every checkpoint.
+
+    That takes most of the time of a small run, and nothing here reads it.
+    """
+    from mmengine.config import Config
+    monkeypatch.setattr(Config, 'pretty_text',
+                        property(lambda self: 'not formatted in tests'))
+
+
+@pytest.fixture
+def log_lines(monkeypatch) -> list:
+    """What the package logs outside of a runner."""
+    lines = []
+    for module in ('datasets.seeded_dataset', 'models.pretrained'):
+        monkeypatch.setattr(f'bissl_mm.{module}.print_log',
+                            lambda text, **kwargs: lines.append(text))
+    return lines

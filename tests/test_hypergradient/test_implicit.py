@@ -1,0 +1,79 @@
+"""The hypergradient against closed forms."""
+
+import torch
+
+from bissl_mm.hypergradient import (CGSolver, DenseSolver, HessianOperator,
+                                    implicit_jacobian_product)
+
+SIZE = 6
+
+
+def quadratic(seed):
+    generator = torch.Generator().manual_seed(seed)
+    root = torch.randn(SIZE, SIZE, generator=generator, dtype=torch.float64)
+    centre = torch.randn(SIZE, generator=generator, dtype=torch.float64)
+    return root @ root.T, centre
+
+
+def test_hypergradient_of_a_quadratic_has_its_closed_form():
+    r"""L^P = 1/2 (x-a)'H(x-a), L^D = 1/2 (x-b)'C(x-b).
+
+    Then theta_P*(theta_D) = (H + lambda I)^-1 (H a + lambda theta_D), and
+    the derivative of L^D(theta_P*(theta_D)) + L^D(theta_D) is taken by
+    automatic differentiation through that formula.
+    """
+    hessian, a = quadratic(0)
+    curvature, b = quadratic(1)
+    reg_weight = 0.7
+    theta_d = quadratic(2)[1].requires_grad_()
+    system = hessian + reg_weight * torch.eye(SIZE, dtype=torch.float64)
+
+    def downstream(x):
+        return 0.5 * (x - b) @ curvature @ (x - b)
+
+    minimiser = torch.linalg.solve(system, hessian @ a + reg_weight * theta_d)
+    objective = downstream(minimiser) + downstream(theta_d)
+    expected, = torch.autograd.grad(objective, theta_d)
+
+    theta_p = minimiser.detach().requires_grad_()
+    v = torch.autograd.grad(downstream(theta_p), theta_p)
+    operator = HessianOperator(
+        [lambda: 0.5 * (theta_p - a) @ hessian @ (theta_p - a)], (theta_p, ),
+        reg_weight)
+    direct, = torch.autograd.grad(downstream(theta_d), theta_d)
+    for solver in (CGSolver(max_iters=40, tolerance=1e-13), DenseSolver()):
+        solution = implicit_jacobian_product(v, operator, solver,
+                                             check_residual=True)
+        error = (solution.value[0] + direct - expected).norm()
+        assert error <= 1e-8 * expected.norm()
+        assert solution.true_residual_norm < 1e-10
+
+
+def test_large_reg_weight_gives_v_itself():
+    hessian, a = quadratic(0)
+    theta = torch.zeros(SIZE, dtype=torch.float64, requires_grad=True)
+    v = (quadratic(3)[1], )
+    errors = []
+    for reg_weight in (1e2, 1e4, 1e6):
+        operator = HessianOperator(
+            [lambda: 0.5 * (theta - a) @ hessian @ (theta - a)], (theta, ),
+            reg_weight)
+        value = implicit_jacobian_product(v, operator,
+                                          CGSolver(max_iters=20)).value[0]
+        errors.append(((value - v[0]).norm() / v[0].norm()).item())
+    # The distance falls in proportion to 1 / lambda.
+    assert errors[2] < 1e-4
+    for coarse, fine in zip(errors, errors[1:]):
+        assert 50 < coarse / fine < 200
+
+
+def test_residual_is_checked_only_on_request():
+    theta = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    operator = HessianOperator([lambda: theta.pow(4).sum()], (theta, ), 1.)
+    v = (torch.ones(3, dtype=torch.float64), )
+    solver = CGSolver(max_iters=2)
+    solution = implicit_jacobian_product(v, operator, solver)
+    assert solution.true_residual_norm is None
+    products = operator.num_products
+    implicit_jacobian_product(v, operator, solver, check_residual=True)
+    assert operator.num_products == 2 * products + 1

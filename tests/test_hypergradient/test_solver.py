@@ -1,0 +1,205 @@
+"""Solvers against torch.linalg.solve on matrices of every kind."""
+
+import math
+
+import pytest
+import torch
+
+from bissl_mm.hypergradient import (CGSolver, DenseSolver, LayerwiseCGSolver,
+                                    Status, relative_residual)
+
+SHAPES = ((2, 3), (4, ), (1, 2, 2))
+SIZE = 14
+
+
+def split(flat):
+    parts = flat.split([math.prod(s) for s in SHAPES])
+    return tuple(p.view(s) for p, s in zip(parts, SHAPES, strict=True))
+
+
+def flatten(vectors):
+    return torch.cat([v.flatten() for v in vectors])
+
+
+def make_matrix(eigenvalues, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    basis = torch.linalg.qr(
+        torch.randn(SIZE, SIZE, generator=generator,
+                    dtype=torch.float64))[0]
+    return basis @ torch.diag(eigenvalues) @ basis.T
+
+
+class Operator:
+    """A dense matrix as an operator that counts its products."""
+
+    def __init__(self, matrix):
+        self.matrix = matrix
+        self.count = 0
+
+    def __call__(self, vectors):
+        self.count += 1
+        return split(self.matrix @ flatten(vectors))
+
+
+def random_rhs(seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return split(torch.randn(SIZE, generator=generator, dtype=torch.float64))
+
+
+DEFINITE = torch.linspace(0.5, 20., SIZE, dtype=torch.float64)
+INDEFINITE = torch.linspace(-3., 5., SIZE, dtype=torch.float64)
+
+
+@pytest.mark.parametrize('solver', [
+    CGSolver(max_iters=SIZE, tolerance=1e-12),
+    CGSolver(max_iters=SIZE, negative_curvature='continue'),
+    DenseSolver()
+], ids=repr)
+def test_definite_system_is_solved_within_n_iterations(solver):
+    matrix = make_matrix(DEFINITE)
+    rhs = random_rhs()
+    before = [r.clone() for r in rhs]
+    solution = solver.solve(Operator(matrix), rhs)
+    expected = torch.linalg.solve(matrix, flatten(rhs))
+    torch.testing.assert_close(
+        flatten(solution.value), expected, rtol=1e-8, atol=1e-10)
+    assert solution.num_iters <= SIZE
+    assert solution.min_curvature > 0
+    for r, b in zip(rhs, before, strict=True):
+        assert torch.equal(r, b)
+
+
+def test_tolerance_stops_early_and_counts_products():
+    operator = Operator(make_matrix(1. + 0.01 * DEFINITE))
+    rhs = random_rhs()
+    solution = CGSolver(max_iters=SIZE, tolerance=1e-3).solve(operator, rhs)
+    assert solution.status is Status.CONVERGED
+    assert solution.num_iters == operator.count < 5
+    residual = relative_residual(operator, solution.value, rhs)
+    assert residual <= 1e-3
+    assert solution.residual_norm == pytest.approx(residual, rel=1e-8)
+
+
+def test_few_iterations_report_that_the_tolerance_was_missed():
+    solution = CGSolver(max_iters=2, tolerance=1e-10).solve(
+        Operator(make_matrix(DEFINITE)), random_rhs())
+    assert solution.status is Status.MAX_ITERS
+    assert solution.num_iters == 2
+    assert solution.residual_norm > 1e-10
+
+
+def test_cg_stops_at_negative_curvature_with_the_iterate_reached():
+    operator = Operator(make_matrix(INDEFINITE))
+    rhs = random_rhs()
+    solution = CGSolver(max_iters=SIZE).solve(operator, rhs)
+    assert solution.status is Status.NEGATIVE_CURVATURE
+    assert solution.min_curvature < 0
+    assert torch.dot(flatten(rhs), flatten(solution.value)) > 0
+
+
+def test_negative_curvature_at_once_returns_the_right_hand_side():
+    rhs = random_rhs()
+    solution = CGSolver().solve(Operator(-torch.eye(SIZE).double()), rhs)
+    assert solution.status is Status.NEGATIVE_CURVATURE
+    assert torch.equal(flatten(solution.value), flatten(rhs))
+
+
+def test_continuing_through_negative_curvature_can_still_solve():
+    matrix = make_matrix(INDEFINITE)
+    rhs = random_rhs()
+    solution = CGSolver(
+        max_iters=SIZE, negative_curvature='continue').solve(
+            Operator(matrix), rhs)
+    expected = torch.linalg.solve(matrix, flatten(rhs))
+    torch.testing.assert_close(
+        flatten(solution.value), expected, rtol=1e-6, atol=1e-8)
+
+
+def test_layerwise_equals_cg_on_a_block_diagonal_operator():
+    blocks = torch.zeros(SIZE, SIZE, dtype=torch.float64)
+    begin = 0
+    for shape in SHAPES:
+        end = begin + math.prod(shape)
+        block = torch.randn(end - begin, end - begin,
+                            generator=torch.Generator().manual_seed(begin),
+                            dtype=torch.float64)
+        blocks[begin:end, begin:end] = block @ block.T + torch.eye(
+            end - begin, dtype=torch.float64)
+        begin = end
+    rhs = random_rhs()
+    solution = LayerwiseCGSolver(max_iters=6, epsilon=0.).solve(
+        Operator(blocks), rhs)
+    expected = torch.linalg.solve(blocks, flatten(rhs))
+    torch.testing.assert_close(
+        flatten(solution.value), expected, rtol=1e-8, atol=1e-10)
+
+
+def test_layerwise_residual_is_not_that_of_a_coupled_system():
+    operator = Operator(make_matrix(DEFINITE))
+    rhs = random_rhs()
+    solution = LayerwiseCGSolver(max_iters=50).solve(operator, rhs)
+    assert relative_residual(operator, solution.value, rhs) > 0.1
+    joint = CGSolver(max_iters=50).solve(operator, rhs)
+    assert relative_residual(operator, joint.value, rhs) < 1e-8
+
+
+@pytest.mark.parametrize('solver', [
+    CGSolver(), CGSolver(negative_curvature='continue'),
+    LayerwiseCGSolver(), LayerwiseCGSolver(epsilon=0.)
+], ids=repr)
+def test_zero_right_hand_side_gives_zero(solver):
+    zero = split(torch.zeros(SIZE, dtype=torch.float64))
+    solution = solver.solve(Operator(make_matrix(DEFINITE)), zero)
+    assert flatten(solution.value).abs().max() == 0
+    assert solution.residual_norm == 0
+    assert solution.status is Status.CONVERGED
+
+
+@pytest.mark.parametrize('solver', [
+    CGSolver(negative_curvature='continue'), CGSolver(),
+    LayerwiseCGSolver(epsilon=0.)
+], ids=repr)
+def test_a_tensor_without_gradient_stays_without(solver):
+    rhs = list(random_rhs())
+    rhs[1] = torch.zeros_like(rhs[1])
+    solution = solver.solve(lambda v: tuple(2. * t for t in v), tuple(rhs))
+    torch.testing.assert_close(
+        flatten(solution.value), 0.5 * flatten(rhs), rtol=1e-12, atol=0.)
+
+
+@pytest.mark.parametrize('solver', [
+    CGSolver(), CGSolver(negative_curvature='continue', tolerance=1e-3),
+    LayerwiseCGSolver()
+], ids=repr)
+def test_nan_in_the_operator_is_reported_not_masked(solver):
+    solution = solver.solve(lambda v: tuple(t * math.nan for t in v),
+                            random_rhs())
+    assert solution.status is Status.NOT_FINITE
+
+
+def test_singular_system_with_a_solution_is_solved():
+    eigenvalues = DEFINITE.clone()
+    eigenvalues[0] = 0.
+    matrix = make_matrix(eigenvalues)
+    known = matrix @ torch.ones(SIZE, dtype=torch.float64)
+    rhs = split(matrix @ known)
+    solution = CGSolver(max_iters=SIZE, tolerance=1e-9).solve(
+        Operator(matrix), rhs)
+    torch.testing.assert_close(
+        flatten(solution.value), known, rtol=1e-6, atol=1e-6)
+
+
+def test_dense_solver_refuses_large_systems():
+    with pytest.raises(ValueError, match='14 unknowns, more than max_size=3'):
+        DenseSolver(max_size=3).solve(Operator(make_matrix(DEFINITE)),
+                                      random_rhs())
+
+
+@pytest.mark.parametrize('arguments, error, message', [
+    (dict(max_iters=0), ValueError, 'max_iters must be a whole number'),
+    (dict(max_itres=3), TypeError, "Did you mean 'max_iters'"),
+    (dict(negative_curvature='ignore'), ValueError, "'stop', 'continue'"),
+])
+def test_bad_settings_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        CGSolver(**arguments)
