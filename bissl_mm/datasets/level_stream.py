@@ -1,0 +1,286 @@
+"""Endless, resumable batches for one level."""
+
+import copy
+from functools import partial
+from typing import Any, Iterator, List, Optional, Tuple
+
+import torch
+from mmengine.registry import FUNCTIONS
+from torch.utils.data import DataLoader, IterableDataset, Sampler
+
+from ..registry import DATASETS
+from ..utils.check import (check_in, check_known_keys, check_mapping,
+                           check_positive_int)
+from ..utils.random import fold_seed
+from .seeded_dataset import SeededDataset
+
+_DATALOADER_KEYS = ('batch_size', 'num_workers', 'dataset', 'sampler',
+                    'batch_sampler', 'collate_fn', 'pin_memory', 'drop_last',
+                    'persistent_workers', 'prefetch_factor', 'timeout')
+
+
+class LevelBatchSampler(Sampler):
+    """Which samples the n-th batch of a level holds: a pure function of n.
+
+    Each pass over the data is a permutation of its own. A phase draws
+    ``phase_size`` batches; a new pass begins where fewer batches remain than
+    a phase needs, so that no phase sees a sample twice. A dataset too small
+    for one phase is used batch by batch instead.
+
+    The ``rank``-th process takes its part of each batch of the union, so that
+    W processes with b samples each see what one process with W * b sees.
+
+    Args:
+        size (int): Number of samples of the dataset.
+        batch_size (int): Samples a batch and process.
+        phase_size (int): Batches a phase.
+        level (str): Name that tells levels apart in the seed.
+        seed (int): The run's seed.
+        rank (int): This process.
+        world_size (int): Number of processes.
+        shuffle (bool): Whether passes are permuted. Defaults to True.
+
+    Source:
+        B.4, arXiv:2410.02387.
+    """
+
+    def __init__(self,
+                 size: int,
+                 batch_size: int,
+                 phase_size: int,
+                 level: str,
+                 seed: int,
+                 rank: int = 0,
+                 world_size: int = 1,
+                 shuffle: bool = True) -> None:
+        self.size = size
+        self.batch_size = batch_size
+        self.phase_size = phase_size
+        self.level = level
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.shuffle = shuffle
+        self.batches_per_pass = size // (batch_size * world_size)
+        self.start = 0
+        self._order: Tuple[int, Optional[torch.Tensor]] = (-1, None)
+
+    def place(self, number: int) -> Tuple[int, int]:
+        """Pass and position in it of the batch ``number``, both from 0."""
+        phases_per_pass = self.batches_per_pass // self.phase_size
+        if phases_per_pass == 0:
+            return divmod(number, self.batches_per_pass)
+        phase, offset = divmod(number, self.phase_size)
+        data_pass, phase_in_pass = divmod(phase, phases_per_pass)
+        return data_pass, phase_in_pass * self.phase_size + offset
+
+    def keys(self, number: int) -> List[Tuple[int, int]]:
+        """``(pass, sample index)`` of this rank's part of a batch."""
+        data_pass, position = self.place(number)
+        order = self._pass_order(data_pass)
+        begin = (position * self.world_size + self.rank) * self.batch_size
+        return [(data_pass, i)
+                for i in order[begin:begin + self.batch_size].tolist()]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing to do: the order follows from the batch number."""
+
+    def __iter__(self) -> Iterator[List[Tuple[int, int]]]:
+        number = self.start
+        while True:
+            yield self.keys(number)
+            number += 1
+
+    def _pass_order(self, data_pass: int) -> torch.Tensor:
+        if self._order[0] != data_pass:
+            generator = torch.Generator().manual_seed(
+                fold_seed(self.seed, self.level, 'order', data_pass))
+            order = torch.randperm(self.size, generator=generator) \
+                if self.shuffle else torch.arange(self.size)
+            self._order = (data_pass, order)
+        return self._order[1]
+
+
+class LevelStream:
+    """The data of one level, one batch after the other without end.
+
+    Args:
+        dataloader (dict): A dataloader config of mmengine's form. The stream
+            owns the order, so ``sampler`` may only be absent or a
+            ``DefaultSampler``, of which ``shuffle`` is read; batches are
+            always full.
+        level (str): ``'lower'``, ``'upper'`` or ``'head_warmup'``.
+        phase_size (int, optional): Batches a phase. Defaults to None: a
+            whole pass.
+        rank (int): This process. Defaults to 0.
+        world_size (int): Number of processes. Defaults to 1.
+
+    Raises:
+        TypeError: For an unknown key, an iterable-style dataset or a sampler
+            that the stream cannot honour.
+        ValueError: If the dataset is smaller than one batch of all
+            processes.
+    """
+
+    def __init__(self,
+                 dataloader: dict,
+                 level: str,
+                 phase_size: Optional[int] = None,
+                 rank: int = 0,
+                 world_size: int = 1) -> None:
+        where = f'{level} dataloader'
+        cfg = check_mapping(where, dataloader, _DATALOADER_KEYS)
+        if 'dataset' not in cfg:
+            raise ValueError(f'{where}: the key dataset is missing.')
+        self.level = level
+        self.batch_size = cfg.pop('batch_size', 1)
+        check_positive_int(where, 'batch_size', self.batch_size)
+        self._shuffle = _read_sampler(where, cfg.pop('sampler', None),
+                                      cfg.pop('batch_sampler', None))
+        for key in ('drop_last', 'persistent_workers'):
+            cfg.pop(key, None)
+        self.dataset = _build_dataset(where, cfg.pop('dataset'))
+        self._collate = _build_collate(cfg.pop('collate_fn', None))
+        self._loader_cfg = cfg
+        self._rank, self._world_size = rank, world_size
+        size = len(self.dataset)
+        if size < self.batch_size * world_size:
+            raise ValueError(
+                f'{where}: the dataset has {size} samples, fewer than one '
+                f'batch of {self.batch_size} on each of {world_size} '
+                f'process(es). Set batch_size to at most '
+                f'{size // world_size}, or check the data path.')
+        self._phase_size = phase_size or len(self)
+        self.position = 0
+        self._iterator: Optional[Iterator] = None
+        self.sampler: Optional[LevelBatchSampler] = None
+
+    def __len__(self) -> int:
+        """Batches a pass."""
+        return len(self.dataset) // (self.batch_size * self._world_size)
+
+    def sibling(self, level: str) -> 'LevelStream':
+        """A stream over the same data for another level, in whole passes.
+
+        It has to be started by itself.
+        """
+        stream = copy.copy(self)
+        stream.level = level
+        stream._phase_size = len(self)
+        stream.position, stream._iterator, stream.sampler = 0, None, None
+        return stream
+
+    def start(self, seed: int, state: Optional[dict] = None) -> None:
+        """Set the seed and, on resume, the position.
+
+        Args:
+            seed (int): The run's seed.
+            state (dict, optional): What :meth:`state_dict` returned.
+
+        Raises:
+            ValueError: If data or settings changed since, so that the
+                stream would go on with other samples.
+        """
+        self.close()
+        self.samples = SeededDataset(self.dataset, self.level, seed)
+        self.sampler = LevelBatchSampler(
+            len(self.dataset), self.batch_size, self._phase_size, self.level,
+            seed, self._rank, self._world_size, self._shuffle)
+        self.position = 0
+        if state is not None:
+            self._check_same(state)
+            self.position = state['position']
+
+    def next(self) -> Any:
+        """The next batch of this rank, collated."""
+        if self._iterator is None:
+            self.sampler.start = self.position
+            self._iterator = iter(
+                DataLoader(
+                    self.samples,
+                    batch_sampler=self.sampler,
+                    collate_fn=self._collate,
+                    # Else it draws a number from the global generator.
+                    generator=torch.Generator(),
+                    **self._loader_cfg))
+        batch = next(self._iterator)
+        self.position += 1
+        return batch
+
+    def batch_at(self, number: int) -> Any:
+        """Any batch by its number, loaded in this process."""
+        return self._collate(
+            [self.samples[key] for key in self.sampler.keys(number)])
+
+    def state_dict(self) -> dict:
+        """Position and what must not change until it is taken up again."""
+        return dict(position=self.position, **self._fingerprint())
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self._iterator = None
+
+    @property
+    def unreadable(self) -> List[str]:
+        """Paths of the images that could not be read."""
+        return self.samples.unreadable if self.sampler is not None else []
+
+    def _fingerprint(self) -> dict:
+        return dict(
+            dataset_size=len(self.dataset),
+            batch_size=self.batch_size,
+            phase_size=self._phase_size,
+            world_size=self._world_size,
+            shuffle=self._shuffle,
+            seed=self.sampler.seed)
+
+    def _check_same(self, state: dict) -> None:
+        for key, value in self._fingerprint().items():
+            if state[key] != value:
+                raise ValueError(
+                    f'{self.level} dataloader: {key} is {value} now but was '
+                    f'{state[key]} when the checkpoint was written, so the '
+                    'run cannot be continued with the same samples. Restore '
+                    'the setting, or start anew with load_from instead of '
+                    '--resume.')
+
+
+def _build_dataset(where: str, dataset: Any) -> Any:
+    if isinstance(dataset, dict):
+        dataset = DATASETS.build(dataset)
+        if hasattr(dataset, 'full_init'):
+            dataset.full_init()
+    if isinstance(dataset, IterableDataset):
+        raise TypeError(f'{where}: {type(dataset).__name__} is an iterable-'
+                        'style dataset, which cannot be resumed exactly. Use '
+                        'one with an index.')
+    return dataset
+
+
+def _build_collate(cfg: Any) -> Any:
+    if callable(cfg):
+        return cfg
+    cfg = dict(cfg or dict(type='pseudo_collate'))
+    kind = cfg.pop('type')
+    function = FUNCTIONS.get(kind) if isinstance(kind, str) else kind
+    if function is None:
+        raise KeyError(f'collate_fn {kind!r} is not registered.')
+    return partial(function, **cfg)
+
+
+def _read_sampler(where: str, sampler: Optional[dict],
+                  batch_sampler: Any) -> bool:
+    if batch_sampler is not None:
+        raise TypeError(f'{where}: batch_sampler={batch_sampler!r} cannot be '
+                        'honoured, since the level\'s stream forms the '
+                        'batches. Set batch_sampler=None.')
+    if sampler is None:
+        return True
+    if not isinstance(sampler, dict):
+        raise TypeError(f'{where}: sampler must be a dict, but is '
+                        f'{sampler!r}. Leave it out.')
+    check_in(where, 'sampler.type', sampler.get('type'),
+             ('DefaultSampler', 'InfiniteSampler'))
+    check_known_keys(f'{where}.sampler', sampler,
+                     ('type', 'shuffle', 'seed', 'round_up', '_scope_'))
+    return bool(sampler.get('shuffle', True))

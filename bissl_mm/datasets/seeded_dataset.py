@@ -1,0 +1,102 @@
+"""A dataset whose random augmentations can be replayed."""
+
+import os.path as osp
+from typing import Any, List, Optional, Tuple
+
+import mmcv
+import torch
+from mmengine.logging import print_log
+from torch.utils.data import Dataset
+
+from ..utils.random import fold_seed, seeded
+
+#: Share of a dataset's images that may be unreadable before a run stops.
+MAX_UNREADABLE_SHARE = 0.01
+
+
+class SeededDataset(Dataset):
+    """Wraps a dataset so that a sample depends on (seed, level, pass, index).
+
+    Every generator is seeded before a sample's pipeline runs and restored
+    afterwards, so a sample is the same in whichever worker process and after
+    whatever interruption it is loaded.
+
+    An image file that cannot be read is named in a warning and replaced by
+    the next sample; once more than 1% of the images are unreadable, a
+    ``ValueError`` names the first of them.
+
+    Args:
+        dataset (Dataset): The dataset, indexed by whole numbers.
+        level (str): Its level, ``'lower'`` for example.
+        seed (int): The run's seed.
+    """
+
+    def __init__(self, dataset: Dataset, level: str, seed: int) -> None:
+        self.dataset = dataset
+        self.level = level
+        self.seed = seed
+        # In shared memory: worker processes mark what they could not read.
+        self._unreadable = torch.zeros(
+            len(dataset), dtype=torch.uint8).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, key: Tuple[int, int]) -> Any:
+        number, index = key
+        seed = fold_seed(self.seed, self.level, 'sample', number, index)
+        for offset in range(len(self)):
+            current = (index + offset) % len(self)
+            try:
+                with seeded(seed):
+                    return self.dataset[current]
+            except Exception as error:
+                path = self._image_path(current)
+                if path is None or _is_readable(path):
+                    raise RuntimeError(
+                        f'{self.level} dataset: sample {current} '
+                        f'({path or "no file"}) could not be prepared: '
+                        f'{type(error).__name__}: {error}') from error
+                self._report(current, path, error)
+        raise AssertionError('unreachable: every image is unreadable')
+
+    @property
+    def unreadable(self) -> List[str]:
+        """Paths of the images found unreadable so far, in any process."""
+        return [self._image_path(i)
+                for i in self._unreadable.nonzero().flatten().tolist()]
+
+    def _report(self, index: int, path: str, error: Exception) -> None:
+        self._unreadable[index] = 1
+        count = int(self._unreadable.sum())
+        total = len(self)
+        if count > MAX_UNREADABLE_SHARE * total:
+            raise ValueError(
+                f'{self.level} dataset: {count} of {total} images cannot be '
+                f'read, more than {MAX_UNREADABLE_SHARE:.0%}; the last is '
+                f"'{path}' ({type(error).__name__}: {error}). Replace or "
+                'remove the damaged files.') from error
+        print_log(
+            f"{self.level} dataset: image '{path}' cannot be read "
+            f'({type(error).__name__}) and is skipped; {count} of {total} '
+            'so far.',
+            logger='current',
+            level=30)
+
+    def _image_path(self, index: int) -> Optional[str]:
+        """File of a sample, or None where the dataset does not tell."""
+        try:
+            info = self.dataset.get_data_info(index)
+        except Exception:
+            return None
+        return info.get('img_path') if isinstance(info, dict) else None
+
+
+def _is_readable(path: str) -> bool:
+    """Whether an image decoder accepts the file."""
+    if not osp.isfile(path):
+        return False
+    try:
+        return mmcv.imread(path) is not None
+    except Exception:
+        return False

@@ -1,0 +1,173 @@
+"""Order, resuming and replaying of the data streams."""
+
+import pytest
+import torch
+from toy import DictDataset
+from torch.utils.data import IterableDataset
+
+from bissl_mm.datasets import LevelBatchSampler, LevelStream
+
+
+def sampler(size=23, batch_size=2, phase_size=3, **kwargs):
+    return LevelBatchSampler(size, batch_size, phase_size, 'lower', 0,
+                             **kwargs)
+
+
+def indices(keys):
+    return [i for _, i in keys]
+
+
+def test_a_phase_never_repeats_a_sample_and_passes_end_early():
+    given = sampler()
+    # 11 batches a pass, 3 a phase: 3 phases, then 2 batches are left over.
+    for phase in range(7):
+        batches = [given.keys(3 * phase + i) for i in range(3)]
+        flat = [i for b in batches for i in indices(b)]
+        assert len(set(flat)) == 6
+        assert {p for b in batches for p, _ in b} == {phase // 3}
+    one_pass = [i for n in range(9) for i in indices(given.keys(n))]
+    assert len(set(one_pass)) == 18
+
+
+def test_small_datasets_are_used_batch_by_batch():
+    given = sampler(size=7, batch_size=3, phase_size=8)
+    passes = [given.place(n) for n in range(5)]
+    assert passes == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
+    for data_pass in range(3):
+        flat = indices(given.keys(2 * data_pass)) + indices(
+            given.keys(2 * data_pass + 1))
+        assert len(set(flat)) == 6
+
+
+def test_order_is_a_function_of_seed_level_and_pass():
+    assert sampler().keys(4) == sampler().keys(4)
+    assert sampler().keys(0) != LevelBatchSampler(
+        23, 2, 3, 'lower', 1).keys(0)
+    assert sampler().keys(0) != LevelBatchSampler(
+        23, 2, 3, 'upper', 0).keys(0)
+    first = [i for n in range(9) for i in indices(sampler().keys(n))]
+    second = [i for n in range(9, 18) for i in indices(sampler().keys(n))]
+    assert first != second
+    unshuffled = sampler(shuffle=False)
+    assert indices(unshuffled.keys(0)) == indices(unshuffled.keys(9)) == [0,
+                                                                          1]
+
+
+def test_ranks_share_the_batch_of_one_process():
+    whole = sampler(batch_size=4)
+    parts = [sampler(batch_size=2, rank=r, world_size=2) for r in range(2)]
+    for n in range(12):
+        assert whole.keys(n) == parts[0].keys(n) + parts[1].keys(n)
+
+
+def test_far_positions_cost_no_iteration():
+    assert sampler().place(3_000_001) == (333333, 4)
+
+
+class Noisy(DictDataset):
+    """Samples that draw from every generator."""
+
+    def __getitem__(self, index):
+        import random
+
+        import numpy as np
+        return dict(index=index, values=(random.random(), np.random.rand(),
+                                         torch.rand(1).item()))
+
+
+def stream(workers=0, seed=0, **kwargs):
+    given = LevelStream(
+        dict(dataset=Noisy([None] * 23), batch_size=2, num_workers=workers),
+        'lower', 3, **kwargs)
+    given.start(seed)
+    return given
+
+
+def drawn(given, number):
+    return [given.next() for _ in range(number)]
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_resumed_stream_gives_the_same_samples(workers):
+    whole = drawn(stream(), 20)
+    first = stream(workers)
+    head = drawn(first, 7)
+    state = first.state_dict()
+    first.close()
+    second = LevelStream(
+        dict(dataset=Noisy([None] * 23), batch_size=2, num_workers=workers),
+        'lower', 3)
+    second.start(0, state)
+    assert head + drawn(second, 13) == whole
+    second.close()
+
+
+def test_any_batch_can_be_replayed():
+    given = stream()
+    batches = drawn(given, 5)
+    assert given.batch_at(2) == batches[2]
+    assert given.position == 5
+    assert given.next() == stream().batch_at(5)
+
+
+def test_augmentations_differ_between_passes_and_levels():
+    given = stream()
+    values = {}
+    for batch in drawn(given, 18):
+        for index, value in zip(batch['index'], zip(*batch['values'])):
+            values.setdefault(index, []).append(value)
+    assert all(len(set(v)) == len(v) for v in values.values())
+    assert max(len(v) for v in values.values()) == 2
+
+
+def test_loading_does_not_disturb_the_generators():
+    given = stream()
+    state = torch.get_rng_state()
+    drawn(given, 4)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_sibling_reads_the_same_data_in_its_own_order():
+    given = stream()
+    sibling = given.sibling('head_warmup')
+    sibling.start(0)
+    assert sibling.dataset is given.dataset
+    batches = drawn(sibling, len(sibling))
+    assert len({i for b in batches for i in b['index']}) == 22
+    assert batches[0] != stream().next()
+    assert given.position == 0
+
+
+@pytest.mark.parametrize('change, error, message', [
+    (dict(batch_size=24), ValueError, 'has 23 samples, fewer than one batch '
+     'of 24 on each of 1 process.*at most 23'),
+    (dict(batch_size=0), ValueError, 'batch_size must be'),
+    (dict(bach_size=2), TypeError, "Did you mean 'batch_size'"),
+    (dict(sampler=dict(type='ClassAwareSampler')), ValueError,
+     "sampler.type is 'ClassAwareSampler'"),
+    (dict(batch_sampler=dict(type='AspectRatioBatchSampler')), TypeError,
+     'Set batch_sampler=None'),
+    (dict(collate_fn=dict(type='no_such')), KeyError, 'no_such'),
+])
+def test_bad_settings_are_named(change, error, message):
+    cfg = {**dict(dataset=Noisy([None] * 23), batch_size=2), **change}
+    with pytest.raises(error, match=message):
+        LevelStream(cfg, 'lower', 3)
+
+
+def test_two_processes_need_twice_the_samples():
+    with pytest.raises(ValueError, match='12 on each of 2 process.* at most '
+                       '11'):
+        LevelStream(dict(dataset=Noisy([None] * 23), batch_size=12), 'lower',
+                    3, rank=0, world_size=2)
+
+
+def test_iterable_datasets_are_refused():
+
+    class Endless(IterableDataset):
+
+        def __iter__(self):
+            yield 0
+
+    with pytest.raises(TypeError, match='iterable-style'):
+        LevelStream(dict(dataset=Endless(), batch_size=1), 'lower', 1)

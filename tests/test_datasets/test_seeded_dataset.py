@@ -1,0 +1,63 @@
+"""Unreadable images and other failures of a sample."""
+
+import numpy as np
+import pytest
+from mmengine.registry import DATASETS
+from PIL import Image
+
+import bissl_mm.datasets  # noqa: F401
+from bissl_mm.datasets import LevelStream, SeededDataset
+
+
+def folder(tmp_path, number):
+    rng = np.random.default_rng(0)
+    for i in range(number):
+        Image.fromarray(rng.integers(0, 255, (40, 40, 3), np.uint8)).save(
+            tmp_path / f'{i:03}.jpg')
+    return DATASETS.build(
+        dict(type='CustomDataset', _scope_='mmpretrain',
+             data_root=str(tmp_path), with_label=False,
+             pipeline=[dict(type='LoadImageFromFile')]))
+
+
+DAMAGE = {
+    'empty': lambda p: p.write_bytes(b''),
+    'truncated': lambda p: p.write_bytes(p.read_bytes()[:100]),
+    'text': lambda p: p.write_bytes(b'this is no picture'),
+    'missing': lambda p: p.unlink(),
+}
+
+
+@pytest.mark.parametrize('kind', DAMAGE)
+def test_unreadable_image_is_named_and_skipped(kind, tmp_path, log_lines):
+    dataset = SeededDataset(folder(tmp_path, 120), 'lower', 0)
+    DAMAGE[kind](tmp_path / '007.jpg')
+    sample = dataset[(0, 7)]
+    assert sample['img_path'].endswith('008.jpg')
+    assert [p[-7:] for p in dataset.unreadable] == ['007.jpg']
+    assert len(log_lines) == 1 and "007.jpg' cannot be read" in log_lines[0]
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_more_than_one_percent_stops_the_run(workers, tmp_path):
+    stream = LevelStream(
+        dict(dataset=folder(tmp_path, 120), batch_size=20,
+             num_workers=workers), 'upper')
+    stream.start(0)
+    for i in (3, 60):
+        DAMAGE['truncated'](tmp_path / f'{i:03}.jpg')
+    with pytest.raises(ValueError, match='2 of 120 images cannot be read, '
+                       'more than 1%; the last is .*(003|060).jpg'):
+        for _ in range(6):
+            stream.next()
+    stream.close()
+
+
+def test_other_failures_are_not_taken_for_damage(tmp_path):
+    dataset = folder(tmp_path, 3)
+    dataset.pipeline.transforms.append(lambda results: results['nothing'])
+    seeded = SeededDataset(dataset, 'lower', 0)
+    with pytest.raises(RuntimeError, match='lower dataset: sample 2 .*002.jpg'
+                       ".*KeyError: 'nothing'"):
+        seeded[(0, 2)]
+    assert seeded.unreadable == []
