@@ -1,0 +1,201 @@
+"""Which lower backbone tensor belongs to which upper one."""
+
+from dataclasses import dataclass
+from typing import Dict, List, Sequence, Tuple
+
+from torch import Tensor, nn
+
+from ..utils.check import check_in, check_keys
+
+Pair = Tuple[str, str]
+
+
+@dataclass(frozen=True)
+class BackbonePairs:
+    """Resolved names of two given models, lower name first.
+
+    Attributes:
+        params (list[tuple[str, str]]): Trained parameter pairs, in the order
+            of the lower model.
+        fixed_params (list[tuple[str, str]]): Pairs that stay as they are.
+        buffers (list[tuple[str, str]]): Buffer pairs (running statistics).
+    """
+
+    params: List[Pair]
+    fixed_params: List[Pair]
+    buffers: List[Pair]
+
+    @property
+    def all(self) -> List[Pair]:
+        """All pairs."""
+        return self.params + self.fixed_params + self.buffers
+
+
+@check_keys
+class BackboneMap:
+    """Pairs the backbone tensors of a pretext and a downstream model.
+
+    A rule ``(lower, upper)`` says that the module ``lower`` of the pretext
+    model and the module ``upper`` of the downstream model hold the same
+    weights under the same names. The first rule that fits a name counts. The
+    default fits classification and segmentation; mmdet's C4 detectors keep
+    the last stage in the head::
+
+        dict(rules=[('backbone.layer4', 'roi_head.shared_head.layer4'),
+                    ('backbone', 'backbone')])
+
+    Args:
+        rules (Sequence[tuple[str, str]]): Pairs of module names. Defaults to
+            ``[('backbone', 'backbone')]``.
+        unmapped_lower (Sequence[str]): Names (or beginnings of names) of
+            pretext tensors under a rule that have no upper partner and are
+            left to the pretext head. Defaults to none.
+        unmapped_upper (Sequence[str]): The same for the downstream model.
+        frozen (str): What to do with pairs of which only one side is
+            trained (``requires_grad``): ``'error'`` names them, ``'train'``
+            trains both sides, ``'fix'`` fixes both. Pairs fixed on both
+            sides stay fixed. Defaults to ``'error'``.
+
+    Raises:
+        TypeError: If a list of names is a string.
+        ValueError: On :meth:`resolve`, if a tensor has no partner or one of
+            another shape, or ``frozen='error'`` meets such a pair.
+    """
+
+    def __init__(self,
+                 rules: Sequence[Tuple[str, str]] = (('backbone',
+                                                      'backbone'), ),
+                 unmapped_lower: Sequence[str] = (),
+                 unmapped_upper: Sequence[str] = (),
+                 frozen: str = 'error') -> None:
+        for rule in rules:
+            if len(rule) != 2 or not all(isinstance(r, str) for r in rule):
+                raise ValueError(
+                    f'BackboneMap: rule {rule!r} is not a pair of module '
+                    "names (pretext, downstream), such as ('backbone', "
+                    "'backbone').")
+        check_in('BackboneMap', 'frozen', frozen, ('error', 'train', 'fix'))
+        self.rules = [(lower.rstrip('.') + '.', upper.rstrip('.') + '.')
+                      for lower, upper in rules]
+        self.unmapped_lower = _names('unmapped_lower', unmapped_lower)
+        self.unmapped_upper = _names('unmapped_upper', unmapped_upper)
+        self.frozen = frozen
+        #: Beginning of all lower backbone names.
+        self.lower_root = min((lower for lower, _ in self.rules), key=len)
+        strangers = [lower for lower, _ in self.rules
+                     if not lower.startswith(self.lower_root)]
+        if strangers:
+            raise ValueError(
+                f'BackboneMap: the pretext modules {strangers} of the rules '
+                f"do not lie within '{self.lower_root[:-1]}'. The rules must "
+                'name one backbone and parts of it.')
+
+    def resolve(self, pretext: nn.Module,
+                downstream: nn.Module) -> BackbonePairs:
+        """Pair the tensors of two models; see the class for the errors.
+
+        With ``frozen`` ``'train'`` or ``'fix'`` it sets ``requires_grad`` of
+        the pairs concerned.
+        """
+        lower_params = dict(pretext.named_parameters())
+        upper_params = dict(downstream.named_parameters())
+        if not any(map(self._partner, lower_params)):
+            raise ValueError(
+                f'BackboneMap: no parameter of {type(pretext).__name__} lies '
+                f'under {[lower for lower, _ in self.rules]}. Name the '
+                "backbone modules in 'rules'.")
+        params = self._pair('parameters', lower_params, upper_params)
+        buffers = self._pair('buffers', dict(pretext.named_buffers()),
+                             dict(downstream.named_buffers()))
+        self._settle_frozen(params, lower_params, upper_params)
+        trained = [p for p in params if lower_params[p[0]].requires_grad]
+        fixed = [p for p in params if not lower_params[p[0]].requires_grad]
+        if not trained:
+            raise ValueError(
+                f'BackboneMap: all {len(params)} backbone parameters are '
+                'frozen (requires_grad=False), so there is nothing to train. '
+                'Set frozen_stages=-1 in both backbones.')
+        return BackbonePairs(trained, fixed, buffers)
+
+    def _pair(self, kind: str, lower: Dict[str, Tensor],
+              upper: Dict[str, Tensor]) -> List[Pair]:
+        pairs, taken, orphans = [], set(), []
+        for name, tensor in lower.items():
+            partner = self._partner(name)
+            if partner is None or name.startswith(self.unmapped_lower):
+                continue
+            if partner not in upper:
+                orphans.append(name)
+                continue
+            if upper[partner].shape != tensor.shape:
+                raise ValueError(
+                    f"BackboneMap: pretext '{name}' has shape "
+                    f"{tuple(tensor.shape)}, but its downstream partner "
+                    f"'{partner}' has {tuple(upper[partner].shape)}. Give "
+                    'both backbones the same depth, width and input '
+                    'channels.')
+            if partner in taken:
+                raise ValueError(
+                    f"BackboneMap: downstream '{partner}' is the partner of "
+                    f"two pretext tensors, the second being '{name}'. Make "
+                    "the 'rules' lead to different names.")
+            pairs.append((name, partner))
+            taken.add(partner)
+        strangers = [
+            name for name in upper if name not in taken
+            and name.startswith(tuple(u for _, u in self.rules))
+            and not name.startswith(self.unmapped_upper)
+        ]
+        _report_orphans(kind, 'pretext', 'downstream', orphans, len(lower),
+                        'unmapped_lower')
+        _report_orphans(kind, 'downstream', 'pretext', strangers, len(upper),
+                        'unmapped_upper')
+        return pairs
+
+    def _partner(self, name: str):
+        for lower, upper in self.rules:
+            if name.startswith(lower):
+                return upper + name[len(lower):]
+        return None
+
+    def _settle_frozen(self, pairs: List[Pair], lower: Dict[str, Tensor],
+                       upper: Dict[str, Tensor]) -> None:
+        mixed = [(a, b) for a, b in pairs
+                 if lower[a].requires_grad != upper[b].requires_grad]
+        if not mixed:
+            return
+        if self.frozen == 'error':
+            a, b = mixed[0]
+            side = 'downstream' if lower[a].requires_grad else 'pretext'
+            raise ValueError(
+                f'BackboneMap: {len(mixed)} of {len(pairs)} parameters are '
+                f'frozen in the {side} model only (first: '
+                f"'{b if side == 'downstream' else a}'). Set "
+                f'frozen_stages=-1 (and trainable norms) in the {side} '
+                "backbone, or choose frozen='train' (train both sides) or "
+                "frozen='fix' (fix both sides) in backbone_map.")
+        for a, b in mixed:
+            lower[a].requires_grad_(self.frozen == 'train')
+            upper[b].requires_grad_(self.frozen == 'train')
+
+
+def _names(setting: str, names: Sequence[str]) -> Tuple[str, ...]:
+    if isinstance(names, str):
+        raise TypeError(f'BackboneMap: {setting} must be a list of names, '
+                        f'but is the string {names!r}. Write [{names!r}].')
+    return tuple(names)
+
+
+def _report_orphans(kind: str, here: str, there: str, names: List[str],
+                    total: int, setting: str) -> None:
+    if not names:
+        return
+    hint = ''
+    if any('stem.' in name for name in names):
+        hint = (' A deep stem (ResNetV1c) has no counterpart in ResNet: use '
+                "type='ResNet' in both models.")
+    raise ValueError(
+        f'BackboneMap: {len(names)} of {total} {here} {kind} have no {there} '
+        f"partner (first: '{names[0]}').{hint} Give both backbones the same "
+        f"type and depth, correct 'rules', or list the names in "
+        f"'{setting}'.")

@@ -1,0 +1,204 @@
+"""The two models of the bilevel problem in one."""
+
+from typing import Dict, List, Optional, Tuple, Union
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from ..registry import MODELS
+from ..utils.check import check_in, check_keys
+from .backbone_map import BackboneMap
+from .functional import substituted
+from .pretrained import check_pretrained_init, load_pretrained
+
+
+@MODELS.register_module()
+@check_keys
+class BiSSLModel(BaseModel):
+    r"""A pretext model (lower level) beside a downstream model (upper level).
+
+    Both are whole OpenMMLab models with data preprocessors of their own. They
+    hold two copies of one backbone, :math:`\theta_P` and :math:`\theta_D`.
+    Training is done by :class:`BiSSLTrainLoop`; evaluation goes to the
+    downstream model.
+
+    Args:
+        pretext (dict): Pretext model, for example mmpretrain's ``SimCLR``.
+            Foreign models need ``_scope_``, say ``_scope_='mmpretrain'``.
+        downstream (dict): Downstream model, for example ``ImageClassifier``.
+        backbone_map (dict): Arguments of :class:`BackboneMap`. Defaults to
+            pairing ``backbone`` with ``backbone``.
+        pretrained (str, optional): Checkpoint of the pretraining for the
+            pretext model: of stage 1, of mmpretrain or of torchvision.
+            Backbone tensors must match, all else is reported. Defaults to
+            None.
+        eval_backbone (str): Whose backbone evaluation uses: ``'upper'``
+            (:math:`\theta_D`, as published) or ``'lower'``
+            (:math:`\theta_P` with its running statistics). Defaults to
+            ``'upper'``.
+        data_preprocessor (dict, optional): Must stay None: each of the two
+            models has its own.
+        init_cfg (dict, optional): See ``BaseModule``.
+
+    Raises:
+        ValueError: If the two backbones do not correspond.
+    """
+
+    def __init__(self,
+                 pretext: Union[dict, nn.Module],
+                 downstream: Union[dict, nn.Module],
+                 backbone_map: Union[dict, BackboneMap, None] = None,
+                 pretrained: Optional[str] = None,
+                 eval_backbone: str = 'upper',
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        if data_preprocessor is not None:
+            raise ValueError(
+                'BiSSLModel: a data_preprocessor at the top of the config '
+                'belongs to neither model. Move it into model.pretext or '
+                'model.downstream.')
+        check_in('BiSSLModel', 'eval_backbone', eval_backbone,
+                 ('upper', 'lower'))
+        super().__init__(init_cfg=init_cfg)
+        self.pretext = _build(pretext, 'pretext')
+        self.downstream = _build(downstream, 'downstream')
+        if not isinstance(backbone_map, BackboneMap):
+            backbone_map = BackboneMap(**(backbone_map or {}))
+        self.backbone_map = backbone_map
+        self.pretrained = pretrained
+        self.eval_backbone = eval_backbone
+        self.pairs = backbone_map.resolve(self.pretext, self.downstream)
+
+    def init_weights(self) -> None:
+        """Initialise both models, then load ``pretrained``."""
+        if self.is_init:
+            return
+        super().init_weights()
+        check_pretrained_init(self)
+        if self.pretrained is not None:
+            load_pretrained(
+                self.pretext,
+                self.pretrained,
+                required=[lower for lower, _ in self.pairs.all])
+
+    @torch.no_grad()
+    def copy_backbone_to_upper(self) -> None:
+        r""":math:`\theta_D \leftarrow \theta_P` (Algorithm 1, line 2).
+
+        Running statistics and fixed parameters are copied too.
+        """
+        lower, upper = self.pretext.state_dict(), self.downstream.state_dict()
+        for lower_name, upper_name in self.pairs.all:
+            if upper_name in upper and lower_name in lower:
+                upper[upper_name].copy_(lower[lower_name])
+
+    @torch.no_grad()
+    def adapt_upper_backbone(self, alpha: float) -> None:
+        r""":math:`\theta_D \leftarrow (1-\alpha)\theta_D + \alpha\theta_P`.
+
+        Of the first version of the paper only (arXiv:2410.02387v1).
+        """
+        torch._foreach_lerp_(
+            list(self.upper_backbone()), list(self.lower_backbone()), alpha)
+
+    def lower_backbone(self) -> Tuple[Tensor, ...]:
+        r"""The trained parameters :math:`\theta_P`."""
+        params = dict(self.pretext.named_parameters())
+        return tuple(params[lower] for lower, _ in self.pairs.params)
+
+    def upper_backbone(self) -> Tuple[Tensor, ...]:
+        r""":math:`\theta_D`, in the order of :meth:`lower_backbone`."""
+        params = dict(self.downstream.named_parameters())
+        return tuple(params[upper] for _, upper in self.pairs.params)
+
+    def upper_head(self) -> Tuple[Tensor, ...]:
+        r"""The trained parameters :math:`\phi_D`: all without a partner."""
+        paired = {upper for _, upper in self.pairs.all}
+        return tuple(p for name, p in self.downstream.named_parameters()
+                     if name not in paired and p.requires_grad)
+
+    def upper_state_at_lower(self) -> Dict[str, Tensor]:
+        r"""State of the downstream model with :math:`\theta_P` put in.
+
+        Returns:
+            dict[str, Tensor]: All parameters (the live leaves
+            :math:`\theta_P` and :math:`\phi_D`) and copies of all buffers;
+            the backbone's buffers are the lower ones, so that a layer in
+            evaluation mode uses statistics that fit :math:`\theta_P`.
+        """
+        lower = dict(self.pretext.named_parameters())
+        lower.update(self.pretext.named_buffers())
+        state = dict(self.downstream.named_parameters())
+        buffers = dict(self.downstream.named_buffers())
+        for lower_name, upper_name in self.pairs.all:
+            if upper_name in buffers:
+                buffers[upper_name] = lower[lower_name]
+            else:
+                state[upper_name] = lower[lower_name]
+        state.update({k: b.detach().clone() for k, b in buffers.items()})
+        return state
+
+    def backbone_state_dict(self) -> Dict[str, Tensor]:
+        r""":math:`\theta_P` with its buffers, on the CPU.
+
+        Names are the pretext model's, its backbone module being called
+        ``backbone`` whatever its name there.
+        """
+        root = self.backbone_map.lower_root
+        return {
+            'backbone.' + name[len(root):]: tensor.detach().cpu().clone()
+            for name, tensor in self.pretext.state_dict().items()
+            if name.startswith(root)
+        }
+
+    def forward(self, inputs, data_samples=None, mode: str = 'tensor'):
+        """Forward of the downstream model; see its documentation."""
+        if self.eval_backbone == 'upper' or mode == 'loss':
+            return self.downstream(inputs, data_samples, mode=mode)
+        with substituted(self.downstream, self.upper_state_at_lower()):
+            return self.downstream(inputs, data_samples, mode=mode)
+
+    def val_step(self, data: Union[dict, tuple, list]) -> list:
+        """Predictions of the downstream model."""
+        data = self.downstream.data_preprocessor(data, False)
+        return self._run_forward(data, mode='predict')
+
+    test_step = val_step
+
+    def train_step(self, data, optim_wrapper):
+        """Refused: two levels cannot be trained in one step.
+
+        Raises:
+            RuntimeError: Always, naming the loop to use.
+        """
+        raise RuntimeError(
+            'BiSSLModel is trained by its own loop: set '
+            "train_cfg=dict(type='bissl_mm.BiSSLTrainLoop', ...).")
+
+
+def _build(model: Union[dict, nn.Module], name: str) -> nn.Module:
+    if isinstance(model, nn.Module):
+        return model
+    if not isinstance(model, dict):
+        raise TypeError(f'BiSSLModel: {name} must be a config dict or a '
+                        f'model, but is {model!r}.')
+    return MODELS.build(model)
+
+
+def unwrap(model: nn.Module) -> BiSSLModel:
+    """The :class:`BiSSLModel` itself, out of a model wrapper if need be.
+
+    Raises:
+        TypeError: If there is none.
+    """
+    inner = getattr(model, 'module', model)
+    if not isinstance(inner, BiSSLModel):
+        raise TypeError(
+            f'The model is a {type(inner).__name__}, but the bilevel stage '
+            "needs model=dict(type='bissl_mm.BiSSLModel', pretext=..., "
+            'downstream=...).')
+    return inner
+
+
+__all__: List[str] = ['BiSSLModel', 'unwrap']

@@ -1,0 +1,68 @@
+"""What the bilevel stage cannot differentiate."""
+
+from torch import nn
+
+
+def check_differentiable(pretext: nn.Module, downstream: nn.Module) -> None:
+    """Refuse layers that the hypergradient cannot pass.
+
+    The pretext model is differentiated twice, so torch's and mmcv's
+    ``SyncBatchNorm`` are out. Both models are differentiated by
+    ``torch.autograd.grad``, which activation checkpointing of the re-entrant
+    kind does not support.
+
+    Raises:
+        TypeError: Naming the first such layer.
+    """
+    for name, module in pretext.named_modules():
+        kind = type(module)
+        if kind.__name__ == 'SyncBatchNorm':
+            raise TypeError(
+                f"pretext model: '{name}' is a {kind.__module__}."
+                'SyncBatchNorm, which has no second derivative, so there is '
+                'no Hessian. Use norm_cfg=dict(type='
+                "'bissl_mm.DifferentiableSyncBN') (statistics over all "
+                "processes) or dict(type='BN') (of each process).")
+    for level, model in (('pretext', pretext), ('downstream', downstream)):
+        for name, module in model.named_modules():
+            if getattr(module, 'with_cp', False) or _is_checkpointed(module):
+                raise TypeError(
+                    f"{level} model: '{name}' ({type(module).__name__}) uses "
+                    're-entrant activation checkpointing (with_cp=True, or '
+                    'activation_checkpointing in the config), through which '
+                    'torch.autograd.grad cannot differentiate. Switch it '
+                    f'off in the {level} model.')
+
+
+def _is_checkpointed(module: nn.Module) -> bool:
+    """Whether mmengine's ``activation_checkpointing`` wrapped its forward."""
+    forward = vars(module).get('forward')
+    scope = getattr(forward, '__globals__', {})
+    return scope.get('__name__') == 'mmengine.runner.activation_checkpointing'
+
+
+def check_num_classes(model: nn.Module, metainfo: dict) -> None:
+    """Refuse a head for another number of classes than the data have.
+
+    Args:
+        model (nn.Module): The downstream model. Heads whose name holds
+            ``rpn`` are passed over: they tell object from background.
+        metainfo (dict): Of the dataset; nothing is checked without
+            ``classes``.
+
+    Raises:
+        ValueError: Naming the head, both numbers and the remedy.
+    """
+    classes = metainfo.get('classes')
+    if not classes:
+        return
+    for name, module in model.named_modules():
+        number = getattr(module, 'num_classes', None)
+        if not isinstance(number, int) or number == len(classes) \
+                or 'head' not in name or 'rpn' in name:
+            continue
+        raise ValueError(
+            f"'{name}' has num_classes={number}, but the training data have "
+            f'{len(classes)} classes ({", ".join(map(str, classes[:5]))}'
+            f'{", ..." if len(classes) > 5 else ""}). Set num_classes='
+            f'{len(classes)} in the config, for example with --cfg-options.')

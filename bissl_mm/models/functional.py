@@ -1,0 +1,147 @@
+"""Losses as pure functions of the parameters."""
+
+import copy
+from contextlib import ExitStack, contextmanager
+from typing import Callable, Dict, Iterator, List, Tuple
+from unittest import mock
+
+import torch
+from mmengine.model import BaseAveragedModel, BaseModel
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..utils.random import seeded
+
+
+@contextmanager
+def pure_forward(model: nn.Module, seed: int) -> Iterator[None]:
+    """Forward passes inside leave no trace and repeat bit for bit.
+
+    - Batch normalisation layers use the statistics they would use anyway, but do
+      not update their running statistics.
+    - Averaged models (BYOL's target network) are not updated.
+    - Buffers written all the same (a queue, say) are put back afterwards.
+    - Random draws start from ``seed``; all generators are restored.
+    - Attention takes its plain implementation, the only one that has a
+      second derivative.
+
+    Args:
+        model (nn.Module): The model whose forward runs inside.
+        seed (int): Seed of the random draws.
+    """
+    norms = [
+        m for m in model.modules()
+        if isinstance(m, _BatchNorm) and m.track_running_stats
+    ]
+    averaged = [
+        m for m in model.modules() if isinstance(m, BaseAveragedModel)
+    ]
+    buffers = [(b, b._version, b.detach().clone()) for b in model.buffers()]
+    device = next(model.parameters()).device
+    with ExitStack() as stack:
+        stack.callback(_restore_buffers, buffers)
+        for norm in norms:
+            norm.track_running_stats = False
+            stack.callback(setattr, norm, 'track_running_stats', True)
+        for module in averaged:
+            stack.enter_context(
+                mock.patch.object(
+                    module, 'update_parameters', new=_do_nothing))
+        stack.enter_context(seeded(seed, device))
+        stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        yield
+
+
+def _do_nothing(*args, **kwargs) -> None:
+    """Stands in for a target network's update."""
+
+
+def _restore_buffers(
+        buffers: List[Tuple[Tensor, int, Tensor]]) -> None:
+    for buffer, version, value in buffers:
+        if buffer._version != version:
+            with torch.no_grad():
+                buffer.copy_(value)
+
+
+def pretext_closure(pretext: BaseModel, data: dict,
+                    seed: int) -> Callable[[], Tensor]:
+    """The pretext loss on one fixed batch, as a pure function.
+
+    Args:
+        pretext (BaseModel): The pretext model; the closure is a function of
+            its current parameters.
+        data (dict): A batch that went through the model's data preprocessor.
+        seed (int): Seed of what the loss draws (masks, drop path).
+
+    Returns:
+        Callable[[], Tensor]: Returns the scalar loss of this rank with its
+        graph.
+    """
+
+    def closure() -> Tensor:
+        with pure_forward(pretext, seed):
+            losses = pretext(**data, mode='loss')
+            return pretext.parse_losses(losses)[0]
+
+    return closure
+
+
+@contextmanager
+def substituted(model: nn.Module, state: Dict[str, Tensor]) -> Iterator[None]:
+    """Inside, a model computes with other parameters and buffers.
+
+    Tensors are exchanged by identity, so a weight that several modules share
+    and a module registered under several names are exchanged everywhere and
+    put back as they were, which ``torch.func.functional_call`` does not do.
+
+    Args:
+        model (nn.Module): Its own tensors are back in place afterwards.
+        state (dict[str, Tensor]): Every parameter and buffer by name.
+
+    Raises:
+        KeyError: If a name is missing or unknown.
+    """
+    own = dict(model.named_parameters())
+    own.update(model.named_buffers())
+    if own.keys() != state.keys():
+        raise KeyError(
+            'substituted: the state does not name the tensors of '
+            f'{type(model).__name__}; missing or unknown: '
+            f'{sorted(own.keys() ^ state.keys())[:5]}')
+    partner = {id(own[name]): tensor for name, tensor in state.items()}
+    taken_out = []
+    try:
+        for module in model.modules():
+            for table in (module._parameters, module._buffers):
+                for key, tensor in table.items():
+                    if id(tensor) in partner:
+                        taken_out.append((table, key, tensor))
+                        table[key] = partner[id(tensor)]
+        yield
+    finally:
+        for table, key, tensor in taken_out:
+            table[key] = tensor
+
+
+def loss_with_state(model: BaseModel, state: Dict[str, Tensor],
+                    data: dict) -> Tensor:
+    """The loss of a model whose parameters and buffers are replaced.
+
+    The model itself is not changed, nor are the annotations.
+
+    Args:
+        model (BaseModel): Any OpenMMLab model.
+        state (dict[str, Tensor]): Every parameter and buffer by name; writes
+            to buffers go into these tensors.
+        data (dict): A batch that went through the model's data preprocessor.
+
+    Returns:
+        Tensor: Scalar loss, differentiable in the tensors of ``state``.
+    """
+    if 'data_samples' in data:
+        data = dict(data, data_samples=copy.deepcopy(data['data_samples']))
+    with substituted(model, state):
+        losses = model(**data, mode='loss')
+    return model.parse_losses(losses)[0]

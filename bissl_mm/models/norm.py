@@ -1,0 +1,65 @@
+"""Batch normalisation over processes that can be differentiated twice."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..registry import MODELS
+
+
+@MODELS.register_module('DifferentiableSyncBN')
+class DifferentiableSyncBatchNorm(_BatchNorm):
+    """Batch normalisation with the statistics of all processes' batches.
+
+    torch's ``SyncBatchNorm`` has no second derivative, which the Hessian of
+    the pretext loss needs. This layer is made of differentiable all-reduces,
+    so its derivatives of any order are those of one process on the union of
+    the batches. In one process it is ordinary batch normalisation. Use it
+    with ``norm_cfg=dict(type='DifferentiableSyncBN')``; weights and names are
+    those of ``BN``.
+
+    Inputs of shape ``(N, C, ...)``, N per rank; ranks may differ in N. It
+    costs two small collectives forward and two backward, on every pass.
+    """
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        if input.dim() < 2:
+            raise ValueError('DifferentiableSyncBN: expected an input of '
+                             f'shape (N, C, ...), got {tuple(input.shape)}.')
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise; running statistics are updated as ``BN`` does."""
+        world = dist.get_world_size() if dist.is_initialized() else 1
+        batch_statistics = self.training or (self.running_mean is None
+                                             and self.running_var is None)
+        if world == 1 or not batch_statistics:
+            return super().forward(input)
+        self._check_input_dim(input)
+        dims = [0, *range(2, input.dim())]
+        count = input.new_tensor([input.numel() / input.shape[1]])
+        dist.all_reduce(count)
+        mean = all_reduce(input.sum(dims)) / count
+        shape = [1, -1] + [1] * (input.dim() - 2)
+        centred = input - mean.view(shape)
+        var = all_reduce(centred.square().sum(dims)) / count
+        if self.training and self.track_running_stats:
+            self._update_statistics(mean.detach(), var.detach(), count)
+        scale = torch.rsqrt(var + self.eps)
+        if self.affine:
+            scale = scale * self.weight
+        out = centred * scale.view(shape)
+        return out + self.bias.view(shape) if self.affine else out
+
+    @torch.no_grad()
+    def _update_statistics(self, mean: Tensor, var: Tensor,
+                           count: Tensor) -> None:
+        self.num_batches_tracked.add_(1)
+        factor = self.momentum if self.momentum is not None \
+            else 1. / float(self.num_batches_tracked)
+        unbiased = var * count / (count - 1)
+        self.running_mean.lerp_(mean, factor)
+        self.running_var.lerp_(unbiased, factor)
+
+

@@ -1,0 +1,79 @@
+"""SimCLR whose loss is right to the second order on any number of ranks."""
+
+from typing import Dict, List
+
+import torch
+import torch.distributed as dist
+from mmpretrain.models.selfsup import SimCLR as MMPretrainSimCLR
+from torch import Tensor
+from torch.distributed.nn.functional import all_gather
+
+from ...registry import MODELS
+from ...utils.check import check_keys
+
+
+@MODELS.register_module()
+@check_keys
+class SimCLR(MMPretrainSimCLR):
+    r"""mmpretrain's SimCLR with a gather that can be differentiated twice.
+
+    mmpretrain's own gather halves the gradient on two ranks and gives a wrong
+    Hessian-vector product. Here every rank computes the NT-Xent loss over the
+    images of all ranks, so the *mean over ranks* of gradients and products is
+    that of one process on the union. That is W times the gradient of stock
+    mmpretrain on W ranks; choose learning rates for the union's batch size.
+
+    Args:
+        separate_views (bool): Pass the two views through backbone and neck
+            one after the other, so that each has its own batch statistics, as
+            the published BiSSL code does. False passes both as one batch, as
+            mmpretrain does. Defaults to False.
+        **kwargs: See mmpretrain's ``SimCLR``.
+
+    Source:
+        4.2.1, arXiv:2410.02387; the loss is Eq. (1) of arXiv:2002.05709.
+    """
+
+    def __init__(self, separate_views: bool = False, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.separate_views = separate_views
+
+    def loss(self, inputs: List[Tensor], data_samples: list,
+             **kwargs) -> Dict[str, Tensor]:
+        """NT-Xent loss over the images of all ranks.
+
+        Args:
+            inputs (list[Tensor]): The two views, each ``(B, C, H, W)``; B is
+                the number of images of this rank and the same on all ranks.
+            data_samples (list): Not used.
+
+        Returns:
+            dict[str, Tensor]: ``loss``, equal on all ranks.
+        """
+        if len(inputs) != 2:
+            raise ValueError(f'SimCLR: expected 2 views, got {len(inputs)}. '
+                             'Set num_views of the MultiView transform so '
+                             'that they sum to 2.')
+        if self.separate_views:
+            views = [self.neck(self.backbone(x))[0] for x in inputs]
+            z = torch.stack(views, 1).flatten(0, 1)
+        else:
+            pairs = torch.stack(inputs, 1).flatten(0, 1)
+            z = self.neck(self.backbone(pairs))[0]
+        z = z / (torch.norm(z, p=2, dim=1, keepdim=True) + 1e-10)
+        if dist.is_initialized() and dist.get_world_size() > 1:
+            z = torch.cat(all_gather(z))
+        return dict(loss=self._nt_xent(z))
+
+    def _nt_xent(self, z: Tensor) -> Tensor:
+        """Loss of unit vectors ``(2N, D)``, the views of an image adjacent."""
+        size = z.shape[0]
+        similarity = z @ z.T
+        index = torch.arange(size, device=z.device)
+        partner = index ^ 1
+        positive = similarity[index, partner].unsqueeze(1)
+        others = torch.ones_like(similarity, dtype=torch.bool)
+        others[index, index] = False
+        others[index, partner] = False
+        negative = similarity[others].view(size, size - 2)
+        return self.head.loss(positive, negative)

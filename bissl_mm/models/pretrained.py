@@ -1,0 +1,165 @@
+"""Loading pretrained weights with a count of what matched."""
+
+from typing import Dict, List, Sequence, Tuple
+
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from ..utils.checkpoint import load_checkpoint, state_dict_of
+
+#: Share of the backbone tensors that must match.
+REQUIRED_SHARE = 0.99
+
+
+def load_pretrained(model: nn.Module, path: str,
+                    required: Sequence[str]) -> None:
+    """Load a pretraining checkpoint into a pretext model.
+
+    Known layouts: this package's and mmpretrain's pretraining (``backbone.*``
+    with neck and head), a supervised mmpretrain classifier, a bilevel
+    checkpoint (``pretext.backbone.*``) and a bare backbone such as
+    torchvision's (``conv1.weight``). A report says what matched.
+
+    Args:
+        model (nn.Module): The pretext model; changed in place.
+        path (str): See :func:`bissl_mm.utils.checkpoint.load_checkpoint`.
+        required (Sequence[str]): Names of the backbone tensors, of which at
+            least 99% must be in the file with the right shape.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    given = state_dict_of(load_checkpoint(path), path)
+    own = model.state_dict()
+    required = [n for n in required
+                if n in own and not n.endswith('num_batches_tracked')]
+    readings = [_strip(given, 'pretext.'), given, _add(given, 'backbone.')]
+    state = max(readings, key=lambda s: len(_matching(s, own, required)))
+    found = _matching(state, own, required)
+    if len(found) < REQUIRED_SHARE * len(required):
+        raise ValueError(
+            f"pretrained: checkpoint '{path}' fits {len(found)} of "
+            f'{len(required)} backbone tensors of {type(model).__name__} '
+            f'(at least {REQUIRED_SHARE:.0%} are needed).'
+            f'{_first_misfit(state, own, required)} Give the backbone the '
+            'depth and width of the checkpoint, or set another checkpoint.')
+    matched = _matching(state, own, list(own))
+    model.load_state_dict({n: state[n] for n in matched}, strict=False)
+    rest = [n for n in own if n not in set(matched)
+            and not n.endswith('num_batches_tracked')]
+    print_log(
+        f"pretrained: '{path}': {len(found)} of {len(required)} backbone "
+        f'tensors and {len(matched)} of {len(own)} tensors in all matched; '
+        f'left at their initialisation: {_some(rest)}; not used: '
+        f'{_some([n for n in state if n not in set(matched)])}',
+        logger='current')
+
+
+def check_pretrained_init(model: nn.Module) -> List[Tuple[str, int, int]]:
+    """Verify every ``init_cfg=dict(type='Pretrained', ...)`` of a model.
+
+    mmengine loads such a checkpoint without complaint even if no key fits.
+
+    Args:
+        model (nn.Module): A model after ``init_weights``.
+
+    Returns:
+        list[tuple[str, int, int]]: For every such module its name, the
+        number of matched tensors and the number of its tensors.
+
+    Raises:
+        ValueError: If no tensor of a module matched, or less than 99% of a
+            backbone.
+    """
+    report = []
+    for name, module in model.named_modules():
+        for cfg in _pretrained_cfgs(module):
+            path = cfg['checkpoint']
+            state = state_dict_of(load_checkpoint(path), path)
+            prefix = cfg.get('prefix')
+            if prefix:
+                state = _strip(state, prefix.rstrip('.') + '.', only=True)
+            own = {k: v for k, v in module.state_dict().items()
+                   if not k.endswith('num_batches_tracked')}
+            found = _matching(state, own, list(own))
+            share = len(found) / max(len(own), 1)
+            where = name or type(module).__name__
+            if not found or (where.endswith('backbone')
+                             and share < REQUIRED_SHARE):
+                raise ValueError(
+                    f"{where}: init_cfg checkpoint '{path}' (prefix="
+                    f'{prefix!r}) fits {len(found)} of {len(own)} tensors.'
+                    f'{_first_misfit(state, own, list(own))} Correct the '
+                    'path, the prefix or the depth of the backbone.')
+            print_log(
+                f"{where}: {len(found)} of {len(own)} tensors matched in "
+                f"'{path}'",
+                logger='current')
+            report.append((where, len(found), len(own)))
+    return report
+
+
+def _pretrained_cfgs(module: nn.Module) -> List[dict]:
+    cfgs = getattr(module, 'init_cfg', None) or []
+    if isinstance(cfgs, dict):
+        cfgs = [cfgs]
+    return [c for c in cfgs if isinstance(c, dict)
+            and c.get('type') == 'Pretrained']
+
+
+def _matching(state: Dict[str, Tensor], own: Dict[str, Tensor],
+              names: Sequence[str]) -> List[str]:
+    return [n for n in names
+            if n in state and state[n].shape == own[n].shape]
+
+
+def _first_misfit(state: Dict[str, Tensor], own: Dict[str, Tensor],
+                  names: Sequence[str]) -> str:
+    for name in names:
+        if name not in state:
+            return (f" '{name}' is not in the file, which begins with "
+                    f"{_some(list(state))}.")
+        if state[name].shape != own[name].shape:
+            return (f" '{name}' has shape {tuple(state[name].shape)} in the "
+                    f'file and {tuple(own[name].shape)} in the model.')
+    return ''
+
+
+def _strip(state: Dict[str, Tensor], prefix: str,
+           only: bool = False) -> Dict[str, Tensor]:
+    stripped = {k[len(prefix):]: v for k, v in state.items()
+                if k.startswith(prefix)}
+    return stripped if only or stripped else state
+
+
+def _add(state: Dict[str, Tensor], prefix: str) -> Dict[str, Tensor]:
+    return {prefix + k: v for k, v in state.items()}
+
+
+def _some(names: List[str]) -> str:
+    if not names:
+        return 'nothing'
+    more = f' and {len(names) - 3} more' if len(names) > 3 else ''
+    return ', '.join(f"'{n}'" for n in names[:3]) + more
+
+
+def check_load_from(model: nn.Module, path: str, share: float) -> None:
+    """Refuse a checkpoint that does not fit a whole model.
+
+    Args:
+        model (nn.Module): The model that it will be loaded into.
+        path (str): The checkpoint.
+        share (float): Share of the model's tensors that must match; with 0
+            one tensor is enough.
+
+    Raises:
+        ValueError: If fewer match.
+    """
+    state = state_dict_of(load_checkpoint(path), path)
+    own = model.state_dict()
+    found = _matching(state, own, list(own))
+    if not found or len(found) < share * len(own):
+        raise ValueError(
+            f"Checkpoint '{path}' fits {len(found)} of {len(own)} tensors of "
+            f'{type(model).__name__}.{_first_misfit(state, own, list(own))} '
+            'Set the checkpoint of this config.')

@@ -1,0 +1,128 @@
+"""What pure forward passes must not touch."""
+
+import pytest
+import torch
+from mmengine.model import BaseModel, ExponentialMovingAverage
+from torch import nn
+
+from bissl_mm.models import loss_with_state, pretext_closure, pure_forward
+from bissl_mm.models.functional import substituted
+
+
+class Busy(BaseModel):
+    """A model that draws, averages weights and writes to a queue."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Linear(4, 4)
+        self.norm = nn.BatchNorm1d(4)
+        self.drop = nn.Dropout(0.5)
+        self.target = ExponentialMovingAverage(self.backbone, 0.1)
+        self.register_buffer('queue', torch.zeros(3))
+
+    def forward(self, inputs, mode='loss'):
+        self.target.update_parameters(self.backbone)
+        self.queue[0] += 1
+        out = self.drop(self.norm(self.backbone(inputs)))
+        return dict(loss=(out - self.target(inputs)).square().mean())
+
+
+def test_pure_forward_leaves_no_trace():
+    torch.manual_seed(0)
+    model = Busy()
+    with torch.no_grad():
+        model.backbone.weight.add_(1.)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    closure = pretext_closure(model, dict(inputs=torch.randn(6, 4)), seed=3)
+    state = torch.get_rng_state()
+    losses = [closure() for _ in range(3)]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert losses[0] == losses[1] == losses[2]
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert model.norm.track_running_stats
+
+
+def test_another_seed_draws_another_mask():
+    torch.manual_seed(0)
+    model = Busy()
+    data = dict(inputs=torch.randn(6, 4))
+    first, second = (pretext_closure(model, data, seed)()
+                     for seed in (1, 2))
+    assert first != second
+
+
+def test_pure_forward_restores_after_an_error():
+    model = Busy()
+    try:
+        with pure_forward(model, 0):
+            model(torch.randn(6, 4))
+            raise KeyError
+    except KeyError:
+        pass
+    assert model.norm.track_running_stats
+    assert model.queue[0] == 0
+    assert model.norm.num_batches_tracked == 0
+    model(torch.randn(6, 4))
+    assert model.queue[0] == 1
+
+
+def test_loss_with_state_leaves_the_model_alone():
+    torch.manual_seed(0)
+    model = Busy()
+    data = dict(inputs=torch.randn(6, 4))
+    model.target.update_parameters = lambda module: None
+    state = dict(model.named_parameters())
+    buffers = {k: b.clone() for k, b in model.named_buffers()}
+    before = {k: b.clone() for k, b in model.named_buffers()}
+    other = torch.randn(4, 4, requires_grad=True)
+    state['backbone.weight'] = other
+    torch.manual_seed(1)
+    loss = loss_with_state(model, {**state, **buffers}, data)
+    for name, value in model.named_buffers():
+        assert torch.equal(value, before[name]), name
+    assert buffers['queue'][0] == 1
+    with torch.no_grad():
+        model.backbone.weight.copy_(other)
+    torch.manual_seed(1)
+    assert torch.equal(loss, model(**data)['loss'])
+    assert torch.autograd.grad(loss, other)[0].abs().sum() > 0
+
+
+class Shared(nn.Module):
+    """A module under two names and a weight shared by two modules."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(3, 3)
+        self.again = self.first
+        self.decoder = nn.Linear(3, 3, bias=False)
+        self.decoder.weight = self.first.weight
+        self.register_buffer('shift', torch.ones(3))
+
+    def forward(self, x):
+        return self.decoder(self.again(self.first(x)) + self.shift)
+
+
+def test_shared_modules_and_weights_are_exchanged_and_put_back():
+    model = Shared()
+    before = {n: p for n, p in model.named_parameters()}
+    state = {n: torch.randn_like(p, requires_grad=True)
+             for n, p in model.named_parameters()}
+    state['shift'] = torch.zeros(3)
+    x = torch.randn(2, 3)
+    w, b = state['first.weight'], state['first.bias']
+    with substituted(model, state):
+        out = model(x)
+    expected = ((x @ w.T + b) @ w.T + b) @ w.T
+    torch.testing.assert_close(out, expected)
+    assert {n: p for n, p in model.named_parameters()} == before
+    assert model.decoder.weight is model.first.weight is model.again.weight
+    assert model.shift.tolist() == [1., 1., 1.]
+
+
+def test_incomplete_state_is_refused():
+    model = Shared()
+    with pytest.raises(KeyError, match='shift'):
+        with substituted(model, dict(model.named_parameters())):
+            pass

@@ -1,0 +1,140 @@
+"""Loading pretrained weights and counting what matched."""
+
+import pytest
+import torch
+import torchvision
+from mmengine.registry import MODELS
+from small_models import build, classifier_cfg, simclr_cfg
+
+from bissl_mm.models import (BiSSLModel, check_pretrained_init,
+                             load_pretrained)
+from bissl_mm.models.pretrained import check_load_from
+
+
+def save(tmp_path, content):
+    path = str(tmp_path / 'weights.pth')
+    torch.save(content, path)
+    return path
+
+
+def names_of(model):
+    return [n for n in model.state_dict() if n.startswith('backbone.')]
+
+
+def source():
+    return build(simclr_cfg(), seed=7).float().state_dict()
+
+
+LAYOUTS = {
+    'mmpretrain': lambda s: dict(state_dict=s, meta=dict(epoch=1)),
+    'distributed': lambda s: {'module.' + k: v for k, v in s.items()},
+    'bilevel': lambda s: dict(state_dict={
+        **{'pretext.' + k: v for k, v in s.items()},
+        **{'downstream.' + k: v + 1 for k, v in s.items()}}),
+    'backbone': lambda s: dict(state_dict={
+        k: v for k, v in s.items() if k.startswith('backbone.')}),
+    'bare': lambda s: {k[len('backbone.'):]: v for k, v in s.items()
+                       if k.startswith('backbone.')},
+}
+
+
+@pytest.mark.parametrize('layout', LAYOUTS)
+def test_known_layouts_load(layout, tmp_path, log_lines):
+    state = source()
+    path = save(tmp_path, LAYOUTS[layout](state))
+    model = build(simclr_cfg()).float()
+    load_pretrained(model, path, names_of(model))
+    for name in names_of(model):
+        assert torch.equal(model.state_dict()[name], state[name]), name
+    with_neck = layout not in ('backbone', 'bare')
+    assert torch.equal(model.state_dict()['neck.fc0.weight'],
+                       state['neck.fc0.weight']) == with_neck
+    out, = log_lines
+    assert '100 of 100 backbone tensors' in out
+    assert ('left at their initialisation: nothing' in out) == with_neck
+
+
+def test_torchvision_checkpoint_loads(tmp_path):
+    torch.manual_seed(0)
+    state = torchvision.models.resnet18().state_dict()
+    path = save(tmp_path, state)
+    model = MODELS.build(dict(
+        type='bissl_mm.SimCLR', _scope_='mmpretrain',
+        backbone=dict(type='ResNet', depth=18)))
+    load_pretrained(model, path, names_of(model))
+    own = model.state_dict()
+    assert torch.equal(own['backbone.layer3.0.downsample.0.weight'],
+                       state['layer3.0.downsample.0.weight'])
+
+
+def test_no_matching_key_is_an_error(tmp_path):
+    path = save(tmp_path, dict(state_dict=dict(encoder=torch.ones(2))))
+    model = build(simclr_cfg()).float()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(ValueError, match="fits 0 of 100 backbone tensors.*"
+                       "'backbone.conv1.weight' is not in the file, which "
+                       "begins with 'backbone.encoder'|'encoder'"):
+        load_pretrained(model, path, names_of(model))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_another_width_is_an_error(tmp_path):
+    path = save(tmp_path, source())
+    model = MODELS.build(dict(
+        type='bissl_mm.SimCLR', _scope_='mmpretrain',
+        backbone=dict(type='ResNet', depth=18)))
+    with pytest.raises(ValueError, match=r'has shape \(4, 3, 7, 7\) in the '
+                       r'file and \(64, 3, 7, 7\) in the model'):
+        load_pretrained(model, path, names_of(model))
+
+
+def test_file_without_tensors_is_an_error(tmp_path):
+    path = save(tmp_path, dict(state_dict=dict()))
+    with pytest.raises(ValueError, match='holds no weights'):
+        load_pretrained(build(simclr_cfg()), path, [])
+
+
+def test_model_setting_loads_and_reaches_both_backbones(tmp_path):
+    state = source()
+    path = save(tmp_path, dict(state_dict=state))
+    model = BiSSLModel(simclr_cfg(), classifier_cfg(), pretrained=path)
+    model.init_weights()
+    model.copy_backbone_to_upper()
+    for name in names_of(model.pretext):
+        assert torch.equal(model.downstream.state_dict()[name], state[name])
+
+
+def classifier_with_init(path, prefix='backbone.'):
+    cfg = classifier_cfg()
+    cfg['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=path,
+                                       prefix=prefix)
+    model = MODELS.build(cfg)
+    model.init_weights()
+    return model
+
+
+def test_pretrained_init_is_counted(tmp_path):
+    path = save(tmp_path, dict(state_dict=source()))
+    report = check_pretrained_init(classifier_with_init(path))
+    assert report == [('backbone', 100, 100)]
+
+
+def test_pretrained_init_of_another_model_is_an_error(tmp_path):
+    state = {k.replace('layer', 'stage'): v for k, v in source().items()}
+    path = save(tmp_path, dict(state_dict=state))
+    model = classifier_with_init(path)
+    with pytest.raises(ValueError, match=r"backbone: init_cfg checkpoint .* "
+                       r"fits 5 of 100 tensors"):
+        check_pretrained_init(model)
+
+
+def test_load_from_without_a_matching_tensor_is_an_error(tmp_path):
+    model = build(classifier_cfg()).float()
+    good = save(tmp_path, dict(state_dict=source()))
+    check_load_from(model, good, 0.)
+    with pytest.raises(ValueError, match='fits 120 of 122 tensors'):
+        check_load_from(model, good, 0.99)
+    bad = save(tmp_path, dict(encoder=torch.ones(2)))
+    with pytest.raises(ValueError, match='fits 0 of 122 tensors'):
+        check_load_from(model, bad, 0.)
