@@ -1,0 +1,382 @@
+"""Algorithm 1: alternate between the two levels."""
+
+from typing import Any, Dict, List, NoReturn, Optional
+
+from mmengine.model import MMDistributedDataParallel
+from mmengine.runner import BaseLoop
+
+from ..datasets import LevelStream
+from ..models.bissl_model import unwrap
+from ..models.checks import check_differentiable
+from ..registry import LOOPS
+from ..utils.check import check_keys
+from ..utils.random import fold_seed
+from .distributed import any_rank, get_rank, get_world_size
+from .head_warmup import frozen_backbone
+from .hooks.resume_guard_hook import ResumeGuardHook
+from .loop_settings import LoopSettings
+from .optim_wrapper import BiSSLOptimWrapper
+from .progress import HUB_KEY, Progress
+from .schedules import step_schedules, take_over_schedules
+
+
+@LOOPS.register_module()
+@check_keys
+class BiSSLTrainLoop(BaseLoop):
+    r"""Head warm-up, then T alternations of N_L lower and N_U upper steps.
+
+    One alternation is one iteration for mmengine: checkpoints, logs and
+    ``max_iters`` count alternations. The loop steps the schedules of each
+    level itself, once a step of that level.
+
+    Beside mmengine's methods, hooks may define ``before_head_warmup``,
+    ``after_head_warmup_step``, ``after_head_warmup``, ``before_lower_phase``,
+    ``after_lower_step``, ``before_upper_phase`` and ``after_upper_step``; the
+    step methods get ``logs``, a dict of numbers. ``on_stop`` is called once
+    when a stop was requested, after the current step; ``on_exit`` however
+    training ends.
+
+    Args:
+        runner (Runner): The runner.
+        dataloader (dict): Downstream data, the config's ``train_dataloader``.
+            ``batch_size`` is samples a rank.
+        pretext_dataloader (dict): Unlabeled data of the pretext task.
+        num_alternations (int): T. Defaults to 500.
+        num_lower_steps (int): N_L. Defaults to 20.
+        num_upper_steps (int): N_U. Defaults to 8.
+        head_warmup (dict, optional): ``num_epochs`` passes over the
+            downstream data (default 20) in which only the head trains;
+            ``backbone_mode`` of the frozen backbone's norms, ``'train'``
+            (default) or ``'eval'``. None skips the warm-up. Defaults to
+            ``dict()``.
+        num_hessian_batches (int): Pretext batches K whose Hessians are
+            averaged. Defaults to 1.
+        hessian_batches (str): ``'next'`` draws them after the lower steps;
+            ``'first'`` takes the first K of the lower phase, as the first
+            version of the paper does. Defaults to ``'next'``.
+        backbone_adaptation (dict, optional): ``interval`` N_a and ``alpha``:
+            after the lower phase of every N_a-th alternation, theta_D becomes
+            ``(1 - alpha) * theta_D + alpha * theta_P``. First version of the
+            paper: ``dict(interval=100, alpha=0.1)``. Defaults to None.
+        val_begin (int): First alternation (from 1) that may be followed by
+            an evaluation. Defaults to 1.
+        val_interval (int): Alternations between evaluations. Defaults to 10.
+
+    Raises:
+        ValueError: If a count is not positive or a dataset is too small.
+        TypeError: For settings that the bilevel stage cannot honour.
+
+    Source:
+        Algorithm 1, 4.2.2 and B.4, arXiv:2410.02387.
+    """
+
+    def __init__(self,
+                 runner,
+                 dataloader: dict,
+                 pretext_dataloader: dict,
+                 num_alternations: int = 500,
+                 num_lower_steps: int = 20,
+                 num_upper_steps: int = 8,
+                 head_warmup: Optional[dict] = dict(),
+                 num_hessian_batches: int = 1,
+                 hessian_batches: str = 'next',
+                 backbone_adaptation: Optional[dict] = None,
+                 val_begin: int = 1,
+                 val_interval: int = 10) -> None:
+        self.settings = LoopSettings(
+            num_alternations, num_lower_steps, num_upper_steps, head_warmup,
+            num_hessian_batches, hessian_batches, backbone_adaptation,
+            val_begin, val_interval)
+        if isinstance(runner.model, MMDistributedDataParallel):
+            raise TypeError(
+                'BiSSLTrainLoop: DistributedDataParallel does not see the '
+                'gradients of the bilevel stage. Set model_wrapper_cfg='
+                "dict(type='bissl_mm.PlainDistributedModel').")
+        _check_optim_wrapper(runner.optim_wrapper)
+        self.model = unwrap(runner.model)
+        place = dict(rank=get_rank(), world_size=get_world_size())
+        self.streams = dict(
+            lower=LevelStream(pretext_dataloader, 'lower',
+                              self.settings.num_lower_batches, **place),
+            upper=LevelStream(dataloader, 'upper', num_upper_steps, **place))
+        super().__init__(runner, self.streams['upper'])
+        self.progress = Progress()
+        self.stop_training = False
+        self._stop_signal: Optional[int] = None
+        self._epoch = 0
+        self._iter = 0
+        # A hub of an earlier run in this process may carry the same name.
+        runner.message_hub.pop_info(HUB_KEY, None)
+        take_over_schedules(runner, self.settings)
+        runner.register_hook(ResumeGuardHook())
+        runner.visualizer.dataset_meta = getattr(self.dataloader.dataset,
+                                                 'metainfo', None)
+
+    @property
+    def max_epochs(self) -> int:
+        """1, for mmengine."""
+        return 1
+
+    @property
+    def max_iters(self) -> int:
+        """T."""
+        return self.settings.num_alternations
+
+    @property
+    def epoch(self) -> int:
+        """0, for mmengine."""
+        return self._epoch
+
+    @property
+    def iter(self) -> int:
+        """Alternations completed."""
+        return self._iter
+
+    def request_stop(self, signal_number: int) -> None:
+        """Stop after the current step, with a checkpoint.
+
+        Args:
+            signal_number (int): The process exits with 128 plus this.
+        """
+        self._stop_signal = signal_number
+
+    def run(self):
+        """Train.
+
+        Returns:
+            nn.Module: The model, of which theta_P is the result.
+
+        Raises:
+            SystemExit: After a requested stop.
+        """
+        runner = self.runner
+        check_differentiable(self.model.pretext, self.model.downstream)
+        self._begin()
+        runner.call_hook('before_train')
+        runner.call_hook('before_train_epoch')
+        runner.model.train()
+        try:
+            if self.progress.phase == 'head_warmup':
+                self._run_head_warmup()
+            self._run_due_validation()
+            while self._iter < self.max_iters and not self.stop_training:
+                self._run_alternation()
+                self._run_due_validation()
+        finally:
+            runner.optim_wrapper.end_upper_phase()
+            self._close_streams()
+            runner.call_hook('on_exit')
+        runner.call_hook('after_train_epoch')
+        runner.call_hook('after_train')
+        return runner.model
+
+    def _begin(self) -> None:
+        """Take up the progress of a checkpoint, or start anew."""
+        hub = self.runner.message_hub
+        if HUB_KEY in hub.runtime_info:
+            self.progress = Progress(**hub.get_info(HUB_KEY))
+            self.settings.check_resumable(self.progress.settings)
+            self._warn_of_changes(self.progress.settings)
+            self.runner.logger.info(
+                f'Resumed at {self.progress.describe()}.')
+        else:
+            self.model.copy_backbone_to_upper()
+            if self.settings.head_warmup is None:
+                self.progress.enter('lower')
+        self._iter = self.progress.alternation
+        self.progress.settings = {
+            **self.settings.fingerprint(),
+            **self.runner.optim_wrapper.settings()
+        }
+        for name, stream in self.streams.items():
+            stream.start(self.runner.seed, self.progress.streams.get(name))
+        self._publish_progress()
+
+    def _warn_of_changes(self, saved: Dict[str, object]) -> None:
+        for key, value in self.runner.optim_wrapper.settings().items():
+            if saved.get(key) != value:
+                self.runner.logger.warning(
+                    f'{key} is {value} now but was {saved.get(key)} when the '
+                    'checkpoint was written; the run goes on with the new '
+                    'one.')
+
+    def _run_head_warmup(self) -> None:
+        progress, runner = self.progress, self.runner
+        if not self.model.upper_head():
+            raise ValueError(
+                'BiSSLTrainLoop: the downstream model has no trained '
+                'parameter outside its backbone, so there is no head to warm '
+                'up. Set head_warmup=None.')
+        settings = self.settings.head_warmup
+        stream = self.streams['upper'].sibling('head_warmup')
+        stream.start(runner.seed, progress.streams.get('head_warmup'))
+        self.streams['head_warmup'] = stream
+        runner.call_hook('before_head_warmup')
+        with frozen_backbone(self.model, settings['backbone_mode']):
+            while progress.step < settings['num_epochs'] * len(stream):
+                batch = self._next_batch('head_warmup')
+                logs = runner.optim_wrapper.head_warmup_step(
+                    self.model, batch, self._seed('head_warmup'))
+                self._finish_step('head_warmup', logs)
+        stream.close()
+        del self.streams['head_warmup'], progress.streams['head_warmup']
+        progress.enter('lower')
+        self._publish_progress()
+        runner.call_hook('after_head_warmup')
+
+    def _run_alternation(self) -> None:
+        progress, runner, index = self.progress, self.runner, self._iter
+        runner.call_hook(
+            'before_train_iter', batch_idx=index, data_batch=None)
+        if progress.phase == 'lower':
+            self._run_lower_phase()
+        self._run_upper_phase()
+        outputs = progress.pop_means()
+        progress.alternation = index + 1
+        progress.enter('lower')
+        progress.validation_due = runner.val_loop is not None \
+            and self.settings.is_validation_due(index + 1)
+        self._publish_progress()
+        runner.call_hook(
+            'after_train_iter',
+            batch_idx=index,
+            data_batch=None,
+            outputs=outputs)
+        self._iter = index + 1
+
+    def _run_lower_phase(self) -> None:
+        progress, runner = self.progress, self.runner
+        self.model.pretext.train()
+        runner.call_hook('before_lower_phase')
+        while progress.phase == 'lower':
+            batch = self._next_batch('lower')
+            logs = runner.optim_wrapper.lower_step(self.model, batch,
+                                                   self._seed('lower'))
+            is_last = progress.step + 1 == self.settings.num_lower_steps
+            if is_last and self.settings.is_adaptation_due(self._iter + 1):
+                self.model.adapt_upper_backbone(
+                    self.settings.backbone_adaptation['alpha'])
+            self._finish_step('lower', logs, then='upper' if is_last else None)
+
+    def _run_upper_phase(self) -> None:
+        progress, runner = self.progress, self.runner
+        if progress.step == self.settings.num_upper_steps:
+            return
+        self.model.downstream.train()
+        runner.optim_wrapper.begin_upper_phase(
+            self.model,
+            self._draw_hessian_batches(),
+            self._seed('hessian', step=0),
+            done_steps=progress.step)
+        runner.call_hook('before_upper_phase')
+        while progress.step < self.settings.num_upper_steps:
+            batch = self._next_batch('upper')
+            logs = runner.optim_wrapper.upper_step(self.model, batch,
+                                                   self._seed('upper'))
+            self._finish_step('upper', logs)
+        runner.optim_wrapper.end_upper_phase()
+
+    def _draw_hessian_batches(self) -> List[Any]:
+        """The pretext batches of this upper phase's Hessian.
+
+        Their numbers follow from the alternation, so a run resumed within
+        the phase gets the same ones.
+        """
+        settings, stream = self.settings, self.streams['lower']
+        begin = self._iter * settings.num_lower_batches
+        if settings.hessian_batches == 'next':
+            begin += settings.num_lower_steps
+        numbers = range(begin, begin + settings.num_hessian_batches)
+        return [
+            self._next_batch('lower')
+            if stream.position == number else stream.batch_at(number)
+            for number in numbers
+        ]
+
+    def _finish_step(self,
+                     phase: str,
+                     logs: Dict[str, float],
+                     then: Optional[str] = None) -> None:
+        """Bookkeeping of one step; checkpoints are written from its hook."""
+        step_schedules(self.runner, phase)
+        self.progress.record(phase, logs)
+        self.progress.step += 1
+        if phase == 'head_warmup':
+            epoch, rest = divmod(self.progress.step,
+                                 len(self.streams['head_warmup']))
+            if rest == 0:
+                self._log_warmup_epoch(epoch)
+        if then is not None:
+            self.progress.enter(then)
+        self._publish_progress()
+        self.runner.call_hook(f'after_{phase}_step', logs=logs)
+        self.stop_if_requested()
+
+    def _publish_progress(self) -> None:
+        """Put the progress where every checkpoint takes it along."""
+        for name, stream in self.streams.items():
+            self.progress.streams[name] = stream.state_dict()
+        self.runner.message_hub.update_info(HUB_KEY, self.progress.to_dict())
+
+    def _next_batch(self, level: str) -> Any:
+        try:
+            return self.streams[level].next()
+        except RuntimeError:
+            # A signal to the whole process group ends the workers too. Other
+            # ranks may not be here, so this one leaves without asking them.
+            if self._stop_signal is None:
+                raise
+            self._leave()
+
+    def _seed(self, phase: str, step: Optional[int] = None) -> int:
+        step = self.progress.step if step is None else step
+        return fold_seed(self.runner.seed, phase, get_rank(), self._iter,
+                         step)
+
+    def _log_warmup_epoch(self, epoch: int) -> None:
+        means = self.progress.pop_means()
+        num_epochs = self.settings.head_warmup['num_epochs']
+        text = '  '.join(f'{key}: {mean:.4f}' for key, mean in means.items())
+        self.runner.logger.info(f'Head warm-up [{epoch}/{num_epochs}]  {text}')
+        self.runner.visualizer.add_scalars(means, step=epoch)
+
+    def _run_due_validation(self) -> None:
+        if not self.progress.validation_due:
+            return
+        if self.runner.val_loop is not None:
+            self.runner.val_loop.run()
+            self.runner.model.train()
+        self.progress.validation_due = False
+        self._publish_progress()
+        self.stop_if_requested()
+
+    def stop_if_requested(self) -> None:
+        """Leave with a checkpoint if any process was asked to."""
+        device = next(self.model.parameters()).device
+        if any_rank(self._stop_signal is not None, device):
+            self._leave()
+
+    def _leave(self) -> NoReturn:
+        self.runner.call_hook('on_stop')
+        raise SystemExit(128 + (self._stop_signal or 15))
+
+    def _close_streams(self) -> None:
+        for name, stream in self.streams.items():
+            if stream.unreadable:
+                self.runner.logger.warning(
+                    f'{name} level: {len(stream.unreadable)} unreadable '
+                    'image(s) were skipped: '
+                    f'{", ".join(stream.unreadable[:20])}')
+            stream.close()
+
+
+def _check_optim_wrapper(optim_wrapper: Any) -> None:
+    """Built or not, it must be the bilevel one."""
+    if isinstance(optim_wrapper, BiSSLOptimWrapper):
+        return
+    if not isinstance(optim_wrapper, dict) or 'BiSSLOptimWrapper' not in str(
+            optim_wrapper.get('constructor')):
+        raise TypeError(
+            'BiSSLTrainLoop: optim_wrapper serves one model only. Set '
+            "optim_wrapper=dict(type='BiSSLOptimWrapper', constructor="
+            "'BiSSLOptimWrapperConstructor', lower=..., upper=...).")

@@ -1,0 +1,289 @@
+"""Checkpoints that survive whatever interrupts the run."""
+
+import glob
+import os
+import os.path as osp
+import signal
+import threading
+from typing import Dict, List, Optional
+
+from mmengine.dist import master_only
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+from ...registry import HOOKS
+from ...utils.check import check_keys, check_positive_int
+from ...utils.checkpoint import is_intact
+from ..distributed import get_world_size, wait_for_all
+
+
+@HOOKS.register_module()
+@check_keys
+class BiSSLCheckpointHook(CheckpointHook):
+    """mmengine's checkpoint hook, counting alternations, made safe.
+
+    - A file is written beside its place and then put there; an old one is
+      deleted only after the new one is complete.
+    - ``SIGTERM`` and the first ``SIGINT`` write a checkpoint after the
+      current step and end the process.
+    - ``--resume`` takes the newest complete checkpoint and names the broken
+      ones that it passes over.
+
+    Args:
+        interval (int): Alternations between checkpoints. Defaults to 50.
+        step_interval (int, optional): Steps, of whichever level, between
+            further checkpoints. Defaults to None.
+        max_keep_ckpts (int): Checkpoints kept, -1 for all. Defaults to 3.
+        save_last (bool): Write one after the last alternation. Defaults to
+            True.
+        save_best (str or list[str], optional): Metric of the evaluation, see
+            ``CheckpointHook``. Defaults to None.
+        rule (str or list[str], optional): See ``CheckpointHook``.
+        out_dir (str, optional): Folder. Defaults to the work folder.
+        save_begin (int): See ``CheckpointHook``. Defaults to 0.
+    """
+
+    def __init__(self,
+                 interval: int = 50,
+                 step_interval: Optional[int] = None,
+                 max_keep_ckpts: int = 3,
+                 save_last: bool = True,
+                 save_best=None,
+                 rule=None,
+                 out_dir: Optional[str] = None,
+                 save_begin: int = 0) -> None:
+        super().__init__(
+            interval=interval,
+            by_epoch=False,
+            max_keep_ckpts=max_keep_ckpts,
+            save_last=save_last,
+            save_best=save_best,
+            rule=rule,
+            out_dir=out_dir,
+            save_begin=save_begin)
+        if step_interval is not None:
+            check_positive_int('BiSSLCheckpointHook', 'step_interval',
+                               step_interval)
+        self.step_interval = step_interval
+        self._num_steps = 0
+        self._handlers: Dict[int, object] = {}
+
+    def before_run(self, runner: Runner) -> None:
+        """Choose the checkpoint of an automatic resume."""
+        if not (runner._resume and runner._load_from is None):
+            return
+        candidates = find_checkpoints(runner.work_dir, self._folder(runner))
+        for path in candidates:
+            if is_intact(path):
+                runner._load_from = path
+                return
+            runner.logger.warning(
+                f"Checkpoint '{path}' is missing, empty or torn; trying the "
+                'one before.')
+        if candidates:
+            raise ValueError(
+                f"None of the checkpoints in '{self._folder(runner)}' is "
+                f'complete: {", ".join(candidates)}. Remove them to start '
+                'anew, or pass --resume PATH.')
+
+    def _folder(self, runner: Runner) -> str:
+        """Where the checkpoints go; the parent does the same in training."""
+        if self.out_dir is None:
+            return runner.work_dir
+        return osp.join(self.out_dir, osp.basename(runner.work_dir))
+
+    def before_train(self, runner: Runner) -> None:
+        """Listen for signals; see also the parent."""
+        super().before_train(runner)
+
+        def handle(number, frame):
+            # A launcher may repeat SIGTERM while the file is being written;
+            # a second Ctrl-C means it.
+            signal.signal(
+                number, signal.SIG_IGN if number == signal.SIGTERM else
+                self._handlers[number])
+            runner.logger.warning(
+                f'{signal.Signals(number).name}: a checkpoint is written '
+                'after this step, then the run ends.')
+            runner.train_loop.request_stop(number)
+
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._handlers[number] = signal.signal(number, handle)
+
+    def on_exit(self, runner: Runner) -> None:
+        """Give the signals back, however the loop ended."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def after_head_warmup_step(self, runner: Runner, logs: dict) -> None:
+        """Count a step."""
+        self._after_step(runner)
+
+    def after_lower_step(self, runner: Runner, logs: dict) -> None:
+        """Count a step."""
+        self._after_step(runner)
+
+    def after_upper_step(self, runner: Runner, logs: dict) -> None:
+        """Count a step."""
+        self._after_step(runner)
+
+    def after_val_iter(self,
+                       runner: Runner,
+                       batch_idx: int,
+                       data_batch=None,
+                       outputs=None) -> None:
+        """A stop need not wait for an evaluation, which can be repeated."""
+        if self._handlers and get_world_size() == 1:
+            runner.train_loop.stop_if_requested()
+
+    def on_stop(self, runner: Runner) -> None:
+        """Write a checkpoint where training stands."""
+        # If a process left before the file is in place, the launcher would
+        # end the one that writes it.
+        for number in self._handlers:
+            signal.signal(number, signal.SIG_IGN)
+        self._save_here(runner)
+        wait_for_all()
+        runner.logger.info(
+            f"Stopped. '{self.last_ckpt}' holds the state; go on with "
+            '--resume.')
+
+    def _after_step(self, runner: Runner) -> None:
+        self._num_steps += 1
+        if self.step_interval and self._num_steps % self.step_interval == 0:
+            self._save_here(runner)
+
+    def _save_here(self, runner: Runner) -> None:
+        progress = runner.train_loop.progress
+        meta = dict(epoch=0, iter=progress.alternation)
+        self._save_checkpoint_with_step(runner, progress.name(), meta)
+
+    def _save_checkpoint_with_step(self, runner, step, meta) -> None:
+        step = str(step)
+        kept = list(getattr(self, 'keep_ckpt_ids', []))
+        stale: List[str] = []
+        if self.max_keep_ckpts > 0:
+            kept = [k for k in kept if k != step] + [step]
+            stale = kept[:-self.max_keep_ckpts]
+            kept = kept[-self.max_keep_ckpts:]
+            self.keep_ckpt_ids.clear()
+            self.keep_ckpt_ids.extend(kept)
+            runner.message_hub.update_info('keep_ckpt_ids', kept)
+        filename = self.filename_tmpl.format(step)
+        self.last_ckpt = osp.join(self.out_dir, filename)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        self._write(runner, filename, meta)
+        self._remove_stale(runner, stale)
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        """As the parent, but the new file is in place before the old goes."""
+        if not self.save_best:
+            return
+        if 'auto' in self.key_indicators:
+            self._init_rule(self.rules, [next(iter(metrics))])
+        hub = runner.message_hub
+        updated = False
+        for metric, rule in zip(self.key_indicators, self.rules):
+            suffix = '' if len(self.key_indicators) == 1 else f'_{metric}'
+            score = metrics[metric]
+            best = hub.get_info(f'best_score{suffix}',
+                                self.init_value_map[rule])
+            if score is None or not self.is_better_than[metric](score, best):
+                continue
+            old = hub.get_info(f'best_ckpt{suffix}')
+            name = self.filename_tmpl.format(runner.iter)
+            name = f'best_{metric}_{name}'.replace('/', '_')
+            path = osp.join(self.out_dir, name)
+            # Plain numbers: a metric may be a numpy scalar.
+            hub.update_info(f'best_score{suffix}', float(score))
+            hub.update_info(f'best_ckpt{suffix}', path)
+            self._write(runner, name, dict(epoch=0, iter=runner.iter),
+                        weights_only=True)
+            if old and osp.abspath(old) != osp.abspath(path):
+                _remove(old)
+            runner.logger.info(f'Best so far: {metric} {float(score):.4f} '
+                               f"after alternation {runner.iter}, '{path}'.")
+            updated = True
+        if updated and self.last_ckpt is not None:
+            # The newest checkpoint has to know of the best one.
+            self._save_checkpoint_with_step(
+                runner, runner.iter, dict(epoch=0, iter=runner.iter))
+
+    @master_only
+    def _write(self, runner: Runner, filename: str, meta: dict,
+               weights_only: bool = False) -> None:
+        path = osp.join(self.out_dir, filename)
+        partial = filename + '.partial'
+        try:
+            runner.save_checkpoint(
+                self.out_dir,
+                partial,
+                save_optimizer=not weights_only,
+                save_param_scheduler=not weights_only,
+                meta=meta,
+                by_epoch=False)
+            _sync(osp.join(self.out_dir, partial))
+            os.replace(osp.join(self.out_dir, partial), path)
+            if not weights_only:
+                _replace_text(
+                    osp.join(runner.work_dir, 'last_checkpoint'), path)
+        except (OSError, RuntimeError) as error:
+            if osp.exists(osp.join(self.out_dir, partial)):
+                os.remove(osp.join(self.out_dir, partial))
+            raise OSError(
+                f"Could not write checkpoint '{path}': {error}. The earlier "
+                'checkpoints are untouched. Check free space and '
+                'permissions, then go on with --resume.') from error
+
+    @master_only
+    def _remove_stale(self, runner: Runner, stale: List) -> None:
+        for step in stale:
+            _remove(osp.join(self.out_dir, self.filename_tmpl.format(step)))
+
+
+def find_checkpoints(work_dir: str, folder: str) -> List[str]:
+    """Checkpoints of a run, the newest first.
+
+    Args:
+        work_dir (str): Work folder, with the file ``last_checkpoint``.
+        folder (str): Folder of the checkpoints.
+
+    Returns:
+        list[str]: The one that ``last_checkpoint`` names, whether or not it
+        exists, and then all ``iter_*.pth`` by time of writing.
+    """
+    paths = sorted(
+        glob.glob(osp.join(glob.escape(folder), 'iter_*.pth')),
+        key=osp.getmtime,
+        reverse=True)
+    pointer = osp.join(work_dir, 'last_checkpoint')
+    if osp.isfile(pointer):
+        with open(pointer) as file:
+            last = file.read().strip()
+        if last:
+            paths = [last] + [p for p in paths
+                              if osp.abspath(p) != osp.abspath(last)]
+    return paths
+
+
+@master_only
+def _remove(path: str) -> None:
+    if osp.isfile(path):
+        os.remove(path)
+
+
+def _sync(path: str) -> None:
+    with open(path, 'rb') as file:
+        os.fsync(file.fileno())
+
+
+def _replace_text(path: str, text: str) -> None:
+    with open(path + '.partial', 'w') as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + '.partial', path)
+
+

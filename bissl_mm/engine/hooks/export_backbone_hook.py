@@ -1,0 +1,63 @@
+"""The result of the bilevel stage as a file for any OpenMMLab library."""
+
+import os.path as osp
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ...models.bissl_model import unwrap
+from ...registry import HOOKS
+from ...utils.check import check_keys
+from ...utils.checkpoint import save_atomically
+
+
+@HOOKS.register_module()
+@check_keys
+class ExportBackboneHook(Hook):
+    r"""Write :math:`\theta_P` with plain ``backbone.*`` keys.
+
+    Stock mmpretrain, mmdet and mmseg load the file, without this package,
+    through ``init_cfg=dict(type='Pretrained', checkpoint='.../backbone.pth',
+    prefix='backbone.')`` on the backbone.
+
+    Args:
+        filename (str): File in the work folder. Defaults to
+            ``'backbone.pth'``.
+        interval (int): Alternations between writes, beside the one at the
+            end; -1 for the end only. Defaults to -1.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self,
+                 filename: str = 'backbone.pth',
+                 interval: int = -1) -> None:
+        self.filename = filename
+        self.interval = interval
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch=None,
+                         outputs=None) -> None:
+        """Write every ``interval`` alternations."""
+        if self.every_n_train_iters(runner, self.interval):
+            self._export(runner, batch_idx + 1)
+
+    def after_train(self, runner: Runner) -> None:
+        """Write the result."""
+        self._export(runner, runner.iter)
+
+    @master_only
+    def _export(self, runner: Runner, num_alternations: int) -> None:
+        state = unwrap(runner.model).backbone_state_dict()
+        path = osp.join(runner.work_dir, self.filename)
+        meta = dict(
+            description='lower backbone theta_P of BiSSL',
+            num_alternations=num_alternations,
+            seed=runner.seed,
+            config=osp.basename(runner.cfg.filename or ''))
+        save_atomically(dict(state_dict=state, meta=meta), path)
+        runner.logger.info(
+            f"Backbone of {len(state)} tensors exported to '{path}'.")

@@ -1,0 +1,80 @@
+"""Bars on the terminal for the long steps."""
+
+from typing import Optional
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from tqdm import tqdm
+
+from ...registry import HOOKS
+from ...utils.check import check_keys
+
+
+@HOOKS.register_module()
+@check_keys
+class ProgressBarHook(Hook):
+    """One bar over a stage, with the newest loss.
+
+    It counts batches of an ordinary training and steps of a bilevel one.
+
+    Args:
+        name (str): Label of the bar. Defaults to ``'training'``.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, name: str = 'training') -> None:
+        self.name = name
+        self._bar: Optional[tqdm] = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Open the bar."""
+        settings = getattr(runner.train_loop, 'settings', None)
+        if settings is None:
+            total, done = runner.max_iters, runner.iter
+        else:
+            total = settings.total_steps('lower') \
+                + settings.total_steps('upper')
+            done = runner.iter * (settings.num_lower_steps +
+                                  settings.num_upper_steps)
+            if settings.head_warmup is not None and runner.iter == 0:
+                total += settings.head_warmup['num_epochs'] * len(
+                    runner.train_dataloader)
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            desc=self.name,
+            disable=not is_main_process(),
+            dynamic_ncols=True)
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch=None,
+                         outputs=None) -> None:
+        """One batch of an ordinary training."""
+        if not hasattr(runner.train_loop, 'settings'):
+            self._bar.update()
+            if outputs and 'loss' in outputs:
+                self._bar.set_postfix(loss=f'{float(outputs["loss"]):.3f}')
+
+    def after_head_warmup_step(self, runner: Runner, logs: dict) -> None:
+        """One step of the head warm-up."""
+        self._bar.update()
+        self._bar.set_postfix(head_loss=f'{logs["loss"]:.3f}')
+
+    def after_lower_step(self, runner: Runner, logs: dict) -> None:
+        """One step of the lower level."""
+        self._bar.update()
+        self._bar.set_postfix(pretext_loss=f'{logs["pretext_loss"]:.3f}')
+
+    def after_upper_step(self, runner: Runner, logs: dict) -> None:
+        """One step of the upper level."""
+        self._bar.update()
+        self._bar.set_postfix(
+            downstream_loss=f'{logs["loss_at_lower"]:.3f}')
+
+    def after_train(self, runner: Runner) -> None:
+        """Close the bar."""
+        self._bar.close()

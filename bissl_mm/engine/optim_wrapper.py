@@ -1,0 +1,317 @@
+"""The gradient steps of Algorithm 1."""
+
+from typing import Dict, Optional, Sequence
+
+import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch import Tensor
+
+from ..hypergradient import (HessianOperator, Solution, Status, Vectors,
+                             check_scale, implicit_jacobian_product)
+from ..hypergradient.vectors import cosine, norm
+from ..models.bissl_model import BiSSLModel
+from ..models.functional import loss_with_state, pretext_closure
+from ..models.proximal import add_proximal_grad_
+from ..registry import OPTIM_WRAPPERS, build_solver
+from ..utils.check import check_in, check_keys, check_non_negative
+from ..utils.random import seeded
+from .distributed import average_, mean_over_ranks
+from .step_parts import (all_grads, check_finite, check_plain, device_of,
+                         running_statistics, solution_logs, take_clipping,
+                         total_loss)
+
+
+@OPTIM_WRAPPERS.register_module()
+@check_keys
+class BiSSLOptimWrapper(OptimWrapperDict):
+    r"""Two optimizers and the gradients that BiSSL gives them.
+
+    Built by :class:`BiSSLOptimWrapperConstructor` from a config. As an
+    ``OptimWrapperDict`` it has the entries ``'lower'`` and ``'upper'``, which
+    is also how ``param_scheduler`` names them; the head warm-up has an
+    optimizer of its own with a constant learning rate.
+
+    Each level's gradient is averaged over ranks, then clipped as that level's
+    ``clip_grad`` says, over backbone and head together, then applied.
+
+    Args:
+        lower (OptimWrapper): For :math:`\theta_P` and :math:`\phi_P`.
+        upper (OptimWrapper): For :math:`\theta_D` and :math:`\phi_D`.
+        head_warmup (OptimWrapper): For :math:`\phi_D` during the warm-up.
+        reg_weight (float): Regularisation weight :math:`\lambda`. Defaults
+            to 0.001.
+        damping (float): Damping :math:`\delta` of the operator
+            :math:`I + H/(\lambda + \delta)`. Defaults to 10.
+        solver (dict): Solver of the linear system. Defaults to the published
+            one, ``dict(type='LayerwiseCGSolver', max_iters=5)``.
+        direct_weight (float): Weight :math:`\gamma` of the second upper term
+            :math:`\mathcal{L}^D(\theta_D, \phi_D)`. Defaults to 1; the first
+            version of the paper has 0.01.
+        check_residual (str): When to spend a product on the true residual of
+            the system: at the ``'first'`` step of each upper phase,
+            ``'always'`` or ``'never'``. Defaults to ``'first'``.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+        TypeError: If a level uses mixed precision or gradient accumulation,
+            which the hand-set gradients do not go together with.
+
+    Source:
+        Algorithm 1, 4.2.2 and B.3, arXiv:2410.02387.
+    """
+
+    def __init__(self,
+                 lower: OptimWrapper,
+                 upper: OptimWrapper,
+                 head_warmup: OptimWrapper,
+                 reg_weight: float = 0.001,
+                 damping: float = 10.,
+                 solver: Optional[dict] = None,
+                 direct_weight: float = 1.,
+                 check_residual: str = 'first') -> None:
+        check_scale(reg_weight, damping)
+        check_in('BiSSLOptimWrapper', 'check_residual', check_residual,
+                 ('first', 'always', 'never'))
+        super().__init__(lower=lower, upper=upper)
+        for name, wrapper in (('lower', lower), ('upper', upper),
+                              ('head_warmup', head_warmup)):
+            check_plain(name, wrapper)
+        self.head_warmup = head_warmup
+        self._clipping = {
+            key: take_clipping(w)
+            for key, w in {id(w): w
+                           for w in (lower, upper, head_warmup)}.items()
+        }
+        self.reg_weight = reg_weight
+        self.damping = damping
+        check_non_negative('BiSSLOptimWrapper', 'direct_weight',
+                           direct_weight)
+        self.solver = build_solver(
+            solver or dict(type='LayerwiseCGSolver', max_iters=5))
+        self.direct_weight = direct_weight
+        self.check_residual = check_residual
+        self._operator: Optional[HessianOperator] = None
+        self._phase_steps = 0
+
+    def lower_step(self, model: BiSSLModel, batch: dict,
+                   seed: int) -> Dict[str, float]:
+        r"""One step of the lower level (lines 5 to 7 of Algorithm 1).
+
+        Args:
+            model (BiSSLModel): Changed: :math:`\theta_P, \phi_P` and the
+                pretext model's buffers.
+            batch (dict): A pretext batch of this rank, as collated.
+            seed (int): Seed of the random draws on this rank.
+
+        Returns:
+            dict[str, float]: ``pretext_loss`` :math:`\mathcal{L}^P` and
+            ``proximal_loss`` :math:`\lambda r` at the parameters before the
+            step, ``grad_norm`` before clipping, ``distance``
+            :math:`\|\theta_P - \theta_D\|`. Means over ranks.
+
+        Raises:
+            FloatingPointError: If the loss or the gradient is not finite;
+                the parameters are then unchanged.
+        """
+        pretext = model.pretext
+        with seeded(seed, device_of(pretext)):
+            data = pretext.data_preprocessor(batch, True)
+            loss = total_loss(pretext, data)
+            loss.backward()
+        loss = loss.detach()
+        average_([loss, *all_grads(pretext), *running_statistics(pretext)])
+        distance = add_proximal_grad_(model.lower_backbone(),
+                                      model.upper_backbone(), self.reg_weight)
+        proximal = 0.5 * self.reg_weight * distance.square()
+        return self._apply(
+            self['lower'], 'lower level',
+            dict(pretext_loss=loss, proximal_loss=proximal,
+                 distance=distance))
+
+    def begin_upper_phase(self,
+                          model: BiSSLModel,
+                          batches: Sequence[dict],
+                          seed: int,
+                          done_steps: int = 0) -> None:
+        r"""Build the Hessian operator of one upper phase.
+
+        Args:
+            model (BiSSLModel): Not changed; :math:`\theta_P` and
+                :math:`\phi_P` must stay as they are until
+                :meth:`end_upper_phase`.
+            batches (Sequence[dict]): Pretext batches of this rank for the
+                Hessian, one in the published algorithm.
+            seed (int): Seed of the random draws of the pretext loss on this
+                rank, the same for all products.
+            done_steps (int): Steps of this phase that an interrupted run
+                took already. Defaults to 0.
+        """
+        pretext = model.pretext
+        pretext.train()
+        closures = []
+        for batch in batches:
+            with seeded(seed, device_of(pretext)):
+                data = pretext.data_preprocessor(batch, True)
+            closures.append(pretext_closure(pretext, data, seed))
+        self._operator = HessianOperator(
+            closures,
+            model.lower_backbone(),
+            self.reg_weight,
+            self.damping,
+            mean_over_ranks=mean_over_ranks)
+        self._phase_steps = done_steps
+
+    def end_upper_phase(self) -> None:
+        """Free the graph of the Hessian operator."""
+        if self._operator is not None:
+            self._operator.close()
+        self._operator = None
+
+    def upper_step(self, model: BiSSLModel, batch: dict,
+                   seed: int) -> Dict[str, float]:
+        r"""One step of the upper level (lines 9 to 13 of Algorithm 1).
+
+        Both evaluations of the downstream loss see the same preprocessed
+        batch and the same random draws (dropout, RoI sampling).
+
+        Args:
+            model (BiSSLModel): Changed: :math:`\theta_D, \phi_D` and the
+                downstream model's buffers.
+            batch (dict): A downstream batch of this rank, as collated.
+            seed (int): Seed of the random draws on this rank.
+
+        Returns:
+            dict[str, float]: ``loss_at_lower``
+            :math:`\mathcal{L}^D(\theta_P, \phi_D)` and ``loss_at_upper``
+            :math:`\mathcal{L}^D(\theta_D, \phi_D)` before the step,
+            ``grad_norm`` before clipping, and of the solve ``iters``,
+            ``recursion_residual``, ``min_curvature``, ``v_norm``, ``cosine``
+            between :math:`v` and :math:`v_{IJ}` and, where checked,
+            ``residual``, the true relative one. Means over ranks.
+
+        Raises:
+            RuntimeError: Without :meth:`begin_upper_phase`.
+            FloatingPointError: If a loss, the solution or the gradient is
+                not finite; the parameters are then unchanged.
+        """
+        if self._operator is None:
+            raise RuntimeError('upper_step needs begin_upper_phase first.')
+        downstream = model.downstream
+        device = device_of(downstream)
+        with seeded(seed, device):
+            data = downstream.data_preprocessor(batch, True)
+        # First at the lower backbone: this evaluation leaves no trace, while
+        # the one at the upper backbone updates running statistics.
+        state = model.upper_state_at_lower()
+        with seeded(seed, device):
+            loss_at_lower = loss_with_state(downstream, state, data)
+        v, head_grads = self._lower_gradients(model, loss_at_lower)
+        loss_at_lower = loss_at_lower.detach()
+        with seeded(seed, device):
+            loss_at_upper = total_loss(downstream, data)
+            (self.direct_weight * loss_at_upper).backward()
+        loss_at_upper = loss_at_upper.detach()
+        head = model.upper_head()
+        for param in (*model.upper_backbone(), *head):
+            if param.grad is None:
+                param.grad = torch.zeros_like(param)
+        if head:
+            torch._foreach_add_([p.grad for p in head], head_grads)
+        average_([loss_at_lower, loss_at_upper, *v, *all_grads(downstream),
+                  *running_statistics(downstream)])
+        check_finite('upper level', loss_at_lower=loss_at_lower.item(),
+                      loss_at_upper=loss_at_upper.item())
+        solution = self._solve(v)
+        torch._foreach_add_([p.grad for p in model.upper_backbone()],
+                            list(solution.value))
+        logs = self._apply(
+            self['upper'], 'upper level',
+            dict(loss_at_lower=loss_at_lower, loss_at_upper=loss_at_upper,
+                 v_norm=norm(v), cosine=cosine(v, solution.value)))
+        logs.update(solution_logs(solution))
+        return logs
+
+    def head_warmup_step(self, model: BiSSLModel, batch: dict,
+                         seed: int) -> Dict[str, float]:
+        r"""One step of the downstream head :math:`\phi_D` alone.
+
+        Args:
+            model (BiSSLModel): Changed: :math:`\phi_D` and buffers. Its
+                backbone must be frozen, see
+                :func:`bissl_mm.engine.head_warmup.frozen_backbone`.
+            batch (dict): A downstream batch of this rank, as collated.
+            seed (int): Seed of the random draws on this rank.
+
+        Returns:
+            dict[str, float]: ``loss`` and ``grad_norm``, means over ranks.
+
+        Raises:
+            FloatingPointError: As in :meth:`lower_step`.
+        """
+        downstream = model.downstream
+        with seeded(seed, device_of(downstream)):
+            data = downstream.data_preprocessor(batch, True)
+            loss = total_loss(downstream, data)
+            loss.backward()
+        loss = loss.detach()
+        average_([loss, *all_grads(downstream),
+                  *running_statistics(downstream)])
+        return self._apply(self.head_warmup, 'head warm-up', dict(loss=loss))
+
+    def settings(self) -> Dict[str, object]:
+        """What a resumed run should not change without notice."""
+        return dict(
+            reg_weight=self.reg_weight,
+            damping=self.damping,
+            solver=repr(self.solver),
+            direct_weight=self.direct_weight)
+
+    def state_dict(self) -> dict:
+        """State of all three optimizers."""
+        state = super().state_dict()
+        state['head_warmup'] = self.head_warmup.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Load the state of all three optimizers."""
+        state_dict = dict(state_dict)
+        self.head_warmup.load_state_dict(state_dict.pop('head_warmup'))
+        super().load_state_dict(state_dict)
+
+    def _lower_gradients(self, model: BiSSLModel, loss: Tensor):
+        """``v`` and the head's gradient at the lower backbone, one pass."""
+        backbone, head = model.lower_backbone(), model.upper_head()
+        grads = torch.autograd.grad(
+            loss, (*backbone, *head), allow_unused=True)
+        grads = [torch.zeros_like(p) if g is None else g.contiguous()
+                 for g, p in zip(grads, (*backbone, *head))]
+        return tuple(grads[:len(backbone)]), grads[len(backbone):]
+
+    def _solve(self, v: Vectors) -> Solution:
+        check = self.check_residual == 'always' or (
+            self.check_residual == 'first' and self._phase_steps == 0)
+        self._phase_steps += 1
+        solution = implicit_jacobian_product(v, self._operator, self.solver,
+                                             check)
+        if solution.status is Status.NOT_FINITE:
+            raise FloatingPointError(
+                f'{type(self.solver).__name__}: {solution.status.value} '
+                f'(after {solution.num_iters} iterations, reg_weight='
+                f'{self.reg_weight}, damping={self.damping}). Lower the '
+                'learning rates or raise damping, and resume from the last '
+                'checkpoint.')
+        return solution
+
+    def _apply(self, wrapper: OptimWrapper, where: str,
+               logs: Dict[str, Tensor]) -> Dict[str, float]:
+        """Clip, check, step, zero; the logs come in one transfer."""
+        params = [p for group in wrapper.optimizer.param_groups
+                  for p in group['params'] if p.grad is not None]
+        logs = dict(logs)
+        logs['grad_norm'] = self._clipping[id(wrapper)](params)
+        values = torch.stack([v.double() for v in logs.values()]).tolist()
+        logs = dict(zip(logs, values))
+        check_finite(where, **logs)
+        wrapper.step()
+        wrapper.zero_grad()
+        return logs

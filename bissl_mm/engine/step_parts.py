@@ -1,0 +1,106 @@
+"""Pieces of a gradient step that both levels share."""
+
+import math
+from functools import partial
+from typing import Callable, Dict, List, Sequence
+
+import torch
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import clip_grad_norm_
+
+from ..hypergradient import Solution
+from ..hypergradient.vectors import norm
+
+
+def total_loss(model: nn.Module, data: dict) -> Tensor:
+    """The summed loss of an OpenMMLab model on a preprocessed batch."""
+    losses = model(**data, mode='loss')
+    return model.parse_losses(losses)[0]
+
+
+def all_grads(model: nn.Module) -> List[Tensor]:
+    """Gradients of all trained parameters, zero where a rank has none."""
+    grads = []
+    for param in model.parameters():
+        if param.requires_grad:
+            if param.grad is None:
+                param.grad = torch.zeros_like(param)
+            grads.append(param.grad)
+    return grads
+
+
+def running_statistics(model: nn.Module) -> List[Tensor]:
+    """Of batch norms; averaged, so that every rank has the same state."""
+    return [
+        statistic for module in model.modules()
+        if isinstance(module, _BatchNorm)
+        for statistic in (module.running_mean, module.running_var)
+        if statistic is not None
+    ]
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's parameters lie."""
+    return next(model.parameters()).device
+
+
+def solution_logs(solution: Solution) -> Dict[str, float]:
+    """What the monitor shows of a solve."""
+    logs = dict(
+        iters=float(solution.num_iters),
+        recursion_residual=solution.residual_norm,
+        min_curvature=solution.min_curvature)
+    if solution.true_residual_norm is not None:
+        logs['residual'] = solution.true_residual_norm
+    return logs
+
+
+def check_finite(where: str, **values: float) -> None:
+    """Raise a ``FloatingPointError`` naming the first value that is not."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f'{where}: {name} is {value}. The parameters were not '
+                'changed by this step, and no checkpoint was written. Lower '
+                'the learning rate of this level or check its data, and '
+                'resume from the last checkpoint.')
+
+
+def take_clipping(wrapper: OptimWrapper) -> Callable:
+    """Take over a wrapper's clipping, to see the norm before the step.
+
+    Returns:
+        Callable: Clips the gradients of a list of parameters and returns
+        their norm before.
+    """
+    kwargs, wrapper.clip_grad_kwargs = wrapper.clip_grad_kwargs, None
+    if kwargs and wrapper.grad_name == 'grad_norm':
+        return partial(clip_grad_norm_, **kwargs)
+
+    def clip(params: Sequence[Tensor]) -> Tensor:
+        total = norm([p.grad for p in params])
+        if kwargs:
+            wrapper.clip_func(params, **kwargs)
+        return total
+
+    return clip
+
+
+def check_plain(name: str, wrapper: OptimWrapper) -> None:
+    """Refuse mixed precision and gradient accumulation."""
+    if not isinstance(wrapper, OptimWrapper):
+        raise TypeError(f'BiSSLOptimWrapper: {name} must be an OptimWrapper, '
+                        f'but is {wrapper!r}. Use constructor='
+                        "'bissl_mm.BiSSLOptimWrapperConstructor'.")
+    if isinstance(wrapper, AmpOptimWrapper):
+        raise TypeError(
+            f'BiSSLOptimWrapper: {name} is an AmpOptimWrapper, whose loss '
+            'scale does not fit the hand-set gradients. Use type='
+            "'OptimWrapper'.")
+    if wrapper._accumulative_counts != 1:
+        raise TypeError(
+            f'BiSSLOptimWrapper: {name} has accumulative_counts='
+            f'{wrapper._accumulative_counts}; gradient accumulation is not '
+            'supported. Set it to 1.')

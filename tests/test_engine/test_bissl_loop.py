@@ -1,0 +1,394 @@
+"""The loop against Algorithm 1 written out by hand."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.hooks import Hook
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.runner import Runner
+from small_run import make_runner, small_config, weights
+from toy import DictDataset, ToyDownstream, ToyPretext, nt_xent
+
+from bissl_mm.engine import BiSSLOptimWrapper, BiSSLTrainLoop
+from bissl_mm.engine.step_parts import check_plain
+from bissl_mm.models import BiSSLModel
+from bissl_mm.models.checks import check_differentiable
+
+pytestmark = pytest.mark.usefixtures('plain_config_text')
+
+
+def batches(number, make, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return [make(generator) for _ in range(number)]
+
+
+def pretext_batch(generator):
+    return dict(inputs=[torch.randn(6, 3, 8, 8, generator=generator)
+                        for _ in range(2)])
+
+
+def downstream_batch(generator):
+    return dict(
+        inputs=torch.randn(6, 3, 8, 8, generator=generator),
+        data_samples=torch.randint(5, (6, ), generator=generator))
+
+
+def stream(samples):
+    return dict(dataset=DictDataset(samples), batch_size=1,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                collate_fn=dict(type=lambda given: given[0]))
+
+
+def toy_model():
+    torch.manual_seed(0)
+    return BiSSLModel(ToyPretext(), ToyDownstream())
+
+
+def toy_runner(tmp_path, model, lower, upper, wrapper, **settings):
+    torch.manual_seed(1)
+    settings = {**dict(num_alternations=2, num_lower_steps=2,
+                       num_upper_steps=2, head_warmup=None), **settings}
+    return Runner(
+        model, str(tmp_path), train_dataloader=stream(upper),
+        train_cfg=dict(type=BiSSLTrainLoop, pretext_dataloader=stream(lower),
+                       **settings),
+        optim_wrapper=wrapper,
+        default_hooks=dict(checkpoint=None, logger=None),
+        randomness=dict(seed=0), log_level='ERROR',
+        experiment_name=str(tmp_path).replace('/', '_'))
+
+
+def sgd(module, lr):
+    return OptimWrapper(torch.optim.SGD(module.parameters(), lr=lr,
+                                        momentum=0.9),
+                        clip_grad=dict(max_norm=0.5))
+
+
+def hand_unrolled(lower, upper, options):
+    """Two alternations of two steps each, for plain gradient descent."""
+    model = toy_model()
+    pretext, downstream = model.pretext, model.downstream
+    downstream.backbone.load_state_dict(pretext.backbone.state_dict())
+    optimizers = [torch.optim.SGD(m.parameters(), lr=lr, momentum=0.9)
+                  for m, lr in ((pretext, 0.1), (downstream, 0.2))]
+    reg, damping = 0.3, 2.
+    gamma = options.get('direct_weight', 1.)
+    count = options.get('num_hessian_batches', 1)
+    first = options.get('hessian_batches', 'next') == 'first'
+    theta_p = list(pretext.backbone.parameters())
+    theta_d = list(downstream.backbone.parameters())
+    lower, upper = iter(lower), iter(upper)
+
+    def pretext_loss(batch):
+        return nt_xent(torch.cat([pretext.head(pretext.backbone(x))
+                                  for x in batch['inputs']]))
+
+    def downstream_loss(backbone, batch):
+        logits = downstream.head(backbone(batch['inputs']))
+        return F.cross_entropy(logits, batch['data_samples'])
+
+    for alternation in range(2):
+        phase = []
+        for _ in range(2):
+            phase.append(next(lower))
+            optimizers[0].zero_grad()
+            (pretext_loss(phase[-1]) + reg / 2 * sum(
+                (p - d.detach()).square().sum()
+                for p, d in zip(theta_p, theta_d))).backward()
+            torch.nn.utils.clip_grad_norm_(pretext.parameters(), 0.5)
+            optimizers[0].step()
+        if 'adapt' in options:
+            with torch.no_grad():
+                for p, d in zip(theta_p, theta_d):
+                    d.copy_((1 - options['adapt']) * d + options['adapt'] * p)
+        hessian = phase[:count] if first else \
+            [next(lower) for _ in range(count)]
+        for _ in range(2):
+            batch = next(upper)
+            head = list(downstream.head.parameters())
+            at_lower = torch.autograd.grad(
+                downstream_loss(pretext.backbone, batch), theta_p + head)
+            v, head_lower = at_lower[:len(theta_p)], at_lower[len(theta_p):]
+
+            def operator(x):
+                rows = [torch.autograd.grad(
+                    torch.autograd.grad(pretext_loss(b), theta_p,
+                                        create_graph=True), theta_p, x)
+                    for b in hessian]
+                return [a + sum(r) / count / (reg + damping)
+                        for a, *r in zip(x, *rows)]
+
+            # Two iterations of conjugate gradients.
+            dot = (lambda a, b: sum((s * t).sum() for s, t in zip(a, b)))
+            x = [torch.zeros_like(t) for t in v]
+            r = p = list(v)
+            for _ in range(2):
+                q = operator(p)
+                alpha = dot(r, r) / dot(p, q)
+                x = [a + alpha * b for a, b in zip(x, p)]
+                r_next = [a - alpha * b for a, b in zip(r, q)]
+                beta = dot(r_next, r_next) / dot(r, r)
+                p = [a + beta * b for a, b in zip(r_next, p)]
+                r = r_next
+            optimizers[1].zero_grad()
+            (gamma * downstream_loss(downstream.backbone, batch)).backward()
+            for param, extra in zip(theta_d + head, x + list(head_lower)):
+                param.grad += extra
+            torch.nn.utils.clip_grad_norm_(downstream.parameters(), 0.5)
+            optimizers[1].step()
+    return model
+
+
+@pytest.mark.parametrize('options', [
+    {},
+    dict(num_hessian_batches=2),
+    dict(num_hessian_batches=2, hessian_batches='first'),
+    dict(direct_weight=0.01),
+    dict(adapt=0.1),
+], ids=lambda o: '-'.join(o) or 'published')
+def test_two_alternations_equal_the_algorithm_by_hand(options, tmp_path,
+                                                      float64):
+    count = options.get('num_hessian_batches', 1)
+    per_phase = 2 + (0 if options.get('hessian_batches') == 'first'
+                     else count)
+    lower = batches(2 * per_phase, pretext_batch, 1)
+    upper = batches(4, downstream_batch, 2)
+    expected = hand_unrolled(lower, upper, options)
+    model = toy_model()
+    settings = dict(options)
+    direct_weight = settings.pop('direct_weight', 1.)
+    if 'adapt' in settings:
+        settings['backbone_adaptation'] = dict(
+            interval=1, alpha=settings.pop('adapt'))
+    wrapper = BiSSLOptimWrapper(
+        sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
+        sgd(model.downstream, 0.2), reg_weight=0.3, damping=2.,
+        direct_weight=direct_weight,
+        solver=dict(type='CGSolver', max_iters=2,
+                    negative_curvature='continue'))
+    toy_runner(tmp_path, model, lower, upper, wrapper, **settings).train()
+    for (name, a), (_, b) in zip(model.named_parameters(),
+                                 expected.named_parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11,
+                                   msg=lambda text: f'{name}: {text}')
+
+
+def test_warm_up_trains_the_head_alone(image_folders, tmp_path, monkeypatch):
+    seen = {}
+
+    class Look(Hook):
+
+        def before_head_warmup(self, runner):
+            seen['before'] = weights(runner)
+
+        def after_head_warmup(self, runner):
+            seen['after'] = weights(runner)
+
+    cfg = small_config(monkeypatch, image_folders, tmp_path,
+                       train_cfg__num_alternations=2,
+                       train_cfg__head_warmup__num_epochs=2)
+    runner = make_runner(cfg, [Look()])
+    runner.train()
+    params = dict(runner.model.named_parameters())
+    changed = {n for n in params
+               if not torch.equal(seen['before'][n], seen['after'][n])}
+    assert changed == {'downstream.head.fc.weight', 'downstream.head.fc.bias'}
+    assert all(p.requires_grad for p in params.values())
+    norm = 'downstream.backbone.bn1.num_batches_tracked'
+    # 24 images in batches of 6, two passes.
+    assert seen['after'][norm] - seen['before'][norm] == 8
+
+
+def test_frozen_norms_in_eval_mode_keep_their_statistics(
+        image_folders, tmp_path, monkeypatch):
+    seen = []
+
+    class Look(Hook):
+
+        def after_head_warmup(self, runner):
+            seen.append(weights(runner))
+
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2,
+        train_cfg__head_warmup__backbone_mode='eval')
+    make_runner(cfg, [Look()]).train()
+    prefix = 'downstream.backbone.'
+    for name, value in seen[0].items():
+        if name.startswith(prefix):
+            partner = 'pretext.backbone.' + name[len(prefix):]
+            assert torch.equal(value, seen[0][partner]), name
+
+
+def test_schedules_count_the_steps_of_their_level(image_folders, tmp_path,
+                                                  monkeypatch):
+    rates = dict(lower=[], upper=[])
+
+    class Look(Hook):
+
+        def after_lower_step(self, runner, logs):
+            rates['lower'].append(runner.optim_wrapper['lower'].get_lr())
+
+        def after_upper_step(self, runner, logs):
+            rates['upper'].append(runner.optim_wrapper['upper'].get_lr())
+
+    cfg = small_config(monkeypatch, image_folders, tmp_path,
+                       train_cfg__num_alternations=3)
+    make_runner(cfg, [Look()]).train()
+    lower = [r['lr'][0] for r in rates['lower']]
+    upper = [r['lr'][0] for r in rates['upper']]
+
+    def cosine(peak, step, length):
+        low = 0.001 * peak
+        return low + (peak - low) * (1 + math.cos(
+            math.pi * step / length)) / 2
+
+    # What is left of the last step of each level is not used any more.
+    assert lower[:3] == pytest.approx(
+        [0.125 * (1e-4 + (1 - 1e-4) * i / 3) for i in (1, 2, 3)])
+    assert lower[3:8] == pytest.approx(
+        [cosine(0.125, i, 5) for i in range(5)])
+    assert upper[:5] == pytest.approx(
+        [cosine(0.01, i, 6) for i in range(1, 6)])
+    assert len(lower) == 9 and len(upper) == 6
+
+
+@pytest.mark.parametrize('where', ['lower', 'upper', 'at_lower', 'warmup'])
+def test_nan_stops_within_the_step_and_names_the_site(
+        where, image_folders, tmp_path, monkeypatch):
+    cfg = small_config(monkeypatch, image_folders, tmp_path,
+                       default_hooks__checkpoint__interval=1)
+    runner = make_runner(cfg)
+    model = runner.model
+    part = model.pretext if where == 'lower' else model.downstream
+    parse = part.parse_losses
+    calls = []
+
+    def poisoned(losses):
+        total, log = parse(losses)
+        calls.append(0)
+        at = dict(lower=5, upper=10, at_lower=9, warmup=2)[where]
+        return (total * float('nan') if len(calls) == at else total), log
+
+    part.parse_losses = poisoned
+    site = dict(lower='lower level: pretext_loss is nan',
+                upper='upper level: loss_at_upper is nan',
+                at_lower='upper level: loss_at_lower is nan',
+                warmup='head warm-up: loss is nan')[where]
+    before = {}
+
+    class Look(Hook):
+        priority = 'VERY_LOW'
+
+        def remember(self, runner, logs):
+            before.update(weights(runner))
+
+        after_lower_step = after_upper_step = remember
+        after_head_warmup_step = remember
+
+    runner.register_hook(Look())
+    with pytest.raises(FloatingPointError, match=site):
+        runner.train()
+    for name, param in model.named_parameters():
+        assert torch.equal(param, before[name]), name
+    kept = sorted(p.name for p in tmp_path.glob('*.pth'))
+    assert kept == ([] if where == 'warmup' else ['iter_1.pth'])
+    for name in kept:
+        state = torch.load(tmp_path / name, weights_only=False)['state_dict']
+        assert all(v.isfinite().all() for v in state.values())
+
+
+@pytest.mark.parametrize('change, error, message', [
+    (dict(train_cfg__num_alternations=0), ValueError,
+     'num_alternations must be a whole number of at least 1, but is 0'),
+    (dict(train_cfg__num_lower_steps=-3), ValueError, 'num_lower_steps'),
+    (dict(train_cfg__num_upper_steps=0.5), ValueError, 'num_upper_steps'),
+    (dict(train_cfg__num_lower_step=3), TypeError,
+     "unknown key 'num_lower_step'. Did you mean 'num_lower_steps'"),
+    (dict(train_cfg__head_warmup__num_epoch=3), TypeError,
+     "Did you mean 'num_epochs'"),
+    (dict(train_cfg__backbone_adaptation=dict(alpha=2)), ValueError,
+     'alpha must lie in'),
+    (dict(train_cfg__hessian_batches='last'), ValueError, "'next', 'first'"),
+    (dict(train_cfg__hessian_batches='first',
+          train_cfg__num_hessian_batches=4), ValueError, 'exceeds'),
+    (dict(optim_wrapper__reg_weight=0., optim_wrapper__damping=0.),
+     ValueError, 'is 0, and the Hessian is divided by their sum'),
+    (dict(optim_wrapper__dampning=1.), TypeError, "Did you mean 'damping'"),
+    (dict(optim_wrapper__lower__clip_gard=dict(max_norm=1.)), TypeError,
+     "Did you mean 'clip_grad'"),
+    (dict(optim_wrapper__solver=dict(type='CGSolver', tol=1)), TypeError,
+     'CGSolver: unknown key'),
+    (dict(optim_wrapper__lower__accumulative_counts=2), TypeError,
+     'accumulative_counts=2'),
+    (dict(optim_wrapper=dict(type='OptimWrapper', optimizer=dict(
+        type='SGD', lr=0.1), _delete_=True)), TypeError,
+     'optim_wrapper serves one model only'),
+    (dict(param_scheduler__lower=[dict(type='LinearLR', end=3)]),
+     ValueError, 'needs by_epoch=False'),
+    (dict(param_scheduler=dict(middle=[], _delete_=True)), TypeError,
+     "param_scheduler: unknown key 'middle'"),
+    (dict(custom_hooks=[dict(type='EMAHook')]), TypeError, 'EMAHook'),
+    (dict(train_dataloader__batch_size=25), ValueError,
+     'has 24 samples, fewer than one batch of 25'),
+    (dict(train_cfg__pretext_dataloader__batch_size=41), ValueError,
+     'lower dataloader: the dataset has 40 samples'),
+    (dict(model__pretrian='x'), TypeError, "Did you mean 'pretrained'"),
+    (dict(model__eval_backbone='both'), ValueError, "'upper', 'lower'"),
+    (dict(model__downstream__backbone__depth=34), ValueError,
+     'downstream parameters have no pretext partner'),
+    (dict(model__downstream__backbone__base_channels=8), ValueError,
+     r'has shape \(4, 4, 3, 3\), but its downstream partner'),
+    (dict(model__downstream__backbone__frozen_stages=1), ValueError,
+     'frozen in the downstream model only'),
+    (dict(model__pretext__backbone__with_cp=True), TypeError,
+     're-entrant activation checkpointing'),
+    (dict(model__downstream__backbone__with_cp=True), TypeError,
+     'downstream model'),
+    (dict(default_hooks__checkpoint__intervall=3), TypeError,
+     "Did you mean 'interval'"),
+], ids=lambda v: '-'.join(v) if isinstance(v, dict) else None)
+def test_bad_settings_are_named_and_leave_nothing_behind(
+        change, error, message, image_folders, tmp_path, monkeypatch):
+    options = dict(change)
+    cfg = small_config(monkeypatch, image_folders, tmp_path, **{
+        k: v for k, v in options.items()
+        if not (isinstance(v, dict) and '_delete_' in v)})
+    for key, value in options.items():
+        if isinstance(value, dict) and '_delete_' in value:
+            cfg[key] = {k: v for k, v in value.items() if k != '_delete_'}
+    with pytest.raises(error, match=message):
+        make_runner(cfg).train()
+    assert not list(tmp_path.glob('*.pth'))
+    assert not (tmp_path / 'last_checkpoint').exists()
+
+
+def test_mixed_precision_is_refused():
+    # Its constructor needs an accelerator.
+    wrapper = AmpOptimWrapper.__new__(AmpOptimWrapper)
+    with pytest.raises(TypeError, match='upper is an AmpOptimWrapper'):
+        check_plain('upper', wrapper)
+
+
+def test_sync_batch_norm_is_refused_at_the_lower_level():
+    model = toy_model()
+    check_differentiable(model.pretext, model.downstream)
+    model.pretext.backbone[1] = torch.nn.SyncBatchNorm(8)
+    with pytest.raises(TypeError, match="'backbone.1' is a .*SyncBatchNorm"):
+        check_differentiable(model.pretext, model.downstream)
+
+
+def test_activation_checkpointing_is_refused(image_folders, tmp_path,
+                                             monkeypatch):
+    cfg = small_config(monkeypatch, image_folders, tmp_path,
+                       activation_checkpointing='pretext.backbone.layer1')
+    with pytest.raises(TypeError, match="'backbone.layer1'"):
+        make_runner(cfg).train()
+
+
+def test_train_step_names_the_loop():
+    with pytest.raises(RuntimeError, match='BiSSLTrainLoop'):
+        toy_model().train_step({}, None)
+
+

@@ -1,0 +1,178 @@
+"""Two processes with data of their own against one on the union."""
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from small_models import build, classifier_cfg, simclr_cfg, views
+from torch.nn.modules.batchnorm import BatchNorm2d
+
+from bissl_mm.engine import BiSSLOptimWrapper, mean_over_ranks
+from bissl_mm.engine.distributed import any_rank
+from bissl_mm.hypergradient import HessianOperator
+from bissl_mm.models import (BiSSLModel, DifferentiableSyncBatchNorm,
+                             pretext_closure)
+
+pytestmark = pytest.mark.dist
+NORM = 'bissl_mm.DifferentiableSyncBN'
+
+
+def part(tensor, rank, world):
+    """This rank's share of a batch; all of it in one process."""
+    size = len(tensor) // world
+    return tensor[rank * size:(rank + 1) * size]
+
+
+def direction(params):
+    generator = torch.Generator().manual_seed(5)
+    return tuple(torch.randn(p.shape, generator=generator, dtype=p.dtype)
+                 for p in params)
+
+
+def simclr_derivatives(rank, world, separate_views):
+    model = build(simclr_cfg(norm=NORM, separate_views=separate_views))
+    inputs = [part(v, rank, world) for v in views(8)]
+    params = tuple(model.parameters())
+    closure = pretext_closure(model, dict(inputs=inputs, data_samples=None),
+                              0)
+    gradient = mean_over_ranks(torch.autograd.grad(closure(), params))
+    operator = HessianOperator([closure], params, 1.,
+                               mean_over_ranks=mean_over_ranks)
+    return [[t.tolist() for t in gradient],
+            [t.tolist() for t in operator.hvp(direction(params))]]
+
+
+def as_vector(nested):
+    return torch.cat([torch.tensor(t, dtype=torch.float64).flatten()
+                      for t in nested])
+
+
+def relative_error(actual, expected):
+    return ((actual - expected).norm() / expected.norm()).item()
+
+
+@pytest.mark.parametrize('separate_views', [False, True])
+def test_gradient_and_product_equal_one_process(pool, separate_views):
+    expected = [as_vector(x) for x in simclr_derivatives(0, 1,
+                                                         separate_views)]
+    results = pool.run(simclr_derivatives, separate_views)
+    for result in results:
+        for actual, reference in zip(result, expected, strict=True):
+            assert relative_error(as_vector(actual), reference) <= 1e-10
+    assert results[0] == results[1]
+
+
+def bissl_steps(rank, world):
+    """A lower and an upper step; gradients of the latter, then weights."""
+    pretext = build(simclr_cfg(norm=NORM))
+    downstream = build(classifier_cfg(NORM), seed=3)
+    model = BiSSLModel(pretext, downstream)
+    wrappers = {
+        name: OptimWrapper(torch.optim.SGD(part_.parameters(), lr=0.1),
+                           clip_grad=dict(max_norm=10.))
+        for name, part_ in (('lower', pretext), ('upper', downstream),
+                            ('head_warmup', downstream))
+    }
+    wrapper = BiSSLOptimWrapper(**wrappers, reg_weight=0.1, damping=1.,
+                                solver=dict(type='CGSolver', max_iters=4))
+    model.pretext.data_preprocessor = Cast()
+    model.downstream.data_preprocessor = Cast()
+    wrapper.lower_step(model, dict(
+        inputs=[part(v, rank, world) for v in views(8, seed=1)]), seed=rank)
+    wrapper.begin_upper_phase(model, [dict(
+        inputs=[part(v, rank, world) for v in views(8, seed=2)])], seed=rank)
+    images, _ = views(8, seed=3)
+    labels = torch.arange(8) % 3
+    grads = {}
+    apply = wrapper._apply
+
+    def keep(optim, where, logs):
+        grads.update({n: p.grad.tolist() for n, p in
+                      downstream.named_parameters()})
+        return apply(optim, where, logs)
+
+    wrapper._apply = keep
+    logs = wrapper.upper_step(
+        model, dict(inputs=part(images, rank, world),
+                    data_samples=part(labels, rank, world)), seed=rank)
+    state = {k: v.tolist() for k, v in model.state_dict().items()
+             if v.is_floating_point()}
+    return grads, state, logs['iters'], logs['loss_at_lower']
+
+
+class Cast(torch.nn.Module):
+    """Double-precision stand-in for a data preprocessor."""
+
+    def forward(self, data, training=False):
+        if isinstance(data['inputs'], list):
+            return dict(inputs=data['inputs'], data_samples=None)
+        from mmpretrain.structures import DataSample
+        samples = [DataSample().set_gt_label(int(x))
+                   for x in data['data_samples']]
+        return dict(inputs=data['inputs'], data_samples=samples)
+
+
+def test_hypergradient_and_weights_equal_one_process(pool):
+    grads, state, iters, loss = bissl_steps(0, 1)
+    results = pool.run(bissl_steps)
+    expected = as_vector(grads.values())
+    for other_grads, other_state, other_iters, other_loss in results:
+        assert other_iters == iters
+        assert other_loss == pytest.approx(loss, rel=1e-12)
+        actual = as_vector(other_grads[k] for k in grads)
+        assert relative_error(actual, expected) <= 1e-10
+        for name, value in state.items():
+            torch.testing.assert_close(
+                torch.tensor(other_state[name]).double(),
+                torch.tensor(value).double(), rtol=1e-8, atol=1e-10,
+                msg=lambda text: f'{name}: {text}')
+    assert results[0] == results[1]
+
+
+def norm_derivatives(rank, world, kind):
+    torch.manual_seed(0)
+    layer = (DifferentiableSyncBatchNorm if kind == 'sync' else
+             BatchNorm2d)(3).double()
+    with torch.no_grad():
+        layer.weight.uniform_(0.5, 1.5)
+        layer.bias.uniform_(-1, 1)
+    generator = torch.Generator().manual_seed(1)
+    inputs = torch.randn(6, 3, 2, 2, generator=generator,
+                         dtype=torch.float64)
+    # Ranks differ in their number of images: 2 and 4.
+    begin, end = {(0, 1): (0, 6), (0, 2): (0, 2), (1, 2): (2, 6)}[rank, world]
+    mine = inputs[begin:end].requires_grad_()
+    out = layer(mine)
+    loss = out.pow(3).sum()
+    first, = torch.autograd.grad(loss, mine, create_graph=True)
+    second, = torch.autograd.grad(first.pow(2).sum(), mine)
+    return (out.tolist(), first.tolist(), second.tolist(),
+            layer.running_mean.tolist(), layer.running_var.tolist())
+
+
+def test_sync_norm_equals_batch_norm_on_the_union(pool):
+    expected = norm_derivatives(0, 1, 'plain')
+    results = pool.run(norm_derivatives, 'sync')
+    for i in range(3):
+        joined = results[0][i] + results[1][i]
+        torch.testing.assert_close(
+            torch.tensor(joined).double(),
+            torch.tensor(expected[i]).double(), rtol=1e-12, atol=1e-13)
+    for i in (3, 4):
+        for result in results:
+            assert result[i] == pytest.approx(expected[i], rel=1e-12)
+
+
+def mean_of_ranks(rank, world):
+    given = (torch.full((2, 3), float(rank)),
+             torch.full((4, ), rank + 1., dtype=torch.float64))
+    means = mean_over_ranks(given)
+    untouched = given[0].unique().tolist() == [rank]
+    return ([m.tolist() for m in means], untouched,
+            any_rank(rank == 1, torch.device('cpu')),
+            any_rank(False, torch.device('cpu')))
+
+
+def test_mean_over_ranks_keeps_types_and_arguments(pool):
+    for means, untouched, some, none in pool.run(mean_of_ranks):
+        assert means == [[[0.5] * 3] * 2, [1.5] * 4]
+        assert untouched and some and not none
