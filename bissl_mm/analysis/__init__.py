@@ -1,0 +1,1 @@
+"""Comparing backbones and showing what came out. For the tools only."""

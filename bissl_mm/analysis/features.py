@@ -1,0 +1,73 @@
+"""Backbone features before and after the bilevel stage."""
+
+from typing import Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import Runner
+from sklearn.manifold import TSNE
+
+
+@torch.no_grad()
+def backbone_features(cfg: Config, checkpoint: str,
+                      num_batches: int = 100) -> Tuple[np.ndarray,
+                                                       np.ndarray]:
+    """Test features of a backbone, its statistics fitted to the task first.
+
+    Args:
+        cfg (Config): Fine-tuning config with training and test data.
+        checkpoint (str): Exported or pretrained backbone.
+        num_batches (int): Training batches passed through the backbone in
+            train mode beforehand, so that its running statistics are those
+            of the downstream data. Defaults to 100.
+
+    Returns:
+        tuple[ndarray, ndarray]: Features ``(N, C)`` and labels ``(N, )``.
+
+    Source:
+        B.10.1 and B.10.2, arXiv:2410.02387.
+    """
+    init_default_scope(cfg.default_scope)
+    model_cfg = Config(dict(model=cfg.model)).model.copy()
+    model_cfg.backbone = dict(
+        model_cfg.backbone,
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint,
+                      prefix='backbone.'))
+    model = MODELS.build(model_cfg)
+    model.init_weights()
+    loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    model.train()
+    done = 0
+    while done < num_batches:
+        for batch in loader:
+            data = model.data_preprocessor(batch, True)
+            model.backbone(data['inputs'])
+            done += 1
+            if done == num_batches:
+                break
+    model.eval()
+    features, labels = [], []
+    for batch in Runner.build_dataloader(cfg.test_dataloader, seed=0):
+        data = model.data_preprocessor(batch, False)
+        features.append(model.extract_feat(data['inputs'])[-1])
+        labels += [int(s.gt_label) for s in data['data_samples']]
+    return torch.cat(features).numpy(), np.array(labels)
+
+
+def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
+    """t-SNE of features ``(N, C)`` to the plane, ``(N, 2)``."""
+    return TSNE(init='pca', random_state=seed).fit_transform(features)
+
+
+def nearest_neighbour_accuracy(features: np.ndarray,
+                               labels: np.ndarray) -> float:
+    """Share of samples whose nearest other sample has their label, percent.
+
+    A number beside the t-SNE picture, which itself measures nothing.
+    """
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    similarity = unit @ unit.T
+    np.fill_diagonal(similarity, -np.inf)
+    return float((labels[similarity.argmax(1)] == labels).mean() * 100)

@@ -1,0 +1,33 @@
+"""Reading what mmengine's LocalVisBackend wrote."""
+
+import json
+from pathlib import Path
+from typing import Dict, List
+
+Series = Dict[str, List[float]]
+
+
+def read_scalars(work_dir: str) -> Dict[str, Series]:
+    """All logged quantities of a run, over all its restarts.
+
+    Args:
+        work_dir (str): Work folder of the run.
+
+    Returns:
+        dict[str, dict]: By name, ``step`` and ``value`` lists, in order of
+        steps; where a restart logged a step again, the later value counts.
+    """
+    found: Dict[str, Dict[int, float]] = {}
+    for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        for line in path.read_text().splitlines():
+            record = json.loads(line)
+            step = record.get('step', record.get('iter', 0))
+            for name, value in record.items():
+                if name not in ('step', 'iter') and isinstance(
+                        value, (int, float)):
+                    found.setdefault(name, {})[step] = value
+    return {
+        name: dict(step=sorted(values),
+                   value=[values[s] for s in sorted(values)])
+        for name, values in found.items()
+    }

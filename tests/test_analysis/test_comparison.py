@@ -1,0 +1,79 @@
+"""Budgets and bookkeeping of a comparison."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bissl_mm.analysis import comparison
+from bissl_mm.analysis.comparison import (ArmResult, Setting, compare,
+                                          draw_settings)
+from bissl_mm.analysis.digits import write_digits
+from bissl_mm.analysis.features import nearest_neighbour_accuracy
+from bissl_mm.analysis.scalars import read_scalars
+
+
+def test_settings_are_log_uniform_and_repeatable():
+    settings = draw_settings(400, (1e-4, 1.), (1e-5, 1e-2), 3)
+    assert settings == draw_settings(400, (1e-4, 1.), (1e-5, 1e-2), 3)
+    logs = np.log10([s.lr for s in settings])
+    assert logs.min() > -4 and logs.max() < 0
+    # A quarter of them in each decade.
+    counts = np.histogram(logs, bins=[-4, -3, -2, -1, 0])[0]
+    assert counts.min() > 70
+
+
+def test_each_arm_gets_the_same_budget_and_its_own_choice(monkeypatch):
+    calls = []
+
+    def fake(cfg, checkpoint, setting, seed, work_dir, metric, test=True):
+        calls.append((checkpoint, setting.lr, seed, test))
+        good = 0.1 if checkpoint == 'a' else 0.2
+        val = 50. + 10 * (setting.lr == good)
+        return dict(val=val, test=val + seed)
+
+    monkeypatch.setattr(comparison, 'fine_tune', fake)
+    settings = [Setting(lr, 0.) for lr in (0.1, 0.2, 0.3)]
+    outcome = compare(None, dict(A='a', B='b'), settings, [1, 2], 'x')
+    for name in ('a', 'b'):
+        mine = [c[1:] for c in calls if c[0] == name]
+        assert [c[0] for c in mine[:3]] == [0.1, 0.2, 0.3]
+        assert all(seed == 0 and not test for _, seed, test in mine[:3])
+        assert [c[1] for c in mine[3:]] == [1, 2]
+    assert [a['setting']['lr'] for a in outcome['arms']] == [0.1, 0.2]
+    assert outcome['difference'] == 0. and outcome['p_value'] == 1.
+    json.dumps(outcome)
+
+
+def test_mean_and_deviation_are_those_of_the_sample():
+    arm = ArmResult('x', 'y', test=[1., 2., 3., 6.])
+    assert arm.mean == 3.
+    assert arm.std == pytest.approx(np.sqrt(14 / 3))
+
+
+def test_digits_are_split_without_overlap(tmp_path):
+    counts = write_digits(str(tmp_path))
+    assert counts == dict(pretext=997, train=50, val=150, test=600)
+    files = {p.name for p in tmp_path.rglob('*.png')}
+    assert len(files) == 1797
+    for part, number in (('train', 5), ('val', 15), ('test', 60)):
+        for digit in range(10):
+            folder = tmp_path / 'downstream' / part / str(digit)
+            assert len(list(folder.iterdir())) == number
+
+
+def test_scalars_of_restarts_are_merged(tmp_path):
+    for name, lines in (('1', [(1, 5.), (2, 4.)]), ('2', [(2, 3.), (3, 2.)])):
+        folder = tmp_path / name / 'vis_data'
+        folder.mkdir(parents=True)
+        (folder / 'scalars.json').write_text('\n'.join(
+            json.dumps(dict(loss=value, step=step))
+            for step, value in lines))
+    assert read_scalars(str(tmp_path)) == dict(
+        loss=dict(step=[1, 2, 3], value=[5., 3., 2.]))
+
+
+def test_nearest_neighbours():
+    features = np.array([[1., 0.], [1., 0.1], [0., 1.], [0.1, 1.]])
+    assert nearest_neighbour_accuracy(features, np.array([0, 0, 1, 1])) == 100
+    assert nearest_neighbour_accuracy(features, np.array([0, 1, 0, 1])) == 0

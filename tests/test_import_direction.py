@@ -1,0 +1,58 @@
+"""Who may import whom, from the syntax trees and from a fresh process."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / 'bissl_mm'
+
+#: First folder of the importing file -> what it must not import.
+FORBIDDEN = {
+    'hypergradient': ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain',
+                      'bissl_mm.models', 'bissl_mm.engine',
+                      'bissl_mm.datasets', 'bissl_mm.registry'),
+    'models': ('bissl_mm.hypergradient', 'bissl_mm.engine',
+               'bissl_mm.datasets'),
+    'datasets': ('bissl_mm.hypergradient', 'bissl_mm.models',
+                 'bissl_mm.engine'),
+    'utils': ('bissl_mm.hypergradient', 'bissl_mm.models',
+              'bissl_mm.engine', 'bissl_mm.datasets'),
+}
+
+
+def imported_names(path: Path) -> list:
+    parts = ('bissl_mm', *path.relative_to(PACKAGE).with_suffix('').parts)
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = list(parts[:-node.level]) if node.level else []
+            names.append('.'.join(base + [node.module or '']).rstrip('.'))
+    return names
+
+
+@pytest.mark.parametrize(
+    'path', sorted(PACKAGE.rglob('*.py')),
+    ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    folder = path.relative_to(PACKAGE).parts[0]
+    names = imported_names(path)
+    for name in names:
+        for forbidden in FORBIDDEN.get(folder, ()):
+            assert not (name + '.').startswith(forbidden + '.'), name
+        assert not name.startswith(('mmdet', 'mmseg')), name
+        if name.startswith('mmpretrain'):
+            assert path.parent.name == 'pretext', name
+
+
+def test_hypergradient_core_loads_without_openmmlab():
+    code = ('import sys, bissl_mm.hypergradient; '
+            'print([m for m in ("mmengine", "mmcv", "mmpretrain") '
+            'if m in sys.modules])')
+    result = subprocess.run([sys.executable, '-c', code], check=True,
+                            capture_output=True, text=True)
+    assert result.stdout.strip() == '[]'

@@ -1,0 +1,248 @@
+"""The command lines, each in a process of its own."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import ROOT
+from small_run import CONFIG, OPTIONS
+
+pytestmark = pytest.mark.slow
+
+
+def environment(image_folders) -> dict:
+    return {**os.environ, 'BISSL_PRETEXT_DIR': str(image_folders / 'pretext'),
+            'BISSL_DOWNSTREAM_DIR': str(image_folders / 'downstream'),
+            'BISSL_NUM_CLASSES': '3', 'OMP_NUM_THREADS': '1',
+            'PYTHONPATH': str(ROOT / 'tests'),
+            'PATH': os.path.dirname(sys.executable) + ':' +
+            os.environ['PATH']}
+
+
+def options(**changes) -> list:
+    merged = {**OPTIONS, 'train_cfg.num_alternations': 3,
+              **{k.replace('__', '.'): v for k, v in changes.items()}}
+    return ['--cfg-options', *(f'{k}={v}' for k, v in merged.items())]
+
+
+def run(command, image_folders, check=True):
+    result = subprocess.run(
+        [str(c) for c in command], cwd=ROOT, capture_output=True, text=True,
+        env=environment(image_folders), timeout=240)
+    if check:
+        assert result.returncode == 0, result.stderr[-3000:]
+    return result
+
+
+def state(path):
+    return torch.load(path, weights_only=False)['state_dict']
+
+
+def assert_same_weights(first, second):
+    first, second = state(first), state(second)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+
+
+@pytest.fixture(scope='module')
+def trained(image_folders, tmp_path_factory):
+    """A bilevel run through the command line."""
+    folder = tmp_path_factory.mktemp('run') / 'whole'
+    run([sys.executable, 'tools/train.py', CONFIG, '--work-dir', folder,
+         *options()], image_folders)
+    return folder
+
+
+def test_train_terminated_then_resumed(trained, image_folders, tmp_path):
+    command = [sys.executable, 'tools/train.py', str(CONFIG), '--work-dir',
+               str(tmp_path), *options(log_level='INFO')]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(image_folders), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    for line in process.stdout:
+        if 'Iter(train) [1/3]' in line:
+            break
+    process.send_signal(signal.SIGTERM)
+    begin = time.time()
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert time.time() - begin < 30
+    assert 'go on with --resume' in output
+    assert list(tmp_path.glob('iter_*.pth'))
+    run([*command, '--resume'], image_folders)
+    assert_same_weights(trained / 'iter_3.pth', tmp_path / 'iter_3.pth')
+
+
+def test_killed_run_resumes_bit_identically(trained, image_folders,
+                                            tmp_path):
+    command = [sys.executable, 'tools/train.py', str(CONFIG), '--work-dir',
+               str(tmp_path), *options(
+                   log_level='INFO',
+                   default_hooks__checkpoint__step_interval=1)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment(image_folders), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    for line in process.stdout:
+        if 'Iter(train) [1/3]' in line:
+            break
+    time.sleep(0.3)
+    process.kill()
+    process.communicate()
+    run([*command, '--resume', 'auto'], image_folders)
+    assert_same_weights(trained / 'iter_3.pth', tmp_path / 'iter_3.pth')
+
+
+def test_test_evaluates_either_backbone(trained, image_folders, tmp_path):
+    for side in ('upper', 'lower'):
+        result = run([sys.executable, 'tools/test.py', CONFIG,
+                      trained / 'iter_3.pth', '--eval-backbone', side,
+                      '--work-dir', tmp_path, *options(log_level='INFO')],
+                     image_folders)
+        assert 'accuracy/top1' in result.stdout
+        assert f"eval_backbone='{side}'" in result.stdout
+
+
+def test_test_refuses_a_checkpoint_of_another_model(image_folders, tmp_path):
+    path = tmp_path / 'other.pth'
+    torch.save(dict(state_dict=dict(encoder=torch.ones(2))), path)
+    result = run([sys.executable, 'tools/test.py', CONFIG, path, '--work-dir',
+                  tmp_path, *options()], image_folders, check=False)
+    assert result.returncode == 1
+    assert 'fits 0 of ' in result.stderr
+
+
+def two_processes(arguments, image_folders, check=True):
+    """Run train.py on two processes."""
+    return run(['bash', 'tools/dist_train.sh', CONFIG, '2', *arguments],
+               image_folders, check)
+
+
+@pytest.mark.dist
+def test_two_processes_train_resume_and_test(image_folders, tmp_path):
+    # Half the batch on each of two processes.
+    settings = options(
+        train_dataloader__batch_size=3,
+        train_cfg__pretext_dataloader__batch_size=2,
+        default_hooks__checkpoint__step_interval=4, log_level='INFO')
+    whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+    two_processes(['--work-dir', whole, *settings], image_folders)
+    # As if both had been killed in the midst of the second alternation.
+    shutil.copytree(whole, parts)
+    checkpoints = sorted(parts.glob('iter_*.pth'), key=os.path.getmtime)
+    for path in checkpoints[1:]:
+        path.unlink()
+    (parts / 'last_checkpoint').write_text(str(checkpoints[0]))
+    two_processes(['--work-dir', parts, '--resume', *settings],
+                  image_folders)
+    assert_same_weights(whole / 'iter_3.pth', parts / 'iter_3.pth')
+    result = run(['bash', 'tools/dist_test.sh', CONFIG, whole / 'iter_3.pth',
+                  '2', '--work-dir', whole, *settings], image_folders)
+    assert 'accuracy/top1' in result.stdout
+
+
+@pytest.mark.dist
+def test_signal_to_every_process_saves_a_checkpoint(image_folders, tmp_path):
+    settings = options(
+        train_dataloader__batch_size=3,
+        train_cfg__pretext_dataloader__batch_size=2, log_level='INFO')
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f"_base_ = '{CONFIG}'\n"
+        "custom_imports = dict(imports=['bissl_mm.models', "
+        "'bissl_mm.datasets', 'bissl_mm.engine', 'failing_rank'])\n"
+        "custom_hooks = [dict(type='mmengine.SignalAllRanks')]\n")
+    result = run(['bash', 'tools/dist_train.sh', config, '2', '--work-dir',
+                  tmp_path / 'run', *settings], image_folders, check=False)
+    assert result.returncode != 0
+    assert 'go on with --resume' in result.stdout
+    assert (tmp_path / 'run' / 'iter_1_lower_1.pth').exists()
+
+
+@pytest.mark.dist
+def test_one_failing_rank_is_named_and_ends_all(image_folders, tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f"_base_ = '{CONFIG}'\n"
+        "custom_imports = dict(imports=['bissl_mm.models', "
+        "'bissl_mm.datasets', 'bissl_mm.engine', 'failing_rank'])\n"
+        "train_cfg = dict(pretext_dataloader=dict(dataset=dict("
+        "type='mmengine.FailsOnRankOne')))\n")
+    begin = time.time()
+    result = run(['bash', 'tools/dist_train.sh', config, '2', '--work-dir',
+                  tmp_path / 'run', *options()], image_folders, check=False)
+    assert result.returncode != 0
+    assert time.time() - begin < 60
+    assert '[rank 1] RuntimeError: lower dataset: sample ' in result.stderr
+    assert 'boom in the data' in result.stderr
+    assert not list((tmp_path / 'run').glob('*.pth'))
+
+
+@pytest.mark.dist
+def test_ordinary_stage_runs_on_two_cpu_processes(image_folders, tmp_path):
+    config = ROOT / 'configs/pretext/simclr_r18_b64-100e_imagefolder-64px.py'
+    changes = {k[len('model.pretext.'):]: v for k, v in OPTIONS.items()
+               if k.startswith('model.pretext.')}
+    changes = {f'model.{k}': v for k, v in changes.items()}
+    changes.update({
+        'train_dataloader.batch_size': 4, 'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+        'train_cfg.max_epochs': 1, 'param_scheduler.0.end': 1,
+        'param_scheduler.1.begin': 0, 'param_scheduler.1.end': 1})
+    run(['bash', 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path,
+         '--cfg-options', *(f'{k}={v}' for k, v in changes.items())],
+        image_folders)
+    assert (tmp_path / 'epoch_1.pth').exists()
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['no_such_config.py'], "Config 'no_such_config.py' does not exist"),
+    ([CONFIG, *options(train_cfg__num_alternations=0)],
+     'num_alternations must be a whole number of at least 1, but is 0'),
+    ([CONFIG, *options(model__pretrained='nowhere.pth')],
+     "Checkpoint 'nowhere.pth' does not exist"),
+    ([CONFIG, *options(model__downstream__head__num_classes=7)],
+     "'head' has num_classes=7, but the training data have 3 classes"),
+], ids=['config', 'count', 'checkpoint', 'classes'])
+def test_bad_input_ends_with_one_message(arguments, message, image_folders,
+                                         tmp_path):
+    result = run([sys.executable, 'tools/train.py', *arguments, '--work-dir',
+                  tmp_path], image_folders, check=False)
+    assert result.returncode == 1
+    assert '[rank 0] ' in result.stderr and message in result.stderr
+    assert 'Traceback' not in result.stderr
+    assert not list(tmp_path.glob('*.pth'))
+
+
+def test_browse_dataset_writes_both_levels(image_folders, tmp_path):
+    run([sys.executable, 'tools/browse_dataset.py', CONFIG, '--output-dir',
+         tmp_path, '--number', 3, *options()], image_folders)
+    lower = sorted((tmp_path / 'lower').iterdir())
+    upper = sorted((tmp_path / 'upper').iterdir())
+    assert len(lower) == len(upper) == 3
+    assert all('label' in p.name for p in upper)
+    import mmcv
+    assert mmcv.imread(str(lower[0])).shape == (64, 132, 3)
+
+
+def test_print_config_shows_the_merged_settings(image_folders):
+    result = run([sys.executable, 'tools/print_config.py', CONFIG,
+                  *options(train_cfg__num_alternations=77)], image_folders)
+    assert 'num_alternations=77' in result.stdout
+
+
+def test_demo_in_quick_mode(image_folders, tmp_path):
+    result = run([sys.executable, 'tools/demo.py', '--quick', '--work-dir',
+                  tmp_path], image_folders)
+    assert 'exact permutation p' in result.stdout
+    results = json.loads((tmp_path / 'results.json').read_text())
+    assert [a['name'] for a in results['arms']] == ['FT', 'BiSSL+FT']
+    assert all(len(a['test']) == 2 for a in results['arms'])
+    page = (tmp_path / 'report.html').read_text()
+    assert page.count('<img src="data:image/png') == 5

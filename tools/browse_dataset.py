@@ -1,0 +1,83 @@
+"""Save pictures of what each level sees after its augmentations.
+
+One file a sample; the views of a pretext sample stand side by side. The
+samples are those of the first pass of training.
+"""
+
+import argparse
+import os.path as osp
+from typing import List, Optional
+
+import mmcv
+import numpy as np
+from mmengine.registry import init_default_scope
+from mmengine.utils import ProgressBar, mkdir_or_exist
+from torch import Tensor
+
+from bissl_mm.datasets import LevelStream
+from bissl_mm.engine.launch import (add_common_arguments, load_config,
+                                    run_tool)
+
+
+def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--level', choices=['lower', 'upper', 'both'], default='both')
+    parser.add_argument(
+        '--number', type=int, default=20, help='samples a level')
+    parser.add_argument(
+        '--output-dir', help='default: WORK-DIR/browse_dataset')
+    return parser.parse_args(argv)
+
+
+def picture(inputs) -> np.ndarray:
+    """The views of a sample side by side, ``(H, W, 3)`` uint8."""
+    views = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    arrays = [v.numpy().transpose(1, 2, 0) for v in views]
+    height = max(a.shape[0] for a in arrays)
+    padded = [
+        np.pad(a, ((0, height - a.shape[0]), (0, 4), (0, 0)),
+               constant_values=255) for a in arrays
+    ]
+    joined = np.concatenate(padded, axis=1)[:, :-4]
+    if joined.shape[2] == 1:
+        joined = joined.repeat(3, axis=2)
+    return joined.astype(np.uint8)
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    args = parse_args(argv)
+    cfg = load_config(args)
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    if cfg.get('custom_imports') is None:
+        import bissl_mm.models  # noqa: F401
+    dataloaders = dict(upper=cfg.train_dataloader)
+    if 'pretext_dataloader' in cfg.train_cfg:
+        dataloaders['lower'] = cfg.train_cfg.pretext_dataloader
+    elif args.level == 'lower':
+        dataloaders = dict(lower=cfg.train_dataloader)
+    folder = args.output_dir or osp.join(cfg.work_dir, 'browse_dataset')
+    for level, dataloader in sorted(dataloaders.items()):
+        if args.level not in (level, 'both'):
+            continue
+        stream = LevelStream({**dataloader, 'batch_size': 1}, level)
+        stream.start(cfg.get('randomness', {}).get('seed') or 0)
+        number = min(args.number, len(stream))
+        mkdir_or_exist(osp.join(folder, level))
+        bar = ProgressBar(number)
+        for i in range(number):
+            key, = stream.sampler.keys(i)
+            sample = stream.samples[key]
+            label = getattr(sample.get('data_samples'), 'gt_label', None)
+            tag = '' if label is None else f'_label{int(label)}'
+            mmcv.imwrite(
+                picture(sample['inputs']),
+                osp.join(folder, level, f'{i:04}_sample{key[1]}{tag}.png'))
+            bar.update()
+        print(f"\n{number} {level} samples saved to "
+              f"'{osp.join(folder, level)}'")
+
+
+if __name__ == '__main__':
+    run_tool(main)

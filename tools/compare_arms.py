@@ -1,0 +1,95 @@
+"""Fine-tune several backbones under one search budget and compare them.
+
+Every arm gets the same random settings of learning rate and weight decay,
+chosen on the validation data by one run each, and the same seeds for its
+final runs. Example::
+
+    python tools/compare_arms.py configs/fine_tune/r18-simclr_b40-100e_dtd5.py \\
+        --arm FT=work_dirs/pretext/epoch_40.pth \\
+        --arm BiSSL+FT=work_dirs/bissl/backbone.pth --settings 8 --seeds 5
+"""
+
+import argparse
+import json
+import logging
+import os.path as osp
+import platform
+import sys
+import time
+import warnings
+from typing import List, Optional
+
+import torch
+from mmengine.logging import MMLogger
+from mmengine.utils import mkdir_or_exist
+from tqdm import tqdm
+
+from bissl_mm.analysis.comparison import compare, draw_settings
+from bissl_mm.engine.launch import (add_common_arguments, load_config,
+                                    prepare_processes, run_tool)
+
+
+def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--arm', action='append', required=True, metavar='NAME=CHECKPOINT')
+    parser.add_argument('--settings', type=int, default=8,
+                        help='random settings tried by each arm')
+    parser.add_argument('--lr', type=float, nargs=2, default=(1e-4, 1.),
+                        help='range of the learning rate')
+    parser.add_argument('--weight-decay', type=float, nargs=2,
+                        default=(1e-5, 1e-2), help='range of weight decay')
+    parser.add_argument('--seeds', type=int, default=5,
+                        help='final runs of each arm')
+    parser.add_argument('--metric', default='accuracy/top1')
+    parser.add_argument('--json', help='default: WORK-DIR/comparison.json')
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    args = parse_args(argv)
+    arms = {}
+    for arm in args.arm:
+        name, _, checkpoint = arm.partition('=')
+        if not osp.isfile(checkpoint):
+            raise FileNotFoundError(
+                f'--arm {arm}: checkpoint {checkpoint!r} does not exist. '
+                'Write NAME=PATH.')
+        arms[name] = checkpoint
+    cfg = load_config(args)
+    prepare_processes(cfg)
+    warnings.filterwarnings('ignore')
+    MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
+    settings = draw_settings(args.settings, args.lr, args.weight_decay, 0)
+    begin = time.time()
+    with tqdm(total=len(arms) * (args.settings + args.seeds),
+              dynamic_ncols=True) as bar:
+
+        def step(text: str) -> None:
+            bar.update()
+            tqdm.write(text)
+
+        outcome = compare(cfg, arms, settings, range(1, args.seeds + 1),
+                          cfg.work_dir, args.metric, step)
+    outcome.update(
+        command=' '.join(['python', *sys.argv]),
+        seconds=time.time() - begin,
+        torch=torch.__version__,
+        machine=f'{platform.machine()}, {torch.get_num_threads()} threads')
+    path = args.json or osp.join(cfg.work_dir, 'comparison.json')
+    mkdir_or_exist(osp.dirname(osp.abspath(path)))
+    with open(path, 'w') as file:
+        json.dump(outcome, file, indent=1)
+    for arm in outcome['arms']:
+        print(f'{arm["name"]}: {arm["mean"]:.2f} +- {arm["std"]:.2f}')
+    if 'p_value' in outcome:
+        print(f'difference {outcome["difference"]:+.2f}, exact permutation '
+              f'p = {outcome["p_value"]:.4g}')
+    print(path)
+
+
+if __name__ == '__main__':
+    run_tool(main)

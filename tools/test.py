@@ -1,0 +1,38 @@
+"""Evaluate a checkpoint on the config's test data."""
+
+import argparse
+from typing import List, Optional
+
+from bissl_mm.engine.launch import (add_common_arguments, build_runner,
+                                    load_config, prepare_processes, run_tool)
+from bissl_mm.models.pretrained import REQUIRED_SHARE, check_load_from
+
+
+def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_arguments(parser)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--eval-backbone',
+        choices=['upper', 'lower'],
+        help='of a bilevel checkpoint: evaluate the downstream head on '
+        'theta_D (upper) or theta_P (lower)')
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    args = parse_args(argv)
+    cfg = load_config(args)
+    cfg.load_from = args.checkpoint
+    if args.eval_backbone is not None:
+        cfg.model.eval_backbone = args.eval_backbone
+    prepare_processes(cfg)
+    runner = build_runner(cfg)
+    check_load_from(
+        getattr(runner.model, 'module', runner.model), args.checkpoint,
+        REQUIRED_SHARE)
+    runner.test()
+
+
+if __name__ == '__main__':
+    run_tool(main)

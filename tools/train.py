@@ -1,0 +1,33 @@
+"""Train any stage: pretraining, the bilevel stage, fine-tuning."""
+
+import argparse
+from typing import List, Optional
+
+from bissl_mm.engine.launch import (add_common_arguments, build_runner,
+                                    load_config, prepare_processes, run_tool)
+
+
+def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='go on from a checkpoint; without a path, or with "auto", from '
+        'the newest complete one of the work folder')
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    args = parse_args(argv)
+    cfg = load_config(args)
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    prepare_processes(cfg)
+    build_runner(cfg).train()
+
+
+if __name__ == '__main__':
+    run_tool(main)
