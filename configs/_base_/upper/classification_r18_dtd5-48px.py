@@ -1,14 +1,14 @@
 # Linear classifier on ResNet-18: five texture classes, 200 labeled images.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=64, crop_ratio_range=(0.5, 1.0)),
+    dict(type='RandomResizedCrop', scale=48, crop_ratio_range=(0.5, 1.0)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=73, edge='short'),
-    dict(type='CenterCrop', crop_size=64),
+    dict(type='ResizeEdge', scale=55, edge='short'),
+    dict(type='CenterCrop', crop_size=48),
     dict(type='PackInputs'),
 ]
 

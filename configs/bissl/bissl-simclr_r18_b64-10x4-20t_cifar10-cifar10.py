@@ -1,18 +1,18 @@
 # Stages 2 and 3 on two cores: SimCLR on unlabeled CIFAR-10 images with 1000
 # labeled ones of the same ten classes.
 #   python tools/train.py \
-#       configs/bissl/bissl-simclr_r18_b128-10x4-100t_cifar10-cifar10.py
+#       configs/bissl/bissl-simclr_r18_b64-10x4-20t_cifar10-cifar10.py
 _base_ = [
-    '../_base_/lower/simclr_r18_cifar10-64px.py',
-    '../_base_/upper/classification_r18_cifar10-64px.py',
-    '../_base_/schedules/bissl_r18_100t.py',
+    '../_base_/lower/simclr_r18_cifar10-48px.py',
+    '../_base_/upper/classification_r18_cifar10-48px.py',
+    '../_base_/schedules/bissl_r18_20t.py',
     '../_base_/bissl_runtime.py',
 ]
 
 model = dict(
     _delete_=True,
     type='BiSSLModel',
-    pretrained='work_dirs/simclr_r18_b256-40e_cifar10-64px/epoch_40.pth',
+    pretrained='work_dirs/simclr_r18_b256-20e_cifar10-48px/epoch_20.pth',
     pretext=_base_.pretext_model,
     downstream=_base_.model)
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)

@@ -1,9 +1,9 @@
-# SimCLR with ResNet-18 at 64 px on unlabeled CIFAR-10 images, for two cores.
+# SimCLR with ResNet-18 at 48 px on unlabeled CIFAR-10 images, for two cores.
 # Stronger crops than the paper's: few images need them.
 first_view = [
     dict(
         type='RandomResizedCrop',
-        scale=64,
+        scale=48,
         crop_ratio_range=(0.2, 1.0),
         interpolation='bicubic',
         backend='pillow'),
@@ -33,7 +33,7 @@ first_view = [
 second_view = [
     dict(
         type='RandomResizedCrop',
-        scale=64,
+        scale=48,
         crop_ratio_range=(0.2, 1.0),
         interpolation='bicubic',
         backend='pillow'),
@@ -63,7 +63,7 @@ second_view = [
 ]
 
 pretext_dataloader = dict(
-    batch_size=256,
+    batch_size=64,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),

@@ -1,15 +1,15 @@
 # SimCLR pretraining of ResNet-18 on 10,000 unlabeled CIFAR-10 images.
-#   python tools/train.py configs/pretext/simclr_r18_b256-40e_cifar10-64px.py
-# About an hour and a half on two cores.
+#   python tools/train.py configs/pretext/simclr_r18_b256-20e_cifar10-48px.py
+# About half an hour on two cores.
 _base_ = [
-    '../_base_/lower/simclr_r18_cifar10-64px.py',
+    '../_base_/lower/simclr_r18_b256_cifar10-48px.py',
     '../_base_/stock_runtime.py',
 ]
 custom_imports = dict(imports=['bissl_mm.models'])
 
 model = _base_.pretext_model
 train_dataloader = _base_.pretext_dataloader
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=40)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
 # The paper's 4.8 at a batch of 1024, scaled to 256.
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -28,6 +28,6 @@ param_scheduler = [
         eta_min_ratio=0.001,
         by_epoch=True,
         begin=2,
-        end=40,
+        end=20,
         convert_to_iter_based=True),
 ]
