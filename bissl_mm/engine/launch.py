@@ -6,6 +6,7 @@ import os.path as osp
 import sys
 import traceback
 from datetime import timedelta
+from os import _exit
 from typing import Callable, List, Optional
 
 import torch
@@ -17,7 +18,7 @@ from mmengine.runner import Runner
 from ..models.checks import check_num_classes
 from ..models.pretrained import check_load_from, check_pretrained_init
 from ..utils.checkpoint import use_safe_loading
-from .distributed import get_rank, is_parallel
+from .distributed import get_rank, is_parallel, wait_for_all
 
 
 PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
@@ -142,6 +143,7 @@ def run_tool(main: Callable[[Optional[List[str]]], None]) -> None:
     """
     try:
         main(None)
+        _part()
     except SystemExit:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
@@ -153,13 +155,24 @@ def run_tool(main: Callable[[Optional[List[str]]], None]) -> None:
         _fail(f'{type(error).__name__}: {error}')
 
 
+def _part() -> None:
+    """Leave the other processes in good order.
+
+    A thread of the process group that still runs while Python shuts down
+    aborts the process, and the launcher then ends the other ranks.
+    """
+    if dist.is_available() and dist.is_initialized():
+        wait_for_all()
+        dist.destroy_process_group()
+
+
 def _fail(text: str) -> None:
     rank = os.environ.get('RANK', get_rank())
     print(f'[rank {rank}] {text}', file=sys.stderr, flush=True)
     # Other ranks wait in collectives; leaving without a farewell lets the
     # launcher see the failure at once.
     sys.stdout.flush()
-    os._exit(1)
+    _exit(1)
 
 
 def _slurm_environment() -> None:

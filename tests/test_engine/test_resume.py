@@ -49,8 +49,14 @@ STOPS = [
 ]
 
 
-@pytest.mark.parametrize('workers', [0, 2])
-@pytest.mark.parametrize('event, count', STOPS)
+#: With workers, once in each phase; where within it does not concern them.
+WITH_WORKERS = STOPS[1:4] + STOPS[-1:]
+
+
+@pytest.mark.parametrize('event, count, workers', [
+    pytest.param(*stop.values, workers, id=f'{stop.id}-{workers}')
+    for workers, stops in ((0, STOPS), (2, WITH_WORKERS)) for stop in stops
+])
 def test_resumed_run_is_bit_identical(event, count, workers, references,
                                       image_folders, tmp_path, monkeypatch):
     options = {'train_cfg__pretext_dataloader__num_workers': workers,

@@ -1,5 +1,10 @@
-"""The command lines, each in a process of its own."""
+"""The command lines.
 
+Those whose subject is the process itself run in one of their own; the others
+call the tool's main function, which spares the start of Python.
+"""
+
+import importlib.util
 import json
 import os
 import shutil
@@ -8,10 +13,14 @@ import subprocess
 import sys
 import time
 
+import mmcv
 import pytest
 import torch
+import torch.distributed as dist
 from conftest import ROOT
 from small_run import CONFIG, OPTIONS
+
+from bissl_mm.engine import launch
 
 pytestmark = pytest.mark.slow
 
@@ -40,6 +49,34 @@ def run(command, image_folders, check=True):
     return result
 
 
+def call(name, *arguments):
+    """A tool's main function, in this process."""
+    spec = importlib.util.spec_from_file_location(
+        name, ROOT / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    launch.run_tool(lambda _: module.main([str(a) for a in arguments]))
+
+
+@pytest.fixture(scope='module')
+def tool(image_folders):
+    """Calls a tool's main function with arguments."""
+    threads = torch.get_num_threads()
+    # As in the processes, so that results can be compared bit for bit.
+    torch.set_num_threads(1)
+
+    def leave(status):
+        raise SystemExit(status)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(image_folders).items():
+            patch.setenv(name, value)
+        patch.setenv('LOCAL_RANK', '0')
+        patch.setattr(launch, '_exit', leave)
+        yield call
+    torch.set_num_threads(threads)
+
+
 def state(path):
     return torch.load(path, weights_only=False)['state_dict']
 
@@ -52,23 +89,33 @@ def assert_same_weights(first, second):
 
 
 @pytest.fixture(scope='module')
-def trained(image_folders, tmp_path_factory):
+def trained(tool, tmp_path_factory):
     """A bilevel run through the command line."""
     folder = tmp_path_factory.mktemp('run') / 'whole'
-    run([sys.executable, 'tools/train.py', CONFIG, '--work-dir', folder,
-         *options()], image_folders)
+    tool('train', CONFIG, '--work-dir', folder, *options())
     return folder
 
 
-def test_train_terminated_then_resumed(trained, image_folders, tmp_path):
-    command = [sys.executable, 'tools/train.py', str(CONFIG), '--work-dir',
-               str(tmp_path), *options(log_level='INFO')]
+def start_and_wait_for(line, command, image_folders):
+    """The process, as soon as its log holds the line."""
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment(image_folders), text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    for line in process.stdout:
-        if 'Iter(train) [1/3]' in line:
-            break
+    seen = []
+    for seen_line in process.stdout:
+        seen.append(seen_line)
+        if line in seen_line:
+            return process
+    raise AssertionError(f'{line!r} is not in:\n' + ''.join(seen[-40:]))
+
+
+def test_terminated_and_then_killed_run_resumes_bit_identically(
+        trained, image_folders, tmp_path):
+    command = [sys.executable, 'tools/train.py', str(CONFIG), '--work-dir',
+               str(tmp_path), *options(
+                   log_level='INFO',
+                   default_hooks__checkpoint__step_interval=1)]
+    process = start_and_wait_for('Iter(train) [1/3]', command, image_folders)
     process.send_signal(signal.SIGTERM)
     begin = time.time()
     output = process.communicate(timeout=60)[0]
@@ -76,46 +123,30 @@ def test_train_terminated_then_resumed(trained, image_folders, tmp_path):
     assert time.time() - begin < 30
     assert 'go on with --resume' in output
     assert list(tmp_path.glob('iter_*.pth'))
-    run([*command, '--resume'], image_folders)
-    assert_same_weights(trained / 'iter_3.pth', tmp_path / 'iter_3.pth')
-
-
-def test_killed_run_resumes_bit_identically(trained, image_folders,
-                                            tmp_path):
-    command = [sys.executable, 'tools/train.py', str(CONFIG), '--work-dir',
-               str(tmp_path), *options(
-                   log_level='INFO',
-                   default_hooks__checkpoint__step_interval=1)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment(image_folders), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    for line in process.stdout:
-        if 'Iter(train) [1/3]' in line:
-            break
-    time.sleep(0.3)
+    process = start_and_wait_for('Iter(train) [2/3]', [*command, '--resume'],
+                                 image_folders)
     process.kill()
     process.communicate()
     run([*command, '--resume', 'auto'], image_folders)
     assert_same_weights(trained / 'iter_3.pth', tmp_path / 'iter_3.pth')
 
 
-def test_test_evaluates_either_backbone(trained, image_folders, tmp_path):
-    for side in ('upper', 'lower'):
-        result = run([sys.executable, 'tools/test.py', CONFIG,
-                      trained / 'iter_3.pth', '--eval-backbone', side,
-                      '--work-dir', tmp_path, *options(log_level='INFO')],
-                     image_folders)
-        assert 'accuracy/top1' in result.stdout
-        assert f"eval_backbone='{side}'" in result.stdout
+@pytest.mark.parametrize('side', ['upper', 'lower'])
+def test_test_evaluates_either_backbone(side, trained, tool, tmp_path,
+                                        capfd):
+    tool('test', CONFIG, trained / 'iter_3.pth', '--eval-backbone', side,
+         '--work-dir', tmp_path, *options(log_level='INFO'))
+    output = capfd.readouterr()
+    assert 'accuracy/top1' in output.out + output.err
+    assert f"eval_backbone='{side}'" in output.out + output.err
 
 
-def test_test_refuses_a_checkpoint_of_another_model(image_folders, tmp_path):
+def test_test_refuses_a_checkpoint_of_another_model(tool, tmp_path, capsys):
     path = tmp_path / 'other.pth'
     torch.save(dict(state_dict=dict(encoder=torch.ones(2))), path)
-    result = run([sys.executable, 'tools/test.py', CONFIG, path, '--work-dir',
-                  tmp_path, *options()], image_folders, check=False)
-    assert result.returncode == 1
-    assert 'fits 0 of ' in result.stderr
+    with pytest.raises(SystemExit, match='1'):
+        tool('test', CONFIG, path, '--work-dir', tmp_path, *options())
+    assert 'fits 0 of ' in capsys.readouterr().err
 
 
 def two_processes(arguments, image_folders, check=True):
@@ -145,6 +176,22 @@ def test_two_processes_train_resume_and_test(image_folders, tmp_path):
     result = run(['bash', 'tools/dist_test.sh', CONFIG, whole / 'iter_3.pth',
                   '2', '--work-dir', whole, *settings], image_folders)
     assert 'accuracy/top1' in result.stdout
+
+
+@pytest.mark.parametrize('status', [None, 3])
+def test_no_thread_of_the_process_group_outlives_the_tool(status, tmp_path):
+    # One that does aborts the process now and then while Python shuts down.
+    def main(argv):
+        dist.init_process_group('gloo', init_method=f'file://{tmp_path}/store',
+                                rank=0, world_size=1)
+        if status is not None:
+            raise SystemExit(status)
+
+    try:
+        launch.run_tool(main)
+    except SystemExit as error:
+        assert error.code == status
+    assert not dist.is_initialized()
 
 
 @pytest.mark.dist
@@ -202,45 +249,50 @@ def test_ordinary_stage_runs_on_two_cpu_processes(image_folders, tmp_path):
 
 
 @pytest.mark.parametrize('arguments, message', [
-    (['no_such_config.py'], "Config 'no_such_config.py' does not exist"),
     ([CONFIG, *options(train_cfg__num_alternations=0)],
      'num_alternations must be a whole number of at least 1, but is 0'),
     ([CONFIG, *options(model__pretrained='nowhere.pth')],
      "Checkpoint 'nowhere.pth' does not exist"),
     ([CONFIG, *options(model__downstream__head__num_classes=7)],
      "'head' has num_classes=7, but the training data have 3 classes"),
-], ids=['config', 'count', 'checkpoint', 'classes'])
-def test_bad_input_ends_with_one_message(arguments, message, image_folders,
-                                         tmp_path):
-    result = run([sys.executable, 'tools/train.py', *arguments, '--work-dir',
-                  tmp_path], image_folders, check=False)
-    assert result.returncode == 1
-    assert '[rank 0] ' in result.stderr and message in result.stderr
-    assert 'Traceback' not in result.stderr
+], ids=['count', 'checkpoint', 'classes'])
+def test_bad_input_ends_with_one_message(arguments, message, tool, tmp_path,
+                                         capsys):
+    with pytest.raises(SystemExit, match='1'):
+        tool('train', *arguments, '--work-dir', tmp_path)
+    error = capsys.readouterr().err
+    assert '[rank 0] ' in error and message in error
+    assert 'Traceback' not in error
     assert not list(tmp_path.glob('*.pth'))
 
 
-def test_browse_dataset_writes_both_levels(image_folders, tmp_path):
-    run([sys.executable, 'tools/browse_dataset.py', CONFIG, '--output-dir',
-         tmp_path, '--number', 3, *options()], image_folders)
+def test_bad_input_ends_the_process_with_status_one(image_folders):
+    result = run([sys.executable, 'tools/train.py', 'no_such_config.py'],
+                 image_folders, check=False)
+    assert result.returncode == 1
+    assert "[rank 0] FileNotFoundError: Config 'no_such_config.py' does " \
+        'not exist' in result.stderr
+    assert 'Traceback' not in result.stderr
+
+
+def test_browse_dataset_writes_both_levels(tool, tmp_path):
+    tool('browse_dataset', CONFIG, '--output-dir', tmp_path, '--number', 3,
+         *options())
     lower = sorted((tmp_path / 'lower').iterdir())
     upper = sorted((tmp_path / 'upper').iterdir())
     assert len(lower) == len(upper) == 3
     assert all('label' in p.name for p in upper)
-    import mmcv
     assert mmcv.imread(str(lower[0])).shape == (64, 132, 3)
 
 
-def test_print_config_shows_the_merged_settings(image_folders):
-    result = run([sys.executable, 'tools/print_config.py', CONFIG,
-                  *options(train_cfg__num_alternations=77)], image_folders)
-    assert 'num_alternations=77' in result.stdout
+def test_print_config_shows_the_merged_settings(tool, capsys):
+    tool('print_config', CONFIG, *options(train_cfg__num_alternations=77))
+    assert 'num_alternations=77' in capsys.readouterr().out
 
 
-def test_demo_in_quick_mode(image_folders, tmp_path):
-    result = run([sys.executable, 'tools/demo.py', '--quick', '--work-dir',
-                  tmp_path], image_folders)
-    assert 'exact permutation p' in result.stdout
+def test_demo_in_quick_mode(tool, tmp_path, capfd):
+    tool('demo', '--quick', '--work-dir', tmp_path)
+    assert 'exact permutation p' in capfd.readouterr().out
     results = json.loads((tmp_path / 'results.json').read_text())
     assert [a['name'] for a in results['arms']] == ['FT', 'BiSSL+FT']
     assert all(len(a['test']) == 2 for a in results['arms'])
