@@ -54,7 +54,9 @@ setup(
     extras_require={
         'openmmlab': requirements('torch') + requirements('openmmlab'),
         'demo': ['matplotlib', 'scikit-learn'],
-        'tests': ['pytest', 'scikit-learn', 'scipy', 'matplotlib'],
+        'tests': [
+            'pytest', 'pytest-xdist', 'scikit-learn', 'scipy', 'matplotlib'
+        ],
     },
     cmdclass={'build_py': BuildWithConfigs},
     zip_safe=False,

@@ -5,6 +5,10 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    # Workers share the cores; more threads than cores cost several times.
+    torch.set_num_threads(1)
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
