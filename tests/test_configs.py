@@ -107,7 +107,7 @@ def test_paper_config_has_the_papers_figures():
 
 @pytest.mark.parametrize('baseline, bissl', [
     ('r18-simclr_b40-50e_dtd5', 'r18-bissl-simclr_b40-50e_dtd5'),
-    ('r18-simclr_b100-20e_cifar10', 'r18-bissl-simclr_b100-20e_cifar10'),
+    ('r18-simclr_b100-10e_cifar10', 'r18-bissl-simclr_b100-10e_cifar10'),
     ('r18-simclr_b64-100e_imagefolder',
      'r18-bissl-simclr_b64-100e_imagefolder'),
     ('r50-simclr_b256-400e_pets', 'r50-bissl-simclr_b256-400e_pets'),

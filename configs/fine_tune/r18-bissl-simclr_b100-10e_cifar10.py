@@ -1,6 +1,6 @@
 # Stage 4, the BiSSL arm: the same but for the checkpoint.
-#   python tools/train.py configs/fine_tune/r18-bissl-simclr_b100-20e_cifar10.py
-_base_ = 'r18-simclr_b100-20e_cifar10.py'
+#   python tools/train.py configs/fine_tune/r18-bissl-simclr_b100-10e_cifar10.py
+_base_ = 'r18-simclr_b100-10e_cifar10.py'
 
 model = dict(
     backbone=dict(
