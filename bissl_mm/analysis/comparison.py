@@ -5,11 +5,11 @@ import logging
 import os.path as osp
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
@@ -115,9 +115,11 @@ def fine_tune(cfg: Config,
     """One fine-tuning run.
 
     Args:
-        cfg (Config): A fine-tuning config with validation and test data. Its
-            backbone is loaded from ``checkpoint``; its learning rate, weight
-            decay and seed are replaced. Not changed.
+        cfg (Config): A fine-tuning config with validation and test data.
+            Wherever its model has a ``Pretrained`` initialisation (in a C4
+            detector the backbone and the shared head), ``checkpoint`` is
+            loaded; its learning rate, weight decay and seed are replaced.
+            Not changed.
         checkpoint (str): Exported or pretrained backbone.
         setting (Setting): Learning rate and weight decay.
         seed (int): Of head, order and augmentation.
@@ -129,8 +131,7 @@ def fine_tune(cfg: Config,
         dict[str, float]: ``val`` and, if asked for, ``test``.
     """
     cfg = copy.deepcopy(cfg)
-    cfg.model.backbone.init_cfg = dict(
-        type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
+    _set_checkpoint(cfg.model, checkpoint)
     cfg.optim_wrapper.optimizer.update(
         lr=setting.lr, weight_decay=setting.weight_decay)
     keys = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader',
@@ -208,6 +209,25 @@ def compare(cfg: Config,
         outcome['difference'] = arms[1].mean - arms[0].mean
         outcome['p_value'] = permutation_p_value(arms[0].test, arms[1].test)
     return outcome
+
+
+def _set_checkpoint(model: ConfigDict, checkpoint: str) -> None:
+    """Put the checkpoint wherever the model loads its backbone from."""
+    found = [part for part in _parts(model)
+             if (part.get('init_cfg') or {}).get('type') == 'Pretrained']
+    for part in found:
+        part.init_cfg.checkpoint = checkpoint
+    if not found:
+        model.backbone.init_cfg = dict(
+            type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
+
+
+def _parts(cfg: ConfigDict) -> Iterator[ConfigDict]:
+    """A module's config and those of its modules."""
+    yield cfg
+    for value in cfg.values():
+        if isinstance(value, ConfigDict):
+            yield from _parts(value)
 
 
 def _check_weights(runner: Runner) -> None:

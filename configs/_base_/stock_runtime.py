@@ -1,4 +1,5 @@
-# Runtime of the ordinary stages, pretraining and fine-tuning: mmpretrain's.
+# Runtime of the ordinary stages, pretraining and fine-tuning: mmpretrain's,
+# and with another default_scope mmdet's and mmseg's.
 default_scope = 'mmpretrain'
 
 default_hooks = dict(
@@ -12,7 +13,7 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 visualizer = dict(
-    type='UniversalVisualizer', vis_backends=[dict(type='LocalVisBackend')])
+    type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 log_level = 'INFO'
 load_from = None
 resume = False

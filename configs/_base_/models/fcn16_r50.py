@@ -1,0 +1,43 @@
+# FCN-16 on ResNet-50 (B.7): conv5 dilated instead of strided, two dilated 3x3
+# convolutions with BN and ReLU, a 1x1 classifier.
+model = dict(
+    type='EncoderDecoder',
+    _scope_='mmseg',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size_divisor=32,
+        test_cfg=dict(size_divisor=32)),
+    backbone=dict(
+        type='ResNet',
+        depth=50,
+        num_stages=4,
+        out_indices=(0, 1, 2, 3),
+        strides=(1, 2, 2, 1),
+        dilations=(1, 1, 1, 2),
+        norm_cfg=dict(type='BN', requires_grad=True),
+        norm_eval=False,
+        style='pytorch',
+        contract_dilation=True),
+    decode_head=dict(
+        type='FCNHead',
+        in_channels=2048,
+        in_index=3,
+        channels=256,
+        num_convs=2,
+        kernel_size=3,
+        dilation=6,
+        concat_input=False,
+        dropout_ratio=0.,
+        num_classes=21,
+        norm_cfg=dict(type='BN', requires_grad=True),
+        align_corners=False,
+        loss_decode=dict(
+            type='CrossEntropyLoss', use_sigmoid=False,
+            avg_non_ignore=True)),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))

@@ -1,0 +1,25 @@
+# Stages 2 and 3 of the paper, SimCLR on ImageNet with
+# Cityscapes segmentation by FCN-16 (B.7):
+#   tools/dist_train.sh \
+#       configs/bissl/bissl-simclr_r50_8xb128-20x8-500t_in1k-cityscapes-fcn16.py 8
+# The paper gives no upper-level figures for dense tasks: these are those of
+# Pets (Table 6).
+_base_ = [
+    '../_base_/lower/simclr_r50_in1k-96px.py',
+    '../_base_/upper/fcn16_r50_cityscapes-192px.py',
+    '../_base_/schedules/bissl_r50_500t.py',
+    '../_base_/bissl_runtime.py',
+]
+
+model = dict(
+    _delete_=True,
+    type='BiSSLModel',
+    pretrained='work_dirs/simclr_r50_8xb128-500e_in1k-96px/epoch_500.pth',
+    pretext=_base_.pretext_model,
+    downstream=_base_.model)
+
+# 8 processes of 32 images: a batch of 256. Five warm-up passes (B.7).
+train_dataloader = dict(batch_size=32)
+train_cfg = dict(
+    pretext_dataloader=_base_.pretext_dataloader,
+    head_warmup=dict(num_epochs=5))

@@ -1,0 +1,30 @@
+# Stages 2 and 3 of the paper, SimCLR on ImageNet with
+# VOC07+12 detection by Faster R-CNN C4 (B.7):
+#   tools/dist_train.sh \
+#       configs/bissl/bissl-simclr_r50_8xb128-20x8-500t_in1k-voc0712-c4.py 8
+# The paper gives no upper-level figures for dense tasks: these are those of
+# Pets (Table 6).
+_base_ = [
+    '../_base_/lower/simclr_r50_in1k-96px.py',
+    '../_base_/upper/faster-rcnn_r50-c4_voc0712-320px.py',
+    '../_base_/schedules/bissl_r50_500t.py',
+    '../_base_/bissl_runtime.py',
+]
+
+model = dict(
+    _delete_=True,
+    type='BiSSLModel',
+    pretrained='work_dirs/simclr_r50_8xb128-500e_in1k-96px/epoch_500.pth',
+    pretext=_base_.pretext_model,
+    downstream=_base_.model,
+    # The last stage of the backbone is the detector's shared head.
+    backbone_map=dict(rules=[
+        ('backbone.layer4', 'roi_head.shared_head.layer4'),
+        ('backbone', 'backbone'),
+    ]))
+
+# 8 processes of 2 images: a batch of 16. Five warm-up passes (B.7).
+train_dataloader = dict(batch_size=2)
+train_cfg = dict(
+    pretext_dataloader=_base_.pretext_dataloader,
+    head_warmup=dict(num_epochs=5))

@@ -1,0 +1,23 @@
+# Stage 4, the baseline arm: Faster R-CNN C4 from the pretraining, on blood cells.
+#   python tools/train.py configs/fine_tune/faster-rcnn-r18-c4-simclr_b8-20e_bccd.py
+_base_ = [
+    '../_base_/upper/faster-rcnn_r18-c4_bccd-240px.py',
+    '../_base_/schedules/fine_tune_100e.py',
+    '../_base_/stock_runtime.py',
+]
+
+default_scope = 'mmdet'
+
+init_cfg = dict(
+    type='Pretrained',
+    checkpoint='work_dirs/simclr_r18_b256-20e_cifar10-48px/epoch_20.pth',
+    prefix='backbone.')
+# conv5 is in the shared head, which reads the same file.
+model = dict(
+    backbone=dict(init_cfg=init_cfg),
+    roi_head=dict(shared_head=dict(init_cfg=init_cfg)))
+train_cfg = dict(max_epochs=20)
+param_scheduler = dict(end=20)
+default_hooks = dict(
+    checkpoint=dict(
+        interval=20, max_keep_ckpts=1, save_best='coco/bbox_mAP_50'))

@@ -1,0 +1,25 @@
+# Stage 4 of the paper, the baseline arm: VOC07+12 detection by Faster R-CNN C4.
+#   tools/dist_train.sh configs/fine_tune/faster-rcnn-r50-c4-simclr_8xb2-50e_voc0712.py 8
+# Learning rate and weight decay are for you to search (B.7: log-uniform,
+# 1e-4 to 1e-1 and 1e-6 to 1e-2).
+_base_ = [
+    '../_base_/upper/faster-rcnn_r50-c4_voc0712-320px.py',
+    '../_base_/schedules/fine_tune_100e.py',
+    '../_base_/stock_runtime.py',
+]
+default_scope = 'mmdet'
+
+init_cfg = dict(
+    type='Pretrained',
+    checkpoint='work_dirs/simclr_r50_8xb128-500e_in1k-96px/epoch_500.pth',
+    prefix='backbone.')
+# conv5 is in the shared head, which reads the same file.
+model = dict(
+    backbone=dict(init_cfg=init_cfg),
+    roi_head=dict(shared_head=dict(init_cfg=init_cfg)))
+train_dataloader = dict(batch_size=2)
+train_cfg = dict(max_epochs=50, val_interval=1)
+param_scheduler = dict(end=50)
+default_hooks = dict(
+    checkpoint=dict(
+        interval=10, max_keep_ckpts=1, save_best='pascal_voc/mAP'))

@@ -1,0 +1,22 @@
+# Stage 4 of the paper, the baseline arm: VOC segmentation by FCN-16.
+#   tools/dist_train.sh configs/fine_tune/fcn16-r50-simclr_8xb32-50e_voc12aug.py 8
+# Learning rate and weight decay are for you to search (B.7: log-uniform,
+# 1e-4 to 1e-1 and 1e-6 to 1e-2).
+_base_ = [
+    '../_base_/upper/fcn16_r50_voc12aug-192px.py',
+    '../_base_/schedules/fine_tune_100e.py',
+    '../_base_/stock_runtime.py',
+]
+default_scope = 'mmseg'
+
+init_cfg = dict(
+    type='Pretrained',
+    checkpoint='work_dirs/simclr_r50_8xb128-500e_in1k-96px/epoch_500.pth',
+    prefix='backbone.')
+model = dict(backbone=dict(init_cfg=init_cfg))
+train_dataloader = dict(batch_size=32)
+train_cfg = dict(max_epochs=50, val_interval=1)
+param_scheduler = dict(end=50)
+default_hooks = dict(
+    checkpoint=dict(
+        interval=10, max_keep_ckpts=1, save_best='mIoU'))
