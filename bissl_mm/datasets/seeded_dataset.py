@@ -49,7 +49,7 @@ class SeededDataset(Dataset):
             current = (index + offset) % len(self)
             try:
                 with seeded(seed):
-                    return self.dataset[current]
+                    sample = self.dataset[current]
             except Exception as error:
                 path = self._image_path(current)
                 if path is None or _is_readable(path):
@@ -58,7 +58,37 @@ class SeededDataset(Dataset):
                         f'({path or "no file"}) could not be prepared: '
                         f'{type(error).__name__}: {error}') from error
                 self._report(current, path, error)
+                continue
+            self._check_mask(sample, current)
+            return sample
         raise AssertionError('unreachable: every image is unreadable')
+
+    def _check_mask(self, sample: Any, index: int) -> None:
+        """Refuse class ids that no loss can look up.
+
+        A cross entropy meets them as a failed assertion on the device, which
+        names neither the image nor the id.
+        """
+        data_sample = sample.get('data_samples') \
+            if isinstance(sample, dict) else None
+        if data_sample is None or 'gt_sem_seg' not in data_sample:
+            return
+        classes = (getattr(self.dataset, 'metainfo', None) or {}).get(
+            'classes')
+        ignored = getattr(self.dataset, 'ignore_index', 255)
+        mask = data_sample.gt_sem_seg.data
+        if not classes or mask.max() < len(classes):
+            return
+        found = [i for i in mask.unique().tolist()
+                 if i >= len(classes) and i != ignored]
+        if found:
+            raise ValueError(
+                f'{self.level} dataset: the mask of sample {index} '
+                f'({self._image_path(index) or "no file"}) has class id(s) '
+                f'{found[:5]}, but the dataset declares {len(classes)} '
+                f'classes (0 to {len(classes) - 1}) and ignores {ignored}. '
+                'Correct the mask or metainfo.classes; reduce_zero_label '
+                'shifts ids by one.')
 
     @property
     def unreadable(self) -> List[str]:

@@ -53,6 +53,30 @@ def test_more_than_one_percent_stops_the_run(workers, tmp_path):
     stream.close()
 
 
+@pytest.mark.parametrize('value, message', [
+    (2, None), (255, None),
+    (3, r"mask of sample 0 .*0.jpg.* class id\(s\) \[3\], but the dataset "
+     'declares 3 classes'),
+])
+def test_undeclared_class_id_in_a_mask_is_named(value, message, tmp_path):
+    mask = np.zeros((40, 40), np.uint8)
+    mask[3, 3] = value
+    Image.fromarray(mask).save(tmp_path / '0.png')
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / '0.jpg')
+    dataset = SeededDataset(DATASETS.build(dict(
+        type='BaseSegDataset', _scope_='mmseg', data_root=str(tmp_path),
+        data_prefix=dict(img_path='', seg_map_path=''),
+        metainfo=dict(classes=('a', 'b', 'c')),
+        pipeline=[dict(type='LoadImageFromFile'),
+                  dict(type='LoadAnnotations'),
+                  dict(type='PackSegInputs')])), 'upper', 0)
+    if message is None:
+        assert (dataset[(0, 0)]['data_samples'].gt_sem_seg.data == value).any()
+    else:
+        with pytest.raises(ValueError, match=message):
+            dataset[(0, 0)]
+
+
 def test_other_failures_are_not_taken_for_damage(tmp_path):
     dataset = folder(tmp_path, 3)
     dataset.pipeline.transforms.append(lambda results: results['nothing'])

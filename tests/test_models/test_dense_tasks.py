@@ -1,0 +1,284 @@
+"""Detection and segmentation: the shipped models on small pictures."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.structures import InstanceData, PixelData
+from small_models import simclr_cfg
+
+import bissl_mm.models  # noqa: F401  (registers)
+from bissl_mm.models import loss_with_state
+from bissl_mm.models.checks import check_num_classes
+from bissl_mm.utils.random import seeded
+
+BASE = ROOT / 'configs/_base_/models'
+C4_RULES = [('backbone.layer4', 'roi_head.shared_head.layer4'),
+            ('backbone', 'backbone')]
+
+
+def small(name: str, changes: dict) -> dict:
+    cfg = Config.fromfile(BASE / f'{name}.py')
+    cfg.merge_from_dict({f'model.{k}': v for k, v in changes.items()})
+    return cfg.model
+
+
+def detector_cfg() -> dict:
+    return small('faster-rcnn_r50-c4', {
+        'backbone.depth': 18, 'rpn_head.in_channels': 256,
+        'rpn_head.feat_channels': 8, 'roi_head.shared_head.depth': 18,
+        'roi_head.bbox_roi_extractor.out_channels': 256,
+        'roi_head.bbox_roi_extractor.roi_layer.output_size': 4,
+        'roi_head.bbox_head.roi_feat_size': 2,
+        'roi_head.bbox_head.in_channels': 512,
+        'roi_head.bbox_head.num_classes': 3,
+        'train_cfg.rcnn.sampler.num': 8, 'train_cfg.rpn.sampler.num': 16})
+
+
+def segmentor_cfg() -> dict:
+    return small('fcn16_r50', {
+        'backbone.depth': 18, 'backbone.stem_channels': 4,
+        'backbone.base_channels': 4, 'decode_head.in_channels': 32,
+        'decode_head.channels': 8, 'decode_head.num_classes': 3})
+
+
+def wide_simclr_cfg() -> dict:
+    """With the width that mmdet's shared head cannot change."""
+    cfg = simclr_cfg()
+    cfg['backbone'] = dict(type='ResNet', depth=18, norm_cfg=dict(type='BN'))
+    cfg['neck']['in_channels'] = 512
+    return cfg
+
+
+def build(downstream, pretext, **kwargs):
+    init_default_scope('bissl_mm')
+    torch.manual_seed(0)
+    model = MODELS.build(dict(type='BiSSLModel', pretext=pretext,
+                              downstream=downstream, **kwargs))
+    model.init_weights()
+    model.double().train()
+    with torch.no_grad():
+        # Off the initialisation, where ReLU inputs lie on the kink, and the
+        # two backbones apart.
+        for param in model.parameters():
+            param.add_(0.02 * torch.randn_like(param))
+    return model
+
+
+def detection_batch(boxes=((8., 8., 40., 36.), (20., 4., 60., 44.))):
+    from mmdet.structures import DetDataSample
+    sample = DetDataSample(metainfo=dict(
+        img_shape=(48, 64), pad_shape=(48, 64), ori_shape=(48, 64),
+        batch_input_shape=(48, 64), scale_factor=(1., 1.)))
+    sample.gt_instances = InstanceData(
+        bboxes=torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4),
+        labels=torch.arange(len(boxes)) % 3)
+    generator = torch.Generator().manual_seed(2)
+    return dict(
+        inputs=torch.randn(2, 3, 48, 64, generator=generator,
+                           dtype=torch.float64),
+        data_samples=[sample, sample.clone()])
+
+
+def segmentation_batch(labels=3):
+    from mmseg.structures import SegDataSample
+    generator = torch.Generator().manual_seed(2)
+    samples = []
+    for _ in range(2):
+        sample = SegDataSample()
+        mask = torch.randint(0, labels, (1, 48, 64), generator=generator)
+        mask[:, :4] = 255
+        sample.gt_sem_seg = PixelData(data=mask)
+        samples.append(sample)
+    return dict(inputs=torch.randn(2, 3, 48, 64, generator=generator,
+                                   dtype=torch.float64),
+                data_samples=samples)
+
+
+def fix_proposals(detector, monkeypatch):
+    """Proposals that do not move with the weights.
+
+    Which regions the RPN proposes is not differentiable; in training they are
+    constants of the step, as they must be for finite differences.
+    """
+    rpn_loss = detector.rpn_head.loss
+    boxes = torch.tensor([[6., 6., 42., 38.], [0., 0., 20., 20.],
+                          [22., 6., 58., 42.], [40., 20., 63., 47.]],
+                         dtype=torch.float64)
+
+    def loss_and_predict(x, data_samples, proposal_cfg=None):
+        proposals = [InstanceData(bboxes=boxes.clone(),
+                                  labels=torch.zeros(len(boxes)).long(),
+                                  scores=torch.ones(len(boxes)).double())
+                     for _ in data_samples]
+        return rpn_loss(x, data_samples), proposals
+
+    monkeypatch.setattr(detector.rpn_head, 'loss_and_predict',
+                        loss_and_predict)
+    loss_cls = detector.rpn_head.loss_cls
+    forward = loss_cls.forward
+
+    def in_double(*args, **kwargs):
+        # mmdet casts the logits to single precision.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch.Tensor, 'float', torch.Tensor.double)
+            return forward(*args, **kwargs)
+
+    monkeypatch.setattr(loss_cls, 'forward', in_double)
+
+
+@pytest.fixture(params=['detection', 'segmentation'])
+def task(request, monkeypatch):
+    if request.param == 'segmentation':
+        return build(segmentor_cfg(), simclr_cfg()), segmentation_batch()
+    model = build(detector_cfg(), wide_simclr_cfg(),
+                  backbone_map=dict(rules=C4_RULES))
+    fix_proposals(model.downstream, monkeypatch)
+    return model, detection_batch()
+
+
+def test_gradient_at_the_lower_backbone_equals_finite_differences(task):
+    model, data = task
+    lower = model.lower_backbone()
+
+    def loss():
+        # The same regions of interest in every evaluation.
+        with seeded(5):
+            return loss_with_state(model.downstream,
+                                   model.upper_state_at_lower(), data)
+
+    grads = torch.autograd.grad(loss(), lower)
+    names = [upper for _, upper in model.pairs.params]
+    conv5 = [(n, p, g) for n, p, g in zip(names, lower, grads)
+             if 'layer4' in n]
+    assert len(conv5) == 15
+    assert all('shared_head' in n for n, _, _ in conv5) \
+        == hasattr(model.downstream, 'roi_head')
+    for name, _, grad in conv5:
+        assert grad.norm() > 0, name
+
+    def unit(tensors):
+        size = torch.stack([t.norm() for t in tensors]).norm()
+        return [t / size for t in tensors]
+
+    def check(params, grads, step=1e-6):
+        # Half along the gradient, for a derivative well above round-off, half
+        # at random, which a gradient of the wrong direction does not survive.
+        random = unit([torch.randn_like(p) for p in params])
+        directions = [a + b for a, b in zip(unit(grads), random)]
+        values = []
+        with torch.no_grad():
+            for sign in (1, -2, 1):
+                for param, direction in zip(params, directions):
+                    param.add_(direction, alpha=sign * step)
+                values.append(loss().item())
+        expected = (values[0] - values[1]) / (2 * step)
+        found = sum((g * d).sum().item() for g, d in zip(grads, directions))
+        assert found == pytest.approx(expected, rel=1e-5)
+
+    torch.manual_seed(1)
+    for _ in range(3):
+        check(lower, grads)
+    for _, param, grad in conv5:
+        check([param], [grad])
+
+
+def test_both_backbones_see_the_same_regions(monkeypatch):
+    model = build(detector_cfg(), wide_simclr_cfg(),
+                  backbone_map=dict(rules=C4_RULES))
+    fix_proposals(model.downstream, monkeypatch)
+    seen = []
+    roi_head = model.downstream.roi_head
+    bbox_loss = roi_head.bbox_loss
+    monkeypatch.setattr(
+        roi_head, 'bbox_loss', lambda x, results: seen.append(
+            torch.cat([r.priors for r in results])) or bbox_loss(x, results))
+    data = detection_batch()
+    for seed in (3, 3, 4):
+        with seeded(seed):
+            loss_with_state(model.downstream, model.upper_state_at_lower(),
+                            data)
+        with seeded(seed):
+            model.downstream(**data, mode='loss')
+    assert all(torch.equal(a, b) for a, b in zip(seen[::2], seen[1::2]))
+    assert torch.equal(seen[0], seen[2])
+
+
+@pytest.mark.parametrize('boxes', [
+    (), ((60., 44., 90., 70.), ), ((10., 10., 10.5, 10.5), )],
+    ids=['none', 'half-outside', 'tiny'])
+def test_unusual_boxes_give_a_finite_loss_and_gradient(boxes):
+    model = build(detector_cfg(), wide_simclr_cfg(),
+                  backbone_map=dict(rules=C4_RULES)).float()
+    data = detection_batch(boxes)
+    data['inputs'] = data['inputs'].float()
+    for sample in data['data_samples']:
+        sample.gt_instances.bboxes = sample.gt_instances.bboxes.float()
+    loss = loss_with_state(model.downstream, model.upper_state_at_lower(),
+                           data)
+    grads = torch.autograd.grad(loss, model.lower_backbone())
+    assert loss.isfinite()
+    assert all(g.isfinite().all() and g.norm() > 0 for g in grads)
+
+
+@pytest.mark.parametrize('cfg, head', [
+    (detector_cfg, 'roi_head.bbox_head'), (segmentor_cfg, 'decode_head')])
+def test_class_counts_that_disagree_are_refused(cfg, head):
+    model = MODELS.build(cfg())
+    check_num_classes(model, dict(classes=('a', 'b', 'c')))
+    with pytest.raises(ValueError, match=f"'{head}.*' has num_classes=3, but "
+                       'the training data have 2 classes'):
+        check_num_classes(model, dict(classes=('a', 'b')))
+
+
+STOCK = '''
+import sys
+sys.modules['bissl_mm'] = None          # importing it raises
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.utils import import_modules_from_strings
+cfg = Config.fromfile(sys.argv[1])
+import_modules_from_strings(f'{cfg.default_scope}.models')
+init_default_scope(cfg.default_scope)
+for part in [cfg.model.backbone] + [
+        cfg.model[k].shared_head for k in ['roi_head'] if k in cfg.model]:
+    part.init_cfg.checkpoint = sys.argv[2]
+model = MODELS.build(cfg.model)
+model.init_weights()
+state = torch.load(sys.argv[2], weights_only=True)['state_dict']
+own = model.state_dict()
+matched = head = 0
+for name, value in state.items():
+    place = name.replace('backbone.layer4', 'roi_head.shared_head.layer4') \\
+        if 'roi_head' in cfg.model else name
+    matched += torch.equal(own[place], value)
+    head += place.startswith('roi_head')
+print('matched', matched, 'of', len(state), 'in the shared head', head)
+'''
+
+
+@pytest.mark.parametrize('name, count, in_head', [
+    ('fcn16-r18-bissl-simclr_b16-20e_camvid', 120, 0),
+    ('faster-rcnn-r50-c4-bissl-simclr_8xb2-50e_voc0712', 318, 60),
+])
+def test_export_loads_into_stock_models(name, count, in_head, tmp_path):
+    depth = 50 if 'r50' in name else 18
+    init_default_scope('mmpretrain')
+    backbone = MODELS.build(dict(type='ResNet', depth=depth,
+                                 _scope_='mmpretrain'))
+    torch.save(dict(state_dict={'backbone.' + k: torch.randn_like(v.float())
+                                .to(v.dtype)
+                                for k, v in backbone.state_dict().items()}),
+               tmp_path / 'backbone.pth')
+    result = subprocess.run(
+        [sys.executable, '-c', STOCK,
+         ROOT / 'configs/fine_tune' / f'{name}.py',
+         tmp_path / 'backbone.pth'], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert f'matched {count} of {count} in the shared head {in_head}' \
+        in result.stdout
