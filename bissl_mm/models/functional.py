@@ -18,8 +18,8 @@ from ..utils.random import seeded
 def pure_forward(model: nn.Module, seed: int) -> Iterator[None]:
     """Forward passes inside leave no trace and repeat bit for bit.
 
-    - Batch normalisation layers use the statistics they would use anyway, but do
-      not update their running statistics.
+    - Batch normalisation layers use the statistics they would use anyway, but
+      do not update their running statistics.
     - Averaged models (BYOL's target network) are not updated.
     - Buffers written all the same (a queue, say) are put back afterwards.
     - Random draws start from ``seed``; all generators are restored.
