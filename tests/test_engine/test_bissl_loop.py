@@ -121,7 +121,9 @@ def hand_unrolled(lower, upper, options):
                         for a, *r in zip(x, *rows)]
 
             # Two iterations of conjugate gradients.
-            dot = (lambda a, b: sum((s * t).sum() for s, t in zip(a, b)))
+            def dot(a, b):
+                return sum((s * t).sum() for s, t in zip(a, b))
+
             x = [torch.zeros_like(t) for t in v]
             r = p = list(v)
             for _ in range(2):
