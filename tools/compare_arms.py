@@ -5,7 +5,7 @@ chosen on the validation data by one run each, and the same seeds for its
 final runs. Example::
 
     python tools/compare_arms.py \\
-        configs/fine_tune/r18-simclr_b40-50e_dtd5.py \\
+        configs/fine_tune/r18-simclr_b40-30e_dtd5.py \\
         --arm FT=work_dirs/pretext/epoch_20.pth \\
         --arm BiSSL+FT=work_dirs/bissl/backbone.pth --settings 8 --seeds 5
 """

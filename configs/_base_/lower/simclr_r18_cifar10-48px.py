@@ -1,6 +1,6 @@
 # SimCLR with ResNet-18 at 48 px on unlabeled CIFAR-10 images, for two cores.
 # Stronger crops than the paper's: few images need them.
-first_view = [
+common_view = [
     dict(
         type='RandomResizedCrop',
         scale=48,
@@ -8,6 +8,8 @@ first_view = [
         interpolation='bicubic',
         backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
+]
+first_view = common_view + [
     dict(
         type='RandomApply',
         transforms=[
@@ -30,14 +32,7 @@ first_view = [
         magnitude_std='inf',
         prob=1.0),
 ]
-second_view = [
-    dict(
-        type='RandomResizedCrop',
-        scale=48,
-        crop_ratio_range=(0.2, 1.0),
-        interpolation='bicubic',
-        backend='pillow'),
-    dict(type='RandomFlip', prob=0.5),
+second_view = common_view + [
     dict(
         type='RandomApply',
         transforms=[

@@ -1,7 +1,7 @@
 # SimCLR with ResNet-18 at 64 px over any folder of images; labels and
 # sub-folders are not read.
 # Stronger crops than the paper's: few images need them.
-first_view = [
+common_view = [
     dict(
         type='RandomResizedCrop',
         scale=64,
@@ -9,6 +9,8 @@ first_view = [
         interpolation='bicubic',
         backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
+]
+first_view = common_view + [
     dict(
         type='RandomApply',
         transforms=[
@@ -31,14 +33,7 @@ first_view = [
         magnitude_std='inf',
         prob=1.0),
 ]
-second_view = [
-    dict(
-        type='RandomResizedCrop',
-        scale=64,
-        crop_ratio_range=(0.2, 1.0),
-        interpolation='bicubic',
-        backend='pillow'),
-    dict(type='RandomFlip', prob=0.5),
+second_view = common_view + [
     dict(
         type='RandomApply',
         transforms=[

@@ -2,7 +2,7 @@
 # The published code draws crops with RandomResizedCrop(crop_ratio_range=
 # (0.08, 1.0), aspect_ratio_range=(0.5, 1.0)); the paper speaks of a minimal
 # crop ratio of 0.5, which is what stands here.
-first_view = [
+common_view = [
     dict(
         type='RandomResizedCrop',
         scale=96,
@@ -10,6 +10,8 @@ first_view = [
         interpolation='bicubic',
         backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
+]
+first_view = common_view + [
     dict(
         type='RandomApply',
         transforms=[
@@ -32,14 +34,7 @@ first_view = [
         magnitude_std='inf',
         prob=1.0),
 ]
-second_view = [
-    dict(
-        type='RandomResizedCrop',
-        scale=96,
-        crop_ratio_range=(0.5, 1.0),
-        interpolation='bicubic',
-        backend='pillow'),
-    dict(type='RandomFlip', prob=0.5),
+second_view = common_view + [
     dict(
         type='RandomApply',
         transforms=[

@@ -1,11 +1,11 @@
-# Stages 2 and 3 on two cores: SimCLR on unlabeled CIFAR-10 images with five
-# texture classes of DTD.
+# Stages 2 and 3 on two cores: SimCLR on unlabeled CIFAR-10 images with 1000
+# labeled ones of the same ten classes.
 #   python tools/train.py \
-#       configs/bissl/bissl-simclr_r18_b64-10x4-20t_cifar10-dtd5.py
+#       configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-cifar10.py
 _base_ = [
     '../_base_/lower/simclr_r18_cifar10-48px.py',
-    '../_base_/upper/classification_r18_dtd5-48px.py',
-    '../_base_/schedules/bissl_r18_20t.py',
+    '../_base_/upper/classification_r18_cifar10-48px.py',
+    '../_base_/schedules/bissl_r18_10t.py',
     '../_base_/bissl_runtime.py',
 ]
 

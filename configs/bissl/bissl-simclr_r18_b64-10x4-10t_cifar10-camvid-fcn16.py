@@ -1,11 +1,11 @@
 # Stages 2 and 3 on two cores: SimCLR on unlabeled CIFAR-10 images with
 # segmentation of CamVid by FCN-16.
 #   python tools/train.py \
-#       configs/bissl/bissl-simclr_r18_b64-10x4-20t_cifar10-camvid-fcn16.py
+#       configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-camvid-fcn16.py
 _base_ = [
     '../_base_/lower/simclr_r18_cifar10-48px.py',
     '../_base_/upper/fcn16_r18_camvid-96px.py',
-    '../_base_/schedules/bissl_r18_20t.py',
+    '../_base_/schedules/bissl_r18_10t.py',
     '../_base_/bissl_runtime.py',
 ]
 

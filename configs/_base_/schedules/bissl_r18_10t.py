@@ -1,9 +1,9 @@
 # A bilevel stage of minutes on two cores: the paper's damping, solver and
-# clipping. lambda is 0.1 instead of 0.001: at 200 lower steps instead of 10,000
+# clipping. lambda is 0.1 instead of 0.001: at 100 lower steps instead of 10,000
 # a weaker pull would not move theta_P toward theta_D.
 _base_ = 'bissl_r18_100t.py'
 
-train_cfg = dict(num_alternations=20, val_interval=5)
+train_cfg = dict(num_alternations=10, val_interval=5)
 optim_wrapper = dict(
     reg_weight=0.1,
     # The paper's 1.0 at a batch of 1024, scaled to 64.
@@ -15,10 +15,10 @@ param_scheduler = dict(
             start_factor=1e-4,
             by_epoch=False,
             begin=0,
-            end=20),
+            end=10),
         dict(
             type='CosineAnnealingLR',
             eta_min_ratio=0.001,
             by_epoch=False,
-            begin=20),
+            begin=10),
     ])

@@ -1,7 +1,7 @@
-# Stage 4, the baseline arm: from the pretraining, on five texture classes of DTD.
-#   python tools/train.py configs/fine_tune/r18-simclr_b40-50e_dtd5.py
+# Stage 4, the baseline arm: from the pretraining, on 1000 labeled CIFAR-10 images.
+#   python tools/train.py configs/fine_tune/r18-simclr_b100-6e_cifar10.py
 _base_ = [
-    '../_base_/upper/classification_r18_dtd5-48px.py',
+    '../_base_/upper/classification_r18_cifar10-48px.py',
     '../_base_/schedules/fine_tune_100e.py',
     '../_base_/stock_runtime.py',
 ]
@@ -15,5 +15,5 @@ model = dict(
 default_hooks = dict(
     checkpoint=dict(
         interval=50, max_keep_ckpts=1, save_best='accuracy/top1'))
-train_cfg = dict(max_epochs=50)
-param_scheduler = dict(end=50)
+train_cfg = dict(max_epochs=6, val_interval=2)
+param_scheduler = dict(end=6)

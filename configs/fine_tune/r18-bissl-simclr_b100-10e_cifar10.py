@@ -1,9 +1,0 @@
-# Stage 4, the BiSSL arm: the same but for the checkpoint.
-#   python tools/train.py configs/fine_tune/r18-bissl-simclr_b100-10e_cifar10.py
-_base_ = 'r18-simclr_b100-10e_cifar10.py'
-
-model = dict(
-    backbone=dict(
-        init_cfg=dict(
-            checkpoint='work_dirs/'
-            'bissl-simclr_r18_b64-10x4-20t_cifar10-cifar10/backbone.pth')))
