@@ -6,6 +6,7 @@ from typing import Any, List, Optional, Tuple
 import mmcv
 import torch
 from mmengine.logging import print_log
+from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset
 
 from ..utils.random import fold_seed, seeded
@@ -71,7 +72,8 @@ class SeededDataset(Dataset):
         """
         data_sample = sample.get('data_samples') \
             if isinstance(sample, dict) else None
-        if data_sample is None or 'gt_sem_seg' not in data_sample:
+        if not isinstance(data_sample, BaseDataElement) \
+                or 'gt_sem_seg' not in data_sample:
             return
         classes = (getattr(self.dataset, 'metainfo', None) or {}).get(
             'classes')
