@@ -1,3 +1,4 @@
+import gc
 import os
 from pathlib import Path
 
@@ -10,6 +11,20 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
     torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(items):
+    """Slow files first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker('slow') is None)
+
+
+def pytest_collection_finish():
+    """mmengine collects garbage whenever it builds a dataset.
+
+    Of the libraries that are imported by now there will never be any, so
+    they need not be searched each time.
+    """
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

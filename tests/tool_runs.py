@@ -1,12 +1,16 @@
 """The command lines over the small configs."""
 
+import importlib.util
 import os
 import subprocess
 import sys
 
+import pytest
 import torch
 from conftest import ROOT
 from small_run import OPTIONS
+
+from bissl_mm.engine import launch
 
 
 def environment(image_folders) -> dict:
@@ -42,3 +46,31 @@ def assert_same_weights(first, second):
     assert first.keys() == second.keys()
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
+
+
+def call(name, *arguments):
+    """A tool's main function, in this process."""
+    spec = importlib.util.spec_from_file_location(
+        name, ROOT / 'tools' / f'{name}.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    launch.run_tool(lambda _: module.main([str(a) for a in arguments]))
+
+
+@pytest.fixture(scope='module')
+def tool(image_folders):
+    """Calls a tool's main function with arguments."""
+    threads = torch.get_num_threads()
+    # As in the processes, so that results can be compared bit for bit.
+    torch.set_num_threads(1)
+
+    def leave(status):
+        raise SystemExit(status)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(image_folders).items():
+            patch.setenv(name, value)
+        patch.setenv('LOCAL_RANK', '0')
+        patch.setattr(launch, '_exit', leave)
+        yield call
+    torch.set_num_threads(threads)

@@ -1,7 +1,7 @@
 """Save pictures of what each level sees after its augmentations.
 
-One file a sample; the views of a pretext sample stand side by side. The
-samples are those of the first pass of training.
+One file a sample; the views of a pretext sample stand side by side, boxes and
+masks are drawn. The samples are those of the first pass of training.
 """
 
 import argparse
@@ -17,6 +17,10 @@ from torch import Tensor
 from bissl_mm.datasets import LevelStream
 from bissl_mm.engine.launch import (add_common_arguments, load_config,
                                     run_tool)
+
+#: Of class ids; 255, to be ignored, is white.
+COLOURS = np.random.default_rng(1).integers(0, 256, (256, 3), dtype=np.uint8)
+COLOURS[255] = 255
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -46,6 +50,23 @@ def picture(inputs) -> np.ndarray:
     return joined.astype(np.uint8)
 
 
+def with_labels(image: np.ndarray, data_sample) -> np.ndarray:
+    """The picture with its boxes drawn, or beside its mask in colours."""
+    if 'gt_instances' in (data_sample or ()):
+        return mmcv.imshow_bboxes(
+            image.copy(), tensor_of(data_sample.gt_instances.bboxes),
+            show=False)
+    if 'gt_sem_seg' in (data_sample or ()):
+        mask = data_sample.gt_sem_seg.data[0].numpy()
+        return np.concatenate([image, COLOURS[mask]], axis=1)
+    return image
+
+
+def tensor_of(boxes) -> np.ndarray:
+    """Corner coordinates ``(N, 4)``, whether or not mmdet wraps them."""
+    return getattr(boxes, 'tensor', boxes).numpy()
+
+
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
     cfg = load_config(args)
@@ -69,10 +90,11 @@ def main(argv: Optional[List[str]] = None) -> None:
         for i in range(number):
             key, = stream.sampler.keys(i)
             sample = stream.samples[key]
-            label = getattr(sample.get('data_samples'), 'gt_label', None)
+            data_sample = sample.get('data_samples')
+            label = getattr(data_sample, 'gt_label', None)
             tag = '' if label is None else f'_label{int(label)}'
             mmcv.imwrite(
-                picture(sample['inputs']),
+                with_labels(picture(sample['inputs']), data_sample),
                 osp.join(folder, level, f'{i:04}_sample{key[1]}{tag}.png'))
             bar.update()
         print(f"\n{number} {level} samples saved to "

@@ -11,6 +11,7 @@ final runs. Example::
 """
 
 import argparse
+import gc
 import json
 import logging
 import os.path as osp
@@ -45,7 +46,9 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
                         default=(1e-5, 1e-2), help='range of weight decay')
     parser.add_argument('--seeds', type=int, default=5,
                         help='final runs of each arm')
-    parser.add_argument('--metric', default='accuracy/top1')
+    parser.add_argument(
+        '--metric', default='accuracy/top1',
+        help='of the evaluator, for example coco/bbox_mAP_50 or mIoU')
     parser.add_argument('--json', help='default: WORK-DIR/comparison.json')
     return parser.parse_args(argv)
 
@@ -63,6 +66,9 @@ def main(argv: Optional[List[str]] = None) -> None:
     cfg = load_config(args)
     prepare_processes(cfg)
     warnings.filterwarnings('ignore')
+    # mmengine collects garbage whenever it builds a dataset; the libraries
+    # imported by now need not be searched each time.
+    gc.freeze()
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
     settings = draw_settings(args.settings, args.lr, args.weight_decay, 0)
     begin = time.time()

@@ -5,6 +5,7 @@ import logging
 import os.path as osp
 import time
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
@@ -16,6 +17,10 @@ from mmengine.runner import Runner
 
 from ..models.pretrained import check_pretrained_init
 from .permutation_test import permutation_p_value
+
+
+#: Metrics that evaluators give as fractions; all others are percent.
+FRACTIONS = ('coco/', 'pascal_voc/')
 
 
 @dataclass
@@ -79,9 +84,23 @@ class KeepBest(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
         """Compare with the best so far."""
-        if metrics[self.metric] > self.value:
-            self.value = float(metrics[self.metric])
+        value = percent(self.metric, metrics)
+        if value > self.value:
+            self.value = value
             self.state = copy.deepcopy(runner.model.state_dict())
+
+
+def percent(metric: str, metrics: Dict[str, float]) -> float:
+    """A metric in percent.
+
+    Raises:
+        KeyError: If the evaluator gives no such metric.
+    """
+    if metric not in metrics:
+        raise KeyError(f'The evaluation has no metric {metric!r}; it has '
+                       f'{", ".join(sorted(metrics))}.')
+    value = float(metrics[metric])
+    return 100 * value if metric.startswith(FRACTIONS) else value
 
 
 def draw_settings(number: int, lr_range: Sequence[float],
@@ -111,7 +130,9 @@ def fine_tune(cfg: Config,
               seed: int,
               work_dir: str,
               metric: str = 'accuracy/top1',
-              test: bool = True) -> Dict[str, float]:
+              test: bool = True,
+              inspect: Optional[Callable[[Runner], None]] = None
+              ) -> Dict[str, float]:
     """One fine-tuning run.
 
     Args:
@@ -126,9 +147,11 @@ def fine_tune(cfg: Config,
         work_dir (str): For mmengine's logs.
         metric (str): Metric that decides which epoch is the best.
         test (bool): Evaluate that epoch on the test data. Defaults to True.
+        inspect (Callable, optional): Gets the runner after the test, with
+            the weights of that epoch.
 
     Returns:
-        dict[str, float]: ``val`` and, if asked for, ``test``.
+        dict[str, float]: ``val`` and, if asked for, ``test``, percent.
     """
     cfg = copy.deepcopy(cfg)
     _set_checkpoint(cfg.model, checkpoint)
@@ -154,7 +177,9 @@ def fine_tune(cfg: Config,
     result = dict(val=best.value)
     if test:
         runner.model.load_state_dict(best.state)
-        result['test'] = float(runner.test()[metric])
+        result['test'] = percent(metric, runner.test())
+        if inspect is not None:
+            inspect(runner)
     return result
 
 
@@ -164,7 +189,9 @@ def compare(cfg: Config,
             seeds: Sequence[int],
             work_dir: str,
             metric: str = 'accuracy/top1',
-            step: Callable[[str], None] = lambda text: None) -> dict:
+            step: Callable[[str], None] = lambda text: None,
+            inspect: Optional[Callable[[str, int, Runner], None]] = None
+            ) -> dict:
     """Fine-tune every arm: search, then final runs over seeds.
 
     All arms get the same settings to choose from and the same seeds. The
@@ -178,6 +205,8 @@ def compare(cfg: Config,
         work_dir (str): Folder of the logs.
         metric (str): Metric to compare.
         step (Callable): Called after every run with a line about it.
+        inspect (Callable, optional): Gets arm, seed and runner after the
+            test of each final run.
 
     Returns:
         dict: ``arms`` (list of :meth:`ArmResult.to_dict`) and, for two arms,
@@ -196,8 +225,9 @@ def compare(cfg: Config,
         best = max(arm.search, key=lambda tried: tried['val'])
         arm.setting = Setting(best['lr'], best['weight_decay'])
         for seed in seeds:
-            result = fine_tune(cfg, checkpoint, arm.setting, seed, folder,
-                               metric)
+            result = fine_tune(
+                cfg, checkpoint, arm.setting, seed, folder, metric,
+                inspect=inspect and partial(inspect, name, seed))
             arm.seeds.append(seed)
             arm.val.append(result['val'])
             arm.test.append(result['test'])

@@ -2,7 +2,7 @@
 
 import os.path as osp
 from pathlib import Path
-from typing import Dict
+from typing import Dict, List, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -13,12 +13,51 @@ PER_CLASS = dict(train=5, val=15, test=60)
 SIZE = 32
 
 
+class Digit(NamedTuple):
+    """Number in scikit-learn's set, scan ``(8, 8)`` uint8, the digit."""
+
+    index: int
+    scan: np.ndarray
+    label: int
+
+
+def split_digits(per_class: Dict[str, int],
+                 seed: int = 0) -> Dict[str, List[Digit]]:
+    """The 1797 digits in parts, split once by a fixed seed.
+
+    Args:
+        per_class (dict[str, int]): Pictures of each digit in every part.
+        seed (int): Seed of the split. Defaults to 0.
+
+    Returns:
+        dict[str, list[Digit]]: What is left over is ``'pretext'``.
+    """
+    digits = load_digits()
+    order = np.random.default_rng(seed).permutation(len(digits.target))
+    names = [*per_class, 'pretext']
+    parts = {name: [] for name in names}
+    taken = {label: 0 for label in range(10)}
+    borders = np.cumsum(list(per_class.values()))
+    for index in order:
+        label = int(digits.target[index])
+        place = int(np.searchsorted(borders, taken[label], side='right'))
+        taken[label] += 1
+        scan = (digits.images[index] * 255 / 16).astype(np.uint8)
+        parts[names[place]].append(Digit(int(index), scan, label))
+    return parts
+
+
+def enlarge(scan: np.ndarray, size: int) -> np.ndarray:
+    """A scan as a ``(size, size)`` uint8 picture."""
+    return np.asarray(
+        Image.fromarray(scan).resize((size, size), Image.BICUBIC))
+
+
 def write_digits(root: str, seed: int = 0) -> Dict[str, int]:
-    """Write the 1797 digits as image folders, split once by a fixed seed.
+    """Write the digits as image folders of 32 x 32 grey PNG files.
 
     ``downstream/{train,val,test}/<digit>`` hold 5, 15 and 60 pictures of
-    each digit, ``pretext`` all others without labels. The 8 x 8 scans are
-    enlarged to 32 x 32 grey PNG files.
+    each digit, ``pretext`` all others without labels.
 
     Args:
         root (str): Folder; nothing is written if it is complete already.
@@ -27,27 +66,15 @@ def write_digits(root: str, seed: int = 0) -> Dict[str, int]:
     Returns:
         dict[str, int]: Number of pictures by part.
     """
-    digits = load_digits()
-    order = np.random.default_rng(seed).permutation(len(digits.target))
-    parts = {}
-    taken = {label: 0 for label in range(10)}
-    borders = np.cumsum(list(PER_CLASS.values()))
-    for index in order:
-        label = int(digits.target[index])
-        place = int(np.searchsorted(borders, taken[label], side='right'))
-        part = [*PER_CLASS, 'pretext'][place]
-        taken[label] += 1
-        parts.setdefault(part, []).append((int(index), label))
+    parts = split_digits(PER_CLASS, seed)
     done = Path(root) / 'complete'
     if not done.exists():
         for part, members in parts.items():
-            for index, label in members:
+            for index, scan, label in members:
                 folder = osp.join(root, 'pretext') if part == 'pretext' \
                     else osp.join(root, 'downstream', part, str(label))
                 Path(folder).mkdir(parents=True, exist_ok=True)
-                scan = Image.fromarray(
-                    (digits.images[index] * 255 / 16).astype(np.uint8))
-                scan.resize((SIZE, SIZE), Image.BICUBIC).save(
+                Image.fromarray(enlarge(scan, SIZE)).save(
                     osp.join(folder, f'{index:04}.png'))
         done.touch()
     return {part: len(members) for part, members in parts.items()}

@@ -172,12 +172,14 @@ def scatter_pair(titles: Sequence[str], points: Sequence[np.ndarray],
         return _embed(figure)
 
 
-def picture_rows(rows: Dict[str, List[np.ndarray]]) -> str:
-    """Rows of pictures, each with its name."""
+def picture_rows(rows: Dict[str, List[np.ndarray]],
+                 width: float = 0.85) -> str:
+    """Rows of pictures, each with its name; ``width`` of one in inches."""
     with plt.rc_context({'font.size': 10}):
-        width = max(len(row) for row in rows.values())
+        number = max(len(row) for row in rows.values())
         figure, grid = plt.subplots(
-            len(rows), width, figsize=(0.85 * width, 1.15 * len(rows)),
+            len(rows), number,
+            figsize=(width * number, (width + 0.3) * len(rows)),
             squeeze=False)
         for axes_row, (name, row) in zip(grid, rows.items(), strict=True):
             for axes in axes_row:

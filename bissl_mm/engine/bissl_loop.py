@@ -1,28 +1,23 @@
 """Algorithm 1: alternate between the two levels."""
 
-from typing import Any, Dict, List, NoReturn, Optional
+from typing import Any, List, Optional
 
 from mmengine.model import MMDistributedDataParallel
-from mmengine.runner import BaseLoop
 
 from ..datasets import LevelStream
-from ..models.bissl_model import unwrap
 from ..models.checks import check_differentiable
 from ..registry import LOOPS
 from ..utils.check import check_keys
-from ..utils.random import fold_seed
-from .distributed import any_rank, get_rank, get_world_size
+from .distributed import get_rank, get_world_size
 from .head_warmup import frozen_backbone
-from .hooks.resume_guard_hook import ResumeGuardHook
 from .loop_settings import LoopSettings
 from .optim_wrapper import BiSSLOptimWrapper
-from .progress import HUB_KEY, Progress
-from .schedules import step_schedules, take_over_schedules
+from .phase_loop import PhaseLoop
 
 
 @LOOPS.register_module()
 @check_keys
-class BiSSLTrainLoop(BaseLoop):
+class BiSSLTrainLoop(PhaseLoop):
     r"""Head warm-up, then T alternations of N_L lower and N_U upper steps.
 
     One alternation is one iteration for mmengine: checkpoints, logs and
@@ -83,7 +78,7 @@ class BiSSLTrainLoop(BaseLoop):
                  backbone_adaptation: Optional[dict] = None,
                  val_begin: int = 1,
                  val_interval: int = 10) -> None:
-        self.settings = LoopSettings(
+        settings = LoopSettings(
             num_alternations, num_lower_steps, num_upper_steps, head_warmup,
             num_hessian_batches, hessian_batches, backbone_adaptation,
             val_begin, val_interval)
@@ -93,52 +88,12 @@ class BiSSLTrainLoop(BaseLoop):
                 'gradients of the bilevel stage. Set model_wrapper_cfg='
                 "dict(type='bissl_mm.PlainDistributedModel').")
         _check_optim_wrapper(runner.optim_wrapper)
-        self.model = unwrap(runner.model)
         place = dict(rank=get_rank(), world_size=get_world_size())
-        self.streams = dict(
+        streams = dict(
             lower=LevelStream(pretext_dataloader, 'lower',
-                              self.settings.num_lower_batches, **place),
+                              settings.num_lower_batches, **place),
             upper=LevelStream(dataloader, 'upper', num_upper_steps, **place))
-        super().__init__(runner, self.streams['upper'])
-        self.progress = Progress()
-        self.stop_training = False
-        self._stop_signal: Optional[int] = None
-        self._epoch = 0
-        self._iter = 0
-        # A hub of an earlier run in this process may carry the same name.
-        runner.message_hub.pop_info(HUB_KEY, None)
-        take_over_schedules(runner, self.settings)
-        runner.register_hook(ResumeGuardHook())
-        runner.visualizer.dataset_meta = getattr(self.dataloader.dataset,
-                                                 'metainfo', None)
-
-    @property
-    def max_epochs(self) -> int:
-        """1, for mmengine."""
-        return 1
-
-    @property
-    def max_iters(self) -> int:
-        """T."""
-        return self.settings.num_alternations
-
-    @property
-    def epoch(self) -> int:
-        """0, for mmengine."""
-        return self._epoch
-
-    @property
-    def iter(self) -> int:
-        """Alternations completed."""
-        return self._iter
-
-    def request_stop(self, signal_number: int) -> None:
-        """Stop after the current step, with a checkpoint.
-
-        Args:
-            signal_number (int): The process exits with 128 plus this.
-        """
-        self._stop_signal = signal_number
+        super().__init__(runner, settings, streams)
 
     def run(self):
         """Train.
@@ -169,36 +124,6 @@ class BiSSLTrainLoop(BaseLoop):
         runner.call_hook('after_train_epoch')
         runner.call_hook('after_train')
         return runner.model
-
-    def _begin(self) -> None:
-        """Take up the progress of a checkpoint, or start anew."""
-        hub = self.runner.message_hub
-        if HUB_KEY in hub.runtime_info:
-            self.progress = Progress(**hub.get_info(HUB_KEY))
-            self.settings.check_resumable(self.progress.settings)
-            self._warn_of_changes(self.progress.settings)
-            self.runner.logger.info(
-                f'Resumed at {self.progress.describe()}.')
-        else:
-            self.model.copy_backbone_to_upper()
-            if self.settings.head_warmup is None:
-                self.progress.enter('lower')
-        self._iter = self.progress.alternation
-        self.progress.settings = {
-            **self.settings.fingerprint(),
-            **self.runner.optim_wrapper.settings()
-        }
-        for name, stream in self.streams.items():
-            stream.start(self.runner.seed, self.progress.streams.get(name))
-        self._publish_progress()
-
-    def _warn_of_changes(self, saved: Dict[str, object]) -> None:
-        for key, value in self.runner.optim_wrapper.settings().items():
-            if saved.get(key) != value:
-                self.runner.logger.warning(
-                    f'{key} is {value} now but was {saved.get(key)} when the '
-                    'checkpoint was written; the run goes on with the new '
-                    'one.')
 
     def _run_head_warmup(self) -> None:
         progress, runner = self.progress, self.runner
@@ -246,7 +171,7 @@ class BiSSLTrainLoop(BaseLoop):
 
     def _run_lower_phase(self) -> None:
         progress, runner = self.progress, self.runner
-        self.model.pretext.train()
+        self.model.train()
         runner.call_hook('before_lower_phase')
         while progress.phase == 'lower':
             batch = self._next_batch('lower')
@@ -262,7 +187,7 @@ class BiSSLTrainLoop(BaseLoop):
         progress, runner = self.progress, self.runner
         if progress.step == self.settings.num_upper_steps:
             return
-        self.model.downstream.train()
+        self.model.train()
         runner.optim_wrapper.begin_upper_phase(
             self.model,
             self._draw_hessian_batches(),
@@ -292,82 +217,6 @@ class BiSSLTrainLoop(BaseLoop):
             if stream.position == number else stream.batch_at(number)
             for number in numbers
         ]
-
-    def _finish_step(self,
-                     phase: str,
-                     logs: Dict[str, float],
-                     then: Optional[str] = None) -> None:
-        """Bookkeeping of one step; checkpoints are written from its hook."""
-        step_schedules(self.runner, phase)
-        self.progress.record(phase, logs)
-        self.progress.step += 1
-        if phase == 'head_warmup':
-            epoch, rest = divmod(self.progress.step,
-                                 len(self.streams['head_warmup']))
-            if rest == 0:
-                self._log_warmup_epoch(epoch)
-        if then is not None:
-            self.progress.enter(then)
-        self._publish_progress()
-        self.runner.call_hook(f'after_{phase}_step', logs=logs)
-        self.stop_if_requested()
-
-    def _publish_progress(self) -> None:
-        """Put the progress where every checkpoint takes it along."""
-        for name, stream in self.streams.items():
-            self.progress.streams[name] = stream.state_dict()
-        self.runner.message_hub.update_info(HUB_KEY, self.progress.to_dict())
-
-    def _next_batch(self, level: str) -> Any:
-        try:
-            return self.streams[level].next()
-        except RuntimeError:
-            # A signal to the whole process group ends the workers too. Other
-            # ranks may not be here, so this one leaves without asking them.
-            if self._stop_signal is None:
-                raise
-            self._leave()
-
-    def _seed(self, phase: str, step: Optional[int] = None) -> int:
-        step = self.progress.step if step is None else step
-        return fold_seed(self.runner.seed, phase, get_rank(), self._iter,
-                         step)
-
-    def _log_warmup_epoch(self, epoch: int) -> None:
-        means = self.progress.pop_means()
-        num_epochs = self.settings.head_warmup['num_epochs']
-        text = '  '.join(f'{key}: {mean:.4f}' for key, mean in means.items())
-        self.runner.logger.info(f'Head warm-up [{epoch}/{num_epochs}]  {text}')
-        self.runner.visualizer.add_scalars(means, step=epoch)
-
-    def _run_due_validation(self) -> None:
-        if not self.progress.validation_due:
-            return
-        if self.runner.val_loop is not None:
-            self.runner.val_loop.run()
-            self.runner.model.train()
-        self.progress.validation_due = False
-        self._publish_progress()
-        self.stop_if_requested()
-
-    def stop_if_requested(self) -> None:
-        """Leave with a checkpoint if any process was asked to."""
-        device = next(self.model.parameters()).device
-        if any_rank(self._stop_signal is not None, device):
-            self._leave()
-
-    def _leave(self) -> NoReturn:
-        self.runner.call_hook('on_stop')
-        raise SystemExit(128 + (self._stop_signal or 15))
-
-    def _close_streams(self) -> None:
-        for name, stream in self.streams.items():
-            if stream.unreadable:
-                self.runner.logger.warning(
-                    f'{name} level: {len(stream.unreadable)} unreadable '
-                    'image(s) were skipped: '
-                    f'{", ".join(stream.unreadable[:20])}')
-            stream.close()
 
 
 def _check_optim_wrapper(optim_wrapper: Any) -> None:

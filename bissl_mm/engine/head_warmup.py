@@ -13,15 +13,15 @@ def frozen_backbone(model: BiSSLModel, mode: str) -> Iterator[None]:
     r"""Inside, only the head :math:`\phi_D` of the downstream model trains.
 
     Args:
-        model (BiSSLModel): Its ``requires_grad`` flags and training modes
-            are restored afterwards; the training modes to training.
+        model (BiSSLModel): Its ``requires_grad`` flags are restored
+            afterwards; both of its models are then in training mode.
         mode (str): Normalisation layers of the frozen backbone in
             ``'train'`` use batch statistics, as the upper level will, and
             update their running ones; in ``'eval'`` they use the running
             ones of the pretraining.
     """
+    model.train()
     downstream = model.downstream
-    downstream.train()
     params = dict(downstream.named_parameters())
     frozen = [params[upper] for _, upper in model.pairs.params]
     paired = {upper for _, upper in model.pairs.all}
@@ -38,6 +38,4 @@ def frozen_backbone(model: BiSSLModel, mode: str) -> Iterator[None]:
     try:
         yield
     finally:
-        for param in frozen:
-            param.requires_grad_(True)
-        downstream.train()
+        model.train()

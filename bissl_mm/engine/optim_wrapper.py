@@ -147,7 +147,6 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                 took already. Defaults to 0.
         """
         pretext = model.pretext
-        pretext.train()
         closures = []
         for batch in batches:
             with seeded(seed, device_of(pretext)):

@@ -146,10 +146,14 @@ class BackboneMap:
             and name.startswith(tuple(u for _, u in self.rules))
             and not name.startswith(self.unmapped_upper)
         ]
+        hint = ''
+        if any('stem.' in name for name in orphans + strangers):
+            hint = (' A deep stem (ResNetV1c) has no counterpart in ResNet: '
+                    "use type='ResNet' in both models.")
         _report_orphans(kind, 'pretext', 'downstream', orphans, len(lower),
-                        'unmapped_lower')
+                        'unmapped_lower', hint)
         _report_orphans(kind, 'downstream', 'pretext', strangers, len(upper),
-                        'unmapped_upper')
+                        'unmapped_upper', hint)
         return pairs
 
     def _partner(self, name: str):
@@ -187,13 +191,9 @@ def _names(setting: str, names: Sequence[str]) -> Tuple[str, ...]:
 
 
 def _report_orphans(kind: str, here: str, there: str, names: List[str],
-                    total: int, setting: str) -> None:
+                    total: int, setting: str, hint: str) -> None:
     if not names:
         return
-    hint = ''
-    if any('stem.' in name for name in names):
-        hint = (' A deep stem (ResNetV1c) has no counterpart in ResNet: use '
-                "type='ResNet' in both models.")
     raise ValueError(
         f'BackboneMap: {len(names)} of {total} {here} {kind} have no {there} '
         f"partner (first: '{names[0]}').{hint} Give both backbones the same "

@@ -82,6 +82,20 @@ class BiSSLModel(BaseModel):
                 self.pretrained,
                 required=[lower for lower, _ in self.pairs.all])
 
+    def train(self, mode: bool = True) -> 'BiSSLModel':
+        """Set the mode of both models; what is trained stays so.
+
+        mmdet's backbones freeze their first stages anew on every call.
+        """
+        super().train(mode)
+        for model, side in ((self.pretext, 0), (self.downstream, 1)):
+            params = dict(model.named_parameters())
+            for trained, pairs in ((True, self.pairs.params),
+                                   (False, self.pairs.fixed_params)):
+                for pair in pairs:
+                    params[pair[side]].requires_grad_(trained)
+        return self
+
     @torch.no_grad()
     def copy_backbone_to_upper(self) -> None:
         r""":math:`\theta_D \leftarrow \theta_P` (Algorithm 1, line 2).

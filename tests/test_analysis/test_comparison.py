@@ -26,7 +26,8 @@ def test_settings_are_log_uniform_and_repeatable():
 def test_each_arm_gets_the_same_budget_and_its_own_choice(monkeypatch):
     calls = []
 
-    def fake(cfg, checkpoint, setting, seed, work_dir, metric, test=True):
+    def fake(cfg, checkpoint, setting, seed, work_dir, metric, test=True,
+             inspect=None):
         calls.append((checkpoint, setting.lr, seed, test))
         good = 0.1 if checkpoint == 'a' else 0.2
         val = 50. + 10 * (setting.lr == good)

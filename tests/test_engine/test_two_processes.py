@@ -1,5 +1,6 @@
 """Two processes with data of their own against one on the union."""
 
+import dense_models
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -9,6 +10,7 @@ from torch.nn.modules.batchnorm import BatchNorm2d
 from bissl_mm.engine import BiSSLOptimWrapper, mean_over_ranks
 from bissl_mm.engine.distributed import any_rank
 from bissl_mm.hypergradient import HessianOperator
+from bissl_mm.hypergradient.vectors import dot
 from bissl_mm.models import (BiSSLModel, DifferentiableSyncBatchNorm,
                              pretext_closure)
 
@@ -125,6 +127,70 @@ def test_hypergradient_and_weights_equal_one_process(pool):
                 torch.tensor(other_state[name]).double(),
                 torch.tensor(value).double(), rtol=1e-8, atol=1e-10,
                 msg=lambda text: f'{name}: {text}')
+    assert results[0] == results[1]
+
+
+class AsIs(torch.nn.Module):
+    """Stand-in for a data preprocessor: the batch is ready."""
+
+    def forward(self, data, training=False):
+        return data
+
+
+def dense_steps(rank, world, kind):
+    """A lower and an upper step; gradients and weights of the latter."""
+    from mmdet.models.task_modules import RandomSampler
+    with pytest.MonkeyPatch.context() as patch:
+        # Drawing regions image by image does not depend on the batch then.
+        patch.setattr(RandomSampler, 'random_choice',
+                      lambda self, gallery, num: gallery[:num])
+        if kind == 'detection':
+            model = dense_models.build(
+                dense_models.with_norm(dense_models.detector_cfg(), NORM),
+                dense_models.with_norm(dense_models.wide_simclr_cfg(), NORM),
+                backbone_map=dict(rules=dense_models.C4_RULES))
+            dense_models.fix_proposals(model.downstream, patch)
+            data = dense_models.detection_batch()
+        else:
+            model = dense_models.build(
+                dense_models.with_norm(dense_models.segmentor_cfg(), NORM),
+                simclr_cfg(norm=NORM))
+            data = dense_models.segmentation_batch()
+        model.pretext.data_preprocessor = AsIs()
+        model.downstream.data_preprocessor = AsIs()
+        sgd = {name: OptimWrapper(
+            torch.optim.SGD(level.parameters(), lr=0.01),
+            clip_grad=dict(max_norm=10.))
+            for name, level in (('lower', model.pretext),
+                                ('upper', model.downstream),
+                                ('head_warmup', model.downstream))}
+        wrapper = BiSSLOptimWrapper(
+            **sgd, reg_weight=0.1, damping=10.,
+            solver=dict(type='CGSolver', max_iters=2))
+        for step, seed in ((wrapper.lower_step, 1),
+                           (wrapper.begin_upper_phase, 2)):
+            batch = dict(inputs=[part(v, rank, world)
+                                 for v in views(4, seed=seed)],
+                         data_samples=None)
+            step(model, batch if seed == 1 else [batch], seed=rank)
+        mine = {key: part(value, rank, world) for key, value in data.items()}
+        logs = wrapper.upper_step(model, mine, seed=rank)
+    # The weights themselves are too many to send.
+    weights = tuple(model.parameters())
+    return ([dot((p, ), (d, )).tolist()
+             for p, d in zip(weights, direction(weights), strict=True)],
+            logs['loss_at_lower'], logs['cosine'])
+
+
+@pytest.mark.parametrize('kind', ['detection', 'segmentation'])
+def test_dense_steps_equal_one_process(kind, pool):
+    weights, *logs = dense_steps(0, 1, kind)
+    results = pool.run(dense_steps, kind)
+    for other_weights, *other_logs in results:
+        # mmdet adds 1e-7 to the number of regions that it divides by.
+        assert other_logs == pytest.approx(logs, rel=5e-8)
+        assert relative_error(as_vector(other_weights),
+                              as_vector(weights)) <= 1e-10
     assert results[0] == results[1]
 
 

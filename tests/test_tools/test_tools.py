@@ -4,8 +4,6 @@ Those whose subject is the process itself run in one of their own; the others
 call the tool's main function, which spares the start of Python.
 """
 
-import importlib.util
-import json
 import signal
 import subprocess
 import sys
@@ -15,40 +13,15 @@ import mmcv
 import pytest
 import torch
 from conftest import ROOT
+from dense_run import DETECTORS, SEGMENTORS, dense_config, make_scenes
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
 from small_run import CONFIG
-from tool_runs import assert_same_weights, environment, options, run
+from tool_runs import (assert_same_weights, environment, options, run,
+                       tool)
 
-from bissl_mm.engine import launch
-
+__all__ = ['tool']
 pytestmark = pytest.mark.slow
-
-
-def call(name, *arguments):
-    """A tool's main function, in this process."""
-    spec = importlib.util.spec_from_file_location(
-        name, ROOT / 'tools' / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    launch.run_tool(lambda _: module.main([str(a) for a in arguments]))
-
-
-@pytest.fixture(scope='module')
-def tool(image_folders):
-    """Calls a tool's main function with arguments."""
-    threads = torch.get_num_threads()
-    # As in the processes, so that results can be compared bit for bit.
-    torch.set_num_threads(1)
-
-    def leave(status):
-        raise SystemExit(status)
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(image_folders).items():
-            patch.setenv(name, value)
-        patch.setenv('LOCAL_RANK', '0')
-        patch.setattr(launch, '_exit', leave)
-        yield call
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope='module')
@@ -149,16 +122,46 @@ def test_browse_dataset_writes_both_levels(tool, tmp_path):
     assert mmcv.imread(str(lower[0])).shape == (64, 132, 3)
 
 
+@pytest.mark.parametrize('name', [DETECTORS[0], SEGMENTORS[0]])
+def test_browse_dataset_draws_boxes_and_masks(name, tool, tmp_path):
+    pytest.importorskip('sklearn')
+    make_scenes(tmp_path / 'data')
+    cfg = dense_config(name, tmp_path / 'data', tmp_path)
+    cfg.dump(tmp_path / 'config.py')
+    tool('browse_dataset', tmp_path / 'config.py', '--level', 'upper',
+         '--number', 2, '--output-dir', tmp_path)
+    for path in (tmp_path / 'upper').iterdir():
+        image = mmcv.imread(str(path)).astype(int)
+        # The scenes are grey, what is drawn is not.
+        coloured = (image.max(2) - image.min(2) > 60).mean(0) > 0
+        assert coloured.any() and not coloured.all()
+
+
 def test_print_config_shows_the_merged_settings(tool, capsys):
     tool('print_config', CONFIG, *options(train_cfg__num_alternations=77))
     assert 'num_alternations=77' in capsys.readouterr().out
 
 
-def test_demo_in_quick_mode(tool, tmp_path, capfd):
-    tool('demo', '--quick', '--work-dir', tmp_path)
-    assert 'exact permutation p' in capfd.readouterr().out
-    results = json.loads((tmp_path / 'results.json').read_text())
-    assert [a['name'] for a in results['arms']] == ['FT', 'BiSSL+FT']
-    assert all(len(a['test']) == 2 for a in results['arms'])
-    page = (tmp_path / 'report.html').read_text()
-    assert page.count('<img src="data:image/png') == 5
+def test_convert_backbone_serves_load_from(tool, tmp_path, capsys):
+    from mmengine.runner import load_checkpoint
+    config = ROOT / 'configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-' \
+        'bccd-c4.py'
+    cfg = Config.fromfile(config)
+    init_default_scope('mmpretrain')
+    source = MODELS.build(cfg.model.pretext)
+    torch.save(dict(state_dict={
+        k: torch.full_like(v, i) for i, (k, v) in
+        enumerate(source.state_dict().items())
+        if k.startswith('backbone.')}), tmp_path / 'backbone.pth')
+    tool('convert_backbone', config, tmp_path / 'backbone.pth',
+         tmp_path / 'init.pth')
+    assert '120 backbone tensors of ' in capsys.readouterr().out
+    init_default_scope('mmdet')
+    detector = MODELS.build(cfg.model.downstream)
+    result = load_checkpoint(detector, str(tmp_path / 'init.pth'))
+    assert len(result['state_dict']) == 120
+    given = torch.load(tmp_path / 'backbone.pth')['state_dict']
+    for name, value in given.items():
+        place = name.replace('backbone.layer4',
+                             'roi_head.shared_head.layer4')
+        assert torch.equal(detector.state_dict()[place], value), name

@@ -8,8 +8,6 @@ common_view = [
         interpolation='bicubic',
         backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
-]
-first_view = common_view + [
     dict(
         type='RandomApply',
         transforms=[
@@ -26,6 +24,8 @@ first_view = common_view + [
         prob=0.2,
         keep_channels=True,
         channel_weights=(0.114, 0.587, 0.2989)),
+]
+first_view = common_view + [
     dict(
         type='GaussianBlur',
         magnitude_range=(0.1, 2.0),
@@ -33,22 +33,6 @@ first_view = common_view + [
         prob=1.0),
 ]
 second_view = common_view + [
-    dict(
-        type='RandomApply',
-        transforms=[
-            dict(
-                type='ColorJitter',
-                brightness=0.4,
-                contrast=0.4,
-                saturation=0.2,
-                hue=0.1)
-        ],
-        prob=0.8),
-    dict(
-        type='RandomGrayscale',
-        prob=0.2,
-        keep_channels=True,
-        channel_weights=(0.114, 0.587, 0.2989)),
     dict(
         type='GaussianBlur',
         magnitude_range=(0.1, 2.0),

@@ -1,0 +1,18 @@
+# Stages 2 and 3 of the demo of segmentation.
+_base_ = [
+    '../_base_/lower/simclr_digits.py',
+    '../_base_/upper/fcn_digit-scenes.py',
+    '../_base_/schedules/bissl_demo.py',
+    '../_base_/bissl_runtime.py',
+]
+
+model = dict(
+    _delete_=True,
+    type='BiSSLModel',
+    pretrained='work_dirs/demo-seg/pretext/epoch_60.pth',
+    pretext=_base_.pretext_model,
+    downstream=_base_.model)
+train_cfg = dict(
+    pretext_dataloader=_base_.pretext_dataloader,
+    head_warmup=dict(num_epochs=5))
+default_hooks = dict(checkpoint=dict(interval=40))

@@ -1,0 +1,64 @@
+"""Write a backbone under the names of a whole downstream model.
+
+For those who start their detector or segmentor with ``load_from`` instead of
+``init_cfg``. Which tensor belongs where is what the bilevel config's
+``backbone_map`` says; in a C4 detector the last stage goes to the shared
+head. Example::
+
+    python tools/convert_backbone.py \\
+        configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-bccd-c4.py \\
+        work_dirs/bissl/backbone.pth detector_init.pth
+
+then, in stock mmdet, ``load_from = 'detector_init.pth'``.
+"""
+
+import argparse
+import os.path as osp
+from typing import List, Optional
+
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.utils import mkdir_or_exist
+
+from bissl_mm.engine.launch import (add_common_arguments, load_config,
+                                    run_tool)
+from bissl_mm.models.bissl_model import unwrap
+from bissl_mm.models.pretrained import load_pretrained
+from bissl_mm.utils.checkpoint import save_atomically, use_safe_loading
+
+
+def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_common_arguments(parser)
+    parser.add_argument(
+        'checkpoint', help='backbone.pth of the bilevel stage, or any '
+        'pretraining that fits the pretext model')
+    parser.add_argument('output', help='file for load_from')
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    args = parse_args(argv)
+    cfg = load_config(args)
+    use_safe_loading()
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    model = unwrap(MODELS.build(cfg.model))
+    load_pretrained(model.pretext, args.checkpoint,
+                    required=[lower for lower, _ in model.pairs.all])
+    model.copy_backbone_to_upper()
+    whole = model.downstream.state_dict()
+    state = {upper: whole[upper] for _, upper in model.pairs.all
+             if upper in whole}
+    mkdir_or_exist(osp.dirname(osp.abspath(args.output)))
+    save_atomically(
+        dict(state_dict=state,
+             meta=dict(description='backbone for load_from',
+                       source=osp.basename(args.checkpoint))), args.output)
+    print(f'{len(state)} backbone tensors of {len(whole)} tensors of '
+          f"{type(model.downstream).__name__} written to '{args.output}'; "
+          'the others start at their initialisation.')
+
+
+if __name__ == '__main__':
+    run_tool(main)
