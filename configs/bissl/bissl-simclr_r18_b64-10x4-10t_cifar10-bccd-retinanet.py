@@ -4,7 +4,7 @@
 #       configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-bccd-retinanet.py
 _base_ = [
     '../_base_/lower/simclr_r18_cifar10-48px.py',
-    '../_base_/upper/retinanet_r18-fpn_bccd-240px.py',
+    '../_base_/upper/retinanet_r18-fpn_bccd-160px.py',
     '../_base_/schedules/bissl_r18_10t.py',
     '../_base_/bissl_runtime.py',
 ]

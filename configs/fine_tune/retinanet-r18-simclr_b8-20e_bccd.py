@@ -1,7 +1,7 @@
 # Stage 4, the baseline arm: RetinaNet from the pretraining, on blood cells.
 #   python tools/train.py configs/fine_tune/retinanet-r18-simclr_b8-20e_bccd.py
 _base_ = [
-    '../_base_/upper/retinanet_r18-fpn_bccd-240px.py',
+    '../_base_/upper/retinanet_r18-fpn_bccd-160px.py',
     '../_base_/schedules/fine_tune_100e.py',
     '../_base_/stock_runtime.py',
 ]

@@ -1,6 +1,6 @@
 # RetinaNet with FPN on ResNet-18, as mmdet has it (first stage frozen, norms
 # with running statistics): blood cells.
-_base_ = 'faster-rcnn_r18-c4_bccd-240px.py'
+_base_ = 'faster-rcnn_r18-c4_bccd-160px.py'
 
 model = dict(
     _delete_=True,

@@ -1,5 +1,5 @@
 # Stage 4, the baseline arm: FCN-16 from the pretraining, on CamVid.
-#   python tools/train.py configs/fine_tune/fcn16-r18-simclr_b16-20e_camvid.py
+#   python tools/train.py configs/fine_tune/fcn16-r18-simclr_b16-8e_camvid.py
 _base_ = [
     '../_base_/upper/fcn16_r18_camvid-96px.py',
     '../_base_/schedules/fine_tune_100e.py',
@@ -13,8 +13,8 @@ init_cfg = dict(
     checkpoint='work_dirs/simclr_r18_b256-20e_cifar10-48px/epoch_20.pth',
     prefix='backbone.')
 model = dict(backbone=dict(init_cfg=init_cfg))
-train_cfg = dict(max_epochs=20)
-param_scheduler = dict(end=20)
+train_cfg = dict(max_epochs=8, val_interval=4)
+param_scheduler = dict(end=8)
 default_hooks = dict(
     checkpoint=dict(
-        interval=20, max_keep_ckpts=1, save_best='mIoU'))
+        interval=8, max_keep_ckpts=1, save_best='mIoU'))
