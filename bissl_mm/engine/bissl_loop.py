@@ -108,6 +108,10 @@ class BiSSLTrainLoop(PhaseLoop):
         check_differentiable(self.model.pretext, self.model.downstream)
         self._begin()
         runner.call_hook('before_train')
+        # mmpretrain's averages with a schedule read here over how many lower
+        # steps it goes.
+        runner.message_hub.update_info('max_iters',
+                                       self.settings.total_steps('lower'))
         runner.call_hook('before_train_epoch')
         runner.model.train()
         try:

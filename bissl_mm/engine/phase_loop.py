@@ -96,6 +96,7 @@ class PhaseLoop(BaseLoop):
                 f'Resumed at {self.progress.describe()}.')
         else:
             self.model.copy_backbone_to_upper()
+            self.model.restart_targets()
             if self.settings.head_warmup is None:
                 self.progress.enter('lower')
         self._iter = self.progress.alternation

@@ -4,13 +4,13 @@ from .backbone_map import BackboneMap, BackbonePairs
 from .bissl_model import BiSSLModel, unwrap
 from .functional import loss_with_state, pretext_closure, pure_forward
 from .norm import DifferentiableSyncBatchNorm
-from .pretext import SimCLR
+from .pretext import BYOL, SimCLR
 from .pretrained import check_pretrained_init, load_pretrained
 from .proximal import add_proximal_grad_
 
 __all__ = [
     'BackboneMap', 'BackbonePairs', 'BiSSLModel',
-    'DifferentiableSyncBatchNorm', 'SimCLR', 'add_proximal_grad_',
+    'BYOL', 'DifferentiableSyncBatchNorm', 'SimCLR', 'add_proximal_grad_',
     'check_pretrained_init', 'load_pretrained', 'loss_with_state',
     'pretext_closure', 'pure_forward', 'unwrap'
 ]

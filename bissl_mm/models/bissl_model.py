@@ -3,7 +3,7 @@
 from typing import Dict, List, Optional, Tuple, Union
 
 import torch
-from mmengine.model import BaseModel
+from mmengine.model import BaseAveragedModel, BaseModel
 from torch import Tensor, nn
 
 from ..registry import MODELS
@@ -106,6 +106,16 @@ class BiSSLModel(BaseModel):
         for lower_name, upper_name in self.pairs.all:
             if upper_name in upper and lower_name in lower:
                 upper[upper_name].copy_(lower[lower_name])
+
+    @torch.no_grad()
+    def restart_targets(self) -> None:
+        """Let target networks of the pretext model start from its weights.
+
+        The next update of such an average copies the weights instead.
+        """
+        for module in self.pretext.modules():
+            if isinstance(module, BaseAveragedModel):
+                module.steps.zero_()
 
     @torch.no_grad()
     def adapt_upper_backbone(self, alpha: float) -> None:

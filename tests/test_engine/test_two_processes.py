@@ -1,9 +1,12 @@
 """Two processes with data of their own against one on the union."""
 
 import dense_models
+import pretext_models
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
+from mmengine.registry import init_default_scope
 from small_models import build, classifier_cfg, simclr_cfg, views
 from torch.nn.modules.batchnorm import BatchNorm2d
 
@@ -43,6 +46,34 @@ def simclr_derivatives(rank, world, separate_views):
             [t.tolist() for t in operator.hvp(direction(params))]]
 
 
+def pretext_derivatives(rank, world, kind):
+    """Gradient and product of another pretext task, in double precision."""
+    MessageHub.get_current_instance().update_info('max_iters', 100)
+    init_default_scope('mmpretrain')
+    cfg = dense_models.with_norm(pretext_models.METHODS[kind][0](), NORM)
+    model = build(cfg).train()
+    with torch.no_grad():
+        for param in model.parameters():
+            if not param.requires_grad:
+                # Target networks off the weights that they follow.
+                param.add_(0.02 * torch.randn_like(param))
+    inputs = [part(v, rank, world) for v in views(8)]
+    noise = part(torch.rand(8, 9), rank, world)
+    if kind == 'MAE':
+        inputs = inputs[0]
+    params = tuple(p for p in model.parameters() if p.requires_grad)
+    with pytest.MonkeyPatch.context() as patch:
+        # The same patches are masked, whichever rank has the image.
+        patch.setattr(torch, 'rand', lambda *args, **kwargs: noise)
+        closure = pretext_closure(
+            model, dict(inputs=inputs, data_samples=None), 0)
+        gradient = mean_over_ranks(torch.autograd.grad(closure(), params))
+        operator = HessianOperator([closure], params, 1.,
+                                   mean_over_ranks=mean_over_ranks)
+    return [[t.tolist() for t in gradient],
+            [t.tolist() for t in operator.hvp(direction(params))]]
+
+
 def as_vector(nested):
     return torch.cat([torch.tensor(t, dtype=torch.float64).flatten()
                       for t in nested])
@@ -57,6 +88,16 @@ def test_gradient_and_product_equal_one_process(pool, separate_views):
     expected = [as_vector(x) for x in simclr_derivatives(0, 1,
                                                          separate_views)]
     results = pool.run(simclr_derivatives, separate_views)
+    for result in results:
+        for actual, reference in zip(result, expected, strict=True):
+            assert relative_error(as_vector(actual), reference) <= 1e-10
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize('kind', ['BYOL', 'MAE', 'SimSiam'])
+def test_other_pretext_tasks_equal_one_process(kind, pool):
+    expected = [as_vector(x) for x in pretext_derivatives(0, 1, kind)]
+    results = pool.run(pretext_derivatives, kind)
     for result in results:
         for actual, reference in zip(result, expected, strict=True):
             assert relative_error(as_vector(actual), reference) <= 1e-10

@@ -1,5 +1,6 @@
 """Pretext models: mmpretrain's, fit for second derivatives over ranks."""
 
+from .byol import BYOL
 from .simclr import SimCLR
 
-__all__ = ['SimCLR']
+__all__ = ['BYOL', 'SimCLR']

@@ -1,0 +1,115 @@
+"""Small instances of mmpretrain's self-supervised methods, with a batch."""
+
+import torch
+from mmengine.registry import init_default_scope
+from small_models import backbone, build, simclr_cfg, views
+
+
+def neck(out: int = 8, width: int = 32, **kwargs) -> dict:
+    return dict(type='NonLinearNeck', in_channels=width, hid_channels=16,
+                out_channels=out, num_layers=2, with_avg_pool=width == 32,
+                with_bias=True, with_last_bn=False, norm_cfg=dict(type='BN1d'),
+                **kwargs)
+
+
+def method(kind: str, **kwargs) -> dict:
+    return dict(type=kind, _scope_='mmpretrain', backbone=backbone(),
+                **kwargs)
+
+
+def byol(kind: str = 'bissl_mm.BYOL', **kwargs) -> dict:
+    return method(
+        kind, neck=neck(), head=dict(
+            type='LatentPredictHead', loss=dict(type='CosineSimilarityLoss'),
+            predictor=neck(width=8)), **kwargs)
+
+
+def moco() -> dict:
+    return method(
+        'MoCo', queue_len=12, feat_dim=8, momentum=0.01,
+        neck=dict(type='MoCoV2Neck', in_channels=32, hid_channels=16,
+                  out_channels=8, with_avg_pool=True),
+        head=dict(type='ContrastiveHead', temperature=0.2,
+                  loss=dict(type='CrossEntropyLoss')))
+
+
+def simsiam() -> dict:
+    return method(
+        'SimSiam', neck=neck(), head=dict(
+            type='LatentPredictHead', loss=dict(type='CosineSimilarityLoss'),
+            predictor=neck(width=8)))
+
+
+def barlow_twins() -> dict:
+    return method(
+        'BarlowTwins', neck=neck(), head=dict(
+            type='LatentCrossCorrelationHead', in_channels=8,
+            loss=dict(type='CrossCorrelationLoss')))
+
+
+VIT = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
+
+
+def mae() -> dict:
+    return dict(
+        type='MAE', _scope_='mmpretrain',
+        backbone=dict(type='MAEViT', arch=VIT, img_size=24, patch_size=8,
+                      mask_ratio=0.5),
+        neck=dict(type='MAEPretrainDecoder', num_patches=9, patch_size=8,
+                  embed_dim=16, decoder_embed_dim=16, decoder_depth=1,
+                  decoder_num_heads=2, mlp_ratio=2.),
+        head=dict(type='MAEPretrainHead', norm_pix=True, patch_size=8,
+                  loss=dict(type='PixelReconstructionLoss', criterion='L2')))
+
+
+def simmim() -> dict:
+    return dict(
+        type='SimMIM', _scope_='mmpretrain',
+        backbone=dict(type='SimMIMSwinTransformer', img_size=32,
+                      arch=dict(embed_dims=8, depths=[1, 1],
+                                num_heads=[1, 2]), out_indices=(1, ),
+                      stage_cfgs=dict(block_cfgs=dict(window_size=4))),
+        neck=dict(type='SimMIMLinearDecoder', in_channels=16,
+                  encoder_stride=8),
+        # With its usual L1 the gradient jumps, where differences see a slope
+        # and a derivative does not.
+        head=dict(type='SimMIMHead', patch_size=4,
+                  loss=dict(type='PixelReconstructionLoss', criterion='L2',
+                            channel=3)))
+
+
+def two_views() -> dict:
+    return dict(inputs=views(6), data_samples=None)
+
+
+def one_view() -> dict:
+    return dict(inputs=views(6)[0], data_samples=None)
+
+
+def masked() -> dict:
+    from mmpretrain.structures import DataSample
+    torch.manual_seed(2)
+    samples = [DataSample(mask=torch.rand(8, 8).round().double())
+               for _ in range(6)]
+    return dict(inputs=views(6, pixels=32)[0], data_samples=samples)
+
+
+#: Name -> config of the pretext model and a batch for it.
+METHODS = {
+    'SimCLR': (lambda: simclr_cfg(), two_views),
+    'stock SimCLR': (lambda: simclr_cfg('SimCLR'), two_views),
+    'BYOL': (byol, two_views),
+    'stock BYOL': (lambda: byol('BYOL'), two_views),
+    'MAE': (mae, one_view),
+    'MoCo v2': (moco, two_views),
+    'SimSiam': (simsiam, two_views),
+    'Barlow Twins': (barlow_twins, two_views),
+    'SimMIM': (simmim, masked),
+}
+
+
+def make(name: str):
+    """A model in double precision off its initialisation, and its batch."""
+    init_default_scope('mmpretrain')
+    cfg, batch = METHODS[name]
+    return build(cfg()).train(), batch()
