@@ -11,6 +11,7 @@ from conftest import ROOT
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.optim import build_optim_wrapper
+from mmpretrain.models import SelfSupDataPreprocessor
 from PIL import Image
 
 import bissl_mm.engine  # noqa: F401
@@ -88,8 +89,11 @@ def test_config_builds(path, stand_in):
         data[name] = [dataset[i] for i in range(len(dataset))]
         assert len(data[name]) == 2
     if isinstance(model, BiSSLModel):
-        assert len(model.pairs.params) == len(
-            list(model.pretext.backbone.parameters()))
+        unmapped = model.backbone_map.unmapped_lower
+        names = [n for n, p in model.pretext.named_parameters()
+                 if n.startswith('backbone.') and p.requires_grad
+                 and not (unmapped and n.startswith(unmapped))]
+        assert [lower for lower, _ in model.pairs.params] == names
         check_losses(model.pretext, data['pretext_dataloader'])
         check_losses(model.downstream, data['train_dataloader'])
     elif '-bissl-' not in path.name:
@@ -99,14 +103,13 @@ def test_config_builds(path, stand_in):
 
 def check_losses(model, samples):
     """One forward pass of the model on the two samples."""
-    inputs = samples[0]['inputs']
-    if isinstance(inputs, list):
-        batch = dict(inputs=[torch.stack(v) for v in
-                             zip(*(s['inputs'] for s in samples))],
-                     data_samples=[s['data_samples'] for s in samples])
-    else:
-        batch = dict(inputs=[s['inputs'] for s in samples],
-                     data_samples=[s['data_samples'] for s in samples])
+    inputs = [s['inputs'] for s in samples]
+    if isinstance(inputs[0], list):
+        inputs = [torch.stack(view) for view in zip(*inputs, strict=True)]
+    elif isinstance(model.data_preprocessor, SelfSupDataPreprocessor):
+        inputs = torch.stack(inputs)
+    batch = dict(inputs=inputs,
+                 data_samples=[s['data_samples'] for s in samples])
     losses = model(**model.data_preprocessor(batch, True), mode='loss')
     assert model.parse_losses(losses)[0].isfinite()
 

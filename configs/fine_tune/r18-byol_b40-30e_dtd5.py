@@ -1,0 +1,8 @@
+# Stage 4, the baseline arm after BYOL, on five texture classes of DTD.
+#   python tools/train.py configs/fine_tune/r18-byol_b40-30e_dtd5.py
+_base_ = 'r18-simclr_b40-30e_dtd5.py'
+
+model = dict(
+    backbone=dict(
+        init_cfg=dict(
+            checkpoint='work_dirs/byol_r18_b256-20e_cifar10-48px/epoch_20.pth')))
