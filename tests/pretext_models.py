@@ -26,7 +26,7 @@ def byol(kind: str = 'bissl_mm.BYOL', **kwargs) -> dict:
 
 def moco() -> dict:
     return method(
-        'MoCo', queue_len=12, feat_dim=8, momentum=0.01,
+        'MoCo', queue_len=24, feat_dim=8, momentum=0.01,
         neck=dict(type='MoCoV2Neck', in_channels=32, hid_channels=16,
                   out_channels=8, with_avg_pool=True),
         head=dict(type='ContrastiveHead', temperature=0.2,
@@ -43,7 +43,7 @@ def simsiam() -> dict:
 def barlow_twins() -> dict:
     return method(
         'BarlowTwins', neck=neck(), head=dict(
-            type='LatentCrossCorrelationHead', in_channels=8,
+            type='bissl_mm.CrossCorrelationHead', in_channels=8,
             loss=dict(type='CrossCorrelationLoss')))
 
 

@@ -94,7 +94,8 @@ def test_gradient_and_product_equal_one_process(pool, separate_views):
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize('kind', ['BYOL', 'MAE', 'SimSiam'])
+@pytest.mark.parametrize('kind', ['BYOL', 'MAE', 'SimSiam', 'Barlow Twins',
+                                  'MoCo v2'])
 def test_other_pretext_tasks_equal_one_process(kind, pool):
     expected = [as_vector(x) for x in pretext_derivatives(0, 1, kind)]
     results = pool.run(pretext_derivatives, kind)

@@ -1,0 +1,39 @@
+"""The head of Barlow Twins, right to the second order on any ranks."""
+
+import torch.distributed as dist
+from mmpretrain.models.heads import LatentCrossCorrelationHead
+from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
+
+from ...registry import MODELS
+from ..norm import DifferentiableSyncBatchNorm
+
+
+@MODELS.register_module()
+class CrossCorrelationHead(LatentCrossCorrelationHead):
+    """mmpretrain's head with a reduction that can be differentiated twice.
+
+    mmpretrain sums the correlation matrices of all ranks without a
+    derivative, so its gradient is 1/W of that of the union and its
+    Hessian-vector product another one. Here the mean over ranks of both is
+    that of one process on the union. Every rank needs the same number of
+    images.
+
+    Args:
+        in_channels (int): Length of the projections.
+        loss (dict): ``CrossCorrelationLoss``.
+
+    Source:
+        arXiv:2103.03230.
+    """
+
+    def __init__(self, in_channels: int, loss: dict) -> None:
+        super().__init__(in_channels, loss)
+        self.bn = DifferentiableSyncBatchNorm(in_channels, affine=False)
+
+    def loss(self, input: Tensor, target: Tensor) -> Tensor:
+        """Loss of two projections ``(B, C)``, B images a rank; a scalar."""
+        matrix = self.bn(input).T @ self.bn(target) / input.size(0)
+        if dist.is_initialized() and dist.get_world_size() > 1:
+            matrix = all_reduce(matrix) / dist.get_world_size()
+        return self.loss_module(matrix)
