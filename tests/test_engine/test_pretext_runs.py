@@ -89,6 +89,8 @@ def test_target_starts_from_the_weights_and_moves_once_a_lower_step(
             source = model.pretext.backbone.conv1.weight
             target = model.pretext.target_net.module[0].conv1.weight
             seen.append((source.detach().clone(), target.clone()))
+            # What mmpretrain's schedules of target networks end at.
+            assert runner.message_hub.get_info('max_iters') == 6
 
     runner.register_hook(Keep())
     # What the lower level starts from: the warm-up does not change it.
