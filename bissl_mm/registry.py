@@ -7,7 +7,9 @@ mmengine, so its solvers are registered here.
 import mmengine.registry as mmengine_registry
 from mmengine.registry import Registry
 
-from .hypergradient import CGSolver, DenseSolver, LayerwiseCGSolver, Solver
+from .hypergradient import (CGSolver, DenseSolver, DiscardSolver,
+                            IdentitySolver, LayerwiseCGSolver, MinresSolver,
+                            Solver)
 
 _SCOPE = 'bissl_mm'
 
@@ -36,7 +38,8 @@ for _name in ('DATA_SAMPLERS', 'EVALUATOR', 'FUNCTIONS', 'LOG_PROCESSORS',
     _child(_name)
 
 SOLVERS = Registry('solver', scope=_SCOPE)
-for _solver in (CGSolver, DenseSolver, LayerwiseCGSolver):
+for _solver in (CGSolver, DenseSolver, DiscardSolver, IdentitySolver,
+                LayerwiseCGSolver, MinresSolver):
     SOLVERS.register_module(module=_solver)
 
 

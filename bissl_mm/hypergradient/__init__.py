@@ -4,18 +4,20 @@ Reading order: :mod:`implicit`, :mod:`layerwise_cg` and :mod:`cg`,
 :mod:`hessian_operator`.
 """
 
+from .ablation import DiscardSolver, IdentitySolver
 from .cg import CGSolver
 from .dense import DenseSolver, materialize
 from .hessian_operator import HessianOperator, check_scale
 from .implicit import implicit_jacobian_product
 from .layerwise_cg import LayerwiseCGSolver
+from .minres import MinresSolver
 from .solver import (LinearOperator, Solution, Solver, Status,
                      relative_residual)
 from .vectors import Vectors
 
 __all__ = [
-    'CGSolver', 'DenseSolver', 'HessianOperator', 'LayerwiseCGSolver',
-    'LinearOperator', 'Solution', 'Solver', 'Status', 'Vectors',
-    'check_scale', 'implicit_jacobian_product', 'materialize',
-    'relative_residual'
+    'CGSolver', 'DenseSolver', 'DiscardSolver', 'HessianOperator',
+    'IdentitySolver', 'LayerwiseCGSolver', 'LinearOperator', 'MinresSolver',
+    'Solution', 'Solver', 'Status', 'Vectors', 'check_scale',
+    'implicit_jacobian_product', 'materialize', 'relative_residual'
 ]

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from bissl_mm.hypergradient import (CGSolver, DenseSolver, LayerwiseCGSolver,
-                                    Status, relative_residual)
+from bissl_mm.hypergradient import (CGSolver, DenseSolver, DiscardSolver,
+                                    IdentitySolver, LayerwiseCGSolver,
+                                    MinresSolver, Status, relative_residual)
 
 SHAPES = ((2, 3), (4, ), (1, 2, 2))
 SIZE = 14
@@ -53,7 +54,7 @@ INDEFINITE = torch.linspace(-3., 5., SIZE, dtype=torch.float64)
 @pytest.mark.parametrize('solver', [
     CGSolver(max_iters=SIZE, tolerance=1e-12),
     CGSolver(max_iters=SIZE, negative_curvature='continue'),
-    DenseSolver()
+    MinresSolver(max_iters=SIZE, tolerance=1e-12), DenseSolver()
 ], ids=repr)
 def test_definite_system_is_solved_within_n_iterations(solver):
     matrix = make_matrix(DEFINITE)
@@ -145,7 +146,7 @@ def test_layerwise_residual_is_not_that_of_a_coupled_system():
 
 @pytest.mark.parametrize('solver', [
     CGSolver(), CGSolver(negative_curvature='continue'),
-    LayerwiseCGSolver(), LayerwiseCGSolver(epsilon=0.)
+    LayerwiseCGSolver(), LayerwiseCGSolver(epsilon=0.), MinresSolver()
 ], ids=repr)
 def test_zero_right_hand_side_gives_zero(solver):
     zero = split(torch.zeros(SIZE, dtype=torch.float64))
@@ -157,7 +158,7 @@ def test_zero_right_hand_side_gives_zero(solver):
 
 @pytest.mark.parametrize('solver', [
     CGSolver(negative_curvature='continue'), CGSolver(),
-    LayerwiseCGSolver(epsilon=0.)
+    LayerwiseCGSolver(epsilon=0.), MinresSolver()
 ], ids=repr)
 def test_a_tensor_without_gradient_stays_without(solver):
     rhs = list(random_rhs())
@@ -169,7 +170,7 @@ def test_a_tensor_without_gradient_stays_without(solver):
 
 @pytest.mark.parametrize('solver', [
     CGSolver(), CGSolver(negative_curvature='continue', tolerance=1e-3),
-    LayerwiseCGSolver()
+    LayerwiseCGSolver(), MinresSolver()
 ], ids=repr)
 def test_nan_in_the_operator_is_reported_not_masked(solver):
     solution = solver.solve(lambda v: tuple(t * math.nan for t in v),
@@ -187,6 +188,64 @@ def test_singular_system_with_a_solution_is_solved():
         Operator(matrix), rhs)
     torch.testing.assert_close(
         flatten(solution.value), known, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize('eigenvalues', [DEFINITE, INDEFINITE],
+                         ids=['definite', 'indefinite'])
+def test_minres_is_the_best_of_the_krylov_space(eigenvalues):
+    matrix, rhs = make_matrix(eigenvalues), random_rhs()
+    b = flatten(rhs)
+    residuals = []
+    for iters in range(1, SIZE + 1):
+        operator = Operator(matrix)
+        solution = MinresSolver(iters, tolerance=0.).solve(operator, rhs)
+        assert operator.count == solution.num_iters == iters
+        krylov = [b]
+        for _ in range(iters - 1):
+            krylov.append(matrix @ krylov[-1])
+        space = torch.linalg.qr(torch.stack(krylov, 1))[0]
+        weights = torch.linalg.lstsq(matrix @ space, b[:, None]).solution
+        expected = (b - matrix @ space @ weights[:, 0]).norm() / b.norm()
+        found = relative_residual(operator, solution.value, rhs)
+        assert found == pytest.approx(expected.item(), rel=1e-5, abs=1e-9)
+        assert solution.residual_norm == pytest.approx(found, rel=1e-5,
+                                                       abs=1e-9)
+        residuals.append(found)
+    assert residuals == sorted(residuals, reverse=True)
+    assert residuals[-1] < 1e-9 < residuals[0] < 1
+    assert solution.min_curvature == pytest.approx(eigenvalues[0].item())
+
+
+def test_minres_ends_where_the_krylov_space_does():
+    matrix = make_matrix(torch.tensor([-2.] * 7 + [3.] * 7).double())
+    operator, rhs = Operator(matrix), random_rhs()
+    solution = MinresSolver(SIZE, tolerance=0.).solve(operator, rhs)
+    assert solution.status is Status.CONVERGED and operator.count == 2
+    assert relative_residual(operator, solution.value, rhs) < 1e-12
+
+
+def test_minres_of_a_singular_system_stays_below_the_zero_vector():
+    eigenvalues = INDEFINITE.clone()
+    eigenvalues[3] = 0.
+    matrix, rhs = make_matrix(eigenvalues), random_rhs()
+    solution = MinresSolver(2 * SIZE, tolerance=0.).solve(Operator(matrix),
+                                                          rhs)
+    assert solution.status is Status.MAX_ITERS
+    values, vectors = torch.linalg.eigh(matrix)
+    lost = vectors[:, values.abs().argmin()]
+    expected = torch.dot(lost, flatten(rhs)).abs() / flatten(rhs).norm()
+    found = relative_residual(Operator(matrix), solution.value, rhs)
+    assert found == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_answers_without_a_product():
+    operator, rhs = Operator(make_matrix(DEFINITE)), random_rhs()
+    same = IdentitySolver().solve(operator, rhs)
+    assert torch.equal(flatten(same.value), flatten(rhs))
+    assert all(a is not b for a, b in zip(same.value, rhs))
+    nothing = DiscardSolver().solve(operator, rhs)
+    assert flatten(nothing.value).abs().max() == 0
+    assert operator.count == 0
 
 
 def test_dense_solver_refuses_large_systems():

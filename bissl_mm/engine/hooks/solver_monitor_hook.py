@@ -45,7 +45,8 @@ class SolverMonitorHook(Hook):
                 f'The hypergradient is not one ({where}): the true relative '
                 f'residual of its linear system is {residual:.3g}, where 0 '
                 'is solved and 1 is what the zero vector gives. Raise '
-                "damping, or choose solver=dict(type='CGSolver').")
+                "damping, or choose solver=dict(type='CGSolver') or, where "
+                "curvature is negative, dict(type='MinresSolver').")
         curvature = outputs.get('upper/min_curvature')
         if curvature is not None and curvature <= 0:
             self._warn(
