@@ -19,7 +19,7 @@ demo-seg: $(READY)
 	$(BIN)/python tools/demo.py --task segmentation
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 env: $(READY)
 

@@ -53,7 +53,7 @@ setup(
     install_requires=['numpy', 'tqdm'],
     extras_require={
         'openmmlab': requirements('torch') + requirements('openmmlab'),
-        'demo': ['matplotlib', 'scikit-learn'],
+        'demo': ['matplotlib', 'pillow>=10.1', 'scikit-learn'],
         'tests': [
             'pytest', 'pytest-xdist', 'scikit-learn', 'scipy', 'matplotlib'
         ],

@@ -1,8 +1,8 @@
 """Time and memory of one alternation of the paper's detector, by phase.
 
-Faster R-CNN C4 with ResNet-50 and SimCLR as shipped, on random pictures and
-boxes: lower steps, then an upper phase with the published solver. Run again
-on one alternation more, the peak shows whether memory grows::
+Faster R-CNN C4 with ResNet-50 and SimCLR of the shipped config on smaller
+batches of random pictures and boxes: lower steps, then an upper phase with the
+published solver. The peak after each alternation shows whether memory grows::
 
     python benchmarks/dense_phase.py --json dense_phase.json
 """

@@ -110,7 +110,6 @@ def dense_config(name: str, data: Path, work_dir: Path,
             cfg[f'{part}_evaluator'].ann_file = str(
                 data / f'boxes_{part}.json')
     loader = cfg.train_cfg.pretext_dataloader
-    loader.update(num_workers=options.pop('workers', 0),
-                  persistent_workers=False)
+    loader.update(num_workers=0, persistent_workers=False)
     cfg.work_dir = str(work_dir)
     return cfg

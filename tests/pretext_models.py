@@ -40,10 +40,10 @@ def simsiam() -> dict:
             predictor=neck(width=8)))
 
 
-def barlow_twins() -> dict:
+def barlow_twins(head: str = 'bissl_mm.CrossCorrelationHead') -> dict:
     return method(
         'BarlowTwins', neck=neck(), head=dict(
-            type='bissl_mm.CrossCorrelationHead', in_channels=8,
+            type=head, in_channels=8,
             loss=dict(type='CrossCorrelationLoss')))
 
 
@@ -104,6 +104,8 @@ METHODS = {
     'MoCo v2': (moco, two_views),
     'SimSiam': (simsiam, two_views),
     'Barlow Twins': (barlow_twins, two_views),
+    'stock Barlow Twins': (
+        lambda: barlow_twins('LatentCrossCorrelationHead'), two_views),
     'SimMIM': (simmim, masked),
 }
 

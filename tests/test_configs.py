@@ -134,6 +134,51 @@ def test_paper_config_has_the_papers_figures():
     assert cfg.param_scheduler.lower[0].end == 10 * loop.num_lower_steps
 
 
+def paper(name: str) -> Config:
+    return Config.fromfile(ROOT / 'configs' / f'{name}.py')
+
+
+def test_byol_configs_have_the_papers_figures():
+    bissl = paper('bissl/bissl-byol_r50_8xb128-20x8-500t_in1k-pets')
+    pretext = paper('pretext/byol_r50_8xb128-500e_in1k-96px')
+    for model in (bissl.model.pretext, pretext.model):
+        assert model.target_decay == 0.9995
+        predictor = dict(model.head.predictor, in_channels=2048,
+                         with_avg_pool=True)
+        assert predictor == model.neck
+    assert pretext.optim_wrapper.optimizer.lr == 4.8
+    # Tables 6, 5 and 7.
+    figures = [
+        (bissl.optim_wrapper.upper, 0.02, 0.002),
+        (paper('fine_tune/r50-byol_b256-400e_pets').optim_wrapper, 0.0044,
+         0.00779),
+        (paper('fine_tune/r50-bissl-byol_b256-400e_pets').optim_wrapper,
+         0.00042, 0.00002)]
+    for wrapper, lr, weight_decay in figures:
+        assert wrapper.optimizer.lr == lr
+        assert wrapper.optimizer.weight_decay == weight_decay
+
+
+def test_mae_configs_have_the_papers_figures():
+    bissl = paper('bissl/bissl-mae_vit-s8_8xb128-20x8-500t_in1k-pets')
+    pretext = paper('pretext/mae_vit-s8_8xb128-500e_in1k-96px')
+    fine_tune = paper('fine_tune/vit-s8-mae_b256-400e_pets')
+    assert pretext.optim_wrapper.optimizer == dict(
+        type='AdamW', lr=5e-4, betas=(0.9, 0.95), weight_decay=0.05)
+    assert bissl.optim_wrapper.lower.optimizer == dict(
+        type='AdamW', lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05)
+    assert pretext.param_scheduler.type == 'CosineAnnealingLR'
+    assert pretext.train_cfg.max_epochs == 500
+    for model in (bissl.model.downstream, fine_tune.model):
+        assert model.backbone.drop_path_rate == 0.1
+        assert (model.backbone.patch_size, model.backbone.img_size) == (8, 96)
+    for wrapper in (bissl.optim_wrapper.upper, fine_tune.optim_wrapper):
+        assert wrapper.paramwise_cfg.layer_decay_rate == 0.75
+    assert fine_tune.train_cfg.max_epochs == 400
+    assert 8 * bissl.train_dataloader.batch_size == 256
+    assert 8 * bissl.train_cfg.pretext_dataloader.batch_size == 1024
+
+
 @pytest.mark.parametrize('bissl', [
     path.name for path in CONFIGS
     if path.parent.name == 'fine_tune' and '-bissl-' in path.name])

@@ -54,7 +54,7 @@ def with_labels(image: np.ndarray, data_sample) -> np.ndarray:
     """The picture with its boxes drawn, or beside its mask in colours."""
     if 'gt_instances' in (data_sample or ()):
         return mmcv.imshow_bboxes(
-            image.copy(), tensor_of(data_sample.gt_instances.bboxes),
+            image.copy(), corners(data_sample.gt_instances.bboxes),
             show=False)
     if 'gt_sem_seg' in (data_sample or ()):
         mask = data_sample.gt_sem_seg.data[0].numpy()
@@ -62,7 +62,7 @@ def with_labels(image: np.ndarray, data_sample) -> np.ndarray:
     return image
 
 
-def tensor_of(boxes) -> np.ndarray:
+def corners(boxes) -> np.ndarray:
     """Corner coordinates ``(N, 4)``, whether or not mmdet wraps them."""
     return getattr(boxes, 'tensor', boxes).numpy()
 

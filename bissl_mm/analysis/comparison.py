@@ -19,8 +19,9 @@ from ..models.pretrained import check_pretrained_init
 from .permutation_test import permutation_p_value
 
 
-#: Metrics that evaluators give as fractions; all others are percent.
-FRACTIONS = ('coco/', 'pascal_voc/')
+#: Metrics that OpenMMLab's evaluators give as fractions; those of
+#: mmpretrain and mmseg are percent.
+FRACTIONS = ('coco/', 'lvis/', 'openimages/', 'pascal_voc/')
 
 
 @dataclass
@@ -91,14 +92,16 @@ class KeepBest(Hook):
 
 
 def percent(metric: str, metrics: Dict[str, float]) -> float:
-    """A metric in percent.
+    """A metric in percent; 0 where mmdet found nothing to evaluate.
 
     Raises:
-        KeyError: If the evaluator gives no such metric.
+        KeyError: If the evaluator gives other metrics only.
     """
+    if not metrics:
+        return 0.
     if metric not in metrics:
-        raise KeyError(f'The evaluation has no metric {metric!r}; it has '
-                       f'{", ".join(sorted(metrics))}.')
+        raise KeyError(f'The evaluation has no metric {metric!r}. Choose one '
+                       f'of {", ".join(sorted(metrics))}.')
     value = float(metrics[metric])
     return 100 * value if metric.startswith(FRACTIONS) else value
 

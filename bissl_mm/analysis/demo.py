@@ -63,13 +63,13 @@ TASKS = {
             write_scenes, 'coco/bbox_mAP_50', 'test AP50',
             'scenes of digits with boxes',
             dict(settings=2, lr=(5e-3, 0.1), weight_decay=(1e-5, 1e-2),
-                 seeds=3), detections),
+                 seeds=4), detections),
         DemoTask(
             'segmentation', 'work_dirs/demo-seg',
             'digit-scenes-segmentation', write_scenes, 'mIoU', 'test mIoU',
             'scenes of digits with masks',
             dict(settings=2, lr=(5e-3, 0.3), weight_decay=(1e-5, 1e-2),
-                 seeds=3), segmentations),
+                 seeds=4), segmentations),
     )
 }
 
@@ -95,6 +95,9 @@ class Demo:
         data = osp.join(work_dir, 'data')
         os.environ['BISSL_DEMO_DATA'] = data
         self.counts = task.write_data(data)
+        if quick:
+            self.counts.update({part: min(number, self.counts[part])
+                                for part, number in QUICK.items()})
 
     def config(self, stage: str) -> Config:
         """Of ``'pretext'``, ``'bissl'`` or ``'fine_tune'``."""

@@ -27,6 +27,8 @@ def write_page(demo: Demo, outcome: dict, seconds: Dict[str, float]) -> str:
     """
     task, counts = demo.task, demo.counts
     sections = [
+        '<p class="headline"><b>A quick run: the figures mean nothing.</b>'
+        '</p>' if demo.quick else '',
         '<p class="lead">SimCLR on unlabeled handwritten digits, then '
         f'{counts["train"]} {task.labeled}. Does the bilevel stage between '
         'pretraining and fine-tuning help?</p>',

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import math
 from typing import Dict, List, Sequence, Tuple
 
 import matplotlib
@@ -66,7 +67,10 @@ def headline(outcome: dict, metric: str) -> str:
     """The result of two arms in one sentence."""
     first, second = outcome['arms']
     difference, p_value = outcome['difference'], outcome['p_value']
-    if p_value >= 0.05:
+    numbers = len(first['test']), len(second['test'])
+    if 2 / math.comb(sum(numbers), numbers[0]) >= 0.05:
+        verdict = 'too few seeds to tell'
+    elif p_value >= 0.05:
         verdict = 'no clear difference'
     else:
         verdict = 'better' if difference > 0 else 'worse'
@@ -74,7 +78,7 @@ def headline(outcome: dict, metric: str) -> str:
             f'against {first["name"]} {first["mean"]:.1f}% '
             f'{html.escape(metric)}: <b>{difference:+.1f}</b>, {verdict} '
             f'(exact permutation test, p = {p_value:.4g}, '
-            f'{len(first["test"])} and {len(second["test"])} seeds).</p>')
+            f'{numbers[0]} and {numbers[1]} seeds).</p>')
 
 
 def result_table(outcome: dict) -> str:

@@ -99,8 +99,9 @@ def _write_part(root: Path, part: str, number: int, digits: List[Digit],
         images.append(
             dict(id=i, file_name=name, height=SCENE, width=SCENE))
         for label, box in boxes:
+            # From 1: pycocotools takes a match with annotation 0 for none.
             annotations.append(
-                dict(id=len(annotations), image_id=i, category_id=label,
+                dict(id=len(annotations) + 1, image_id=i, category_id=label,
                      bbox=box, area=box[2] * box[3], iscrowd=0))
     categories = [dict(id=label, name=str(label)) for label in range(10)]
     (root / f'boxes_{part}.json').write_text(json.dumps(

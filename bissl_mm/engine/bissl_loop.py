@@ -105,7 +105,8 @@ class BiSSLTrainLoop(PhaseLoop):
             SystemExit: After a requested stop.
         """
         runner = self.runner
-        check_differentiable(self.model.pretext, self.model.downstream)
+        check_differentiable(self.model.pretext, self.model.downstream,
+                             get_world_size())
         self._begin()
         runner.call_hook('before_train')
         # mmpretrain's averages with a schedule read here over how many lower

@@ -136,9 +136,9 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         r"""Build the Hessian operator of one upper phase.
 
         Args:
-            model (BiSSLModel): Not changed; :math:`\theta_P` and
-                :math:`\phi_P` must stay as they are until
-                :meth:`end_upper_phase`.
+            model (BiSSLModel): In training mode, not changed;
+                :math:`\theta_P` and :math:`\phi_P` must stay as they are
+                until :meth:`end_upper_phase`.
             batches (Sequence[dict]): Pretext batches of this rank for the
                 Hessian, one in the published algorithm.
             seed (int): Seed of the random draws of the pretext loss on this

@@ -3,7 +3,17 @@
 from torch import nn
 
 
-def check_differentiable(pretext: nn.Module, downstream: nn.Module) -> None:
+#: What exchanges outputs between processes without a second derivative, and
+#: what to take instead.
+_WRONG_ON_SEVERAL = {
+    'mmpretrain.models.selfsup.simclr.SimCLR': 'bissl_mm.SimCLR',
+    'mmpretrain.models.heads.latent_heads.LatentCrossCorrelationHead':
+    'bissl_mm.CrossCorrelationHead',
+}
+
+
+def check_differentiable(pretext: nn.Module, downstream: nn.Module,
+                         num_processes: int = 1) -> None:
     """Refuse layers that the hypergradient cannot pass.
 
     The pretext model is differentiated twice, so torch's and mmcv's
@@ -16,6 +26,13 @@ def check_differentiable(pretext: nn.Module, downstream: nn.Module) -> None:
     """
     for name, module in pretext.named_modules():
         kind = type(module)
+        better = _WRONG_ON_SEVERAL.get(f'{kind.__module__}.{kind.__name__}')
+        if better and num_processes > 1:
+            raise TypeError(
+                f"pretext model: '{name or 'the model'}' is mmpretrain's "
+                f'{kind.__name__}, whose gradient and Hessian on '
+                f'{num_processes} processes are not those of one process on '
+                f"all data. Use type='{better}'.")
         if kind.__name__ == 'SyncBatchNorm':
             raise TypeError(
                 f"pretext model: '{name}' is a {kind.__module__}."

@@ -1,5 +1,5 @@
-# Stages 2 and 3 on two cores: MAE on unlabeled CIFAR-10 images with five texture
-# classes of DTD.
+# Stages 2 and 3 on two cores: MAE on unlabeled CIFAR-10 images with five
+# texture classes of DTD.
 #   python tools/train.py \
 #       configs/bissl/bissl-mae_vit-t8_b64-10x4-10t_cifar10-dtd5.py
 _base_ = [

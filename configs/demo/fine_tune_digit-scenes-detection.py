@@ -1,5 +1,5 @@
-# Stage 4 of the demo of detection, both arms: the demo sets checkpoint, learning rate
-# and weight decay.
+# Stage 4 of the demo of detection, both arms: the demo sets checkpoint, learning
+# rate and weight decay.
 _base_ = [
     '../_base_/upper/faster-rcnn-fpn_digit-scenes.py',
     '../_base_/stock_runtime.py',

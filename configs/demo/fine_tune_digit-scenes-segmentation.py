@@ -1,5 +1,5 @@
-# Stage 4 of the demo of segmentation, both arms: the demo sets checkpoint, learning rate
-# and weight decay.
+# Stage 4 of the demo of segmentation, both arms: the demo sets checkpoint,
+# learning rate and weight decay.
 _base_ = [
     '../_base_/upper/fcn_digit-scenes.py',
     '../_base_/stock_runtime.py',

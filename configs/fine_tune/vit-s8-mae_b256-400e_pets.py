@@ -1,4 +1,6 @@
 # Stage 4, the baseline arm after MAE, with layer-wise decay (B.8).
+# The paper gives no learning rate and weight decay for it: they are for you to
+# search.
 #   python tools/train.py configs/fine_tune/vit-s8-mae_b256-400e_pets.py
 _base_ = [
     '../_base_/upper/classification_vit-s8_pets-96px.py',

@@ -12,19 +12,10 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
         type='AdamW', lr=5e-4, betas=(0.9, 0.95), weight_decay=0.05))
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=10,
-        convert_to_iter_based=True),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min_ratio=0.001,
-        by_epoch=True,
-        begin=10,
-        end=500,
-        convert_to_iter_based=True),
-]
+# A cosine from the first step on, without warm-up, as B.8 has it.
+param_scheduler = dict(
+    type='CosineAnnealingLR',
+    eta_min_ratio=0.001,
+    by_epoch=True,
+    end=500,
+    convert_to_iter_based=True)

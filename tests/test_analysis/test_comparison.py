@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from bissl_mm.analysis import comparison
+from bissl_mm.analysis import comparison, report
 from bissl_mm.analysis.comparison import (ArmResult, Setting, compare,
-                                          draw_settings)
+                                          draw_settings, percent)
 from bissl_mm.analysis.digits import write_digits
 from bissl_mm.analysis.features import nearest_neighbour_accuracy
 from bissl_mm.analysis.scalars import read_scalars
@@ -50,6 +50,33 @@ def test_mean_and_deviation_are_those_of_the_sample():
     arm = ArmResult('x', 'y', test=[1., 2., 3., 6.])
     assert arm.mean == 3.
     assert arm.std == pytest.approx(np.sqrt(14 / 3))
+
+
+@pytest.mark.parametrize('metric, value, expected', [
+    ('coco/bbox_mAP_50', 0.25, 25.), ('pascal_voc/mAP', 0.5, 50.),
+    ('mIoU', 32.8, 32.8), ('accuracy/top1', 90., 90.)])
+def test_metrics_become_percent(metric, value, expected):
+    assert percent(metric, {metric: value, 'other': 1.}) == expected
+
+
+def test_an_evaluation_without_detections_counts_as_zero():
+    assert percent('coco/bbox_mAP_50', {}) == 0.
+
+
+def test_an_unknown_metric_is_named_with_the_choices():
+    with pytest.raises(KeyError, match="no metric 'mAP'. Choose one of a, b"):
+        percent('mAP', dict(b=1., a=2.))
+
+
+@pytest.mark.parametrize('number, p_value, verdict', [
+    (3, 0.1, 'too few seeds to tell'), (4, 0.2, 'no clear difference'),
+    (4, 0.03, 'better')])
+def test_headline_says_what_the_seeds_can_tell(number, p_value, verdict):
+    arms = [dict(name=name, mean=mean, test=[mean] * number)
+            for name, mean in (('FT', 50.), ('BiSSL+FT', 60.))]
+    text = report.headline(dict(arms=arms, difference=10., p_value=p_value),
+                           'accuracy')
+    assert verdict in text
 
 
 def test_digits_are_split_without_overlap(tmp_path):

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
+from pretext_models import make
 from small_run import make_runner, small_config, weights
 from toy import DictDataset, ToyDownstream, ToyPretext, nt_xent
 
@@ -394,3 +395,14 @@ def test_train_step_names_the_loop():
         toy_model().train_step({}, None)
 
 
+@pytest.mark.parametrize('name, better', [
+    ('stock SimCLR', 'bissl_mm.SimCLR'),
+    ('stock Barlow Twins', 'bissl_mm.CrossCorrelationHead')])
+def test_losses_wrong_on_several_processes_are_refused(name, better):
+    pretext, _ = make(name)
+    downstream = torch.nn.Linear(1, 1)
+    check_differentiable(pretext, downstream, num_processes=1)
+    with pytest.raises(TypeError, match=f"2 processes .* Use type='{better}'"):
+        check_differentiable(pretext, downstream, num_processes=2)
+    check_differentiable(make(name[len('stock '):])[0], downstream,
+                         num_processes=2)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torchvision
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, init_default_scope
 from small_models import build, classifier_cfg, simclr_cfg
 
 from bissl_mm.models import (BiSSLModel, check_pretrained_init,
@@ -126,6 +126,31 @@ def test_pretrained_init_of_another_model_is_an_error(tmp_path):
     model = classifier_with_init(path)
     with pytest.raises(ValueError, match=r"backbone: init_cfg checkpoint .* "
                        r"fits 5 of 100 tensors"):
+        check_pretrained_init(model)
+
+
+def test_own_last_norm_is_allowed_but_another_stem_is_not(tmp_path):
+    # Both miss less than 5% of their tensors.
+    init_default_scope('mmpretrain')
+    path = str(tmp_path / 'backbone.pth')
+    init = dict(type='Pretrained', checkpoint=path, prefix='backbone.')
+    vit = dict(type='VisionTransformer', img_size=16, patch_size=8,
+               arch=dict(embed_dims=8, num_layers=4, num_heads=2,
+                         feedforward_channels=8))
+
+    def save(cfg):
+        state = MODELS.build(cfg).state_dict()
+        torch.save({f'backbone.{k}': v for k, v in state.items()}, path)
+
+    save(dict(vit, out_type='cls_token'))
+    report = check_pretrained_init(MODELS.build(dict(
+        vit, out_type='avg_featmap', final_norm=False, init_cfg=init)))
+    assert report == [('VisionTransformer', 52, 54)]
+    wide = dict(stem_channels=2, base_channels=2, depth=101)
+    save(dict(type='ResNet', **wide))
+    model = torch.nn.ModuleDict(dict(backbone=MODELS.build(dict(
+        type='ResNetV1c', init_cfg=init, **wide))))
+    with pytest.raises(ValueError, match='fits 515 of 530 tensors'):
         check_pretrained_init(model)
 
 

@@ -22,13 +22,14 @@ class CrossCorrelationHead(LatentCrossCorrelationHead):
     Args:
         in_channels (int): Length of the projections.
         loss (dict): ``CrossCorrelationLoss``.
+        **kwargs: See mmpretrain's ``LatentCrossCorrelationHead``.
 
     Source:
         arXiv:2103.03230.
     """
 
-    def __init__(self, in_channels: int, loss: dict) -> None:
-        super().__init__(in_channels, loss)
+    def __init__(self, in_channels: int, loss: dict, **kwargs) -> None:
+        super().__init__(in_channels, loss, **kwargs)
         self.bn = DifferentiableSyncBatchNorm(in_channels, affine=False)
 
     def loss(self, input: Tensor, target: Tensor) -> Tensor:

@@ -1,5 +1,5 @@
 # MAE with ViT-S/8 on ImageNet at 96 px (B.8 of the paper); the decoder is that
-# of the MAE paper. 8 processes of 128 images.
+# of the MAE paper, crops and flips those of 4.2.1. 8 processes of 128 images.
 pretext_dataloader = dict(
     batch_size=128,
     num_workers=8,
@@ -17,7 +17,7 @@ pretext_dataloader = dict(
             dict(
                 type='RandomResizedCrop',
                 scale=96,
-                crop_ratio_range=(0.2, 1.0),
+                crop_ratio_range=(0.5, 1.0),
                 interpolation='bicubic',
                 backend='pillow'),
             dict(type='RandomFlip', prob=0.5),
