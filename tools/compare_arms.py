@@ -49,6 +49,9 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument(
         '--metric', default='accuracy/top1',
         help='of the evaluator, for example coco/bbox_mAP_50 or mIoU')
+    parser.add_argument(
+        '--resume', action='store_true',
+        help='take the runs that an interrupted comparison finished')
     parser.add_argument('--json', help='default: WORK-DIR/comparison.json')
     return parser.parse_args(argv)
 
@@ -80,8 +83,10 @@ def main(argv: Optional[List[str]] = None) -> None:
             tqdm.write(text)
 
         outcome = compare(cfg, arms, settings, range(1, args.seeds + 1),
-                          cfg.work_dir, args.metric, step)
+                          cfg.work_dir, args.metric, step,
+                          resume=args.resume)
     outcome.update(
+        resumed=args.resume,
         command=' '.join(['python', *sys.argv]),
         seconds=time.time() - begin,
         torch=torch.__version__,

@@ -16,6 +16,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ..models.pretrained import check_pretrained_init
+from .finished_runs import FinishedRuns, run_key
 from .permutation_test import permutation_p_value
 
 
@@ -193,8 +194,8 @@ def compare(cfg: Config,
             work_dir: str,
             metric: str = 'accuracy/top1',
             step: Callable[[str], None] = lambda text: None,
-            inspect: Optional[Callable[[str, int, Runner], None]] = None
-            ) -> dict:
+            inspect: Optional[Callable[[str, int, Runner], None]] = None,
+            resume: bool = False) -> dict:
     """Fine-tune every arm: search, then final runs over seeds.
 
     All arms get the same settings to choose from and the same seeds. The
@@ -210,32 +211,46 @@ def compare(cfg: Config,
         step (Callable): Called after every run with a line about it.
         inspect (Callable, optional): Gets arm, seed and runner after the
             test of each final run.
+        resume (bool): Take the runs that an interrupted comparison finished
+            (same config, checkpoint and setting) from ``runs.jsonl`` in
+            ``work_dir``. Defaults to False.
 
     Returns:
         dict: ``arms`` (list of :meth:`ArmResult.to_dict`) and, for two arms,
         ``difference`` of the means (second minus first) and ``p_value``.
     """
     arms = []
+    finished = FinishedRuns(osp.join(work_dir, 'runs.jsonl'), resume)
+
+    def run(name: str, checkpoint: str, setting: Setting, seed: int,
+            **kwargs) -> dict:
+        folder = osp.join(work_dir, name.replace('+', '_'))
+        begin = time.time()
+        return finished.get(
+            run_key(cfg, checkpoint, asdict(setting), seed, metric,
+                    sorted(kwargs)),
+            lambda: dict(
+                fine_tune(cfg, checkpoint, setting, seed, folder, metric,
+                          **kwargs), seconds=time.time() - begin))
+
     for name, checkpoint in checkpoints.items():
         arm = ArmResult(name, checkpoint)
-        begin = time.time()
-        folder = osp.join(work_dir, name.replace('+', '_'))
         for setting in settings:
-            val = fine_tune(cfg, checkpoint, setting, 0, folder, metric,
-                            test=False)['val']
+            result = run(name, checkpoint, setting, 0, test=False)
+            val = result['val']
+            arm.seconds += result['seconds']
             arm.search.append(dict(asdict(setting), val=val))
             step(f'{name}: search, val {val:.1f}')
         best = max(arm.search, key=lambda tried: tried['val'])
         arm.setting = Setting(best['lr'], best['weight_decay'])
         for seed in seeds:
-            result = fine_tune(
-                cfg, checkpoint, arm.setting, seed, folder, metric,
-                inspect=inspect and partial(inspect, name, seed))
+            result = run(name, checkpoint, arm.setting, seed,
+                         inspect=inspect and partial(inspect, name, seed))
+            arm.seconds += result['seconds']
             arm.seeds.append(seed)
             arm.val.append(result['val'])
             arm.test.append(result['test'])
             step(f'{name}: seed {seed}, test {result["test"]:.1f}')
-        arm.seconds = time.time() - begin
         arms.append(arm)
     outcome = dict(metric=metric, arms=[arm.to_dict() for arm in arms])
     if len(arms) == 2:

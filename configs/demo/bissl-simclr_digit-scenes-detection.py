@@ -15,4 +15,4 @@ model = dict(
 train_cfg = dict(
     pretext_dataloader=_base_.pretext_dataloader,
     head_warmup=dict(num_epochs=5))
-default_hooks = dict(checkpoint=dict(interval=40))
+default_hooks = dict(checkpoint=dict(interval=25))

@@ -23,7 +23,8 @@ def test_settings_are_log_uniform_and_repeatable():
     assert counts.min() > 70
 
 
-def test_each_arm_gets_the_same_budget_and_its_own_choice(monkeypatch):
+def test_each_arm_gets_the_same_budget_and_its_own_choice(monkeypatch,
+                                                          tmp_path):
     calls = []
 
     def fake(cfg, checkpoint, setting, seed, work_dir, metric, test=True,
@@ -35,7 +36,8 @@ def test_each_arm_gets_the_same_budget_and_its_own_choice(monkeypatch):
 
     monkeypatch.setattr(comparison, 'fine_tune', fake)
     settings = [Setting(lr, 0.) for lr in (0.1, 0.2, 0.3)]
-    outcome = compare(None, dict(A='a', B='b'), settings, [1, 2], 'x')
+    outcome = compare(None, dict(A='a', B='b'), settings, [1, 2],
+                      str(tmp_path))
     for name in ('a', 'b'):
         mine = [c[1:] for c in calls if c[0] == name]
         assert [c[0] for c in mine[:3]] == [0.1, 0.2, 0.3]
@@ -44,6 +46,48 @@ def test_each_arm_gets_the_same_budget_and_its_own_choice(monkeypatch):
     assert [a['setting']['lr'] for a in outcome['arms']] == [0.1, 0.2]
     assert outcome['difference'] == 0. and outcome['p_value'] == 1.
     json.dumps(outcome)
+
+
+def test_interrupted_comparison_goes_on_where_it_was(monkeypatch, tmp_path):
+    calls = []
+
+    def fake(cfg, checkpoint, setting, seed, work_dir, metric, **kwargs):
+        if len(calls) == stop_at:
+            raise KeyboardInterrupt
+        calls.append((checkpoint, setting.lr, seed))
+        value = setting.lr + seed + len(checkpoint)
+        return dict(val=value, test=value)
+
+    def run(**kwargs):
+        return compare(None, dict(A='a', B='bb'),
+                       [Setting(lr, 0.) for lr in (0.1, 0.2)], [1, 2, 3],
+                       str(tmp_path), **kwargs)
+
+    def without_times(outcome):
+        return [{k: v for k, v in arm.items() if k != 'seconds'}
+                for arm in outcome['arms']]
+
+    monkeypatch.setattr(comparison, 'fine_tune', fake)
+    stop_at = None
+    whole, number = run(), len(calls)
+    calls.clear()
+    stop_at = 4
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    with open(tmp_path / 'runs.jsonl', 'a') as file:
+        file.write('{"key": "torn')
+    stop_at = None
+    assert without_times(run(resume=True)) == without_times(whole)
+    assert len(calls) == number == 10
+    # Not asked to resume, it repeats everything; so does another checkpoint.
+    calls.clear()
+    run()
+    assert len(calls) == 10
+    (tmp_path / 'a').write_text('new')
+    monkeypatch.chdir(tmp_path)
+    calls.clear()
+    run(resume=True)
+    assert [c[0] for c in calls] == ['a'] * 5
 
 
 def test_mean_and_deviation_are_those_of_the_sample():

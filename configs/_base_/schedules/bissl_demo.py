@@ -1,10 +1,10 @@
 # The bilevel stage of the demos, with the paper's damping, solver and clipping.
-# lambda is 0.1 instead of 0.001: at 200 lower steps instead of 10,000 a weaker
+# lambda is 0.1 instead of 0.001: at 125 lower steps instead of 10,000 a weaker
 # pull would not move theta_P toward theta_D. Chosen on the validation data of
 # the classification demo.
 train_cfg = dict(
     type='BiSSLTrainLoop',
-    num_alternations=40,
+    num_alternations=25,
     num_lower_steps=5,
     num_upper_steps=4,
     head_warmup=dict(num_epochs=20),

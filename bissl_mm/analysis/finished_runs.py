@@ -1,0 +1,56 @@
+"""Results of finished runs on disk."""
+
+import hashlib
+import json
+import os
+import os.path as osp
+from typing import Callable, Dict, Optional
+
+from mmengine.config import Config
+from mmengine.utils import mkdir_or_exist
+
+
+class FinishedRuns:
+    """Keeps results, so that an interrupted comparison loses one run only.
+
+    Args:
+        path (str): A file of JSON lines.
+        resume (bool): Take the results found there instead of repeating
+            their runs; otherwise the file begins anew.
+    """
+
+    def __init__(self, path: str, resume: bool) -> None:
+        self.path = path
+        self.results: Dict[str, dict] = {}
+        mkdir_or_exist(osp.dirname(osp.abspath(path)))
+        lines = []
+        if resume and osp.exists(path):
+            with open(path) as file:
+                # A kill may have torn the last line.
+                lines = [line for line in file if line.endswith('\n')]
+        with open(f'{path}.partial', 'w') as file:
+            file.writelines(lines)
+        os.replace(f'{path}.partial', path)
+        for line in lines:
+            record = json.loads(line)
+            self.results[record.pop('key')] = record
+
+    def get(self, key: str, run: Callable[[], dict]) -> dict:
+        """The result of this run, from the file or from ``run()``."""
+        if key not in self.results:
+            self.results[key] = run()
+            with open(self.path, 'a') as file:
+                file.write(
+                    json.dumps(dict(self.results[key], key=key)) + '\n')
+        return self.results[key]
+
+
+def run_key(cfg: Optional[Config], checkpoint: str, *parts) -> str:
+    """All that a result depends on, as text."""
+    digest = hashlib.sha256(
+        repr(cfg and cfg.to_dict()).encode()).hexdigest()[:16]
+    state = None
+    if osp.isfile(checkpoint):
+        found = os.stat(checkpoint)
+        state = [found.st_size, found.st_mtime]
+    return json.dumps([digest, checkpoint, state, *parts])
