@@ -116,7 +116,8 @@ class Demo:
         cfg = self._with_bar('pretext', '1 pretraining ')
         if self.quick:
             cfg.train_cfg.max_epochs = 1
-            cfg.train_dataloader.batch_size = 16
+            cfg.train_dataloader.update(
+                batch_size=16, num_workers=0, persistent_workers=False)
             cfg.param_scheduler.end = 1
         build_runner(cfg).train()
         self.checkpoints[ARMS[0]] = osp.join(
@@ -127,9 +128,11 @@ class Demo:
         cfg = self._with_bar('bissl', '2+3 warm-up, BiSSL')
         cfg.model.pretrained = self.checkpoints[ARMS[0]]
         if self.quick:
-            cfg.train_cfg.update(num_alternations=2, num_upper_steps=1)
+            cfg.train_cfg.update(
+                num_alternations=2, num_lower_steps=2, num_upper_steps=1)
             cfg.train_cfg.head_warmup.num_epochs = 1
-            cfg.train_cfg.pretext_dataloader.batch_size = 16
+            cfg.train_cfg.pretext_dataloader.update(
+                batch_size=16, num_workers=0, persistent_workers=False)
             cfg.param_scheduler.lower = []
         build_runner(cfg).train()
         self.checkpoints[ARMS[1]] = osp.join(cfg.work_dir, 'backbone.pth')
