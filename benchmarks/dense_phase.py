@@ -66,6 +66,16 @@ def random_scenes(number: int, pixels: int) -> dict:
     return dict(inputs=inputs, data_samples=samples)
 
 
+def write(args: argparse.Namespace, records: list) -> None:
+    """The record so far; a phase of the paper's model takes long."""
+    result = dict(
+        config=CONFIG.name, arguments=vars(args), alternations=records,
+        machine=f'{platform.machine()}, {os.cpu_count()} cores, '
+        f'{torch.get_num_threads()} threads, torch {torch.__version__}')
+    with open(args.json, 'w') as file:
+        json.dump(result, file, indent=1)
+
+
 def main() -> None:
     args = parse_args()
     torch.manual_seed(0)
@@ -103,13 +113,8 @@ def main() -> None:
             peak_gib=peak_gib(), loss_at_lower=logs['loss_at_lower']))
         print(', '.join(f'{k} {v:.4g}' for k, v in records[-1].items()),
               flush=True)
-    result = dict(
-        config=CONFIG.name, arguments=vars(args), alternations=records,
-        machine=f'{platform.machine()}, {os.cpu_count()} cores, '
-        f'{torch.get_num_threads()} threads, torch {torch.__version__}')
-    if args.json:
-        with open(args.json, 'w') as file:
-            json.dump(result, file, indent=1)
+        if args.json:
+            write(args, records)
 
 
 if __name__ == '__main__':

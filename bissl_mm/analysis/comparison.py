@@ -1,9 +1,11 @@
 """Fine-tune two backbones under one budget and compare them."""
 
 import copy
+import io
 import logging
 import os.path as osp
 import time
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
@@ -187,6 +189,12 @@ def fine_tune(cfg: Config,
     return result
 
 
+def quietly(*args, **kwargs) -> Dict[str, float]:
+    """:func:`fine_tune` without what pycocotools prints at every look."""
+    with redirect_stdout(io.StringIO()):
+        return fine_tune(*args, **kwargs)
+
+
 def compare(cfg: Config,
             checkpoints: Dict[str, str],
             settings: Sequence[Setting],
@@ -230,8 +238,8 @@ def compare(cfg: Config,
             run_key(cfg, checkpoint, asdict(setting), seed, metric,
                     sorted(kwargs)),
             lambda: dict(
-                fine_tune(cfg, checkpoint, setting, seed, folder, metric,
-                          **kwargs), seconds=time.time() - begin))
+                quietly(cfg, checkpoint, setting, seed, folder, metric,
+                        **kwargs), seconds=time.time() - begin))
 
     for name, checkpoint in checkpoints.items():
         arm = ArmResult(name, checkpoint)

@@ -10,10 +10,11 @@ from PIL import Image, ImageDraw
 
 ZOOM = 3
 NUMBER = 5
+MIN_SCORE = 0.3
 
 
 def detections(runner: Runner) -> Tuple[List[np.ndarray], List[np.ndarray]]:
-    """Boxes on the first test pictures, scores above 0.5.
+    """Boxes on the first test pictures, scores above ``MIN_SCORE``.
 
     Args:
         runner (Runner): A fine-tuning runner with the weights to show.
@@ -28,7 +29,7 @@ def detections(runner: Runner) -> Tuple[List[np.ndarray], List[np.ndarray]]:
         truth.append(draw_boxes(picture, [i['bbox'] for i in instances],
                                 [i['bbox_label'] for i in instances]))
         found = sample.pred_instances
-        found = found[found.scores > 0.5]
+        found = found[found.scores > MIN_SCORE]
         predicted.append(draw_boxes(picture, found.bboxes.tolist(),
                                     found.labels.tolist()))
     return truth, predicted
