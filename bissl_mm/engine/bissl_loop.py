@@ -2,13 +2,14 @@
 
 from typing import Any, List, Optional
 
-from mmengine.model import MMDistributedDataParallel
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 
 from ..datasets import LevelStream
 from ..models.checks import check_differentiable
 from ..registry import LOOPS
 from ..utils.check import check_keys
-from .distributed import get_rank, get_world_size
+from .distributed import (PlainDistributedModel, get_rank,
+                          get_world_size)
 from .head_warmup import frozen_backbone
 from .loop_settings import LoopSettings
 from .optim_wrapper import BiSSLOptimWrapper
@@ -82,11 +83,7 @@ class BiSSLTrainLoop(PhaseLoop):
             num_alternations, num_lower_steps, num_upper_steps, head_warmup,
             num_hessian_batches, hessian_batches, backbone_adaptation,
             val_begin, val_interval)
-        if isinstance(runner.model, MMDistributedDataParallel):
-            raise TypeError(
-                'BiSSLTrainLoop: DistributedDataParallel does not see the '
-                'gradients of the bilevel stage. Set model_wrapper_cfg='
-                "dict(type='bissl_mm.PlainDistributedModel').")
+        _check_wrapper(runner)
         _check_optim_wrapper(runner.optim_wrapper)
         place = dict(rank=get_rank(), world_size=get_world_size())
         streams = dict(
@@ -222,6 +219,27 @@ class BiSSLTrainLoop(PhaseLoop):
             if stream.position == number else stream.batch_at(number)
             for number in numbers
         ]
+
+
+def _check_wrapper(runner) -> None:
+    """Refuse what distributes parameters or gradients by itself."""
+    if hasattr(runner, 'strategy'):
+        raise TypeError(
+            f'BiSSLTrainLoop: {type(runner).__name__} with '
+            f'{type(runner.strategy).__name__} shards or wraps the model, and '
+            'the implicit Jacobian needs whole parameters on every process. '
+            'Remove runner_type and strategy from the config.')
+    if isinstance(runner.model, PlainDistributedModel) \
+            or not is_model_wrapper(runner.model):
+        return
+    if isinstance(runner.model, MMDistributedDataParallel):
+        why = 'does not see the gradients of the bilevel stage'
+    else:
+        why = ('is not known to leave the parameters whole on every process, '
+               'which the implicit Jacobian needs; sharded training is not '
+               'supported')
+    raise TypeError(f'BiSSLTrainLoop: {type(runner.model).__name__} {why}. Set model_wrapper_cfg='
+                    "dict(type='bissl_mm.PlainDistributedModel').")
 
 
 def _check_optim_wrapper(optim_wrapper: Any) -> None:

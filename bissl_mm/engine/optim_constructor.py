@@ -13,7 +13,8 @@ from ..utils.check import check_known_keys
 _LEVEL_KEYS = ('type', 'optimizer', 'clip_grad', 'paramwise_cfg',
                'constructor', 'accumulative_counts', '_scope_')
 _SETTING_KEYS = ('type', 'reg_weight', 'damping', 'solver', 'direct_weight',
-                 'check_residual', '_scope_')
+                 'check_residual', 'num_micro_batches', 'first_order_dtype',
+                 '_scope_')
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()

@@ -10,15 +10,15 @@ from ..hypergradient import (HessianOperator, Solution, Status, Vectors,
                              check_scale, implicit_jacobian_product)
 from ..hypergradient.vectors import cosine, norm
 from ..models.bissl_model import BiSSLModel
-from ..models.functional import loss_with_state, pretext_closure
+from ..models.functional import pretext_closure
 from ..models.proximal import add_proximal_grad_
 from ..registry import OPTIM_WRAPPERS, build_solver
 from ..utils.check import check_in, check_keys, check_non_negative
 from ..utils.random import seeded
 from .distributed import average_, mean_over_ranks
+from .first_order import FirstOrder, part_seed
 from .step_parts import (all_grads, check_finite, check_plain, device_of,
-                         running_statistics, solution_logs, take_clipping,
-                         total_loss)
+                         running_statistics, solution_logs, take_clipping)
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -50,11 +50,22 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         check_residual (str): When to spend a product on the true residual of
             the system: at the ``'first'`` step of each upper phase,
             ``'always'`` or ``'never'``. Defaults to ``'first'``.
+        num_micro_batches (dict, optional): In how many parts a rank's batch
+            passes the network, by ``'lower'``, ``'upper'`` and ``'hessian'``,
+            for batches that do not fit the memory. Gradients are those of
+            the whole batch if the loss is a mean over samples and no layer
+            looks at other samples (MAE, a classifier without batch norm);
+            batch norm and contrastive losses see the part alone. With
+            ``'hessian'`` above 1 every product builds its graphs anew.
+            Defaults to None: one part each.
+        first_order_dtype (str, optional): ``'bfloat16'`` evaluates the
+            losses of all gradients under autocast; parameters and
+            Hessian-vector products stay in float32. Defaults to None.
 
     Raises:
         ValueError: If a setting is out of its range.
-        TypeError: If a level uses mixed precision or gradient accumulation,
-            which the hand-set gradients do not go together with.
+        TypeError: If a level's wrapper scales its loss, accumulates on its
+            own or shards its optimizer.
 
     Source:
         Algorithm 1, 4.2.2 and B.3, arXiv:2410.02387.
@@ -68,7 +79,9 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                  damping: float = 10.,
                  solver: Optional[dict] = None,
                  direct_weight: float = 1.,
-                 check_residual: str = 'first') -> None:
+                 check_residual: str = 'first',
+                 num_micro_batches: Optional[Dict[str, int]] = None,
+                 first_order_dtype: Optional[str] = None) -> None:
         check_scale(reg_weight, damping)
         check_in('BiSSLOptimWrapper', 'check_residual', check_residual,
                  ('first', 'always', 'never'))
@@ -90,6 +103,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             solver or dict(type='LayerwiseCGSolver', max_iters=5))
         self.direct_weight = direct_weight
         self.check_residual = check_residual
+        self.first_order = FirstOrder(num_micro_batches, first_order_dtype)
         self._operator: Optional[HessianOperator] = None
         self._phase_steps = 0
 
@@ -115,10 +129,8 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         """
         pretext = model.pretext
         with seeded(seed, device_of(pretext)):
-            data = pretext.data_preprocessor(batch, True)
-            loss = total_loss(pretext, data)
-            loss.backward()
-        loss = loss.detach()
+            loss = self.first_order.backward(
+                pretext, self.first_order.prepare(pretext, 'lower', batch))
         average_([loss, *all_grads(pretext), *running_statistics(pretext)])
         distance = add_proximal_grad_(model.lower_backbone(),
                                       model.upper_backbone(), self.reg_weight)
@@ -150,14 +162,16 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         closures = []
         for batch in batches:
             with seeded(seed, device_of(pretext)):
-                data = pretext.data_preprocessor(batch, True)
-            closures.append(pretext_closure(pretext, data, seed))
+                parts = self.first_order.prepare(pretext, 'hessian', batch)
+            closures += [pretext_closure(pretext, data, part_seed(seed, i))
+                         for i, data in enumerate(parts)]
         self._operator = HessianOperator(
             closures,
             model.lower_backbone(),
             self.reg_weight,
             self.damping,
-            mean_over_ranks=mean_over_ranks)
+            mean_over_ranks=mean_over_ranks,
+            keep_graphs=self.first_order.num_parts['hessian'] == 1)
         self._phase_steps = done_steps
 
     def end_upper_phase(self) -> None:
@@ -196,20 +210,14 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         if self._operator is None:
             raise RuntimeError('upper_step needs begin_upper_phase first.')
         downstream = model.downstream
-        device = device_of(downstream)
-        with seeded(seed, device):
-            data = downstream.data_preprocessor(batch, True)
+        with seeded(seed, device_of(downstream)):
+            parts = self.first_order.prepare(downstream, 'upper', batch)
         # First at the lower backbone: this evaluation leaves no trace, while
         # the one at the upper backbone updates running statistics.
-        state = model.upper_state_at_lower()
-        with seeded(seed, device):
-            loss_at_lower = loss_with_state(downstream, state, data)
-        v, head_grads = self._lower_gradients(model, loss_at_lower)
-        loss_at_lower = loss_at_lower.detach()
-        with seeded(seed, device):
-            loss_at_upper = total_loss(downstream, data)
-            (self.direct_weight * loss_at_upper).backward()
-        loss_at_upper = loss_at_upper.detach()
+        loss_at_lower, v, head_grads = self.first_order.gradients_at_lower(
+            model, parts, seed)
+        loss_at_upper = self.first_order.backward(downstream, parts, seed,
+                                                  self.direct_weight)
         head = model.upper_head()
         for param in (*model.upper_backbone(), *head):
             if param.grad is None:
@@ -249,10 +257,9 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         """
         downstream = model.downstream
         with seeded(seed, device_of(downstream)):
-            data = downstream.data_preprocessor(batch, True)
-            loss = total_loss(downstream, data)
-            loss.backward()
-        loss = loss.detach()
+            loss = self.first_order.backward(
+                downstream,
+                self.first_order.prepare(downstream, 'upper', batch))
         average_([loss, *all_grads(downstream),
                   *running_statistics(downstream)])
         return self._apply(self.head_warmup, 'head warm-up', dict(loss=loss))
@@ -263,7 +270,8 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             reg_weight=self.reg_weight,
             damping=self.damping,
             solver=repr(self.solver),
-            direct_weight=self.direct_weight)
+            direct_weight=self.direct_weight,
+            first_order_dtype=self.first_order.dtype)
 
     def state_dict(self) -> dict:
         """State of all three optimizers."""
@@ -276,15 +284,6 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         state_dict = dict(state_dict)
         self.head_warmup.load_state_dict(state_dict.pop('head_warmup'))
         super().load_state_dict(state_dict)
-
-    def _lower_gradients(self, model: BiSSLModel, loss: Tensor):
-        """``v`` and the head's gradient at the lower backbone, one pass."""
-        backbone, head = model.lower_backbone(), model.upper_head()
-        grads = torch.autograd.grad(
-            loss, (*backbone, *head), allow_unused=True)
-        grads = [torch.zeros_like(p) if g is None else g.contiguous()
-                 for g, p in zip(grads, (*backbone, *head))]
-        return tuple(grads[:len(backbone)]), grads[len(backbone):]
 
     def _solve(self, v: Vectors) -> Solution:
         check = self.check_residual == 'always' or (

@@ -7,6 +7,7 @@ from typing import Callable, Dict, List, Sequence
 import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
+from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import clip_grad_norm_
 
@@ -89,7 +90,7 @@ def take_clipping(wrapper: OptimWrapper) -> Callable:
 
 
 def check_plain(name: str, wrapper: OptimWrapper) -> None:
-    """Refuse mixed precision and gradient accumulation."""
+    """Refuse optimizers that step on their own terms."""
     if not isinstance(wrapper, OptimWrapper):
         raise TypeError(f'BiSSLOptimWrapper: {name} must be an OptimWrapper, '
                         f'but is {wrapper!r}. Use constructor='
@@ -98,9 +99,16 @@ def check_plain(name: str, wrapper: OptimWrapper) -> None:
         raise TypeError(
             f'BiSSLOptimWrapper: {name} is an AmpOptimWrapper, whose loss '
             'scale does not fit the hand-set gradients. Use type='
-            "'OptimWrapper'.")
+            "'OptimWrapper' and first_order_dtype='bfloat16'.")
+    if isinstance(wrapper.optimizer, ZeroRedundancyOptimizer):
+        raise TypeError(
+            f'BiSSLOptimWrapper: the optimizer of {name} is a '
+            'ZeroRedundancyOptimizer; sharded training is not supported. Use '
+            'the optimizer itself.')
     if wrapper._accumulative_counts != 1:
         raise TypeError(
             f'BiSSLOptimWrapper: {name} has accumulative_counts='
-            f'{wrapper._accumulative_counts}; gradient accumulation is not '
-            'supported. Set it to 1.')
+            f'{wrapper._accumulative_counts}, which would draw that many '
+            'batches a step. Leave it at 1; batches that do not fit the '
+            'memory are cut by num_micro_batches=dict(lower=..., '
+            'upper=..., hessian=...).')

@@ -1,6 +1,6 @@
 """The linear operator of BiSSL's implicit Jacobian."""
 
-from typing import Callable, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence
 
 import torch
 from torch import Tensor
@@ -22,7 +22,9 @@ class HessianOperator:
     The gradient of each batch is computed once, on construction, and its
     graph is kept for every product (double backward), because neither
     :math:`\theta_P` nor the batch changes during an upper phase. Memory for
-    one graph a batch is held until :meth:`close`.
+    one graph a batch is held until :meth:`close`. With ``keep_graphs=False``
+    every product builds the graphs anew, one batch after the other: more
+    time, the memory of one batch.
 
     Args:
         closures (Sequence[Callable[[], Tensor]]): One function a pretext
@@ -37,6 +39,7 @@ class HessianOperator:
         mean_over_ranks (Callable, optional): Averages a tuple of tensors
             over processes. It is applied to every product, *before* a solver
             forms a step size from it. Defaults to None: one process.
+        keep_graphs (bool): See above. Defaults to True.
 
     Raises:
         ValueError: If :math:`\lambda + \delta` is not a positive number, or
@@ -53,7 +56,8 @@ class HessianOperator:
                  reg_weight: float,
                  damping: float = 0.,
                  mean_over_ranks: Optional[Callable[[Vectors],
-                                                    Vectors]] = None) -> None:
+                                                    Vectors]] = None,
+                 keep_graphs: bool = True) -> None:
         check_scale(reg_weight, damping)
         if not closures or not params:
             raise ValueError(
@@ -70,16 +74,26 @@ class HessianOperator:
         self.num_products = 0
         self._mean_over_ranks = mean_over_ranks
         self._versions = [p._version for p in self.params]
-        self._gradients: List[Vectors] = []
-        losses = []
-        for closure in closures:
-            with torch.enable_grad():
-                loss = closure()
-                grads = torch.autograd.grad(
-                    loss, self.params, create_graph=True, allow_unused=True)
-            losses.append(loss.detach())
-            self._gradients.append(grads)
-        self.loss = torch.stack(losses).mean()
+        self._closures = list(closures)
+        self._losses: Dict[int, Tensor] = {}
+        self._gradients: Optional[List[Vectors]] = None
+        if keep_graphs:
+            self._gradients = [self._gradient(i)
+                               for i in range(len(closures))]
+
+    @property
+    def loss(self) -> Optional[Tensor]:
+        """Mean loss of the batches; None before the first evaluation."""
+        if not self._losses:
+            return None
+        return torch.stack(list(self._losses.values())).mean()
+
+    def _gradient(self, index: int) -> Vectors:
+        with torch.enable_grad():
+            loss = self._closures[index]()
+            self._losses[index] = loss.detach()
+            return torch.autograd.grad(
+                loss, self.params, create_graph=True, allow_unused=True)
 
     def hvp(self, vectors: Vectors) -> Vectors:
         """Hessian-vector product ``H v``, the mean over batches and ranks.
@@ -100,7 +114,9 @@ class HessianOperator:
         self._check_alive()
         self.num_products += 1
         total = [torch.zeros_like(p) for p in self.params]
-        for grads in self._gradients:
+        for i in range(len(self._closures)):
+            grads = self._gradient(i) if self._gradients is None \
+                else self._gradients[i]
             # A gradient that no longer depends on the parameters (None, or a
             # constant) has a zero row in the Hessian.
             rows = [(g, v) for g, v in zip(grads, vectors)
@@ -109,13 +125,14 @@ class HessianOperator:
                 continue
             products = torch.autograd.grad([g for g, _ in rows],
                                            self.params, [v for _, v in rows],
-                                           retain_graph=True,
+                                           retain_graph=self._gradients
+                                           is not None,
                                            allow_unused=True)
-            for i, product in enumerate(products):
+            for j, product in enumerate(products):
                 if product is not None:
-                    total[i] = total[i] + product
-        if len(self._gradients) > 1:
-            torch._foreach_div_(total, float(len(self._gradients)))
+                    total[j] = total[j] + product
+        if len(self._closures) > 1:
+            torch._foreach_div_(total, float(len(self._closures)))
         result = tuple(t.detach() for t in total)
         if self._mean_over_ranks is not None:
             result = self._mean_over_ranks(result)
@@ -130,10 +147,11 @@ class HessianOperator:
 
     def close(self) -> None:
         """Free the kept graphs."""
-        self._gradients = []
+        self._closures = []
+        self._gradients = None
 
     def _check_alive(self) -> None:
-        if not self._gradients:
+        if not self._closures:
             raise RuntimeError(
                 'HessianOperator: used after close(). Build a new operator '
                 'for each upper phase.')

@@ -34,9 +34,6 @@ def pure_forward(model: nn.Module, seed: int) -> Iterator[None]:
         m for m in model.modules()
         if isinstance(m, _BatchNorm) and m.track_running_stats
     ]
-    averaged = [
-        m for m in model.modules() if isinstance(m, BaseAveragedModel)
-    ]
     buffers = [(b, b._version, b.detach().clone()) for b in model.buffers()]
     device = next(model.parameters()).device
     with ExitStack() as stack:
@@ -44,12 +41,21 @@ def pure_forward(model: nn.Module, seed: int) -> Iterator[None]:
         for norm in norms:
             norm.track_running_stats = False
             stack.callback(setattr, norm, 'track_running_stats', True)
-        for module in averaged:
-            stack.enter_context(
-                mock.patch.object(
-                    module, 'update_parameters', new=_do_nothing))
+        stack.enter_context(held_averages(model))
         stack.enter_context(seeded(seed, device))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        yield
+
+
+@contextmanager
+def held_averages(model: nn.Module) -> Iterator[None]:
+    """Averaged models (BYOL's target network) are not updated inside."""
+    with ExitStack() as stack:
+        for module in model.modules():
+            if isinstance(module, BaseAveragedModel):
+                stack.enter_context(
+                    mock.patch.object(
+                        module, 'update_parameters', new=_do_nothing))
         yield
 
 

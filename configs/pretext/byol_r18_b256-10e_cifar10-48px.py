@@ -1,5 +1,5 @@
 # BYOL pretraining of ResNet-18 on 10,000 unlabeled CIFAR-10 images.
-#   python tools/train.py configs/pretext/byol_r18_b256-20e_cifar10-48px.py
+#   python tools/train.py configs/pretext/byol_r18_b256-10e_cifar10-48px.py
 _base_ = [
     '../_base_/lower/byol_r18_b256_cifar10-48px.py',
     '../_base_/stock_runtime.py',
@@ -8,7 +8,7 @@ custom_imports = dict(imports=['bissl_mm.models'])
 
 model = _base_.pretext_model
 train_dataloader = _base_.pretext_dataloader
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)
 # The paper's 4.8 at a batch of 1024, scaled to 256.
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -20,13 +20,13 @@ param_scheduler = [
         start_factor=1e-4,
         by_epoch=True,
         begin=0,
-        end=2,
+        end=1,
         convert_to_iter_based=True),
     dict(
         type='CosineAnnealingLR',
         eta_min_ratio=0.001,
         by_epoch=True,
-        begin=2,
-        end=20,
+        begin=1,
+        end=10,
         convert_to_iter_based=True),
 ]

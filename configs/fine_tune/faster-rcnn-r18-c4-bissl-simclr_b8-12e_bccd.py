@@ -1,6 +1,6 @@
 # Stage 4, the BiSSL arm: the same but for the checkpoint.
-#   python tools/train.py configs/fine_tune/faster-rcnn-r18-c4-bissl-simclr_b8-6e_bccd.py
-_base_ = 'faster-rcnn-r18-c4-simclr_b8-6e_bccd.py'
+#   python tools/train.py configs/fine_tune/faster-rcnn-r18-c4-bissl-simclr_b8-12e_bccd.py
+_base_ = 'faster-rcnn-r18-c4-simclr_b8-12e_bccd.py'
 
 init_cfg = dict(
     checkpoint='work_dirs/'

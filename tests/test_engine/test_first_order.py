@@ -1,0 +1,248 @@
+"""Batches worked on in parts, and gradients in bfloat16."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
+from mmengine.registry import init_default_scope
+from mmpretrain.structures import DataSample
+from pretext_models import VIT, byol, mae, two_views
+from small_models import build, classifier_cfg, views
+from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch.nn import Identity
+
+from bissl_mm.engine import BiSSLOptimWrapper
+from bissl_mm.engine.bissl_loop import _check_wrapper
+from bissl_mm.engine.first_order import FirstOrder, split
+from bissl_mm.engine.step_parts import check_plain
+from bissl_mm.hypergradient import HessianOperator
+from bissl_mm.models import BiSSLModel, pretext_closure
+
+
+class Plain(Identity):
+    """Stand-in for a data preprocessor: the model's own type."""
+
+    def forward(self, data, training=False):
+        inputs = data['inputs']
+        dtype = self.dtype
+        inputs = [v.to(dtype) for v in inputs] if isinstance(inputs, list) \
+            else inputs.to(dtype)
+        return dict(data_samples=None) | data | dict(inputs=inputs)
+
+
+def labels(number: int) -> list:
+    return [DataSample().set_gt_label(i % 3) for i in range(number)]
+
+
+def vit_classifier() -> dict:
+    return dict(
+        type='ImageClassifier', _scope_='mmpretrain', neck=None,
+        backbone=dict(type='VisionTransformer', arch=VIT, img_size=24,
+                      patch_size=8, out_type='avg_featmap',
+                      final_norm=False),
+        head=dict(type='LinearClsHead', num_classes=3, in_channels=16,
+                  loss=dict(type='CrossEntropyLoss')))
+
+
+def mae_and_classifier(dtype=torch.float64) -> BiSSLModel:
+    init_default_scope('mmpretrain')
+    model = BiSSLModel(
+        build(mae()), build(vit_classifier(), seed=3),
+        dict(frozen='fix', unmapped_lower=['backbone.ln1'],
+             unmapped_upper=['backbone.ln2'])).to(dtype)
+    for part in (model.pretext, model.downstream):
+        part.data_preprocessor = Plain()
+        part.data_preprocessor.dtype = dtype
+    return model
+
+
+def wrapper_of(model, **kwargs) -> BiSSLOptimWrapper:
+    return BiSSLOptimWrapper(
+        **{name: OptimWrapper(torch.optim.SGD(part.parameters(), lr=0.1))
+           for name, part in (('lower', model.pretext),
+                              ('upper', model.downstream),
+                              ('head_warmup', model.downstream))},
+        reg_weight=0.1, solver=dict(type='CGSolver', max_iters=3), **kwargs)
+
+
+def gradients(dtype=torch.float64, **kwargs):
+    """Of the lower level, then of the upper one, of one step each."""
+    model = mae_and_classifier(dtype)
+    wrapper = wrapper_of(model, **kwargs)
+    found, apply = [], wrapper._apply
+
+    def keep(optim, where, logs):
+        level = model.pretext if 'lower' in where else model.downstream
+        found.append({n: p.grad.clone() for n, p in level.named_parameters()
+                      if p.grad is not None})
+        return apply(optim, where, logs)
+
+    wrapper._apply = keep
+    images = views(8)[0]
+    first = wrapper.lower_step(model, dict(inputs=images), seed=5)
+    wrapper.begin_upper_phase(model, [dict(inputs=images[:4])], seed=6)
+    second = wrapper.upper_step(
+        model, dict(inputs=images, data_samples=labels(8)), seed=7)
+    return found, first, second
+
+
+@pytest.fixture(scope='module')
+def whole():
+    return gradients()
+
+
+@pytest.mark.parametrize('parts', [2, 4])
+def test_parts_give_the_gradients_of_the_whole_batch(parts, whole):
+    found = gradients(num_micro_batches=dict(lower=parts, upper=parts))
+    for level in (0, 1):
+        assert found[0][level].keys() == whole[0][level].keys()
+        for name, expected in whole[0][level].items():
+            # To rounding, where the gradient itself is zero.
+            torch.testing.assert_close(
+                found[0][level][name], expected, rtol=1e-6, atol=1e-12)
+        for key, value in whole[1 + level].items():
+            assert found[1 + level][key] == pytest.approx(value, rel=1e-6)
+    assert sum(g.norm() > 1e-4 for g in whole[0][1].values()) > 20
+
+
+def test_parts_of_the_hessian_batch_average_their_hessians():
+    model = mae_and_classifier()
+    wrapper = wrapper_of(model, num_micro_batches=dict(hessian=2))
+    images = views(4)[0]
+    wrapper.begin_upper_phase(model, [dict(inputs=images)], seed=6)
+    operator = wrapper._operator
+    assert operator._gradients is None
+    params = model.lower_backbone()
+    torch.manual_seed(0)
+    vector = tuple(torch.randn_like(p) for p in params)
+    by_parts = [
+        HessianOperator([closure], params, 1.).hvp(vector)
+        for closure in operator._closures
+    ]
+    for found, a, b in zip(operator.hvp(vector), *by_parts, strict=True):
+        torch.testing.assert_close(found, (a + b) / 2, rtol=1e-12,
+                                   atol=1e-14)
+    assert operator.loss.isfinite()
+    # The parts are the two halves of the batch.
+    loss = pretext_closure(
+        model.pretext, dict(inputs=images[:2], data_samples=None), 6)()
+    assert operator._closures[0]() == loss
+
+
+def test_target_network_moves_once_for_all_parts():
+    targets = []
+    for parts in (1, 3):
+        MessageHub.get_current_instance().update_info('max_iters', 10)
+        model = build(byol(target_decay=0.5)).train()
+        model.data_preprocessor = Plain()
+        model.data_preprocessor.dtype = torch.float64
+        order = FirstOrder(dict(lower=parts), None)
+        for _ in range(2):
+            order.backward(model, order.prepare(model, 'lower', two_views()))
+            with torch.no_grad():
+                model.backbone.conv1.weight.add_(1.)
+        targets.append(model.target_net.module[0].conv1.weight.clone())
+    assert torch.equal(*targets)
+
+
+def test_bfloat16_reaches_the_gradients_alone():
+    exact, first, second = gradients(torch.float32)
+    rough, low_first, low_second = gradients(
+        torch.float32, first_order_dtype='bfloat16')
+    for level in (0, 1):
+        a = torch.cat([g.flatten() for g in exact[level].values()])
+        b = torch.cat([rough[level][n].flatten() for n in exact[level]])
+        assert b.dtype == torch.float32
+        error = (a - b).norm() / a.norm()
+        # bfloat16 has 8 bits; no difference would mean that it is not used.
+        assert 1e-4 < error < 0.1
+    assert low_first['pretext_loss'] != first['pretext_loss']
+    model = mae_and_classifier(torch.float32)
+    vector = tuple(torch.ones_like(p) for p in model.lower_backbone())
+    products = []
+    for dtype in (None, 'bfloat16'):
+        wrapper = wrapper_of(model, first_order_dtype=dtype)
+        wrapper.begin_upper_phase(model, [dict(inputs=views(4)[0])], seed=6)
+        products.append(wrapper._operator.hvp(vector))
+    for a, b in zip(*products, strict=True):
+        assert torch.equal(a, b)
+
+
+def test_batches_of_every_collation_are_cut():
+    def same(a, b):
+        return len(a) == len(b) and all(
+            torch.equal(x, y) for x, y in zip(a, b))
+
+    images, samples = torch.arange(12.).view(4, 1, 1, 3), list('abcd')
+    one, two = split(dict(inputs=images, data_samples=samples), 2, 'upper')
+    assert same(two['inputs'], images[2:])
+    assert two['data_samples'] == ['c', 'd']
+    # default_collate of two views: a batch each, as many samples as views.
+    pair = [images[:2], images[2:]]
+    one, two = split(dict(inputs=pair), 2, 'lower')
+    assert same(two['inputs'], [images[1:2], images[3:]])
+    # pseudo_collate: images of different sizes in a list.
+    single = [torch.ones(3, 4, 5), torch.ones(3, 6, 5)]
+    one, two = split(dict(inputs=single, data_samples=samples[:2]), 2, 'upper')
+    assert same(two['inputs'], single[1:])
+    assert two['data_samples'] == ['b']
+    # pseudo_collate of two views: a list of samples a view.
+    one, two = split(dict(inputs=[single, single[::-1]]), 2, 'lower')
+    assert same(two['inputs'][0], single[1:])
+    assert same(two['inputs'][1], single[:1])
+    batch = dict(inputs=images)
+    assert split(batch, 1, 'lower')[0] is batch
+    with pytest.raises(ValueError, match='lower level: a batch of 4 samples '
+                       'on this rank does not divide into num_micro_batches='
+                       '3. Set a divisor of batch_size'):
+        split(batch, 3, 'lower')
+
+
+@pytest.mark.parametrize('settings, error, message', [
+    ((dict(lowr=2), None), TypeError, "Did you mean 'lower'"),
+    ((dict(lower=0), None), ValueError, 'lower'),
+    ((None, 'float16'), ValueError, "loss scale.*Set 'bfloat16'"),
+    ((None, 'float8'), ValueError, 'first_order_dtype'),
+])
+def test_bad_settings_are_refused(settings, error, message):
+    with pytest.raises(error, match=message):
+        FirstOrder(*settings)
+
+
+class FullyShardedStandIn(torch.nn.Module):
+    """Known to mmengine as a wrapper, for this test."""
+
+
+def test_sharded_training_is_refused(monkeypatch):
+    kind = FullyShardedStandIn
+    monkeypatch.setattr('bissl_mm.engine.bissl_loop.is_model_wrapper',
+                        lambda model: isinstance(model, kind))
+    with pytest.raises(TypeError, match='FullyShardedStandIn is not known.*'
+                       "dict.type='bissl_mm.PlainDistributedModel'"):
+        _check_wrapper(SimpleNamespace(model=kind()))
+    with pytest.raises(TypeError, match='SimpleNamespace shards or wraps.*'
+                       'Remove runner_type and strategy'):
+        _check_wrapper(SimpleNamespace(strategy=SimpleNamespace()))
+    _check_wrapper(SimpleNamespace(model=torch.nn.Linear(1, 1)))
+    optimizer = ZeroRedundancyOptimizer.__new__(ZeroRedundancyOptimizer)
+    wrapper = OptimWrapper.__new__(OptimWrapper)
+    wrapper.optimizer = optimizer
+    with pytest.raises(TypeError, match='lower is a ZeroRedundancyOpt'):
+        check_plain('lower', wrapper)
+
+
+def test_batch_norm_sees_the_part_alone():
+    """What the documentation says parts do not preserve."""
+    model = build(classifier_cfg()).train()
+    model.data_preprocessor = Plain()
+    model.data_preprocessor.dtype = torch.float64
+    grads = []
+    for parts in (1, 2):
+        model.zero_grad()
+        order = FirstOrder(dict(upper=parts), None)
+        batch = dict(inputs=views(4)[0], data_samples=labels(4))
+        order.backward(model, order.prepare(model, 'upper', batch))
+        grads.append(model.backbone.conv1.weight.grad.clone())
+    assert not torch.allclose(*grads, rtol=1e-3)
