@@ -1,8 +1,14 @@
 """Small instances of mmpretrain's self-supervised methods, with a batch."""
 
 import torch
+from dense_models import with_norm
+from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
-from small_models import backbone, build, simclr_cfg, views
+from small_models import (backbone, build, classifier_cfg, simclr_cfg, views)
+
+from bissl_mm.engine import BiSSLOptimWrapper
+from bissl_mm.models import BiSSLModel
 
 
 def neck(out: int = 8, width: int = 32, **kwargs) -> dict:
@@ -108,6 +114,62 @@ METHODS = {
         lambda: barlow_twins('LatentCrossCorrelationHead'), two_views),
     'SimMIM': (simmim, masked),
 }
+
+
+def vit_classifier() -> dict:
+    return dict(
+        type='ImageClassifier', _scope_='mmpretrain', neck=None,
+        backbone=dict(type='VisionTransformer', arch=VIT, img_size=24,
+                      patch_size=8, out_type='avg_featmap',
+                      final_norm=False),
+        head=dict(type='LinearClsHead', num_classes=3, in_channels=16,
+                  loss=dict(type='CrossEntropyLoss')))
+
+
+class Ready(torch.nn.Module):
+    """Stand-in for a data preprocessor; class numbers become labels."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, data, training=False):
+        from mmpretrain.structures import DataSample
+        inputs, labels = data['inputs'], data.get('data_samples')
+        inputs = [v.to(self.dtype) for v in inputs] if isinstance(
+            inputs, list) else inputs.to(self.dtype)
+        if labels is not None:
+            labels = [DataSample().set_gt_label(int(x)) for x in labels]
+        return dict(inputs=inputs, data_samples=labels)
+
+
+def bissl_model(kind: str, dtype: torch.dtype, norm: str = 'BN'):
+    """One of the three pretext tasks of the paper beside a classifier."""
+    MessageHub.get_current_instance().update_info('max_iters', 100)
+    init_default_scope('mmpretrain')
+    pretext = METHODS[kind][0]()
+    if norm != 'BN':
+        pretext = with_norm(pretext, norm)
+    downstream = vit_classifier() if kind == 'MAE' else classifier_cfg(norm)
+    backbone_map = dict(
+        frozen='fix', unmapped_lower=['backbone.ln1'],
+        unmapped_upper=['backbone.ln2']) if kind == 'MAE' else None
+    model = BiSSLModel(build(pretext), build(downstream, seed=3),
+                       backbone_map).to(dtype).train()
+    model.pretext.data_preprocessor = Ready(dtype)
+    model.downstream.data_preprocessor = Ready(dtype)
+    return model
+
+
+def sgd_wrapper(model, **kwargs) -> BiSSLOptimWrapper:
+    """Plain optimizers and, unless given, conjugate gradients."""
+    settings = {**dict(reg_weight=0.1,
+                       solver=dict(type='CGSolver', max_iters=3)), **kwargs}
+    return BiSSLOptimWrapper(
+        **{name: OptimWrapper(torch.optim.SGD(part.parameters(), lr=0.1))
+           for name, part in (('lower', model.pretext),
+                              ('upper', model.downstream),
+                              ('head_warmup', model.downstream))}, **settings)
 
 
 def make(name: str):

@@ -1,17 +1,26 @@
 #!/usr/bin/env bash
 # Usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of train.py]
-# GPUS (8), GPUS_PER_NODE (8), CPUS_PER_TASK (8) and SRUN_ARGS may be set.
+# NODES (1), GPUS_PER_NODE (8), CPUS_PER_GPU (8), PORT and SRUN_ARGS may be set.
+# Slurm starts one torch launcher on each node, which starts a process a GPU.
 set -euo pipefail
 PARTITION=$1
 JOB_NAME=$2
 CONFIG=$3
-GPUS=${GPUS:-8}
 GPUS_PER_NODE=${GPUS_PER_NODE:-8}
-if [ "$GPUS" -lt "$GPUS_PER_NODE" ]; then GPUS_PER_NODE=$GPUS; fi
+TRAIN=$(dirname "$0")/train.py
+export GPUS_PER_NODE TRAIN CONFIG PORT=${PORT:-29500}
+# What differs between the nodes is known on them alone, so it is expanded
+# there.
+# shellcheck disable=SC2016
+LAUNCH='exec python -u -m torch.distributed.run \
+    --nnodes="$SLURM_NNODES" --node_rank="$SLURM_NODEID" \
+    --master_addr="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)" \
+    --master_port="$PORT" --nproc_per_node="$GPUS_PER_NODE" \
+    "$TRAIN" "$CONFIG" --launcher pytorch "$@"'
 # shellcheck disable=SC2086
 exec srun -p "$PARTITION" --job-name="$JOB_NAME" \
-    --gres=gpu:"$GPUS_PER_NODE" --ntasks="$GPUS" \
-    --ntasks-per-node="$GPUS_PER_NODE" \
-    --cpus-per-task="${CPUS_PER_TASK:-8}" --kill-on-bad-exit=1 \
-    ${SRUN_ARGS:-} \
-    python -u "$(dirname "$0")/train.py" "$CONFIG" --launcher slurm "${@:4}"
+    --nodes="${NODES:-1}" --ntasks="${NODES:-1}" --ntasks-per-node=1 \
+    --gres=gpu:"$GPUS_PER_NODE" \
+    --cpus-per-task="$((GPUS_PER_NODE * ${CPUS_PER_GPU:-8}))" \
+    --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
+    bash -c "$LAUNCH" bash "${@:4}"

@@ -6,71 +6,22 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
-from mmengine.registry import init_default_scope
-from mmpretrain.structures import DataSample
-from pretext_models import VIT, byol, mae, two_views
+from pretext_models import (Ready, bissl_model, byol, sgd_wrapper,
+                            two_views)
 from small_models import build, classifier_cfg, views
 from torch.distributed.optim import ZeroRedundancyOptimizer
-from torch.nn import Identity
 
-from bissl_mm.engine import BiSSLOptimWrapper
 from bissl_mm.engine.bissl_loop import _check_wrapper
 from bissl_mm.engine.first_order import FirstOrder, split
 from bissl_mm.engine.step_parts import check_plain
 from bissl_mm.hypergradient import HessianOperator
-from bissl_mm.models import BiSSLModel, pretext_closure
-
-
-class Plain(Identity):
-    """Stand-in for a data preprocessor: the model's own type."""
-
-    def forward(self, data, training=False):
-        inputs = data['inputs']
-        dtype = self.dtype
-        inputs = [v.to(dtype) for v in inputs] if isinstance(inputs, list) \
-            else inputs.to(dtype)
-        return dict(data_samples=None) | data | dict(inputs=inputs)
-
-
-def labels(number: int) -> list:
-    return [DataSample().set_gt_label(i % 3) for i in range(number)]
-
-
-def vit_classifier() -> dict:
-    return dict(
-        type='ImageClassifier', _scope_='mmpretrain', neck=None,
-        backbone=dict(type='VisionTransformer', arch=VIT, img_size=24,
-                      patch_size=8, out_type='avg_featmap',
-                      final_norm=False),
-        head=dict(type='LinearClsHead', num_classes=3, in_channels=16,
-                  loss=dict(type='CrossEntropyLoss')))
-
-
-def mae_and_classifier(dtype=torch.float64) -> BiSSLModel:
-    init_default_scope('mmpretrain')
-    model = BiSSLModel(
-        build(mae()), build(vit_classifier(), seed=3),
-        dict(frozen='fix', unmapped_lower=['backbone.ln1'],
-             unmapped_upper=['backbone.ln2'])).to(dtype)
-    for part in (model.pretext, model.downstream):
-        part.data_preprocessor = Plain()
-        part.data_preprocessor.dtype = dtype
-    return model
-
-
-def wrapper_of(model, **kwargs) -> BiSSLOptimWrapper:
-    return BiSSLOptimWrapper(
-        **{name: OptimWrapper(torch.optim.SGD(part.parameters(), lr=0.1))
-           for name, part in (('lower', model.pretext),
-                              ('upper', model.downstream),
-                              ('head_warmup', model.downstream))},
-        reg_weight=0.1, solver=dict(type='CGSolver', max_iters=3), **kwargs)
+from bissl_mm.models import pretext_closure
 
 
 def gradients(dtype=torch.float64, **kwargs):
     """Of the lower level, then of the upper one, of one step each."""
-    model = mae_and_classifier(dtype)
-    wrapper = wrapper_of(model, **kwargs)
+    model = bissl_model('MAE', dtype)
+    wrapper = sgd_wrapper(model, **kwargs)
     found, apply = [], wrapper._apply
 
     def keep(optim, where, logs):
@@ -84,7 +35,7 @@ def gradients(dtype=torch.float64, **kwargs):
     first = wrapper.lower_step(model, dict(inputs=images), seed=5)
     wrapper.begin_upper_phase(model, [dict(inputs=images[:4])], seed=6)
     second = wrapper.upper_step(
-        model, dict(inputs=images, data_samples=labels(8)), seed=7)
+        model, dict(inputs=images, data_samples=torch.arange(8) % 3), seed=7)
     return found, first, second
 
 
@@ -108,8 +59,8 @@ def test_parts_give_the_gradients_of_the_whole_batch(parts, whole):
 
 
 def test_parts_of_the_hessian_batch_average_their_hessians():
-    model = mae_and_classifier()
-    wrapper = wrapper_of(model, num_micro_batches=dict(hessian=2))
+    model = bissl_model('MAE', torch.float64)
+    wrapper = sgd_wrapper(model, num_micro_batches=dict(hessian=2))
     images = views(4)[0]
     wrapper.begin_upper_phase(model, [dict(inputs=images)], seed=6)
     operator = wrapper._operator
@@ -136,8 +87,7 @@ def test_target_network_moves_once_for_all_parts():
     for parts in (1, 3):
         MessageHub.get_current_instance().update_info('max_iters', 10)
         model = build(byol(target_decay=0.5)).train()
-        model.data_preprocessor = Plain()
-        model.data_preprocessor.dtype = torch.float64
+        model.data_preprocessor = Ready(torch.float64)
         order = FirstOrder(dict(lower=parts), None)
         for _ in range(2):
             order.backward(model, order.prepare(model, 'lower', two_views()))
@@ -159,11 +109,11 @@ def test_bfloat16_reaches_the_gradients_alone():
         # bfloat16 has 8 bits; no difference would mean that it is not used.
         assert 1e-4 < error < 0.1
     assert low_first['pretext_loss'] != first['pretext_loss']
-    model = mae_and_classifier(torch.float32)
+    model = bissl_model('MAE', torch.float32)
     vector = tuple(torch.ones_like(p) for p in model.lower_backbone())
     products = []
     for dtype in (None, 'bfloat16'):
-        wrapper = wrapper_of(model, first_order_dtype=dtype)
+        wrapper = sgd_wrapper(model, first_order_dtype=dtype)
         wrapper.begin_upper_phase(model, [dict(inputs=views(4)[0])], seed=6)
         products.append(wrapper._operator.hvp(vector))
     for a, b in zip(*products, strict=True):
@@ -236,13 +186,12 @@ def test_sharded_training_is_refused(monkeypatch):
 def test_batch_norm_sees_the_part_alone():
     """What the documentation says parts do not preserve."""
     model = build(classifier_cfg()).train()
-    model.data_preprocessor = Plain()
-    model.data_preprocessor.dtype = torch.float64
+    model.data_preprocessor = Ready(torch.float64)
     grads = []
     for parts in (1, 2):
         model.zero_grad()
         order = FirstOrder(dict(upper=parts), None)
-        batch = dict(inputs=views(4)[0], data_samples=labels(4))
+        batch = dict(inputs=views(4)[0], data_samples=torch.arange(4) % 3)
         order.backward(model, order.prepare(model, 'upper', batch))
         grads.append(model.backbone.conv1.weight.grad.clone())
     assert not torch.allclose(*grads, rtol=1e-3)

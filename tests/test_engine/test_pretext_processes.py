@@ -1,0 +1,106 @@
+"""SimCLR, BYOL and MAE on several processes: the bilevel steps."""
+
+import hashlib
+
+import pytest
+import torch
+from dist_pool import Pool
+from pretext_models import bissl_model, sgd_wrapper
+from small_models import views
+from test_two_processes import NORM, as_vector, part, relative_error
+
+pytestmark = pytest.mark.dist
+KINDS = ('SimCLR', 'BYOL', 'MAE')
+
+
+def pretext_batch(kind, rank, world, size, seed):
+    inputs = [part(v, rank, world) for v in views(size, seed=seed)]
+    return dict(inputs=inputs[0] if kind == 'MAE' else inputs)
+
+
+def hypergradient(rank, world, kind):
+    """What the upper level's backbone gets, in single precision."""
+    model = bissl_model(kind, torch.float32, NORM)
+    wrapper = sgd_wrapper(model)
+    noise = part(torch.rand(8, 9, generator=torch.Generator().manual_seed(1)),
+                 rank, world)
+    found = {}
+
+    def keep(optim, where, logs):
+        found.update({n: p.grad.tolist() for n, p in
+                      model.downstream.named_parameters()
+                      if n.startswith('backbone') and p.grad is not None})
+        return {}
+
+    wrapper._apply = keep
+    with pytest.MonkeyPatch.context() as patch:
+        # The same patches are masked, whichever rank has the image.
+        patch.setattr(torch, 'rand', lambda *args, **kwargs: noise)
+        wrapper.begin_upper_phase(
+            model, [pretext_batch(kind, rank, world, 8, 1)], seed=0)
+        wrapper.upper_step(
+            model, dict(inputs=part(views(8, seed=2)[0], rank, world),
+                        data_samples=part(torch.arange(8) % 3, rank, world)),
+            seed=0)
+    return found
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_hypergradient_in_single_precision_equals_one_process(kind, pool):
+    alone = hypergradient(0, 1, kind)
+    expected = as_vector(alone.values())
+    results = pool.run(hypergradient, kind)
+    for result in results:
+        error = relative_error(as_vector(result[n] for n in alone), expected)
+        # Zero would mean that nothing was divided.
+        assert 0 < error <= 1e-5
+    assert results[0] == results[1]
+
+
+def weights_after(rank, world, kind, alternations):
+    """A digest of all weights and buffers, and how far they moved."""
+    # Batch statistics of each process: theirs over all ranks cost messages by
+    # the hundred, and what is to show here is that nothing drifts.
+    model = bissl_model(kind, torch.float32)
+    wrapper = sgd_wrapper(model, solver=dict(type='CGSolver', max_iters=1))
+    begin = torch.cat([p.detach().flatten() for p in model.parameters()])
+    for i in range(alternations):
+        wrapper.lower_step(model, pretext_batch(kind, rank, world, 8, 3 * i),
+                           seed=10 * i + rank)
+        wrapper.begin_upper_phase(
+            model, [pretext_batch(kind, rank, world, 8, 3 * i + 1)],
+            seed=10 * i + rank)
+        wrapper.upper_step(
+            model, dict(
+                inputs=part(views(8, seed=3 * i + 2)[0], rank, world),
+                data_samples=part(torch.arange(8) % 3, rank, world)),
+            seed=10 * i + rank)
+        wrapper.end_upper_phase()
+    end = torch.cat([p.detach().flatten() for p in model.parameters()])
+    digest = hashlib.sha256()
+    for name, value in model.state_dict().items():
+        digest.update(name.encode() + value.numpy().tobytes())
+    return digest.hexdigest(), (end - begin).norm().item()
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_ranks_stay_bit_identical_over_twenty_alternations(kind, pool):
+    (first, moved), (second, _) = pool.run(weights_after, kind, 20)
+    assert first == second
+    assert moved > 0.1
+
+
+def test_four_processes():
+    pool = Pool(4)
+    try:
+        for kind in ('SimCLR', 'MAE'):
+            alone = hypergradient(0, 1, kind)
+            expected = as_vector(alone.values())
+            results = pool.run(hypergradient, kind)
+            for result in results:
+                assert relative_error(
+                    as_vector(result[n] for n in alone), expected) <= 1e-5
+            digests = pool.run(weights_after, kind, 3)
+            assert len(set(digests)) == 1
+    finally:
+        pool.close()
