@@ -12,7 +12,7 @@ _base_ = [
 model = dict(
     _delete_=True,
     type='BiSSLModel',
-    pretrained='work_dirs/byol_r18_b256-10e_cifar10-48px/epoch_10.pth',
+    pretrained='work_dirs/byol_r18_b128-6e_cifar10-48px/epoch_6.pth',
     pretext=_base_.pretext_model,
     downstream=_base_.model)
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)
