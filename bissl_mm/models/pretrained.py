@@ -6,6 +6,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..utils.checkpoint import load_checkpoint, state_dict_of
+from .public_weights import UnknownLayoutError, to_mmpretrain
 
 #: Share of the backbone tensors that must match.
 REQUIRED_SHARE = 0.99
@@ -20,42 +21,108 @@ def load_pretrained(model: nn.Module, path: str,
 
     Known layouts: this package's and mmpretrain's pretraining (``backbone.*``
     with neck and head), a supervised mmpretrain classifier, a bilevel
-    checkpoint (``pretext.backbone.*``) and a bare backbone such as
-    torchvision's (``conv1.weight``). A report says what matched.
+    checkpoint (``pretext.backbone.*``), a bare backbone such as torchvision's
+    (``conv1.weight``) and the public releases of
+    :func:`~bissl_mm.models.public_weights.to_mmpretrain`. A report says what
+    matched.
 
     Args:
         model (nn.Module): The pretext model; changed in place.
         path (str): See :func:`bissl_mm.utils.checkpoint.load_checkpoint`.
         required (Sequence[str]): Names of the backbone tensors, of which at
-            least 99% must be in the file with the right shape.
+            least 99% must be in the file and none in another shape.
 
     Raises:
         ValueError: If they are not.
     """
     given = state_dict_of(load_checkpoint(path), path)
     own = model.state_dict()
-    required = [n for n in required
-                if n in own and not n.endswith('num_batches_tracked')]
-    readings = [_strip(given, 'pretext.'), given, _add(given, 'backbone.')]
-    state = max(readings, key=lambda s: len(_matching(s, own, required)))
+    required = _counted(own, required)
+    layout, state = _best_reading(given, own, required)
+    _refuse_misfit(f"pretrained: checkpoint '{path}'", model, state, required)
     found = _matching(state, own, required)
-    if len(found) < REQUIRED_SHARE * len(required):
-        raise ValueError(
-            f"pretrained: checkpoint '{path}' fits {len(found)} of "
-            f'{len(required)} backbone tensors of {type(model).__name__} '
-            f'(at least {REQUIRED_SHARE:.0%} are needed).'
-            f'{_first_misfit(state, own, required)} Give the backbone the '
-            'depth and width of the checkpoint, or set another checkpoint.')
     matched = _matching(state, own, list(own))
     model.load_state_dict({n: state[n] for n in matched}, strict=False)
     rest = [n for n in own if n not in set(matched)
             and not n.endswith('num_batches_tracked')]
     print_log(
-        f"pretrained: '{path}': {len(found)} of {len(required)} backbone "
-        f'tensors and {len(matched)} of {len(own)} tensors in all matched; '
-        f'left at their initialisation: {_some(rest)}; not used: '
+        f"pretrained: '{path}' ({layout}): {len(found)} of {len(required)} "
+        f'backbone tensors and {len(matched)} of {len(own)} tensors in all '
+        f'matched; left at their initialisation: {_some(rest)}; not used: '
         f'{_some([n for n in state if n not in set(matched)])}',
         logger='current')
+
+
+def backbone_report(model: nn.Module, state: Dict[str, Tensor],
+                    required: Sequence[str], where: str) -> str:
+    """How a state dict fits the backbone of a model.
+
+    Args:
+        model (nn.Module): The model; not changed.
+        state (dict[str, Tensor]): Tensors by the names of the model.
+        required (Sequence[str]): Names of the backbone tensors.
+        where (str): What is being read, for the message.
+
+    Returns:
+        str: How many tensors matched and which are missing.
+
+    Raises:
+        ValueError: If less than 99% are there or one has another shape.
+    """
+    own = model.state_dict()
+    required = _counted(own, required)
+    _refuse_misfit(where, model, state, required)
+    found = _matching(state, own, required)
+    missing = [n for n in required if n not in set(found)]
+    return (f'{len(found)} of {len(required)} backbone tensors of '
+            f'{type(model).__name__} matched; missing: {_some(missing)}')
+
+
+def _counted(own: Dict[str, Tensor], names: Sequence[str]) -> List[str]:
+    return [n for n in names
+            if n in own and not n.endswith('num_batches_tracked')]
+
+
+def _best_reading(given: Dict[str, Tensor], own: Dict[str, Tensor],
+                  required: List[str]) -> Tuple[str, Dict[str, Tensor]]:
+    readings = [('mmpretrain', given),
+                ('bilevel checkpoint', _strip(given, 'pretext.', only=True)),
+                ('bare backbone', _add(given, 'backbone.'))]
+
+    def matches(reading: Tuple[str, Dict[str, Tensor]]) -> int:
+        return len(_matching(reading[1], own, required))
+
+    best = max(readings, key=matches)
+    if matches(best) < REQUIRED_SHARE * len(required):
+        try:
+            converted, layout = to_mmpretrain(given)
+        except UnknownLayoutError:
+            return best
+        best = max(best, (layout, converted), key=matches)
+    return best
+
+
+def _refuse_misfit(where: str, model: nn.Module, state: Dict[str, Tensor],
+                   required: List[str]) -> None:
+    own = model.state_dict()
+    found = _matching(state, own, required)
+    missing = [n for n in required if n not in state]
+    other = [n for n in required
+             if n in state and state[n].shape != own[n].shape]
+    if len(found) >= REQUIRED_SHARE * len(required) and not other:
+        return
+    remedy = ('Give the backbone the depth and width of the checkpoint, or '
+              'set another checkpoint.')
+    if other and 'embed' in other[0]:
+        remedy = ('Give the backbone the img_size and patch_size of the '
+                  'checkpoint, or set another checkpoint; position '
+                  'embeddings are not interpolated.')
+    raise ValueError(
+        f'{where} fits {len(found)} of {len(required)} backbone tensors of '
+        f'{type(model).__name__} (at least {REQUIRED_SHARE:.0%} are needed, '
+        f'and none in another shape).'
+        f'{_first_misfit(state, own, other or required)} Missing: '
+        f'{_some(missing)}; in another shape: {_some(other)}. {remedy}')
 
 
 def check_pretrained_init(model: nn.Module) -> List[Tuple[str, int, int]]:
@@ -78,7 +145,8 @@ def check_pretrained_init(model: nn.Module) -> List[Tuple[str, int, int]]:
     for name, module in model.named_modules():
         for cfg in _pretrained_cfgs(module):
             path = cfg['checkpoint']
-            state = state_dict_of(load_checkpoint(path), path)
+            state = state_dict_of(load_checkpoint(path), path,
+                                  as_mmengine=True)
             prefix = cfg.get('prefix')
             if prefix:
                 state = _strip(state, prefix.rstrip('.') + '.', only=True)
@@ -160,7 +228,7 @@ def check_load_from(model: nn.Module, path: str, share: float) -> None:
     Raises:
         ValueError: If fewer match.
     """
-    state = state_dict_of(load_checkpoint(path), path)
+    state = state_dict_of(load_checkpoint(path), path, as_mmengine=True)
     own = model.state_dict()
     found = _matching(state, own, list(own))
     if not found or len(found) < share * len(own):

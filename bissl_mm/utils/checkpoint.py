@@ -1,5 +1,6 @@
 """Checkpoint files: loading without running code, writing atomically."""
 
+import argparse
 import os
 import os.path as osp
 import pickle
@@ -11,6 +12,14 @@ import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
+
+
+#: Where public releases keep their weights, as keys within keys.
+PLACES = (('state_dict', ), ('model', ), ('model_state_dict', ),
+          ('online_network_state_dict', ),
+          ('classy_state_dict', 'base_model', 'model', 'trunk'))
+#: Two networks side by side, as in the checkpoints of DINO.
+PAIR = ('teacher', 'student')
 
 
 class UnsafeCheckpointError(ValueError):
@@ -79,13 +88,13 @@ def load_from_local_safely(path: str, map_location: Any = None) -> Any:
 
 
 def _safe_globals() -> list:
-    """What mmengine's own checkpoints hold beside tensors: numpy scalars and
-    the history of the logs."""
+    """What checkpoints hold beside tensors: of mmengine numpy scalars and the
+    history of the logs, of many releases the command line."""
     names = ('bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16',
              'uint32', 'uint64', 'float16', 'float32', 'float64')
     return mmengine_checkpoint.get_torch_safe_globals() + [
         type(np.dtype(name)) for name in names
-    ]
+    ] + [argparse.Namespace]
 
 
 def is_intact(path: str) -> bool:
@@ -106,21 +115,36 @@ def use_safe_loading() -> None:
         prefixes='', loader=load_from_local_safely, force=True)
 
 
-def state_dict_of(checkpoint: Any, path: str) -> Dict[str, Tensor]:
+def state_dict_of(checkpoint: Any, path: str,
+                  as_mmengine: bool = False) -> Dict[str, Tensor]:
     """The weights in a checkpoint of the usual layouts.
 
     Args:
         checkpoint: What :func:`load_checkpoint` returned.
         path (str): Its path, for the message.
+        as_mmengine (bool): Look only where mmengine does when it loads the
+            file itself, at the top and under ``state_dict``. Defaults to
+            False.
+
+    Returns:
+        dict[str, Tensor]: Tensors by name; of two networks side by side
+        those of both, under ``teacher.`` and ``student.``.
 
     Raises:
         ValueError: If it holds no tensors by name.
     """
-    for key in ('state_dict', 'model', 'model_state_dict'):
-        if isinstance(checkpoint, dict) and isinstance(
-                checkpoint.get(key), dict):
-            checkpoint = checkpoint[key]
+    for place in PLACES[:1] if as_mmengine else PLACES:
+        inner = checkpoint
+        for key in place:
+            inner = inner.get(key) if isinstance(inner, dict) else None
+        if isinstance(inner, dict):
+            checkpoint = inner
             break
+    else:
+        if not as_mmengine and isinstance(checkpoint, dict) and all(
+                isinstance(checkpoint.get(part), dict) for part in PAIR):
+            checkpoint = {f'{part}.{name}': value for part in PAIR
+                          for name, value in checkpoint[part].items()}
     tensors = {}
     if isinstance(checkpoint, dict):
         tensors = {
@@ -128,9 +152,11 @@ def state_dict_of(checkpoint: Any, path: str) -> Dict[str, Tensor]:
             for k, v in checkpoint.items() if isinstance(v, Tensor)
         }
     if not tensors:
+        where = "'state_dict'" if as_mmengine else "'state_dict' or 'model'"
         raise ValueError(
             f'Checkpoint {path!r} holds no weights: expected a dict of '
-            "tensors, alone or under 'state_dict' or 'model'.")
+            f'tensors, alone or under {where}. tools/convert_checkpoint.py '
+            'reads more layouts and writes this one.')
     return tensors
 
 

@@ -13,6 +13,8 @@ model = dict(
     pretext=_base_.pretext_model,
     downstream=_base_.model)
 train_cfg = dict(
+    num_alternations=12,
+    val_interval=4,
     pretext_dataloader=_base_.pretext_dataloader,
     head_warmup=dict(num_epochs=5))
-default_hooks = dict(checkpoint=dict(interval=25))
+default_hooks = dict(checkpoint=dict(interval=12))

@@ -1,0 +1,213 @@
+"""Names of public pretraining releases, turned into mmpretrain's.
+
+Only keys are read: no file is opened and no tensor changed, so a converted
+state holds the very tensors of the given one.
+"""
+
+import re
+from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+
+from torch import Tensor
+
+KNOWN = ('mmpretrain; ResNets named as in torchvision (conv1, '
+         'layer1.0.conv1) or as an nn.Sequential of its parts (0, '
+         '4.0.conv1); vision transformers named as in timm '
+         '(patch_embed.proj, blocks.0.attn.qkv), of MAE with the decoder; '
+         'each bare or under any prefix, for example encoder_q')
+
+# Words of a prefix that tell which of two copies of a backbone it is. Of
+# DINO it is the teacher that is meant to be used.
+PREFERRED = {'online', 'q', 'query', 'teacher', 'pretext'}
+AVERAGED = {'momentum', 'target', 'ema', 'k', 'key', 'student', 'downstream'}
+
+_BLOCK = {
+    'norm1': 'ln1',
+    'norm2': 'ln2',
+    'attn.qkv': 'attn.qkv',
+    'attn.proj': 'attn.proj',
+    'mlp.fc1': 'ffn.layers.0.0',
+    'mlp.fc2': 'ffn.layers.1',
+}
+_SCALE = {'ls1.gamma': 'attn.gamma1.weight', 'ls2.gamma': 'ffn.gamma2.weight'}
+_VIT = {
+    'cls_token': 'backbone.cls_token',
+    'pos_embed': 'backbone.pos_embed',
+    'patch_embed.proj': 'backbone.patch_embed.projection',
+    'norm_pre': 'backbone.pre_norm',
+    'norm': 'backbone.ln1',
+    # Behind the average over tokens, where there is no last norm before it.
+    'fc_norm': 'backbone.ln2',
+}
+_DECODER = {
+    'mask_token': 'neck.mask_token',
+    'decoder_pos_embed': 'neck.decoder_pos_embed',
+    'decoder_embed': 'neck.decoder_embed',
+    'decoder_norm': 'neck.ln1',
+    'decoder_pred': 'neck.decoder_pred',
+}
+
+
+class UnknownLayoutError(ValueError):
+    """No key of a state dict belongs to a known backbone."""
+
+
+class _Naming(NamedTuple):
+    title: str
+    #: A key of every such backbone, searched for at the end of all keys.
+    anchor: str
+    #: Another one, which must be there under the same prefix.
+    first: str
+    #: Name under the prefix -> name in mmpretrain, None for what is left out.
+    rename: Callable[[str, Dict[str, str]], Optional[str]]
+
+
+def to_mmpretrain(
+        state: Dict[str, Tensor]) -> Tuple[Dict[str, Tensor], str]:
+    """Rename the tensors of a public release as mmpretrain names them.
+
+    The backbone becomes ``backbone.*``, the decoder of MAE ``neck.*``;
+    classifiers and projection heads are left out, since their architectures
+    differ. If there are two copies of the backbone, the one that is trained
+    by gradient is taken, and of DINO the teacher.
+
+    Args:
+        state (dict[str, Tensor]): Tensors by name, with whatever prefix.
+
+    Returns:
+        tuple[dict[str, Tensor], str]: The renamed tensors, the given dict
+        itself if its names are mmpretrain's already, and a description of the
+        layout recognised.
+
+    Raises:
+        UnknownLayoutError: If there is no known backbone, a ValueError.
+        ValueError: If there are two and nothing says which is meant, or if
+            the backbone has a part that mmpretrain's does not have.
+    """
+    naming, prefix, others = _choose(_find(state), state)
+    names = {key[len(prefix):]: key for key in state
+             if key.startswith(prefix)}
+    if prefix == 'backbone.' and naming.rename in (_resnet, _same) \
+            and not any(name.startswith('fc.') for name in names):
+        return state, 'mmpretrain'
+    converted = {}
+    for name, key in names.items():
+        new = naming.rename(name, names)
+        if new is not None:
+            converted[new] = state[key]
+    decoder = ' with the decoder of MAE' if any(
+        name.startswith('neck.') for name in converted) else ''
+    where = f"under '{prefix}'" if prefix else 'without a prefix'
+    instead = f', not {_listed(others)}' if others else ''
+    return converted, f'{naming.title}{decoder}, {where}{instead}'
+
+
+def _find(state: Dict[str, Tensor]) -> List[Tuple[_Naming, str]]:
+    found = []
+    for key in state:
+        for naming in _NAMINGS:
+            prefix = key[:-len(naming.anchor)]
+            if (key.endswith(naming.anchor)
+                    and (not prefix or prefix.endswith('.'))
+                    and prefix + naming.first in state):
+                found.append((naming, prefix))
+    return found
+
+
+def _choose(found: List[Tuple[_Naming, str]],
+            state: Dict[str, Tensor]) -> Tuple[_Naming, str, List[str]]:
+    if not found:
+        raise UnknownLayoutError(
+            'Public weights: no known backbone among the '
+            f'{len(state)} keys, which begin with '
+            f'{_listed(list(state)[:5])}. Known: {KNOWN}. Rename the keys to '
+            "one of these, or to mmpretrain's 'backbone.*'.")
+    best = min(_rank(prefix) for _, prefix in found)
+    chosen = [pair for pair in found if _rank(pair[1]) == best]
+    if len(chosen) > 1:
+        raise ValueError(
+            'Public weights: there are several backbones, under '
+            f'{_listed([prefix for _, prefix in chosen])}, and no name says '
+            'which is meant. Save one of them alone and use that file.')
+    naming, prefix = chosen[0]
+    return naming, prefix, [p for _, p in found if p != prefix]
+
+
+def _rank(prefix: str) -> int:
+    words = set(re.split('[._]', prefix))
+    if words & AVERAGED:
+        return 2
+    return 0 if words & PREFERRED else 1
+
+
+def _resnet(name: str, names: Dict[str, str],
+            key: Optional[str] = None) -> Optional[str]:
+    if re.match(r'layer\d\.', name):
+        # Whatever else a block holds, squeeze-and-excitation for one, changes
+        # what it computes.
+        if not re.match(r'layer\d\.\d+\.(conv\d|bn\d|downsample\.[01])\.',
+                        name):
+            raise _no_counterpart(key or names[name], 'ResNet')
+    elif not re.match(r'(conv1|bn1)\.', name):
+        return None
+    return 'backbone.' + name
+
+
+def _sequential(name: str, names: Dict[str, str]) -> Optional[str]:
+    # Without the max pooling, as on small images, the stages begin at 3.
+    first = 3 if '3.0.conv1.weight' in names else 4
+    parts = {'0': 'conv1', '1': 'bn1',
+             **{str(first + i): f'layer{i + 1}' for i in range(4)}}
+    head, _, rest = name.partition('.')
+    if head not in parts:
+        return None
+    return _resnet(f'{parts[head]}.{rest}', names, key=names[name])
+
+
+def _vit(name: str, names: Dict[str, str]) -> Optional[str]:
+    known = {**_VIT, **(_DECODER if 'decoder_embed.weight' in names else {})}
+    if name in known:
+        return known[name]
+    module, _, kind = name.rpartition('.')
+    if module in known and kind in ('weight', 'bias'):
+        return f'{known[module]}.{kind}'
+    block = re.fullmatch(r'(decoder_)?blocks\.(\d+)\.(.+)', name)
+    if block:
+        decoder, number, inner = block.groups()
+        place = f'neck.decoder_blocks.{number}.' if decoder \
+            else f'backbone.layers.{number}.'
+        if inner in _SCALE:
+            return place + _SCALE[inner]
+        module, _, kind = inner.rpartition('.')
+        if module in _BLOCK and kind in ('weight', 'bias'):
+            return f'{place}{_BLOCK[module]}.{kind}'
+    if block or name in ('dist_token', 'reg_token', 'register_tokens') \
+            or name.startswith(('rope.', 'attn_pool.')):
+        raise _no_counterpart(names[name], 'VisionTransformer')
+    return None
+
+
+def _same(name: str, names: Dict[str, str]) -> Optional[str]:
+    return 'backbone.' + name
+
+
+def _no_counterpart(key: str, model: str) -> ValueError:
+    return ValueError(
+        f"Public weights: '{key}' has no counterpart in mmpretrain's {model}, "
+        'whose features would not be those of the release. Use a release of '
+        'the plain architecture.')
+
+
+def _listed(names: List[str]) -> str:
+    return ', '.join(f"'{n}'" for n in names) if names else 'nothing'
+
+
+_NAMINGS = (
+    _Naming('ResNet in the naming of torchvision', 'layer1.0.conv1.weight',
+            'conv1.weight', _resnet),
+    _Naming('ResNet as nn.Sequential', '4.0.conv1.weight', '0.weight',
+            _sequential),
+    _Naming('ViT in the naming of timm', 'blocks.0.attn.qkv.weight',
+            'patch_embed.proj.weight', _vit),
+    _Naming('ViT in the naming of mmpretrain', 'layers.0.attn.qkv.weight',
+            'patch_embed.projection.weight', _same),
+)

@@ -1,0 +1,93 @@
+"""tools/convert_checkpoint.py over small releases."""
+
+import pytest
+import torch
+from conftest import ROOT
+from mmengine.registry import MODELS, init_default_scope
+from small_models import backbone, classifier_cfg
+from small_run import CONFIG
+from tool_runs import options, tool
+
+from bissl_mm.models import check_pretrained_init
+
+__all__ = ['tool']
+
+
+@pytest.fixture
+def moco(tmp_path):
+    """A release of MoCo with a small ResNet-18."""
+    init_default_scope('mmpretrain')
+    state = MODELS.build(backbone()).state_dict()
+    path = tmp_path / 'moco.pth.tar'
+    torch.save(dict(state_dict={
+        **{'module.encoder_q.' + k: v for k, v in state.items()},
+        **{'module.encoder_k.' + k: v + 1 for k, v in state.items()},
+        'module.encoder_q.fc.0.weight': torch.ones(8, 32)}), path)
+    return path, state
+
+
+@pytest.mark.parametrize('config', [True, False])
+def test_stock_models_read_what_it_writes(config, moco, tool, tmp_path,
+                                          capsys):
+    path, state = moco
+    output = tmp_path / 'new' / 'out.pth'
+    tool('convert_checkpoint', path, output,
+         *(['--config', CONFIG, *options()] if config else []))
+    printed = capsys.readouterr().out
+    assert "Layout: ResNet in the naming of torchvision, under 'encoder_q.'" \
+        ", not 'encoder_k.'" in printed
+    assert '241 tensors read, 120 converted, 121 dropped: encoder_k.conv1.' \
+        'weight, ' in printed
+    assert ('100 of 100 backbone tensors of SimCLR matched; missing: '
+            'nothing' in printed) == config
+    cfg = classifier_cfg()
+    cfg['backbone']['init_cfg'] = dict(
+        type='Pretrained', checkpoint=str(output), prefix='backbone.')
+    model = MODELS.build(cfg)
+    model.init_weights()
+    assert check_pretrained_init(model) == [('backbone', 100, 100)]
+    for name, value in state.items():
+        assert torch.equal(model.backbone.state_dict()[name], value), name
+
+
+def test_misfit_is_named_and_nothing_written(moco, tool, tmp_path, capsys):
+    path, output = moco[0], tmp_path / 'out.pth'
+    with pytest.raises(SystemExit, match='1'):
+        tool('convert_checkpoint', path, output, '--config', CONFIG,
+             *options(model__pretext__backbone__stem_channels=8,
+                      model__pretext__backbone__base_channels=8,
+                      model__downstream__backbone__stem_channels=8,
+                      model__downstream__backbone__base_channels=8,
+                      model__pretext__neck__in_channels=64,
+                      model__downstream__head__in_channels=64))
+    error = capsys.readouterr().err
+    assert 'fits 0 of 100 backbone tensors of SimCLR' in error
+    assert "'backbone.conv1.weight' has shape (4, 3, 7, 7) in the file and " \
+        '(8, 3, 7, 7) in the model' in error
+    assert 'Missing: nothing; in another shape: ' in error
+    assert 'Traceback' not in error and not output.exists()
+
+
+@pytest.mark.parametrize('size', [48, 64])
+def test_classifier_with_a_norm_of_its_own(size, tool, tmp_path, capsys):
+    config = ROOT / 'configs/fine_tune/vit-t8-mae_b40-30e_dtd5.py'
+    init_default_scope('mmpretrain')
+    state = MODELS.build(dict(
+        type='MAEViT', arch=dict(embed_dims=192, num_layers=6, num_heads=3,
+                                 feedforward_channels=768),
+        img_size=48, patch_size=8)).state_dict()
+    path, output = tmp_path / 'mae.pth', tmp_path / 'out.pth'
+    torch.save(state, path)
+    arguments = ['convert_checkpoint', path, output, '--config', config,
+                 '--cfg-options', f'model.backbone.img_size={size}']
+    if size == 48:
+        tool(*arguments)
+        printed = capsys.readouterr().out
+        assert 'ViT in the naming of mmpretrain, without a prefix' in printed
+        assert '76 of 76 backbone tensors of ImageClassifier' in printed
+    else:
+        with pytest.raises(SystemExit, match='1'):
+            tool(*arguments)
+        assert 'position embeddings are not interpolated' \
+            in capsys.readouterr().err
+    assert output.exists() == (size == 48)

@@ -1,0 +1,87 @@
+"""Write a public pretraining checkpoint under mmpretrain's names.
+
+For ``init_cfg=dict(type='Pretrained', ...)``, which reads those names only.
+The layout is recognised from the names in the file; with a config the result
+is compared with that model's backbone before anything is written. Example::
+
+    python tools/convert_checkpoint.py moco_v2_800ep.pth.tar \\
+        work_dirs/moco_r50_public.pth \\
+        --config configs/fine_tune/r50-simclr_b256-400e_pets.py
+
+then, in any config, ``init_cfg=dict(type='Pretrained',
+checkpoint='work_dirs/moco_r50_public.pth', prefix='backbone.')``.
+"""
+
+import argparse
+import os.path as osp
+from typing import Dict, List, Optional
+
+from mmengine.config import DictAction
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.utils import mkdir_or_exist
+from torch import Tensor
+
+from bissl_mm.engine.launch import load_config, run_tool
+from bissl_mm.models.bissl_model import BiSSLModel
+from bissl_mm.models.pretrained import backbone_report
+from bissl_mm.models.public_weights import to_mmpretrain
+from bissl_mm.utils.checkpoint import (load_checkpoint, save_atomically,
+                                       state_dict_of)
+
+# A classifier may have a last norm of its own, which no pretraining trains.
+OWN_NORMS = ('backbone.ln1.', 'backbone.ln2.')
+
+
+def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('source', help='checkpoint as it was released')
+    parser.add_argument('output', help='file to write')
+    parser.add_argument(
+        '--config', help='pretext, bilevel or classification config whose '
+        'backbone the result must fit')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction,
+        help='settings that replace those of the config, key=value')
+    parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
+    return parser.parse_args(argv)
+
+
+def compare(args: argparse.Namespace, state: Dict[str, Tensor]) -> str:
+    """How the converted tensors fit the model of the config."""
+    cfg = load_config(args)
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    model = MODELS.build(cfg.model)
+    if isinstance(model, BiSSLModel):
+        required = [lower for lower, _ in model.pairs.all]
+        model = model.pretext
+    else:
+        required = [n for n in model.state_dict()
+                    if n.startswith('backbone.')
+                    and (n in state or not n.startswith(OWN_NORMS))]
+    return backbone_report(model, state, required, where=repr(args.source))
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    args = parse_args(argv)
+    given = state_dict_of(load_checkpoint(args.source), args.source)
+    state, layout = to_mmpretrain(given)
+    kept = {id(value) for value in state.values()}
+    dropped = [name for name, value in given.items() if id(value) not in kept]
+    first = ', '.join(dropped[:5]) + (', ...' if len(dropped) > 5 else '')
+    print(f'Layout: {layout}.')
+    print(f'{len(given)} tensors read, {len(state)} converted, '
+          f'{len(dropped)} dropped{": " * bool(dropped)}{first}')
+    if args.config:
+        print(compare(args, state))
+    mkdir_or_exist(osp.dirname(osp.abspath(args.output)))
+    save_atomically(
+        dict(state_dict=state,
+             meta=dict(description=f"mmpretrain's names; was: {layout}",
+                       source=osp.basename(args.source))), args.output)
+    print(f"Written to '{args.output}'.")
+
+
+if __name__ == '__main__':
+    run_tool(main)
