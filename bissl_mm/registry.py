@@ -9,7 +9,8 @@ from mmengine.registry import Registry
 
 from .hypergradient import (CGSolver, DenseSolver, DiscardSolver,
                             IdentitySolver, LayerwiseCGSolver, MinresSolver,
-                            Solver)
+                            NeumannSolver, RecyclingSolver, Solver,
+                            TruncatedCGSolver)
 
 _SCOPE = 'bissl_mm'
 
@@ -39,7 +40,8 @@ for _name in ('DATA_SAMPLERS', 'EVALUATOR', 'FUNCTIONS', 'LOG_PROCESSORS',
 
 SOLVERS = Registry('solver', scope=_SCOPE)
 for _solver in (CGSolver, DenseSolver, DiscardSolver, IdentitySolver,
-                LayerwiseCGSolver, MinresSolver):
+                LayerwiseCGSolver, MinresSolver, NeumannSolver,
+                RecyclingSolver, TruncatedCGSolver):
     SOLVERS.register_module(module=_solver)
 
 

@@ -63,13 +63,13 @@ TASKS = {
             write_scenes, 'coco/bbox_mAP_50', 'test AP50',
             'scenes of digits with boxes',
             dict(settings=2, lr=(5e-3, 0.1), weight_decay=(1e-5, 1e-2),
-                 seeds=4), detections),
+                 seeds=3), detections),
         DemoTask(
             'segmentation', 'work_dirs/demo-seg',
             'digit-scenes-segmentation', write_scenes, 'mIoU', 'test mIoU',
             'scenes of digits with masks',
             dict(settings=2, lr=(5e-3, 0.3), weight_decay=(1e-5, 1e-2),
-                 seeds=4), segmentations),
+                 seeds=3), segmentations),
     )
 }
 

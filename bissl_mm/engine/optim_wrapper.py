@@ -158,6 +158,8 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             done_steps (int): Steps of this phase that an interrupted run
                 took already. Defaults to 0.
         """
+        if done_steps == 0:
+            self.solver.reset()
         pretext = model.pretext
         closures = []
         for batch in batches:
@@ -178,6 +180,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         """Free the graph of the Hessian operator."""
         if self._operator is not None:
             self._operator.close()
+            self.solver.reset()
         self._operator = None
 
     def upper_step(self, model: BiSSLModel, batch: dict,
@@ -274,14 +277,18 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             first_order_dtype=self.first_order.dtype)
 
     def state_dict(self) -> dict:
-        """State of all three optimizers."""
+        """State of all three optimizers and, within an upper phase, of the
+        solver."""
         state = super().state_dict()
         state['head_warmup'] = self.head_warmup.state_dict()
+        if self._operator is not None:
+            state['solver'] = self.solver.state_dict()
         return state
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Load the state of all three optimizers."""
+        """Load what :meth:`state_dict` gave."""
         state_dict = dict(state_dict)
+        self.solver.load_state_dict(state_dict.pop('solver', {}))
         self.head_warmup.load_state_dict(state_dict.pop('head_warmup'))
         super().load_state_dict(state_dict)
 

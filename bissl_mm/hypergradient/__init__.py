@@ -11,13 +11,17 @@ from .hessian_operator import HessianOperator, check_scale
 from .implicit import implicit_jacobian_product
 from .layerwise_cg import LayerwiseCGSolver
 from .minres import MinresSolver
+from .neumann import NeumannSolver
+from .recycling import RecyclingSolver
 from .solver import (LinearOperator, Solution, Solver, Status,
                      relative_residual)
+from .truncated_cg import TruncatedCGSolver
 from .vectors import Vectors
 
 __all__ = [
     'CGSolver', 'DenseSolver', 'DiscardSolver', 'HessianOperator',
     'IdentitySolver', 'LayerwiseCGSolver', 'LinearOperator', 'MinresSolver',
-    'Solution', 'Solver', 'Status', 'Vectors', 'check_scale',
+    'NeumannSolver', 'RecyclingSolver', 'Solution', 'Solver', 'Status',
+    'TruncatedCGSolver', 'Vectors', 'check_scale',
     'implicit_jacobian_product', 'materialize', 'relative_residual'
 ]

@@ -24,6 +24,8 @@ class Status(enum.Enum):
     NEGATIVE_CURVATURE = (
         'a direction of negative or zero curvature was met, so the operator '
         'is not positive definite: raise damping or reg_weight')
+    DIVERGED = ('the residual grew, so the best sum was kept: raise damping, or '
+                'take another solver')
     NOT_FINITE = ('the solution holds NaN or infinity: the pretext loss or '
                   'the downstream gradient is broken')
 
@@ -73,8 +75,19 @@ class Solver(ABC):
             Solution: See there. ``rhs`` is not changed.
         """
 
+    def reset(self) -> None:
+        """Called when the operator changes; most solvers keep nothing."""
+
+    def state_dict(self) -> dict:
+        """What a solver keeps from one solve of a phase to the next."""
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take up what :meth:`state_dict` gave."""
+
     def __repr__(self) -> str:
-        settings = ', '.join(f'{k}={v!r}' for k, v in vars(self).items())
+        settings = ', '.join(f'{k}={v!r}' for k, v in vars(self).items()
+                             if not k.startswith('_'))
         return f'{type(self).__name__}({settings})'
 
 

@@ -7,7 +7,9 @@ import torch
 
 from bissl_mm.hypergradient import (CGSolver, DenseSolver, DiscardSolver,
                                     IdentitySolver, LayerwiseCGSolver,
-                                    MinresSolver, Status, relative_residual)
+                                    MinresSolver, NeumannSolver,
+                                    RecyclingSolver, Status,
+                                    TruncatedCGSolver, relative_residual)
 
 SHAPES = ((2, 3), (4, ), (1, 2, 2))
 SIZE = 14
@@ -54,7 +56,9 @@ INDEFINITE = torch.linspace(-3., 5., SIZE, dtype=torch.float64)
 @pytest.mark.parametrize('solver', [
     CGSolver(max_iters=SIZE, tolerance=1e-12),
     CGSolver(max_iters=SIZE, negative_curvature='continue'),
-    MinresSolver(max_iters=SIZE, tolerance=1e-12), DenseSolver()
+    MinresSolver(max_iters=SIZE, tolerance=1e-12), DenseSolver(),
+    TruncatedCGSolver(max_iters=SIZE, tolerance=1e-12),
+    RecyclingSolver(max_iters=SIZE, tolerance=1e-12)
 ], ids=repr)
 def test_definite_system_is_solved_within_n_iterations(solver):
     matrix = make_matrix(DEFINITE)
@@ -146,7 +150,8 @@ def test_layerwise_residual_is_not_that_of_a_coupled_system():
 
 @pytest.mark.parametrize('solver', [
     CGSolver(), CGSolver(negative_curvature='continue'),
-    LayerwiseCGSolver(), LayerwiseCGSolver(epsilon=0.), MinresSolver()
+    LayerwiseCGSolver(), LayerwiseCGSolver(epsilon=0.), MinresSolver(),
+    TruncatedCGSolver(), NeumannSolver(), RecyclingSolver()
 ], ids=repr)
 def test_zero_right_hand_side_gives_zero(solver):
     zero = split(torch.zeros(SIZE, dtype=torch.float64))
@@ -158,7 +163,8 @@ def test_zero_right_hand_side_gives_zero(solver):
 
 @pytest.mark.parametrize('solver', [
     CGSolver(negative_curvature='continue'), CGSolver(),
-    LayerwiseCGSolver(epsilon=0.), MinresSolver()
+    LayerwiseCGSolver(epsilon=0.), MinresSolver(), TruncatedCGSolver(),
+    NeumannSolver(step_size=0.5), RecyclingSolver()
 ], ids=repr)
 def test_a_tensor_without_gradient_stays_without(solver):
     rhs = list(random_rhs())
@@ -170,7 +176,8 @@ def test_a_tensor_without_gradient_stays_without(solver):
 
 @pytest.mark.parametrize('solver', [
     CGSolver(), CGSolver(negative_curvature='continue', tolerance=1e-3),
-    LayerwiseCGSolver(), MinresSolver()
+    LayerwiseCGSolver(), MinresSolver(), TruncatedCGSolver(),
+    NeumannSolver(), RecyclingSolver()
 ], ids=repr)
 def test_nan_in_the_operator_is_reported_not_masked(solver):
     solution = solver.solve(lambda v: tuple(t * math.nan for t in v),
@@ -262,3 +269,138 @@ def test_dense_solver_refuses_large_systems():
 def test_bad_settings_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         CGSolver(**arguments)
+
+
+def test_truncated_cg_returns_the_best_iterate_before_negative_curvature():
+    eigenvalues = DEFINITE.clone()
+    eigenvalues[0] = -0.01
+    matrix, rhs = make_matrix(eigenvalues), random_rhs()
+    residuals, ended = [1.], None
+    for iters in range(1, SIZE + 1):
+        step = CGSolver(iters, negative_curvature='stop').solve(
+            Operator(matrix), rhs)
+        if step.status is Status.NEGATIVE_CURVATURE:
+            ended = iters
+            break
+        residuals.append(relative_residual(Operator(matrix), step.value, rhs))
+    # The case is one: the last iterate before the stop is not the best.
+    assert ended > 2 and residuals[-1] > min(residuals)
+    operator = Operator(matrix)
+    solution = TruncatedCGSolver(2 * SIZE, tolerance=0.).solve(operator, rhs)
+    assert solution.status is Status.NEGATIVE_CURVATURE
+    assert operator.count == solution.num_iters == ended
+    found = relative_residual(operator, solution.value, rhs)
+    assert found == pytest.approx(min(residuals), rel=1e-9)
+    assert solution.residual_norm == pytest.approx(found, rel=1e-9)
+
+
+def test_truncated_cg_on_a_negative_definite_operator_gives_b():
+    rhs = random_rhs()
+    solution = TruncatedCGSolver().solve(Operator(make_matrix(-DEFINITE)),
+                                         rhs)
+    assert torch.equal(flatten(solution.value), flatten(rhs))
+    assert solution.status is Status.NEGATIVE_CURVATURE
+    assert solution.residual_norm == pytest.approx(relative_residual(
+        Operator(make_matrix(-DEFINITE)), solution.value, rhs))
+
+
+def test_neumann_is_the_partial_sum():
+    matrix, rhs = make_matrix(DEFINITE / 15), random_rhs()
+    b = flatten(rhs)
+    for terms in (1, 4):
+        solution = NeumannSolver(terms, step_size=0.9).solve(
+            Operator(matrix), rhs)
+        rest = torch.eye(SIZE).double() - 0.9 * matrix
+        expected = 0.9 * sum(
+            torch.linalg.matrix_power(rest, k) @ b for k in range(terms))
+        torch.testing.assert_close(flatten(solution.value), expected,
+                                   rtol=1e-10, atol=1e-12)
+        assert solution.residual_norm == pytest.approx(relative_residual(
+            Operator(matrix), solution.value, rhs))
+    done = NeumannSolver(1000, tolerance=1e-6).solve(Operator(matrix), rhs)
+    assert done.status is Status.CONVERGED and done.num_iters < 1000
+
+
+def test_neumann_keeps_the_best_sum_when_it_diverges():
+    eigenvalues = torch.full((SIZE, ), 0.5).double()
+    eigenvalues[0] = 2.5
+    matrix, rhs = make_matrix(eigenvalues), random_rhs()
+    operator = Operator(matrix)
+    solution = NeumannSolver(100).solve(operator, rhs)
+    assert solution.status is Status.DIVERGED
+    assert solution.num_iters == operator.count < 20
+    found = relative_residual(operator, solution.value, rhs)
+    assert found == pytest.approx(solution.residual_norm) and found < 1
+
+
+@pytest.mark.parametrize('eigenvalues', [DEFINITE, INDEFINITE],
+                         ids=['definite', 'indefinite'])
+def test_recycling_is_minres_for_the_first_right_hand_side(eigenvalues):
+    matrix, rhs = make_matrix(eigenvalues), random_rhs()
+    for iters in (1, 3, 6):
+        operator = Operator(matrix)
+        solution = RecyclingSolver(iters, tolerance=0.).solve(operator, rhs)
+        assert operator.count == iters
+        expected = MinresSolver(iters, tolerance=0.).solve(
+            Operator(matrix), rhs).residual_norm
+        found = relative_residual(Operator(matrix), solution.value, rhs)
+        assert found == pytest.approx(expected, rel=1e-6)
+        assert solution.residual_norm == pytest.approx(found, rel=1e-6)
+
+
+def test_recycling_spends_fewer_products_on_a_phase():
+    """Of a few large eigenvalues: eight solves, one operator."""
+    eigenvalues = torch.ones(SIZE).double()
+    eigenvalues[:6] = torch.tensor([-3., 9., 6., 4., 30., 14.])
+    matrix, counts, residuals = make_matrix(eigenvalues), [], []
+    shared, single = RecyclingSolver(tolerance=1e-2), 0
+    for step in range(8):
+        operator, rhs = Operator(matrix), random_rhs(seed=step)
+        solution = shared.solve(operator, rhs)
+        counts.append(operator.count)
+        residuals.append(relative_residual(operator, solution.value, rhs))
+        single += RecyclingSolver(tolerance=1e-2).solve(
+            Operator(matrix), rhs).num_iters
+    assert max(residuals) <= 1e-2
+    assert sum(counts) < single / 2
+    shared.reset()
+    operator = Operator(matrix)
+    shared.solve(operator, random_rhs(seed=0))
+    assert operator.count == counts[0]
+
+
+def test_recycling_answers_what_it_has_seen_without_a_product():
+    matrix, rhs = make_matrix(INDEFINITE), random_rhs()
+    solver = RecyclingSolver(SIZE, tolerance=1e-8, max_basis=SIZE)
+    first = solver.solve(Operator(matrix), rhs)
+    kept = solver.state_dict()
+    operator = Operator(matrix)
+    again = solver.solve(operator, tuple(2 * r for r in rhs))
+    assert operator.count == 0 and again.status is Status.CONVERGED
+    torch.testing.assert_close(flatten(again.value),
+                               2 * flatten(first.value), rtol=1e-6, atol=0.)
+    other = RecyclingSolver(SIZE, tolerance=1e-8, max_basis=SIZE)
+    other.load_state_dict(kept)
+    restored = other.solve(operator, tuple(2 * r for r in rhs))
+    assert torch.equal(flatten(restored.value), flatten(again.value))
+    assert operator.count == 0
+
+
+def test_recycling_keeps_no_more_than_it_may():
+    solver = RecyclingSolver(5, tolerance=0., max_basis=3)
+    for seed in range(3):
+        solution = solver.solve(Operator(make_matrix(INDEFINITE)),
+                                random_rhs(seed))
+        assert len(solver.state_dict()['images']) == 3
+        assert solution.residual_norm < 1
+
+
+def test_recycling_passes_a_standstill():
+    """b.Ab = 0: the first product alone brings nothing."""
+    matrix = torch.diag(torch.tensor([1.] * 7 + [-1.] * 7)).double()
+    rhs = split(torch.ones(SIZE).double())
+    operator = Operator(matrix)
+    solution = RecyclingSolver(SIZE, tolerance=1e-9).solve(operator, rhs)
+    assert solution.status is Status.CONVERGED and operator.count == 2
+    torch.testing.assert_close(flatten(solution.value),
+                               torch.diag(matrix), rtol=1e-9, atol=1e-9)

@@ -1,0 +1,73 @@
+"""Conjugate gradients that end where they stop to be safe."""
+
+import math
+
+import torch
+
+from ..utils.check import check_keys, check_non_negative, check_positive_int
+from .solver import LinearOperator, Solution, Solver, Status, finish, ratio
+from .vectors import Vectors, add_scaled, clone, dot, zeros_like
+
+
+@check_keys
+class TruncatedCGSolver(Solver):
+    """Conjugate gradients for an operator that may be indefinite.
+
+    At the first direction of negative or zero curvature it ends; what it
+    returns is the iterate of smallest residual met so far, which need not be
+    the last one. If even the first direction, ``b`` itself, has negative
+    curvature, ``b`` is returned, the limit of a large ``reg_weight``.
+
+    Args:
+        max_iters (int): Largest number of iterations, of one product each.
+            Defaults to 10.
+        tolerance (float): Stop once ``||b - A x|| / ||b||`` is at most this.
+            Defaults to 0.01.
+
+    Source:
+        Steihaug 1983, without his bound on the length.
+    """
+
+    def __init__(self, max_iters: int = 10, tolerance: float = 0.01) -> None:
+        check_positive_int('TruncatedCGSolver', 'max_iters', max_iters)
+        check_non_negative('TruncatedCGSolver', 'tolerance', tolerance)
+        self.max_iters = max_iters
+        self.tolerance = tolerance
+
+    @torch.no_grad()
+    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+        x = zeros_like(rhs)
+        r = p = clone(rhs)
+        rr = dot(r, r)
+        rhs_square = rr.item()
+        if rhs_square == 0:
+            return Solution(x, Status.CONVERGED, 0, 0., math.inf)
+        curvature = rr.new_tensor(math.inf)
+        best, best_rr, best_value = x, rr, rhs_square
+        status, num_iters = Status.MAX_ITERS, 0
+        while num_iters < self.max_iters:
+            q = operator(p)
+            num_iters += 1
+            pq = dot(p, q)
+            curvature = torch.minimum(curvature, pq / dot(p, p))
+            if pq.item() <= 0:
+                status = Status.NEGATIVE_CURVATURE
+                if num_iters == 1:
+                    rest = add_scaled(rhs, q, -1.)
+                    best, best_rr = clone(rhs), dot(rest, rest)
+                break
+            step = ratio(rr, pq)
+            x = add_scaled(x, p, step)
+            r = add_scaled(r, q, -step)
+            rr_next = dot(r, r)
+            value = rr_next.item()
+            # Not "value < best_value": a NaN must get through to the status.
+            if not value >= best_value:
+                best, best_rr, best_value = x, rr_next, value
+            if not value > self.tolerance**2 * rhs_square:
+                status = Status.CONVERGED
+                break
+            p = add_scaled(r, p, ratio(rr_next, rr))
+            rr = rr_next
+        return finish(best, status, num_iters, best_rr, curvature,
+                      rhs_square)
