@@ -157,7 +157,11 @@ def fine_tune(cfg: Config,
             the weights of that epoch.
 
     Returns:
-        dict[str, float]: ``val`` and, if asked for, ``test``, percent.
+        dict[str, float]: ``val`` and, if asked for, ``test``, percent; a
+        metric that is never a number counts as 0 on the validation data.
+
+    Raises:
+        FloatingPointError: If there is then nothing to test.
     """
     cfg = copy.deepcopy(cfg)
     _set_checkpoint(cfg.model, checkpoint)
@@ -180,8 +184,13 @@ def fine_tune(cfg: Config,
     runner.register_hook(best)
     _check_weights(runner)
     runner.train()
-    result = dict(val=best.value)
+    result = dict(val=best.value if best.state else 0.)
     if test:
+        if not best.state:
+            raise FloatingPointError(
+                f"Fine-tuning from '{checkpoint}' with learning rate "
+                f'{setting.lr:g}, seed {seed}: {metric} was never a number. '
+                'Lower the learning rates of the search.')
         runner.model.load_state_dict(best.state)
         result['test'] = percent(metric, runner.test())
         if inspect is not None:

@@ -16,7 +16,8 @@ class FinishedRuns:
     Args:
         path (str): A file of JSON lines.
         resume (bool): Take the results found there instead of repeating
-            their runs; otherwise the file begins anew.
+            their runs; otherwise the file begins anew and the old one is
+            kept as ``runs.jsonl.old``.
     """
 
     def __init__(self, path: str, resume: bool) -> None:
@@ -28,6 +29,8 @@ class FinishedRuns:
             with open(path) as file:
                 # A kill may have torn the last line.
                 lines = [line for line in file if line.endswith('\n')]
+        elif osp.exists(path) and osp.getsize(path):
+            os.replace(path, f'{path}.old')
         with open(f'{path}.partial', 'w') as file:
             file.writelines(lines)
         os.replace(f'{path}.partial', path)

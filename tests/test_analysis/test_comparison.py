@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+import torch
+from mmengine.config import Config
 
 from bissl_mm.analysis import comparison, report
 from bissl_mm.analysis.comparison import (ArmResult, Setting, compare,
@@ -78,11 +80,13 @@ def test_interrupted_comparison_goes_on_where_it_was(monkeypatch, tmp_path):
         file.write('{"key": "torn')
     stop_at = None
     assert without_times(run(resume=True)) == without_times(whole)
+    finished = (tmp_path / 'runs.jsonl').read_text()
     assert len(calls) == number == 10
     # Not asked to resume, it repeats everything; so does another checkpoint.
     calls.clear()
     run()
     assert len(calls) == 10
+    assert (tmp_path / 'runs.jsonl.old').read_text() == finished
     (tmp_path / 'a').write_text('new')
     monkeypatch.chdir(tmp_path)
     calls.clear()
@@ -105,6 +109,37 @@ def test_metrics_become_percent(metric, value, expected):
 
 def test_an_evaluation_without_detections_counts_as_zero():
     assert percent('coco/bbox_mAP_50', {}) == 0.
+
+
+class NeverANumber:
+    """In place of mmengine's runner: every evaluation gives NaN."""
+
+    def __init__(self, **kwargs):
+        self.hooks = []
+        self.model = torch.nn.Linear(1, 1)
+        self.model.init_weights = lambda: None
+
+    def register_hook(self, hook):
+        self.hooks.append(hook)
+
+    def train(self):
+        for hook in self.hooks:
+            hook.after_val_epoch(self, dict(mIoU=float('nan')))
+
+
+def test_a_metric_that_is_never_a_number_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(comparison, 'Runner', NeverANumber)
+    cfg = Config(dict(model=dict(backbone=dict()),
+                      optim_wrapper=dict(optimizer=dict())))
+
+    def run(test):
+        return comparison.fine_tune(cfg, 'a.pth', Setting(2., 0.), 5,
+                                    str(tmp_path), 'mIoU', test=test)
+
+    assert run(False) == dict(val=0.)
+    with pytest.raises(FloatingPointError, match="'a.pth' with learning rate "
+                       '2, seed 5: mIoU was never a number. Lower'):
+        run(True)
 
 
 def test_an_unknown_metric_is_named_with_the_choices():
