@@ -53,6 +53,36 @@ def barlow_twins(head: str = 'bissl_mm.CrossCorrelationHead') -> dict:
             loss=dict(type='CrossCorrelationLoss')))
 
 
+def densecl() -> dict:
+    return method(
+        'DenseCL', queue_len=24, feat_dim=8, momentum=0.01,
+        neck=dict(type='DenseCLNeck', in_channels=32, hid_channels=16,
+                  out_channels=8, num_grid=None),
+        head=dict(type='ContrastiveHead', temperature=0.2,
+                  loss=dict(type='CrossEntropyLoss')))
+
+
+def moco_v3() -> dict:
+    return method(
+        'MoCoV3', base_momentum=0.01, neck=neck(), head=dict(
+            type='MoCoV3Head', predictor=neck(width=8), temperature=1.,
+            loss=dict(type='CrossEntropyLoss', loss_weight=2.)))
+
+
+def maskfeat() -> dict:
+    return dict(
+        type='MaskFeat', _scope_='mmpretrain',
+        # Its targets lie on a grid of 14 x 14.
+        backbone=dict(type='MaskFeatViT', arch=VIT, img_size=112,
+                      patch_size=8),
+        neck=dict(type='LinearNeck', in_channels=16, out_channels=27,
+                  norm_cfg=None),
+        head=dict(type='MIMHead', loss=dict(
+            type='PixelReconstructionLoss', criterion='L2')),
+        target_generator=dict(type='HOGGenerator', nbins=9, pool=8,
+                              gaussian_window=16))
+
+
 VIT = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
 
 
@@ -100,6 +130,14 @@ def masked() -> dict:
     return dict(inputs=views(6, pixels=32)[0], data_samples=samples)
 
 
+def patches() -> dict:
+    from mmpretrain.structures import DataSample
+    torch.manual_seed(2)
+    samples = [DataSample(mask=torch.rand(14, 14).round())
+               for _ in range(2)]
+    return dict(inputs=views(2, pixels=112)[0], data_samples=samples)
+
+
 #: Name -> config of the pretext model and a batch for it.
 METHODS = {
     'SimCLR': (lambda: simclr_cfg(), two_views),
@@ -113,6 +151,9 @@ METHODS = {
     'stock Barlow Twins': (
         lambda: barlow_twins('LatentCrossCorrelationHead'), two_views),
     'SimMIM': (simmim, masked),
+    'DenseCL': (densecl, two_views),
+    'MoCo v3': (moco_v3, two_views),
+    'MaskFeat': (maskfeat, patches),
 }
 
 
@@ -176,4 +217,12 @@ def make(name: str):
     """A model in double precision off its initialisation, and its batch."""
     init_default_scope('mmpretrain')
     cfg, batch = METHODS[name]
-    return build(cfg()).train(), batch()
+    model = build(cfg()).train()
+    if name == 'MaskFeat':
+        # What it is to predict is made of the image in single precision.
+        model.target_generator.float()
+        model.target_generator.register_forward_pre_hook(
+            lambda module, images: tuple(image.float() for image in images))
+        model.target_generator.register_forward_hook(
+            lambda module, images, target: target.double())
+    return model, batch()

@@ -7,6 +7,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 
 from ..models.bissl_model import unwrap
+from ..models.outputs import convex_losses
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from ..utils.check import check_known_keys
 
@@ -14,7 +15,7 @@ _LEVEL_KEYS = ('type', 'optimizer', 'clip_grad', 'paramwise_cfg',
                'constructor', 'accumulative_counts', '_scope_')
 _SETTING_KEYS = ('type', 'reg_weight', 'damping', 'solver', 'direct_weight',
                  'check_residual', 'num_micro_batches', 'first_order_dtype',
-                 '_scope_')
+                 'jacobian_params', 'curvature', '_scope_')
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -68,8 +69,15 @@ class BiSSLOptimWrapperConstructor:
 
         Returns:
             BiSSLOptimWrapper: With fresh optimizers.
+
+        Raises:
+            TypeError: If the pretext loss has no Gauss-Newton matrix that is
+                asked for.
         """
         model = unwrap(model)
+        if self.settings.get('curvature') == 'gauss_newton':
+            # Before the head warm-up, not after it.
+            convex_losses(model.pretext)
         parts = dict(lower=model.pretext, upper=model.downstream,
                      head_warmup=model.downstream)
         wrappers = {

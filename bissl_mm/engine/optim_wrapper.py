@@ -1,24 +1,32 @@
 """The gradient steps of Algorithm 1."""
 
-from typing import Dict, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor
 
-from ..hypergradient import (HessianOperator, Solution, Status, Vectors,
-                             check_scale, implicit_jacobian_product)
+from ..hypergradient import (GaussNewtonOperator, HessianOperator, Solution,
+                             Status, Vectors, check_scale,
+                             implicit_jacobian_product)
 from ..hypergradient.vectors import cosine, norm
 from ..models.bissl_model import BiSSLModel
 from ..models.functional import pretext_closure
+from ..models.outputs import pretext_outputs_closure
 from ..models.proximal import add_proximal_grad_
 from ..registry import OPTIM_WRAPPERS, build_solver
 from ..utils.check import check_in, check_keys, check_non_negative
 from ..utils.random import seeded
 from .distributed import average_, mean_over_ranks
 from .first_order import FirstOrder, part_seed
+from .jacobian_params import select
 from .step_parts import (all_grads, check_finite, check_plain, device_of,
                          running_statistics, solution_logs, take_clipping)
+
+#: Setting -> the pretext loss as a function, and the operator that takes it.
+_CURVATURES = dict(
+    hessian=(pretext_closure, HessianOperator),
+    gauss_newton=(pretext_outputs_closure, GaussNewtonOperator))
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -61,6 +69,17 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         first_order_dtype (str, optional): ``'bfloat16'`` evaluates the
             losses of all gradients under autocast; parameters and
             Hessian-vector products stay in float32. Defaults to None.
+        jacobian_params (str or list[str], optional): Lower backbone
+            parameters through which the implicit Jacobian is taken; for the
+            others :math:`v_{IJ} = v`. ``'norm'`` are those of normalisation
+            layers, a list holds regular expressions searched for in the
+            pretext model's names, for example ``['layer4']``. Defaults to
+            None: all.
+        curvature (str): Matrix :math:`H` of the operator: the
+            ``'hessian'`` of the pretext loss, as published, or the positive
+            semi-definite ``'gauss_newton'`` matrix of the losses that
+            :func:`bissl_mm.models.pretext.convex_losses.convex_form` knows.
+            Defaults to ``'hessian'``.
 
     Raises:
         ValueError: If a setting is out of its range.
@@ -81,10 +100,14 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                  direct_weight: float = 1.,
                  check_residual: str = 'first',
                  num_micro_batches: Optional[Dict[str, int]] = None,
-                 first_order_dtype: Optional[str] = None) -> None:
+                 first_order_dtype: Optional[str] = None,
+                 jacobian_params: Union[str, List[str], None] = None,
+                 curvature: str = 'hessian') -> None:
         check_scale(reg_weight, damping)
         check_in('BiSSLOptimWrapper', 'check_residual', check_residual,
                  ('first', 'always', 'never'))
+        check_in('BiSSLOptimWrapper', 'curvature', curvature,
+                 tuple(_CURVATURES))
         super().__init__(lower=lower, upper=upper)
         for name, wrapper in (('lower', lower), ('upper', upper),
                               ('head_warmup', head_warmup)):
@@ -104,7 +127,10 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         self.direct_weight = direct_weight
         self.check_residual = check_residual
         self.first_order = FirstOrder(num_micro_batches, first_order_dtype)
+        self.jacobian_params = jacobian_params
+        self.curvature = curvature
         self._operator: Optional[HessianOperator] = None
+        self._through: List[bool] = []
         self._phase_steps = 0
 
     def lower_step(self, model: BiSSLModel, batch: dict,
@@ -145,7 +171,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                           batches: Sequence[dict],
                           seed: int,
                           done_steps: int = 0) -> None:
-        r"""Build the Hessian operator of one upper phase.
+        r"""Build the operator of one upper phase.
 
         Args:
             model (BiSSLModel): In training mode, not changed;
@@ -161,15 +187,20 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         if done_steps == 0:
             self.solver.reset()
         pretext = model.pretext
+        make_closure, make_operator = _CURVATURES[self.curvature]
         closures = []
         for batch in batches:
             with seeded(seed, device_of(pretext)):
                 parts = self.first_order.prepare(pretext, 'hessian', batch)
-            closures += [pretext_closure(pretext, data, part_seed(seed, i))
+            closures += [make_closure(pretext, data, part_seed(seed, i))
                          for i, data in enumerate(parts)]
-        self._operator = HessianOperator(
+        self._through = select(
+            model.pretext, [name for name, _ in model.pairs.params],
+            self.jacobian_params)
+        self._operator = make_operator(
             closures,
-            model.lower_backbone(),
+            [p for p, inside in zip(model.lower_backbone(), self._through)
+             if inside],
             self.reg_weight,
             self.damping,
             mean_over_ranks=mean_over_ranks,
@@ -177,7 +208,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         self._phase_steps = done_steps
 
     def end_upper_phase(self) -> None:
-        """Free the graph of the Hessian operator."""
+        """Free the graphs of the operator."""
         if self._operator is not None:
             self._operator.close()
             self.solver.reset()
@@ -274,6 +305,8 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             damping=self.damping,
             solver=repr(self.solver),
             direct_weight=self.direct_weight,
+            jacobian_params=self.jacobian_params,
+            curvature=self.curvature,
             first_order_dtype=self.first_order.dtype)
 
     def state_dict(self) -> dict:
@@ -297,7 +330,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             self.check_residual == 'first' and self._phase_steps == 0)
         self._phase_steps += 1
         solution = implicit_jacobian_product(v, self._operator, self.solver,
-                                             check)
+                                             check, self._through)
         if solution.status is Status.NOT_FINITE:
             raise FloatingPointError(
                 f'{type(self.solver).__name__}: {solution.status.value} '

@@ -7,6 +7,7 @@ Reading order: :mod:`implicit`, :mod:`layerwise_cg` and :mod:`cg`,
 from .ablation import DiscardSolver, IdentitySolver
 from .cg import CGSolver
 from .dense import DenseSolver, materialize
+from .gauss_newton import GaussNewtonOperator
 from .hessian_operator import HessianOperator, check_scale
 from .implicit import implicit_jacobian_product
 from .layerwise_cg import LayerwiseCGSolver
@@ -19,9 +20,10 @@ from .truncated_cg import TruncatedCGSolver
 from .vectors import Vectors
 
 __all__ = [
-    'CGSolver', 'DenseSolver', 'DiscardSolver', 'HessianOperator',
-    'IdentitySolver', 'LayerwiseCGSolver', 'LinearOperator', 'MinresSolver',
-    'NeumannSolver', 'RecyclingSolver', 'Solution', 'Solver', 'Status',
-    'TruncatedCGSolver', 'Vectors', 'check_scale',
-    'implicit_jacobian_product', 'materialize', 'relative_residual'
+    'CGSolver', 'DenseSolver', 'DiscardSolver', 'GaussNewtonOperator',
+    'HessianOperator', 'IdentitySolver', 'LayerwiseCGSolver',
+    'LinearOperator', 'MinresSolver', 'NeumannSolver', 'RecyclingSolver',
+    'Solution', 'Solver', 'Status', 'TruncatedCGSolver', 'Vectors',
+    'check_scale', 'implicit_jacobian_product', 'materialize',
+    'relative_residual'
 ]

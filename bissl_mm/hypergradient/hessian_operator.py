@@ -1,11 +1,12 @@
 """The linear operator of BiSSL's implicit Jacobian."""
 
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import torch
 from torch import Tensor
 
 from ..utils.check import check_non_negative
+from .lean_layers import LeanLayers
 from .vectors import Vectors, check_same_structure
 
 
@@ -22,7 +23,8 @@ class HessianOperator:
     The gradient of each batch is computed once, on construction, and its
     graph is kept for every product (double backward), because neither
     :math:`\theta_P` nor the batch changes during an upper phase. Memory for
-    one graph a batch is held until :meth:`close`. With ``keep_graphs=False``
+    one graph a batch is held until :meth:`close`. Convolutions and batch
+    norms in it derive as :mod:`lean_layers` says. With ``keep_graphs=False``
     every product builds the graphs anew, one batch after the other: more
     time, the memory of one batch.
 
@@ -61,13 +63,13 @@ class HessianOperator:
         check_scale(reg_weight, damping)
         if not closures or not params:
             raise ValueError(
-                f'HessianOperator: got {len(closures)} pretext batches and '
-                f'{len(params)} parameters; both must be at least 1.')
+                f'{type(self).__name__}: got {len(closures)} pretext batches '
+                f'and {len(params)} parameters; both must be at least 1.')
         for i, param in enumerate(params):
             if param.dtype not in (torch.float32, torch.float64):
                 raise TypeError(
-                    f'HessianOperator: parameter {i} is {param.dtype}. A '
-                    'Hessian-vector product in half precision is far off; '
+                    f'{type(self).__name__}: parameter {i} is {param.dtype}. '
+                    'A Hessian-vector product in half precision is far off; '
                     'keep the backbone in float32.')
         self.params = tuple(params)
         self.scale = 1. / (reg_weight + damping)
@@ -76,7 +78,7 @@ class HessianOperator:
         self._versions = [p._version for p in self.params]
         self._closures = list(closures)
         self._losses: Dict[int, Tensor] = {}
-        self._gradients: Optional[List[Vectors]] = None
+        self._gradients: Optional[List[Any]] = None
         if keep_graphs:
             self._gradients = [self._gradient(i)
                                for i in range(len(closures))]
@@ -88,9 +90,11 @@ class HessianOperator:
             return None
         return torch.stack(list(self._losses.values())).mean()
 
-    def _gradient(self, index: int) -> Vectors:
+    def _gradient(self, index: int) -> Any:
+        """Of one batch, with its graph, in the form _product takes it."""
         with torch.enable_grad():
-            loss = self._closures[index]()
+            with LeanLayers():
+                loss = self._closures[index]()
             self._losses[index] = loss.detach()
             return torch.autograd.grad(
                 loss, self.params, create_graph=True, allow_unused=True)
@@ -109,25 +113,15 @@ class HessianOperator:
                 construction, or :meth:`close` was called.
             ValueError: If the structure differs from the parameters'.
         """
-        check_same_structure('HessianOperator: the vector', vectors,
+        check_same_structure(f'{type(self).__name__}: the vector', vectors,
                              self.params)
         self._check_alive()
         self.num_products += 1
         total = [torch.zeros_like(p) for p in self.params]
         for i in range(len(self._closures)):
-            grads = self._gradient(i) if self._gradients is None \
-                else self._gradients[i]
-            # A gradient that no longer depends on the parameters (None, or a
-            # constant) has a zero row in the Hessian.
-            rows = [(g, v) for g, v in zip(grads, vectors)
-                    if g is not None and g.requires_grad]
-            if not rows:
-                continue
-            products = torch.autograd.grad([g for g, _ in rows],
-                                           self.params, [v for _, v in rows],
-                                           retain_graph=self._gradients
-                                           is not None,
-                                           allow_unused=True)
+            products = self._product(
+                self._gradient(i) if self._gradients is None
+                else self._gradients[i], vectors)
             for j, product in enumerate(products):
                 if product is not None:
                     total[j] = total[j] + product
@@ -137,6 +131,20 @@ class HessianOperator:
         if self._mean_over_ranks is not None:
             result = self._mean_over_ranks(result)
         return result
+
+    def _product(self, gradient: Any,
+                 vectors: Vectors) -> Sequence[Optional[Tensor]]:
+        """The product of one batch; None, or nothing at all, is zero."""
+        # A gradient that no longer depends on the parameters (None, or a
+        # constant) has a zero row in the Hessian.
+        rows = [(g, v) for g, v in zip(gradient, vectors)
+                if g is not None and g.requires_grad]
+        if not rows:
+            return ()
+        return torch.autograd.grad([g for g, _ in rows], self.params,
+                                   [v for _, v in rows],
+                                   retain_graph=self._gradients is not None,
+                                   allow_unused=True)
 
     def __call__(self, vectors: Vectors) -> Vectors:
         r"""``v + H v / (reg_weight + damping)``."""
@@ -153,15 +161,15 @@ class HessianOperator:
     def _check_alive(self) -> None:
         if not self._closures:
             raise RuntimeError(
-                'HessianOperator: used after close(). Build a new operator '
-                'for each upper phase.')
+                f'{type(self).__name__}: used after close(). Build a new '
+                'operator for each upper phase.')
         for i, (param, version) in enumerate(
                 zip(self.params, self._versions)):
             if param._version != version:
                 raise RuntimeError(
-                    f'HessianOperator: lower backbone parameter {i} of shape '
-                    f'{tuple(param.shape)} was changed in place since the '
-                    'operator was built. Nothing may write to the lower '
+                    f'{type(self).__name__}: lower backbone parameter {i} of '
+                    f'shape {tuple(param.shape)} was changed in place since '
+                    'the operator was built. Nothing may write to the lower '
                     'backbone during an upper phase.')
 
 

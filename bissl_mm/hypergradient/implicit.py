@@ -1,5 +1,8 @@
 """From the downstream gradient to the implicit-Jacobian product."""
 
+from dataclasses import replace
+from typing import Optional, Sequence
+
 from .solver import LinearOperator, Solution, Solver, with_true_residual
 from .vectors import Vectors
 
@@ -7,7 +10,9 @@ from .vectors import Vectors
 def implicit_jacobian_product(grad: Vectors,
                               operator: LinearOperator,
                               solver: Solver,
-                              check_residual: bool = False) -> Solution:
+                              check_residual: bool = False,
+                              through: Optional[Sequence[bool]] = None
+                              ) -> Solution:
     r"""The first term of the hypergradient, :math:`v_{IJ}`.
 
     .. math::
@@ -26,6 +31,9 @@ def implicit_jacobian_product(grad: Vectors,
         solver (Solver): Solves the system.
         check_residual (bool): Spend one more product on the true residual.
             Defaults to False.
+        through (Sequence[bool], optional): Tensors of ``grad`` that the
+            operator acts on; for the others :math:`v_{IJ} = v`. Residual and
+            curvature are those of the smaller system. Defaults to None: all.
 
     Returns:
         Solution: :math:`v_{IJ}` in ``value``; equal on all ranks. ``grad`` is
@@ -34,7 +42,13 @@ def implicit_jacobian_product(grad: Vectors,
     Source:
         Eq. (6) and (7) and line 11 of Algorithm 1, arXiv:2410.02387.
     """
-    solution = solver.solve(operator, grad)
+    if through is None:
+        through = [True] * len(grad)
+    rhs = tuple(g for g, inside in zip(grad, through, strict=True) if inside)
+    solution = solver.solve(operator, rhs)
     if check_residual:
-        solution = with_true_residual(solution, operator, grad)
-    return solution
+        solution = with_true_residual(solution, operator, rhs)
+    values = iter(solution.value)
+    return replace(solution, value=tuple(
+        next(values) if inside else g.clone()
+        for g, inside in zip(grad, through)))

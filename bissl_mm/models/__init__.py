@@ -4,6 +4,7 @@ from .backbone_map import BackboneMap, BackbonePairs
 from .bissl_model import BiSSLModel, unwrap
 from .functional import loss_with_state, pretext_closure, pure_forward
 from .norm import DifferentiableSyncBatchNorm
+from .outputs import pretext_outputs_closure
 from .pretext import BYOL, SimCLR
 from .pretrained import check_pretrained_init, load_pretrained
 from .proximal import add_proximal_grad_
@@ -12,5 +13,5 @@ __all__ = [
     'BackboneMap', 'BackbonePairs', 'BiSSLModel',
     'BYOL', 'DifferentiableSyncBatchNorm', 'SimCLR', 'add_proximal_grad_',
     'check_pretrained_init', 'load_pretrained', 'loss_with_state',
-    'pretext_closure', 'pure_forward', 'unwrap'
+    'pretext_closure', 'pretext_outputs_closure', 'pure_forward', 'unwrap'
 ]

@@ -10,6 +10,12 @@ _WRONG_ON_SEVERAL = {
     'mmpretrain.models.heads.latent_heads.LatentCrossCorrelationHead':
     'bissl_mm.CrossCorrelationHead',
 }
+#: What is no loss of the backbone alone, and why.
+_REFUSED = {
+    'mmpretrain.models.selfsup.swav.SwAV':
+    'normalises its prototypes, which are parameters, in place in every '
+    'forward pass',
+}
 
 
 def check_differentiable(pretext: nn.Module, downstream: nn.Module,
@@ -24,6 +30,13 @@ def check_differentiable(pretext: nn.Module, downstream: nn.Module,
     Raises:
         TypeError: Naming the first such layer.
     """
+    for kind in type(pretext).__mro__:
+        reason = _REFUSED.get(f'{kind.__module__}.{kind.__name__}')
+        if reason:
+            raise TypeError(
+                f"pretext model: mmpretrain's {kind.__name__} {reason}; a "
+                'Hessian-vector product would change the model. Use another '
+                'pretext task, for example bissl_mm.SimCLR or bissl_mm.BYOL.')
     for name, module in pretext.named_modules():
         kind = type(module)
         better = _WRONG_ON_SEVERAL.get(f'{kind.__module__}.{kind.__name__}')

@@ -12,10 +12,10 @@ from torch.nn.modules.batchnorm import BatchNorm2d
 
 from bissl_mm.engine import BiSSLOptimWrapper, mean_over_ranks
 from bissl_mm.engine.distributed import any_rank
-from bissl_mm.hypergradient import HessianOperator
+from bissl_mm.hypergradient import GaussNewtonOperator, HessianOperator
 from bissl_mm.hypergradient.vectors import dot
 from bissl_mm.models import (BiSSLModel, DifferentiableSyncBatchNorm,
-                             pretext_closure)
+                             pretext_closure, pretext_outputs_closure)
 
 pytestmark = pytest.mark.dist
 NORM = 'bissl_mm.DifferentiableSyncBN'
@@ -33,21 +33,28 @@ def direction(params):
                  for p in params)
 
 
+def derivatives(model, data, params):
+    """Gradient, Hessian-vector and Gauss-Newton product."""
+    closure = pretext_closure(model, data, 0)
+    gradient = mean_over_ranks(torch.autograd.grad(closure(), params))
+    operators = (
+        HessianOperator([closure], params, 1.,
+                        mean_over_ranks=mean_over_ranks),
+        GaussNewtonOperator([pretext_outputs_closure(model, data, 0)], params,
+                            1., mean_over_ranks=mean_over_ranks))
+    return [[t.tolist() for t in vector] for vector in (
+        gradient, *(o.hvp(direction(params)) for o in operators))]
+
+
 def simclr_derivatives(rank, world, separate_views):
     model = build(simclr_cfg(norm=NORM, separate_views=separate_views))
     inputs = [part(v, rank, world) for v in views(8)]
     params = tuple(model.parameters())
-    closure = pretext_closure(model, dict(inputs=inputs, data_samples=None),
-                              0)
-    gradient = mean_over_ranks(torch.autograd.grad(closure(), params))
-    operator = HessianOperator([closure], params, 1.,
-                               mean_over_ranks=mean_over_ranks)
-    return [[t.tolist() for t in gradient],
-            [t.tolist() for t in operator.hvp(direction(params))]]
+    return derivatives(model, dict(inputs=inputs, data_samples=None), params)
 
 
 def pretext_derivatives(rank, world, kind):
-    """Gradient and product of another pretext task, in double precision."""
+    """Those of another pretext task, in double precision."""
     MessageHub.get_current_instance().update_info('max_iters', 100)
     init_default_scope('mmpretrain')
     cfg = dense_models.with_norm(pretext_models.METHODS[kind][0](), NORM)
@@ -65,13 +72,8 @@ def pretext_derivatives(rank, world, kind):
     with pytest.MonkeyPatch.context() as patch:
         # The same patches are masked, whichever rank has the image.
         patch.setattr(torch, 'rand', lambda *args, **kwargs: noise)
-        closure = pretext_closure(
-            model, dict(inputs=inputs, data_samples=None), 0)
-        gradient = mean_over_ranks(torch.autograd.grad(closure(), params))
-        operator = HessianOperator([closure], params, 1.,
-                                   mean_over_ranks=mean_over_ranks)
-    return [[t.tolist() for t in gradient],
-            [t.tolist() for t in operator.hvp(direction(params))]]
+        return derivatives(model, dict(inputs=inputs, data_samples=None),
+                           params)
 
 
 def as_vector(nested):

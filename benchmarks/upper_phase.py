@@ -1,0 +1,389 @@
+"""The upper phase against one that does what the published algorithm does.
+
+The baseline (``published_phase.py``) rebuilds the graph for every product and
+takes separate backward passes; every variant does the same phase of upper
+steps from the same weights on the same batches, in turn with it. Reported
+are the median of the paired ratios, the largest true relative residual over
+the phase's steps, the difference of the first step's v_IJ from the
+baseline's, the products a step and the growth of memory::
+
+    python benchmarks/upper_phase.py --model resnet18 --json upper_phase.json
+"""
+
+import argparse
+import copy
+import gc
+import json
+import os
+import platform
+import statistics
+import time
+from collections import defaultdict
+
+import torch
+import torch.nn.functional as F
+from mmengine.optim import OptimWrapper
+from mmengine.registry import MODELS, init_default_scope
+from mmpretrain.structures import DataSample
+from published_phase import PublishedPhase
+from sklearn.datasets import load_digits
+
+from bissl_mm.engine import BiSSLOptimWrapper
+from bissl_mm.hypergradient import HessianOperator, relative_residual
+from bissl_mm.hypergradient.vectors import norm, subtract
+from bissl_mm.models import BiSSLModel, pretext_closure
+
+REG_WEIGHT, DAMPING, NUM_ITERS = 0.001, 10., 5
+#: Name -> settings of BiSSLOptimWrapper. 'matched' stops at the baseline's
+#: own residual.
+VARIANTS = {
+    'published': dict(solver=dict(type='LayerwiseCGSolver')),
+    'cg': dict(solver=dict(type='CGSolver', max_iters=5)),
+    'minres': dict(solver=dict(type='MinresSolver', tolerance=0.1)),
+    'recycling': dict(solver=dict(type='RecyclingSolver', tolerance=0.1)),
+    'recycling-matched': dict(
+        solver=dict(type='RecyclingSolver', tolerance='matched')),
+    'recycling-0.01': dict(
+        solver=dict(type='RecyclingSolver', tolerance=0.01)),
+    'norms': dict(solver=dict(type='RecyclingSolver', tolerance=0.1),
+                  jacobian_params='norm'),
+}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--model', nargs='+', default=['resnet18'],
+                        choices=['resnet18', 'resnet50', 'resnet101',
+                                 'vit-s'])
+    parser.add_argument('--variant', nargs='+', default=list(VARIANTS),
+                        choices=list(VARIANTS))
+    parser.add_argument('--pixels', type=int, default=64)
+    parser.add_argument('--batch', type=int, default=32,
+                        help='pretext images of the Hessian, and downstream '
+                        'images of a step')
+    parser.add_argument('--steps', type=int, default=8,
+                        help='upper steps of the phase')
+    parser.add_argument('--repeats', type=int, default=3)
+    parser.add_argument('--train-steps', type=int, default=40,
+                        help='pretext steps before; 0 leaves the network at '
+                        'its initialisation')
+    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--quick', action='store_true',
+                        help='ResNet-18, few steps; the figures are rough')
+    parser.add_argument('--json')
+    args = parser.parse_args()
+    if args.quick:
+        args.model, args.batch, args.steps = ['resnet18'], 16, 4
+        args.repeats, args.train_steps, args.pixels = 1, 5, 32
+    return args
+
+
+def build(name: str, pixels: int) -> BiSSLModel:
+    """A pretext model beside a classifier of ten classes."""
+    loss = dict(type='CrossEntropyLoss')
+    if name == 'vit-s':
+        arch = dict(embed_dims=384, num_layers=12, num_heads=6,
+                    feedforward_channels=1536)
+        patches = (pixels // 8)**2
+        pretext = dict(
+            type='MAE',
+            backbone=dict(type='MAEViT', arch=arch, img_size=pixels,
+                          patch_size=8, mask_ratio=0.75),
+            neck=dict(type='MAEPretrainDecoder', num_patches=patches,
+                      patch_size=8, embed_dim=384, decoder_embed_dim=192,
+                      decoder_depth=4, decoder_num_heads=6),
+            head=dict(type='MAEPretrainHead', norm_pix=True, patch_size=8,
+                      loss=dict(type='PixelReconstructionLoss',
+                                criterion='L2')))
+        downstream = dict(
+            type='ImageClassifier',
+            backbone=dict(type='VisionTransformer', arch=arch,
+                          img_size=pixels, patch_size=8,
+                          out_type='avg_featmap', final_norm=False),
+            neck=None,
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=384,
+                      loss=loss))
+        return BiSSLModel(pretext, downstream, dict(
+            frozen='fix', unmapped_lower=['backbone.ln1'],
+            unmapped_upper=['backbone.ln2']))
+    depth = int(name[len('resnet'):])
+    width = 512 if depth < 50 else 2048
+    backbone = dict(type='ResNet', depth=depth, norm_cfg=dict(type='BN'))
+    pretext = dict(
+        type='bissl_mm.SimCLR', backbone=backbone,
+        neck=dict(type='NonLinearNeck', in_channels=width, hid_channels=256,
+                  out_channels=256, num_layers=3, with_bias=True,
+                  with_last_bn=False, norm_cfg=dict(type='BN1d')),
+        head=dict(type='ContrastiveHead', loss=loss, temperature=0.5))
+    downstream = dict(
+        type='ImageClassifier', backbone=backbone,
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=10, in_channels=width,
+                  loss=loss))
+    return BiSSLModel(pretext, downstream)
+
+
+class Pictures:
+    """Handwritten digits of scikit-learn, in colour, cropped at random."""
+
+    def __init__(self, pixels: int, device: str) -> None:
+        digits = load_digits()
+        self.images = torch.tensor(digits.images).float()[:, None] / 8 - 1
+        self.labels = torch.tensor(digits.target)
+        self.pixels = pixels
+        self.device = device
+        self.generator = torch.Generator().manual_seed(0)
+
+    def views(self, index: torch.Tensor, number: int) -> list:
+        """``number`` views, each ``(len(index), 3, pixels, pixels)``."""
+        return [self._view(self.images[index]) for _ in range(number)]
+
+    def draw(self, size: int) -> torch.Tensor:
+        return torch.randint(len(self.images), (size, ),
+                             generator=self.generator)
+
+    def _view(self, images: torch.Tensor) -> torch.Tensor:
+        size = len(images)
+        zoom = torch.rand(size, generator=self.generator) * 0.5 + 0.5
+        shift = torch.rand(size, 2, generator=self.generator) * 2 - 1
+        theta = torch.zeros(size, 2, 3)
+        theta[:, 0, 0] = theta[:, 1, 1] = zoom
+        theta[:, :, 2] = shift * (1 - zoom)[:, None]
+        grid = F.affine_grid(theta, [size, 1, self.pixels, self.pixels],
+                             align_corners=False)
+        grey = F.grid_sample(images, grid, align_corners=False)
+        colour = torch.rand(size, 3, 1, 1, generator=self.generator) + 0.5
+        return (grey * colour).to(self.device)
+
+
+class Ready(torch.nn.Module):
+    """In place of the data preprocessors: batches come ready."""
+
+    def forward(self, data, training=False):
+        return data
+
+
+def wrapper_of(model: BiSSLModel, **kwargs) -> BiSSLOptimWrapper:
+    def level(part):
+        return OptimWrapper(
+            torch.optim.SGD(part.parameters(), lr=1e-3, momentum=0.9),
+            clip_grad=dict(max_norm=10.))
+
+    return BiSSLOptimWrapper(
+        lower=level(model.pretext), upper=level(model.downstream),
+        head_warmup=level(model.downstream), reg_weight=REG_WEIGHT,
+        damping=DAMPING, **kwargs)
+
+
+class Memory:
+    """Growth of the resident (or the device's) memory to its peak."""
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def start(self) -> None:
+        gc.collect()
+        if self.device != 'cpu':
+            torch.cuda.reset_peak_memory_stats()
+            self.before = torch.cuda.memory_allocated()
+            return
+        with open('/proc/self/clear_refs', 'w') as file:
+            file.write('5')
+        self.before = self._status('VmRSS')
+
+    def growth(self) -> float:
+        peak = torch.cuda.max_memory_allocated() if self.device != 'cpu' \
+            else self._status('VmHWM')
+        return max(peak - self.before, 1)
+
+    @staticmethod
+    def _status(key: str) -> int:
+        with open('/proc/self/status') as file:
+            for line in file:
+                if line.startswith(key):
+                    return int(line.split()[1]) * 1024
+        raise OSError(f'/proc/self/status has no {key}')
+
+
+class Contest:
+    """One model; every variant runs the same phase."""
+
+    def __init__(self, name: str, args: argparse.Namespace) -> None:
+        torch.manual_seed(0)
+        self.args = args
+        self.model = build(name, args.pixels)
+        self.model.init_weights()
+        self.model.to(args.device).train()
+        self.model.pretext.data_preprocessor = Ready()
+        self.model.downstream.data_preprocessor = Ready()
+        self.is_mae = name == 'vit-s'
+        pictures = Pictures(args.pixels, args.device)
+        self._pretrain(pictures)
+        self.hessian_batch = self._pretext_batch(pictures)
+        self.batches = [self._downstream_batch(pictures)
+                        for _ in range(args.steps)]
+        self.state = copy.deepcopy(self.model.state_dict())
+        self.memory = Memory(args.device)
+
+    def _pretext_batch(self, pictures: Pictures) -> dict:
+        views = pictures.views(pictures.draw(self.args.batch),
+                               1 if self.is_mae else 2)
+        return dict(inputs=views[0] if self.is_mae else views,
+                    data_samples=None)
+
+    def _downstream_batch(self, pictures: Pictures) -> dict:
+        index = pictures.draw(self.args.batch)
+        samples = [DataSample().set_gt_label(int(i)).to(self.args.device)
+                   for i in pictures.labels[index]]
+        return dict(inputs=pictures.views(index, 1)[0], data_samples=samples)
+
+    def _pretrain(self, pictures: Pictures) -> None:
+        wrapper = wrapper_of(self.model)
+        wrapper.reg_weight = 0.
+        for group in wrapper['lower'].optimizer.param_groups:
+            group['lr'] = 1e-4 if self.is_mae else 0.05
+        for step in range(self.args.train_steps):
+            wrapper.lower_step(self.model, self._pretext_batch(pictures),
+                               seed=step)
+        self.model.copy_backbone_to_upper()
+        # The head must have something to say about the backbone.
+        wrapper = wrapper_of(self.model)
+        for group in wrapper.head_warmup.optimizer.param_groups:
+            group['lr'] = 0.1
+        for step in range(self.args.train_steps):
+            wrapper.head_warmup_step(
+                self.model, self._downstream_batch(pictures), seed=step)
+        self.model.copy_backbone_to_upper()
+
+    def synchronize(self) -> None:
+        if self.args.device != 'cpu':
+            torch.cuda.synchronize()
+
+    def baseline(self):
+        """One phase of the baseline; seconds, memory and the phase."""
+        self.model.load_state_dict(self.state)
+        optimizer = torch.optim.SGD(
+            [p for p in self.model.downstream.parameters()
+             if p.requires_grad], lr=1e-3, momentum=0.9)
+        self.memory.start()
+        begin = time.perf_counter()
+        phase = PublishedPhase(self.model, self.hessian_batch, optimizer,
+                               REG_WEIGHT, DAMPING, NUM_ITERS)
+        for batch in self.batches:
+            phase.step(batch)
+        self.synchronize()
+        return time.perf_counter() - begin, self.memory.growth(), phase
+
+    def variant(self, settings: dict, check: str = 'never'):
+        """One phase; seconds of its parts, memory, logs, first solution."""
+        self.model.load_state_dict(self.state)
+        wrapper = wrapper_of(self.model, check_residual=check, **settings)
+        parts, solutions = defaultdict(float), []
+        solve = wrapper._solve
+
+        def timed_solve(v):
+            self.synchronize()
+            begin = time.perf_counter()
+            solutions.append(solve(v))
+            self.synchronize()
+            parts['solve'] += time.perf_counter() - begin
+            return solutions[-1]
+
+        wrapper._solve = timed_solve
+        self.memory.start()
+        begin = time.perf_counter()
+        wrapper.begin_upper_phase(self.model, [self.hessian_batch], seed=0)
+        self.synchronize()
+        parts['graph'] = time.perf_counter() - begin
+        logs = [wrapper.upper_step(self.model, batch, seed=0)
+                for batch in self.batches]
+        self.synchronize()
+        products = wrapper._operator.num_products
+        total = time.perf_counter() - begin
+        memory = self.memory.growth()
+        wrapper.end_upper_phase()
+        parts['first order'] = total - sum(parts.values())
+        if check == 'always':
+            products -= len(logs)
+        return total, memory, dict(
+            shares={k: round(s / total, 3) for k, s in parts.items()},
+            products=products / len(logs), logs=logs,
+            first=solutions[0].value)
+
+    def residuals(self, phase: PublishedPhase) -> list:
+        """True relative residuals of the baseline's solutions."""
+        self.model.load_state_dict(self.state)
+        operator = HessianOperator(
+            [pretext_closure(self.model.pretext, self.hessian_batch, 0)],
+            self.model.lower_backbone(), REG_WEIGHT, DAMPING)
+        return [relative_residual(operator, x, v)
+                for v, x in phase.solutions]
+
+
+def measure(name: str, args: argparse.Namespace) -> list:
+    contest = Contest(name, args)
+    _, _, phase = contest.baseline()
+    baseline_residual = max(contest.residuals(phase))
+    reference = phase.solutions[0][1]
+    checked, settings_of = {}, {}
+    for variant in args.variant:
+        settings = copy.deepcopy(VARIANTS[variant])
+        if settings['solver'].get('tolerance') == 'matched':
+            settings['solver']['tolerance'] = baseline_residual
+        settings_of[variant] = settings
+        checked[variant] = contest.variant(settings, 'always')[2]
+    ratios, memories = defaultdict(list), defaultdict(list)
+    for _ in range(args.repeats):
+        base_time, base_memory, _ = contest.baseline()
+        for variant, settings in settings_of.items():
+            seconds, memory, found = contest.variant(settings)
+            ratios[variant].append(base_time / seconds)
+            memories[variant].append(memory / base_memory)
+            checked[variant]['shares'] = found['shares']
+    print(f'{name}: baseline {base_time:.1f} s a phase of {args.steps} '
+          f'steps, residual {baseline_residual:.3g}, {NUM_ITERS} products a '
+          'step')
+    records = []
+    for variant, found in checked.items():
+        record = dict(
+            model=name, variant=variant,
+            speedup=statistics.median(ratios[variant]),
+            speedups=ratios[variant],
+            true_residual=max(log['residual'] for log in found['logs']),
+            baseline_residual=baseline_residual,
+            rel_diff=(norm(subtract(found['first'], reference)) /
+                      norm(reference)).item(),
+            cosine=min(log['cosine'] for log in found['logs']),
+            min_curvature=min(log['min_curvature'] for log in found['logs']),
+            products_per_step=found['products'],
+            peak_memory_ratio=statistics.median(memories[variant]),
+            shares=found['shares'], settings=settings_of[variant])
+        records.append(record)
+        print(f'{variant:>18}: {record["speedup"]:5.2f} times as fast, '
+              f'residual {record["true_residual"]:.3g}, '
+              f'{record["products_per_step"]:.2f} products a step, v_IJ '
+              f'{record["rel_diff"]:.2g} off, memory '
+              f'{record["peak_memory_ratio"]:.2f}, '
+              f'{record["shares"]}', flush=True)
+    return records
+
+
+def main() -> None:
+    args = parse_args()
+    init_default_scope('mmpretrain')
+    records = []
+    for name in args.model:
+        records += measure(name, args)
+        if args.json:
+            with open(args.json, 'w') as file:
+                json.dump(dict(
+                    records=records, arguments=vars(args),
+                    threads=torch.get_num_threads(), cores=os.cpu_count(),
+                    machine=platform.processor() or platform.machine(),
+                    torch=torch.__version__), file, indent=1)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,96 @@
+"""Losses as functions of the outputs in which they are convex."""
+
+from contextlib import ExitStack
+from typing import Callable, List, Tuple
+from unittest import mock
+
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from .functional import pure_forward
+from .pretext.convex_losses import ConvexForm, convex_form
+
+Tensors = Tuple[Tensor, ...]
+
+
+def convex_losses(pretext: BaseModel) -> List[Tuple[nn.Module, ConvexForm]]:
+    """The loss modules of a pretext model, each with its convex form.
+
+    Args:
+        pretext (BaseModel): Its heads hold their losses as ``loss_module``,
+            as mmpretrain's do.
+
+    Returns:
+        list[tuple]: One pair a loss module.
+
+    Raises:
+        TypeError: If there is none, or one is not known to be convex.
+    """
+    found = [(module, convex_form(name, module))
+             for name, module in pretext.named_modules()
+             if name.rpartition('.')[2] == 'loss_module']
+    if not found:
+        raise TypeError(
+            "curvature='gauss_newton': the pretext model "
+            f'{type(pretext).__name__} has no loss_module at which its loss '
+            "could be cut. Use the Hessian: optim_wrapper.curvature="
+            "'hessian'.")
+    return found
+
+
+def pretext_outputs_closure(
+        pretext: BaseModel, data: dict,
+        seed: int) -> Callable[[], Tuple[Tensors, Tensors, Tensor]]:
+    """The pretext loss on one fixed batch, cut where it is convex.
+
+    Each call of a loss module is cut at its first argument. The rest of the
+    forward pass continues from there with a leaf, so the weights and sums
+    that the model puts around its losses are part of the loss of the leaves.
+
+    Args:
+        pretext (BaseModel): The pretext model; the closure is a function of
+            its current parameters.
+        data (dict): A batch that went through the model's data preprocessor.
+        seed (int): Seed of what the loss draws (masks, drop path).
+
+    Returns:
+        Callable[[], tuple]: Returns ``(outputs, leaves, loss)`` as
+        :class:`bissl_mm.hypergradient.GaussNewtonOperator` takes them: one
+        output and one leaf for each call of a loss module, and the scalar
+        loss of this rank. Like
+        :func:`bissl_mm.models.functional.pretext_closure` it repeats and
+        leaves no trace.
+
+    Raises:
+        TypeError: See :func:`convex_losses`.
+    """
+    losses = convex_losses(pretext)
+
+    def closure() -> Tuple[Tensors, Tensors, Tensor]:
+        cuts: List[Tuple[Tensor, Tensor]] = []
+        with ExitStack() as stack:
+            stack.enter_context(pure_forward(pretext, seed))
+            for module, form in losses:
+                stack.enter_context(
+                    mock.patch.object(module, 'forward',
+                                      new=_cutting(form, cuts)))
+            loss = pretext.parse_losses(pretext(**data, mode='loss'))[0]
+        return (tuple(output for output, _ in cuts),
+                tuple(leaf for _, leaf in cuts), loss)
+
+    return closure
+
+
+def _cutting(form: ConvexForm,
+             cuts: List[Tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
+    """The forward of a loss module that notes its outputs and cuts there."""
+    output_of, loss_of = form
+
+    def forward(argument: Tensor, *args, **kwargs) -> Tensor:
+        output = output_of(argument)
+        leaf = output.detach().requires_grad_()
+        cuts.append((output, leaf))
+        # A copy, because some losses change their argument in place.
+        return loss_of(leaf.clone(), *args, **kwargs)
+
+    return forward

@@ -1,0 +1,73 @@
+"""Which of mmpretrain's losses are convex, and in what."""
+
+from functools import partial
+from typing import Callable, Optional, Tuple
+
+from mmpretrain.models.losses import (CosineSimilarityLoss,
+                                      CrossCorrelationLoss, CrossEntropyLoss,
+                                      PixelReconstructionLoss)
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+#: The outputs as a function of a loss module's first argument; and the loss,
+#: convex in these outputs, which come first of its arguments.
+ConvexForm = Tuple[Callable[[Tensor], Tensor], Callable[..., Tensor]]
+
+
+def convex_form(name: str, loss: nn.Module) -> ConvexForm:
+    r"""How a loss module is a convex function of outputs.
+
+    - ``CrossEntropyLoss``: of the logits.
+    - ``PixelReconstructionLoss`` with ``criterion='L2'``: of the prediction.
+    - ``CrossCorrelationLoss``: of the correlation matrix.
+    - ``CosineSimilarityLoss``: it is linear, without any curvature, in the
+      normalised prediction :math:`\hat p`, but on the sphere where that lies
+      it equals least squares, :math:`1 - \hat p \cdot \hat t =
+      \frac12 \|\hat p - \hat t\|^2`, which is taken instead.
+
+    Args:
+        name (str): Where the module stands, for the message.
+        loss (nn.Module): A loss module of one of these types, not of a type
+            derived from it.
+
+    Returns:
+        tuple: See :data:`ConvexForm`. Output and loss keep the values that
+        the module gives, up to rounding.
+
+    Raises:
+        TypeError: For any other loss, and for a negative weight in it.
+
+    Source:
+        arXiv:1412.1193, for the choice of the outputs.
+    """
+    kind = type(loss)
+    if kind is CrossEntropyLoss and loss.loss_weight >= 0:
+        return _as_given, loss.forward
+    if kind is PixelReconstructionLoss and isinstance(loss.penalty,
+                                                      nn.MSELoss):
+        return _as_given, loss.forward
+    if kind is CrossCorrelationLoss and loss.lambd >= 0:
+        return _as_given, loss.forward
+    if kind is CosineSimilarityLoss and loss.scale_factor >= 0:
+        return partial(normalize, dim=-1), partial(_on_the_sphere, loss)
+    raise TypeError(
+        f"curvature='gauss_newton': the pretext model's {name} is "
+        f"{' '.join(repr(loss).split())}, which is not known to be a convex "
+        "function of its first argument. Known are mmpretrain's "
+        'CrossEntropyLoss, PixelReconstructionLoss with criterion=L2, '
+        'CrossCorrelationLoss and CosineSimilarityLoss with weights of at '
+        "least 0. Use the Hessian: optim_wrapper.curvature='hessian'.")
+
+
+def _as_given(argument: Tensor) -> Tensor:
+    return argument
+
+
+def _on_the_sphere(loss: CosineSimilarityLoss, output: Tensor, target: Tensor,
+                   mask: Optional[Tensor] = None) -> Tensor:
+    """The cosine loss as least squares; ``(..., C)`` to a scalar."""
+    distance = (output - normalize(target, dim=-1)).square().sum(dim=-1)
+    value = loss.shift_factor - loss.scale_factor * (1 - 0.5 * distance)
+    if mask is None:
+        return value.mean()
+    return (value * mask).sum() / mask.sum()

@@ -1,0 +1,99 @@
+"""Second derivatives against torch's own, in double precision."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from bissl_mm.hypergradient.lean_layers import LeanLayers
+
+CONVS = {
+    'plain': (dict(), 3, 4),
+    'strided': (dict(stride=2, padding=1), 3, 4),
+    'uneven': (dict(stride=2), 3, 4),
+    'dilated': (dict(padding=(2, 4), dilation=(2, 4)), 3, 4),
+    'grouped': (dict(padding=1, groups=2), 2, 4),
+    'point': (dict(stride=2), 1, 4),
+}
+
+
+def second_derivatives(function, tensors, lean, skip=()):
+    """Value, gradients and gradients of a functional of those."""
+    with LeanLayers() if lean else torch.enable_grad():
+        out = function(*tensors)
+    torch.manual_seed(3)
+    wanted = [t for i, t in enumerate(tensors) if t.requires_grad]
+    loss = (out * torch.randn_like(out)).sum() + out.pow(3).sum()
+    first = torch.autograd.grad(loss, wanted, create_graph=True)
+    total = sum((g * torch.randn_like(g)).sum()
+                for i, g in enumerate(first) if i not in skip)
+    second = torch.autograd.grad(total, wanted, allow_unused=True)
+    return [out.detach(), *first, *second]
+
+
+def assert_same(function, tensors, skip=()):
+    expected = second_derivatives(function, tensors, False, skip)
+    found = second_derivatives(function, tensors, True, skip)
+    for a, b in zip(found, expected, strict=True):
+        if b is not None or a is not None:
+            torch.testing.assert_close(
+                torch.zeros_like(b) if a is None else a, b, rtol=1e-10,
+                atol=1e-10)
+
+
+@pytest.mark.parametrize('bias', [False, True])
+@pytest.mark.parametrize('case', CONVS)
+@pytest.mark.parametrize('skip', [(), (0, ), (1, )])
+def test_convolution(case, bias, skip):
+    kwargs, kernel, channels = CONVS[case]
+    torch.manual_seed(0)
+    x = torch.randn(3, channels, 9, 8).double().requires_grad_()
+    w = torch.randn(6, channels // kwargs.get('groups', 1), kernel,
+                    kernel).double().requires_grad_()
+    b = [torch.randn(6).double().requires_grad_()] if bias else []
+    assert_same(lambda *t: F.conv2d(*t, **kwargs), [x, w, *b], skip)
+
+
+def test_convolution_of_an_image_without_gradient():
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 8, 8).double()
+    w = torch.randn(4, 3, 3, 3).double().requires_grad_()
+    assert_same(lambda *t: F.conv2d(*t, padding=1), [x, w])
+
+
+@pytest.mark.parametrize('shape', [(5, 3, 4, 6), (7, 3)])
+@pytest.mark.parametrize('skip', [(), (0, ), (1, ), (2, ), (1, 2)])
+@pytest.mark.parametrize('gamma', ['random', 'zero'])
+def test_batch_norm(shape, skip, gamma):
+    torch.manual_seed(0)
+    x = (2 * torch.randn(shape) + 1).double().requires_grad_()
+    # Residual networks begin with zeros in the last norm of each block.
+    weight = (torch.zeros(3) if gamma == 'zero' else torch.randn(3)) \
+        .double().requires_grad_()
+    bias = torch.randn(3).double().requires_grad_()
+    assert_same(lambda *t: F.batch_norm(t[0], None, None, t[1], t[2], True,
+                                        0.1, 0.3), [x, weight, bias], skip)
+
+
+def test_other_norms_and_autocast_go_to_torch(monkeypatch):
+    def forbidden(*args):
+        raise AssertionError('replaced')
+
+    monkeypatch.setattr('bissl_mm.hypergradient.lean_layers._BatchNorm.apply',
+                        forbidden)
+    monkeypatch.setattr('bissl_mm.hypergradient.lean_layers._Conv.apply',
+                        forbidden)
+    x, mean, var = torch.randn(4, 3, 5, 5), torch.zeros(3), torch.ones(3)
+    w = torch.randn(2, 3, 3, 3)
+    with LeanLayers():
+        assert torch.equal(
+            F.batch_norm(x, mean, var, var, mean, False), F.batch_norm(
+                x, mean, var, var, mean, False))
+        F.batch_norm(x, mean.clone(), var.clone(), var, mean, True)
+        F.batch_norm(x, None, None, training=True)
+        F.conv2d(x, w, padding='same')
+        with torch.autocast('cpu', torch.bfloat16):
+            assert F.conv2d(x, w).dtype == torch.bfloat16
+        with pytest.raises(ValueError, match='more than 1 value'):
+            F.batch_norm(x[:1, :, :1, :1], None, None, var, mean, True)
+        with pytest.raises(AssertionError, match='replaced'):
+            F.conv2d(x, w)
