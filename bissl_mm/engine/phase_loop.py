@@ -110,9 +110,10 @@ class PhaseLoop(BaseLoop):
 
     def _warn_of_changes(self, saved: Dict[str, object]) -> None:
         for key, value in self.runner.optim_wrapper.settings().items():
-            if saved.get(key) != value:
+            # An older checkpoint does not know every setting.
+            if saved.get(key, value) != value:
                 self.runner.logger.warning(
-                    f'{key} is {value} now but was {saved.get(key)} when the '
+                    f'{key} is {value} now but was {saved[key]} when the '
                     'checkpoint was written; the run goes on with the new '
                     'one.')
 
