@@ -23,7 +23,7 @@ from collections import defaultdict
 import torch
 import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 from published_phase import PublishedPhase
 from sklearn.datasets import load_digits

@@ -238,8 +238,9 @@ def _check_wrapper(runner) -> None:
         why = ('is not known to leave the parameters whole on every process, '
                'which the implicit Jacobian needs; sharded training is not '
                'supported')
-    raise TypeError(f'BiSSLTrainLoop: {type(runner.model).__name__} {why}. Set model_wrapper_cfg='
-                    "dict(type='bissl_mm.PlainDistributedModel').")
+    raise TypeError(
+        f'BiSSLTrainLoop: {type(runner.model).__name__} {why}. Set '
+        "model_wrapper_cfg=dict(type='bissl_mm.PlainDistributedModel').")
 
 
 def _check_optim_wrapper(optim_wrapper: Any) -> None:

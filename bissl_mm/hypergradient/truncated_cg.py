@@ -15,7 +15,7 @@ class TruncatedCGSolver(Solver):
 
     At the first direction of negative or zero curvature it ends; what it
     returns is the iterate of smallest residual met so far, which need not be
-    the last one. If even the first direction, ``b`` itself, has negative
+    the last one; its residual may exceed 1, that of the zero vector. If even the first direction, ``b`` itself, has negative
     curvature, ``b`` is returned, the limit of a large ``reg_weight``.
 
     Args:
@@ -43,7 +43,7 @@ class TruncatedCGSolver(Solver):
         if rhs_square == 0:
             return Solution(x, Status.CONVERGED, 0, 0., math.inf)
         curvature = rr.new_tensor(math.inf)
-        best, best_rr, best_value = x, rr, rhs_square
+        best, best_rr, best_value = x, rr, math.inf
         status, num_iters = Status.MAX_ITERS, 0
         while num_iters < self.max_iters:
             q = operator(p)

@@ -138,8 +138,8 @@ def check_pretrained_init(model: nn.Module) -> List[Tuple[str, int, int]]:
         number of matched tensors and the number of its tensors.
 
     Raises:
-        ValueError: If no tensor of a module matched, or of a backbone more than
-            two and more than 1% did not.
+        ValueError: If no tensor of a module matched, or if more than two and
+            more than 1% of a backbone did not.
     """
     report = []
     for name, module in model.named_modules():

@@ -29,7 +29,8 @@ def test_block_of_the_dense_system():
 
 
 @pytest.mark.parametrize('wanted, number', [
-    (None, 60), ('norm', 40), (['layer4'], 15), ([r'^backbone\.conv1', 'bn1\\.w'], 10)])
+    (None, 60), ('norm', 40), (['layer4'], 15),
+    ([r'^backbone\.conv1', 'bn1\\.w'], 10)])
 def test_wrapper_solves_for_the_chosen_ones(wanted, number):
     model = bissl_model('SimCLR', torch.float64)
     wrapper = sgd_wrapper(model, jacobian_params=wanted)

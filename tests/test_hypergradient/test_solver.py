@@ -275,7 +275,7 @@ def test_truncated_cg_returns_the_best_iterate_before_negative_curvature():
     eigenvalues = DEFINITE.clone()
     eigenvalues[0] = -0.01
     matrix, rhs = make_matrix(eigenvalues), random_rhs()
-    residuals, ended = [1.], None
+    residuals, ended = [], None
     for iters in range(1, SIZE + 1):
         step = CGSolver(iters, negative_curvature='stop').solve(
             Operator(matrix), rhs)
@@ -292,6 +292,17 @@ def test_truncated_cg_returns_the_best_iterate_before_negative_curvature():
     found = relative_residual(operator, solution.value, rhs)
     assert found == pytest.approx(min(residuals), rel=1e-9)
     assert solution.residual_norm == pytest.approx(found, rel=1e-9)
+
+
+def test_truncated_cg_does_not_answer_zero():
+    """The first step goes too far, the second direction is negative."""
+    matrix = torch.diag(torch.tensor([9.] * 7 + [-8.] * 7)).double()
+    rhs = split(torch.ones(SIZE).double())
+    solution = TruncatedCGSolver().solve(Operator(matrix), rhs)
+    assert solution.status is Status.NEGATIVE_CURVATURE
+    torch.testing.assert_close(flatten(solution.value),
+                               2 * torch.ones(SIZE).double())
+    assert solution.residual_norm == pytest.approx(17.)
 
 
 def test_truncated_cg_on_a_negative_definite_operator_gives_b():

@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.autograd.forward_ad as forward_ad
 from mmengine.logging import MessageHub
-from mmengine.model import BaseAveragedModel, BaseModel
+from mmengine.model import BaseAveragedModel
 from mmpretrain.models.losses import CosineSimilarityLoss, CrossEntropyLoss
 from pretext_models import METHODS, bissl_model, make, sgd_wrapper
 from torch.nn.attention import SDPBackend, sdpa_kernel
