@@ -14,6 +14,7 @@ import argparse
 import copy
 import gc
 import json
+import logging
 import os
 import platform
 import statistics
@@ -22,6 +23,7 @@ from collections import defaultdict
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
@@ -372,6 +374,7 @@ def measure(name: str, args: argparse.Namespace) -> list:
 
 def main() -> None:
     args = parse_args()
+    MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
     init_default_scope('mmpretrain')
     records = []
     for name in args.model:

@@ -68,7 +68,7 @@ TASKS = {
             'segmentation', 'work_dirs/demo-seg',
             'digit-scenes-segmentation', write_scenes, 'mIoU', 'test mIoU',
             'scenes of digits with masks',
-            dict(settings=2, lr=(5e-3, 0.3), weight_decay=(1e-5, 1e-2),
+            dict(settings=2, lr=(0.03, 0.5), weight_decay=(1e-5, 1e-2),
                  seeds=3), segmentations),
     )
 }
