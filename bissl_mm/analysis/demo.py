@@ -62,7 +62,7 @@ TASKS = {
             'detection', 'work_dirs/demo-det', 'digit-scenes-detection',
             write_scenes, 'coco/bbox_mAP_50', 'test AP50',
             'scenes of digits with boxes',
-            dict(settings=2, lr=(5e-3, 0.1), weight_decay=(1e-5, 1e-2),
+            dict(settings=1, lr=(5e-3, 0.1), weight_decay=(1e-5, 1e-2),
                  seeds=3), detections),
         DemoTask(
             'segmentation', 'work_dirs/demo-seg',
