@@ -5,7 +5,7 @@ takes separate backward passes; every variant does the same phase of upper
 steps from the same weights on the same batches, in turn with it. Reported
 are the median of the paired ratios, the largest true relative residual over
 the phase's steps, the difference of the first step's v_IJ from the
-baseline's, the products a step and the growth of memory::
+baseline's, the products a step and the peak of memory::
 
     python benchmarks/upper_phase.py --model resnet18 --json upper_phase.json
 """
@@ -77,8 +77,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--json')
     args = parser.parse_args()
     if args.quick:
-        args.model, args.batch, args.steps = ['resnet18'], 16, 4
-        args.repeats, args.train_steps, args.pixels = 1, 5, 32
+        args.model, args.batch, args.steps = ['resnet18'], 8, 3
+        args.repeats, args.train_steps, args.pixels = 1, 3, 32
+        args.variant = ['published', 'minres', 'recycling']
     return args
 
 
@@ -180,7 +181,7 @@ def wrapper_of(model: BiSSLModel, **kwargs) -> BiSSLOptimWrapper:
 
 
 class Memory:
-    """Growth of the resident (or the device's) memory to its peak."""
+    """Peak of the resident (or the device's) memory."""
 
     def __init__(self, device: str) -> None:
         self.device = device
@@ -189,16 +190,13 @@ class Memory:
         gc.collect()
         if self.device != 'cpu':
             torch.cuda.reset_peak_memory_stats()
-            self.before = torch.cuda.memory_allocated()
             return
         with open('/proc/self/clear_refs', 'w') as file:
             file.write('5')
-        self.before = self._status('VmRSS')
 
-    def growth(self) -> float:
-        peak = torch.cuda.max_memory_allocated() if self.device != 'cpu' \
+    def peak(self) -> int:
+        return torch.cuda.max_memory_allocated() if self.device != 'cpu' \
             else self._status('VmHWM')
-        return max(peak - self.before, 1)
 
     @staticmethod
     def _status(key: str) -> int:
@@ -276,7 +274,7 @@ class Contest:
         for batch in self.batches:
             phase.step(batch)
         self.synchronize()
-        return time.perf_counter() - begin, self.memory.growth(), phase
+        return time.perf_counter() - begin, self.memory.peak(), phase
 
     def variant(self, settings: dict, check: str = 'never'):
         """One phase; seconds of its parts, memory, logs, first solution."""
@@ -304,7 +302,7 @@ class Contest:
         self.synchronize()
         products = wrapper._operator.num_products
         total = time.perf_counter() - begin
-        memory = self.memory.growth()
+        memory = self.memory.peak()
         wrapper.end_upper_phase()
         parts['first order'] = total - sum(parts.values())
         if check == 'always':
