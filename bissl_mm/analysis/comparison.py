@@ -11,20 +11,14 @@ from functools import partial
 from typing import Callable, Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
-import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ..models.pretrained import check_pretrained_init
+from .best_epoch import KeepBest, percent
 from .finished_runs import FinishedRuns, run_key
 from .permutation_test import permutation_p_value
-
-
-#: Metrics that OpenMMLab's evaluators give as fractions; those of
-#: mmpretrain and mmseg are percent.
-FRACTIONS = ('coco/', 'lvis/', 'openimages/', 'pascal_voc/')
 
 
 @dataclass
@@ -72,41 +66,6 @@ class ArmResult:
     def to_dict(self) -> dict:
         """Plain data for a JSON file."""
         return dict(asdict(self), mean=self.mean, std=self.std)
-
-
-class KeepBest(Hook):
-    """Keep the weights of the best evaluation in memory.
-
-    Args:
-        metric (str): Name of the metric, larger is better.
-    """
-
-    def __init__(self, metric: str) -> None:
-        self.metric = metric
-        self.value = -float('inf')
-        self.state: Dict[str, torch.Tensor] = {}
-
-    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
-        """Compare with the best so far."""
-        value = percent(self.metric, metrics)
-        if value > self.value:
-            self.value = value
-            self.state = copy.deepcopy(runner.model.state_dict())
-
-
-def percent(metric: str, metrics: Dict[str, float]) -> float:
-    """A metric in percent; 0 where mmdet found nothing to evaluate.
-
-    Raises:
-        KeyError: If the evaluator gives other metrics only.
-    """
-    if not metrics:
-        return 0.
-    if metric not in metrics:
-        raise KeyError(f'The evaluation has no metric {metric!r}. Choose one '
-                       f'of {", ".join(sorted(metrics))}.')
-    value = float(metrics[metric])
-    return 100 * value if metric.startswith(FRACTIONS) else value
 
 
 def draw_settings(number: int, lr_range: Sequence[float],

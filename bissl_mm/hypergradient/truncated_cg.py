@@ -15,8 +15,9 @@ class TruncatedCGSolver(Solver):
 
     At the first direction of negative or zero curvature it ends; what it
     returns is the iterate of smallest residual met so far, which need not be
-    the last one; its residual may exceed 1, that of the zero vector. If even the first direction, ``b`` itself, has negative
-    curvature, ``b`` is returned, the limit of a large ``reg_weight``.
+    the last one; its residual may exceed 1, that of the zero vector. If the
+    very first direction, ``b`` itself, has negative curvature, ``b`` is
+    returned, the limit of a large ``reg_weight``.
 
     Args:
         max_iters (int): Largest number of iterations, of one product each.

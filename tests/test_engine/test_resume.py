@@ -79,6 +79,23 @@ def test_resumed_run_is_bit_identical(event, count, workers, references,
         assert torch.equal(final[name], value), name
 
 
+def test_a_basis_reused_within_a_phase_is_taken_up(image_folders, tmp_path,
+                                                   monkeypatch):
+    def config(name):
+        return small_config(
+            monkeypatch, image_folders, tmp_path / name,
+            train_cfg__num_alternations=2,
+            optim_wrapper__solver=dict(type='RecyclingSolver', max_iters=2))
+
+    whole = weights(run_to_end(config('whole')))
+    cfg = config('parts')
+    with pytest.raises(SystemExit):
+        run_to_end(cfg, [StopAt('after_upper_step', 1)])
+    cfg.resume = True
+    for name, value in weights(run_to_end(cfg)).items():
+        assert torch.equal(value, whole[name]), name
+
+
 def test_number_of_workers_does_not_matter(references):
     if len(references) < 2:
         pytest.skip('needs the runs of the tests above')

@@ -1,0 +1,47 @@
+"""The best evaluation of a run, by one metric in percent."""
+
+import copy
+from typing import Dict
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+#: Metrics that OpenMMLab's evaluators give as fractions; those of
+#: mmpretrain and mmseg are percent.
+FRACTIONS = ('coco/', 'lvis/', 'openimages/', 'pascal_voc/')
+
+
+class KeepBest(Hook):
+    """Keep the weights of the best evaluation in memory.
+
+    Args:
+        metric (str): Name of the metric, larger is better.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        self.value = -float('inf')
+        self.state: Dict[str, torch.Tensor] = {}
+
+    def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
+        """Compare with the best so far."""
+        value = percent(self.metric, metrics)
+        if value > self.value:
+            self.value = value
+            self.state = copy.deepcopy(runner.model.state_dict())
+
+
+def percent(metric: str, metrics: Dict[str, float]) -> float:
+    """A metric in percent; 0 where mmdet found nothing to evaluate.
+
+    Raises:
+        KeyError: If the evaluator gives other metrics only.
+    """
+    if not metrics:
+        return 0.
+    if metric not in metrics:
+        raise KeyError(f'The evaluation has no metric {metric!r}. Choose one '
+                       f'of {", ".join(sorted(metrics))}.')
+    value = float(metrics[metric])
+    return 100 * value if metric.startswith(FRACTIONS) else value
