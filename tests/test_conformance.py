@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from toy import DictDataset, ToyDownstream, ToyPretext
 
 from bissl_mm.engine import BiSSLOptimWrapper, BiSSLTrainLoop
+from bissl_mm.engine.implicit_system import ImplicitSystem
 from bissl_mm.models import BiSSLModel
 
 pytestmark = pytest.mark.conformance
@@ -100,16 +101,16 @@ def test_upper_step_gives_the_published_hypergradient(path, monkeypatch):
         seen['v_ij'] = dict(zip(names, solution.value))
         return solution
 
-    solve = BiSSLOptimWrapper._solve
+    solve = ImplicitSystem.solve
     monkeypatch.setattr(BiSSLOptimWrapper, '_apply', keep_gradients)
-    monkeypatch.setattr(BiSSLOptimWrapper, '_solve', keep_solution)
+    monkeypatch.setattr(ImplicitSystem, 'solve', keep_solution)
     wrapper = BiSSLOptimWrapper(
         sgd(model.pretext), sgd(model.downstream), sgd(model.downstream),
         reg_weight=case.settings['lam'], damping=case.settings['damping'],
         solver=case.solver())
     pretext_batch = dict(inputs=[case['in/view1'], case['in/view2']])
     wrapper.begin_upper_phase(model, [pretext_batch], seed=0)
-    assert_same(wrapper._operator.loss, case['out/pretext_loss'],
+    assert_same(wrapper.system.operator.loss, case['out/pretext_loss'],
                 'pretext loss')
     wrapper.upper_step(
         model,

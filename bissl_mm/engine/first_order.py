@@ -164,6 +164,20 @@ def split(batch: Any, num_parts: int, level: str) -> List[Any]:
             for i in range(num_parts)]
 
 
+def first_samples(batch: Any, number: int) -> Any:
+    """The first ``number`` samples of a collated batch.
+
+    Raises:
+        ValueError: If it holds fewer.
+    """
+    size = _num_samples(batch)
+    if size < number:
+        raise ValueError(
+            f'hessian_batch_size={number}, but a pretext batch holds {size} '
+            'samples on this rank. Set at most that many.')
+    return _cut(batch, size, slice(0, number))
+
+
 def _num_samples(batch: Any) -> int:
     inputs = batch['inputs']
     if isinstance(inputs, Tensor):

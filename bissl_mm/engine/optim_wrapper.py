@@ -6,27 +6,17 @@ import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor
 
-from ..hypergradient import (GaussNewtonOperator, HessianOperator, Solution,
-                             Status, Vectors, check_scale,
-                             implicit_jacobian_product)
 from ..hypergradient.vectors import cosine, norm
 from ..models.bissl_model import BiSSLModel
-from ..models.functional import pretext_closure
-from ..models.outputs import pretext_outputs_closure
 from ..models.proximal import add_proximal_grad_
-from ..registry import OPTIM_WRAPPERS, build_solver
-from ..utils.check import check_in, check_keys, check_non_negative
+from ..registry import OPTIM_WRAPPERS
+from ..utils.check import check_keys, check_non_negative
 from ..utils.random import seeded
-from .distributed import average_, mean_over_ranks
-from .first_order import FirstOrder, part_seed
-from .jacobian_params import select
+from .distributed import average_
+from .first_order import FirstOrder
+from .implicit_system import ImplicitSystem
 from .step_parts import (all_grads, check_finite, check_plain, device_of,
                          running_statistics, solution_logs, take_clipping)
-
-#: Setting -> the pretext loss as a function, and the operator that takes it.
-_CURVATURES = dict(
-    hessian=(pretext_closure, HessianOperator),
-    gauss_newton=(pretext_outputs_closure, GaussNewtonOperator))
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -80,6 +70,14 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             semi-definite ``'gauss_newton'`` matrix of the losses that
             :func:`bissl_mm.models.pretext.convex_losses.convex_form` knows.
             Defaults to ``'hessian'``.
+        hessian_batch_size (int, optional): Samples of each pretext batch, on
+            each rank, that the Hessian is computed on: its first ones. Time
+            and memory of the operator fall with it, its sampling noise grows.
+            Defaults to None: the whole batch, as published.
+        product_dtype (str, optional): ``'bfloat16'`` computes the
+            convolutions within a product in it; parameters, gradients and
+            the solver's vectors stay in float32. Products are then off by
+            some 1e-3. Defaults to None: float32.
 
     Raises:
         ValueError: If a setting is out of its range.
@@ -102,12 +100,12 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                  num_micro_batches: Optional[Dict[str, int]] = None,
                  first_order_dtype: Optional[str] = None,
                  jacobian_params: Union[str, List[str], None] = None,
-                 curvature: str = 'hessian') -> None:
-        check_scale(reg_weight, damping)
-        check_in('BiSSLOptimWrapper', 'check_residual', check_residual,
-                 ('first', 'always', 'never'))
-        check_in('BiSSLOptimWrapper', 'curvature', curvature,
-                 tuple(_CURVATURES))
+                 curvature: str = 'hessian',
+                 hessian_batch_size: Optional[int] = None,
+                 product_dtype: Optional[str] = None) -> None:
+        self.system = ImplicitSystem(
+            reg_weight, damping, solver, check_residual, jacobian_params,
+            curvature, hessian_batch_size, product_dtype)
         super().__init__(lower=lower, upper=upper)
         for name, wrapper in (('lower', lower), ('upper', upper),
                               ('head_warmup', head_warmup)):
@@ -118,20 +116,15 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             for key, w in {id(w): w
                            for w in (lower, upper, head_warmup)}.items()
         }
-        self.reg_weight = reg_weight
-        self.damping = damping
         check_non_negative('BiSSLOptimWrapper', 'direct_weight',
                            direct_weight)
-        self.solver = build_solver(
-            solver or dict(type='LayerwiseCGSolver', max_iters=5))
         self.direct_weight = direct_weight
-        self.check_residual = check_residual
         self.first_order = FirstOrder(num_micro_batches, first_order_dtype)
-        self.jacobian_params = jacobian_params
-        self.curvature = curvature
-        self._operator: Optional[HessianOperator] = None
-        self._through: List[bool] = []
-        self._phase_steps = 0
+
+    @property
+    def reg_weight(self) -> float:
+        r""":math:`\lambda`, of the proximal term and of the operator."""
+        return self.system.reg_weight
 
     def lower_step(self, model: BiSSLModel, batch: dict,
                    seed: int) -> Dict[str, float]:
@@ -184,35 +177,11 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             done_steps (int): Steps of this phase that an interrupted run
                 took already. Defaults to 0.
         """
-        if done_steps == 0:
-            self.solver.reset()
-        pretext = model.pretext
-        make_closure, make_operator = _CURVATURES[self.curvature]
-        closures = []
-        for batch in batches:
-            with seeded(seed, device_of(pretext)):
-                parts = self.first_order.prepare(pretext, 'hessian', batch)
-            closures += [make_closure(pretext, data, part_seed(seed, i))
-                         for i, data in enumerate(parts)]
-        self._through = select(
-            model.pretext, [name for name, _ in model.pairs.params],
-            self.jacobian_params)
-        self._operator = make_operator(
-            closures,
-            [p for p, inside in zip(model.lower_backbone(), self._through)
-             if inside],
-            self.reg_weight,
-            self.damping,
-            mean_over_ranks=mean_over_ranks,
-            keep_graphs=self.first_order.num_parts['hessian'] == 1)
-        self._phase_steps = done_steps
+        self.system.begin(model, batches, seed, self.first_order, done_steps)
 
     def end_upper_phase(self) -> None:
         """Free the graphs of the operator."""
-        if self._operator is not None:
-            self._operator.close()
-            self.solver.reset()
-        self._operator = None
+        self.system.end()
 
     def upper_step(self, model: BiSSLModel, batch: dict,
                    seed: int) -> Dict[str, float]:
@@ -241,7 +210,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             FloatingPointError: If a loss, the solution or the gradient is
                 not finite; the parameters are then unchanged.
         """
-        if self._operator is None:
+        if self.system.operator is None:
             raise RuntimeError('upper_step needs begin_upper_phase first.')
         downstream = model.downstream
         with seeded(seed, device_of(downstream)):
@@ -262,7 +231,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                   *running_statistics(downstream)])
         check_finite('upper level', loss_at_lower=loss_at_lower.item(),
                       loss_at_upper=loss_at_upper.item())
-        solution = self._solve(v)
+        solution = self.system.solve(v)
         torch._foreach_add_([p.grad for p in model.upper_backbone()],
                             list(solution.value))
         logs = self._apply(
@@ -301,12 +270,8 @@ class BiSSLOptimWrapper(OptimWrapperDict):
     def settings(self) -> Dict[str, object]:
         """What a resumed run should not change without notice."""
         return dict(
-            reg_weight=self.reg_weight,
-            damping=self.damping,
-            solver=repr(self.solver),
+            **self.system.settings(),
             direct_weight=self.direct_weight,
-            jacobian_params=self.jacobian_params,
-            curvature=self.curvature,
             first_order_dtype=self.first_order.dtype)
 
     def state_dict(self) -> dict:
@@ -314,31 +279,15 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         solver."""
         state = super().state_dict()
         state['head_warmup'] = self.head_warmup.state_dict()
-        if self._operator is not None:
-            state['solver'] = self.solver.state_dict()
+        state['solver'] = self.system.state_dict()
         return state
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Load what :meth:`state_dict` gave."""
         state_dict = dict(state_dict)
-        self.solver.load_state_dict(state_dict.pop('solver', {}))
+        self.system.load_state_dict(state_dict.pop('solver', {}))
         self.head_warmup.load_state_dict(state_dict.pop('head_warmup'))
         super().load_state_dict(state_dict)
-
-    def _solve(self, v: Vectors) -> Solution:
-        check = self.check_residual == 'always' or (
-            self.check_residual == 'first' and self._phase_steps == 0)
-        self._phase_steps += 1
-        solution = implicit_jacobian_product(v, self._operator, self.solver,
-                                             check, self._through)
-        if solution.status is Status.NOT_FINITE:
-            raise FloatingPointError(
-                f'{type(self.solver).__name__}: {solution.status.value} '
-                f'(after {solution.num_iters} iterations, reg_weight='
-                f'{self.reg_weight}, damping={self.damping}). Lower the '
-                'learning rates or raise damping, and resume from the last '
-                'checkpoint.')
-        return solution
 
     def _apply(self, wrapper: OptimWrapper, where: str,
                logs: Dict[str, Tensor]) -> Dict[str, float]:

@@ -8,7 +8,8 @@ from ..utils.check import (check_in, check_keys, check_non_negative,
                            check_positive_int)
 from .solver import (LinearOperator, Solution, Solver, Status, finish,
                      ratio)
-from .vectors import Vectors, add_scaled, clone, dot, zeros_like
+from .vectors import (Vectors, add_scaled, add_scaled_, clone, dot,
+                      scale_add_, zeros_like)
 
 
 @check_keys
@@ -52,8 +53,7 @@ class CGSolver(Solver):
     @torch.no_grad()
     def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
         x = zeros_like(rhs)
-        r = clone(rhs)
-        p = r
+        r, p, buffer = clone(rhs), clone(rhs), clone(rhs)
         rr = dot(r, r)
         rhs_square = rr.item()
         curvature = rr.new_tensor(math.inf)
@@ -76,14 +76,14 @@ class CGSolver(Solver):
                     rr = dot(r, r)
                 break
             step = ratio(rr, pq + self.epsilon)
-            x = add_scaled(x, p, step)
-            r = add_scaled(r, q, -step)
+            add_scaled_(x, p, step, buffer)
+            add_scaled_(r, q, -step, buffer)
             rr_next = dot(r, r)
             if decides and rr_next.item() <= self.tolerance**2 * rhs_square:
                 rr = rr_next
                 status = Status.CONVERGED
                 break
-            p = add_scaled(r, p, ratio(rr_next, rr + self.epsilon))
+            scale_add_(p, ratio(rr_next, rr + self.epsilon), r)
             rr = rr_next
         if rhs_square == 0:
             return Solution(x, Status.CONVERGED, 0, 0., math.inf)

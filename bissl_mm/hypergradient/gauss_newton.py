@@ -59,6 +59,9 @@ class GaussNewtonOperator(HessianOperator):
         mean_over_ranks (Callable, optional): See :class:`HessianOperator`.
             Applied once, to the whole product. Defaults to None.
         keep_graphs (bool): See :class:`HessianOperator`. Defaults to True.
+        product_dtype (torch.dtype, optional): See :class:`HessianOperator`;
+            the factor :math:`J v` and the last pass of a product are meant.
+            Defaults to None.
 
     Raises:
         ValueError: If the loss reaches a parameter past the outputs; for
@@ -74,7 +77,7 @@ class GaussNewtonOperator(HessianOperator):
 
     def _gradient(self, index: int) -> Optional[_Factors]:
         with torch.enable_grad():
-            with LeanLayers():
+            with LeanLayers(self._product_dtype):
                 outputs, leaves, loss = self._closures[index]()
             self._losses[index] = loss.detach()
             slopes = torch.autograd.grad(

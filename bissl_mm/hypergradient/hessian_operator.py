@@ -42,6 +42,10 @@ class HessianOperator:
             over processes. It is applied to every product, *before* a solver
             forms a step size from it. Defaults to None: one process.
         keep_graphs (bool): See above. Defaults to True.
+        product_dtype (torch.dtype, optional): In which the convolutions of a
+            product compute, ``torch.bfloat16``; the products are then off by
+            some 1e-3 and the operator is symmetric only so far. Defaults to
+            None: that of the parameters.
 
     Raises:
         ValueError: If :math:`\lambda + \delta` is not a positive number, or
@@ -59,7 +63,8 @@ class HessianOperator:
                  damping: float = 0.,
                  mean_over_ranks: Optional[Callable[[Vectors],
                                                     Vectors]] = None,
-                 keep_graphs: bool = True) -> None:
+                 keep_graphs: bool = True,
+                 product_dtype: Optional[torch.dtype] = None) -> None:
         check_scale(reg_weight, damping)
         if not closures or not params:
             raise ValueError(
@@ -75,6 +80,7 @@ class HessianOperator:
         self.scale = 1. / (reg_weight + damping)
         self.num_products = 0
         self._mean_over_ranks = mean_over_ranks
+        self._product_dtype = product_dtype
         self._versions = [p._version for p in self.params]
         self._closures = list(closures)
         self._losses: Dict[int, Tensor] = {}
@@ -93,7 +99,7 @@ class HessianOperator:
     def _gradient(self, index: int) -> Any:
         """Of one batch, with its graph, in the form _product takes it."""
         with torch.enable_grad():
-            with LeanLayers():
+            with LeanLayers(self._product_dtype):
                 loss = self._closures[index]()
             self._losses[index] = loss.detach()
             return torch.autograd.grad(
@@ -117,17 +123,20 @@ class HessianOperator:
                              self.params)
         self._check_alive()
         self.num_products += 1
-        total = [torch.zeros_like(p) for p in self.params]
+        total: List[Optional[Tensor]] = [None] * len(self.params)
         for i in range(len(self._closures)):
             products = self._product(
                 self._gradient(i) if self._gradients is None
                 else self._gradients[i], vectors)
             for j, product in enumerate(products):
                 if product is not None:
-                    total[j] = total[j] + product
+                    total[j] = product if total[j] is None \
+                        else total[j] + product
+        result = tuple(torch.zeros_like(p) if t is None else t.detach()
+                       for t, p in zip(total, self.params))
         if len(self._closures) > 1:
-            torch._foreach_div_(total, float(len(self._closures)))
-        result = tuple(t.detach() for t in total)
+            result = tuple(torch._foreach_div(list(result),
+                                              float(len(self._closures))))
         if self._mean_over_ranks is not None:
             result = self._mean_over_ranks(result)
         return result

@@ -8,7 +8,7 @@ from ..utils.check import (check_keys, check_non_negative,
                            check_positive_int)
 from .solver import (LinearOperator, Solution, Solver, Status, finish,
                      ratio)
-from .vectors import (Vectors, add_scaled, clone, dot, tensor_dots,
+from .vectors import (Vectors, add_scaled_, clone, scale_add_, tensor_dots,
                       zeros_like)
 
 
@@ -45,8 +45,7 @@ class LayerwiseCGSolver(Solver):
     @torch.no_grad()
     def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
         x = zeros_like(rhs)
-        r = clone(rhs)
-        p = r
+        r, p, buffer = clone(rhs), clone(rhs), clone(rhs)
         rr = tensor_dots(r, r)
         rhs_square = rr.sum().item()
         if rhs_square == 0:
@@ -54,12 +53,14 @@ class LayerwiseCGSolver(Solver):
         curvature = rr.new_tensor(math.inf)
         for _ in range(self.max_iters):
             q = operator(p)
-            curvature = torch.minimum(curvature, dot(p, q) / dot(p, p))
-            step = ratio(rr, tensor_dots(p, q) + self.epsilon)
-            x = add_scaled(x, p, step)
-            r = add_scaled(r, q, -step)
+            pq = tensor_dots(p, q)
+            curvature = torch.minimum(curvature,
+                                      pq.sum() / tensor_dots(p, p).sum())
+            step = ratio(rr, pq + self.epsilon)
+            add_scaled_(x, p, step, buffer)
+            add_scaled_(r, q, -step, buffer)
             rr_next = tensor_dots(r, r)
-            p = add_scaled(r, p, ratio(rr_next, rr + self.epsilon))
+            scale_add_(p, ratio(rr_next, rr + self.epsilon), r)
             rr = rr_next
         return finish(x, Status.FIXED_ITERS, self.max_iters, rr.sum(),
                        curvature, rhs_square)

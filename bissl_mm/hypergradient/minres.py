@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from ..utils.check import check_keys, check_non_negative, check_positive_int
+from .basis import Basis, flatten, row_norm, unflatten
 from .solver import LinearOperator, Solution, Solver, Status, finish
-from .vectors import Vectors, add_scaled, clone, dot, norm, zeros_like
+from .vectors import Vectors, clone, zeros_like
 
 
 @check_keys
@@ -41,23 +42,24 @@ class MinresSolver(Solver):
 
     @torch.no_grad()
     def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
-        rhs_norm = norm(rhs).item()
+        start = flatten(rhs)
+        rhs_norm = row_norm(start).item()
         if rhs_norm == 0:
             return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.,
                             math.inf)
-        basis = [add_scaled(zeros_like(rhs), rhs, 1. / rhs_norm)]
+        basis, vector = Basis(), start / rhs_norm
         # A V_k = V_(k+1) T, with T of one row more than columns.
         matrix = torch.zeros(self.max_iters + 1, self.max_iters,
                              dtype=torch.float64)
         status = Status.MAX_ITERS
         for k in range(self.max_iters):
-            image = operator(basis[k])
+            basis.append(vector)
+            image = flatten(operator(unflatten(vector, rhs)))
             for _ in range(2):
-                for i, vector in enumerate(basis):
-                    part = dot(vector, image)
-                    matrix[i, k] += part.item()
-                    image = add_scaled(image, vector, -part)
-            rest = norm(image).item()
+                parts = basis.dots(image)
+                basis.remove_(image, parts)
+                matrix[:k + 1, k] += parts.cpu()
+            rest = row_norm(image).item()
             matrix[k + 1, k] = rest
             if not math.isfinite(rest):
                 return Solution(clone(rhs), Status.NOT_FINITE, k + 1,
@@ -65,21 +67,18 @@ class MinresSolver(Solver):
             weights, residual = _least_squares(matrix[:k + 2, :k + 1])
             # Below rounding the space is invariant: nothing is left to find.
             exhausted = rest <= 100 * torch.finfo(
-                rhs[0].dtype).eps * matrix[:k + 1, :k + 1].norm().item()
+                image.dtype).eps * matrix[:k + 1, :k + 1].norm().item()
             if residual <= self.tolerance or exhausted:
                 if residual <= max(self.tolerance, 1e-6):
                     status = Status.CONVERGED
                 break
-            if k + 1 < self.max_iters:
-                basis.append(add_scaled(zeros_like(rhs), image, 1. / rest))
-        x = zeros_like(rhs)
-        for weight, vector in zip(weights.tolist(), basis, strict=True):
-            x = add_scaled(x, vector, rhs_norm * weight)
+            vector = image / rest
+        x = unflatten(basis.combine(rhs_norm * weights), rhs)
         size = len(basis)
         tridiagonal = matrix[:size, :size]
         curvature = torch.linalg.eigvalsh(
             (tridiagonal + tridiagonal.T) / 2)[0]
-        square = dot(rhs, rhs).new_tensor((residual * rhs_norm)**2)
+        square = start.new_tensor((residual * rhs_norm)**2)
         return finish(x, status, size, square,
                       square.new_tensor(curvature.item()), rhs_norm**2)
 

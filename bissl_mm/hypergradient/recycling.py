@@ -1,13 +1,15 @@
 """One Krylov basis for all right-hand sides of an upper phase."""
 
 import math
-from typing import Dict, List
+from typing import Dict, List, Optional
 
 import torch
+from torch import Tensor
 
 from ..utils.check import check_keys, check_non_negative, check_positive_int
+from .basis import Basis, flatten, row_dot, row_norm, unflatten
 from .solver import LinearOperator, Solution, Solver, Status, finish
-from .vectors import Vectors, add_scaled, clone, dot, norm, zeros_like
+from .vectors import Vectors, clone, zeros_like
 
 
 @check_keys
@@ -15,12 +17,22 @@ class RecyclingSolver(Solver):
     r"""The smallest residual over all directions of the phase so far.
 
     The operator is the same for all N_U solves of an upper phase. Every
-    product made is kept as a pair :math:`(u_i, c_i = A u_i)` with orthonormal
-    :math:`c_i`. A new right-hand side is first fitted with what is there,
-    :math:`x = \sum_i (c_i \cdot b) u_i`, which costs no product; only what is
-    left is attacked with new ones (generalised conjugate residuals). The
-    residual never grows and never exceeds that of the zero vector, whatever
-    the signs of the eigenvalues.
+    product made is kept: orthonormal directions :math:`V` and orthonormal
+    :math:`C` with :math:`A V = C R`, :math:`R` triangular. A new right-hand
+    side is first fitted with what is there, :math:`x = V R^{-1} C^T b`, which
+    costs no product; only what is left is attacked with new ones. This
+    residual is known, never grows and never exceeds that of the zero vector,
+    whatever the signs of the eigenvalues.
+
+    What the products have not shown of :math:`A` is taken for the identity,
+    of which :math:`A = I + H/(\lambda + \delta)` has much. The model
+    :math:`\tilde A` made so, equal to :math:`A` on :math:`V`, gives the next
+    direction, and with ``extrapolate`` also a last step
+    :math:`\tilde A^{-1} r` that no product is spent on. What it leaves is
+    *estimated*: by how far :math:`A` was from the identity on the direction
+    that stood at the same place in an earlier solve of the phase. It is taken
+    where the estimate is below what is known without it, and never where
+    there is nothing to estimate from.
 
     Memory is two vectors a kept product. A checkpoint written within a phase
     holds them, so that a resumed run goes on the same.
@@ -28,102 +40,259 @@ class RecyclingSolver(Solver):
     Args:
         max_iters (int): Largest number of new products a solve. Defaults to
             10.
-        tolerance (float): Stop once ``||b - A x|| / ||b||`` is at most this.
-            Defaults to 0.01.
-        max_basis (int): Pairs kept; beyond it the oldest go. Defaults to 16.
+        tolerance (float): Stop once ``||b - A x|| / ||b||``, as known or
+            estimated, is at most this. Defaults to 0.01.
+        max_basis (int): Products kept from one solve to the next, the first
+            of the phase. Defaults to 16.
+        extrapolate (bool): See above. Without it
+            :attr:`Solution.residual_norm` is no estimate. Defaults to True.
 
     Source:
-        Eisenstat, Elman & Schultz 1983 (GCR); Parks et al. 2006 (recycling).
+        Eisenstat, Elman & Schultz 1983 (generalised conjugate residuals);
+        Parks et al. 2006 (recycling). The model is the secant update of the
+        identity by all products at once, Schnabel 1983.
     """
 
     def __init__(self, max_iters: int = 10, tolerance: float = 0.01,
-                 max_basis: int = 16) -> None:
+                 max_basis: int = 16, extrapolate: bool = True) -> None:
         check_positive_int('RecyclingSolver', 'max_iters', max_iters)
         check_positive_int('RecyclingSolver', 'max_basis', max_basis)
         check_non_negative('RecyclingSolver', 'tolerance', tolerance)
         self.max_iters = max_iters
         self.tolerance = tolerance
         self.max_basis = max_basis
-        self._directions: List[Vectors] = []
-        self._images: List[Vectors] = []
+        self.extrapolate = extrapolate
+        self.reset()
 
     def reset(self) -> None:
         """Forget the basis: the operator is another one."""
-        self._directions, self._images = [], []
+        self._directions, self._images = Basis(), Basis()
+        # R and V^T C; small, and read on the host.
+        self._triangle = torch.zeros(0, 0, dtype=torch.float64)
+        self._overlap = torch.zeros(0, 0, dtype=torch.float64)
+        # By place in a solve: ||A z - z|| / ||z|| off the known space.
+        self._unseen: List[float] = []
 
-    def state_dict(self) -> Dict[str, List[Vectors]]:
-        """The basis."""
-        return dict(directions=list(self._directions),
-                    images=list(self._images))
+    def state_dict(self) -> Dict[str, Tensor]:
+        """The basis; empty without one."""
+        if not len(self._images):
+            return {}
+        return dict(directions=self._directions.rows.clone(),
+                    images=self._images.rows.clone(),
+                    triangle=self._triangle.clone(),
+                    overlap=self._overlap.clone(),
+                    unseen=torch.tensor(self._unseen, dtype=torch.float64))
 
-    def load_state_dict(self, state: Dict[str, List[Vectors]]) -> None:
+    def load_state_dict(self, state: Dict[str, Tensor]) -> None:
         """Take up a basis of :meth:`state_dict`, or none."""
-        self._directions = [tuple(v) for v in state.get('directions', ())]
-        self._images = [tuple(v) for v in state.get('images', ())]
+        self.reset()
+        if state:
+            self._directions = Basis(state['directions'])
+            self._images = Basis(state['images'])
+            self._triangle = state['triangle']
+            self._overlap = state['overlap']
+            self._unseen = state['unseen'].tolist()
 
     @torch.no_grad()
     def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
-        # A basis read from a checkpoint may lie on another device.
-        self._directions = [_beside(u, rhs) for u in self._directions]
-        self._images = [_beside(c, rhs) for c in self._images]
-        x, r = zeros_like(rhs), clone(rhs)
-        rhs_norm = norm(rhs).item()
+        r = flatten(rhs)
+        rhs_norm = row_norm(r).item()
         if rhs_norm == 0:
-            return Solution(x, Status.CONVERGED, 0, 0., math.inf)
-        for u, c in zip(self._directions, self._images):
-            weight = dot(c, r)
-            x = add_scaled(x, u, weight)
-            r = add_scaled(r, c, -weight)
-        rr = dot(r, r)
-        curvature, status = math.inf, Status.MAX_ITERS
-        num_iters, u = 0, r
+            return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.,
+                            math.inf)
+        # A basis read from a checkpoint may lie on another device.
+        self._directions.to(r.device)
+        self._images.to(r.device)
+        fitted = self._images.dots(r)
+        self._images.remove_(r, fitted)
+        weights = fitted.cpu()
+        curvature, status, num_iters = math.inf, Status.MAX_ITERS, 0
         while True:
-            if not math.sqrt(rr.item()) > self.tolerance * rhs_norm:
+            residual = row_norm(r).item()
+            step = _ModelStep(self._triangle, self._overlap,
+                              self._directions.dots(r), residual)
+            estimate = self._estimate(step, num_iters)
+            # Not "<=": a NaN must get through to the status.
+            if not min(residual, estimate) > self.tolerance * rhs_norm:
                 status = Status.CONVERGED
                 break
             if num_iters == self.max_iters:
                 break
-            c = operator(u)
+            u = self._complement(step.direction(r, self._directions,
+                                                self._images), r)
+            if u is None:
+                break
+            c = flatten(operator(unflatten(u, rhs)))
             num_iters += 1
-            curvature = min(curvature, (dot(u, c) / dot(u, u)).item())
-            size = norm(c).item()
-            u, c = self._orthogonalise(u, c)
-            rest = norm(c).item()
-            if not math.isfinite(rest):
+            along, size = torch.stack((row_dot(u, c), row_norm(c))).tolist()
+            if not math.isfinite(size):
                 return Solution(clone(rhs), Status.NOT_FINITE, num_iters,
                                 math.nan, math.nan)
-            if rest <= 1e-5 * size:
+            curvature = min(curvature, along)
+            if not self._append(u, c, size, num_iters - 1):
                 # The image lies in the space already: no way on from here.
                 break
-            u = add_scaled(zeros_like(u), u, 1. / rest)
-            c = add_scaled(zeros_like(c), c, 1. / rest)
-            weight = dot(c, r)
-            # Where r.Ar vanishes the residual stands still; its image then
-            # is the way on.
-            stuck = abs(weight.item()) <= 1e-6 * math.sqrt(rr.item())
-            x = add_scaled(x, u, weight)
-            r = add_scaled(r, c, -weight)
-            rr = dot(r, r)
-            self._keep(u, c)
-            u = c if stuck else r
-        return finish(x, status, num_iters, rr,
-                      rr.new_tensor(curvature), rhs_norm**2)
+            c = self._images.rows[-1]
+            weight = row_dot(c, r)
+            r.addcmul_(c, weight.to(r), value=-1.)
+            weights = torch.cat((weights, weight.cpu()[None]))
+        x = self._combine(weights, r)
+        if estimate < residual:
+            x += step.extrapolation(r, self._directions, self._images)
+            residual = estimate
+        self._forget()
+        return finish(unflatten(x, rhs), status, num_iters,
+                      r.new_tensor(residual**2), r.new_tensor(curvature),
+                      rhs_norm**2)
 
-    def _orthogonalise(self, u: Vectors, c: Vectors):
-        """Twice: once leaves rounding of the size of what was removed."""
+    def _estimate(self, step: '_ModelStep', place: int) -> float:
+        """Norm of what the model's step leaves; infinite if unknown."""
+        if not self.extrapolate or place >= len(self._unseen) \
+                or not step.is_sane:
+            return math.inf
+        return self._unseen[place] * step.direction_norm
+
+    def _complement(self, direction: Tensor,
+                    residual: Tensor) -> Optional[Tensor]:
+        """A unit vector off the known directions; None if there is none."""
+        for vector in (direction, residual.clone()):
+            size = rest = row_norm(vector).item()
+            for _ in range(2):
+                before = rest
+                self._directions.remove_(vector,
+                                         self._directions.dots(vector))
+                rest = row_norm(vector).item()
+                if rest > 0.7 * before:
+                    break
+            if rest > 1e-4 * size:
+                return vector.div_(rest)
+        return None
+
+    def _append(self, u: Tensor, c: Tensor, size: float, place: int) -> bool:
+        """Take in a product ``c = A u``; False if it brings nothing new."""
+        count = len(self._images)
+        column = torch.zeros(count, dtype=torch.float64)
+        rest = size
         for _ in range(2):
-            for other_u, other_c in zip(self._directions, self._images):
-                part = dot(other_c, c)
-                u = add_scaled(u, other_u, -part)
-                c = add_scaled(c, other_c, -part)
-        return u, c
-
-    def _keep(self, u: Vectors, c: Vectors) -> None:
+            before = rest
+            parts = self._images.dots(c)
+            self._images.remove_(c, parts)
+            *parts, rest = torch.cat((parts, row_norm(c)[None])).tolist()
+            column += torch.tensor(parts, dtype=torch.float64)
+            # Where little was removed, so little rounding is left of it that
+            # a second pass would find nothing.
+            if rest > 0.7 * before:
+                break
+        if rest <= 1e-5 * size:
+            return False
+        c /= rest
         self._directions.append(u)
         self._images.append(c)
-        if len(self._images) > self.max_basis:
-            del self._directions[0], self._images[0]
+        self._triangle = _bordered(self._triangle, column, None, rest)
+        # V^T C gets a column of products with c and a row of those with u.
+        *right, corner = self._directions.dots(c).tolist()
+        self._overlap = _bordered(
+            self._overlap, right, self._images.dots(u).tolist()[:-1], corner)
+        self._note_unseen(place)
+        return True
+
+    def _note_unseen(self, place: int) -> None:
+        # A u - u = C R_last - u, less what lies along the older directions.
+        last = self._triangle[:, -1]
+        along = self._overlap @ last
+        square = last.dot(last) - along[:-1].square().sum() \
+            - 2 * along[-1] + 1
+        unseen = math.sqrt(max(square.item(), 0.))
+        if place == len(self._unseen):
+            self._unseen.append(unseen)
+        else:
+            self._unseen[place] = max(unseen, self._unseen[place])
+
+    def _combine(self, weights: Tensor, like: Tensor) -> Tensor:
+        """:math:`V R^{-1}` times the weights of the images."""
+        if not len(weights):
+            return torch.zeros_like(like)
+        return self._directions.combine(torch.linalg.solve_triangular(
+            self._triangle, weights[:, None], upper=True)[:, 0])
+
+    def _forget(self) -> None:
+        """The last beyond ``max_basis``: R stays triangular without them."""
+        size = self.max_basis
+        self._directions.truncate(size)
+        self._images.truncate(size)
+        self._triangle = self._triangle[:size, :size]
+        self._overlap = self._overlap[:size, :size]
 
 
-def _beside(vectors: Vectors, like: Vectors) -> Vectors:
-    return tuple(v.to(t.device) for v, t in zip(vectors, like, strict=True))
+class _ModelStep:
+    r"""The solution of :math:`\tilde A e = r` in small quantities.
+
+    With :math:`W = A V`, :math:`T = V^T W`, :math:`E = W - V T` and :math:`Q`
+    the projection off :math:`V` the model is :math:`\tilde A = W V^T +
+    V E^T + Q`. Its solution is :math:`e = V y + z`, where :math:`(T - E^T E)
+    y = V^T r - E^T r` and :math:`z = Q r - E y`; :math:`W^T r = 0`, since the
+    residual is orthogonal to all images. What it leaves is :math:`(Q - Q A Q)
+    z`.
+
+    Args:
+        triangle (Tensor): R, shape ``(k, k)``, float64.
+        overlap (Tensor): :math:`V^T C`, likewise.
+        along (Tensor): :math:`V^T r`, shape ``(k, )``.
+        residual (float): :math:`\|r\|`.
+    """
+
+    def __init__(self, triangle: Tensor, overlap: Tensor, along: Tensor,
+                 residual: float) -> None:
+        a = along.cpu()
+        t = overlap @ triangle
+        t = (t + t.T) / 2
+        outside = triangle.T @ triangle - t @ t
+        self.is_sane = True
+        self._y = a
+        if len(a):
+            schur = t - outside
+            if not bool(torch.isfinite(schur).all()):
+                self._y, self.is_sane = torch.zeros_like(a), False
+            else:
+                self._y = torch.linalg.lstsq(
+                    schur, (a + t @ a)[:, None], driver='gelsd',
+                    rcond=1e-6).solution[:, 0]
+                self.is_sane = self._y.norm().item() <= 1e3 * residual
+        y = self._y
+        # On the directions and on the images: z = r + V on_v - C on_c.
+        self._on_v = t @ y - a
+        self._on_c = triangle @ y
+        square = residual**2 - a.dot(a) + 2 * y.dot(t @ a) \
+            + y.dot(outside @ y)
+        #: Norm of z.
+        self.direction_norm = math.sqrt(max(square.item(), 0.)) \
+            if len(a) else residual
+
+    def direction(self, r: Tensor, directions: Basis,
+                  images: Basis) -> Tensor:
+        """z, shape ``(n, )``."""
+        return self._sum(r, directions, images, self._on_v)
+
+    def extrapolation(self, r: Tensor, directions: Basis,
+                      images: Basis) -> Tensor:
+        """e, shape ``(n, )``."""
+        return self._sum(r, directions, images, self._on_v + self._y)
+
+    def _sum(self, r: Tensor, directions: Basis, images: Basis,
+             on_v: Tensor) -> Tensor:
+        result = r.clone()
+        directions.remove_(result, -on_v)
+        images.remove_(result, self._on_c)
+        return result
+
+
+def _bordered(matrix: Tensor, column, row, corner: float) -> Tensor:
+    """One column and one row (None: zeros) more."""
+    size = len(matrix)
+    result = matrix.new_zeros(size + 1, size + 1)
+    result[:size, :size] = matrix
+    result[:size, size] = torch.as_tensor(column, dtype=matrix.dtype)
+    if row is not None:
+        result[size, :size] = torch.as_tensor(row, dtype=matrix.dtype)
+    result[size, size] = corner
+    return result

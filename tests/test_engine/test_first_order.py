@@ -63,7 +63,7 @@ def test_parts_of_the_hessian_batch_average_their_hessians():
     wrapper = sgd_wrapper(model, num_micro_batches=dict(hessian=2))
     images = views(4)[0]
     wrapper.begin_upper_phase(model, [dict(inputs=images)], seed=6)
-    operator = wrapper._operator
+    operator = wrapper.system.operator
     assert operator._gradients is None
     params = model.lower_backbone()
     torch.manual_seed(0)
@@ -115,7 +115,7 @@ def test_bfloat16_reaches_the_gradients_alone():
     for dtype in (None, 'bfloat16'):
         wrapper = sgd_wrapper(model, first_order_dtype=dtype)
         wrapper.begin_upper_phase(model, [dict(inputs=views(4)[0])], seed=6)
-        products.append(wrapper._operator.hvp(vector))
+        products.append(wrapper.system.operator.hvp(vector))
     for a, b in zip(*products, strict=True):
         assert torch.equal(a, b)
 

@@ -38,22 +38,22 @@ def test_wrapper_solves_for_the_chosen_ones(wanted, number):
     wrapper.begin_upper_phase(model, [batch], seed=0)
     names = [name for name, _ in model.pairs.params]
     params = model.lower_backbone()
-    assert len(wrapper._operator.params) == number
+    assert len(wrapper.system.operator.params) == number
     torch.manual_seed(1)
     v = tuple(torch.randn_like(p) for p in params)
-    found = wrapper._solve(v).value
+    found = wrapper.system.solve(v).value
     changed = [not torch.equal(a, b) for a, b in zip(found, v)]
-    assert changed == wrapper._through
+    assert changed == wrapper.system.through
     assert {n for n, c in zip(names, changed) if c} == {
         n for n, p in zip(names, params)
-        if any(p is q for q in wrapper._operator.params)}
+        if any(p is q for q in wrapper.system.operator.params)}
     # One product by hand: the block of the whole Hessian.
     closure = pretext_closure(model.pretext, batch, 0)
     grads = torch.autograd.grad(closure(), params, create_graph=True)
     total = sum((g * x).sum() for g, x, c in zip(grads, v, changed) if c)
     expected = [p for p, c in zip(torch.autograd.grad(total, params), changed)
                 if c]
-    product = wrapper._operator.hvp(
+    product = wrapper.system.operator.hvp(
         tuple(x for x, c in zip(v, changed) if c))
     for a, b in zip(product, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)

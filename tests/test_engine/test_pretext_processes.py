@@ -9,6 +9,8 @@ from pretext_models import bissl_model, sgd_wrapper
 from small_models import views
 from test_two_processes import NORM, as_vector, part, relative_error
 
+from bissl_mm.engine.first_order import FirstOrder
+
 pytestmark = pytest.mark.dist
 KINDS = ('SimCLR', 'BYOL', 'MAE')
 
@@ -104,3 +106,43 @@ def test_four_processes():
             assert len(set(digests)) == 1
     finally:
         pool.close()
+
+
+def phase_of_solves(rank, world, solver, options):
+    """Iterations and answers of three systems of one upper phase."""
+    model = bissl_model('SimCLR', torch.float64, NORM)
+    system = sgd_wrapper(model, solver=solver, damping=0.3,
+                         check_residual='never', **options).system
+    system.begin(model, [pretext_batch('SimCLR', rank, world, 8, 1)], 0,
+                 FirstOrder(None, None))
+    generator = torch.Generator().manual_seed(5)
+    iterations, answers = [], []
+    for _ in range(3):
+        v = tuple(torch.randn(p.shape, generator=generator,
+                              dtype=torch.float64)
+                  for p in model.lower_backbone())
+        solution = system.solve(v)
+        iterations.append(solution.num_iters)
+        answers += [x.flatten() for x in solution.value]
+    system.end()
+    return iterations, torch.cat(answers).tolist()
+
+
+@pytest.mark.parametrize('name, options', [
+    ('LayerwiseCGSolver', {}), ('CGSolver', {}), ('TruncatedCGSolver', {}),
+    ('MinresSolver', {}), ('RecyclingSolver', {}), ('NeumannSolver', {}),
+    ('TruncatedCGSolver', dict(curvature='gauss_newton')),
+    ('RecyclingSolver', dict(jacobian_params='norm'))],
+    ids=lambda value: value if isinstance(value, str) else
+    '-'.join(map(str, value.values())))
+def test_solvers_go_the_same_way_on_two_processes(name, options, pool):
+    solver = dict(type=name)
+    if name in ('TruncatedCGSolver', 'MinresSolver', 'RecyclingSolver'):
+        solver.update(tolerance=0.05)
+    counts, expected = phase_of_solves(0, 1, solver, options)
+    results = pool.run(phase_of_solves, solver, options)
+    assert results[0] == results[1]
+    assert results[0][0] == counts and max(counts) > 1
+    # Zero would mean that nothing was divided.
+    assert 0 < relative_error(torch.tensor(results[0][1]),
+                              torch.tensor(expected)) <= 1e-8

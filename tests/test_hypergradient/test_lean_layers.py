@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bissl_mm.hypergradient import HessianOperator
 from bissl_mm.hypergradient.lean_layers import LeanLayers
+from bissl_mm.hypergradient.vectors import norm, subtract
 
 CONVS = {
     'plain': (dict(), 3, 4),
@@ -53,6 +55,18 @@ def test_convolution(case, bias, skip):
     assert_same(lambda *t: F.conv2d(*t, **kwargs), [x, w, *b], skip)
 
 
+@pytest.mark.parametrize('kernel, kwargs', [
+    (3, dict(padding=1)), (3, dict(padding=1, stride=2)), (1, dict()),
+    (2, dict(padding=(2, 1), dilation=(2, 1), stride=(3, 1)))])
+def test_convolution_of_small_images(kernel, kwargs):
+    torch.manual_seed(0)
+    x = torch.randn(5, 3, 3, 2).double().requires_grad_()
+    w = torch.randn(4, 3, kernel, kernel).double().requires_grad_()
+    b = torch.randn(4).double().requires_grad_()
+    assert F.conv2d(x, w, **kwargs)[0, 0].numel() <= 9
+    assert_same(lambda *t: F.conv2d(*t, **kwargs), [x, w, b])
+
+
 def test_convolution_of_an_image_without_gradient():
     torch.manual_seed(0)
     x = torch.randn(2, 3, 8, 8).double()
@@ -97,3 +111,29 @@ def test_other_norms_and_autocast_go_to_torch(monkeypatch):
             F.batch_norm(x[:1, :, :1, :1], None, None, var, mean, True)
         with pytest.raises(AssertionError, match='replaced'):
             F.conv2d(x, w)
+
+
+def test_bfloat16_touches_the_product_alone():
+    """Neither loss nor gradient; products by the rounding of eight bits."""
+    torch.manual_seed(0)
+    x = torch.randn(8, 8, 12, 12)
+    weights = [torch.randn(8, 8, 3, 3).mul(0.1).requires_grad_()
+               for _ in range(3)]
+
+    def closure():
+        y = x
+        for w in weights:
+            y = F.conv2d(y, w, padding=1).tanh()
+        return y.pow(3).mean()
+
+    vector = tuple(torch.randn_like(w) for w in weights)
+    exact = HessianOperator([closure], weights, 1.)
+    rough = HessianOperator([closure], weights, 1.,
+                            product_dtype=torch.bfloat16)
+    assert torch.equal(exact.loss, rough.loss)
+    for a, b in zip(exact._gradients[0], rough._gradients[0], strict=True):
+        assert torch.equal(a, b)
+    expected, found = exact.hvp(vector), rough.hvp(vector)
+    error = norm(subtract(found, expected)) / norm(expected)
+    assert 1e-4 < error < 2e-2
+    assert all(f.dtype == torch.float32 for f in found)

@@ -34,10 +34,10 @@ class SolverMonitorHook(Hook):
                          data_batch=None,
                          outputs=None) -> None:
         """Look at the means of one alternation."""
-        wrapper = runner.optim_wrapper
-        solver = type(wrapper.solver).__name__
+        system = runner.optim_wrapper.system
+        solver = type(system.solver).__name__
         where = (f'alternation {batch_idx + 1}, {solver}, reg_weight='
-                 f'{wrapper.reg_weight}, damping={wrapper.damping}')
+                 f'{system.reg_weight}, damping={system.damping}')
         residual = outputs.get('upper/residual')
         if residual is not None and not residual <= self.max_residual:
             self._warn(

@@ -1,0 +1,255 @@
+"""What solver, damping and Hessian batch do to a real run's hypergradient.
+
+The bilevel stage of a config runs as it is; before chosen upper phases it is
+halted, and the linear systems of that moment are solved in many ways on fresh
+pretext batches. The run itself does not notice::
+
+    python benchmarks/hypergradient_study.py \
+        configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-dtd5.py \
+        --at 1 10 --json study.json
+"""
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.hooks import Hook
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+
+import bissl_mm.engine  # noqa: F401  (registers)
+from bissl_mm.engine.first_order import FirstOrder, first_samples
+from bissl_mm.hypergradient import GaussNewtonOperator, HessianOperator
+from bissl_mm.hypergradient.vectors import (cosine, norm, subtract,
+                                            zeros_like)
+from bissl_mm.models import pretext_closure
+from bissl_mm.models.outputs import pretext_outputs_closure
+from bissl_mm.registry import build_solver
+
+#: Name -> (solver, whether on the Gauss-Newton operator).
+SOLVERS = {
+    'v itself': (dict(type='IdentitySolver'), False),
+    'published': (dict(type='LayerwiseCGSolver'), False),
+    'CG': (dict(type='CGSolver'), False),
+    'truncated CG': (dict(type='TruncatedCGSolver', tolerance=0.1), False),
+    'MINRES': (dict(type='MinresSolver', tolerance=0.1), False),
+    'recycling': (dict(type='RecyclingSolver', tolerance=0.1), False),
+    'Gauss-Newton': (dict(type='CGSolver', max_iters=10, tolerance=0.1),
+                     True),
+}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config')
+    parser.add_argument('--at', type=int, nargs='+', default=[1, 10],
+                        help='alternations, counted from 1')
+    parser.add_argument('--damping', type=float, nargs='+',
+                        default=[0.1, 1., 10., 100.])
+    parser.add_argument('--size', type=int, nargs='+', default=[16, 32, 64],
+                        help='samples of the Hessian, at most a pretext '
+                        'batch; the reference has four whole batches')
+    parser.add_argument('--rhs', type=int, default=4,
+                        help='downstream batches a system is solved for, one '
+                        'after the other')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser.add_argument('--json')
+    return parser.parse_args()
+
+
+class Study:
+    """The systems of one moment of a run."""
+
+    def __init__(self, runner: Runner, args: argparse.Namespace) -> None:
+        self.args = args
+        loop = runner.train_loop
+        self.model = loop.model
+        self.reg_weight = runner.optim_wrapper.reg_weight
+        # Far beyond what the run itself draws.
+        begin = 10**6 + 100 * loop.iter
+        lower, upper = loop.streams['lower'], loop.streams['upper']
+        self.batches = [lower.batch_at(begin + i) for i in range(8)]
+        first_order = FirstOrder(None, None)
+        self.rhs = [
+            first_order.gradients_at_lower(
+                self.model,
+                first_order.prepare(self.model.downstream, 'upper',
+                                    upper.batch_at(begin + i)), i)[1]
+            for i in range(args.rhs)
+        ]
+
+    def operator(self, batches: list, damping: float,
+                 gauss_newton: bool = False) -> HessianOperator:
+        pretext = self.model.pretext
+        closure = pretext_outputs_closure if gauss_newton else pretext_closure
+        kind = GaussNewtonOperator if gauss_newton else HessianOperator
+        return kind([closure(pretext,
+                             pretext.data_preprocessor(batch, True), i)
+                     for i, batch in enumerate(batches)],
+                    self.model.lower_backbone(), self.reg_weight, damping)
+
+    def solve(self, operator: HessianOperator, damping: float,
+              solver: dict) -> list:
+        """All right-hand sides in turn; the wall time is of the solves."""
+        operator.scale = 1. / (self.reg_weight + damping)
+        solver = build_solver(solver)
+        found = []
+        for v in self.rhs:
+            begin, products = time.perf_counter(), operator.num_products
+            solution = solver.solve(operator, v)
+            found.append(dict(
+                seconds=time.perf_counter() - begin,
+                products=operator.num_products - products,
+                min_curvature=solution.min_curvature,
+                cosine=cosine(v, solution.value).item(),
+                v_ij=solution.value))
+        return found
+
+    def solvers(self) -> list:
+        """Every solver at every damping, on one pretext batch."""
+        records = []
+        hessian = self.operator(self.batches[:1], 1.)
+        gauss_newton = self.operator(self.batches[:1], 1., True)
+        for damping, name in itertools.product(self.args.damping, SOLVERS):
+            solver, use_gauss_newton = SOLVERS[name]
+            operator = gauss_newton if use_gauss_newton else hessian
+            found = self.solve(operator, damping, solver)
+            residuals = [
+                (norm(subtract(v, operator(f['v_ij']))) / norm(v)).item()
+                for v, f in zip(self.rhs, found)]
+            records.append(dict(
+                solver=name, damping=damping, residual=max(residuals),
+                cosine=min(f['cosine'] for f in found),
+                min_curvature=min(f['min_curvature'] for f in found),
+                products=mean(f['products'] for f in found),
+                seconds=mean(f['seconds'] for f in found)))
+            r = records[-1]
+            print(f'| {name} | {damping:g} | {r["residual"]:.2g} | '
+                  f'{r["cosine"]:.2f} | {r["min_curvature"]:.2g} | '
+                  f'{r["products"]:.1f} | {r["seconds"]:.1f} |', flush=True)
+        hessian.close()
+        gauss_newton.close()
+        return records
+
+    def sizes(self, damping: float) -> list:
+        """Hessian batches of several sizes against one of four batches."""
+        solver = dict(type='RecyclingSolver', max_iters=16, tolerance=0.02,
+                      max_basis=32)
+        operator = self.operator(self.batches[4:], damping)
+        reference = self.solve(operator, damping, solver)
+        records = [self._size(f'4 x {len_of(self.batches[0])}', damping,
+                              [reference], reference)]
+        operator.close()
+        for size in self.args.size:
+            samples = []
+            for batch in self.batches[:3]:
+                operator = self.operator([first_samples(batch, size)],
+                                         damping)
+                samples.append(self.solve(operator, damping, solver))
+                operator.close()
+            records.append(self._size(size, damping, samples, reference))
+        return records
+
+    def _size(self, size, damping: float, samples: list,
+              reference: list) -> dict:
+        pairs = [(v, a['v_ij'], b['v_ij'])
+                 for x, y in itertools.combinations(samples, 2)
+                 for v, a, b in zip(self.rhs, x, y)]
+        off = [(v, a['v_ij'], b['v_ij']) for x in samples
+               for v, a, b in zip(self.rhs, x, reference)]
+        record = dict(
+            size=size, damping=damping,
+            products=mean(f['products'] for x in samples for f in x),
+            seconds=mean(f['seconds'] for x in samples for f in x),
+            spread=mean(distance(a, b) for _, a, b in pairs),
+            correction_cosine=mean(
+                cosine(subtract(a, v), subtract(b, v)).item()
+                for v, a, b in pairs),
+            off_reference=mean(distance(a, b) for _, a, b in off),
+            v_off_reference=mean(distance(v, b) for v, _, b in off))
+        print(f'| {size} | {damping:g} | {record["products"]:.1f} | '
+              f'{record["seconds"]:.1f} | {record["spread"]:.3f} | '
+              f'{record["correction_cosine"]:.2f} | '
+              f'{record["off_reference"]:.3f} | '
+              f'{record["v_off_reference"]:.3f} |', flush=True)
+        return record
+
+
+def mean(values) -> float:
+    values = list(values)
+    return statistics.fmean(values) if values else float('nan')
+
+
+def distance(a, b) -> float:
+    """Relative to the second, 0 if both are zero."""
+    size = norm(subtract(b, zeros_like(b))).item()
+    return norm(subtract(a, b)).item() / size if size else 0.
+
+
+def len_of(batch: dict) -> int:
+    inputs = batch['inputs']
+    return len(inputs[0]) if isinstance(inputs, list) else len(inputs)
+
+
+class StudyHook(Hook):
+    """Measures before the upper phases of chosen alternations."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.records = []
+
+    def before_upper_phase(self, runner: Runner) -> None:
+        alternation = runner.train_loop.iter + 1
+        if alternation not in self.args.at:
+            return
+        # What is measured must not move the run's own draws.
+        with torch.random.fork_rng():
+            study = Study(runner, self.args)
+            print(f'\nAlternation {alternation}\n\n| solver | damping | '
+                  'residual | cosine | curvature | products | s |\n'
+                  '| --- | --- | --- | --- | --- | --- | --- |')
+            solvers = study.solvers()
+            print('\n| samples | damping | products | s | spread | cosine of '
+                  'corrections | off the reference | v off it |\n'
+                  '| --- | --- | --- | --- | --- | --- | --- | --- |')
+            sizes = [r for d in self.args.damping if d >= 1
+                     for r in study.sizes(d)]
+        self.records.append(dict(alternation=alternation, solvers=solvers,
+                                 sizes=sizes))
+        if alternation >= max(self.args.at):
+            runner.train_loop.stop_training = True
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    cfg.val_dataloader = cfg.val_evaluator = cfg.val_cfg = None
+    cfg.test_dataloader = cfg.test_evaluator = cfg.test_cfg = None
+    init_default_scope(cfg.get('default_scope', 'bissl_mm'))
+    hook = StudyHook(args)
+    with tempfile.TemporaryDirectory() as folder:
+        cfg.work_dir = folder
+        runner = Runner.from_cfg(cfg)
+        runner.register_hook(hook)
+        runner.train()
+    if args.json:
+        with open(args.json, 'w') as file:
+            json.dump(dict(
+                config=os.path.basename(args.config), points=hook.records,
+                threads=torch.get_num_threads(), cores=os.cpu_count(),
+                machine=platform.processor() or platform.machine(),
+                torch=torch.__version__), file, indent=1)
+
+
+if __name__ == '__main__':
+    main()

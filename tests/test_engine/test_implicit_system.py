@@ -1,0 +1,61 @@
+"""The operator that an upper phase builds from the settings."""
+
+import pytest
+import torch
+from pretext_models import bissl_model, sgd_wrapper
+from small_models import views
+
+from bissl_mm.hypergradient import HessianOperator
+from bissl_mm.hypergradient.vectors import norm, subtract
+from bissl_mm.models import pretext_closure
+
+
+def test_hessian_of_the_first_samples():
+    model = bissl_model('SimCLR', torch.float64)
+    wrapper = sgd_wrapper(model, hessian_batch_size=4)
+    first, second = views(6)
+    wrapper.begin_upper_phase(
+        model, [dict(inputs=[first, second], data_samples=None)], seed=0)
+    params = model.lower_backbone()
+    expected = HessianOperator([pretext_closure(
+        model.pretext, dict(inputs=[first[:4], second[:4]],
+                            data_samples=None), 0)], params, 1.)
+    vector = tuple(torch.randn_like(p) for p in params)
+    for a, b in zip(wrapper.system.operator.hvp(vector), expected.hvp(vector),
+                    strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_more_samples_than_there_are():
+    model = bissl_model('SimCLR', torch.float64)
+    wrapper = sgd_wrapper(model, hessian_batch_size=7)
+    with pytest.raises(ValueError, match='hessian_batch_size=7, but a '
+                       'pretext batch holds 6 samples on this rank. Set at '
+                       'most that many'):
+        wrapper.begin_upper_phase(
+            model, [dict(inputs=views(6), data_samples=None)], seed=0)
+
+
+@pytest.mark.parametrize('setting, message', [
+    (dict(hessian_batch_size=0), 'hessian_batch_size'),
+    (dict(product_dtype='float16'), 'product_dtype')])
+def test_bad_settings_are_named(setting, message):
+    with pytest.raises(ValueError, match=message):
+        sgd_wrapper(bissl_model('SimCLR', torch.float32), **setting)
+
+
+def test_products_in_bfloat16():
+    model = bissl_model('SimCLR', torch.float32)
+    batch = dict(inputs=views(6), data_samples=None)
+    vector, products = None, []
+    for dtype in (None, 'bfloat16'):
+        wrapper = sgd_wrapper(model, product_dtype=dtype)
+        wrapper.begin_upper_phase(model, [batch], seed=0)
+        torch.manual_seed(1)
+        vector = tuple(torch.randn_like(p) for p in model.lower_backbone())
+        products.append(wrapper.system.operator(vector))
+        wrapper.end_upper_phase()
+    error = norm(subtract(*products)) / norm(products[0])
+    # The identity is exact; zero would mean that the setting has no effect.
+    assert 0 < error < 5e-2
+    assert wrapper.settings()['product_dtype'] == 'bfloat16'
