@@ -77,11 +77,13 @@ class PublishedPhase:
             losses = model.downstream(**data, mode='loss')
             return model.downstream.parse_losses(losses)[0]
 
-        v = torch.autograd.grad(at_lower(), theta_p)
-        head = torch.autograd.grad(at_lower(), phi)
+        loss = at_lower()
+        v = torch.autograd.grad(loss, theta_p, retain_graph=True)
+        head = torch.autograd.grad(loss, phi)
         solution = self.solve(v)
-        direct = torch.autograd.grad(at_upper(), theta_d)
-        head_direct = torch.autograd.grad(at_upper(), phi)
+        loss = at_upper()
+        direct = torch.autograd.grad(loss, theta_d, retain_graph=True)
+        head_direct = torch.autograd.grad(loss, phi)
         for param, a, b in zip((*theta_d, *phi), (*solution, *head),
                                (*direct, *head_direct), strict=True):
             param.grad = a + b

@@ -27,12 +27,12 @@ BASE = dict(model='resnet18', batch=16, pixels=64, iterations=5)
 AXES = dict(
     batch=[8, 16, 32, 64],
     pixels=[32, 48, 64, 96],
-    model=['resnet18', 'resnet50', 'resnet101'],
+    model=['resnet18', 'resnet34', 'resnet50', 'resnet101'],
     iterations=[1, 2, 5, 10, 20])
 LABELS = dict(
     batch='images a batch',
     pixels='pixels an image (side squared)',
-    model='seconds of a forward pass (ResNet-18, -50, -101)',
+    model='seconds of a forward pass (ResNet-18, -34, -50, -101)',
     iterations='iterations of the published solver')
 
 

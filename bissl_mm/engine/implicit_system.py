@@ -137,9 +137,12 @@ class ImplicitSystem:
             product_dtype=self.product_dtype)
 
     def state_dict(self) -> dict:
-        """Within an upper phase, what the solver keeps; empty outside."""
-        return {} if self.operator is None else self.solver.state_dict()
+        """What the solver keeps within an upper phase, and for which
+        system."""
+        return dict(solver=self.solver.state_dict(), of=repr(self.settings()))
 
     def load_state_dict(self, state: dict) -> None:
-        """Take up what :meth:`state_dict` gave."""
-        self.solver.load_state_dict(state)
+        """Take up what :meth:`state_dict` gave, unless the settings changed:
+        what a solver keeps belongs to one operator."""
+        same = state.get('of') == repr(self.settings())
+        self.solver.load_state_dict(state['solver'] if same else {})

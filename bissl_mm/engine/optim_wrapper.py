@@ -47,7 +47,8 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             version of the paper has 0.01.
         check_residual (str): When to spend a product on the true residual of
             the system: at the ``'first'`` step of each upper phase,
-            ``'always'`` or ``'never'``. Defaults to ``'first'``.
+            ``'always'`` or ``'never'``. Defaults to ``'first'``, which does
+            not see the later steps that ``RecyclingSolver`` extrapolates.
         num_micro_batches (dict, optional): In how many parts a rank's batch
             passes the network, by ``'lower'``, ``'upper'`` and ``'hessian'``,
             for batches that do not fit the memory. Gradients are those of

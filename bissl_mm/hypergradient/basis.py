@@ -69,8 +69,9 @@ class Basis:
     def append(self, row: Tensor) -> None:
         """Copy a row of shape ``(n, )`` behind the others."""
         if self._storage is None or self._size == len(self._storage):
-            # Doubled, so that every row is moved once or twice at most.
-            storage = row.new_empty(max(2, 2 * self._size), len(row))
+            # Half as much again: few rows are moved often, none stay unused
+            # by the dozen.
+            storage = row.new_empty(max(4, self._size * 3 // 2), len(row))
             if self._size:
                 storage[:self._size] = self.rows
             self._storage = storage
@@ -79,7 +80,8 @@ class Basis:
 
     def truncate(self, size: int) -> None:
         """Forget the rows from number ``size`` on."""
-        self._size = min(self._size, size)
+        if size < self._size:
+            self._storage, self._size = self._storage[:size].clone(), size
 
     def dots(self, vector: Tensor) -> Tensor:
         """Inner product of every row with ``vector``, shape ``(k, )``,

@@ -8,7 +8,7 @@ torch has fast kernels for, and that of batch norm needs its own backward
 kernel once and a few sums.
 """
 
-from typing import Optional, Tuple
+from typing import Optional
 
 import torch
 import torch.nn.functional as F
@@ -224,7 +224,7 @@ class _BatchNormBackward(Function):
                                                      inverse, eps)
         ctx.save_for_backward(grad, x, weight, mean, inverse, to_x, to_weight)
         ctx.eps = eps
-        # Read from the device here, once a phase, and never in a product.
+        # Read from the device here, with the graph, and not in each product.
         ctx.divides = has_graph and weight.abs().min().item() > 1e-6
         return to_x, to_weight, to_bias
 

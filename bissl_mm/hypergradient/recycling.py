@@ -14,10 +14,10 @@ from .vectors import Vectors, clone, zeros_like
 
 @check_keys
 class RecyclingSolver(Solver):
-    r"""The smallest residual over all directions of the phase so far.
+    r"""The smallest residual over directions that a whole phase shares.
 
-    The operator is the same for all N_U solves of an upper phase. Every
-    product made is kept: orthonormal directions :math:`V` and orthonormal
+    The operator is the same for all N_U solves of an upper phase. Products
+    made are kept: orthonormal directions :math:`V` and orthonormal
     :math:`C` with :math:`A V = C R`, :math:`R` triangular. A new right-hand
     side is first fitted with what is there, :math:`x = V R^{-1} C^T b`, which
     costs no product; only what is left is attacked with new ones. This
@@ -29,13 +29,14 @@ class RecyclingSolver(Solver):
     :math:`\tilde A` made so, equal to :math:`A` on :math:`V`, gives the next
     direction, and with ``extrapolate`` also a last step
     :math:`\tilde A^{-1} r` that no product is spent on. What it leaves is
-    *estimated*: by how far :math:`A` was from the identity on the direction
-    that stood at the same place in an earlier solve of the phase. It is taken
-    where the estimate is below what is known without it, and never where
-    there is nothing to estimate from.
+    *estimated*: by how far :math:`A` was at most from the identity on the
+    directions that stood at the same place in earlier solves of the phase. It
+    is taken where the estimate is below what is known without it, and never
+    where there is nothing to estimate from, as in the first solve.
 
-    Memory is two vectors a kept product. A checkpoint written within a phase
-    holds them, so that a resumed run goes on the same.
+    Memory is two vectors a kept product and up to half as much again. A
+    checkpoint written within a phase holds them, so that a resumed run goes
+    on the same.
 
     Args:
         max_iters (int): Largest number of new products a solve. Defaults to
@@ -89,8 +90,9 @@ class RecyclingSolver(Solver):
         if state:
             self._directions = Basis(state['directions'])
             self._images = Basis(state['images'])
-            self._triangle = state['triangle']
-            self._overlap = state['overlap']
+            # Checkpoints are read onto the device, where only rows belong.
+            self._triangle = state['triangle'].cpu()
+            self._overlap = state['overlap'].cpu()
             self._unseen = state['unseen'].tolist()
 
     @torch.no_grad()
@@ -100,6 +102,9 @@ class RecyclingSolver(Solver):
         if rhs_norm == 0:
             return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.,
                             math.inf)
+        if not math.isfinite(rhs_norm):
+            return Solution(clone(rhs), Status.NOT_FINITE, 0, math.nan,
+                            math.nan)
         # A basis read from a checkpoint may lie on another device.
         self._directions.to(r.device)
         self._images.to(r.device)
@@ -121,6 +126,7 @@ class RecyclingSolver(Solver):
             u = self._complement(step.direction(r, self._directions,
                                                 self._images), r)
             if u is None:
+                status = Status.EXHAUSTED
                 break
             c = flatten(operator(unflatten(u, rhs)))
             num_iters += 1
@@ -131,6 +137,7 @@ class RecyclingSolver(Solver):
             curvature = min(curvature, along)
             if not self._append(u, c, size, num_iters - 1):
                 # The image lies in the space already: no way on from here.
+                status = Status.EXHAUSTED
                 break
             c = self._images.rows[-1]
             weight = row_dot(c, r)
@@ -150,7 +157,9 @@ class RecyclingSolver(Solver):
         if not self.extrapolate or place >= len(self._unseen) \
                 or not step.is_sane:
             return math.inf
-        return self._unseen[place] * step.direction_norm
+        # Off the known directions, and along them.
+        return math.hypot(self._unseen[place] * step.direction_norm,
+                          step.gap)
 
     def _complement(self, direction: Tensor,
                     residual: Tensor) -> Optional[Tensor]:
@@ -247,18 +256,15 @@ class _ModelStep:
         t = overlap @ triangle
         t = (t + t.T) / 2
         outside = triangle.T @ triangle - t @ t
-        self.is_sane = True
-        self._y = a
+        y, wanted, schur = a, a + t @ a, t - outside
         if len(a):
-            schur = t - outside
-            if not bool(torch.isfinite(schur).all()):
-                self._y, self.is_sane = torch.zeros_like(a), False
-            else:
-                self._y = torch.linalg.lstsq(
-                    schur, (a + t @ a)[:, None], driver='gelsd',
-                    rcond=1e-6).solution[:, 0]
-                self.is_sane = self._y.norm().item() <= 1e3 * residual
-        y = self._y
+            y = torch.linalg.lstsq(schur, wanted[:, None], driver='gelsd',
+                                   rcond=1e-6).solution[:, 0]
+        self._y = y
+        #: What a (nearly) singular model leaves along V, a norm.
+        self.gap = (wanted - schur @ y).norm().item()
+        #: Whether rounding of the sum below stays small.
+        self.is_sane = y.norm().item() <= 1e3 * residual
         # On the directions and on the images: z = r + V on_v - C on_c.
         self._on_v = t @ y - a
         self._on_c = triangle @ y

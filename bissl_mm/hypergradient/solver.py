@@ -24,6 +24,8 @@ class Status(enum.Enum):
     NEGATIVE_CURVATURE = (
         'a direction of negative or zero curvature was met, so the operator '
         'is not positive definite: raise damping or reg_weight')
+    EXHAUSTED = ('no further direction lowers the residual: the operator is '
+                 'singular, or rounding is all that is left')
     DIVERGED = ('the residual grew, so the best sum was kept: raise damping '
                 'or take another solver')
     NOT_FINITE = ('the solution holds NaN or infinity: the pretext loss or '

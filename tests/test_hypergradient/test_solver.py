@@ -415,3 +415,48 @@ def test_recycling_passes_a_standstill():
     assert solution.status is Status.CONVERGED and operator.count == 2
     torch.testing.assert_close(flatten(solution.value),
                                torch.diag(matrix), rtol=1e-9, atol=1e-9)
+
+
+def test_recycling_estimates_what_it_leaves():
+    """Sound where it is made, and a product cheaper than knowing."""
+    torch.manual_seed(3)
+    size = 400
+    factor = torch.randn(size, size).double()
+    noise = (factor + factor.T) / size**0.5 * 0.05
+    matrix = torch.eye(size).double() + noise
+    known = RecyclingSolver(tolerance=0.03, extrapolate=False)
+    guessed = RecyclingSolver(tolerance=0.03)
+    products, estimated = {known: 0, guessed: 0}, 0
+    for step in range(8):
+        rhs = (torch.randn(size).double(), )
+        for solver in products:
+            solution = solver.solve(lambda v: (matrix @ v[0], ), rhs)
+            products[solver] += solution.num_iters
+            true = relative_residual(lambda v: (matrix @ v[0], ),
+                                     solution.value, rhs)
+            assert solution.status is Status.CONVERGED
+            if abs(true - solution.residual_norm) > 1e-9 * true:
+                estimated += 1
+                assert solver is guessed and step > 0
+                assert true == pytest.approx(solution.residual_norm, rel=0.3)
+    assert estimated >= 5
+    assert products[guessed] <= products[known] - 5
+
+
+def test_recycling_does_not_guess_of_a_large_unseen_part():
+    """Where the rest is no identity, the known residual is the better."""
+    matrix = make_matrix(torch.linspace(-40, 60, SIZE).double())
+    shared = RecyclingSolver(3, tolerance=1e-3)
+    for step in range(4):
+        rhs = random_rhs(seed=step)
+        solution = shared.solve(Operator(matrix), rhs)
+        true = relative_residual(Operator(matrix), solution.value, rhs)
+        assert true <= 1
+        assert true == pytest.approx(solution.residual_norm, rel=1e-6)
+
+
+def test_recycling_with_a_right_hand_side_that_is_not_a_number():
+    rhs = (torch.tensor([1., math.nan]), )
+    solution = RecyclingSolver().solve(lambda v: v, rhs)
+    assert solution.status is Status.NOT_FINITE
+    assert solution.value[0].isnan().any()

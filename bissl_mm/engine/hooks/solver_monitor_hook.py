@@ -45,15 +45,17 @@ class SolverMonitorHook(Hook):
                 f'The hypergradient is not one ({where}): the true relative '
                 f'residual of its linear system is {residual:.3g}, where 0 '
                 'is solved and 1 is what the zero vector gives. Raise '
-                "damping, or choose solver=dict(type='CGSolver') or, where "
-                "curvature is negative, dict(type='MinresSolver').")
+                "damping, or choose solver=dict(type='RecyclingSolver'), or "
+                "where curvature is negative curvature='gauss_newton' with "
+                "solver=dict(type='CGSolver').")
         curvature = outputs.get('upper/min_curvature')
         if curvature is not None and curvature <= 0:
             self._warn(
                 runner, 'curvature',
                 f'The operator is not positive definite ({where}): curvature '
                 f'{curvature:.3g} was met, where conjugate gradients have no '
-                'guarantee. Raise damping.')
+                "guarantee. Raise damping, or choose solver=dict(type="
+                "'RecyclingSolver') or curvature='gauss_newton'.")
         if outputs.get('upper/cosine', 1.) < 0:
             self._warn(
                 runner, 'cosine',
