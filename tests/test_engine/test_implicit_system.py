@@ -59,3 +59,32 @@ def test_products_in_bfloat16():
     # The identity is exact; zero would mean that the setting has no effect.
     assert 0 < error < 5e-2
     assert wrapper.settings()['product_dtype'] == 'bfloat16'
+
+
+def test_a_kept_basis_belongs_to_one_system():
+    """Resumed within a phase with another damping, it starts anew."""
+    model = bissl_model('SimCLR', torch.float64)
+    batch = dict(inputs=views(6), data_samples=None)
+
+    def begun(state=None, **settings):
+        wrapper = sgd_wrapper(model, solver=dict(type='RecyclingSolver'),
+                              **settings)
+        if state is not None:
+            wrapper.load_state_dict(state)
+        wrapper.begin_upper_phase(model, [batch], seed=0,
+                                  done_steps=int(state is not None))
+        return wrapper
+
+    wrapper = begun(damping=1.)
+    v = tuple(torch.randn_like(p) for p in model.lower_backbone())
+    first = wrapper.system.solve(v)
+    state = wrapper.state_dict()
+    same = begun(state, damping=1.)
+    # Its first ten directions are there before the ten of its own.
+    assert same.system.solve(v).residual_norm < 0.95 * first.residual_norm
+    other = begun(state, damping=2.)
+    expected = begun(damping=2.).system.solve(v)
+    found = other.system.solve(v)
+    assert found.num_iters == expected.num_iters
+    for a, b in zip(found.value, expected.value, strict=True):
+        assert torch.equal(a, b)

@@ -111,7 +111,8 @@ def test_four_processes():
 def phase_of_solves(rank, world, solver, options):
     """Iterations and answers of three systems of one upper phase."""
     model = bissl_model('SimCLR', torch.float64, NORM)
-    system = sgd_wrapper(model, solver=solver, damping=0.3,
+    # Above the negative eigenvalues of this untrained network.
+    system = sgd_wrapper(model, solver=solver, damping=500.,
                          check_residual='never', **options).system
     system.begin(model, [pretext_batch('SimCLR', rank, world, 8, 1)], 0,
                  FirstOrder(None, None))
@@ -137,12 +138,14 @@ def phase_of_solves(rank, world, solver, options):
     '-'.join(map(str, value.values())))
 def test_solvers_go_the_same_way_on_two_processes(name, options, pool):
     solver = dict(type=name)
+    if name == 'NeumannSolver':
+        solver.update(step_size=0.3)
     if name in ('TruncatedCGSolver', 'MinresSolver', 'RecyclingSolver'):
-        solver.update(tolerance=0.05)
+        solver.update(tolerance=0.005)
     counts, expected = phase_of_solves(0, 1, solver, options)
     results = pool.run(phase_of_solves, solver, options)
     assert results[0] == results[1]
     assert results[0][0] == counts and max(counts) > 1
     # Zero would mean that nothing was divided.
-    assert 0 < relative_error(torch.tensor(results[0][1]),
-                              torch.tensor(expected)) <= 1e-8
+    assert 0 < relative_error(as_vector([results[0][1]]),
+                              as_vector([expected])) <= 1e-8
