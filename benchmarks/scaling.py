@@ -61,7 +61,7 @@ class Point:
                            max_iters=setting['iterations'])
         self.contest = Contest(setting['model'], argparse.Namespace(
             pixels=setting['pixels'], batch=setting['batch'],
-            steps=args.steps, train_steps=0, head_steps=0, device=args.device))
+            steps=args.steps, train_steps=0, head_steps=0, lr=0.1, device=args.device))
         self.phases, self.forwards = [], []
 
     def measure(self) -> None:

@@ -70,15 +70,19 @@ def parse_args() -> argparse.Namespace:
                                  'recycling-matched'])
     parser.add_argument('--pixels', type=int, default=64)
     parser.add_argument('--batch', type=int, default=32,
-                        help='pretext images of the Hessian, and downstream '
-                        'images of a step')
+                        help='pretext images of the Hessian; the downstream '
+                        'batch has a quarter of them, as 256 of the paper '
+                        'to 1024')
     parser.add_argument('--steps', type=int, default=8,
                         help='upper steps of the phase')
     parser.add_argument('--repeats', type=int, default=3)
-    parser.add_argument('--train-steps', type=int, default=400,
+    parser.add_argument('--train-steps', type=int, default=300,
                         help='pretext steps before; 0 leaves the network at '
                         'its initialisation')
-    parser.add_argument('--head-steps', type=int, default=100,
+    parser.add_argument('--lr', type=float, default=0.1,
+                        help='of them for a ResNet; the larger, the flatter '
+                        'the minimum they end in')
+    parser.add_argument('--head-steps', type=int, default=60,
                         help='steps of the classifier alone after them')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--quick', action='store_true',
@@ -244,7 +248,7 @@ class Contest:
                     data_samples=None)
 
     def _downstream_batch(self, pictures: Pictures) -> dict:
-        index = pictures.draw(self.args.batch)
+        index = pictures.draw(max(self.args.batch // 4, 2))
         samples = [DataSample().set_gt_label(int(i)).to(self.args.device)
                    for i in pictures.labels[index]]
         return dict(inputs=pictures.views(index, 1)[0], data_samples=samples)
@@ -252,7 +256,7 @@ class Contest:
     def _pretrain(self, pictures: Pictures) -> None:
         wrapper = wrapper_of(self.model, reg_weight=0.)
         for group in wrapper['lower'].optimizer.param_groups:
-            group['lr'] = 1e-4 if self.is_mae else 0.05
+            group['lr'] = 1e-4 if self.is_mae else self.args.lr
         for step in range(self.args.train_steps):
             wrapper.lower_step(self.model, self._pretext_batch(pictures),
                                seed=step)

@@ -108,14 +108,13 @@ class RecyclingSolver(Solver):
         # A basis read from a checkpoint may lie on another device.
         self._directions.to(r.device)
         self._images.to(r.device)
-        fitted = self._images.dots(r)
-        self._images.remove_(r, fitted)
-        weights = fitted.cpu()
+        weights = self._images.dots(r)
+        self._images.remove_(r, weights)
+        weights, along = weights.cpu(), self._directions.dots(r).cpu()
         curvature, status, num_iters = math.inf, Status.MAX_ITERS, 0
         while True:
             residual = row_norm(r).item()
-            step = _ModelStep(self._triangle, self._overlap,
-                              self._directions.dots(r), residual)
+            step = _ModelStep(self._triangle, self._overlap, along, residual)
             estimate = self._estimate(step, num_iters)
             # Not "<=": a NaN must get through to the status.
             if not min(residual, estimate) > self.tolerance * rhs_norm:
@@ -123,34 +122,32 @@ class RecyclingSolver(Solver):
                 break
             if num_iters == self.max_iters:
                 break
-            u = self._complement(step.direction(r, self._directions,
-                                                self._images), r)
+            u = self._complement(step, r)
             if u is None:
                 status = Status.EXHAUSTED
                 break
             c = flatten(operator(unflatten(u, rhs)))
             num_iters += 1
-            along, size = torch.stack((row_dot(u, c), row_norm(c))).tolist()
+            in_u, size = torch.stack((row_dot(u, c), row_norm(c))).tolist()
             if not math.isfinite(size):
                 return Solution(clone(rhs), Status.NOT_FINITE, num_iters,
                                 math.nan, math.nan)
-            curvature = min(curvature, along)
-            if not self._append(u, c, size, num_iters - 1):
+            curvature = min(curvature, in_u)
+            if not self._append(u, c, in_u, size, num_iters - 1):
                 # The image lies in the space already: no way on from here.
                 status = Status.EXHAUSTED
                 break
             c = self._images.rows[-1]
-            weight = row_dot(c, r)
+            weight, along_u = torch.stack((row_dot(c, r), row_dot(u, r)))
             r.addcmul_(c, weight.to(r), value=-1.)
             weights = torch.cat((weights, weight.cpu()[None]))
-        x = self._combine(weights, r)
-        if estimate < residual:
-            x += step.extrapolation(r, self._directions, self._images)
-            residual = estimate
+            along = torch.cat((along, along_u.cpu()[None])) \
+                - weights[-1] * self._overlap[:, -1]
+        x = self._solution(weights, r, step if estimate < residual else None)
         self._forget()
         return finish(unflatten(x, rhs), status, num_iters,
-                      r.new_tensor(residual**2), r.new_tensor(curvature),
-                      rhs_norm**2)
+                      r.new_tensor(min(residual, estimate)**2),
+                      r.new_tensor(curvature), rhs_norm**2)
 
     def _estimate(self, step: '_ModelStep', place: int) -> float:
         """Norm of what the model's step leaves; infinite if unknown."""
@@ -161,23 +158,26 @@ class RecyclingSolver(Solver):
         return math.hypot(self._unseen[place] * step.direction_norm,
                           step.gap)
 
-    def _complement(self, direction: Tensor,
+    def _complement(self, step: '_ModelStep',
                     residual: Tensor) -> Optional[Tensor]:
-        """A unit vector off the known directions; None if there is none."""
-        for vector in (direction, residual.clone()):
-            size = rest = row_norm(vector).item()
-            for _ in range(2):
-                before = rest
-                self._directions.remove_(vector,
-                                         self._directions.dots(vector))
-                rest = row_norm(vector).item()
-                if rest > 0.7 * before:
-                    break
-            if rest > 1e-4 * size:
-                return vector.div_(rest)
-        return None
+        """The model's direction off the known ones, a unit vector; None if
+        nothing is left of it."""
+        vector = step.direction(residual, self._directions, self._images) \
+            if step.is_sane else residual.clone()
+        size = rest = row_norm(vector).item()
+        # It lies off them but for rounding, which is large where little of
+        # the residual is left of it.
+        for _ in range(2):
+            parts = self._directions.dots(vector)
+            if parts.norm().item() <= 8 * torch.finfo(
+                    vector.dtype).eps * rest:
+                break
+            self._directions.remove_(vector, parts)
+            rest = row_norm(vector).item()
+        return vector.div_(rest) if rest > 1e-4 * size else None
 
-    def _append(self, u: Tensor, c: Tensor, size: float, place: int) -> bool:
+    def _append(self, u: Tensor, c: Tensor, in_u: float, size: float,
+                place: int) -> bool:
         """Take in a product ``c = A u``; False if it brings nothing new."""
         count = len(self._images)
         column = torch.zeros(count, dtype=torch.float64)
@@ -195,13 +195,15 @@ class RecyclingSolver(Solver):
         if rest <= 1e-5 * size:
             return False
         c /= rest
+        # V^T C gets a row of products with u, and a column of those with c
+        # that needs no look at the rows: V^T A u = R^T C^T u.
+        row = self._images.dots(u).cpu()
+        right = (self._triangle.T @ row - self._overlap @ column) / rest
+        corner = (in_u - row.dot(column).item()) / rest
+        self._overlap = _bordered(self._overlap, right, row, corner)
+        self._triangle = _bordered(self._triangle, column, None, rest)
         self._directions.append(u)
         self._images.append(c)
-        self._triangle = _bordered(self._triangle, column, None, rest)
-        # V^T C gets a column of products with c and a row of those with u.
-        *right, corner = self._directions.dots(c).tolist()
-        self._overlap = _bordered(
-            self._overlap, right, self._images.dots(u).tolist()[:-1], corner)
         self._note_unseen(place)
         return True
 
@@ -217,12 +219,18 @@ class RecyclingSolver(Solver):
         else:
             self._unseen[place] = max(unseen, self._unseen[place])
 
-    def _combine(self, weights: Tensor, like: Tensor) -> Tensor:
-        """:math:`V R^{-1}` times the weights of the images."""
-        if not len(weights):
-            return torch.zeros_like(like)
-        return self._directions.combine(torch.linalg.solve_triangular(
-            self._triangle, weights[:, None], upper=True)[:, 0])
+    def _solution(self, weights: Tensor, r: Tensor,
+                  step: Optional['_ModelStep']) -> Tensor:
+        """:math:`V R^{-1}` times the weights of the images, and the model's
+        step on top."""
+        if len(weights):
+            weights = torch.linalg.solve_triangular(
+                self._triangle, weights[:, None], upper=True)[:, 0]
+        if step is not None:
+            return step.extrapolation(r, self._directions, self._images,
+                                      weights)
+        return self._directions.combine(weights) if len(weights) \
+            else torch.zeros_like(r)
 
     def _forget(self) -> None:
         """The last beyond ``max_basis``: R stays triangular without them."""
@@ -252,7 +260,7 @@ class _ModelStep:
 
     def __init__(self, triangle: Tensor, overlap: Tensor, along: Tensor,
                  residual: float) -> None:
-        a = along.cpu()
+        a = along
         t = overlap @ triangle
         t = (t + t.T) / 2
         outside = triangle.T @ triangle - t @ t
@@ -279,10 +287,11 @@ class _ModelStep:
         """z, shape ``(n, )``."""
         return self._sum(r, directions, images, self._on_v)
 
-    def extrapolation(self, r: Tensor, directions: Basis,
-                      images: Basis) -> Tensor:
-        """e, shape ``(n, )``."""
-        return self._sum(r, directions, images, self._on_v + self._y)
+    def extrapolation(self, r: Tensor, directions: Basis, images: Basis,
+                      weights: Tensor) -> Tensor:
+        """e and the weighted sum of the directions, shape ``(n, )``."""
+        return self._sum(r, directions, images,
+                         self._on_v + self._y + weights)
 
     def _sum(self, r: Tensor, directions: Basis, images: Basis,
              on_v: Tensor) -> Tensor:
