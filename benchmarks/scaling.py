@@ -61,6 +61,7 @@ class Point:
                            max_iters=setting['iterations'])
         self.contest = Contest(setting['model'], argparse.Namespace(
             pixels=setting['pixels'], batch=setting['batch'],
+            downstream_batch=max(setting['batch'] // 4, 2),
             steps=args.steps, train_steps=0, head_steps=0, lr=0.1, device=args.device))
         self.phases, self.forwards = [], []
 

@@ -70,9 +70,10 @@ def parse_args() -> argparse.Namespace:
                                  'recycling-matched'])
     parser.add_argument('--pixels', type=int, default=64)
     parser.add_argument('--batch', type=int, default=32,
-                        help='pretext images of the Hessian; the downstream '
-                        'batch has a quarter of them, as 256 of the paper '
-                        'to 1024')
+                        help='pretext images of the Hessian')
+    parser.add_argument('--downstream-batch', type=int,
+                        help='default: a quarter of the batch, as 256 of the '
+                        'paper to 1024')
     parser.add_argument('--steps', type=int, default=8,
                         help='upper steps of the phase')
     parser.add_argument('--repeats', type=int, default=3)
@@ -94,6 +95,8 @@ def parse_args() -> argparse.Namespace:
         args.repeats, args.train_steps, args.pixels = 1, 60, 32
         args.head_steps = 30
         args.variant = ['published', 'minres', 'recycling']
+    if args.downstream_batch is None:
+        args.downstream_batch = max(args.batch // 4, 2)
     return args
 
 
@@ -240,6 +243,7 @@ class Contest:
                         for _ in range(args.steps)]
         self.state = copy.deepcopy(self.model.state_dict())
         self.memory = Memory(args.device)
+        self.wrappers = {}
 
     def _pretext_batch(self, pictures: Pictures) -> dict:
         views = pictures.views(pictures.draw(self.args.batch),
@@ -248,7 +252,7 @@ class Contest:
                     data_samples=None)
 
     def _downstream_batch(self, pictures: Pictures) -> dict:
-        index = pictures.draw(max(self.args.batch // 4, 2))
+        index = pictures.draw(self.args.downstream_batch)
         samples = [DataSample().set_gt_label(int(i)).to(self.args.device)
                    for i in pictures.labels[index]]
         return dict(inputs=pictures.views(index, 1)[0], data_samples=samples)
@@ -295,14 +299,18 @@ class Contest:
     def variant(self, settings: dict, keep: bool = False):
         """One phase; seconds, memory, and of its parts, logs, pairs."""
         self.model.load_state_dict(self.state)
-        wrapper = wrapper_of(self.model, check_residual='never', **settings)
+        # The same one in every repeat, as a run has one for all its phases.
+        wrapper = self.wrappers.get(repr(settings))
+        if wrapper is None:
+            wrapper = self.wrappers[repr(settings)] = wrapper_of(
+                self.model, check_residual='never', **settings)
         parts, pairs = defaultdict(float), []
-        solve = wrapper.system.solve
+        solve = type(wrapper.system).solve
 
         def timed_solve(v):
             self.synchronize()
             begin = time.perf_counter()
-            solution = solve(v)
+            solution = solve(wrapper.system, v)
             self.synchronize()
             parts['solve'] += time.perf_counter() - begin
             if keep:

@@ -5,7 +5,7 @@ basis of k vectors would take k of them. Flat rows take one product of a
 matrix and a vector.
 """
 
-from typing import Optional
+from typing import Iterator, List, Optional
 
 import torch
 from torch import Tensor
@@ -42,67 +42,87 @@ def row_norm(x: Tensor) -> Tensor:
 
 
 class Basis:
-    """Rows of equal length that grow in number.
+    """Rows of equal length that grow in number and are never moved.
+
+    They lie in blocks of a few, which :meth:`clear` keeps for the rows to
+    come: finding fresh memory takes longer than the arithmetic.
 
     Args:
-        rows (Tensor, optional): The first ones, shape ``(k, n)``. Defaults to
-            None: none yet.
+        rows (Tensor, optional): The first ones, shape ``(k, n)``, copied.
+            Defaults to None: none yet.
     """
 
+    _BLOCK = 4
+
     def __init__(self, rows: Optional[Tensor] = None) -> None:
-        self._storage = rows
-        self._size = 0 if rows is None else len(rows)
+        self._blocks: List[Tensor] = []
+        self._size = 0
+        for row in () if rows is None else rows:
+            self.append(row)
 
     def __len__(self) -> int:
         return self._size
 
     @property
     def rows(self) -> Optional[Tensor]:
-        """Shape ``(len(self), n)``, a view; None before the first row."""
-        return None if self._storage is None else self._storage[:self._size]
+        """Shape ``(len(self), n)``, a copy; None without rows."""
+        return torch.cat(list(self._filled())) if self._size else None
+
+    @property
+    def last(self) -> Tensor:
+        """The newest row, shape ``(n, )``, not a copy."""
+        block, row = divmod(self._size - 1, self._BLOCK)
+        return self._blocks[block][row]
 
     def to(self, device: torch.device) -> None:
-        """Move the rows."""
-        if self._storage is not None:
-            self._storage = self._storage.to(device)
+        """Move the rows, as those of a checkpoint may have to be."""
+        self._blocks = [block.to(device) for block in self._blocks]
 
     def append(self, row: Tensor) -> None:
         """Copy a row of shape ``(n, )`` behind the others."""
-        if self._storage is None or self._size == len(self._storage):
-            # Half as much again: few rows are moved often, none stay unused
-            # by the dozen.
-            storage = row.new_empty(max(4, self._size * 3 // 2), len(row))
-            if self._size:
-                storage[:self._size] = self.rows
-            self._storage = storage
-        self._storage[self._size] = row
+        block, place = divmod(self._size, self._BLOCK)
+        if not self._size and self._blocks \
+                and not _alike(self._blocks[0][0], row):
+            self._blocks = []
+        if block == len(self._blocks):
+            self._blocks.append(row.new_empty(self._BLOCK, len(row)))
+        self._blocks[block][place] = row
         self._size += 1
 
     def truncate(self, size: int) -> None:
         """Forget the rows from number ``size`` on."""
         if size < self._size:
-            self._storage, self._size = self._storage[:size].clone(), size
+            self._size = size
+            del self._blocks[-(-size // self._BLOCK):]
+
+    def clear(self) -> None:
+        """Forget all rows, but keep their memory."""
+        self._size = 0
 
     def dots(self, vector: Tensor) -> Tensor:
         """Inner product of every row with ``vector``, shape ``(k, )``,
         float64."""
         if not self._size:
             return vector.new_zeros(0, dtype=torch.float64)
-        return torch.stack([
-            torch.mv(rows, part)
-            for rows, part in zip(self.rows.split(_STRETCH, dim=1),
-                                  vector.split(_STRETCH))
-        ]).double().sum(0)
+        parts = vector.split(_STRETCH)
+        return torch.cat([
+            torch.stack([torch.mv(rows, part) for rows, part in zip(
+                block.split(_STRETCH, dim=1), parts)]).double().sum(0)
+            for block in self._filled()])
 
-    def combine(self, weights: Tensor) -> Tensor:
-        """Sum of the first ``len(weights)`` rows, weighted; shape ``(n, )``.
+    def add_to_(self, vector: Tensor, weights: Tensor) -> None:
+        """Add the sum of the rows, weighted by ``weights`` of shape
+        ``(k, )``, to ``vector``, in place."""
+        for block, part in zip(self._filled(),
+                               weights.to(vector).split(self._BLOCK)):
+            vector.addmv_(block.T, part)
 
-        ``weights`` may be shorter than the basis, but not empty.
-        """
-        rows = self.rows[:len(weights)]
-        return torch.mv(rows.T, weights.to(rows))
+    def _filled(self) -> Iterator[Tensor]:
+        for i, block in enumerate(self._blocks):
+            size = min(self._size - i * self._BLOCK, self._BLOCK)
+            if size > 0:
+                yield block[:size]
 
-    def remove_(self, vector: Tensor, weights: Tensor) -> None:
-        """Subtract the weighted sum of the rows from ``vector``, in place."""
-        if self._size:
-            vector.addmv_(self.rows.T, weights.to(vector), alpha=-1)
+
+def _alike(x: Tensor, y: Tensor) -> bool:
+    return (x.shape, x.dtype, x.device) == (y.shape, y.dtype, y.device)

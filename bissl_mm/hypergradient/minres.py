@@ -57,7 +57,7 @@ class MinresSolver(Solver):
             image = flatten(operator(unflatten(vector, rhs)))
             for _ in range(2):
                 parts = basis.dots(image)
-                basis.remove_(image, parts)
+                basis.add_to_(image, -parts)
                 matrix[:k + 1, k] += parts.cpu()
             rest = row_norm(image).item()
             matrix[k + 1, k] = rest
@@ -73,7 +73,9 @@ class MinresSolver(Solver):
                     status = Status.CONVERGED
                 break
             vector = image / rest
-        x = unflatten(basis.combine(rhs_norm * weights), rhs)
+        x = torch.zeros_like(start)
+        basis.add_to_(x, rhs_norm * weights)
+        x = unflatten(x, rhs)
         size = len(basis)
         tridiagonal = matrix[:size, :size]
         curvature = torch.linalg.eigvalsh(

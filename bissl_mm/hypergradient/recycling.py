@@ -34,7 +34,7 @@ class RecyclingSolver(Solver):
     is taken where the estimate is below what is known without it, and never
     where there is nothing to estimate from, as in the first solve.
 
-    Memory is two vectors a kept product and up to half as much again. A
+    Memory is two vectors a kept product, held between phases too. A
     checkpoint written within a phase holds them, so that a resumed run goes
     on the same.
 
@@ -63,11 +63,13 @@ class RecyclingSolver(Solver):
         self.tolerance = tolerance
         self.max_basis = max_basis
         self.extrapolate = extrapolate
+        self._directions, self._images = Basis(), Basis()
         self.reset()
 
     def reset(self) -> None:
         """Forget the basis: the operator is another one."""
-        self._directions, self._images = Basis(), Basis()
+        self._directions.clear()
+        self._images.clear()
         # R and V^T C; small, and read on the host.
         self._triangle = torch.zeros(0, 0, dtype=torch.float64)
         self._overlap = torch.zeros(0, 0, dtype=torch.float64)
@@ -78,8 +80,8 @@ class RecyclingSolver(Solver):
         """The basis; empty without one."""
         if not len(self._images):
             return {}
-        return dict(directions=self._directions.rows.clone(),
-                    images=self._images.rows.clone(),
+        return dict(directions=self._directions.rows,
+                    images=self._images.rows,
                     triangle=self._triangle.clone(),
                     overlap=self._overlap.clone(),
                     unseen=torch.tensor(self._unseen, dtype=torch.float64))
@@ -105,11 +107,10 @@ class RecyclingSolver(Solver):
         if not math.isfinite(rhs_norm):
             return Solution(clone(rhs), Status.NOT_FINITE, 0, math.nan,
                             math.nan)
-        # A basis read from a checkpoint may lie on another device.
         self._directions.to(r.device)
         self._images.to(r.device)
         weights = self._images.dots(r)
-        self._images.remove_(r, weights)
+        self._images.add_to_(r, -weights)
         weights, along = weights.cpu(), self._directions.dots(r).cpu()
         curvature, status, num_iters = math.inf, Status.MAX_ITERS, 0
         while True:
@@ -137,7 +138,7 @@ class RecyclingSolver(Solver):
                 # The image lies in the space already: no way on from here.
                 status = Status.EXHAUSTED
                 break
-            c = self._images.rows[-1]
+            c = self._images.last
             weight, along_u = torch.stack((row_dot(c, r), row_dot(u, r)))
             r.addcmul_(c, weight.to(r), value=-1.)
             weights = torch.cat((weights, weight.cpu()[None]))
@@ -172,7 +173,7 @@ class RecyclingSolver(Solver):
             if parts.norm().item() <= 8 * torch.finfo(
                     vector.dtype).eps * rest:
                 break
-            self._directions.remove_(vector, parts)
+            self._directions.add_to_(vector, -parts)
             rest = row_norm(vector).item()
         return vector.div_(rest) if rest > 1e-4 * size else None
 
@@ -185,7 +186,7 @@ class RecyclingSolver(Solver):
         for _ in range(2):
             before = rest
             parts = self._images.dots(c)
-            self._images.remove_(c, parts)
+            self._images.add_to_(c, -parts)
             *parts, rest = torch.cat((parts, row_norm(c)[None])).tolist()
             column += torch.tensor(parts, dtype=torch.float64)
             # Where little was removed, so little rounding is left of it that
@@ -229,8 +230,9 @@ class RecyclingSolver(Solver):
         if step is not None:
             return step.extrapolation(r, self._directions, self._images,
                                       weights)
-        return self._directions.combine(weights) if len(weights) \
-            else torch.zeros_like(r)
+        x = torch.zeros_like(r)
+        self._directions.add_to_(x, weights)
+        return x
 
     def _forget(self) -> None:
         """The last beyond ``max_basis``: R stays triangular without them."""
@@ -296,8 +298,8 @@ class _ModelStep:
     def _sum(self, r: Tensor, directions: Basis, images: Basis,
              on_v: Tensor) -> Tensor:
         result = r.clone()
-        directions.remove_(result, -on_v)
-        images.remove_(result, self._on_c)
+        directions.add_to_(result, on_v)
+        images.add_to_(result, -self._on_c)
         return result
 
 
