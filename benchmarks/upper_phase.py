@@ -299,11 +299,15 @@ class Contest:
     def variant(self, settings: dict, keep: bool = False):
         """One phase; seconds, memory, and of its parts, logs, pairs."""
         self.model.load_state_dict(self.state)
-        # The same one in every repeat, as a run has one for all its phases.
+        # The same one in every timed repeat, as a run has one for all its
+        # phases; a new one where memory is measured, which then lies in no
+        # other's.
         wrapper = self.wrappers.get(repr(settings))
-        if wrapper is None:
-            wrapper = self.wrappers[repr(settings)] = wrapper_of(
-                self.model, check_residual='never', **settings)
+        if keep or wrapper is None:
+            wrapper = wrapper_of(self.model, check_residual='never',
+                                 **settings)
+        if not keep:
+            self.wrappers[repr(settings)] = wrapper
         parts, pairs = defaultdict(float), []
         solve = type(wrapper.system).solve
 
@@ -347,7 +351,7 @@ class Contest:
 
 def measure(name: str, args: argparse.Namespace) -> list:
     contest = Contest(name, args)
-    _, _, pairs = contest.baseline(keep=True)
+    _, base_memory, pairs = contest.baseline(keep=True)
     baseline_residual = max(contest.residuals(pairs))
     reference = pairs[0][1]
     del pairs
@@ -359,19 +363,19 @@ def measure(name: str, args: argparse.Namespace) -> list:
         if settings.get('hessian_batch_size') == 'half':
             settings['hessian_batch_size'] = args.batch // 2
         settings_of[variant] = settings
-        found = contest.variant(settings, keep=True)[2]
+        _, memory, found = contest.variant(settings, keep=True)
+        found['memory'] = memory / base_memory
         pairs = found.pop('pairs')
         found.update(residual=max(contest.residuals(pairs)),
                      first=pairs[0][1])
         checked[variant] = found
         del pairs, found
-    ratios, memories = defaultdict(list), defaultdict(list)
+    ratios = defaultdict(list)
     for _ in range(args.repeats):
-        base_time, base_memory, _ = contest.baseline()
+        base_time, _, _ = contest.baseline()
         for variant, settings in settings_of.items():
-            seconds, memory, found = contest.variant(settings)
+            seconds, _, found = contest.variant(settings)
             ratios[variant].append(base_time / seconds)
-            memories[variant].append(memory / base_memory)
             checked[variant]['shares'] = found['shares']
     print(f'{name}: baseline {base_time:.1f} s a phase of {args.steps} '
           f'steps, residual {baseline_residual:.3g}, {NUM_ITERS} products a '
@@ -389,7 +393,7 @@ def measure(name: str, args: argparse.Namespace) -> list:
             cosine=min(log['cosine'] for log in found['logs']),
             min_curvature=min(log['min_curvature'] for log in found['logs']),
             products_per_step=found['products'],
-            peak_memory_ratio=statistics.median(memories[variant]),
+            peak_memory_ratio=found['memory'],
             shares=found['shares'], settings=settings_of[variant])
         records.append(record)
         print(f'{variant:>18}: {record["speedup"]:5.2f} times as fast, '

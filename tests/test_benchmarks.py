@@ -1,0 +1,55 @@
+"""The benchmark scripts run and say what they claim; no time is judged."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / 'benchmarks'
+
+
+@pytest.fixture()
+def script(monkeypatch):
+    """Import a script of the folder and run it with arguments."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def run(name, *args, **attributes):
+        module = __import__(name)
+        for key, value in attributes.items():
+            monkeypatch.setattr(module, key, value)
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
+        module.main()
+
+    return run
+
+
+def test_upper_phase(script, tmp_path):
+    path = tmp_path / 'upper.json'
+    script('upper_phase', '--model', 'resnet18', '--pixels', 32, '--batch', 4,
+           '--steps', 2, '--repeats', 1, '--train-steps', 2, '--head-steps',
+           1, '--variant', 'published', 'recycling', 'half-batch', '--json',
+           path)
+    records = json.loads(path.read_text())['records']
+    assert [r['variant'] for r in records] == ['published', 'recycling',
+                                               'half-batch']
+    for record in records:
+        assert record['model'] == 'resnet18'
+        assert record['speedup'] > 0 and record['peak_memory_ratio'] > 0
+    published = records[0]
+    assert published['products_per_step'] == 5
+    # The network is at its beginning, where the solver blows rounding up.
+    assert published['rel_diff'] < 0.05
+    assert published['true_residual'] == pytest.approx(
+        published['baseline_residual'], rel=0.05)
+
+
+def test_scaling(script, tmp_path):
+    path, picture = tmp_path / 'scaling.json', tmp_path / 'scaling.svg'
+    script('scaling', '--axis', 'iterations', '--steps', 1, '--repeats', 1,
+           '--json', path, '--plot', picture,
+           BASE=dict(model='resnet18', batch=4, pixels=32, iterations=1),
+           AXES=dict(iterations=[1, 2]))
+    record, = json.loads(path.read_text())['records']
+    assert record['values'] == [1, 2] and record['slope'] != 0
+    assert '<svg' in picture.read_text()
