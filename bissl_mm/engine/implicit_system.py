@@ -138,8 +138,9 @@ class ImplicitSystem:
 
     def state_dict(self) -> dict:
         """What the solver keeps within an upper phase, and for which
-        system."""
-        return dict(solver=self.solver.state_dict(), of=repr(self.settings()))
+        system; empty if nothing."""
+        kept = self.solver.state_dict()
+        return dict(solver=kept, of=repr(self.settings())) if kept else {}
 
     def load_state_dict(self, state: dict) -> None:
         """Take up what :meth:`state_dict` gave, unless the settings changed:

@@ -280,7 +280,9 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         solver."""
         state = super().state_dict()
         state['head_warmup'] = self.head_warmup.state_dict()
-        state['solver'] = self.system.state_dict()
+        kept = self.system.state_dict()
+        if kept:
+            state['solver'] = kept
         return state
 
     def load_state_dict(self, state_dict: dict) -> None:

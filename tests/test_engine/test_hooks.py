@@ -255,8 +255,8 @@ def test_export_loads_into_stock_mmpretrain(image_folders, tmp_path,
 
 def fake_runner(outputs):
     warnings = []
-    wrapper = SimpleNamespace(solver=SolverMonitorHook(), reg_weight=0.001,
-                              damping=10.)
+    wrapper = SimpleNamespace(system=SimpleNamespace(
+        solver=SolverMonitorHook(), reg_weight=0.001, damping=10.))
     return warnings, SimpleNamespace(
         optim_wrapper=wrapper, logger=SimpleNamespace(
             warning=warnings.append))
