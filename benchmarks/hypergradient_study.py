@@ -102,15 +102,15 @@ class Study:
 
     def solve(self, operator: HessianOperator, damping: float,
               solver: dict) -> list:
-        """All right-hand sides in turn; the wall time is of the solves."""
+        """All right-hand sides in turn, with the processor time of each."""
         operator.scale = 1. / (self.reg_weight + damping)
         solver = build_solver(solver)
         found = []
         for v in self.rhs:
-            begin, products = time.perf_counter(), operator.num_products
+            begin, products = time.process_time(), operator.num_products
             solution = solver.solve(operator, v)
             found.append(dict(
-                seconds=time.perf_counter() - begin,
+                cpu_seconds=time.process_time() - begin,
                 products=operator.num_products - products,
                 min_curvature=solution.min_curvature,
                 residual=solution.residual_norm,
@@ -138,11 +138,11 @@ class Study:
                 cosine=min(f['cosine'] for f in found),
                 min_curvature=min(f['min_curvature'] for f in found),
                 products=mean(f['products'] for f in found),
-                seconds=mean(f['seconds'] for f in found)))
+                cpu_seconds=mean(f['cpu_seconds'] for f in found)))
             r = records[-1]
             print(f'| {name} | {damping:g} | {r["residual"]:.2g} | '
                   f'{r["cosine"]:.2f} | {r["min_curvature"]:.2g} | '
-                  f'{r["products"]:.1f} | {r["seconds"]:.1f} |', flush=True)
+                  f'{r["products"]:.1f} | {r["cpu_seconds"]:.1f} |', flush=True)
         hessian.close()
         gauss_newton.close()
         return records
@@ -178,7 +178,7 @@ class Study:
             size=size, damping=damping,
             products=mean(f['products'] for x in samples for f in x),
             residual=max(f['residual'] for x in samples for f in x),
-            seconds=mean(f['seconds'] for x in samples for f in x),
+            cpu_seconds=mean(f['cpu_seconds'] for x in samples for f in x),
             spread=mean(distance(a, b) for _, a, b in pairs),
             correction_cosine=mean(
                 cosine(subtract(a, v), subtract(b, v)).item()
@@ -187,7 +187,7 @@ class Study:
             v_off_reference=mean(distance(v, b) for v, _, b in off))
         print(f'| {size} | {damping:g} | {record["products"]:.1f} | '
               f'{record["residual"]:.2g} | '
-              f'{record["seconds"]:.1f} | {record["spread"]:.3f} | '
+              f'{record["cpu_seconds"]:.1f} | {record["spread"]:.3f} | '
               f'{record["correction_cosine"]:.2f} | '
               f'{record["off_reference"]:.3f} | '
               f'{record["v_off_reference"]:.3f} |', flush=True)
@@ -225,10 +225,11 @@ class StudyHook(Hook):
         with torch.random.fork_rng():
             study = Study(runner, self.args)
             print(f'\nAlternation {alternation}\n\n| solver | damping | '
-                  'residual | cosine | curvature | products | s |\n'
+                  'residual | cosine | curvature | products | CPU s |\n'
                   '| --- | --- | --- | --- | --- | --- | --- |')
             solvers = study.solvers()
-            print('\n| samples | damping | products | residual | s | spread '
+            print('\n| samples | damping | products | residual | CPU s | '
+                  'spread '
                   '| cosine of corrections | off the reference | v off it |\n'
                   '| --- | --- | --- | --- | --- | --- | --- | --- | --- |')
             sizes = study.sizes(self.args.size_damping)

@@ -21,6 +21,7 @@ from mmengine.registry import init_default_scope
 from upper_phase import Contest
 
 from bissl_mm.models import pretext_closure
+from bissl_mm.utils.allocator import keep_freed_memory
 
 #: The middle of every axis.
 BASE = dict(model='resnet18', batch=16, pixels=64, iterations=5)
@@ -123,6 +124,7 @@ def plot(records: list, path: str) -> None:
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
+    keep_freed_memory()
     init_default_scope('mmpretrain')
     records = [measure(axis, args) for axis in args.axis]
     if args.json:

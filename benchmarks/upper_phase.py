@@ -35,6 +35,7 @@ from bissl_mm.engine.head_warmup import frozen_backbone
 from bissl_mm.hypergradient import HessianOperator, relative_residual
 from bissl_mm.hypergradient.vectors import norm, subtract
 from bissl_mm.models import BiSSLModel, pretext_closure
+from bissl_mm.utils.allocator import keep_freed_memory
 
 REG_WEIGHT, DAMPING, NUM_ITERS = 0.001, 10., 5
 #: Name -> settings of BiSSLOptimWrapper. What RecyclingSolver stops at is in
@@ -408,6 +409,7 @@ def measure(name: str, args: argparse.Namespace) -> list:
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
+    keep_freed_memory()
     init_default_scope('mmpretrain')
     records = []
     for name in args.model:

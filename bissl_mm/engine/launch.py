@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from ..models.checks import check_num_classes
 from ..models.pretrained import check_load_from, check_pretrained_init
+from ..utils.allocator import keep_freed_memory
 from ..utils.checkpoint import use_safe_loading
 from .distributed import get_rank, is_parallel, wait_for_all
 
@@ -72,12 +73,14 @@ def prepare_processes(cfg: Config) -> None:
     """Set up CPU processes, which mmengine itself cannot.
 
     mmengine's launchers select a CUDA device first. Without one, the
-    processes are connected here by gloo.
+    processes are connected here by gloo, and keep the memory they free.
 
     Args:
         cfg (Config): Its ``launcher`` says how processes were started.
     """
     use_safe_loading()
+    if not torch.cuda.is_available():
+        keep_freed_memory()
     if cfg.launcher == 'none' or torch.cuda.is_available():
         return
     if cfg.launcher == 'slurm':

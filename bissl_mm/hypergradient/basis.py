@@ -18,9 +18,9 @@ from .vectors import Vectors
 _STRETCH = 2**17
 
 
-def flatten(vectors: Vectors) -> Tensor:
-    """All values in one row, shape ``(n, )``; a copy."""
-    return torch.cat([v.detach().reshape(-1) for v in vectors])
+def flatten(vectors: Vectors, out: Optional[Tensor] = None) -> Tensor:
+    """All values in one row, shape ``(n, )``; a copy, in ``out`` if given."""
+    return torch.cat([v.detach().reshape(-1) for v in vectors], out=out)
 
 
 def unflatten(row: Tensor, like: Vectors) -> Vectors:
@@ -78,22 +78,31 @@ class Basis:
         """Move the rows, as those of a checkpoint may have to be."""
         self._blocks = [block.to(device) for block in self._blocks]
 
-    def append(self, row: Tensor) -> None:
-        """Copy a row of shape ``(n, )`` behind the others."""
+    def spare(self, like: Tensor) -> Tensor:
+        """The row behind the last, to be written to; :meth:`append` takes it
+        in. Of the shape, type and device of ``like``, ``(n, )``."""
         block, place = divmod(self._size, self._BLOCK)
         if not self._size and self._blocks \
-                and not _alike(self._blocks[0][0], row):
+                and not _alike(self._blocks[0][0], like):
             self._blocks = []
         if block == len(self._blocks):
-            self._blocks.append(row.new_empty(self._BLOCK, len(row)))
-        self._blocks[block][place] = row
+            self._blocks.append(like.new_empty(self._BLOCK, len(like)))
+        return self._blocks[block][place]
+
+    def append(self, row: Tensor) -> None:
+        """Take in a row of shape ``(n, )``: :meth:`spare`, or a copy of
+        another."""
+        spare = self.spare(row)
+        if row.data_ptr() != spare.data_ptr():
+            spare.copy_(row)
         self._size += 1
 
     def truncate(self, size: int) -> None:
-        """Forget the rows from number ``size`` on."""
+        """Forget the rows from number ``size`` on, and the memory of all but
+        one block of them."""
         if size < self._size:
             self._size = size
-            del self._blocks[-(-size // self._BLOCK):]
+            del self._blocks[-(-size // self._BLOCK) + 1:]
 
     def clear(self) -> None:
         """Forget all rows, but keep their memory."""

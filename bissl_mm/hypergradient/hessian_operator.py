@@ -132,8 +132,9 @@ class HessianOperator:
                 if product is not None:
                     total[j] = product if total[j] is None \
                         else total[j] + product
-        result = tuple(torch.zeros_like(p) if t is None else t.detach()
-                       for t, p in zip(total, self.params))
+        result = tuple(
+            torch.zeros_like(p) if t is None else t.detach().contiguous()
+            for t, p in zip(total, self.params))
         if len(self._closures) > 1:
             result = tuple(torch._foreach_div(list(result),
                                               float(len(self._closures))))
