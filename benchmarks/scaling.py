@@ -16,9 +16,10 @@ import time
 
 import numpy as np
 import torch
+from digits_task import DigitsTask
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from upper_phase import Contest
+from upper_phase import Variant, race, synchronize
 
 from bissl_mm.models import pretext_closure
 from bissl_mm.utils.allocator import keep_freed_memory
@@ -26,10 +27,11 @@ from bissl_mm.utils.allocator import keep_freed_memory
 #: The middle of every axis.
 BASE = dict(model='resnet18', batch=16, pixels=64, iterations=5)
 AXES = dict(
-    batch=[8, 16, 32, 64],
-    pixels=[32, 48, 64, 96],
+    batch=[8, 16, 32, 48],
+    # Below 64 the last stage sees more padding than image.
+    pixels=[64, 96, 128, 160],
     model=['resnet18', 'resnet34', 'resnet50', 'resnet101'],
-    iterations=[1, 2, 5, 10, 20])
+    iterations=[1, 2, 5, 10])
 LABELS = dict(
     batch='images a batch',
     pixels='pixels an image (side squared)',
@@ -45,7 +47,7 @@ def parse_args() -> argparse.Namespace:
                         choices=list(AXES))
     parser.add_argument('--steps', type=int, default=2,
                         help='upper steps of a phase')
-    parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument('--repeats', type=int, default=3)
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--json')
     parser.add_argument('--plot')
@@ -58,21 +60,22 @@ class Point:
     def __init__(self, axis: str, value, args: argparse.Namespace) -> None:
         self.value = value
         setting = {**BASE, axis: value}
-        self.solver = dict(type='LayerwiseCGSolver',
-                           max_iters=setting['iterations'])
-        self.contest = Contest(setting['model'], argparse.Namespace(
+        self.task = DigitsTask(setting['model'], argparse.Namespace(
             pixels=setting['pixels'], batch=setting['batch'],
             downstream_batch=max(setting['batch'] // 4, 2),
-            steps=args.steps, train_steps=0, head_steps=0, lr=0.1, device=args.device))
+            steps=args.steps, train_steps=0, head_steps=0, lr=0.1,
+            device=args.device))
+        self.side = Variant(self.task, dict(solver=dict(
+            type='LayerwiseCGSolver', max_iters=setting['iterations'])))
         self.phases, self.forwards = [], []
 
     def measure(self) -> None:
-        self.phases.append(self.contest.variant(dict(solver=self.solver))[0])
-        closure = pretext_closure(self.contest.model.pretext,
-                                  self.contest.hessian_batch, 0)
+        self.phases += race(self.task, [self.side])
+        closure = pretext_closure(self.task.model.pretext,
+                                  self.task.hessian_batch, 0)
         begin = time.perf_counter()
         closure()
-        self.contest.synchronize()
+        synchronize(self.task.args.device)
         self.forwards.append(time.perf_counter() - begin)
 
     def x(self, axis: str) -> float:

@@ -2,10 +2,10 @@
 
 The baseline (``published_phase.py``) rebuilds the graph for every product and
 takes separate backward passes; every variant does the same phase of upper
-steps from the same weights on the same batches, in turn with it. Reported
-are the median of the paired ratios, the largest true relative residual over
-the phase's steps, the difference of the first step's v_IJ from the
-baseline's, the products a step and the peak of memory::
+steps from the same weights on the same batches, in turn with it, step by
+step. Reported are the median of the ratios of the phases' times, the largest
+true relative residual over the phase's steps, the difference of the first
+step's v_IJ from the baseline's, the products a step and the peak of memory::
 
     python benchmarks/upper_phase.py --model resnet18 --json upper_phase.json
 """
@@ -22,22 +22,18 @@ import time
 from collections import defaultdict
 
 import torch
-import torch.nn.functional as F
+from digits_task import DAMPING, REG_WEIGHT, DigitsTask, wrapper_of
 from mmengine.logging import MMLogger
-from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
-from mmpretrain.structures import DataSample
 from published_phase import PublishedPhase
-from sklearn.datasets import load_digits
 
-from bissl_mm.engine import BiSSLOptimWrapper
-from bissl_mm.engine.head_warmup import frozen_backbone
-from bissl_mm.hypergradient import HessianOperator, relative_residual
+from bissl_mm.hypergradient import (HessianOperator, RecyclingSolver,
+                                    relative_residual)
 from bissl_mm.hypergradient.vectors import norm, subtract
-from bissl_mm.models import BiSSLModel, pretext_closure
+from bissl_mm.models import pretext_closure
 from bissl_mm.utils.allocator import keep_freed_memory
 
-REG_WEIGHT, DAMPING, NUM_ITERS = 0.001, 10., 5
+NUM_ITERS = 5
 #: Name -> settings of BiSSLOptimWrapper. What RecyclingSolver stops at is in
 #: part estimated, so it is asked for a fifth less than what is to be shown.
 #: 'matched' is four fifths of the baseline's own residual.
@@ -101,103 +97,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def build(name: str, pixels: int) -> BiSSLModel:
-    """A pretext model beside a classifier of ten classes."""
-    loss = dict(type='CrossEntropyLoss')
-    if name == 'vit-s':
-        arch = dict(embed_dims=384, num_layers=12, num_heads=6,
-                    feedforward_channels=1536)
-        patches = (pixels // 8)**2
-        pretext = dict(
-            type='MAE',
-            backbone=dict(type='MAEViT', arch=arch, img_size=pixels,
-                          patch_size=8, mask_ratio=0.75),
-            neck=dict(type='MAEPretrainDecoder', num_patches=patches,
-                      patch_size=8, embed_dim=384, decoder_embed_dim=192,
-                      decoder_depth=4, decoder_num_heads=6),
-            head=dict(type='MAEPretrainHead', norm_pix=True, patch_size=8,
-                      loss=dict(type='PixelReconstructionLoss',
-                                criterion='L2')))
-        downstream = dict(
-            type='ImageClassifier',
-            backbone=dict(type='VisionTransformer', arch=arch,
-                          img_size=pixels, patch_size=8,
-                          out_type='avg_featmap', final_norm=False),
-            neck=None,
-            head=dict(type='LinearClsHead', num_classes=10, in_channels=384,
-                      loss=loss))
-        return BiSSLModel(pretext, downstream, dict(
-            frozen='fix', unmapped_lower=['backbone.ln1'],
-            unmapped_upper=['backbone.ln2']))
-    depth = int(name[len('resnet'):])
-    width = 512 if depth < 50 else 2048
-    backbone = dict(type='ResNet', depth=depth, norm_cfg=dict(type='BN'))
-    pretext = dict(
-        type='bissl_mm.SimCLR', backbone=backbone,
-        neck=dict(type='NonLinearNeck', in_channels=width, hid_channels=256,
-                  out_channels=256, num_layers=3, with_bias=True,
-                  with_last_bn=False, norm_cfg=dict(type='BN1d')),
-        head=dict(type='ContrastiveHead', loss=loss, temperature=0.5))
-    downstream = dict(
-        type='ImageClassifier', backbone=backbone,
-        neck=dict(type='GlobalAveragePooling'),
-        head=dict(type='LinearClsHead', num_classes=10, in_channels=width,
-                  loss=loss))
-    return BiSSLModel(pretext, downstream)
-
-
-class Pictures:
-    """Handwritten digits of scikit-learn, in colour, cropped at random."""
-
-    def __init__(self, pixels: int, device: str) -> None:
-        digits = load_digits()
-        self.images = torch.tensor(digits.images).float()[:, None] / 8 - 1
-        self.labels = torch.tensor(digits.target)
-        self.pixels = pixels
-        self.device = device
-        self.generator = torch.Generator().manual_seed(0)
-
-    def views(self, index: torch.Tensor, number: int) -> list:
-        """``number`` views, each ``(len(index), 3, pixels, pixels)``."""
-        return [self._view(self.images[index]) for _ in range(number)]
-
-    def draw(self, size: int) -> torch.Tensor:
-        return torch.randint(len(self.images), (size, ),
-                             generator=self.generator)
-
-    def _view(self, images: torch.Tensor) -> torch.Tensor:
-        size = len(images)
-        zoom = torch.rand(size, generator=self.generator) * 0.5 + 0.5
-        shift = torch.rand(size, 2, generator=self.generator) * 2 - 1
-        theta = torch.zeros(size, 2, 3)
-        theta[:, 0, 0] = theta[:, 1, 1] = zoom
-        theta[:, :, 2] = shift * (1 - zoom)[:, None]
-        grid = F.affine_grid(theta, [size, 1, self.pixels, self.pixels],
-                             align_corners=False)
-        grey = F.grid_sample(images, grid, align_corners=False)
-        colour = torch.rand(size, 3, 1, 1, generator=self.generator) + 0.5
-        return (grey * colour).to(self.device)
-
-
-class Ready(torch.nn.Module):
-    """In place of the data preprocessors: batches come ready."""
-
-    def forward(self, data, training=False):
-        return data
-
-
-def wrapper_of(model: BiSSLModel, **kwargs) -> BiSSLOptimWrapper:
-    def level(part):
-        return OptimWrapper(
-            torch.optim.SGD(part.parameters(), lr=1e-3, momentum=0.9),
-            clip_grad=dict(max_norm=10.))
-
-    return BiSSLOptimWrapper(
-        lower=level(model.pretext), upper=level(model.downstream),
-        head_warmup=level(model.downstream), damping=DAMPING,
-        **{'reg_weight': REG_WEIGHT, **kwargs})
-
-
 class Memory:
     """Peak of the resident (or the device's) memory."""
 
@@ -225,184 +124,220 @@ class Memory:
         raise OSError(f'/proc/self/status has no {key}')
 
 
-class Contest:
-    """One model; every variant runs the same phase."""
+class Side:
+    """One who does the phase, with a model of their own.
 
-    def __init__(self, name: str, args: argparse.Namespace) -> None:
-        torch.manual_seed(0)
-        self.args = args
-        self.model = build(name, args.pixels)
-        self.model.init_weights()
-        self.model.to(args.device).train()
-        self.model.pretext.data_preprocessor = Ready()
-        self.model.downstream.data_preprocessor = Ready()
-        self.is_mae = name == 'vit-s'
-        pictures = Pictures(args.pixels, args.device)
-        self._pretrain(pictures)
-        self.hessian_batch = self._pretext_batch(pictures)
-        self.batches = [self._downstream_batch(pictures)
-                        for _ in range(args.steps)]
-        self.state = copy.deepcopy(self.model.state_dict())
-        self.memory = Memory(args.device)
-        self.wrappers = {}
+    Attributes:
+        seconds (float): Time of the phase so far.
+        pairs (list): ``(v, v_IJ)`` of every step, if asked to keep them.
+    """
 
-    def _pretext_batch(self, pictures: Pictures) -> dict:
-        views = pictures.views(pictures.draw(self.args.batch),
-                               1 if self.is_mae else 2)
-        return dict(inputs=views[0] if self.is_mae else views,
-                    data_samples=None)
+    def __init__(self, task: DigitsTask, keep: bool = False) -> None:
+        self.task = task
+        self.model = copy.deepcopy(task.model)
+        self.keep = keep
+        self.pairs = []
 
-    def _downstream_batch(self, pictures: Pictures) -> dict:
-        index = pictures.draw(self.args.downstream_batch)
-        samples = [DataSample().set_gt_label(int(i)).to(self.args.device)
-                   for i in pictures.labels[index]]
-        return dict(inputs=pictures.views(index, 1)[0], data_samples=samples)
+    def begin(self) -> None:
+        """All that a phase needs before its first step."""
+        self.model.load_state_dict(self.task.state)
+        self.seconds, self.pairs = 0., []
+        self._timed(self._begin)
 
-    def _pretrain(self, pictures: Pictures) -> None:
-        wrapper = wrapper_of(self.model, reg_weight=0.)
-        for group in wrapper['lower'].optimizer.param_groups:
-            group['lr'] = 1e-4 if self.is_mae else self.args.lr
-        for step in range(self.args.train_steps):
-            wrapper.lower_step(self.model, self._pretext_batch(pictures),
-                               seed=step)
-        self.model.copy_backbone_to_upper()
-        # The head must have something to say about the backbone.
-        wrapper = wrapper_of(self.model)
-        for group in wrapper.head_warmup.optimizer.param_groups:
-            group['lr'] = 0.1
-        with frozen_backbone(self.model, 'train'):
-            for step in range(self.args.head_steps):
-                wrapper.head_warmup_step(
-                    self.model, self._downstream_batch(pictures), seed=step)
+    def step(self, batch: dict) -> None:
+        self._timed(lambda: self._step(batch))
 
-    def synchronize(self) -> None:
-        if self.args.device != 'cpu':
-            torch.cuda.synchronize()
+    def end(self) -> None:
+        """Not timed."""
 
-    def baseline(self, keep: bool = False):
-        """One phase of the baseline; seconds, memory, pairs (v, v_IJ)."""
-        self.model.load_state_dict(self.state)
+    def _timed(self, work) -> None:
+        begin = time.perf_counter()
+        work()
+        synchronize(self.task.args.device)
+        self.seconds += time.perf_counter() - begin
+
+
+class Baseline(Side):
+
+    def _begin(self) -> None:
         optimizer = torch.optim.SGD(
             [p for p in self.model.downstream.parameters()
              if p.requires_grad], lr=1e-3, momentum=0.9)
-        self.memory.start()
-        begin = time.perf_counter()
-        phase = PublishedPhase(self.model, self.hessian_batch, optimizer,
-                               REG_WEIGHT, DAMPING, NUM_ITERS)
-        for batch in self.batches:
-            phase.step(batch)
-            if not keep:
-                del phase.solutions[:]
-        self.synchronize()
-        return time.perf_counter() - begin, self.memory.peak(), \
-            phase.solutions
+        self.phase = PublishedPhase(self.model, self.task.hessian_batch,
+                                    optimizer, REG_WEIGHT, DAMPING,
+                                    NUM_ITERS)
 
-    def variant(self, settings: dict, keep: bool = False):
-        """One phase; seconds, memory, and of its parts, logs, pairs."""
-        self.model.load_state_dict(self.state)
-        # The same one in every timed repeat, as a run has one for all its
-        # phases; a new one where memory is measured, which then lies in no
-        # other's.
-        wrapper = self.wrappers.get(repr(settings))
-        if keep or wrapper is None:
-            wrapper = wrapper_of(self.model, check_residual='never',
-                                 **settings)
-        if not keep:
-            self.wrappers[repr(settings)] = wrapper
-        parts, pairs = defaultdict(float), []
-        solve = type(wrapper.system).solve
+    def _step(self, batch: dict) -> None:
+        self.phase.step(batch)
+        if self.keep:
+            self.pairs += self.phase.solutions
+        del self.phase.solutions[:]
+
+
+class Variant(Side):
+    """Keeps its optim wrapper from phase to phase, as a run does.
+
+    Attributes:
+        parts (dict): Seconds of the solves and of the graph.
+        logs (list[dict]): What every step said.
+        products (int): Of the phase.
+    """
+
+    def __init__(self, task: DigitsTask, settings: dict,
+                 keep: bool = False) -> None:
+        super().__init__(task, keep)
+        self.wrapper = wrapper_of(self.model, check_residual='never',
+                                  **settings)
+        system = self.wrapper.system
+        solve = system.solve
 
         def timed_solve(v):
-            self.synchronize()
+            synchronize(task.args.device)
             begin = time.perf_counter()
-            solution = solve(wrapper.system, v)
-            self.synchronize()
-            parts['solve'] += time.perf_counter() - begin
-            if keep:
-                pairs.append((v, solution.value))
+            solution = solve(v)
+            synchronize(task.args.device)
+            self.parts['solve'] += time.perf_counter() - begin
+            if self.keep:
+                self.pairs.append((v, solution.value))
             return solution
 
-        wrapper.system.solve = timed_solve
-        self.memory.start()
-        begin = time.perf_counter()
-        wrapper.begin_upper_phase(self.model, [self.hessian_batch], seed=0)
-        self.synchronize()
-        parts['graph'] = time.perf_counter() - begin
-        logs = [wrapper.upper_step(self.model, batch, seed=0)
-                for batch in self.batches]
-        self.synchronize()
-        products = wrapper.system.operator.num_products
-        total = time.perf_counter() - begin
-        memory = self.memory.peak()
-        wrapper.end_upper_phase()
-        parts['first order'] = total - sum(parts.values())
-        return total, memory, dict(
-            shares={k: round(s / total, 3) for k, s in parts.items()},
-            products=products / len(logs), logs=logs, pairs=pairs)
+        system.solve = timed_solve
 
-    def residuals(self, pairs: list) -> list:
-        """True relative residuals of pairs (v, v_IJ), whatever made them."""
-        self.model.load_state_dict(self.state)
-        operator = HessianOperator(
-            [pretext_closure(self.model.pretext, self.hessian_batch, 0)],
-            self.model.lower_backbone(), REG_WEIGHT, DAMPING)
-        return [relative_residual(operator, x, v)
-                for v, x in pairs]
+    def begin(self) -> None:
+        self.parts, self.logs = defaultdict(float), []
+        super().begin()
+        self.parts['graph'] = self.seconds
+
+    def _begin(self) -> None:
+        self.wrapper.begin_upper_phase(self.model, [self.task.hessian_batch],
+                                       seed=0)
+
+    def _step(self, batch: dict) -> None:
+        self.logs.append(self.wrapper.upper_step(self.model, batch, seed=0))
+
+    def end(self) -> None:
+        self.products = self.wrapper.system.operator.num_products
+        self.wrapper.end_upper_phase()
+
+    @property
+    def shares(self) -> dict:
+        parts = dict(self.parts)
+        parts['first order'] = self.seconds - sum(parts.values())
+        return {k: round(s / self.seconds, 3) for k, s in parts.items()}
+
+
+def synchronize(device: str) -> None:
+    if device != 'cpu':
+        torch.cuda.synchronize()
+
+
+def race(task: DigitsTask, sides: list) -> list:
+    """One phase of each, step by step in turn; the seconds of each."""
+    for side in sides:
+        side.begin()
+    for i, batch in enumerate(task.batches):
+        for j in range(len(sides)):
+            sides[(i + j) % len(sides)].step(batch)
+    for side in sides:
+        side.end()
+    return [side.seconds for side in sides]
+
+
+def alone(task: DigitsTask, side: Side) -> int:
+    """A phase that keeps its pairs; the peak of memory."""
+    memory = Memory(task.args.device)
+    memory.start()
+    race(task, [side])
+    return memory.peak()
+
+
+def full_operator(task: DigitsTask) -> HessianOperator:
+    task.model.load_state_dict(task.state)
+    return HessianOperator(
+        [pretext_closure(task.model.pretext, task.hessian_batch, 0)],
+        task.model.lower_backbone(), REG_WEIGHT, DAMPING)
+
+
+def worst_residual(task: DigitsTask, pairs: list) -> float:
+    """Largest true relative residual, whatever made the solutions."""
+    operator = full_operator(task)
+    return max(relative_residual(operator, x, v) for v, x in pairs)
+
+
+def separate_products(task: DigitsTask, pairs: list, solver: dict) -> float:
+    """Products a step where every step begins without a basis."""
+    operator = full_operator(task)
+    settings = {k: v for k, v in solver.items() if k != 'type'}
+    for v, _ in pairs:
+        RecyclingSolver(**settings).solve(operator, v)
+    return operator.num_products / len(pairs)
+
+
+def settings_of(variant: str, args: argparse.Namespace,
+                baseline_residual: float) -> dict:
+    settings = copy.deepcopy(VARIANTS[variant])
+    if settings['solver'].get('tolerance') == 'matched':
+        settings['solver']['tolerance'] = min(0.8 * baseline_residual, 0.5)
+    if settings.get('hessian_batch_size') == 'half':
+        settings['hessian_batch_size'] = args.batch // 2
+    return settings
+
+
+def check(task: DigitsTask, settings: dict, base_memory: int,
+          reference: tuple) -> dict:
+    """What is not timed of a variant, from a phase with fresh memory."""
+    side = Variant(task, settings, keep=True)
+    memory = alone(task, side)
+    pairs, logs = side.pairs, side.logs
+    found = dict(
+        true_residual=worst_residual(task, pairs),
+        rel_diff=(norm(subtract(pairs[0][1], reference)) /
+                  norm(reference)).item(),
+        cosine=min(log['cosine'] for log in logs),
+        min_curvature=min(log['min_curvature'] for log in logs),
+        products_per_step=side.products / len(logs),
+        peak_memory_ratio=memory / base_memory, settings=settings)
+    if settings['solver']['type'] == 'RecyclingSolver' \
+            and len(settings) == 1:
+        found['separate_products_per_step'] = separate_products(
+            task, pairs, settings['solver'])
+    return found
 
 
 def measure(name: str, args: argparse.Namespace) -> list:
-    contest = Contest(name, args)
-    _, base_memory, pairs = contest.baseline(keep=True)
-    baseline_residual = max(contest.residuals(pairs))
-    reference = pairs[0][1]
-    del pairs
-    checked, settings_of = {}, {}
+    task = DigitsTask(name, args)
+    baseline = Baseline(task, keep=True)
+    base_memory = alone(task, baseline)
+    baseline_residual = worst_residual(task, baseline.pairs)
+    reference = baseline.pairs[0][1]
+    checked = {}
+    del baseline
     for variant in args.variant:
-        settings = copy.deepcopy(VARIANTS[variant])
-        if settings['solver'].get('tolerance') == 'matched':
-            settings['solver']['tolerance'] = min(0.8 * baseline_residual, 0.5)
-        if settings.get('hessian_batch_size') == 'half':
-            settings['hessian_batch_size'] = args.batch // 2
-        settings_of[variant] = settings
-        _, memory, found = contest.variant(settings, keep=True)
-        found['memory'] = memory / base_memory
-        pairs = found.pop('pairs')
-        found.update(residual=max(contest.residuals(pairs)),
-                     first=pairs[0][1])
-        checked[variant] = found
-        del pairs, found
-    ratios = defaultdict(list)
-    for _ in range(args.repeats):
-        base_time, _, _ = contest.baseline()
-        for variant, settings in settings_of.items():
-            seconds, _, found = contest.variant(settings)
-            ratios[variant].append(base_time / seconds)
-            checked[variant]['shares'] = found['shares']
-    print(f'{name}: baseline {base_time:.1f} s a phase of {args.steps} '
+        checked[variant] = check(
+            task, settings_of(variant, args, baseline_residual), base_memory,
+            reference)
+    sides = [Baseline(task)] + [Variant(task, checked[variant]['settings'])
+                                for variant in args.variant]
+    times = [race(task, sides) for _ in range(args.repeats)]
+    print(f'{name}: baseline {times[-1][0]:.1f} s a phase of {args.steps} '
           f'steps, residual {baseline_residual:.3g}, {NUM_ITERS} products a '
           'step')
     records = []
-    for variant, found in checked.items():
+    for i, (variant, found) in enumerate(checked.items(), 1):
+        ratios = [seconds[0] / seconds[i] for seconds in times]
         record = dict(
-            model=name, variant=variant,
-            speedup=statistics.median(ratios[variant]),
-            speedups=ratios[variant],
-            true_residual=found['residual'],
-            baseline_residual=baseline_residual,
-            rel_diff=(norm(subtract(found['first'], reference)) /
-                      norm(reference)).item(),
-            cosine=min(log['cosine'] for log in found['logs']),
-            min_curvature=min(log['min_curvature'] for log in found['logs']),
-            products_per_step=found['products'],
-            peak_memory_ratio=found['memory'],
-            shares=found['shares'], settings=settings_of[variant])
+            model=name, variant=variant, speedup=statistics.median(ratios),
+            speedups=ratios, baseline_residual=baseline_residual, **found,
+            shares=sides[i].shares)
         records.append(record)
-        print(f'{variant:>18}: {record["speedup"]:5.2f} times as fast, '
-              f'residual {record["true_residual"]:.3g}, '
-              f'{record["products_per_step"]:.2f} products a step, v_IJ '
-              f'{record["rel_diff"]:.2g} off, memory '
-              f'{record["peak_memory_ratio"]:.2f}, '
-              f'{record["shares"]}', flush=True)
+        print(f'{variant:>18}: {record["speedup"]:5.2f} times as fast '
+              f'({min(ratios):.2f} to {max(ratios):.2f}), residual '
+              f'{record["true_residual"]:.3g}, '
+              f'{record["products_per_step"]:.2f} products a step '
+              f'({record.get("separate_products_per_step", 0):.2f} without '
+              f'a basis), v_IJ {record["rel_diff"]:.2g} off, memory '
+              f'{record["peak_memory_ratio"]:.2f}, {record["shares"]}',
+              flush=True)
     return records
 
 

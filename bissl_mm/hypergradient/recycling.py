@@ -180,17 +180,17 @@ class RecyclingSolver(Solver):
         step.direction(residual, self._directions, self._images, out=vector)
         images_u = step.images_direction
         rest = row_norm(vector).item()
-        # It lies off the directions but for rounding, which is large where
-        # little is left of the sum.
-        if rest < 0.03 * step.sum_size:
+        # It lies off the directions, and on the images as the model has it,
+        # but for rounding; which is large where little is left of the sum.
+        if rest < 0.1 * step.sum_size:
             for _ in range(2):
                 parts = self._directions.dots(vector)
                 if parts.norm().item() <= 8 * torch.finfo(
                         vector.dtype).eps * rest:
                     break
                 self._directions.add_to_(vector, -parts)
-                images_u = images_u - self._model.overlap.T @ parts.cpu()
                 rest = row_norm(vector).item()
+            images_u = self._images.dots(vector).cpu()
         if not rest > 1e-5 * step.sum_size:
             return None, images_u
         return vector.div_(rest), images_u / rest

@@ -87,8 +87,8 @@ class ModelStep:
     :meth:`SecantModel.step`, with its arguments.
 
     Attributes:
-        is_sane (bool): Whether rounding of the sums below stays small; if
-            not, :meth:`direction` is :math:`Q r`.
+        is_sane (bool): Whether something but rounding is left of the sums
+            below; if not, :meth:`direction` is :math:`Q r`.
         gap (float): What a (nearly) singular model leaves along V, a norm.
         direction_norm (float): Norm of z.
         sum_size (float): Of the terms that :meth:`direction` sums up.
@@ -107,18 +107,20 @@ class ModelStep:
             y = torch.linalg.lstsq(schur, wanted[:, None], driver='gelsd',
                                    rcond=1e-6).solution[:, 0]
         self.gap = (wanted - schur @ y).norm().item()
-        self.is_sane = y.norm().item() <= 1e3 * residual
         square = residual**2 - a.dot(a) + 2 * y.dot(t @ a) \
             + y.dot(outside @ y)
-        self.direction_norm = math.sqrt(max(square.item(), 0.)) \
-            if len(a) else residual
-        self._y = y
+        square = square.item() if len(a) else residual**2
         # On directions and images: z = r + V on_v - C on_c.
-        self._on_v = t @ y - a if self.is_sane else -a
-        self._on_c = triangle @ y if self.is_sane else torch.zeros_like(a)
-        self.images_direction = overlap.T @ self._on_v - self._on_c
-        self.sum_size = residual + self._on_v.norm().item() \
-            + self._on_c.norm().item()
+        on_v, on_c = t @ y - a, triangle @ y
+        largest = residual + on_v.norm().item() + on_c.norm().item()
+        self.is_sane = y.norm().item() <= 1e3 * residual \
+            and square > 1e-6 * largest**2
+        if not self.is_sane:
+            on_v, on_c = -a, torch.zeros_like(a)
+        self.direction_norm = math.sqrt(max(square, 0.))
+        self.sum_size = residual + on_v.norm().item() + on_c.norm().item()
+        self.images_direction = overlap.T @ on_v - on_c
+        self._y, self._on_v, self._on_c = y, on_v, on_c
 
     def direction(self, r: Tensor, directions: Basis, images: Basis,
                   out: Tensor) -> Tensor:

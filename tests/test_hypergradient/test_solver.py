@@ -460,3 +460,36 @@ def test_recycling_with_a_right_hand_side_that_is_not_a_number():
     solution = RecyclingSolver().solve(lambda v: v, rhs)
     assert solution.status is Status.NOT_FINITE
     assert solution.value[0].isnan().any()
+
+
+def test_recycling_in_single_precision_on_a_wild_operator():
+    """Rounding that the eigenvalues blow up spoils neither basis nor
+    residual."""
+    generator = torch.Generator().manual_seed(0)
+    size = 2000
+    # As an untrained network's: a few large eigenvalues of both signs.
+    values = torch.cat((
+        torch.tensor([900., -700., 500., -300., 300., 200., -200., 150.]),
+        5 * torch.randn(192, generator=generator)))
+    basis = torch.linalg.qr(
+        torch.randn(size, 200, generator=generator))[0].T
+
+    def operator(v):
+        return (v[0] + basis.T @ (values * (basis @ v[0])), )
+
+    solver = RecyclingSolver(tolerance=0.05)
+    for step in range(4):
+        rhs = (torch.randn(size, generator=generator) +
+               20 * torch.randn(8, generator=generator) @ basis[:8], )
+        solution = solver.solve(operator, rhs)
+        true = relative_residual(operator, solution.value, rhs)
+        assert true < 1
+        assert true == pytest.approx(solution.residual_norm, rel=0.05)
+    state = solver.state_dict()
+    directions = state['directions'].double()
+    images = state['images'].double()
+    torch.testing.assert_close(directions @ directions.T,
+                               torch.eye(len(directions)).double(),
+                               rtol=0, atol=1e-4)
+    torch.testing.assert_close(directions @ images.T, state['overlap'],
+                               rtol=0, atol=1e-4)
