@@ -235,8 +235,20 @@ class StudyHook(Hook):
             sizes = study.sizes(self.args.size_damping)
         self.records.append(dict(alternation=alternation, solvers=solvers,
                                  sizes=sizes))
+        self._save()
         if alternation >= max(self.args.at):
             runner.train_loop.stop_training = True
+
+    def _save(self) -> None:
+        """After every moment, so that an interruption loses one at most."""
+        if self.args.json:
+            with open(self.args.json, 'w') as file:
+                json.dump(dict(
+                    config=os.path.basename(self.args.config),
+                    points=self.records, threads=torch.get_num_threads(),
+                    cores=os.cpu_count(), torch=torch.__version__,
+                    machine=platform.processor() or platform.machine()),
+                    file, indent=1)
 
 
 def main() -> None:
@@ -252,13 +264,6 @@ def main() -> None:
         runner = Runner.from_cfg(cfg)
         runner.register_hook(hook)
         runner.train()
-    if args.json:
-        with open(args.json, 'w') as file:
-            json.dump(dict(
-                config=os.path.basename(args.config), points=hook.records,
-                threads=torch.get_num_threads(), cores=os.cpu_count(),
-                machine=platform.processor() or platform.machine(),
-                torch=torch.__version__), file, indent=1)
 
 
 if __name__ == '__main__':

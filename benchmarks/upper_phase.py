@@ -12,6 +12,7 @@ step's v_IJ from the baseline's, the products a step and the peak of memory::
 
 import argparse
 import copy
+import ctypes
 import gc
 import json
 import logging
@@ -105,6 +106,9 @@ class Memory:
 
     def start(self) -> None:
         gc.collect()
+        if platform.libc_ver()[0] == 'glibc':
+            # What was freed before is nobody's peak.
+            ctypes.CDLL(None).malloc_trim(0)
         if self.device != 'cpu':
             torch.cuda.reset_peak_memory_stats()
             return
@@ -205,6 +209,8 @@ class Variant(Side):
 
     def begin(self) -> None:
         self.parts, self.logs = defaultdict(float), []
+        # The baseline's optimizer is a new one each time.
+        self.wrapper['upper'].optimizer.state.clear()
         super().begin()
         self.parts['graph'] = self.seconds
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from .tiny_conv import MAX_PIXELS, TinyConv
+from .tiny_conv import MAX_PIXELS, MAX_TAPS, TinyConv
 
 _convolution_backward = torch.ops.aten.convolution_backward
 
@@ -52,7 +52,8 @@ class _Layer:
         out = torch.conv2d(x, weight, bias, *self.geometry, self.groups)
         if x.device.type == 'cpu' and self.groups == 1 \
                 and self.product_dtype is None \
-                and out.shape[2] * out.shape[3] <= MAX_PIXELS:
+                and out.shape[2] * out.shape[3] <= MAX_PIXELS \
+                and weight.shape[2] * weight.shape[3] <= MAX_TAPS:
             self._tiny = TinyConv(x.shape[2:], out.shape[2:],
                                   weight.shape[2:], *self.geometry)
             # Of the layer's own weight, which all products share.

@@ -23,7 +23,8 @@ class RecyclingSolver(Solver):
     side is first fitted with what is there, :math:`x = V R^{-1} C^T b`, which
     costs no product; only what is left is attacked with new ones. This
     residual is known, never grows and never exceeds that of the zero vector,
-    whatever the signs of the eigenvalues.
+    whatever the signs of the eigenvalues. On a (nearly) singular operator the
+    solve ends as ``EXHAUSTED`` before rounding makes this untrue.
 
     What the products have not shown of :math:`A` is taken for the identity,
     of which :math:`A = I + H/(\lambda + \delta)` has much. The model
@@ -35,8 +36,8 @@ class RecyclingSolver(Solver):
     is taken where the estimate is below what is known without it, and never
     where there is nothing to estimate from, as in the first solve.
 
-    Memory is two vectors a kept product and one more, held between phases
-    too. A
+    Memory is two vectors a kept product and one more, in blocks of four
+    and up to two blocks to spare, held between phases too. A
     checkpoint written within a phase holds them, so that a resumed run goes
     on the same.
 
@@ -119,7 +120,7 @@ class RecyclingSolver(Solver):
                 break
             if num_iters == self.max_iters:
                 break
-            u, images_u = self._complement(step, r)
+            u = self._complement(step, r)
             if u is None:
                 status = Status.EXHAUSTED
                 break
@@ -130,8 +131,8 @@ class RecyclingSolver(Solver):
             if not math.isfinite(size):
                 return _not_finite(rhs, num_iters)
             curvature = min(curvature, in_u)
-            if not self._append(u, c, images_u, in_u, size, num_iters - 1):
-                # The image lies in the space already: no way on from here.
+            if not self._append(u, c, in_u, size, num_iters - 1):
+                # The image (nearly) lies in the space already: no way on.
                 status = Status.EXHAUSTED
                 break
             weight, along_u = torch.stack((row_dot(c, r), row_dot(u, r)))
@@ -172,31 +173,28 @@ class RecyclingSolver(Solver):
         return math.hypot(self._unseen[place] * step.direction_norm,
                           step.gap)
 
-    def _complement(self, step: ModelStep, residual: Tensor
-                    ) -> Tuple[Optional[Tensor], Tensor]:
-        r"""The model's direction off the known ones, a unit vector in the
-        spare row, and :math:`C^T` of it; None if nothing is left of it."""
+    def _complement(self, step: ModelStep,
+                    residual: Tensor) -> Optional[Tensor]:
+        """The model's direction off the known ones, a unit vector in the
+        spare row; None if nothing is left of it."""
         vector = self._directions.spare(residual)
         step.direction(residual, self._directions, self._images, out=vector)
-        images_u = step.images_direction
         rest = row_norm(vector).item()
-        # It lies off the directions, and on the images as the model has it,
-        # but for rounding; which is large where little is left of the sum.
-        if rest < 0.1 * step.sum_size:
-            for _ in range(2):
-                parts = self._directions.dots(vector)
-                if parts.norm().item() <= 8 * torch.finfo(
-                        vector.dtype).eps * rest:
-                    break
-                self._directions.add_to_(vector, -parts)
-                rest = row_norm(vector).item()
-            images_u = self._images.dots(vector).cpu()
+        # It lies off the directions but for rounding, of which an operator
+        # far from the identity makes more with every product.
+        for _ in range(2):
+            parts = self._directions.dots(vector)
+            if parts.norm().item() <= 8 * torch.finfo(
+                    vector.dtype).eps * rest:
+                break
+            self._directions.add_to_(vector, -parts)
+            rest = row_norm(vector).item()
         if not rest > 1e-5 * step.sum_size:
-            return None, images_u
-        return vector.div_(rest), images_u / rest
+            return None
+        return vector.div_(rest)
 
-    def _append(self, u: Tensor, c: Tensor, images_u: Tensor, in_u: float,
-                size: float, place: int) -> bool:
+    def _append(self, u: Tensor, c: Tensor, in_u: float, size: float,
+                place: int) -> bool:
         """Take in a product ``c = A u``, making a unit vector of ``c`` off
         the other images; False if it brings nothing new."""
         column = torch.zeros(len(self._images), dtype=torch.float64)
@@ -211,10 +209,13 @@ class RecyclingSolver(Solver):
             # a second pass would find nothing.
             if rest > 0.7 * before:
                 break
-        if rest <= 1e-5 * size:
+        # A solution is R^-1 of the weights, and its product rounds like R:
+        # beyond this the residual would no longer be that of the solution.
+        limit = 0.01 / torch.finfo(c.dtype).eps
+        if not self._model.condition_with(column, rest, size) < limit:
             return False
         c /= rest
-        self._model.append(column, rest, images_u, in_u)
+        self._model.append(column, rest, self._images.dots(u).cpu(), in_u)
         self._directions.append(u)
         self._images.append(c)
         unseen = self._model.unseen_of_last()

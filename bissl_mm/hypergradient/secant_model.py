@@ -52,6 +52,19 @@ class SecantModel:
         self.overlap = _bordered(self.overlap, right, images_u, corner)
         self.triangle = _bordered(self.triangle, column, None, rest)
 
+    def condition_with(self, column: Tensor, rest: float,
+                       size: float) -> float:
+        r"""How far :math:`\|R\| \, \|R^{-1}\|` would grow with a product of
+        norm ``size``, about; infinite where ``rest`` is zero."""
+        inverse = column
+        if len(column):
+            inverse = torch.linalg.solve_triangular(
+                self.triangle, column[:, None], upper=True)[:, 0]
+            size = max(size, self.triangle.norm(dim=0).max().item())
+        if rest == 0:
+            return math.inf
+        return size * math.hypot(1., inverse.norm().item()) / rest
+
     def truncate(self, size: int) -> None:
         """Forget the products from number ``size`` on."""
         self.triangle = self.triangle[:size, :size]
@@ -65,7 +78,10 @@ class SecantModel:
         along = self.overlap @ last
         square = last.dot(last) - along[:-1].square().sum() \
             - 2 * along[-1] + 1
-        return math.sqrt(max(square.item(), 0.))
+        # Below the rounding of the terms nothing is known of it.
+        if square <= 1e-6 * last.dot(last):
+            return math.inf
+        return math.sqrt(square.item())
 
     def step(self, along: Tensor, residual: float) -> 'ModelStep':
         r"""The solution of :math:`\tilde A e = r`, where r is orthogonal to
@@ -92,8 +108,6 @@ class ModelStep:
         gap (float): What a (nearly) singular model leaves along V, a norm.
         direction_norm (float): Norm of z.
         sum_size (float): Of the terms that :meth:`direction` sums up.
-        images_direction (Tensor): :math:`C^T` times :meth:`direction`, shape
-            ``(k, )``.
     """
 
     def __init__(self, model: SecantModel, along: Tensor,
@@ -119,7 +133,6 @@ class ModelStep:
             on_v, on_c = -a, torch.zeros_like(a)
         self.direction_norm = math.sqrt(max(square, 0.))
         self.sum_size = residual + on_v.norm().item() + on_c.norm().item()
-        self.images_direction = overlap.T @ on_v - on_c
         self._y, self._on_v, self._on_c = y, on_v, on_c
 
     def direction(self, r: Tensor, directions: Basis, images: Basis,

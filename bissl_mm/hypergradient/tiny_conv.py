@@ -10,8 +10,10 @@ from typing import List, Sequence, Tuple
 
 from torch import Tensor
 
-#: Largest image that is computed so.
+#: Largest output and kernel that are computed so; of patch embeddings with
+#: few patches, torch's way is the faster.
 MAX_PIXELS = 9
+MAX_TAPS = 9
 
 #: A tap, its first pixels of output and input, and how many there are in a
 #: row of both.

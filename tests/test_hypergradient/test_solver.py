@@ -493,3 +493,32 @@ def test_recycling_in_single_precision_on_a_wild_operator():
                                rtol=0, atol=1e-4)
     torch.testing.assert_close(directions @ images.T, state['overlap'],
                                rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize('leading, noise, count, size, seeds', [
+    ([90., -70., 50., -30.], 3., 60, 400, 25),
+    # A is singular, and nearly so.
+    ([-1.], 0.3, 50, 1000, 2),
+    ([-1.0003, 50.], 0.3, 50, 1000, 2),
+])
+def test_recycling_reports_the_residual_it_leaves(leading, noise, count, size,
+                                                  seeds):
+    """In single precision, whatever it makes of the system."""
+    for seed in range(seeds):
+        generator = torch.Generator().manual_seed(seed)
+        values = torch.cat((torch.tensor(leading), noise *
+                            torch.randn(count, generator=generator)))
+        basis = torch.linalg.qr(torch.randn(
+            size, len(values), generator=generator))[0].T
+
+        def operator(v):
+            return (v[0] + basis.T @ (values * (basis @ v[0])), )
+
+        solver = RecyclingSolver(max_iters=20, tolerance=0.05)
+        for _ in range(8):
+            along = 20 * torch.randn(len(leading), generator=generator)
+            rhs = (torch.randn(size, generator=generator) +
+                   along @ basis[:len(leading)], )
+            solution = solver.solve(operator, rhs)
+            true = relative_residual(operator, solution.value, rhs)
+            assert true < max(2 * solution.residual_norm, 0.075)

@@ -34,15 +34,16 @@ def test_three_maps(case):
         torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize('pixels, uses', [(3, 1), (4, 0)])
-def test_only_tiny_images_are_computed_so(pixels, uses, monkeypatch):
+@pytest.mark.parametrize('pixels, kernel, uses', [(3, 3, 1), (4, 3, 0),
+                                                  (4, 4, 0)])
+def test_only_tiny_images_are_computed_so(pixels, kernel, uses, monkeypatch):
     calls = []
     kept = TinyConv.weight_grad
     monkeypatch.setattr(
         TinyConv, 'weight_grad',
         lambda *args: calls.append(1) or kept(*args))
     x = torch.randn(2, 3, pixels, pixels)
-    weight = torch.randn(4, 3, 3, 3, requires_grad=True)
+    weight = torch.randn(4, 3, kernel, kernel, requires_grad=True)
     with LeanLayers():
         out = F.conv2d(x, weight, padding=1)
     torch.autograd.grad(out.sum(), weight)
