@@ -149,14 +149,14 @@ def table(runs: list) -> None:
     for run in runs:
         arms.setdefault(run['arm'], []).append(run)
     reference = arms.get('published, damping 10', [])
-    print('| arm | test accuracy | p | largest residual | smallest cosine | '
-          'iterations a step | CPU minutes |\n'
+    print('| arm (seeds) | test accuracy | p | largest residual | '
+          'smallest cosine | iterations a step | CPU minutes |\n'
           '| --- | --- | --- | --- | --- | --- | --- |')
     for arm, found in arms.items():
         test = [f['test'] for f in found]
         spread = statistics.stdev(test) if len(test) > 1 else 0.
         p = ''
-        if found is not reference and len(reference) > 1:
+        if found is not reference and min(len(found), len(reference)) > 1:
             p = permutation_p_value(test, [f['test'] for f in reference])
             p = f'{p:.2f}'
         known = [[x for f in found for x in f[key] if x is not None]
@@ -168,7 +168,8 @@ def table(runs: list) -> None:
                       f'{statistics.mean(iterations):.1f}']
         minutes = statistics.mean(f['cpu_seconds'] for f in found) / 60
         print('|', ' | '.join(
-            [arm, f'{statistics.mean(test):.1f} ± {spread:.1f}', p, *solved,
+            [f'{arm} ({len(found)})',
+             f'{statistics.mean(test):.1f} ± {spread:.1f}', p, *solved,
              f'{minutes:.1f}']), '|')
 
 

@@ -336,12 +336,14 @@ def measure(name: str, args: argparse.Namespace) -> list:
             speedups=ratios, baseline_residual=baseline_residual, **found,
             shares=sides[i].shares)
         records.append(record)
+        separate = record.get('separate_products_per_step')
+        without = '' if separate is None \
+            else f' ({separate:.2f} without a basis)'
         print(f'{variant:>18}: {record["speedup"]:5.2f} times as fast '
               f'({min(ratios):.2f} to {max(ratios):.2f}), residual '
               f'{record["true_residual"]:.3g}, '
-              f'{record["products_per_step"]:.2f} products a step '
-              f'({record.get("separate_products_per_step", 0):.2f} without '
-              f'a basis), v_IJ {record["rel_diff"]:.2g} off, memory '
+              f'{record["products_per_step"]:.2f} products a step{without}, '
+              f'v_IJ {record["rel_diff"]:.2g} off, memory '
               f'{record["peak_memory_ratio"]:.2f}, {record["shares"]}',
               flush=True)
     return records

@@ -79,9 +79,10 @@ def prepare_processes(cfg: Config) -> None:
         cfg (Config): Its ``launcher`` says how processes were started.
     """
     use_safe_loading()
-    if not torch.cuda.is_available():
-        keep_freed_memory()
-    if cfg.launcher == 'none' or torch.cuda.is_available():
+    if torch.cuda.is_available():
+        return
+    keep_freed_memory()
+    if cfg.launcher == 'none':
         return
     if cfg.launcher == 'slurm':
         _slurm_environment()

@@ -30,7 +30,11 @@ def _pair(value) -> list:
 
 
 class _Layer:
-    """The maps of one convolution, each of its arguments linear.
+    """The maps of one convolution, linear in each of their arguments.
+
+    Values in the place of input, weight and output, and derivatives in them,
+    have their shapes: ``(N, C, H, W)``, ``(O, C / groups, kh, kw)`` and ``(N,
+    O, H', W')``.
 
     Args:
         stride, padding, dilation (list[int]): Two numbers each.

@@ -7,8 +7,9 @@ from torch import Tensor
 
 from ..utils.check import check_keys, check_non_negative, check_positive_int
 from .basis import Basis, flatten, row_norm, unflatten
-from .solver import LinearOperator, Solution, Solver, Status, finish
-from .vectors import Vectors, clone, zeros_like
+from .solver import (LinearOperator, Solution, Solver, Status, finish,
+                     not_finite)
+from .vectors import Vectors, zeros_like
 
 
 @check_keys
@@ -62,8 +63,7 @@ class MinresSolver(Solver):
             rest = row_norm(image).item()
             matrix[k + 1, k] = rest
             if not math.isfinite(rest):
-                return Solution(clone(rhs), Status.NOT_FINITE, k + 1,
-                                math.nan, math.nan)
+                return not_finite(rhs, k + 1)
             weights, residual = _least_squares(matrix[:k + 2, :k + 1])
             # Below rounding the space is invariant: nothing is left to find.
             exhausted = rest <= 100 * torch.finfo(

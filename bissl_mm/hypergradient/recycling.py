@@ -9,8 +9,9 @@ from torch import Tensor
 from ..utils.check import check_keys, check_non_negative, check_positive_int
 from .basis import Basis, flatten, row_dot, row_norm, unflatten
 from .secant_model import ModelStep, SecantModel
-from .solver import LinearOperator, Solution, Solver, Status, finish
-from .vectors import Vectors, clone, zeros_like
+from .solver import (LinearOperator, Solution, Solver, Status, finish,
+                     not_finite)
+from .vectors import Vectors, zeros_like
 
 
 @check_keys
@@ -107,12 +108,12 @@ class RecyclingSolver(Solver):
             return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.,
                             math.inf)
         if not math.isfinite(rhs_norm):
-            return _not_finite(rhs, 0)
+            return not_finite(rhs, 0)
         weights, along = self._fit_known(r)
         curvature, status, num_iters = math.inf, Status.MAX_ITERS, 0
         while True:
             residual = row_norm(r).item()
-            step = self._model.step(along, residual)
+            step = ModelStep(self._model, along, residual)
             estimate = self._estimate(step, num_iters)
             # Not "<=": a NaN must get through to the status.
             if not min(residual, estimate) > self.tolerance * rhs_norm:
@@ -129,7 +130,7 @@ class RecyclingSolver(Solver):
             num_iters += 1
             in_u, size = torch.stack((row_dot(u, c), row_norm(c))).tolist()
             if not math.isfinite(size):
-                return _not_finite(rhs, num_iters)
+                return not_finite(rhs, num_iters)
             curvature = min(curvature, in_u)
             if not self._append(u, c, in_u, size, num_iters - 1):
                 # The image (nearly) lies in the space already: no way on.
@@ -243,8 +244,3 @@ class RecyclingSolver(Solver):
         """The last beyond ``max_basis``: R stays triangular without them."""
         for kept in (self._directions, self._images, self._model):
             kept.truncate(self.max_basis)
-
-
-def _not_finite(rhs: Vectors, num_iters: int) -> Solution:
-    return Solution(clone(rhs), Status.NOT_FINITE, num_iters, math.nan,
-                    math.nan)

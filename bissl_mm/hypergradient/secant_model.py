@@ -83,24 +83,19 @@ class SecantModel:
             return math.inf
         return math.sqrt(square.item())
 
-    def step(self, along: Tensor, residual: float) -> 'ModelStep':
-        r"""The solution of :math:`\tilde A e = r`, where r is orthogonal to
-        all images.
-
-        Args:
-            along (Tensor): :math:`V^T r`, shape ``(k, )``, float64.
-            residual (float): :math:`\|r\|`.
-        """
-        return ModelStep(self, along, residual)
-
 
 class ModelStep:
-    r"""The solution of :math:`\tilde A e = r` in small quantities.
+    r"""The solution of :math:`\tilde A e = r` in small quantities, for an r
+    that is orthogonal to all images.
 
     It is :math:`e = V y + z`, where :math:`(T - E^T E) y = V^T r - E^T r`
-    and :math:`z = Q r - E y`; :math:`W^T r = 0`, since r is orthogonal to all
-    images. With the true A it leaves :math:`(Q - Q A Q) z`. Made by
-    :meth:`SecantModel.step`, with its arguments.
+    and :math:`z = Q r - E y`; :math:`W^T r = 0`. With the true A it
+    leaves :math:`(Q - Q A Q) z`.
+
+    Args:
+        model (SecantModel): :math:`\tilde A`.
+        along (Tensor): :math:`V^T r`, shape ``(k, )``, float64, on the host.
+        residual (float): :math:`\|r\|`.
 
     Attributes:
         is_sane (bool): Whether something but rounding is left of the sums

@@ -9,7 +9,7 @@ from typing import Callable, Optional
 import torch
 from torch import Tensor
 
-from .vectors import Vectors, dot, norm, subtract
+from .vectors import Vectors, clone, dot, norm, subtract
 
 LinearOperator = Callable[[Vectors], Vectors]
 
@@ -38,8 +38,8 @@ class Solution:
 
     Attributes:
         value (Vectors): The solution ``x``, same structure as ``b``.
-        status (Status): How the solve ended. Nothing is masked: a NaN stays
-            in ``value`` and gives ``Status.NOT_FINITE``.
+        status (Status): How the solve ended. A NaN gives
+            ``Status.NOT_FINITE``, whatever ``value`` holds.
         num_iters (int): Iterations, each of one product with the operator.
         residual_norm (float): ``||b - A x|| / ||b||`` as the solver's own
             recursion has it; exact only up to rounding and, for
@@ -117,6 +117,13 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     0 nothing is left to solve, and the step is 0, not 0/0.
     """
     return torch.where(numerator == 0, 0., numerator / denominator)
+
+
+def not_finite(rhs: Vectors, num_iters: int) -> Solution:
+    """Where an iteration met NaN or infinity: a copy of ``rhs``, no
+    residual."""
+    return Solution(clone(rhs), Status.NOT_FINITE, num_iters, math.nan,
+                    math.nan)
 
 
 def finish(x: Vectors, status: Status, num_iters: int, rr: Tensor,

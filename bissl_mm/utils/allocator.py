@@ -11,9 +11,9 @@ def keep_freed_memory() -> bool:
     """Let the C library keep freed memory for the next allocation.
 
     As it comes, it returns blocks of some MiB to the system at once, which
-    hands them out again page by page, zeroed: a fifth of the time of a
-    product with the Hessian. The process then keeps the memory of its peak
-    until it ends, and so do data loading workers it forks.
+    hands them out again page by page, zeroed: a quarter of the time of a
+    product with the Hessian on two cores. The process then keeps the memory
+    of its peak until it ends, and so do data loading workers it forks.
 
     Returns:
         bool: False where it is not glibc, and nothing was changed.

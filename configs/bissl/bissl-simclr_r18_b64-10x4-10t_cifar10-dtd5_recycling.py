@@ -1,6 +1,6 @@
 # The stage with a hypergradient that is one: at the paper's damping of
-# 10 its solver left residuals above 1 in our runs of networks that are still
-# learning, at 100 the system is solved in some two products a step.
+# 10 its solver left residuals above 1 on networks that are still learning
+# (benchmarks/README.md); at 100 some three products a step solve it.
 #   python tools/train.py \
 #       configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-dtd5_recycling.py
 _base_ = 'bissl-simclr_r18_b64-10x4-10t_cifar10-dtd5.py'
