@@ -1,11 +1,17 @@
-"""Batch norm whose second derivative needs its backward kernel once."""
+"""Batch norm whose second derivative is some sums over each channel.
 
-from typing import Optional
+Between the sums, everything is a sum of images with one factor a channel, so
+that every image is read as rarely as can be.
+"""
+
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+
+from .tiny_conv import MAX_PIXELS
 
 _batch_norm = torch.ops.aten.native_batch_norm
 _batch_norm_backward = torch.ops.aten.native_batch_norm_backward
@@ -20,6 +26,7 @@ def lean_batch_norm(input: Tensor, running_mean, running_var,
     see :class:`LeanLayers`."""
     if not training or running_mean is not None or weight is None \
             or bias is None or input.dtype != weight.dtype \
+            or input.dtype not in (torch.float32, torch.float64) \
             or torch.is_autocast_enabled(input.device.type):
         return None
     if input.numel() == input.shape[1]:
@@ -46,10 +53,91 @@ class _BatchNorm(Function):
                 None)
 
 
-def _batch_norm_grads(grad, x, weight, mean, inverse, eps):
-    r""":math:`\gamma s P g`, the sums of :math:`g \hat x` and of :math:`g`."""
-    return _batch_norm_backward(grad, x, weight, None, None, mean, inverse,
-                                True, eps, [True, True, True])
+class _Layer:
+    """What one call of batch norm was about.
+
+    Args:
+        x (Tensor): The input, shape ``(N, C, ...)``.
+        weight (Tensor): Shape ``(C, )``, as are the next two.
+        mean, inverse (Tensor): Of a channel; the standard deviation's
+            reciprocal.
+        eps (float): Of the variance.
+    """
+
+    def __init__(self, x: Tensor, weight: Tensor, mean: Tensor,
+                 inverse: Tensor, eps: float) -> None:
+        self.x, self.weight = x, weight
+        self.mean, self.inverse = mean, inverse
+        self.eps = eps
+        self.count = x.numel() // x.shape[1]
+        # The processor's kernels take a channel of an image at a time.
+        self.is_tiny = x.device.type == 'cpu' \
+            and self.count <= MAX_PIXELS * len(x)
+
+    def grads(self, grad: Tensor, weight: Optional[Tensor]
+              ) -> Tuple[Tensor, Tensor, Tensor]:
+        r""":math:`\gamma s P g` (None: without :math:`\gamma`), and the sums
+        of :math:`g \hat x` and of :math:`g`."""
+        if not self.is_tiny:
+            return _batch_norm_backward(
+                grad, self.x, weight, None, None, self.mean, self.inverse,
+                True, self.eps, [True, True, True])
+        sums = self.sums(grad)
+        on_grad, on_x, rest = self.projection(*sums)
+        if weight is not None:
+            on_grad, on_x, rest = (
+                weight * c for c in (on_grad, on_x, rest))
+        return (self.combine(rest, (self.x, on_x), (grad, on_grad)), *sums)
+
+    def sums(self, grad: Tensor) -> Tuple[Tensor, Tensor]:
+        r"""Of :math:`g \hat x` and of :math:`g` over each channel."""
+        if self.is_tiny:
+            centred = (self.x - self._wide(self.mean)).mul_(grad)
+            return self._total(centred) * self.inverse, self._total(grad)
+        return _batch_norm_backward(
+            grad, self.x, None, None, None, self.mean, self.inverse, True,
+            self.eps, [False, True, True])[1:]
+
+    def dot(self, x: Tensor, y: Tensor) -> Tensor:
+        """Inner product of each channel."""
+        if self.is_tiny:
+            return self._total(x * y)
+        # The kernel's sum for a normalised input, which saves a product's
+        # memory.
+        zeros = torch.zeros_like(self.mean)
+        return _batch_norm_backward(
+            x, y, None, None, None, zeros, torch.ones_like(zeros), True,
+            self.eps, [False, True, True])[1]
+
+    def projection(self, on_normed: Tensor, total: Tensor
+                   ) -> Tuple[Tensor, Tensor, Tensor]:
+        r"""The factors of g, of x and of one in :math:`s P g`, from the sums
+        of :math:`g \hat x` and of :math:`g`."""
+        on_x = -self.inverse.square() * on_normed / self.count
+        return (self.inverse, on_x,
+                -self.inverse * total / self.count - on_x * self.mean)
+
+    def combine(self, constant: Tensor,
+                *terms: Tuple[Tensor, Tensor]) -> Tensor:
+        """The sum of ``(image, factor)`` and a constant, the factors being
+        one a channel; every image is passed once."""
+        (image, factor), *others = terms
+        out = torch.addcmul(self._wide(constant), image, self._wide(factor))
+        for image, factor in others:
+            out.addcmul_(image, self._wide(factor))
+        return out
+
+    def _total(self, images: Tensor) -> Tensor:
+        """Over each channel; images first, where rows are long."""
+        return images.flatten(1).sum(0).view(len(self.mean), -1).sum(1)
+
+    def _wide(self, channel: Tensor) -> Tensor:
+        """To the shape of one image."""
+        one = channel.view([1, -1] + [1] * (self.x.dim() - 2))
+        if self.x.device.type != 'cpu':
+            return one
+        # Rows of a channel are short, and those of an image are not.
+        return one.expand(1, *self.x.shape[1:]).contiguous()
 
 
 class _BatchNormBackward(Function):
@@ -64,60 +152,54 @@ class _BatchNormBackward(Function):
 
     Kept for it is the derivative itself, which the convolution before keeps
     too and which therefore costs no memory; :math:`s P g` is had from it by a
-    division, or computed anew where a :math:`\gamma` is (nearly) zero.
+    division. Only where a :math:`\gamma` is (nearly) zero is :math:`g` kept
+    and :math:`s P g` computed anew.
     """
 
     @staticmethod
     def forward(ctx, grad, x, weight, mean, inverse, eps, has_graph):
         ctx.set_materialize_grads(False)
-        to_x, to_weight, to_bias = _batch_norm_grads(grad, x, weight, mean,
-                                                     inverse, eps)
-        ctx.save_for_backward(grad, x, weight, mean, inverse, to_x, to_weight)
+        layer = _Layer(x, weight, mean, inverse, eps)
+        to_x, to_weight, to_bias = layer.grads(grad.contiguous(), weight)
         ctx.eps = eps
         # Read from the device here, with the graph, and not in each product.
         ctx.divides = has_graph and weight.abs().min().item() > 1e-6
+        ctx.save_for_backward(None if ctx.divides else grad, x, weight, mean,
+                              inverse, to_x, to_weight)
         return to_x, to_weight, to_bias
 
     @staticmethod
     @once_differentiable
     def backward(ctx, h, h_weight, h_bias):
         grad, x, weight, mean, inverse, to_x, grad_sum = ctx.saved_tensors
-        count = x.numel() // x.shape[1]
-        others = [d for d in range(x.dim()) if d != 1]
-
-        def wide(channel: Tensor) -> Tensor:
-            return channel.view([1, -1] + [1] * (x.dim() - 2))
-
+        layer = _Layer(x, weight, mean, inverse, ctx.eps)
         # s P g times its factor: the derivative over gamma, or by itself.
         if ctx.divides:
             projected, factor = to_x, 1. / weight
         else:
-            projected = _batch_norm_grads(grad, x, None, mean, inverse,
-                                          ctx.eps)[0]
+            projected = layer.grads(grad.contiguous(), None)[0]
             factor = torch.ones_like(weight)
-        on_normed = torch.zeros_like(weight) if h_weight is None else h_weight
-        back_weight = None
+        none = torch.zeros_like(weight)
+        on_normed = none if h_weight is None else h_weight
+        # Of back_grad, but for h: the product with the normalised image.
+        in_grad = on_normed * inverse
+        constant = (none if h_bias is None else h_bias) - in_grad * mean
         if h is None:
-            normed = (x - wide(mean)).mul_(wide(inverse))
-            back_grad = normed.mul_(wide(on_normed))
-            back_x = projected * wide(on_normed * factor)
-        else:
-            h = h.contiguous()
-            other, h_sum, _ = _batch_norm_grads(h, x, None, mean, inverse,
-                                                ctx.eps)
-            scaled = weight * inverse / count
-            back_weight = (h * projected).sum(others) * factor
-            # Constants of a channel, so that every image is passed once.
-            on_x = scaled * back_weight * inverse
-            back_x = torch.addcmul(wide(on_x * mean), x, wide(on_x),
-                                   value=-1)
-            back_x.addcmul_(other, wide(scaled * grad_sum), value=-1)
-            back_x.addcmul_(projected,
-                            wide((on_normed - scaled * h_sum) * factor))
-            back_grad = other.mul_(wide(weight))
-            if h_weight is not None:
-                on_x = on_normed * inverse
-                back_grad.addcmul_(x, wide(on_x)).sub_(wide(on_x * mean))
-        if h_bias is not None:
-            back_grad += wide(h_bias)
+            return (layer.combine(constant, (x, in_grad)),
+                    layer.combine(none, (projected, on_normed * factor)),
+                    None, None, None, None, None)
+        h = h.contiguous()
+        sums = layer.sums(h)
+        on_h, on_x, rest = layer.projection(*sums)
+        back_grad = layer.combine(
+            constant + weight * rest, (x, in_grad + weight * on_x),
+            (h, weight * on_h))
+        back_weight = layer.dot(h, projected) * factor
+        scaled = weight * inverse / layer.count
+        in_x = scaled * back_weight * inverse
+        second = scaled * grad_sum
+        back_x = layer.combine(
+            in_x * mean - second * rest, (x, -in_x - second * on_x),
+            (h, -second * on_h),
+            (projected, (on_normed - scaled * sums[0]) * factor))
         return back_grad, back_x, back_weight, None, None, None, None

@@ -75,7 +75,9 @@ def test_convolution_of_an_image_without_gradient():
     assert_same(lambda *t: F.conv2d(*t, padding=1), [x, w])
 
 
-@pytest.mark.parametrize('shape', [(5, 3, 4, 6), (7, 3)])
+# Above and up to the size that is called tiny.
+@pytest.mark.parametrize('shape', [(5, 3, 4, 6), (5, 3, 11), (5, 3, 3, 2),
+                                   (7, 3)])
 @pytest.mark.parametrize('skip', [(), (0, ), (1, ), (2, ), (1, 2)])
 @pytest.mark.parametrize('gamma', ['random', 'zero'])
 def test_batch_norm(shape, skip, gamma):
@@ -87,6 +89,17 @@ def test_batch_norm(shape, skip, gamma):
     bias = torch.randn(3).double().requires_grad_()
     assert_same(lambda *t: F.batch_norm(t[0], None, None, t[1], t[2], True,
                                         0.1, 0.3), [x, weight, bias], skip)
+
+
+@pytest.mark.parametrize('size', [2, 5])
+def test_batch_norm_of_images_with_the_channels_last(size):
+    torch.manual_seed(0)
+    x = torch.randn(4, 3, size, size).double().to(
+        memory_format=torch.channels_last).requires_grad_()
+    weight, bias = (torch.randn(3).double().requires_grad_()
+                    for _ in range(2))
+    assert_same(lambda *t: F.batch_norm(t[0], None, None, t[1], t[2], True),
+                [x, weight, bias])
 
 
 def test_other_norms_and_autocast_go_to_torch(monkeypatch):
@@ -105,6 +118,8 @@ def test_other_norms_and_autocast_go_to_torch(monkeypatch):
                 x, mean, var, var, mean, False))
         F.batch_norm(x, mean.clone(), var.clone(), var, mean, True)
         F.batch_norm(x, None, None, training=True)
+        F.batch_norm(*(t.bfloat16() if t is not None else t for t in (
+            x, None, None, var, mean)), True)
         F.conv2d(x, w, padding='same')
         with torch.autocast('cpu', torch.bfloat16):
             assert F.conv2d(x, w).dtype == torch.bfloat16
