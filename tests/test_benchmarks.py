@@ -54,3 +54,15 @@ def test_scaling(script, tmp_path):
     record, = json.loads(path.read_text())['records']
     assert record['values'] == [1, 2] and record['slope'] != 0
     assert '<svg' in picture.read_text()
+
+
+def test_checkpointing(script, tmp_path):
+    path = tmp_path / 'checkpointing.json'
+    script('checkpointing', '--blocks', 2, '--batch', 8, '--repeats', 1,
+           '--json', path)
+    plain, checkpointed = json.loads(path.read_text())['records']
+    assert not plain['checkpoints'] and checkpointed['checkpoints']
+    assert checkpointed['product_norm'] == pytest.approx(
+        plain['product_norm'], rel=1e-5)
+    # The claim: nothing is saved.
+    assert checkpointed['gradient_mib'] > 0.9 * plain['gradient_mib'] > 0

@@ -12,7 +12,7 @@ from ..models.bissl_model import BiSSLModel
 from ..models.functional import held_averages, loss_with_state
 from ..utils.check import check_in, check_known_keys, check_positive_int
 from ..utils.random import fold_seed, seeded
-from .step_parts import device_of, total_loss
+from .step_parts import all_grads, device_of, total_loss
 
 #: What can be worked on in parts.
 LEVELS = ('lower', 'upper', 'hessian')
@@ -90,6 +90,43 @@ class FirstOrder:
                 (loss * (weight / len(parts))).backward()
             losses.append(loss.detach())
         return torch.stack(losses).mean()
+
+    def upper_backward(
+            self, model: BiSSLModel, batch: Any, seed: int,
+            direct_weight: float) -> Tuple[Tensor, Tensor, Vectors]:
+        r"""The first derivatives of an upper step.
+
+        What both terms give the head, and what the direct one gives the
+        backbone :math:`\theta_D`, is added to the parameters' gradients;
+        parameters that the loss does not reach get zeros.
+
+        Args:
+            model (BiSSLModel): Its downstream model's gradients and buffers
+                change.
+            batch (dict): A downstream batch, as collated.
+            seed (int): Of the random draws, the same in both terms.
+            direct_weight (float): :math:`\gamma` of the second term.
+
+        Returns:
+            tuple: :math:`\mathcal{L}^D(\theta_P, \phi_D)`,
+            :math:`\mathcal{L}^D(\theta_D, \phi_D)` and :math:`v`, the
+            gradient of the first in :math:`\theta_P`.
+
+        Raises:
+            ValueError: See :func:`split`.
+        """
+        downstream, head = model.downstream, model.upper_head()
+        with seeded(seed, device_of(downstream)):
+            parts = self.prepare(downstream, 'upper', batch)
+        # First at the lower backbone: this evaluation leaves no trace, while
+        # the one at the upper backbone updates running statistics.
+        loss_at_lower, v, head_grads = self.gradients_at_lower(model, parts,
+                                                               seed)
+        loss_at_upper = self.backward(downstream, parts, seed, direct_weight)
+        all_grads(downstream)
+        if head:
+            torch._foreach_add_([p.grad for p in head], head_grads)
+        return loss_at_lower, loss_at_upper, v
 
     def gradients_at_lower(
             self, model: BiSSLModel, parts: Sequence[dict],

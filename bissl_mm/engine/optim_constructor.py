@@ -9,13 +9,11 @@ from torch import nn
 from ..models.bissl_model import unwrap
 from ..models.outputs import convex_losses
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
-from ..utils.check import check_known_keys
+from ..utils.check import check_known_keys, init_keys
+from .optim_wrapper import BiSSLOptimWrapper
 
 _LEVEL_KEYS = ('type', 'optimizer', 'clip_grad', 'paramwise_cfg',
                'constructor', 'accumulative_counts', '_scope_')
-_SETTING_KEYS = ('type', 'reg_weight', 'damping', 'solver', 'direct_weight',
-                 'check_residual', 'num_micro_batches', 'first_order_dtype',
-                 'jacobian_params', 'curvature', '_scope_')
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -54,7 +52,7 @@ class BiSSLOptimWrapperConstructor:
                 'into optim_wrapper.lower or optim_wrapper.upper.')
         cfg = copy.deepcopy(dict(optim_wrapper_cfg))
         check_known_keys('optim_wrapper', cfg,
-                         (*_SETTING_KEYS, 'lower', 'upper', 'head_warmup'))
+                         (*init_keys(BiSSLOptimWrapper), 'type', '_scope_'))
         self.levels = {}
         for level in ('lower', 'upper', 'head_warmup'):
             self.levels[level] = _level_cfg(level, cfg.pop(level, None),

@@ -112,11 +112,9 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                               ('head_warmup', head_warmup)):
             check_plain(name, wrapper)
         self.head_warmup = head_warmup
-        self._clipping = {
-            key: take_clipping(w)
-            for key, w in {id(w): w
-                           for w in (lower, upper, head_warmup)}.items()
-        }
+        # Levels may share a wrapper, which has its clipping taken once.
+        self._clipping = {key: take_clipping(wrapper) for key, wrapper in {
+            id(w): w for w in (lower, upper, head_warmup)}.items()}
         check_non_negative('BiSSLOptimWrapper', 'direct_weight',
                            direct_weight)
         self.direct_weight = direct_weight
@@ -160,11 +158,8 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             dict(pretext_loss=loss, proximal_loss=proximal,
                  distance=distance))
 
-    def begin_upper_phase(self,
-                          model: BiSSLModel,
-                          batches: Sequence[dict],
-                          seed: int,
-                          done_steps: int = 0) -> None:
+    def begin_upper_phase(self, model: BiSSLModel, batches: Sequence[dict],
+                          seed: int, done_steps: int = 0) -> None:
         r"""Build the operator of one upper phase.
 
         Args:
@@ -214,24 +209,12 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         if self.system.operator is None:
             raise RuntimeError('upper_step needs begin_upper_phase first.')
         downstream = model.downstream
-        with seeded(seed, device_of(downstream)):
-            parts = self.first_order.prepare(downstream, 'upper', batch)
-        # First at the lower backbone: this evaluation leaves no trace, while
-        # the one at the upper backbone updates running statistics.
-        loss_at_lower, v, head_grads = self.first_order.gradients_at_lower(
-            model, parts, seed)
-        loss_at_upper = self.first_order.backward(downstream, parts, seed,
-                                                  self.direct_weight)
-        head = model.upper_head()
-        for param in (*model.upper_backbone(), *head):
-            if param.grad is None:
-                param.grad = torch.zeros_like(param)
-        if head:
-            torch._foreach_add_([p.grad for p in head], head_grads)
+        loss_at_lower, loss_at_upper, v = self.first_order.upper_backward(
+            model, batch, seed, self.direct_weight)
         average_([loss_at_lower, loss_at_upper, *v, *all_grads(downstream),
                   *running_statistics(downstream)])
         check_finite('upper level', loss_at_lower=loss_at_lower.item(),
-                      loss_at_upper=loss_at_upper.item())
+                     loss_at_upper=loss_at_upper.item())
         solution = self.system.solve(v)
         torch._foreach_add_([p.grad for p in model.upper_backbone()],
                             list(solution.value))
@@ -270,10 +253,9 @@ class BiSSLOptimWrapper(OptimWrapperDict):
 
     def settings(self) -> Dict[str, object]:
         """What a resumed run should not change without notice."""
-        return dict(
-            **self.system.settings(),
-            direct_weight=self.direct_weight,
-            first_order_dtype=self.first_order.dtype)
+        return dict(**self.system.settings(),
+                    direct_weight=self.direct_weight,
+                    first_order_dtype=self.first_order.dtype)
 
     def state_dict(self) -> dict:
         """State of all three optimizers and, within an upper phase, of the
@@ -297,8 +279,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         """Clip, check, step, zero; the logs come in one transfer."""
         params = [p for group in wrapper.optimizer.param_groups
                   for p in group['params'] if p.grad is not None]
-        logs = dict(logs)
-        logs['grad_norm'] = self._clipping[id(wrapper)](params)
+        logs = dict(logs, grad_norm=self._clipping[id(wrapper)](params))
         values = torch.stack([v.double() for v in logs.values()]).tolist()
         logs = dict(zip(logs, values))
         check_finite(where, **logs)

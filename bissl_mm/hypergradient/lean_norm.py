@@ -74,19 +74,16 @@ class _Layer:
         self.is_tiny = x.device.type == 'cpu' \
             and self.count <= MAX_PIXELS * len(x)
 
-    def grads(self, grad: Tensor, weight: Optional[Tensor]
+    def grads(self, grad: Tensor, weight: Tensor
               ) -> Tuple[Tensor, Tensor, Tensor]:
-        r""":math:`\gamma s P g` (None: without :math:`\gamma`), and the sums
-        of :math:`g \hat x` and of :math:`g`."""
+        r""":math:`\gamma s P g` with ``weight`` as :math:`\gamma`, and the
+        sums of :math:`g \hat x` and of :math:`g`."""
         if not self.is_tiny:
             return _batch_norm_backward(
                 grad, self.x, weight, None, None, self.mean, self.inverse,
                 True, self.eps, [True, True, True])
         sums = self.sums(grad)
-        on_grad, on_x, rest = self.projection(*sums)
-        if weight is not None:
-            on_grad, on_x, rest = (
-                weight * c for c in (on_grad, on_x, rest))
+        on_grad, on_x, rest = (weight * c for c in self.projection(*sums))
         return (self.combine(rest, (self.x, on_x), (grad, on_grad)), *sums)
 
     def sums(self, grad: Tensor) -> Tuple[Tensor, Tensor]:
@@ -95,19 +92,19 @@ class _Layer:
             centred = (self.x - self._wide(self.mean)).mul_(grad)
             return self._total(centred) * self.inverse, self._total(grad)
         return _batch_norm_backward(
-            grad, self.x, None, None, None, self.mean, self.inverse, True,
-            self.eps, [False, True, True])[1:]
+            grad, self.x, self.weight, None, None, self.mean, self.inverse,
+            True, self.eps, [False, True, True])[1:]
 
     def dot(self, x: Tensor, y: Tensor) -> Tensor:
         """Inner product of each channel."""
         if self.is_tiny:
             return self._total(x * y)
-        # The kernel's sum for a normalised input, which saves a product's
-        # memory.
+        # The kernel's sum for an input that is normalised already: it needs
+        # no memory for x * y.
         zeros = torch.zeros_like(self.mean)
         return _batch_norm_backward(
-            x, y, None, None, None, zeros, torch.ones_like(zeros), True,
-            self.eps, [False, True, True])[1]
+            x, y, self.weight, None, None, zeros, torch.ones_like(zeros),
+            True, self.eps, [False, True, True])[1]
 
     def projection(self, on_normed: Tensor, total: Tensor
                    ) -> Tuple[Tensor, Tensor, Tensor]:
@@ -134,7 +131,7 @@ class _Layer:
     def _wide(self, channel: Tensor) -> Tensor:
         """To the shape of one image."""
         one = channel.view([1, -1] + [1] * (self.x.dim() - 2))
-        if self.x.device.type != 'cpu':
+        if self.x.device.type != 'cpu' or len(self.x) < 4:
             return one
         # Rows of a channel are short, and those of an image are not.
         return one.expand(1, *self.x.shape[1:]).contiguous()
@@ -177,8 +174,8 @@ class _BatchNormBackward(Function):
         if ctx.divides:
             projected, factor = to_x, 1. / weight
         else:
-            projected = layer.grads(grad.contiguous(), None)[0]
             factor = torch.ones_like(weight)
+            projected = layer.grads(grad.contiguous(), factor)[0]
         none = torch.zeros_like(weight)
         on_normed = none if h_weight is None else h_weight
         # Of back_grad, but for h: the product with the normalised image.

@@ -38,7 +38,7 @@ def check_keys(cls: type) -> type:
     against the parent's arguments too.
     """
     init = cls.__init__
-    known = _init_keys(cls)
+    known = init_keys(cls)
 
     @functools.wraps(init)
     def checked_init(self, *args: Any, **kwargs: Any) -> None:
@@ -50,7 +50,9 @@ def check_keys(cls: type) -> type:
     return cls
 
 
-def _init_keys(cls: type) -> set:
+def init_keys(cls: type) -> set:
+    """Names of a class's constructor arguments, those of its parents too
+    where it takes ``**kwargs`` for them."""
     keys = set()
     for base in cls.__mro__:
         if '__init__' not in vars(base):

@@ -1,10 +1,14 @@
 """The operator that an upper phase builds from the settings."""
 
+import inspect
+
 import pytest
 import torch
 from pretext_models import bissl_model, sgd_wrapper
 from small_models import views
 
+from bissl_mm.engine import (BiSSLOptimWrapper,
+                             BiSSLOptimWrapperConstructor)
 from bissl_mm.hypergradient import HessianOperator
 from bissl_mm.hypergradient.vectors import norm, subtract
 from bissl_mm.models import pretext_closure
@@ -34,6 +38,26 @@ def test_more_samples_than_there_are():
                        'most that many'):
         wrapper.begin_upper_phase(
             model, [dict(inputs=views(6), data_samples=None)], seed=0)
+
+
+def test_every_setting_can_be_given_in_a_config():
+    settings = dict(
+        reg_weight=0.01, damping=1., solver=dict(type='CGSolver'),
+        direct_weight=0.5, check_residual='never',
+        num_micro_batches=dict(upper=2), first_order_dtype='bfloat16',
+        jacobian_params='norm', curvature='gauss_newton',
+        hessian_batch_size=4, product_dtype='bfloat16')
+    known = inspect.signature(BiSSLOptimWrapper).parameters
+    assert set(known) == {*settings, 'lower', 'upper', 'head_warmup'}
+    level = dict(optimizer=dict(type='SGD', lr=0.1))
+    wrapper = BiSSLOptimWrapperConstructor(dict(
+        type='bissl_mm.BiSSLOptimWrapper', lower=level, upper=level,
+        **settings))(bissl_model('SimCLR', torch.float32))
+    assert wrapper.first_order.num_parts['upper'] == 2
+    assert wrapper.system.check_residual == 'never'
+    kept = {k: v for k, v in wrapper.settings().items() if k != 'solver'}
+    assert {k: settings[k] for k in kept} == kept
+    assert 'CGSolver' in wrapper.settings()['solver']
 
 
 @pytest.mark.parametrize('setting, message', [

@@ -24,10 +24,14 @@ def second_derivatives(function, tensors, lean, skip=()):
         out = function(*tensors)
     torch.manual_seed(3)
     wanted = [t for i, t in enumerate(tensors) if t.requires_grad]
-    loss = (out * torch.randn_like(out)).sum() + out.pow(3).sum()
+
+    def random(shape):
+        return torch.randn(shape, dtype=torch.float64).to(out.dtype)
+
+    loss = (out * random(out.shape)).sum() + out.pow(3).sum()
     first = torch.autograd.grad(loss, wanted, create_graph=True)
     # By shape alone: a gradient may lie in memory in another order.
-    total = sum((g * torch.randn(g.shape, dtype=g.dtype)).sum()
+    total = sum((g * random(g.shape)).sum()
                 for i, g in enumerate(first) if i not in skip)
     second = torch.autograd.grad(total, wanted, allow_unused=True)
     return [out.detach(), *first, *second]
@@ -102,6 +106,23 @@ def test_batch_norm_of_images_with_the_channels_last(size):
                 [x, weight, bias])
 
 
+@pytest.mark.parametrize('size', [2, 8])
+def test_batch_norm_far_from_zero_in_single_precision(size):
+    """Means of ten deviations cost a digit, as in torch's own kernel."""
+    torch.manual_seed(0)
+    tensors = [torch.randn(16, 3, size, size) + 10, torch.rand(3) + 0.5,
+               torch.randn(3)]
+
+    def function(x, weight, bias):
+        return F.batch_norm(x, None, None, weight, bias, True)
+
+    found, expected = (second_derivatives(
+        function, [t.to(dtype).requires_grad_() for t in tensors], lean)
+        for dtype, lean in ((torch.float32, True), (torch.float64, False)))
+    for a, b in zip(found, expected, strict=True):
+        assert (a - b).norm().item() < 5e-6 * b.norm().item()
+
+
 def test_other_norms_and_autocast_go_to_torch(monkeypatch):
     def forbidden(*args):
         raise AssertionError('replaced')
@@ -127,6 +148,8 @@ def test_other_norms_and_autocast_go_to_torch(monkeypatch):
             F.batch_norm(x[:1, :, :1, :1], None, None, var, mean, True)
         with pytest.raises(AssertionError, match='replaced'):
             F.conv2d(x, w)
+        with pytest.raises(AssertionError, match='replaced'):
+            F.batch_norm(x, None, None, var, mean, True)
 
 
 def test_bfloat16_touches_the_product_alone():
