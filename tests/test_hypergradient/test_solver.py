@@ -443,6 +443,38 @@ def test_recycling_estimates_what_it_leaves():
     assert products[guessed] <= products[known] - 5
 
 
+def _two_kinds(kind, seed):
+    """A right-hand side among eigenvalues of 1.05 (0) or 1.5 (1)."""
+    rhs = torch.zeros(400).double()
+    rhs[200 * kind:200 * (kind + 1)] = torch.randn(
+        200, generator=torch.Generator().manual_seed(seed))
+    return (rhs, )
+
+
+@pytest.mark.parametrize('kinds, products', [
+    # The estimate holds: the first solve, and of the others the first, the
+    # second and the fourth.
+    ([0] * 8, [1, 1, 1, 0, 1, 0, 0, 0]),
+    # It does not from the third solve on, which tells.
+    ([0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1])])
+def test_recycling_looks_at_solves_that_could_be_free(kinds, products):
+    values = torch.full((400, ), 1.05).double()
+    values[200:] = 1.5
+    solver, found = RecyclingSolver(tolerance=0.1), []
+    for seed, kind in enumerate(kinds):
+        rhs = _two_kinds(kind, seed)
+        if seed == 4:
+            kept = solver.state_dict()
+            solver = RecyclingSolver(tolerance=0.1)
+            solver.load_state_dict(kept)
+        solution = solver.solve(lambda v: (values * v[0], ), rhs)
+        found.append(solution.num_iters)
+        true = relative_residual(lambda v: (values * v[0], ), solution.value,
+                                 rhs)
+        assert true <= 0.1
+    assert found == products
+
+
 def test_recycling_does_not_guess_of_a_large_unseen_part():
     """Where the rest is no identity, the known residual is the better."""
     matrix = make_matrix(torch.linspace(-40, 60, SIZE).double())
