@@ -46,13 +46,8 @@ def float64():
     torch.set_default_dtype(previous)
 
 
-def folder(variable: str, default: str) -> Path:
-    """A data folder named by an environment variable."""
-    return Path(os.environ.get(variable, ROOT / default))
-
-
-CONFORMANCE_DIR = folder('BISSL_CONFORMANCE_DIR', '../shared/conformance')
-DATA_DIR = folder('BISSL_DATA_DIR', '../shared/data')
+CONFORMANCE_DIR = Path(os.environ.get(
+    'BISSL_CONFORMANCE_DIR', ROOT / 'tests' / 'conformance'))
 
 
 @pytest.fixture(scope='session')

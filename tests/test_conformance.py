@@ -1,7 +1,7 @@
 """The published implementation's outputs, reproduced.
 
-Vectors come from the folder that ``BISSL_CONFORMANCE_DIR`` names; every file
-of the two forms in it is a case.
+Vectors come from ``tests/conformance``, or from the folder that
+``BISSL_CONFORMANCE_DIR`` names; every file of the two forms in it is a case.
 """
 
 import json
