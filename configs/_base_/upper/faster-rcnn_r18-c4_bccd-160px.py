@@ -35,7 +35,7 @@ train_dataloader = dict(
     dataset=dict(
         type='CocoDataset',
         _scope_='mmdet',
-        data_root='{{$BISSL_DATA_DIR:../shared/data}}/bccd_voc',
+        data_root='{{$BISSL_DATA_DIR:data}}/bccd_voc',
         ann_file='annotations_coco/instances_train.json',
         data_prefix=dict(img='JPEGImages/'),
         metainfo=metainfo,
@@ -49,7 +49,7 @@ val_dataloader = dict(
     dataset=dict(
         type='CocoDataset',
         _scope_='mmdet',
-        data_root='{{$BISSL_DATA_DIR:../shared/data}}/bccd_voc',
+        data_root='{{$BISSL_DATA_DIR:data}}/bccd_voc',
         ann_file='annotations_coco/instances_val.json',
         data_prefix=dict(img='JPEGImages/'),
         metainfo=metainfo,
@@ -62,7 +62,7 @@ test_dataloader = dict(
     dataset=dict(
         type='CocoDataset',
         _scope_='mmdet',
-        data_root='{{$BISSL_DATA_DIR:../shared/data}}/bccd_voc',
+        data_root='{{$BISSL_DATA_DIR:data}}/bccd_voc',
         ann_file='annotations_coco/instances_test.json',
         data_prefix=dict(img='JPEGImages/'),
         metainfo=metainfo,
@@ -70,11 +70,11 @@ test_dataloader = dict(
         pipeline=test_pipeline))
 val_evaluator = dict(
     type='CocoMetric', _scope_='mmdet', metric='bbox', format_only=False,
-    ann_file='{{$BISSL_DATA_DIR:../shared/data}}/bccd_voc/'
+    ann_file='{{$BISSL_DATA_DIR:data}}/bccd_voc/'
     'annotations_coco/instances_val.json')
 test_evaluator = dict(
     type='CocoMetric', _scope_='mmdet', metric='bbox', format_only=False,
-    ann_file='{{$BISSL_DATA_DIR:../shared/data}}/bccd_voc/'
+    ann_file='{{$BISSL_DATA_DIR:data}}/bccd_voc/'
     'annotations_coco/instances_test.json')
 val_cfg = dict()
 test_cfg = dict()

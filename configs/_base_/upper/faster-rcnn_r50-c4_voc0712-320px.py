@@ -1,7 +1,7 @@
 # Faster R-CNN C4 on VOC07+12, longest edge 196 to 320, AP50 (B.7).
 _base_ = '../models/faster-rcnn_r50-c4.py'
 
-data_root = 'data/VOCdevkit/'
+data_root = '{{$BISSL_DATA_DIR:data}}/VOCdevkit/'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),

@@ -31,7 +31,7 @@ train_dataloader = dict(
     dataset=dict(
         type='BaseSegDataset',
         _scope_='mmseg',
-        data_root='{{$BISSL_DATA_DIR:../shared/data}}/camvid',
+        data_root='{{$BISSL_DATA_DIR:data}}/camvid',
         data_prefix=dict(
             img_path='img_dir/train', seg_map_path='ann_dir/train'),
         metainfo=metainfo,
@@ -44,7 +44,7 @@ val_dataloader = dict(
     dataset=dict(
         type='BaseSegDataset',
         _scope_='mmseg',
-        data_root='{{$BISSL_DATA_DIR:../shared/data}}/camvid',
+        data_root='{{$BISSL_DATA_DIR:data}}/camvid',
         data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
         metainfo=metainfo,
         test_mode=True,
@@ -56,7 +56,7 @@ test_dataloader = dict(
     dataset=dict(
         type='BaseSegDataset',
         _scope_='mmseg',
-        data_root='{{$BISSL_DATA_DIR:../shared/data}}/camvid',
+        data_root='{{$BISSL_DATA_DIR:data}}/camvid',
         data_prefix=dict(img_path='img_dir/test', seg_map_path='ann_dir/test'),
         metainfo=metainfo,
         test_mode=True,

@@ -27,7 +27,7 @@ train_dataloader = dict(
     dataset=dict(
         type='CityscapesDataset',
         _scope_='mmseg',
-        data_root='data/cityscapes/',
+        data_root='{{$BISSL_DATA_DIR:data}}/cityscapes/',
         data_prefix=dict(
             img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
         indices=[i for i in range(2975) if i % 5 != 4],
@@ -40,7 +40,7 @@ val_dataloader = dict(
     dataset=dict(
         type='CityscapesDataset',
         _scope_='mmseg',
-        data_root='data/cityscapes/',
+        data_root='{{$BISSL_DATA_DIR:data}}/cityscapes/',
         data_prefix=dict(
             img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
         indices=[i for i in range(2975) if i % 5 == 4],
@@ -53,7 +53,7 @@ test_dataloader = dict(
     dataset=dict(
         type='CityscapesDataset',
         _scope_='mmseg',
-        data_root='data/cityscapes/',
+        data_root='{{$BISSL_DATA_DIR:data}}/cityscapes/',
         data_prefix=dict(
             img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
         pipeline=test_pipeline))

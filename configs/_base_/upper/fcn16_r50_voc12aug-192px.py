@@ -1,7 +1,7 @@
 # FCN-16 on VOC12 with the augmented set, short side 192, flip, mIoU (B.7).
 _base_ = '../models/fcn16_r50.py'
 
-data_root = 'data/VOCdevkit/VOC2012'
+data_root = '{{$BISSL_DATA_DIR:data}}/VOCdevkit/VOC2012'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
