@@ -46,6 +46,25 @@ setup(
     'for the OpenMMLab libraries',
     long_description=(ROOT / 'README.md').read_text(),
     long_description_content_type='text/markdown',
+    author='the bissl_mm authors',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    project_urls={'Paper': 'https://arxiv.org/abs/2410.02387'},
+    keywords=[
+        'bilevel optimization', 'self-supervised learning', 'fine-tuning',
+        'transfer learning', 'computer vision', 'OpenMMLab', 'PyTorch'
+    ],
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'Operating System :: POSIX :: Linux',
+        'Programming Language :: Python :: 3',
+        'Programming Language :: Python :: 3.10',
+        'Programming Language :: Python :: 3.11',
+        'Programming Language :: Python :: 3.12',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ],
     packages=find_packages(include=('bissl_mm', 'bissl_mm.*')),
     python_requires='>=3.10',
     # torch, mmcv and the OpenMMLab libraries are left to the user's own

@@ -1,11 +1,15 @@
 """What an installation contains."""
 
+import email
+import re
 import subprocess
 import sys
 import zipfile
 
 import pytest
 from conftest import ROOT
+
+from bissl_mm.version import __version__
 
 
 @pytest.mark.slow
@@ -25,6 +29,33 @@ def test_wheel_ships_configs_and_tools(tmp_path):
                    if p.suffix in ('.py', '.sh')]
         assert shipped and names >= set(shipped)
     assert not any(n.startswith('tests/') for n in names)
+    archive = zipfile.ZipFile(wheel)
+    info = f'{wheel.name.rsplit("-", 3)[0]}.dist-info/'
+    licence, = [n for n in names
+                if n.startswith(info) and n.endswith('/LICENSE')]
+    assert archive.read(licence) == (ROOT / 'LICENSE').read_bytes()
+    metadata = email.message_from_bytes(archive.read(info + 'METADATA'))
+    assert metadata['Author'] == 'the bissl_mm authors'
+    assert 'Apache-2.0' in (metadata['License'],
+                            metadata['License-Expression'])
+
+
+def test_citation_names_this_version():
+    text = (ROOT / 'CITATION.cff').read_text()
+    assert f'\nversion: {__version__}\n' in text
+
+
+def test_every_data_root_is_below_the_data_folder():
+    """Nothing that is shipped looks for data outside the user's folders."""
+    defaults, literals = set(), set()
+    for path in (ROOT / 'configs').rglob('*.py'):
+        text = path.read_text()
+        defaults |= set(re.findall(r'\{\{\$BISSL_\w+(?:DIR|DATA):(.*?)\}\}',
+                                   text))
+        literals |= set(re.findall(r"'(\.\./.*?)'", text))
+    assert 'data' in defaults
+    assert all(d.startswith(('data', 'work_dirs/demo')) for d in defaults)
+    assert all(path.endswith('.py') for path in literals)
 
 
 def test_readme_names_both_commands():
