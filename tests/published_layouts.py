@@ -1,0 +1,261 @@
+"""Small folder trees in the layouts of the data sets' publishers.
+
+A test, or a person who tries a config, gets a few generated pictures per
+class under the names, suffixes and annotation formats of the real set:
+
+    python tests/published_layouts.py imagenet pets FOLDER
+
+writes ``FOLDER/data/imagenet`` and ``FOLDER/data/Oxford-IIIT_Pets``; run the
+tools in FOLDER then. ``all`` writes every set. To add a data set, write a
+function of the folder and a random generator, and name it in ``LAYOUTS``.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Callable, Dict, NamedTuple
+
+import numpy as np
+from layout_parts import (any_size, class_folders, coco_json, encoded, mask,
+                          picture, regions, voc_xml, write_lines)
+from PIL import Image
+
+CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog',
+           'horse', 'ship', 'truck')
+PETS = (
+    'Abyssinian american_bulldog american_pit_bull_terrier basset_hound '
+    'beagle Bengal Birman Bombay boxer British_Shorthair chihuahua '
+    'Egyptian_Mau english_cocker_spaniel english_setter german_shorthaired '
+    'great_pyrenees havanese japanese_chin keeshond leonberger Maine_Coon '
+    'miniature_pinscher newfoundland Persian pomeranian pug Ragdoll '
+    'Russian_Blue saint_bernard samoyed scottish_terrier shiba_inu Siamese '
+    'Sphynx staffordshire_bull_terrier wheaten_terrier yorkshire_terrier'
+).split()
+VOC = ('aeroplane bicycle bird boat bottle bus car cat chair cow diningtable '
+       'dog horse motorbike person pottedplant sheep sofa train tvmonitor'
+       ).split()
+#: Cityscapes' labelTrainIds of labelIds 0 to 33; 255 is not evaluated.
+TRAIN_IDS = np.full(256, 255, np.uint8)
+TRAIN_IDS[[7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31,
+           32, 33]] = range(19)
+
+
+def imagenet(root: Path, rng: np.random.Generator) -> None:
+    """1000 folders; grey, CMYK and PNG files under the suffix JPEG."""
+    files = [encoded(rng) for _ in range(5)]
+    files += [encoded(rng, 'L'), encoded(rng, 'CMYK'),
+              encoded(rng, kind='PNG')]
+    for i in range(1000):
+        wnid = f'n{1440764 + 11 * i:08}'
+        for folder, name in (('train', f'{wnid}_{10 + i}.JPEG'),
+                             ('val', f'ILSVRC2012_val_{1 + i:08}.JPEG')):
+            path = root / folder / wnid / name
+            path.parent.mkdir(parents=True)
+            path.write_bytes(files[i % len(files)])
+
+
+def pets(root: Path, rng: np.random.Generator) -> None:
+    """37 breeds; the lists have name, class, species and breed."""
+    (root / 'images').mkdir(parents=True)
+    lines, breeds = dict(trainval=[], test=[]), [0, 0]
+    for label, name in enumerate(PETS, 1):
+        # Names of cats begin with a capital letter.
+        species = 1 if name[0].isupper() else 2
+        breeds[species - 1] += 1
+        for i, part in enumerate(('trainval', ) * 3 + ('test', )):
+            stem = f'{name}_{10 * i + label}'
+            mode = 'L' if (name, i) == ('Sphynx', 0) else 'RGB'
+            picture(rng, any_size(rng), mode).save(
+                root / 'images' / f'{stem}.jpg')
+            lines[part].append(
+                f'{stem} {label} {species} {breeds[species - 1]}')
+    for part, found in lines.items():
+        write_lines(root / 'annotations' / f'{part}.txt', found)
+    write_lines(root / 'annotations/list.txt', [
+        '#Image CLASS-ID SPECIES BREED ID', '#ID: 1:37 Class ids',
+        *lines['trainval'], *lines['test']])
+
+
+def voc_year(root: Path, rng: np.random.Generator, year: int,
+             **parts: int) -> None:
+    """One year of the VOCdevkit; 2012 with SBD's masks as mmseg lays them.
+
+    Half of a part has masks; SBD's ``aug`` is the other half of training.
+    """
+    palette = rng.integers(0, 256, 768).astype(np.uint8).tobytes()
+    kinds = ['JPEGImages', 'Annotations', 'SegmentationClass']
+    kinds += ['SegmentationClassAug'] if year == 2012 else []
+    for kind in kinds:
+        (root / kind).mkdir(parents=True)
+    lists, first = {}, 1
+    for part, number in parts.items():
+        names = [f'{i:06}' if year == 2007 else f'2008_{i:06}'
+                 for i in range(first, first + number)]
+        first += number
+        lists['Main', part] = names
+        lists['Segmentation', part] = names[::2]
+        for name in names:
+            size = any_size(rng)
+            boxes = regions(rng, size, VOC)
+            picture(rng, size).save(root / f'JPEGImages/{name}.jpg')
+            voc_xml(root / f'Annotations/{name}.xml', year, size, boxes)
+            if name in names[::2]:
+                ids = Image.fromarray(mask(size, boxes, VOC, True), 'P')
+                ids.putpalette(palette)
+                ids.save(root / f'SegmentationClass/{name}.png')
+            if year == 2012:
+                Image.fromarray(mask(size, boxes, VOC, False)).save(
+                    root / f'SegmentationClassAug/{name}.png')
+    for task in ('Main', 'Segmentation'):
+        lists[task, 'trainval'] = sorted(
+            lists[task, 'train'] + lists[task, 'val'])
+    if year == 2012:
+        lists['Segmentation', 'aug'] = lists['Main', 'train'][1::2]
+        lists['Segmentation', 'trainaug'] = lists['Main', 'train']
+    for (task, part), names in lists.items():
+        write_lines(root / 'ImageSets' / task / f'{part}.txt', names)
+
+
+def voc(root: Path, rng: np.random.Generator) -> None:
+    voc_year(root / 'VOC2007', rng, 2007, train=6, val=6, test=4)
+    voc_year(root / 'VOC2012', rng, 2012, train=12, val=6)
+
+
+def cityscapes(root: Path, rng: np.random.Generator) -> None:
+    """Folders of cities; all images have one size."""
+    for part, cities in dict(train=('aachen', 'bochum'),
+                             val=('frankfurt', 'lindau')).items():
+        for city in cities:
+            for kind in ('leftImg8bit', 'gtFine'):
+                (root / kind / part / city).mkdir(parents=True)
+            for i in range(5):
+                stem = f'{part}/{city}/{city}_000000_{i:06}'
+                picture(rng, (64, 32)).save(
+                    root / f'leftImg8bit/{stem}_leftImg8bit.png')
+                ids = np.kron(rng.integers(0, 34, (4, 8)),
+                              np.ones((8, 8))).astype(np.uint8)
+                for name, labels in (('labelIds', ids),
+                                     ('labelTrainIds', TRAIN_IDS[ids])):
+                    Image.fromarray(labels).save(
+                        root / f'gtFine/{stem}_gtFine_{name}.png')
+
+
+def cifar10_unlabeled(root: Path, rng: np.random.Generator) -> None:
+    (root / 'images').mkdir(parents=True)
+    for i in range(8):
+        picture(rng, (32, 32)).save(root / f'images/u{i:05}.jpg')
+
+
+def cifar10_labeled(root: Path, rng: np.random.Generator) -> None:
+    class_folders(root, rng, CIFAR10, size=(32, 32), train=1, val=1, test=1)
+
+
+def dtd5(root: Path, rng: np.random.Generator) -> None:
+    class_folders(
+        root, rng, ('banded', 'bubbly', 'chequered', 'cobwebbed', 'cracked'),
+        '{kind}_{i:04}.jpg', train=2, val=1, test=1)
+
+
+def bccd_voc(root: Path, rng: np.random.Generator) -> None:
+    classes = ('RBC', 'WBC', 'Platelets')
+    (root / 'JPEGImages').mkdir(parents=True)
+    for part, number in dict(train=3, val=2, test=2).items():
+        names = [f'BloodImage_{part}{i:05}.jpg' for i in range(number)]
+        boxes = [regions(rng, (80, 60), classes) for _ in names]
+        for name in names:
+            picture(rng, (80, 60)).save(root / 'JPEGImages' / name)
+        coco_json(root / f'annotations_coco/instances_{part}.json', names,
+                  [(80, 60)] * number, boxes, classes)
+
+
+def camvid(root: Path, rng: np.random.Generator) -> None:
+    for part, number in dict(train=4, val=2, test=2).items():
+        for kind in ('img_dir', 'ann_dir'):
+            (root / kind / part).mkdir(parents=True)
+        for i in range(number):
+            stem = f'{part}/0001TP_{i:06}'
+            ids = rng.integers(0, 12, (4, 4)).astype(np.uint8)
+            ids[ids == 11] = 255
+            picture(rng, (48, 36)).save(root / f'img_dir/{stem}.jpg')
+            Image.fromarray(ids).resize((48, 36), Image.NEAREST).save(
+                root / f'ann_dir/{stem}.png')
+
+
+def pretext_folder(root: Path, rng: np.random.Generator) -> None:
+    """Anybody's images: sub-folders and formats do not matter."""
+    for i in range(8):
+        path = root / f'day{i % 2}/{i}.{("jpg", "png")[i // 2 % 2]}'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture(rng, any_size(rng), ('RGB', 'L')[i == 5]).save(path)
+
+
+def downstream_folder(root: Path, rng: np.random.Generator) -> None:
+    class_folders(root, rng, ('ape', 'bee', 'cow'), '{i}.png', train=3,
+                  val=2, test=2)
+
+
+def digits(root: Path, rng: np.random.Generator) -> None:
+    from bissl_mm.analysis.digits import write_digits
+    write_digits(str(root))
+
+
+def scenes(root: Path, rng: np.random.Generator) -> None:
+    from bissl_mm.analysis.scenes import write_scenes
+    write_scenes(str(root))
+
+
+class Layout(NamedTuple):
+    """Where the configs look for a data set, and what writes it."""
+
+    place: str
+    write: Callable[[Path, np.random.Generator], None]
+
+
+LAYOUTS: Dict[str, Layout] = dict(
+    imagenet=Layout('data/imagenet', imagenet),
+    pets=Layout('data/Oxford-IIIT_Pets', pets),
+    voc=Layout('data/VOCdevkit', voc),
+    cityscapes=Layout('data/cityscapes', cityscapes),
+    cifar10_unlabeled=Layout('data/cifar10_unlabeled', cifar10_unlabeled),
+    cifar10_labeled=Layout('data/cifar10_labeled', cifar10_labeled),
+    dtd5=Layout('data/dtd5', dtd5),
+    bccd_voc=Layout('data/bccd_voc', bccd_voc),
+    camvid=Layout('data/camvid', camvid),
+    pretext=Layout('data/pretext', pretext_folder),
+    downstream=Layout('data/downstream', downstream_folder),
+    digits=Layout('work_dirs/demo/data', digits),
+    scenes_det=Layout('work_dirs/demo-det/data', scenes),
+    scenes_seg=Layout('work_dirs/demo-seg/data', scenes),
+)
+
+
+def write(name: str, root: Path) -> Path:
+    """Write a data set under ``root`` and return its folder.
+
+    Raises:
+        FileExistsError: If the folder is there already.
+    """
+    place, function = LAYOUTS[name]
+    folder = Path(root) / place
+    if folder.exists():
+        raise FileExistsError(f'{folder} is there already. Name another '
+                              'folder, or remove it.')
+    folder.mkdir(parents=True)
+    function(folder, np.random.default_rng(0))
+    return folder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('names', nargs='+', metavar='NAME',
+                        choices=['all', *LAYOUTS],
+                        help=f'all, or some of {", ".join(LAYOUTS)}')
+    parser.add_argument('folder', help='written under FOLDER/data')
+    args = parser.parse_args()
+    for name in LAYOUTS if 'all' in args.names else args.names:
+        print(write(name, Path(args.folder)))
+
+
+if __name__ == '__main__':
+    main()
