@@ -11,6 +11,7 @@ from .hypergradient import (CGSolver, DenseSolver, DiscardSolver,
                             IdentitySolver, LayerwiseCGSolver, MinresSolver,
                             NeumannSolver, RecyclingSolver, Solver,
                             TruncatedCGSolver)
+from .utils.errors import TypeRefusal
 
 _SCOPE = 'bissl_mm'
 
@@ -58,5 +59,6 @@ def build_solver(cfg) -> Solver:
     if isinstance(cfg, Solver):
         return cfg
     if not isinstance(cfg, dict):
-        raise TypeError(f'solver must be a dict or a Solver, but is {cfg!r}.')
+        raise TypeRefusal(
+            f'solver must be a dict or a Solver, but is {cfg!r}.')
     return SOLVERS.build({'_scope_': _SCOPE, **cfg})

@@ -29,6 +29,7 @@ from tqdm import tqdm
 from bissl_mm.analysis.comparison import compare, draw_settings
 from bissl_mm.engine.launch import (add_common_arguments, load_config,
                                     prepare_processes, run_tool)
+from bissl_mm.utils.errors import FileNotFoundRefusal
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -62,7 +63,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     for arm in args.arm:
         name, _, checkpoint = arm.partition('=')
         if not osp.isfile(checkpoint):
-            raise FileNotFoundError(
+            raise FileNotFoundRefusal(
                 f'--arm {arm}: checkpoint {checkpoint!r} does not exist. '
                 'Write NAME=PATH.')
         arms[name] = checkpoint

@@ -7,6 +7,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ..utils.errors import KeyRefusal
+
 #: Metrics that OpenMMLab's evaluators give as fractions; those of
 #: mmpretrain and mmseg are percent.
 FRACTIONS = ('coco/', 'lvis/', 'openimages/', 'pascal_voc/')
@@ -41,7 +43,8 @@ def percent(metric: str, metrics: Dict[str, float]) -> float:
     if not metrics:
         return 0.
     if metric not in metrics:
-        raise KeyError(f'The evaluation has no metric {metric!r}. Choose one '
-                       f'of {", ".join(sorted(metrics))}.')
+        raise KeyRefusal(
+            f'The evaluation has no metric {metric!r}. Choose one '
+            f'of {", ".join(sorted(metrics))}.')
     value = float(metrics[metric])
     return 100 * value if metric.startswith(FRACTIONS) else value

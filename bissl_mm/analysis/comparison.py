@@ -16,6 +16,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ..models.pretrained import check_pretrained_init
+from ..utils.errors import FloatingPointRefusal
 from .best_epoch import KeepBest, percent
 from .finished_runs import FinishedRuns, run_key
 from .permutation_test import permutation_p_value
@@ -146,7 +147,7 @@ def fine_tune(cfg: Config,
     result = dict(val=best.value if best.state else 0.)
     if test:
         if not best.state:
-            raise FloatingPointError(
+            raise FloatingPointRefusal(
                 f"Fine-tuning from '{checkpoint}' with learning rate "
                 f'{setting.lr:g}, seed {seed}: {metric} was never a number. '
                 'Lower the learning rates of the search.')

@@ -6,6 +6,8 @@ from typing import Sequence
 
 import numpy as np
 
+from ..utils.errors import ValueRefusal
+
 #: Assignments above which enumerating them all would take minutes.
 MAX_ASSIGNMENTS = 2_000_000
 
@@ -29,11 +31,11 @@ def permutation_p_value(first: Sequence[float],
         B.6, arXiv:2410.02387, with 10 results an arm.
     """
     if not first or not second:
-        raise ValueError('permutation_p_value: each arm needs at least one '
-                         f'result, got {len(first)} and {len(second)}.')
+        raise ValueRefusal('permutation_p_value: each arm needs at least one '
+                           f'result, got {len(first)} and {len(second)}.')
     total = math.comb(len(first) + len(second), len(first))
     if total > MAX_ASSIGNMENTS:
-        raise ValueError(
+        raise ValueRefusal(
             f'permutation_p_value: {total} assignments are too many to '
             'enumerate; pass at most 11 results an arm.')
     pooled = np.array([*first, *second], dtype=np.float64)

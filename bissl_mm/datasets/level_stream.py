@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset, Sampler
 from ..registry import DATASETS
 from ..utils.check import (check_in, check_known_keys, check_mapping,
                            check_positive_int)
+from ..utils.errors import KeyRefusal, TypeRefusal, ValueRefusal
 from ..utils.random import fold_seed
 from .seeded_dataset import SeededDataset
 
@@ -131,7 +132,7 @@ class LevelStream:
         where = f'{level} dataloader'
         cfg = check_mapping(where, dataloader, _DATALOADER_KEYS)
         if 'dataset' not in cfg:
-            raise ValueError(f'{where}: the key dataset is missing.')
+            raise ValueRefusal(f'{where}: the key dataset is missing.')
         self.level = level
         self.batch_size = cfg.pop('batch_size', 1)
         check_positive_int(where, 'batch_size', self.batch_size)
@@ -145,7 +146,7 @@ class LevelStream:
         self._rank, self._world_size = rank, world_size
         size = len(self.dataset)
         if size < self.batch_size * world_size:
-            raise ValueError(
+            raise ValueRefusal(
                 f'{where}: the dataset has {size} samples, fewer than one '
                 f'batch of {self.batch_size} on each of {world_size} '
                 f'process(es). Set batch_size to at most '
@@ -237,7 +238,7 @@ class LevelStream:
     def _check_same(self, state: dict) -> None:
         for key, value in self._fingerprint().items():
             if state[key] != value:
-                raise ValueError(
+                raise ValueRefusal(
                     f'{self.level} dataloader: {key} is {value} now but was '
                     f'{state[key]} when the checkpoint was written, so the '
                     'run cannot be continued with the same samples. Restore '
@@ -251,9 +252,10 @@ def _build_dataset(where: str, dataset: Any) -> Any:
         if hasattr(dataset, 'full_init'):
             dataset.full_init()
     if isinstance(dataset, IterableDataset):
-        raise TypeError(f'{where}: {type(dataset).__name__} is an iterable-'
-                        'style dataset, which cannot be resumed exactly. Use '
-                        'one with an index.')
+        raise TypeRefusal(
+            f'{where}: {type(dataset).__name__} is an iterable-'
+            'style dataset, which cannot be resumed exactly. Use '
+            'one with an index.')
     return dataset
 
 
@@ -264,21 +266,22 @@ def _build_collate(cfg: Any) -> Any:
     kind = cfg.pop('type')
     function = FUNCTIONS.get(kind) if isinstance(kind, str) else kind
     if function is None:
-        raise KeyError(f'collate_fn {kind!r} is not registered.')
+        raise KeyRefusal(f'collate_fn {kind!r} is not registered.')
     return partial(function, **cfg)
 
 
 def _read_sampler(where: str, sampler: Optional[dict],
                   batch_sampler: Any) -> bool:
     if batch_sampler is not None:
-        raise TypeError(f'{where}: batch_sampler={batch_sampler!r} cannot be '
-                        'honoured, since the level\'s stream forms the '
-                        'batches. Set batch_sampler=None.')
+        raise TypeRefusal(
+            f'{where}: batch_sampler={batch_sampler!r} cannot be '
+            'honoured, since the level\'s stream forms the '
+            'batches. Set batch_sampler=None.')
     if sampler is None:
         return True
     if not isinstance(sampler, dict):
-        raise TypeError(f'{where}: sampler must be a dict, but is '
-                        f'{sampler!r}. Leave it out.')
+        raise TypeRefusal(f'{where}: sampler must be a dict, but is '
+                          f'{sampler!r}. Leave it out.')
     check_in(where, 'sampler.type', sampler.get('type'),
              ('DefaultSampler', 'InfiniteSampler'))
     check_known_keys(f'{where}.sampler', sampler,

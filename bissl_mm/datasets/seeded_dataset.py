@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset
 
+from ..utils.errors import ValueRefusal
 from ..utils.random import fold_seed, seeded
 
 #: Share of a dataset's images that may be unreadable before a run stops.
@@ -84,7 +85,7 @@ class SeededDataset(Dataset):
         found = [i for i in mask.unique().tolist()
                  if i >= len(classes) and i != ignored]
         if found:
-            raise ValueError(
+            raise ValueRefusal(
                 f'{self.level} dataset: the mask of sample {index} '
                 f'({self._image_path(index) or "no file"}) has class id(s) '
                 f'{found[:5]}, but the dataset declares {len(classes)} '
@@ -103,7 +104,7 @@ class SeededDataset(Dataset):
         count = int(self._unreadable.sum())
         total = len(self)
         if count > MAX_UNREADABLE_SHARE * total:
-            raise ValueError(
+            raise ValueRefusal(
                 f'{self.level} dataset: {count} of {total} images cannot be '
                 f'read, more than {MAX_UNREADABLE_SHARE:.0%}; the last is '
                 f"'{path}' ({type(error).__name__}: {error}). Replace or "

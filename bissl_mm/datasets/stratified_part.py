@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 
 from ..registry import DATASETS
 from ..utils.check import check_keys
+from ..utils.errors import ValueRefusal
 from ..utils.random import fold_seed
 
 
@@ -38,15 +39,15 @@ class StratifiedPart(Dataset):
                  complement: bool = False,
                  seed: int = 0) -> None:
         if not 0 < share < 1:
-            raise ValueError('StratifiedPart: share must lie between 0 and '
-                             f'1, but is {share!r}.')
+            raise ValueRefusal('StratifiedPart: share must lie between 0 and '
+                               f'1, but is {share!r}.')
         if isinstance(dataset, dict):
             dataset = DATASETS.build(dataset)
         dataset.full_init()
         self.dataset = dataset
         self.indices = self._select(share, complement, seed)
         if not self.indices:
-            raise ValueError(
+            raise ValueRefusal(
                 f'StratifiedPart: share={share} of {len(dataset)} samples '
                 'leaves this part empty. Choose another share.')
 

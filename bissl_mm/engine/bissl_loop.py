@@ -8,8 +8,8 @@ from ..datasets import LevelStream
 from ..models.checks import check_differentiable
 from ..registry import LOOPS
 from ..utils.check import check_keys
-from .distributed import (PlainDistributedModel, get_rank,
-                          get_world_size)
+from ..utils.errors import TypeRefusal, ValueRefusal
+from .distributed import PlainDistributedModel, get_rank, get_world_size
 from .head_warmup import frozen_backbone
 from .loop_settings import LoopSettings
 from .optim_wrapper import BiSSLOptimWrapper
@@ -130,7 +130,7 @@ class BiSSLTrainLoop(PhaseLoop):
     def _run_head_warmup(self) -> None:
         progress, runner = self.progress, self.runner
         if not self.model.upper_head():
-            raise ValueError(
+            raise ValueRefusal(
                 'BiSSLTrainLoop: the downstream model has no trained '
                 'parameter outside its backbone, so there is no head to warm '
                 'up. Set head_warmup=None.')
@@ -224,7 +224,7 @@ class BiSSLTrainLoop(PhaseLoop):
 def _check_wrapper(runner) -> None:
     """Refuse what distributes parameters or gradients by itself."""
     if hasattr(runner, 'strategy'):
-        raise TypeError(
+        raise TypeRefusal(
             f'BiSSLTrainLoop: {type(runner).__name__} with '
             f'{type(runner.strategy).__name__} shards or wraps the model, and '
             'the implicit Jacobian needs whole parameters on every process. '
@@ -238,7 +238,7 @@ def _check_wrapper(runner) -> None:
         why = ('is not known to leave the parameters whole on every process, '
                'which the implicit Jacobian needs; sharded training is not '
                'supported')
-    raise TypeError(
+    raise TypeRefusal(
         f'BiSSLTrainLoop: {type(runner.model).__name__} {why}. Set '
         "model_wrapper_cfg=dict(type='bissl_mm.PlainDistributedModel').")
 
@@ -249,7 +249,7 @@ def _check_optim_wrapper(optim_wrapper: Any) -> None:
         return
     if not isinstance(optim_wrapper, dict) or 'BiSSLOptimWrapper' not in str(
             optim_wrapper.get('constructor')):
-        raise TypeError(
+        raise TypeRefusal(
             'BiSSLTrainLoop: optim_wrapper serves one model only. Set '
             "optim_wrapper=dict(type='BiSSLOptimWrapper', constructor="
             "'BiSSLOptimWrapperConstructor', lower=..., upper=...).")

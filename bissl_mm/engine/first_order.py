@@ -11,6 +11,7 @@ from ..hypergradient import Vectors
 from ..models.bissl_model import BiSSLModel
 from ..models.functional import held_averages, loss_with_state
 from ..utils.check import check_in, check_known_keys, check_positive_int
+from ..utils.errors import ValueRefusal
 from ..utils.random import fold_seed, seeded
 from .step_parts import all_grads, device_of, total_loss
 
@@ -38,7 +39,7 @@ class FirstOrder:
         for level, number in given.items():
             check_positive_int('num_micro_batches', level, number)
         if dtype == 'float16':
-            raise ValueError(
+            raise ValueRefusal(
                 "first_order_dtype='float16' needs a loss scale, which the "
                 "hand-set gradients do not have. Set 'bfloat16'.")
         check_in('BiSSLOptimWrapper', 'first_order_dtype', dtype,
@@ -192,7 +193,7 @@ def split(batch: Any, num_parts: int, level: str) -> List[Any]:
         return [batch]
     size = _num_samples(batch)
     if size % num_parts:
-        raise ValueError(
+        raise ValueRefusal(
             f'{level} level: a batch of {size} samples on this rank does not '
             f'divide into num_micro_batches={num_parts}. Set a divisor of '
             'batch_size.')
@@ -209,7 +210,7 @@ def first_samples(batch: Any, number: int) -> Any:
     """
     size = _num_samples(batch)
     if size < number:
-        raise ValueError(
+        raise ValueRefusal(
             f'hessian_batch_size={number}, but a pretext batch holds {size} '
             'samples on this rank. Set at most that many.')
     return _cut(batch, size, slice(0, number))

@@ -12,6 +12,7 @@ from ..models.functional import pretext_closure
 from ..models.outputs import pretext_outputs_closure
 from ..registry import build_solver
 from ..utils.check import check_in, check_positive_int
+from ..utils.errors import FloatingPointRefusal
 from ..utils.random import seeded
 from .distributed import mean_over_ranks
 from .first_order import FirstOrder, first_samples, part_seed
@@ -117,7 +118,7 @@ class ImplicitSystem:
         solution = implicit_jacobian_product(v, self.operator, self.solver,
                                              check, self.through)
         if solution.status is Status.NOT_FINITE:
-            raise FloatingPointError(
+            raise FloatingPointRefusal(
                 f'{type(self.solver).__name__}: {solution.status.value} '
                 f'(after {solution.num_iters} iterations, reg_weight='
                 f'{self.reg_weight}, damping={self.damping}). Lower the '

@@ -6,6 +6,8 @@ from typing import List, Sequence, Union
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from ..utils.errors import ValueRefusal
+
 # _NormBase: batch and instance norms.
 _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 
@@ -33,7 +35,7 @@ def select(pretext: nn.Module, names: Sequence[str],
         found = [isinstance(modules[name.rpartition('.')[0]], _NORMS)
                  for name in names]
     elif isinstance(wanted, str):
-        raise ValueError(
+        raise ValueRefusal(
             f"jacobian_params is {wanted!r}, but must be 'norm' or a list of "
             f'regular expressions, for example [{wanted!r}].')
     else:
@@ -41,11 +43,11 @@ def select(pretext: nn.Module, names: Sequence[str],
             found = [any(re.search(pattern, name) for pattern in wanted)
                      for name in names]
         except re.error as error:
-            raise ValueError(
+            raise ValueRefusal(
                 f'jacobian_params: {error.pattern!r} is no regular '
                 f'expression ({error}).') from error
     if not any(found):
-        raise ValueError(
+        raise ValueRefusal(
             f'jacobian_params={wanted!r} names no parameter of the lower '
             f'backbone, which has {len(names)}: {names[0]!r}, ..., '
             f'{names[-1]!r}.')

@@ -7,7 +7,7 @@ import sys
 import traceback
 from datetime import timedelta
 from os import _exit
-from typing import Callable, List, Optional
+from typing import Callable, List, NoReturn, Optional
 
 import torch
 import torch.distributed as dist
@@ -19,10 +19,8 @@ from ..models.checks import check_num_classes
 from ..models.pretrained import check_load_from, check_pretrained_init
 from ..utils.allocator import keep_freed_memory
 from ..utils.checkpoint import use_safe_loading
+from ..utils.errors import FileNotFoundRefusal, refusal_in, refusal_text
 from .distributed import get_rank, is_parallel, wait_for_all
-
-
-PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,8 +52,8 @@ def load_config(args: argparse.Namespace) -> Config:
         FileNotFoundError: If there is no such config.
     """
     if not osp.isfile(args.config):
-        raise FileNotFoundError(f'Config {args.config!r} does not exist '
-                                f'(working folder {os.getcwd()!r}).')
+        raise FileNotFoundRefusal(f'Config {args.config!r} does not exist '
+                                  f'(working folder {os.getcwd()!r}).')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
@@ -142,8 +140,9 @@ def _check_after_init(runner: Runner) -> None:
 def run_tool(main: Callable[[Optional[List[str]]], None]) -> None:
     """Run a tool's main function; an error names the rank.
 
-    What the package itself refuses ends with the message alone, an error
-    from anywhere else with its traceback first; the exit status is 1.
+    What the package refuses (:class:`~bissl_mm.utils.errors.Refusal`) ends
+    with its message alone. Anything else is a bug, here or in a library, and
+    ends with its traceback. The exit status is 1.
     """
     try:
         main(None)
@@ -153,9 +152,10 @@ def run_tool(main: Callable[[Optional[List[str]]], None]) -> None:
             dist.destroy_process_group()
         raise
     except Exception as error:
-        innermost = traceback.extract_tb(error.__traceback__)[-1].filename
-        if not innermost.startswith(PACKAGE):
-            traceback.print_exc()
+        refusal = refusal_in(error)
+        if refusal is not None:
+            _fail(refusal_text(refusal))
+        traceback.print_exc()
         _fail(f'{type(error).__name__}: {error}')
 
 
@@ -170,7 +170,7 @@ def _part() -> None:
         dist.destroy_process_group()
 
 
-def _fail(text: str) -> None:
+def _fail(text: str) -> NoReturn:
     rank = os.environ.get('RANK', get_rank())
     print(f'[rank {rank}] {text}', file=sys.stderr, flush=True)
     # Other ranks wait in collectives; leaving without a farewell lets the

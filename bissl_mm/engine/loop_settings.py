@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Dict, Optional
 
 from ..utils.check import check_in, check_mapping, check_positive_int
+from ..utils.errors import ValueRefusal
 
 WHERE = 'BiSSLTrainLoop'
 
@@ -36,7 +37,7 @@ class LoopSettings:
                  ('next', 'first'))
         if self.hessian_batches == 'first' \
                 and self.num_hessian_batches > self.num_lower_steps:
-            raise ValueError(
+            raise ValueRefusal(
                 f'{WHERE}: num_hessian_batches={self.num_hessian_batches} '
                 f'exceeds num_lower_steps={self.num_lower_steps}, of which '
                 "hessian_batches='first' takes the batches. Lower it.")
@@ -80,7 +81,7 @@ class LoopSettings:
         """Raise a ``ValueError`` if a checkpoint was written under others."""
         for key, value in self.fingerprint().items():
             if saved.get(key) != value:
-                raise ValueError(
+                raise ValueRefusal(
                     f'{WHERE}: {key} is {value!r} now but was '
                     f'{saved.get(key)!r} when the checkpoint was written. '
                     'Restore it, or start anew with load_from instead of '
@@ -109,6 +110,6 @@ def _read_adaptation(cfg: Optional[dict]) -> Optional[dict]:
     cfg.setdefault('alpha', 0.1)
     check_positive_int(where, 'interval', cfg['interval'])
     if not 0 < cfg['alpha'] <= 1:
-        raise ValueError(f'{where}: alpha must lie in (0, 1], but is '
-                         f'{cfg["alpha"]!r}.')
+        raise ValueRefusal(f'{where}: alpha must lie in (0, 1], but is '
+                           f'{cfg["alpha"]!r}.')
     return cfg

@@ -10,6 +10,7 @@ from ..models.bissl_model import unwrap
 from ..models.outputs import convex_losses
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from ..utils.check import check_known_keys, init_keys
+from ..utils.errors import ValueRefusal
 from .optim_wrapper import BiSSLOptimWrapper
 
 _LEVEL_KEYS = ('type', 'optimizer', 'clip_grad', 'paramwise_cfg',
@@ -47,7 +48,7 @@ class BiSSLOptimWrapperConstructor:
                  optim_wrapper_cfg: dict,
                  paramwise_cfg: Optional[dict] = None) -> None:
         if paramwise_cfg is not None:
-            raise ValueError(
+            raise ValueRefusal(
                 'optim_wrapper: paramwise_cfg belongs to a level. Move it '
                 'into optim_wrapper.lower or optim_wrapper.upper.')
         cfg = copy.deepcopy(dict(optim_wrapper_cfg))
@@ -98,7 +99,7 @@ def _level_cfg(level: str, cfg: Optional[dict], others: dict) -> dict:
                 cfg.setdefault(key, copy.deepcopy(upper[key]))
         cfg.setdefault('clip_grad', None)
     if not isinstance(cfg, dict) or 'optimizer' not in cfg:
-        raise ValueError(
+        raise ValueRefusal(
             f'optim_wrapper.{level} must be a dict with an optimizer, but is '
             f'{cfg!r}. For example {level}=dict(optimizer=dict(type="SGD", '
             'lr=0.03, momentum=0.9)).')

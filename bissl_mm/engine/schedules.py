@@ -4,6 +4,7 @@ from mmengine.hooks import DistSamplerSeedHook, EMAHook, ParamSchedulerHook
 from mmengine.runner import Runner
 
 from ..utils.check import check_known_keys
+from ..utils.errors import TypeRefusal, ValueRefusal
 from .loop_settings import LoopSettings
 
 LEVELS = ('lower', 'upper')
@@ -28,7 +29,7 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
     """
     for hook in list(runner._hooks):
         if isinstance(hook, EMAHook):
-            raise TypeError(
+            raise TypeRefusal(
                 'BiSSLTrainLoop: EMAHook swaps averaged weights into the '
                 'checkpoints, which then hold no state of Algorithm 1. '
                 'Remove it from the hooks.')
@@ -38,7 +39,7 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
     if schedules is None:
         return
     if not isinstance(schedules, dict) or 'type' in schedules:
-        raise TypeError(
+        raise TypeRefusal(
             'param_scheduler must name the levels, dict(lower=[...], '
             'upper=[...]), but is one list for both.')
     check_known_keys('param_scheduler', schedules, LEVELS)
@@ -49,12 +50,12 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
             if not isinstance(cfg, dict):
                 continue
             if cfg.get('by_epoch', True):
-                raise ValueError(
+                raise ValueRefusal(
                     f'param_scheduler.{level}: {cfg.get("type")} needs '
                     'by_epoch=False; it counts steps of this level.')
             cfg.setdefault('end', settings.total_steps(level))
             if cfg.get('begin', 0) >= cfg['end']:
-                raise ValueError(
+                raise ValueRefusal(
                     f'param_scheduler.{level}: {cfg.get("type")} begins at '
                     f'step {cfg["begin"]}, but ends at step {cfg["end"]}; '
                     f'the run has {settings.total_steps(level)} steps of '

@@ -13,6 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from ..hypergradient import Solution
 from ..hypergradient.vectors import norm
+from ..utils.errors import FloatingPointRefusal, TypeRefusal
 
 
 def total_loss(model: nn.Module, data: dict) -> Tensor:
@@ -62,7 +63,7 @@ def check_finite(where: str, **values: float) -> None:
     """Raise a ``FloatingPointError`` naming the first value that is not."""
     for name, value in values.items():
         if not math.isfinite(value):
-            raise FloatingPointError(
+            raise FloatingPointRefusal(
                 f'{where}: {name} is {value}. The parameters were not '
                 'changed by this step, and no checkpoint was written. Lower '
                 'the learning rate of this level or check its data, and '
@@ -92,21 +93,22 @@ def take_clipping(wrapper: OptimWrapper) -> Callable:
 def check_plain(name: str, wrapper: OptimWrapper) -> None:
     """Refuse optimizers that step on their own terms."""
     if not isinstance(wrapper, OptimWrapper):
-        raise TypeError(f'BiSSLOptimWrapper: {name} must be an OptimWrapper, '
-                        f'but is {wrapper!r}. Use constructor='
-                        "'bissl_mm.BiSSLOptimWrapperConstructor'.")
+        raise TypeRefusal(
+            f'BiSSLOptimWrapper: {name} must be an OptimWrapper, '
+            f'but is {wrapper!r}. Use constructor='
+            "'bissl_mm.BiSSLOptimWrapperConstructor'.")
     if isinstance(wrapper, AmpOptimWrapper):
-        raise TypeError(
+        raise TypeRefusal(
             f'BiSSLOptimWrapper: {name} is an AmpOptimWrapper, whose loss '
             'scale does not fit the hand-set gradients. Use type='
             "'OptimWrapper' and first_order_dtype='bfloat16'.")
     if isinstance(wrapper.optimizer, ZeroRedundancyOptimizer):
-        raise TypeError(
+        raise TypeRefusal(
             f'BiSSLOptimWrapper: the optimizer of {name} is a '
             'ZeroRedundancyOptimizer; sharded training is not supported. Use '
             'the optimizer itself.')
     if wrapper._accumulative_counts != 1:
-        raise TypeError(
+        raise TypeRefusal(
             f'BiSSLOptimWrapper: {name} has accumulative_counts='
             f'{wrapper._accumulative_counts}, which would draw that many '
             'batches a step. Leave it at 1; batches that do not fit the '

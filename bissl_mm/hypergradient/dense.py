@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ..utils.check import check_keys, check_positive_int
-from .solver import (LinearOperator, Solution, Solver, Status,
-                     relative_residual)
+from ..utils.errors import ValueRefusal
+from .solver import LinearOperator, Solution, Solver, Status, relative_residual
 from .vectors import Vectors
 
 
@@ -63,7 +63,7 @@ class DenseSolver(Solver):
     def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
         size = sum(t.numel() for t in rhs)
         if size > self.max_size:
-            raise ValueError(
+            raise ValueRefusal(
                 f'DenseSolver: the system has {size} unknowns, more than '
                 f'max_size={self.max_size}. Use CGSolver.')
         matrix = materialize(operator, rhs)

@@ -5,6 +5,7 @@ from typing import Callable, NamedTuple, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
+from ..utils.errors import ValueRefusal
 from .hessian_operator import HessianOperator
 from .lean_layers import LeanLayers
 from .vectors import Vectors
@@ -103,7 +104,7 @@ class GaussNewtonOperator(HessianOperator):
                    rest: Sequence[Optional[Tensor]]) -> None:
         for i, gradient in enumerate(rest):
             if gradient is not None:
-                raise ValueError(
+                raise ValueRefusal(
                     f'GaussNewtonOperator: the loss of batch {index} depends '
                     f'on parameter {i} of shape {tuple(gradient.shape)} past '
                     'the outputs, and that part would be lost. Cut the loss '

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..utils.check import check_non_negative
+from ..utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from .lean_layers import LeanLayers
 from .vectors import Vectors, check_same_structure
 
@@ -67,12 +68,12 @@ class HessianOperator:
                  product_dtype: Optional[torch.dtype] = None) -> None:
         check_scale(reg_weight, damping)
         if not closures or not params:
-            raise ValueError(
+            raise ValueRefusal(
                 f'{type(self).__name__}: got {len(closures)} pretext batches '
                 f'and {len(params)} parameters; both must be at least 1.')
         for i, param in enumerate(params):
             if param.dtype not in (torch.float32, torch.float64):
-                raise TypeError(
+                raise TypeRefusal(
                     f'{type(self).__name__}: parameter {i} is {param.dtype}. '
                     'A Hessian-vector product in half precision is far off; '
                     'keep the backbone in float32.')
@@ -176,7 +177,7 @@ class HessianOperator:
         for i, (param, version) in enumerate(
                 zip(self.params, self._versions)):
             if param._version != version:
-                raise RuntimeError(
+                raise RuntimeRefusal(
                     f'{type(self).__name__}: lower backbone parameter {i} of '
                     f'shape {tuple(param.shape)} was changed in place since '
                     'the operator was built. Nothing may write to the lower '
@@ -193,7 +194,7 @@ def check_scale(reg_weight: float, damping: float) -> None:
     check_non_negative('BiSSL', 'reg_weight', reg_weight)
     check_non_negative('BiSSL', 'damping', damping)
     if reg_weight + damping <= 0:
-        raise ValueError(
+        raise ValueRefusal(
             f'reg_weight (={reg_weight}) + damping (={damping}) is 0, and the '
             'Hessian is divided by their sum. Set one of them above 0; the '
             'published values are reg_weight=0.001 and damping=10.')

@@ -5,6 +5,7 @@ import math
 import torch
 
 from ..utils.check import check_keys, check_non_negative, check_positive_int
+from ..utils.errors import ValueRefusal
 from .solver import LinearOperator, Solution, Solver, Status, finish
 from .vectors import Vectors, add_scaled, clone, dot, zeros_like
 
@@ -37,7 +38,7 @@ class NeumannSolver(Solver):
         check_non_negative('NeumannSolver', 'step_size', step_size)
         check_non_negative('NeumannSolver', 'tolerance', tolerance)
         if step_size == 0:
-            raise ValueError('NeumannSolver: step_size must be above 0.')
+            raise ValueRefusal('NeumannSolver: step_size must be above 0.')
         self.max_iters = max_iters
         self.step_size = step_size
         self.tolerance = tolerance

@@ -6,6 +6,7 @@ from typing import Dict, List, Sequence, Tuple
 from torch import Tensor, nn
 
 from ..utils.check import check_in, check_keys
+from ..utils.errors import TypeRefusal, ValueRefusal
 
 Pair = Tuple[str, str]
 
@@ -70,7 +71,7 @@ class BackboneMap:
                  frozen: str = 'error') -> None:
         for rule in rules:
             if len(rule) != 2 or not all(isinstance(r, str) for r in rule):
-                raise ValueError(
+                raise ValueRefusal(
                     f'BackboneMap: rule {rule!r} is not a pair of module '
                     "names (pretext, downstream), such as ('backbone', "
                     "'backbone').")
@@ -85,7 +86,7 @@ class BackboneMap:
         strangers = [lower for lower, _ in self.rules
                      if not lower.startswith(self.lower_root)]
         if strangers:
-            raise ValueError(
+            raise ValueRefusal(
                 f'BackboneMap: the pretext modules {strangers} of the rules '
                 f"do not lie within '{self.lower_root[:-1]}'. The rules must "
                 'name one backbone and parts of it.')
@@ -100,7 +101,7 @@ class BackboneMap:
         lower_params = dict(pretext.named_parameters())
         upper_params = dict(downstream.named_parameters())
         if not any(map(self._partner, lower_params)):
-            raise ValueError(
+            raise ValueRefusal(
                 f'BackboneMap: no parameter of {type(pretext).__name__} lies '
                 f'under {[lower for lower, _ in self.rules]}. Name the '
                 "backbone modules in 'rules'.")
@@ -111,7 +112,7 @@ class BackboneMap:
         trained = [p for p in params if lower_params[p[0]].requires_grad]
         fixed = [p for p in params if not lower_params[p[0]].requires_grad]
         if not trained:
-            raise ValueError(
+            raise ValueRefusal(
                 f'BackboneMap: all {len(params)} backbone parameters are '
                 'frozen (requires_grad=False), so there is nothing to train. '
                 'Set frozen_stages=-1 in both backbones.')
@@ -128,14 +129,14 @@ class BackboneMap:
                 orphans.append(name)
                 continue
             if upper[partner].shape != tensor.shape:
-                raise ValueError(
+                raise ValueRefusal(
                     f"BackboneMap: pretext '{name}' has shape "
                     f"{tuple(tensor.shape)}, but its downstream partner "
                     f"'{partner}' has {tuple(upper[partner].shape)}. Give "
                     'both backbones the same depth, width and input '
                     'channels.')
             if partner in taken:
-                raise ValueError(
+                raise ValueRefusal(
                     f"BackboneMap: downstream '{partner}' is the partner of "
                     f"two pretext tensors, the second being '{name}'. Make "
                     "the 'rules' lead to different names.")
@@ -171,7 +172,7 @@ class BackboneMap:
         if self.frozen == 'error':
             a, b = mixed[0]
             side = 'downstream' if lower[a].requires_grad else 'pretext'
-            raise ValueError(
+            raise ValueRefusal(
                 f'BackboneMap: {len(mixed)} of {len(pairs)} parameters are '
                 f'frozen in the {side} model only (first: '
                 f"'{b if side == 'downstream' else a}'). Set "
@@ -185,8 +186,8 @@ class BackboneMap:
 
 def _names(setting: str, names: Sequence[str]) -> Tuple[str, ...]:
     if isinstance(names, str):
-        raise TypeError(f'BackboneMap: {setting} must be a list of names, '
-                        f'but is the string {names!r}. Write [{names!r}].')
+        raise TypeRefusal(f'BackboneMap: {setting} must be a list of names, '
+                          f'but is the string {names!r}. Write [{names!r}].')
     return tuple(names)
 
 
@@ -194,7 +195,7 @@ def _report_orphans(kind: str, here: str, there: str, names: List[str],
                     total: int, setting: str, hint: str) -> None:
     if not names:
         return
-    raise ValueError(
+    raise ValueRefusal(
         f'BackboneMap: {len(names)} of {total} {here} {kind} have no {there} '
         f"partner (first: '{names[0]}').{hint} Give both backbones the same "
         f"type and depth, correct 'rules', or list the names in "

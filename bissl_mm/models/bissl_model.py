@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..registry import MODELS
 from ..utils.check import check_in, check_keys
+from ..utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from .backbone_map import BackboneMap
 from .functional import substituted
 from .pretrained import check_pretrained_init, load_pretrained
@@ -54,7 +55,7 @@ class BiSSLModel(BaseModel):
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         if data_preprocessor is not None:
-            raise ValueError(
+            raise ValueRefusal(
                 'BiSSLModel: a data_preprocessor at the top of the config '
                 'belongs to neither model. Move it into model.pretext or '
                 'model.downstream.')
@@ -196,7 +197,7 @@ class BiSSLModel(BaseModel):
         Raises:
             RuntimeError: Always, naming the loop to use.
         """
-        raise RuntimeError(
+        raise RuntimeRefusal(
             'BiSSLModel is trained by its own loop: set '
             "train_cfg=dict(type='bissl_mm.BiSSLTrainLoop', ...).")
 
@@ -205,8 +206,8 @@ def _build(model: Union[dict, nn.Module], name: str) -> nn.Module:
     if isinstance(model, nn.Module):
         return model
     if not isinstance(model, dict):
-        raise TypeError(f'BiSSLModel: {name} must be a config dict or a '
-                        f'model, but is {model!r}.')
+        raise TypeRefusal(f'BiSSLModel: {name} must be a config dict or a '
+                          f'model, but is {model!r}.')
     return MODELS.build(model)
 
 
@@ -218,7 +219,7 @@ def unwrap(model: nn.Module) -> BiSSLModel:
     """
     inner = getattr(model, 'module', model)
     if not isinstance(inner, BiSSLModel):
-        raise TypeError(
+        raise TypeRefusal(
             f'The model is a {type(inner).__name__}, but the bilevel stage '
             "needs model=dict(type='bissl_mm.BiSSLModel', pretext=..., "
             'downstream=...).')

@@ -2,6 +2,7 @@
 
 from torch import nn
 
+from ..utils.errors import TypeRefusal, ValueRefusal
 
 #: What exchanges outputs between processes without a second derivative, and
 #: what to take instead.
@@ -33,7 +34,7 @@ def check_differentiable(pretext: nn.Module, downstream: nn.Module,
     for kind in type(pretext).__mro__:
         reason = _REFUSED.get(f'{kind.__module__}.{kind.__name__}')
         if reason:
-            raise TypeError(
+            raise TypeRefusal(
                 f"pretext model: mmpretrain's {kind.__name__} {reason}; a "
                 'Hessian-vector product would change the model. Use another '
                 'pretext task, for example bissl_mm.SimCLR or bissl_mm.BYOL.')
@@ -41,13 +42,13 @@ def check_differentiable(pretext: nn.Module, downstream: nn.Module,
         kind = type(module)
         better = _WRONG_ON_SEVERAL.get(f'{kind.__module__}.{kind.__name__}')
         if better and num_processes > 1:
-            raise TypeError(
+            raise TypeRefusal(
                 f"pretext model: '{name or 'the model'}' is mmpretrain's "
                 f'{kind.__name__}, whose gradient and Hessian on '
                 f'{num_processes} processes are not those of one process on '
                 f"all data. Use type='{better}'.")
         if kind.__name__ == 'SyncBatchNorm':
-            raise TypeError(
+            raise TypeRefusal(
                 f"pretext model: '{name}' is a {kind.__module__}."
                 'SyncBatchNorm, which has no second derivative, so there is '
                 'no Hessian. Use norm_cfg=dict(type='
@@ -56,7 +57,7 @@ def check_differentiable(pretext: nn.Module, downstream: nn.Module,
     for level, model in (('pretext', pretext), ('downstream', downstream)):
         for name, module in model.named_modules():
             if getattr(module, 'with_cp', False) or _is_checkpointed(module):
-                raise TypeError(
+                raise TypeRefusal(
                     f"{level} model: '{name}' ({type(module).__name__}) uses "
                     're-entrant activation checkpointing (with_cp=True, or '
                     'activation_checkpointing in the config), through which '
@@ -91,7 +92,7 @@ def check_num_classes(model: nn.Module, metainfo: dict) -> None:
         if not isinstance(number, int) or number == len(classes) \
                 or 'head' not in name or 'rpn' in name:
             continue
-        raise ValueError(
+        raise ValueRefusal(
             f"'{name}' has num_classes={number}, but the training data have "
             f'{len(classes)} classes ({", ".join(map(str, classes[:5]))}'
             f'{", ..." if len(classes) > 5 else ""}). Set num_classes='

@@ -7,6 +7,7 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..registry import MODELS
+from ..utils.errors import ValueRefusal
 
 
 @MODELS.register_module('DifferentiableSyncBN')
@@ -26,8 +27,8 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
-            raise ValueError('DifferentiableSyncBN: expected an input of '
-                             f'shape (N, C, ...), got {tuple(input.shape)}.')
+            raise ValueRefusal('DifferentiableSyncBN: expected an input of '
+                               f'shape (N, C, ...), got {tuple(input.shape)}.')
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise; running statistics are updated as ``BN`` does."""

@@ -7,6 +7,7 @@ from unittest import mock
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from ..utils.errors import TypeRefusal
 from .functional import pure_forward
 from .pretext.convex_losses import ConvexForm, convex_form
 
@@ -30,7 +31,7 @@ def convex_losses(pretext: BaseModel) -> List[Tuple[nn.Module, ConvexForm]]:
              for name, module in pretext.named_modules()
              if name.rpartition('.')[2] == 'loss_module']
     if not found:
-        raise TypeError(
+        raise TypeRefusal(
             "curvature='gauss_newton': the pretext model "
             f'{type(pretext).__name__} has no loss_module at which its loss '
             "could be cut. Use the Hessian: optim_wrapper.curvature="

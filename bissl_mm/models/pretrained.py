@@ -6,6 +6,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..utils.checkpoint import load_checkpoint, state_dict_of
+from ..utils.errors import ValueRefusal
 from .public_weights import UnknownLayoutError, to_mmpretrain
 
 #: Share of the backbone tensors that must match.
@@ -117,7 +118,7 @@ def _refuse_misfit(where: str, model: nn.Module, state: Dict[str, Tensor],
         remedy = ('Give the backbone the img_size and patch_size of the '
                   'checkpoint, or set another checkpoint; position '
                   'embeddings are not interpolated.')
-    raise ValueError(
+    raise ValueRefusal(
         f'{where} fits {len(found)} of {len(required)} backbone tensors of '
         f'{type(model).__name__} (at least {REQUIRED_SHARE:.0%} are needed, '
         f'and none in another shape).'
@@ -159,7 +160,7 @@ def check_pretrained_init(model: nn.Module) -> List[Tuple[str, int, int]]:
             where = name or type(module).__name__
             if not found or (where.endswith('backbone')
                              and missing > allowed):
-                raise ValueError(
+                raise ValueRefusal(
                     f"{where}: init_cfg checkpoint '{path}' (prefix="
                     f'{prefix!r}) fits {len(found)} of {len(own)} tensors.'
                     f'{_first_misfit(state, own, list(own))} Correct the '
@@ -232,7 +233,7 @@ def check_load_from(model: nn.Module, path: str, share: float) -> None:
     own = model.state_dict()
     found = _matching(state, own, list(own))
     if not found or len(found) < share * len(own):
-        raise ValueError(
+        raise ValueRefusal(
             f"Checkpoint '{path}' fits {len(found)} of {len(own)} tensors of "
             f'{type(model).__name__}.{_first_misfit(state, own, list(own))} '
             'Set the checkpoint of this config.')

@@ -9,6 +9,8 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from torch import Tensor
 
+from ..utils.errors import ValueRefusal
+
 KNOWN = ('mmpretrain; ResNets named as in torchvision (conv1, '
          'layer1.0.conv1) or as an nn.Sequential of its parts (0, '
          '4.0.conv1); vision transformers named as in timm '
@@ -47,7 +49,7 @@ _DECODER = {
 }
 
 
-class UnknownLayoutError(ValueError):
+class UnknownLayoutError(ValueRefusal):
     """No key of a state dict belongs to a known backbone."""
 
 
@@ -124,7 +126,7 @@ def _choose(found: List[Tuple[_Naming, str]],
     best = min(_rank(prefix) for _, prefix in found)
     chosen = [pair for pair in found if _rank(pair[1]) == best]
     if len(chosen) > 1:
-        raise ValueError(
+        raise ValueRefusal(
             'Public weights: there are several backbones, under '
             f'{_listed([prefix for _, prefix in chosen])}, and no name says '
             'which is meant. Save one of them alone and use that file.')
@@ -190,8 +192,8 @@ def _same(name: str, names: Dict[str, str]) -> Optional[str]:
     return 'backbone.' + name
 
 
-def _no_counterpart(key: str, model: str) -> ValueError:
-    return ValueError(
+def _no_counterpart(key: str, model: str) -> ValueRefusal:
+    return ValueRefusal(
         f"Public weights: '{key}' has no counterpart in mmpretrain's {model}, "
         'whose features would not be those of the release. Use a release of '
         'the plain architecture.')

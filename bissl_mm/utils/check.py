@@ -9,6 +9,8 @@ import inspect
 import math
 from typing import Any, Collection, Iterable, Mapping
 
+from .errors import TypeRefusal, ValueRefusal
+
 
 def check_known_keys(where: str, given: Iterable[str],
                      known: Collection[str]) -> None:
@@ -27,8 +29,8 @@ def check_known_keys(where: str, given: Iterable[str],
             continue
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.)
         hint = f' Did you mean {near[0]!r}?' if near else ''
-        raise TypeError(f'{where}: unknown key {key!r}.{hint} Known keys: '
-                        f'{", ".join(sorted(known))}.')
+        raise TypeRefusal(f'{where}: unknown key {key!r}.{hint} Known keys: '
+                          f'{", ".join(sorted(known))}.')
 
 
 def check_keys(cls: type) -> type:
@@ -69,24 +71,24 @@ def init_keys(cls: type) -> set:
 def check_positive_int(where: str, name: str, value: Any) -> None:
     """Raise a ``ValueError`` unless ``value`` is an int of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f'{where}: {name} must be a whole number of at '
-                         f'least 1, but is {value!r}.')
+        raise ValueRefusal(f'{where}: {name} must be a whole number of at '
+                           f'least 1, but is {value!r}.')
 
 
 def check_non_negative(where: str, name: str, value: Any) -> None:
     """Raise a ``ValueError`` unless ``value`` is a finite number >= 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) \
             or not math.isfinite(value) or value < 0:
-        raise ValueError(f'{where}: {name} must be a number of at least 0, '
-                         f'but is {value!r}.')
+        raise ValueRefusal(f'{where}: {name} must be a number of at least 0, '
+                           f'but is {value!r}.')
 
 
 def check_in(where: str, name: str, value: Any, allowed: Collection) -> None:
     """Raise a ``ValueError`` unless ``value`` is one of ``allowed``."""
     if value not in allowed:
         options = ', '.join(repr(a) for a in allowed)
-        raise ValueError(f'{where}: {name} is {value!r}, but must be one of '
-                         f'{options}.')
+        raise ValueRefusal(f'{where}: {name} is {value!r}, but must be one of '
+                           f'{options}.')
 
 
 def check_mapping(where: str, value: Any, known: Collection[str]) -> dict:
@@ -94,6 +96,6 @@ def check_mapping(where: str, value: Any, known: Collection[str]) -> dict:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise TypeError(f'{where} must be a dict, but is {value!r}.')
+        raise TypeRefusal(f'{where} must be a dict, but is {value!r}.')
     check_known_keys(where, value, known)
     return dict(value)

@@ -13,6 +13,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from .errors import FileNotFoundRefusal, OSRefusal, ValueRefusal
 
 #: Where public releases keep their weights, as keys within keys.
 PLACES = (('state_dict', ), ('model', ), ('model_state_dict', ),
@@ -22,7 +23,7 @@ PLACES = (('state_dict', ), ('model', ), ('model_state_dict', ),
 PAIR = ('teacher', 'student')
 
 
-class UnsafeCheckpointError(ValueError):
+class UnsafeCheckpointError(ValueRefusal):
     """A checkpoint holds objects whose loading could run code."""
 
 
@@ -46,8 +47,9 @@ def load_checkpoint(path: str, map_location: Any = 'cpu') -> Any:
         name = path[len('torchvision://'):]
         models = mmengine_checkpoint.get_torchvision_models()
         if name not in models:
-            raise ValueError(f'Checkpoint {path!r}: torchvision has no model '
-                             f'{name!r}.')
+            raise ValueRefusal(
+                f'Checkpoint {path!r}: torchvision has no model '
+                f'{name!r}.')
         path = models[name]
     if path.startswith(('http://', 'https://')):
         return torch.hub.load_state_dict_from_url(
@@ -62,9 +64,10 @@ def load_from_local_safely(path: str, map_location: Any = None) -> Any:
     """Load a local file; see :func:`load_checkpoint`."""
     path = osp.expanduser(path)
     if not osp.isfile(path):
-        raise FileNotFoundError(f'Checkpoint {path!r} does not exist (working '
-                                f'folder {os.getcwd()!r}). Correct the path, '
-                                'or run the stage that writes it first.')
+        raise FileNotFoundRefusal(
+            f'Checkpoint {path!r} does not exist (working '
+            f'folder {os.getcwd()!r}). Correct the path, '
+            'or run the stage that writes it first.')
     try:
         with torch.serialization.safe_globals(_safe_globals()):
             return torch.load(
@@ -81,7 +84,7 @@ def load_from_local_safely(path: str, map_location: Any = None) -> Any:
                 'trust its origin, load it once with '
                 'torch.load(path, weights_only=False) in a script of your '
                 "own and save its 'state_dict'.") from error
-        raise ValueError(
+        raise ValueRefusal(
             f'Checkpoint {path!r} ({osp.getsize(path)} bytes) is empty, '
             f'truncated or no checkpoint ({type(error).__name__}: {error}). '
             'Use another file.') from error
@@ -153,7 +156,7 @@ def state_dict_of(checkpoint: Any, path: str,
         }
     if not tensors:
         where = "'state_dict'" if as_mmengine else "'state_dict' or 'model'"
-        raise ValueError(
+        raise ValueRefusal(
             f'Checkpoint {path!r} holds no weights: expected a dict of '
             f'tensors, alone or under {where}. tools/convert_checkpoint.py '
             'reads more layouts and writes this one.')
@@ -182,7 +185,7 @@ def save_atomically(content: Any, path: str) -> None:
             os.remove(partial)
         if not isinstance(error, (OSError, RuntimeError)):
             raise
-        raise OSError(
+        raise OSRefusal(
             f'Could not write checkpoint {path!r}: {error}. Nothing at that '
             'path was changed. Check free space and permissions, then '
             'resume.') from error

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from ...registry import HOOKS
 from ...utils.check import check_keys, check_positive_int
 from ...utils.checkpoint import is_intact
+from ...utils.errors import OSRefusal, ValueRefusal
 from ..distributed import get_world_size, wait_for_all
 
 
@@ -81,7 +82,7 @@ class BiSSLCheckpointHook(CheckpointHook):
                 f"Checkpoint '{path}' is missing, empty or torn; trying the "
                 'one before.')
         if candidates:
-            raise ValueError(
+            raise ValueRefusal(
                 f"None of the checkpoints in '{self._folder(runner)}' is "
                 f'complete: {", ".join(candidates)}. Remove them to start '
                 'anew, or pass --resume PATH.')
@@ -232,7 +233,7 @@ class BiSSLCheckpointHook(CheckpointHook):
         except (OSError, RuntimeError) as error:
             if osp.exists(osp.join(self.out_dir, partial)):
                 os.remove(osp.join(self.out_dir, partial))
-            raise OSError(
+            raise OSRefusal(
                 f"Could not write checkpoint '{path}': {error}. The earlier "
                 'checkpoints are untouched. Check free space and '
                 'permissions, then go on with --resume.') from error

@@ -3,6 +3,7 @@
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...utils.errors import ValueRefusal
 from ..progress import HUB_KEY
 
 
@@ -30,7 +31,7 @@ class ResumeGuardHook(Hook):
         if HUB_KEY not in hub.get('runtime_info', {}):
             missing.append('the progress of a bilevel stage')
         if missing:
-            raise ValueError(
+            raise ValueRefusal(
                 f"--resume: checkpoint '{runner._load_from}' lacks "
                 f'{", ".join(missing)}, so the run cannot go on from it. '
                 'Resume from an iter_*.pth of this stage, or start anew from '

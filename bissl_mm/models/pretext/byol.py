@@ -6,6 +6,7 @@ from torch import nn
 
 from ...registry import MODELS
 from ...utils.check import check_in, check_keys
+from ...utils.errors import ValueRefusal
 
 
 @MODELS.register_module()
@@ -43,13 +44,13 @@ class BYOL(MMPretrainBYOL):
         check_in('BYOL', 'target_schedule', target_schedule,
                  ('constant', 'cosine'))
         if not 0 < target_decay < 1:
-            raise ValueError('BYOL: target_decay must lie in (0, 1), but is '
-                             f'{target_decay!r}; the published value is '
-                             '0.9995.')
+            raise ValueRefusal('BYOL: target_decay must lie in (0, 1), but is '
+                               f'{target_decay!r}; the published value is '
+                               '0.9995.')
         if 'base_momentum' in kwargs:
-            raise ValueError('BYOL: base_momentum is 1 - target_decay here. '
-                             f'Set target_decay='
-                             f'{1 - kwargs["base_momentum"]:g}.')
+            raise ValueRefusal('BYOL: base_momentum is 1 - target_decay here. '
+                               f'Set target_decay='
+                               f'{1 - kwargs["base_momentum"]:g}.')
         super().__init__(base_momentum=1 - target_decay, **kwargs)
         if target_schedule == 'constant':
             self.target_net = ExponentialMovingAverage(

@@ -9,6 +9,8 @@ from mmpretrain.models.losses import (CosineSimilarityLoss,
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from ...utils.errors import TypeRefusal
+
 #: The outputs as a function of a loss module's first argument; and the loss,
 #: convex in these outputs, which come first of its arguments.
 ConvexForm = Tuple[Callable[[Tensor], Tensor], Callable[..., Tensor]]
@@ -50,7 +52,7 @@ def convex_form(name: str, loss: nn.Module) -> ConvexForm:
         return _as_given, loss.forward
     if kind is CosineSimilarityLoss and loss.scale_factor >= 0:
         return partial(normalize, dim=-1), partial(_on_the_sphere, loss)
-    raise TypeError(
+    raise TypeRefusal(
         f"curvature='gauss_newton': the pretext model's {name} is "
         f"{' '.join(repr(loss).split())}, which is not known to be a convex "
         "function of its first argument. Known are mmpretrain's "

@@ -10,6 +10,7 @@ from torch.distributed.nn.functional import all_gather
 
 from ...registry import MODELS
 from ...utils.check import check_keys
+from ...utils.errors import ValueRefusal
 
 
 @MODELS.register_module()
@@ -51,9 +52,9 @@ class SimCLR(MMPretrainSimCLR):
             dict[str, Tensor]: ``loss``, equal on all ranks.
         """
         if len(inputs) != 2:
-            raise ValueError(f'SimCLR: expected 2 views, got {len(inputs)}. '
-                             'Set num_views of the MultiView transform so '
-                             'that they sum to 2.')
+            raise ValueRefusal(f'SimCLR: expected 2 views, got {len(inputs)}. '
+                               'Set num_views of the MultiView transform so '
+                               'that they sum to 2.')
         if self.separate_views:
             views = [self.neck(self.backbone(x))[0] for x in inputs]
             z = torch.stack(views, 1).flatten(0, 1)

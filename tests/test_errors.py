@@ -1,0 +1,149 @@
+"""Refusals and bugs are told apart, by class and at the end of a tool."""
+
+import argparse
+import ast
+import builtins
+
+import pytest
+from conftest import ROOT
+from mmengine.registry import DATASETS, FUNCTIONS
+from torch.utils.data import DataLoader
+
+from bissl_mm.engine import launch
+from bissl_mm.utils import errors
+from bissl_mm.utils.errors import (KeyRefusal, Refusal, ValueRefusal,
+                                   refusal_in, refusal_text)
+
+#: Raised for mistakes of the code that calls, whose traceback is needed.
+INTERNAL = {
+    ('bissl_mm/datasets/seeded_dataset.py', 'AssertionError'),
+    # Whatever went wrong in a transform, with the sample's file.
+    ('bissl_mm/datasets/seeded_dataset.py', 'RuntimeError'),
+    ('bissl_mm/engine/optim_wrapper.py', 'RuntimeError'),
+    # The exit status after a signal.
+    ('bissl_mm/engine/phase_loop.py', 'SystemExit'),
+    ('bissl_mm/hypergradient/hessian_operator.py', 'RuntimeError'),
+    ('bissl_mm/hypergradient/vectors.py', 'ValueError'),
+    ('bissl_mm/models/functional.py', 'KeyError'),
+}
+CLASSES = [c for c in vars(errors).values()
+           if isinstance(c, type) and issubclass(c, Refusal)]
+
+
+def trees():
+    for folder in ('bissl_mm', 'tools'):
+        for path in sorted((ROOT / folder).rglob('*.py')):
+            yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+
+
+def test_every_raise_is_a_refusal_or_listed_as_internal():
+    refusals = {c.__name__ for c in CLASSES}
+    for _, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                if {ast.unparse(b) for b in node.bases} & refusals:
+                    refusals.add(node.name)
+            # A function whose result is raised.
+            elif isinstance(node, ast.FunctionDef) and node.returns:
+                if ast.unparse(node.returns) in refusals:
+                    refusals.add(node.name)
+    others = set()
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Raise) and node.exc is not None:
+                name = ast.unparse(node.exc).split('(')[0]
+                if name not in refusals:
+                    others.add((path, name))
+    assert others == INTERNAL
+
+
+@pytest.mark.parametrize('cls', CLASSES, ids=lambda c: c.__name__)
+def test_a_refusal_is_the_built_in_error_of_its_name(cls):
+    assert str(cls("sampler 'a' is unknown.")) == "sampler 'a' is unknown."
+    if cls is not Refusal:
+        name = cls.__name__.replace('Refusal', 'Error')
+        assert issubclass(cls, getattr(builtins, name))
+
+
+@DATASETS.register_module(force=True)
+class RefusesKey:
+
+    def __init__(self):
+        raise KeyRefusal("key 'a' is unknown.")
+
+
+@pytest.mark.parametrize('cfg, text', [
+    (dict(type='bissl_mm.StratifiedPart', dataset=None, share=2.),
+     'StratifiedPart: share must lie between 0 and 1, but is 2.0.'),
+    (dict(type='mmengine.RefusesKey'), "key 'a' is unknown."),
+])
+def test_registries_leave_a_refusal_recognisable(cfg, text):
+    with pytest.raises(Exception) as info:
+        DATASETS.build(cfg)
+    assert refusal_text(refusal_in(info.value)) == text
+
+
+class RefusesSamples:
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise ValueRefusal(f'sample {index}: too small.')
+
+
+def test_workers_leave_a_refusal_recognisable():
+    with pytest.raises(ValueError) as info:
+        next(iter(DataLoader(RefusesSamples(), num_workers=1)))
+    assert refusal_text(refusal_in(info.value)) == 'sample 0: too small.'
+
+
+def test_only_an_explicit_cause_makes_a_refusal():
+    try:
+        try:
+            raise ValueRefusal('no.')
+        except ValueRefusal as refusal:
+            raise LookupError('of a library') from refusal
+    except LookupError as error:
+        assert str(refusal_in(error)) == 'no.'
+    try:
+        try:
+            raise ValueRefusal('no.')
+        except ValueRefusal:
+            1 + 'a bug while it was handled'
+    except TypeError as error:
+        assert refusal_in(error) is None
+
+
+def ends_with(main, monkeypatch, capsys) -> str:
+    def leave(status):
+        raise SystemExit(status)
+
+    monkeypatch.setattr(launch, '_exit', leave)
+    with pytest.raises(SystemExit, match='1'):
+        launch.run_tool(main)
+    return capsys.readouterr().err
+
+
+def test_a_bug_of_the_package_prints_its_traceback(monkeypatch, capsys):
+    def main(argv):
+        launch.load_config(argparse.Namespace())
+
+    error = ends_with(main, monkeypatch, capsys)
+    assert error.startswith('Traceback') and 'launch.py' in error
+    assert error.splitlines()[-1].startswith('[rank 0] AttributeError: ')
+
+
+def test_a_refusal_prints_one_sentence(monkeypatch, capsys):
+    def main(argv):
+        FUNCTIONS.build(dict(type='no_such'))
+
+    assert 'Traceback' in ends_with(main, monkeypatch, capsys)
+
+    def main(argv):
+        DATASETS.build(dict(type='bissl_mm.StratifiedPart', dataset=None,
+                            share=2.))
+
+    assert ends_with(main, monkeypatch, capsys) == (
+        '[rank 0] StratifiedPart: share must lie between 0 and 1, but is '
+        '2.0.\n')
