@@ -12,6 +12,7 @@ import torch.distributed as dist
 from mmengine.model import MMDistributedDataParallel
 from torch import Tensor, nn
 
+from ..models.norm import set_sync_norms
 from ..registry import MODEL_WRAPPERS
 
 
@@ -90,11 +91,15 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
     Args:
         module (nn.Module): The model.
         device_ids (list, optional): Not used.
+        sync_norms (bool): Let batch norms count over all processes, as
+            ``sync_bn='torch'`` does on GPUs. Defaults to False.
         **kwargs: See ``MMDistributedDataParallel``.
     """
 
     def __init__(self, module: nn.Module, device_ids: Optional[list] = None,
-                 **kwargs) -> None:
+                 sync_norms: bool = False, **kwargs) -> None:
+        if sync_norms:
+            module = set_sync_norms(module, True)
         super().__init__(module=module, **kwargs)
 
 

@@ -104,8 +104,11 @@ def build_runner(cfg: Config) -> Runner:
             'model_wrapper_cfg',
             dict(type='bissl_mm.CPUDistributedDataParallel',
                  broadcast_buffers=False,
+                 sync_norms=cfg.get('sync_bn') is not None,
                  find_unused_parameters=cfg.get('find_unused_parameters',
                                                 False)))
+        # torch's and mmcv's own layers exist on GPUs only.
+        cfg.sync_bn = None
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
     else:

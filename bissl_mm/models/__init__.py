@@ -3,7 +3,7 @@
 from .backbone_map import BackboneMap, BackbonePairs
 from .bissl_model import BiSSLModel, unwrap
 from .functional import loss_with_state, pretext_closure, pure_forward
-from .norm import DifferentiableSyncBatchNorm
+from .norm import DifferentiableSyncBatchNorm, set_sync_norms
 from .outputs import pretext_outputs_closure
 from .pretext import BYOL, SimCLR
 from .pretrained import check_pretrained_init, load_pretrained
@@ -13,5 +13,6 @@ __all__ = [
     'BackboneMap', 'BackbonePairs', 'BiSSLModel',
     'BYOL', 'DifferentiableSyncBatchNorm', 'SimCLR', 'add_proximal_grad_',
     'check_pretrained_init', 'load_pretrained', 'loss_with_state',
-    'pretext_closure', 'pretext_outputs_closure', 'pure_forward', 'unwrap'
+    'pretext_closure', 'pretext_outputs_closure', 'pure_forward',
+    'set_sync_norms', 'unwrap'
 ]

@@ -11,6 +11,7 @@ from ..utils.check import check_in, check_keys
 from ..utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from .backbone_map import BackboneMap
 from .functional import substituted
+from .norm import set_sync_norms
 from .pretrained import check_pretrained_init, load_pretrained
 
 
@@ -38,6 +39,11 @@ class BiSSLModel(BaseModel):
             (:math:`\theta_D`, as published) or ``'lower'``
             (:math:`\theta_P` with its running statistics). Defaults to
             ``'upper'``.
+        sync_norms (bool, optional): Whether the batch norms of both models
+            take the statistics of all processes' batches, so that W
+            processes compute what one does on the union (True), or each
+            process those of its own (False). Defaults to None: as the two
+            models say.
         data_preprocessor (dict, optional): Must stay None: each of the two
             models has its own.
         init_cfg (dict, optional): See ``BaseModule``.
@@ -52,6 +58,7 @@ class BiSSLModel(BaseModel):
                  backbone_map: Union[dict, BackboneMap, None] = None,
                  pretrained: Optional[str] = None,
                  eval_backbone: str = 'upper',
+                 sync_norms: Optional[bool] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         if data_preprocessor is not None:
@@ -64,6 +71,10 @@ class BiSSLModel(BaseModel):
         super().__init__(init_cfg=init_cfg)
         self.pretext = _build(pretext, 'pretext')
         self.downstream = _build(downstream, 'downstream')
+        if sync_norms is not None:
+            for level in ('pretext', 'downstream'):
+                setattr(self, level,
+                        set_sync_norms(getattr(self, level), sync_norms))
         if not isinstance(backbone_map, BackboneMap):
             backbone_map = BackboneMap(**(backbone_map or {}))
         self.backbone_map = backbone_map

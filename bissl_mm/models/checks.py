@@ -53,7 +53,8 @@ def check_differentiable(pretext: nn.Module, downstream: nn.Module,
                 'SyncBatchNorm, which has no second derivative, so there is '
                 'no Hessian. Use norm_cfg=dict(type='
                 "'bissl_mm.DifferentiableSyncBN') (statistics over all "
-                "processes) or dict(type='BN') (of each process).")
+                "processes) or dict(type='BN') (of each process), or let "
+                'model.sync_norms=True or False replace the layers.')
     for level, model in (('pretext', pretext), ('downstream', downstream)):
         for name, module in model.named_modules():
             if getattr(module, 'with_cp', False) or _is_checkpointed(module):

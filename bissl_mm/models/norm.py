@@ -1,8 +1,10 @@
 """Batch normalisation over processes that can be differentiated twice."""
 
+from typing import Dict
+
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -23,7 +25,13 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
 
     Inputs of shape ``(N, C, ...)``, N per rank; ranks may differ in N. It
     costs two small collectives forward and two backward, on every pass.
+
+    Attributes:
+        synchronised (bool): Set to False, each process uses the statistics
+            of its own batch; see :func:`set_sync_norms`.
     """
+
+    synchronised = True
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
@@ -32,7 +40,8 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise; running statistics are updated as ``BN`` does."""
-        world = dist.get_world_size() if dist.is_initialized() else 1
+        world = dist.get_world_size() \
+            if self.synchronised and dist.is_initialized() else 1
         batch_statistics = self.training or (self.running_mean is None
                                              and self.running_var is None)
         if world == 1 or not batch_statistics:
@@ -63,4 +72,52 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
         self.running_mean.lerp_(mean, factor)
         self.running_var.lerp_(unbiased, factor)
 
+    def extra_repr(self) -> str:
+        """Say where the statistics come from."""
+        return f'{super().extra_repr()}, synchronised={self.synchronised}'
 
+
+def set_sync_norms(model: nn.Module, synchronised: bool) -> nn.Module:
+    """Let every batch norm of a model count over all processes, or none.
+
+    Parameters and buffers stay the same tensors under the same names.
+
+    Args:
+        model (nn.Module): Changed in place; a norm by itself is replaced.
+        synchronised (bool): Statistics of all processes' batches, by
+            :class:`DifferentiableSyncBatchNorm`. Else each layer uses those
+            of its own process.
+
+    Returns:
+        nn.Module: The model.
+    """
+    return _replaced(model, synchronised, {})
+
+
+def _replaced(module: nn.Module, synchronised: bool,
+              known: Dict[nn.Module, nn.Module]) -> nn.Module:
+    """The module, or what comes in its place; shared ones stay shared."""
+    if module in known:
+        return known[module]
+    known[module] = module
+    if isinstance(module, DifferentiableSyncBatchNorm):
+        module.synchronised = synchronised
+    elif isinstance(module, nn.SyncBatchNorm) or (
+            synchronised and isinstance(module, _BatchNorm)):
+        known[module] = _copied(module, synchronised)
+    else:
+        for name, child in list(module._modules.items()):
+            if child is not None:
+                module._modules[name] = _replaced(child, synchronised, known)
+    return known[module]
+
+
+def _copied(norm: _BatchNorm,
+            synchronised: bool) -> DifferentiableSyncBatchNorm:
+    new = DifferentiableSyncBatchNorm(norm.num_features, norm.eps,
+                                      norm.momentum, norm.affine,
+                                      norm.track_running_stats)
+    new.synchronised = synchronised
+    for name, tensor in {**norm._parameters, **norm._buffers}.items():
+        setattr(new, name, tensor)
+    return new.train(norm.training)

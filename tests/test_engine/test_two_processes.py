@@ -190,15 +190,15 @@ def dense_steps(rank, world, kind):
                       lambda self, gallery, num: gallery[:num])
         if kind == 'detection':
             model = dense_models.build(
-                dense_models.with_norm(dense_models.detector_cfg(), NORM),
-                dense_models.with_norm(dense_models.wide_simclr_cfg(), NORM),
-                backbone_map=dict(rules=dense_models.C4_RULES))
+                dense_models.detector_cfg(), dense_models.wide_simclr_cfg(),
+                backbone_map=dict(rules=dense_models.C4_RULES),
+                sync_norms=True)
             dense_models.fix_proposals(model.downstream, patch)
             data = dense_models.detection_batch()
         else:
             model = dense_models.build(
-                dense_models.with_norm(dense_models.segmentor_cfg(), NORM),
-                simclr_cfg(norm=NORM))
+                dense_models.segmentor_cfg(), simclr_cfg(),
+                sync_norms=True)
             data = dense_models.segmentation_batch()
         model.pretext.data_preprocessor = AsIs()
         model.downstream.data_preprocessor = AsIs()
