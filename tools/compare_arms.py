@@ -30,6 +30,7 @@ from bissl_mm.analysis.comparison import compare, draw_settings
 from bissl_mm.engine.launch import (add_common_arguments, load_config,
                                     prepare_processes, run_tool)
 from bissl_mm.utils.errors import FileNotFoundRefusal
+from bissl_mm.utils.total_batch import share_batches
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -68,6 +69,9 @@ def main(argv: Optional[List[str]] = None) -> None:
                 'Write NAME=PATH.')
         arms[name] = checkpoint
     cfg = load_config(args)
+    # Each run is one process.
+    for line in share_batches(cfg, 1):
+        print(line)
     prepare_processes(cfg)
     warnings.filterwarnings('ignore')
     # mmengine collects garbage whenever it builds a dataset; the libraries

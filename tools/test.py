@@ -27,7 +27,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     if args.eval_backbone is not None:
         cfg.model.eval_backbone = args.eval_backbone
     prepare_processes(cfg)
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, train=False)
     check_load_from(
         getattr(runner.model, 'module', runner.model), args.checkpoint,
         REQUIRED_SHARE)

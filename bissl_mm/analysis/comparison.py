@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 
 from ..models.pretrained import check_pretrained_init
 from ..utils.errors import FloatingPointRefusal
+from ..utils.total_batch import share_batches
 from .best_epoch import KeepBest, percent
 from .finished_runs import FinishedRuns, run_key
 from .permutation_test import permutation_p_value
@@ -124,6 +125,8 @@ def fine_tune(cfg: Config,
         FloatingPointError: If there is then nothing to test.
     """
     cfg = copy.deepcopy(cfg)
+    # One process, which takes the whole batch.
+    share_batches(cfg, 1)
     _set_checkpoint(cfg.model, checkpoint)
     cfg.optim_wrapper.optimizer.update(
         lr=setting.lr, weight_decay=setting.weight_decay)

@@ -13,11 +13,13 @@ from ..utils.check import (check_in, check_known_keys, check_mapping,
                            check_positive_int)
 from ..utils.errors import KeyRefusal, TypeRefusal, ValueRefusal
 from ..utils.random import fold_seed
+from ..utils.total_batch import batch_size_of
 from .seeded_dataset import SeededDataset
 
-_DATALOADER_KEYS = ('batch_size', 'num_workers', 'dataset', 'sampler',
-                    'batch_sampler', 'collate_fn', 'pin_memory', 'drop_last',
-                    'persistent_workers', 'prefetch_factor', 'timeout')
+_DATALOADER_KEYS = ('batch_size', 'total_batch_size', 'num_workers',
+                    'dataset', 'sampler', 'batch_sampler', 'collate_fn',
+                    'pin_memory', 'drop_last', 'persistent_workers',
+                    'prefetch_factor', 'timeout')
 
 
 class LevelBatchSampler(Sampler):
@@ -134,11 +136,12 @@ class LevelStream:
         if 'dataset' not in cfg:
             raise ValueRefusal(f'{where}: the key dataset is missing.')
         self.level = level
-        self.batch_size = cfg.pop('batch_size', 1)
+        self.batch_size = batch_size_of(where, cfg, world_size)
         check_positive_int(where, 'batch_size', self.batch_size)
         self._shuffle = _read_sampler(where, cfg.pop('sampler', None),
                                       cfg.pop('batch_sampler', None))
-        for key in ('drop_last', 'persistent_workers'):
+        for key in ('batch_size', 'total_batch_size', 'drop_last',
+                    'persistent_workers'):
             cfg.pop(key, None)
         self.dataset = _build_dataset(where, cfg.pop('dataset'))
         self._collate = _build_collate(cfg.pop('collate_fn', None))

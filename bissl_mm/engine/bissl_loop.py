@@ -9,6 +9,7 @@ from ..models.checks import check_differentiable
 from ..registry import LOOPS
 from ..utils.check import check_keys
 from ..utils.errors import TypeRefusal, ValueRefusal
+from ..utils.total_batch import describe_batch
 from .distributed import PlainDistributedModel, get_rank, get_world_size
 from .head_warmup import frozen_backbone
 from .loop_settings import LoopSettings
@@ -35,7 +36,8 @@ class BiSSLTrainLoop(PhaseLoop):
     Args:
         runner (Runner): The runner.
         dataloader (dict): Downstream data, the config's ``train_dataloader``.
-            ``batch_size`` is samples a rank.
+            ``batch_size`` is samples a rank; ``total_batch_size`` in its
+            place samples of all ranks together.
         pretext_dataloader (dict): Unlabeled data of the pretext task.
         num_alternations (int): T. Defaults to 500.
         num_lower_steps (int): N_L. Defaults to 20.
@@ -59,7 +61,8 @@ class BiSSLTrainLoop(PhaseLoop):
         val_interval (int): Alternations between evaluations. Defaults to 10.
 
     Raises:
-        ValueError: If a count is not positive or a dataset is too small.
+        ValueError: If a count is not positive, a dataset is too small or the
+            processes cannot share a total evenly.
         TypeError: For settings that the bilevel stage cannot honour.
 
     Source:
@@ -85,6 +88,12 @@ class BiSSLTrainLoop(PhaseLoop):
             val_begin, val_interval)
         _check_wrapper(runner)
         _check_optim_wrapper(runner.optim_wrapper)
+        for name, loader in (('train_dataloader', dataloader),
+                             ('train_cfg.pretext_dataloader',
+                              pretext_dataloader)):
+            line = describe_batch(name, loader, get_world_size())
+            if line is not None:
+                runner.logger.info(line)
         place = dict(rank=get_rank(), world_size=get_world_size())
         streams = dict(
             lower=LevelStream(pretext_dataloader, 'lower',

@@ -20,7 +20,9 @@ from ..models.pretrained import check_load_from, check_pretrained_init
 from ..utils.allocator import keep_freed_memory
 from ..utils.checkpoint import use_safe_loading
 from ..utils.errors import FileNotFoundRefusal, refusal_in, refusal_text
-from .distributed import get_rank, is_parallel, wait_for_all
+from ..utils.total_batch import share_batches
+from .distributed import (get_rank, get_world_size, is_parallel,
+                          wait_for_all)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,12 +92,33 @@ def prepare_processes(cfg: Config) -> None:
         dist.init_process_group('gloo', timeout=timedelta(seconds=seconds))
 
 
-def build_runner(cfg: Config) -> Runner:
+def count_processes(launcher: str) -> int:
+    """Number of processes, also before they are connected.
+
+    Args:
+        launcher (str): How they were started, as in the config.
+    """
+    if dist.is_available() and dist.is_initialized():
+        return get_world_size()
+    variable = dict(pytorch='WORLD_SIZE', slurm='SLURM_NTASKS',
+                    mpi='OMPI_COMM_WORLD_SIZE').get(launcher)
+    return int(os.environ.get(variable, 1)) if variable else 1
+
+
+def build_runner(cfg: Config, train: bool = True) -> Runner:
     """Build the runner of a config with the package's checks added.
 
     Every ``Pretrained`` initialisation must match tensors, and the number of
-    classes must be that of the data.
+    classes must be that of the data. What a dataloader states as
+    ``total_batch_size`` is shared by the processes.
+
+    Args:
+        cfg (Config): The config; changed.
+        train (bool): Whether the training data will be read, so that the
+            processes must be able to share their batches. Defaults to True.
     """
+    lines = share_batches(
+        cfg, count_processes(cfg.get('launcher', 'none'))) if train else []
     if 'BiSSLTrainLoop' in str((cfg.get('train_cfg') or {}).get('type')):
         cfg.setdefault('model_wrapper_cfg',
                        dict(type='bissl_mm.PlainDistributedModel'))
@@ -114,6 +137,8 @@ def build_runner(cfg: Config) -> Runner:
     else:
         runner = Runner.from_cfg(cfg)
     _check_after_init(runner)
+    for line in lines:
+        runner.logger.info(line)
     return runner
 
 

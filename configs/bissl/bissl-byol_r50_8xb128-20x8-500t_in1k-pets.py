@@ -16,7 +16,5 @@ model = dict(
     pretext=_base_.pretext_model,
     downstream=_base_.model)
 
-# 8 processes of 32 images: the paper's batch of 256.
-train_dataloader = dict(batch_size=32)
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)
 optim_wrapper = dict(upper=dict(optimizer=dict(lr=0.02, weight_decay=0.002)))

@@ -23,8 +23,6 @@ model = dict(
         unmapped_lower=['backbone.ln1'],
         unmapped_upper=['backbone.ln2']))
 
-# 8 processes of 32 images: the paper's batch of 256.
-train_dataloader = dict(batch_size=32)
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)
 optim_wrapper = dict(
     lower=dict(

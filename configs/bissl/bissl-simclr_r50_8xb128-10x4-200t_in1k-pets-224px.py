@@ -18,8 +18,6 @@ model = dict(
     pretext=_base_.pretext_model,
     downstream=_base_.model)
 
-# 8 processes of 32 images: the paper's batch of 256.
-train_dataloader = dict(batch_size=32)
 train_cfg = dict(
     num_alternations=200,
     num_lower_steps=10,

@@ -23,8 +23,7 @@ model = dict(
         ('backbone', 'backbone'),
     ]))
 
-# 8 processes of 2 images: a batch of 16. Five warm-up passes (B.7).
-train_dataloader = dict(batch_size=2)
+# Five warm-up passes (B.7).
 train_cfg = dict(
     pretext_dataloader=_base_.pretext_dataloader,
     head_warmup=dict(num_epochs=5))

@@ -18,8 +18,7 @@ model = dict(
     pretext=_base_.pretext_model,
     downstream=_base_.model)
 
-# 8 processes of 32 images: a batch of 256. Five warm-up passes (B.7).
-train_dataloader = dict(batch_size=32)
+# Five warm-up passes (B.7).
 train_cfg = dict(
     pretext_dataloader=_base_.pretext_dataloader,
     head_warmup=dict(num_epochs=5))

@@ -1,5 +1,7 @@
 # Stage 4 of the paper, the baseline arm: VOC07+12 detection by Faster R-CNN C4.
 #   tools/dist_train.sh configs/fine_tune/faster-rcnn-r50-c4-simclr_8xb2-50e_voc0712.py 8
+# total_batch_size is this package's: for other launchers of mmdet and mmseg put
+# batch_size, the samples of one process, in its place.
 # Learning rate and weight decay are for you to search (B.7: log-uniform,
 # 1e-4 to 1e-1 and 1e-6 to 1e-2).
 _base_ = [
@@ -17,7 +19,6 @@ init_cfg = dict(
 model = dict(
     backbone=dict(init_cfg=init_cfg),
     roi_head=dict(shared_head=dict(init_cfg=init_cfg)))
-train_dataloader = dict(batch_size=2)
 train_cfg = dict(max_epochs=50, val_interval=1)
 param_scheduler = dict(end=50)
 default_hooks = dict(

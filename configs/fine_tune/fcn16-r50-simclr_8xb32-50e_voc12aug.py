@@ -1,5 +1,7 @@
 # Stage 4 of the paper, the baseline arm: VOC segmentation by FCN-16.
 #   tools/dist_train.sh configs/fine_tune/fcn16-r50-simclr_8xb32-50e_voc12aug.py 8
+# total_batch_size is this package's: for other launchers of mmdet and mmseg put
+# batch_size, the samples of one process, in its place.
 # Learning rate and weight decay are for you to search (B.7: log-uniform,
 # 1e-4 to 1e-1 and 1e-6 to 1e-2).
 _base_ = [
@@ -14,7 +16,6 @@ init_cfg = dict(
     checkpoint='work_dirs/simclr_r50_8xb128-500e_in1k-96px/epoch_500.pth',
     prefix='backbone.')
 model = dict(backbone=dict(init_cfg=init_cfg))
-train_dataloader = dict(batch_size=32)
 train_cfg = dict(max_epochs=50, val_interval=1)
 param_scheduler = dict(end=50)
 default_hooks = dict(

@@ -408,10 +408,10 @@ def test_configs_have_the_figures_of_c6():
             loop.num_lower_steps) == (200, 4, 10)
     assert bissl.param_scheduler.lower[0].end == 10 * loop.num_lower_steps
     for loader in (head.train_dataloader, loop.pretext_dataloader):
-        assert 8 * loader.batch_size == 1024
+        assert loader.total_batch_size == 1024
         crops = [view[0].scale for view in
                  loader.dataset.pipeline[1].transforms]
         assert crops == [224, 224]
-    assert 8 * bissl.train_dataloader.batch_size == 256
+    assert bissl.train_dataloader.total_batch_size == 256
     assert f'/{HEADS[0]}/epoch_20.pth' in bissl.model.pretrained
     assert 'frozen_stages' not in bissl.model.pretext.backbone

@@ -1,7 +1,8 @@
 # MAE with ViT-S/8 on ImageNet at 96 px (B.8 of the paper); the decoder is that
-# of the MAE paper, crops and flips those of 4.2.1. 8 processes of 128 images.
+# of the MAE paper, crops and flips those of 4.2.1.
+# The batch is that of all processes together.
 pretext_dataloader = dict(
-    batch_size=128,
+    total_batch_size=1024,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),

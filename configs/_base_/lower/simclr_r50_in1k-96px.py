@@ -43,9 +43,9 @@ second_view = common_view + [
     dict(type='Solarize', thr=128, prob=0.2),
 ]
 
-# 8 processes of 128 images.
+# Of all processes together (4.2.1).
 pretext_dataloader = dict(
-    batch_size=128,
+    total_batch_size=1024,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),

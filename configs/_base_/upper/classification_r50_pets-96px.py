@@ -26,7 +26,7 @@ val_dataset = dict(
 
 # Pets has no validation part: a fifth of each class is set aside.
 train_dataloader = dict(
-    batch_size=256,
+    total_batch_size=256,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),

@@ -27,7 +27,7 @@ test_pipeline = [
 # image of 07 and of 12 trainval. Tested on 07 test.
 years = ((2007, 5011), (2012, 11540))
 train_dataloader = dict(
-    batch_size=16,
+    total_batch_size=16,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),

@@ -19,7 +19,7 @@ test_pipeline = [
 # A fifth of every city's training images is set aside for validation (B.1):
 # they are sorted by city. Tested on val.
 train_dataloader = dict(
-    batch_size=256,
+    total_batch_size=256,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),

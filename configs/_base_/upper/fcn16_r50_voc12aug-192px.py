@@ -22,7 +22,7 @@ test_pipeline = [
 parts = (('train', 'SegmentationClass', 1464),
          ('aug', 'SegmentationClassAug', 9118))
 train_dataloader = dict(
-    batch_size=256,
+    total_batch_size=256,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
