@@ -29,14 +29,15 @@ HOOKS = _child('HOOKS', 'bissl_mm.engine')
 OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'bissl_mm.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS',
                                     'bissl_mm.engine')
+OPTIMIZERS = _child('OPTIMIZERS', 'bissl_mm.engine')
 DATASETS = _child('DATASETS', 'bissl_mm.datasets')
 
 # Nothing of the package's own, but without a child of the scope mmengine
 # warns at every look-up.
 for _name in ('DATA_SAMPLERS', 'EVALUATOR', 'FUNCTIONS', 'LOG_PROCESSORS',
-              'METRICS', 'OPTIMIZERS', 'PARAM_SCHEDULERS', 'RUNNERS',
-              'RUNNER_CONSTRUCTORS', 'TRANSFORMS', 'VISBACKENDS',
-              'VISUALIZERS', 'WEIGHT_INITIALIZERS'):
+              'METRICS', 'PARAM_SCHEDULERS', 'RUNNERS', 'RUNNER_CONSTRUCTORS',
+              'TRANSFORMS', 'VISBACKENDS', 'VISUALIZERS',
+              'WEIGHT_INITIALIZERS'):
     _child(_name)
 
 SOLVERS = Registry('solver', scope=_SCOPE)

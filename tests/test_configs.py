@@ -136,7 +136,8 @@ def test_paper_config_has_the_papers_figures():
     assert wrapper.upper.optimizer == dict(
         type='SGD', lr=0.03, momentum=0.9, weight_decay=0.001)
     assert wrapper.lower.optimizer == dict(
-        type='mmpretrain.LARS', lr=1.0, momentum=0.9, weight_decay=1e-6)
+        type='bissl_mm.LARS', lr=1.0, momentum=0.9, weight_decay=1e-6,
+        eta=0.001)
     assert cfg.param_scheduler.lower[0].end == 10 * loop.num_lower_steps
 
 

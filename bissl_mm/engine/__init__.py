@@ -5,13 +5,14 @@ from .distributed import (CPUDistributedDataParallel, PlainDistributedModel,
                           mean_over_ranks)
 from .hooks import (BiSSLCheckpointHook, ExportBackboneHook, ProgressBarHook,
                     SolverMonitorHook)
+from .lars import LARS
 from .optim_constructor import BiSSLOptimWrapperConstructor
 from .optim_wrapper import BiSSLOptimWrapper
 
 __all__ = [
     'BiSSLCheckpointHook', 'BiSSLOptimWrapper',
     'BiSSLOptimWrapperConstructor', 'BiSSLTrainLoop',
-    'CPUDistributedDataParallel', 'ExportBackboneHook',
+    'CPUDistributedDataParallel', 'ExportBackboneHook', 'LARS',
     'PlainDistributedModel', 'ProgressBarHook', 'SolverMonitorHook',
     'mean_over_ranks'
 ]

@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/lower/byol_r18_b128_cifar10-48px.py',
     '../_base_/stock_runtime.py',
 ]
-custom_imports = dict(imports=['bissl_mm.models'])
+custom_imports = dict(imports=['bissl_mm.models', 'bissl_mm.engine'])
 
 model = _base_.pretext_model
 train_dataloader = _base_.pretext_dataloader
@@ -13,7 +13,11 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=6)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
-        type='mmpretrain.LARS', lr=0.6, momentum=0.9, weight_decay=1e-6))
+        type='bissl_mm.LARS',
+        lr=0.6,
+        momentum=0.9,
+        weight_decay=1e-6,
+        eta=0.001))
 param_scheduler = [
     dict(
         type='LinearLR',

@@ -4,15 +4,20 @@ _base_ = [
     '../_base_/lower/byol_r50_in1k-96px.py',
     '../_base_/stock_runtime.py',
 ]
-custom_imports = dict(imports=['bissl_mm.models'])
+custom_imports = dict(imports=['bissl_mm.models', 'bissl_mm.engine'])
 
 model = _base_.pretext_model
 train_dataloader = _base_.pretext_dataloader
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=500)
+# Exclusions and the last learning rate: see SimCLR's config.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
-        type='mmpretrain.LARS', lr=4.8, momentum=0.9, weight_decay=1e-6))
+        type='bissl_mm.LARS',
+        lr=4.8,
+        momentum=0.9,
+        weight_decay=1e-6,
+        eta=0.001))
 param_scheduler = [
     dict(
         type='LinearLR',

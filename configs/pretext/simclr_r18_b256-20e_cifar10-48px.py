@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/lower/simclr_r18_b256_cifar10-48px.py',
     '../_base_/stock_runtime.py',
 ]
-custom_imports = dict(imports=['bissl_mm.models'])
+custom_imports = dict(imports=['bissl_mm.models', 'bissl_mm.engine'])
 
 model = _base_.pretext_model
 train_dataloader = _base_.pretext_dataloader
@@ -14,7 +14,11 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
-        type='mmpretrain.LARS', lr=1.2, momentum=0.9, weight_decay=1e-6))
+        type='bissl_mm.LARS',
+        lr=1.2,
+        momentum=0.9,
+        weight_decay=1e-6,
+        eta=0.001))
 param_scheduler = [
     dict(
         type='LinearLR',

@@ -15,7 +15,7 @@ _base_ = [
     '../_base_/lower/simclr_r18_imagefolder-64px.py',
     '../_base_/stock_runtime.py',
 ]
-custom_imports = dict(imports=['bissl_mm.models'])
+custom_imports = dict(imports=['bissl_mm.models', 'bissl_mm.engine'])
 
 # All four stages and the stem: neither weights nor running statistics change.
 model = _base_.pretext_model
@@ -31,7 +31,11 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
-        type='mmpretrain.LARS', lr=0.3, momentum=0.9, weight_decay=1e-6))
+        type='bissl_mm.LARS',
+        lr=0.3,
+        momentum=0.9,
+        weight_decay=1e-6,
+        eta=0.001))
 param_scheduler = [
     dict(
         type='LinearLR',

@@ -10,7 +10,7 @@ _base_ = [
     '../_base_/lower/simclr_r50_in1k-224px.py',
     '../_base_/stock_runtime.py',
 ]
-custom_imports = dict(imports=['bissl_mm.models'])
+custom_imports = dict(imports=['bissl_mm.models', 'bissl_mm.engine'])
 
 # All four stages and the stem: neither weights nor running statistics change.
 model = _base_.pretext_model
@@ -24,11 +24,16 @@ train_dataloader = _base_.pretext_dataloader
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
 
 # C.6 gives neither optimizer nor schedule: those of the pretraining (4.2.1),
-# with its 10 epochs of warm-up.
+# with its 10 epochs of warm-up, which are half of the run here. The head alone
+# has them: the trained backbone is frozen.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
-        type='mmpretrain.LARS', lr=4.8, momentum=0.9, weight_decay=1e-6))
+        type='bissl_mm.LARS',
+        lr=4.8,
+        momentum=0.9,
+        weight_decay=1e-6,
+        eta=0.001))
 param_scheduler = [
     dict(
         type='LinearLR',

@@ -1,5 +1,6 @@
 # A short bilevel stage for two cores: the paper's lambda, damping, solver and
-# clipping; fewer alternations and steps, smaller batches.
+# clipping; fewer alternations and steps, smaller batches. Learning rates end at
+# 0.001 of their peak, see bissl_r50_500t.py.
 train_cfg = dict(
     type='BiSSLTrainLoop',
     num_alternations=100,
@@ -16,8 +17,11 @@ optim_wrapper = dict(
     # The paper's 1.0 at a batch of 1024, scaled to 128.
     lower=dict(
         optimizer=dict(
-            type='mmpretrain.LARS', lr=0.125, momentum=0.9,
-            weight_decay=1e-6),
+            type='bissl_mm.LARS',
+            lr=0.125,
+            momentum=0.9,
+            weight_decay=1e-6,
+            eta=0.001),
         clip_grad=dict(max_norm=10.0)),
     upper=dict(
         optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.001),

@@ -1,0 +1,109 @@
+"""LARS against the published form, and its settings."""
+
+import copy
+import re
+
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from test_conformance import Case, cases
+from torch import nn
+
+from bissl_mm.engine import LARS
+
+
+def named(case):
+    """The parameters of a case by their names."""
+    return {name: nn.Parameter(value.clone())
+            for name, value in case.part('in/').items()
+            if not re.match(r'grad\d+\.', name)}
+
+
+def optimizer_of(case, params, **changes):
+    settings = case.settings
+    return LARS(params.values(), **{
+        'lr': settings['lr'][0], 'momentum': settings['momentum'],
+        'weight_decay': settings['weight_decay'],
+        'eta': settings['trust_coefficient'], **changes})
+
+
+def take_step(case, optimizer, params, step):
+    for name, param in params.items():
+        param.grad = case[f'in/grad{step}.{name}'].clone()
+    optimizer.param_groups[0]['lr'] = case.settings['lr'][step]
+    optimizer.step()
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize('path', cases('lars'))
+def test_steps_equal_the_published_ones(path):
+    case = Case(path)
+    params = named(case)
+    optimizer = optimizer_of(case, params)
+    for step in range(case.settings['steps']):
+        take_step(case, optimizer, params, step)
+        for name, param in params.items():
+            torch.testing.assert_close(
+                param.detach(), case[f'out/step{step}.{name}'], rtol=1e-10,
+                atol=1e-14)
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize('path', cases('lars')[:1])
+def test_resumed_steps_are_the_same(path):
+    case = Case(path)
+    params = named(case)
+    optimizer = optimizer_of(case, params)
+    for step in range(5):
+        take_step(case, optimizer, params, step)
+    again = {name: nn.Parameter(param.detach().clone())
+             for name, param in params.items()}
+    other = optimizer_of(case, again)
+    other.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for step in range(5, case.settings['steps']):
+        take_step(case, optimizer, params, step)
+        take_step(case, other, again, step)
+    for name, param in params.items():
+        assert torch.equal(param, again[name]), name
+
+
+def one_step(**settings):
+    """What moved a matrix and a vector in one step, over the rate."""
+    matrix, vector = (nn.Parameter(torch.full(shape, 2., dtype=torch.float64))
+                      for shape in ((2, 2), (4, )))
+    optimizer = LARS([matrix, vector], lr=0.5, weight_decay=0.25, eta=0.1,
+                     **settings)
+    for param in (matrix, vector):
+        param.grad = torch.ones_like(param)
+    optimizer.step()
+    return [((2. - param) / 0.5).flatten()[0].item()
+            for param in (matrix, vector)]
+
+
+def test_exclusions_are_by_dimension():
+    # Norms 4 of the parameter; of the update 2 * 1.5 with decay, 2 without.
+    decayed, plain = 0.1 * 4 / 3 * 1.5, 0.1 * 4 / 2
+    assert one_step() == pytest.approx([decayed, decayed])
+    assert one_step(min_decay_dims=2) == pytest.approx([decayed, plain])
+    assert one_step(min_trust_dims=2) == pytest.approx([decayed, 1.5])
+    assert one_step(min_trust_dims=2,
+                    min_decay_dims=2) == pytest.approx([decayed, 1.])
+
+
+def test_parameter_without_gradient_stays_and_settings_are_checked():
+    used, unused = (nn.Parameter(torch.ones(3)) for _ in range(2))
+    optimizer = LARS([used, unused], lr=1.)
+    used.grad = torch.ones(3)
+    optimizer.step()
+    assert torch.equal(unused, torch.ones(3)) and not optimizer.state[unused]
+    assert not torch.equal(used, torch.ones(3))
+    with pytest.raises(ValueError, match='LARS: eta must be'):
+        LARS([used], lr=1., eta=-1.)
+
+
+def test_config_of_another_scope_builds_it():
+    init_default_scope('mmpretrain')
+    wrapper = build_optim_wrapper(nn.Linear(2, 2), dict(
+        optimizer=dict(type='bissl_mm.LARS', lr=1., momentum=0.9)))
+    assert type(wrapper.optimizer) is LARS
