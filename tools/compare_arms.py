@@ -29,6 +29,7 @@ from tqdm import tqdm
 from bissl_mm.analysis.comparison import compare, draw_settings
 from bissl_mm.engine.launch import (add_common_arguments, load_config,
                                     prepare_processes, run_tool)
+from bissl_mm.engine.search_space import search_space
 from bissl_mm.utils.errors import FileNotFoundRefusal
 from bissl_mm.utils.total_batch import share_batches
 
@@ -40,16 +41,16 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     add_common_arguments(parser)
     parser.add_argument(
         '--arm', action='append', required=True, metavar='NAME=CHECKPOINT')
-    parser.add_argument('--settings', type=int, default=8,
+    # Their defaults are the config's ``search``.
+    parser.add_argument('--settings', type=int,
                         help='random settings tried by each arm')
-    parser.add_argument('--lr', type=float, nargs=2, default=(1e-4, 1.),
+    parser.add_argument('--lr', type=float, nargs=2,
                         help='range of the learning rate')
     parser.add_argument('--weight-decay', type=float, nargs=2,
-                        default=(1e-5, 1e-2), help='range of weight decay')
-    parser.add_argument('--seeds', type=int, default=5,
-                        help='final runs of each arm')
+                        help='range of weight decay')
+    parser.add_argument('--seeds', type=int, help='final runs of each arm')
     parser.add_argument(
-        '--metric', default='accuracy/top1',
+        '--metric',
         help='of the evaluator, for example coco/bbox_mAP_50 or mIoU')
     parser.add_argument(
         '--resume', action='store_true',
@@ -69,6 +70,9 @@ def main(argv: Optional[List[str]] = None) -> None:
                 'Write NAME=PATH.')
         arms[name] = checkpoint
     cfg = load_config(args)
+    for name, value in search_space(cfg).items():
+        if getattr(args, name, None) is None:
+            setattr(args, name, value)
     # Each run is one process.
     for line in share_batches(cfg, 1):
         print(line)

@@ -5,6 +5,7 @@ from typing import List, Optional
 
 from bissl_mm.engine.launch import (add_common_arguments, build_runner,
                                     load_config, prepare_processes, run_tool)
+from bissl_mm.engine.search_space import place_holder_note
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -26,7 +27,12 @@ def main(argv: Optional[List[str]] = None) -> None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     prepare_processes(cfg)
-    build_runner(cfg).train()
+    runner = build_runner(cfg)
+    runner.train()
+    note = place_holder_note(cfg)
+    if note:
+        # Once more, below the figures that one would take for a result.
+        runner.logger.warning(note)
 
 
 if __name__ == '__main__':

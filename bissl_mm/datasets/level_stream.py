@@ -28,7 +28,9 @@ class LevelBatchSampler(Sampler):
     Each pass over the data is a permutation of its own. A phase draws
     ``phase_size`` batches; a new pass begins where fewer batches remain than
     a phase needs, so that no phase sees a sample twice. A dataset too small
-    for one phase is used batch by batch instead.
+    for one phase is used batch by batch instead. B.4 counts the gradient
+    steps of a phase; here the batches of the Hessian, which the released code
+    draws from the same stack, count too.
 
     The ``rank``-th process takes its part of each batch of the union, so that
     W processes with b samples each see what one process with W * b sees.

@@ -23,6 +23,7 @@ from ..utils.errors import FileNotFoundRefusal, refusal_in, refusal_text
 from ..utils.total_batch import share_batches
 from .distributed import (get_rank, get_world_size, is_parallel,
                           wait_for_all)
+from .search_space import place_holder_note
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -139,6 +140,9 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
     _check_after_init(runner)
     for line in lines:
         runner.logger.info(line)
+    note = place_holder_note(cfg) if train else None
+    if note:
+        runner.logger.warning(note)
     return runner
 
 

@@ -30,7 +30,8 @@ optim_wrapper = dict(
             type='AdamW',
             lr=1e-4,
             betas=(0.9, 0.95),
-            weight_decay=0.05)),
+            weight_decay=0.05),
+        paramwise_cfg=_base_.pretext_paramwise_cfg),
     upper=dict(
         constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor',
         paramwise_cfg=dict(layer_decay_rate=0.75)))

@@ -13,6 +13,7 @@ init_cfg = dict(
     checkpoint='work_dirs/simclr_r18_b256-20e_cifar10-48px/epoch_20.pth',
     prefix='backbone.')
 model = dict(backbone=dict(init_cfg=init_cfg))
+search = dict(metric='mIoU')
 train_cfg = dict(max_epochs=20)
 param_scheduler = dict(end=20)
 default_hooks = dict(

@@ -16,6 +16,7 @@ init_cfg = dict(
 model = dict(
     backbone=dict(init_cfg=init_cfg),
     roi_head=dict(shared_head=dict(init_cfg=init_cfg)))
+search = dict(metric='coco/bbox_mAP_50')
 train_cfg = dict(max_epochs=12, val_interval=4)
 param_scheduler = dict(end=12)
 default_hooks = dict(

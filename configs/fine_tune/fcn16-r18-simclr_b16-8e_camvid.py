@@ -13,6 +13,7 @@ init_cfg = dict(
     checkpoint='work_dirs/simclr_r18_b256-20e_cifar10-48px/epoch_20.pth',
     prefix='backbone.')
 model = dict(backbone=dict(init_cfg=init_cfg))
+search = dict(metric='mIoU')
 train_cfg = dict(max_epochs=8, val_interval=4)
 param_scheduler = dict(end=8)
 default_hooks = dict(

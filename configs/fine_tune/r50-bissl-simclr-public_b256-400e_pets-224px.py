@@ -1,6 +1,6 @@
 # Stage 4 from public SimCLR weights, the BiSSL arm (C.6 of the paper): differs
 # from the baseline in the checkpoint and in learning rate and weight decay
-# (those of 96 px, Table 7).
+# (place-holders: those of 96 px, Table 7).
 #   python tools/train.py \
 #       configs/fine_tune/r50-bissl-simclr-public_b256-400e_pets-224px.py
 _base_ = 'r50-simclr-public_b256-400e_pets-224px.py'

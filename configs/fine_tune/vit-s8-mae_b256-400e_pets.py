@@ -1,6 +1,6 @@
 # Stage 4, the baseline arm after MAE, with layer-wise decay (B.8).
-# The paper gives no learning rate and weight decay for it: they are for you to
-# search.
+# The paper searches 50 pairs of learning rate and weight decay and prints none:
+# those here are place-holders. tools/compare_arms.py searches.
 #   python tools/train.py configs/fine_tune/vit-s8-mae_b256-400e_pets.py
 _base_ = [
     '../_base_/upper/classification_vit-s8_pets-96px.py',
@@ -15,6 +15,8 @@ model = dict(
             type='Pretrained',
             checkpoint='work_dirs/mae_vit-s8_8xb128-500e_in1k-96px/epoch_500.pth',
             prefix='backbone.')))
+# B.8, with the ranges and seeds of B.2.
+search = dict(settings=50, seeds=10)
 train_cfg = dict(max_epochs=400, val_interval=1)
 optim_wrapper = dict(
     constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor',

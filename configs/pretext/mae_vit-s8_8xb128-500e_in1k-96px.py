@@ -11,7 +11,8 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=500)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
-        type='AdamW', lr=5e-4, betas=(0.9, 0.95), weight_decay=0.05))
+        type='AdamW', lr=5e-4, betas=(0.9, 0.95), weight_decay=0.05),
+    paramwise_cfg=_base_.pretext_paramwise_cfg)
 # A cosine from the first step on, without warm-up, as B.8 has it.
 param_scheduler = dict(
     type='CosineAnnealingLR',

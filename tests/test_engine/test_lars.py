@@ -75,15 +75,15 @@ def one_step(**settings):
     optimizer = LARS([matrix, vector], lr=0.5, weight_decay=0.25, eta=0.1,
                      **settings)
     for param in (matrix, vector):
-        param.grad = torch.ones_like(param)
+        param.grad = torch.tensor([1., -1.] * 2).double().view_as(param)
     optimizer.step()
     return [((2. - param) / 0.5).flatten()[0].item()
             for param in (matrix, vector)]
 
 
 def test_exclusions_are_by_dimension():
-    # Norms 4 of the parameter; of the update 2 * 1.5 with decay, 2 without.
-    decayed, plain = 0.1 * 4 / 3 * 1.5, 0.1 * 4 / 2
+    # With decay the update is (1.5, -0.5, 1.5, -0.5), without (1, -1, 1, -1).
+    decayed, plain = 0.1 * 4 / 5**0.5 * 1.5, 0.1 * 4 / 2
     assert one_step() == pytest.approx([decayed, decayed])
     assert one_step(min_decay_dims=2) == pytest.approx([decayed, plain])
     assert one_step(min_trust_dims=2) == pytest.approx([decayed, 1.5])

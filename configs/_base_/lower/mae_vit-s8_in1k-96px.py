@@ -1,5 +1,6 @@
 # MAE with ViT-S/8 on ImageNet at 96 px (B.8 of the paper); the decoder is that
-# of the MAE paper, crops and flips those of 4.2.1.
+# of the MAE paper. B.8 is silent on crops and flips: they are those of 4.2.1;
+# the MAE paper crops 0.2 to 1.
 # The batch is that of all processes together.
 pretext_dataloader = dict(
     total_batch_size=1024,
@@ -24,6 +25,14 @@ pretext_dataloader = dict(
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackInputs'),
         ]))
+
+# B.8 is silent on it: as in mmpretrain's MAE norms, biases and the two tokens do
+# not decay.
+pretext_paramwise_cfg = dict(
+    norm_decay_mult=0.,
+    bias_decay_mult=0.,
+    custom_keys=dict(
+        mask_token=dict(decay_mult=0.), cls_token=dict(decay_mult=0.)))
 
 pretext_model = dict(
     type='MAE',

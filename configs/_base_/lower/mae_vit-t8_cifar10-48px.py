@@ -25,6 +25,14 @@ pretext_dataloader = dict(
             dict(type='PackInputs'),
         ]))
 
+# B.8 is silent on it: as in mmpretrain's MAE norms, biases and the two tokens do
+# not decay.
+pretext_paramwise_cfg = dict(
+    norm_decay_mult=0.,
+    bias_decay_mult=0.,
+    custom_keys=dict(
+        mask_token=dict(decay_mult=0.), cls_token=dict(decay_mult=0.)))
+
 pretext_model = dict(
     type='MAE',
     _scope_='mmpretrain',

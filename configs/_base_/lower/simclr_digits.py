@@ -7,7 +7,11 @@ view = [
         magnitude_std='inf',
         prob=0.8,
         pad_val=0),
-    dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.4, 1.0)),
+    dict(
+        type='RandomResizedCrop',
+        scale=32,
+        crop_ratio_range=(0.4, 1.0),
+        backend='pillow'),
     dict(
         type='RandomApply',
         transforms=[dict(type='ColorJitter', brightness=0.4, contrast=0.4)],

@@ -27,6 +27,8 @@ common_view = [
         keep_channels=True,
         channel_weights=(0.114, 0.587, 0.2989)),
 ]
+# Pillow's blur of radius 0.1 to 2.0, as Bardes et al., whom 4.2.1 follows; the
+# thesis (6.1.1) names a kernel of 23 pixels.
 first_view = common_view + [
     dict(
         type='GaussianBlur',

@@ -1,6 +1,6 @@
 # A short bilevel stage for two cores: the paper's lambda, damping, solver and
-# clipping; fewer alternations and steps, smaller batches. Learning rates end at
-# 0.001 of their peak, see bissl_r50_500t.py.
+# clipping; fewer alternations and steps, smaller batches. Learning rates
+# end at 0.001 of their peak, see bissl_r50_500t.py.
 train_cfg = dict(
     type='BiSSLTrainLoop',
     num_alternations=100,

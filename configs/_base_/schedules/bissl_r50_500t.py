@@ -1,4 +1,6 @@
-# The bilevel stage of the paper (4.2.2, B.3, B.4).
+# The bilevel stage of the paper (4.2.2, B.3, B.4). A phase of N_L lower steps
+# draws one pretext batch more, that of the Hessian: a new pass over the data
+# begins where fewer than 21 batches remain, not 20 as in B.4.
 train_cfg = dict(
     type='BiSSLTrainLoop',
     num_alternations=500,
@@ -26,9 +28,9 @@ optim_wrapper = dict(
     upper=dict(
         optimizer=dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=0.001),
         clip_grad=dict(max_norm=10.0)))
-# The unit is steps of the level: warm-up over 10 * N_L lower steps. Both end at
-# 0.001 of their peak, as in Bardes et al. and the released runs; the first
-# version (4.2.1) and the thesis say "towards 0".
+# The unit is steps of the level: warm-up over 10 * N_L lower steps. Both levels
+# end at 0.001 of their peak, as in Bardes et al. and the released runs; the
+# first version (4.2.1) and the thesis say "towards 0".
 param_scheduler = dict(
     lower=[
         dict(

@@ -3,7 +3,7 @@ train_dataloader = dict(
     batch_size=25,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    drop_last=True,
+    drop_last=False,
     dataset=dict(
         type='CustomDataset',
         _scope_='mmpretrain',
@@ -14,7 +14,8 @@ train_dataloader = dict(
             dict(
                 type='RandomResizedCrop',
                 scale=32,
-                crop_ratio_range=(0.5, 1.0)),
+                crop_ratio_range=(0.5, 1.0),
+                backend='pillow'),
             dict(type='PackInputs'),
         ]))
 val_dataloader = dict(

@@ -3,23 +3,31 @@
 # and BISSL_NUM_CLASSES.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=64, crop_ratio_range=(0.5, 1.0)),
+    dict(
+        type='RandomResizedCrop',
+        scale=64,
+        crop_ratio_range=(0.5, 1.0),
+        backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='ResizeEdge', scale=73, edge='short'),
+    dict(type='ResizeEdge', scale=73, edge='short', backend='pillow'),
     dict(type='CenterCrop', crop_size=64),
     dict(type='PackInputs'),
 ]
 
+# The last batch of an epoch is kept, as in the released runs (the paper is
+# silent). The bilevel stage takes full batches only, by its own rule (B.4).
+# Should a single image be left over for it, batch norms take the statistics of
+# that image: then set drop_last=True, or another batch size.
 train_dataloader = dict(
     batch_size=64,
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    drop_last=True,
+    drop_last=False,
     dataset=dict(
         type='CustomDataset',
         _scope_='mmpretrain',

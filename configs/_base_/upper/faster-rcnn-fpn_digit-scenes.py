@@ -6,7 +6,7 @@ train_dataloader = dict(
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='pseudo_collate'),
-    drop_last=True,
+    drop_last=False,
     dataset=dict(
         type='CocoDataset',
         _scope_='mmdet',

@@ -31,7 +31,7 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     collate_fn=dict(type='pseudo_collate'),
-    drop_last=True,
+    drop_last=False,
     dataset=dict(
         type='CocoDataset',
         _scope_='mmdet',

@@ -27,7 +27,7 @@ train_dataloader = dict(
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    drop_last=True,
+    drop_last=False,
     dataset=dict(
         type='BaseSegDataset',
         _scope_='mmseg',

@@ -26,7 +26,7 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    drop_last=True,
+    drop_last=False,
     dataset=dict(
         type='ConcatDataset',
         _scope_='mmseg',

@@ -9,7 +9,7 @@ train_dataloader = dict(
     batch_size=10,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    drop_last=True,
+    drop_last=False,
     dataset=dict(
         type='BaseSegDataset',
         _scope_='mmseg',
