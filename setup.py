@@ -69,7 +69,7 @@ setup(
     python_requires='>=3.10',
     # torch, mmcv and the OpenMMLab libraries are left to the user's own
     # environment: mmcv must match the torch that it was compiled with.
-    install_requires=['numpy', 'tqdm'],
+    install_requires=['numpy', 'pillow', 'tqdm'],
     extras_require={
         'openmmlab': requirements('torch') + requirements('openmmlab'),
         'demo': ['matplotlib', 'pillow>=10.1', 'scikit-learn'],

@@ -18,6 +18,10 @@ FORBIDDEN = {
                'bissl_mm.datasets'),
     'datasets': ('bissl_mm.hypergradient', 'bissl_mm.models',
                  'bissl_mm.engine'),
+    # Preparing data needs neither torch nor the rest of the package.
+    'prepare': ('torch', 'mmengine', 'mmcv', 'bissl_mm.registry',
+                'bissl_mm.hypergradient', 'bissl_mm.models',
+                'bissl_mm.engine', 'bissl_mm.datasets', 'bissl_mm.analysis'),
     'utils': ('bissl_mm.hypergradient', 'bissl_mm.models',
               'bissl_mm.engine', 'bissl_mm.datasets'),
 }

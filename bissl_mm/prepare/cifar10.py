@@ -1,0 +1,159 @@
+"""CIFAR-10: unlabeled images, and a small labeled part.
+
+The publisher has a training and a test part and no validation part. Of each
+class, training and validation images are drawn from the training part, then
+as many unlabeled ones from the rest; test images come from the test part. So
+the four are disjoint as files. Images of CIFAR-10 that nearly repeat one
+another are its publisher's and stay.
+"""
+
+import pickle
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+import numpy as np
+from PIL import Image
+
+from ..utils.errors import ValueRefusal
+from .registry import register
+from .task import Task
+
+TRAIN = tuple(f'data_batch_{i}' for i in range(1, 6))
+SIDE = 32
+
+
+class Batch(NamedTuple):
+    """One file of the archive."""
+
+    #: ``(N, 32, 32, 3)`` uint8, RGB.
+    images: np.ndarray
+    #: ``(N, )``, indices of class names.
+    labels: np.ndarray
+
+
+@register(
+    'cifar10',
+    folders=('cifar10_unlabeled', 'cifar10_labeled'),
+    download='cifar-10-python.tar.gz or cifar-10-binary.tar.gz, from the '
+    'CIFAR-10 page of Alex Krizhevsky',
+    markers=(('batches.meta', ), ('batches.meta.txt', )),
+    expected=dict(train=50000, test=10000),
+    # Per class, but for the unlabeled ones: those of all classes together.
+    drawn=dict(unlabeled=10000, train=100, val=50, test=200))
+def prepare_cifar10(root: Path, task: Task) -> None:
+    """Write ``cifar10_unlabeled/images`` and ``cifar10_labeled``."""
+    batches, names = read_batches(root)
+    by_class: Dict[Tuple[str, int], List[str]] = {}
+    for batch, (_, labels) in batches.items():
+        part = 'train' if batch in TRAIN else 'test'
+        for i, label in enumerate(labels):
+            by_class.setdefault((part, int(label)), []).append(
+                f'{batch}/{i:05}')
+    task.check({part: sum(len(keys) for (p, _), keys in by_class.items()
+                          if p == part) for part in task.expected})
+    if task.counts['unlabeled'] % len(names):
+        raise ValueRefusal(
+            f'cifar10: unlabeled={task.counts["unlabeled"]} cannot be shared '
+            f'alike by {len(names)} classes. Choose a multiple of '
+            f'{len(names)}.')
+    splits = {part: task.split('cifar10_labeled', part)
+              for part in ('train', 'val', 'test')}
+    rest, counts = [], task.counts
+    for label, name in enumerate(names):
+        labeled = counts['train'] + counts['val']
+        drawn = task.draw(by_class.get(('train', label), []),
+                          labeled + counts['unlabeled'] // len(names),
+                          f'training images of class {name}')
+        rest += drawn[labeled:]
+        chosen = dict(
+            train=drawn[:counts['train']],
+            val=drawn[counts['train']:labeled],
+            test=task.draw(by_class.get(('test', label), []), counts['test'],
+                           f'test images of class {name}'))
+        for part, keys in chosen.items():
+            for key in keys:
+                path = splits[part].place(
+                    f'{part}/{name}/{key.replace("/", "_")}.png', key)
+                save(batches, key, path)
+            splits[part].remark = f'{len(names)} classes'
+    unlabeled = task.split('cifar10_unlabeled', 'images')
+    # Drawn again in one: the names follow an order that mixes the classes.
+    for i, key in enumerate(task.draw(rest, len(rest), 'unlabeled images')):
+        save(batches, key, unlabeled.place(f'images/{i:05}.png', key))
+
+
+def save(batches: Dict[str, Batch], key: str, path: Path) -> None:
+    batch, index = key.split('/')
+    Image.fromarray(batches[batch].images[int(index)]).save(path)
+
+
+def read_batches(root: Path) -> Tuple[Dict[str, Batch], List[str]]:
+    """All batches that are there, and the names of the classes.
+
+    Raises:
+        ValueRefusal: If a file does not have the publisher's form.
+    """
+    binary = (root / 'batches.meta.txt').exists()
+    if binary:
+        names = (root / 'batches.meta.txt').read_text().split()
+    else:
+        names = [name.decode() for name in
+                 unpickle(root / 'batches.meta', b'label_names')[0]]
+    batches = {}
+    for batch in (*TRAIN, 'test_batch'):
+        path = root / (batch + '.bin' * binary)
+        if not path.exists():
+            continue
+        data, labels = (read_binary(path) if binary else
+                        unpickle(path, b'data', b'labels'))
+        data, labels = np.asarray(data), np.asarray(labels)
+        if (data.dtype != np.uint8 or data.shape != (len(labels), 3 * SIDE**2)
+                or not all(0 <= i < len(names) for i in labels)):
+            raise ValueRefusal(f"'{path}' does not have the publisher's form: "
+                               f'{data.shape} {data.dtype} values and '
+                               f'{len(labels)} labels. Download it again.')
+        images = data.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+        batches[batch] = Batch(images, labels)
+    return batches, names
+
+
+def read_binary(path: Path) -> Tuple[np.ndarray, np.ndarray]:
+    """Rows of one byte for the label and 3072 for red, green and blue."""
+    rows = np.fromfile(path, np.uint8)
+    if rows.size % (1 + 3 * SIDE**2):
+        raise ValueRefusal(f"'{path}' is cut off: its size of {rows.size} "
+                           'bytes is no multiple of 3073. Download it again.')
+    rows = rows.reshape(-1, 1 + 3 * SIDE**2)
+    return rows[:, 1:], rows[:, 0]
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Reads dictionaries, lists, texts, numbers and arrays; calls nothing.
+
+    A pickle can name any function of Python and have it called. The three
+    names here are those that numpy's arrays need.
+    """
+
+    ALLOWED = {
+        '_reconstruct': np.zeros(1).__reduce__()[0],
+        'ndarray': np.ndarray,
+        'dtype': np.dtype,
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module.split('.')[0] == 'numpy' and name in self.ALLOWED:
+            return self.ALLOWED[name]
+        raise ValueRefusal(f'it asks for {module}.{name}')
+
+
+def unpickle(path: Path, *keys: bytes) -> List[Any]:
+    """Entries of a pickled dictionary, without running what it names."""
+    try:
+        with open(path, 'rb') as file:
+            content = ArrayUnpickler(file, encoding='bytes').load()
+        return [content[key] for key in keys]
+    except (pickle.UnpicklingError, EOFError, KeyError, IndexError, TypeError,
+            ValueError, AttributeError) as error:
+        raise ValueRefusal(
+            f"'{path}' is no file of CIFAR-10, or it is cut off ({error}). "
+            'Download it again.') from error

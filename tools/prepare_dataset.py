@@ -1,0 +1,75 @@
+"""Lay out a small data set as the configs read it.
+
+From the archive or repository of its publisher, which you download yourself;
+this tool does not use the network. Example::
+
+    python tools/prepare_dataset.py dtd5 dtd-r1.0.1.tar.gz
+
+writes data/dtd5, or below the folder that BISSL_DATA_DIR names. Each folder
+that it makes has the list of every split in lists/, with the place of each
+image in the source, and the settings in prepared.json.
+"""
+
+import argparse
+import os
+import sys
+import textwrap
+from typing import List, Optional, Tuple
+
+from bissl_mm.prepare import DATA_SETS, prepare, table
+from bissl_mm.utils.errors import Refusal
+
+
+def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=f'{__doc__}\ndata sets and what to download:\n{known()}',
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('name', choices=sorted(DATA_SETS), metavar='NAME',
+                        help=', '.join(sorted(DATA_SETS)))
+    parser.add_argument('source', metavar='SRC', help='the downloaded archive '
+                        '(tar or zip), or the folder with its content')
+    parser.add_argument(
+        'destination', metavar='DST', nargs='?',
+        default=os.environ.get('BISSL_DATA_DIR', 'data'),
+        help='folder of the data sets; default: BISSL_DATA_DIR, or data')
+    parser.add_argument('--seed', type=int, default=0,
+                        help='of the images that are drawn; default: 0')
+    parser.add_argument(
+        '--counts', type=count, nargs='+', default=[], metavar='KEY=N',
+        help='how many to draw instead')
+    parser.add_argument(
+        '--allow-incomplete', action='store_true',
+        help="take a source that has less than its publisher's")
+    return parser.parse_args(argv)
+
+
+def known() -> str:
+    """What can be prepared, for ``--help``."""
+    lines = []
+    for name, data_set in sorted(DATA_SETS.items()):
+        drawn = ', '.join(f'{k}={v}' for k, v in data_set.drawn.items())
+        lines += textwrap.wrap(
+            f'{name}: {data_set.download}' + f'; draws {drawn}' * bool(drawn),
+            79, initial_indent='  ', subsequent_indent='    ')
+    return '\n'.join(lines)
+
+
+def count(text: str) -> Tuple[str, int]:
+    key, _, number = text.partition('=')
+    return key, int(number)
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    args = parse_args(argv)
+    splits = prepare(args.name, args.source, args.destination, args.seed,
+                     dict(args.counts), args.allow_incomplete)
+    print(table(splits))
+    for folder in sorted({split.folder for split in splits}):
+        print(f"Written to '{os.path.join(args.destination, folder)}'.")
+
+
+if __name__ == '__main__':
+    try:
+        main()
+    except Refusal as refusal:
+        sys.exit(str(refusal))
