@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from ..utils.compat import is_autocast_enabled
 from .tiny_conv import MAX_PIXELS, MAX_TAPS, TinyConv
 
 _convolution_backward = torch.ops.aten.convolution_backward
@@ -18,7 +19,7 @@ def lean_conv(product_dtype: Optional[torch.dtype], input: Tensor,
     """``torch.conv2d``, or None where it is left to torch; see
     :class:`LeanLayers`."""
     if isinstance(padding, str) or input.dim() != 4 \
-            or torch.is_autocast_enabled(input.device.type):
+            or is_autocast_enabled(input.device.type):
         return None
     layer = _Layer(_pair(stride), _pair(padding), _pair(dilation), groups,
                    product_dtype)

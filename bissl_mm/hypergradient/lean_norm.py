@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from ..utils.compat import is_autocast_enabled
 from .tiny_conv import MAX_PIXELS
 
 _batch_norm = torch.ops.aten.native_batch_norm
@@ -27,7 +28,7 @@ def lean_batch_norm(input: Tensor, running_mean, running_var,
     if not training or running_mean is not None or weight is None \
             or bias is None or input.dtype != weight.dtype \
             or input.dtype not in (torch.float32, torch.float64) \
-            or torch.is_autocast_enabled(input.device.type):
+            or is_autocast_enabled(input.device.type):
         return None
     if input.numel() == input.shape[1]:
         # One value a channel, which torch refuses with words of its own.

@@ -3,16 +3,18 @@
 import argparse
 import os
 import os.path as osp
-import pickle
 import zipfile
 from typing import Any, Dict
+from urllib.parse import urlparse
 
 import numpy as np
 import torch
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from .compat import RefusedPickleError, load_without_code
 from .errors import FileNotFoundRefusal, OSRefusal, ValueRefusal
 
 #: Where public releases keep their weights, as keys within keys.
@@ -52,12 +54,21 @@ def load_checkpoint(path: str, map_location: Any = 'cpu') -> Any:
                 f'{name!r}.')
         path = models[name]
     if path.startswith(('http://', 'https://')):
-        return torch.hub.load_state_dict_from_url(
-            path, map_location=map_location, weights_only=True)
+        path = _download(path)
     if '://' in path:
         # Of mmengine's other schemes (open-mmlab, modelzoo, s3, ...).
         return CheckpointLoader.load_checkpoint(path, map_location)
     return load_from_local_safely(path, map_location)
+
+
+def _download(address: str) -> str:
+    """Fetch a file into the folder of torch's hub, once."""
+    folder = osp.join(torch.hub.get_dir(), 'checkpoints')
+    path = osp.join(folder, osp.basename(urlparse(address).path))
+    if not osp.isfile(path):
+        os.makedirs(folder, exist_ok=True)
+        torch.hub.download_url_to_file(address, path)
+    return path
 
 
 def load_from_local_safely(path: str, map_location: Any = None) -> Any:
@@ -69,35 +80,48 @@ def load_from_local_safely(path: str, map_location: Any = None) -> Any:
             f'folder {os.getcwd()!r}). Correct the path, '
             'or run the stage that writes it first.')
     try:
-        with torch.serialization.safe_globals(_safe_globals()):
-            return torch.load(
-                path, map_location=map_location, weights_only=True)
+        return load_without_code(path, map_location, _safe_globals())
+    except RefusedPickleError as error:
+        raise UnsafeCheckpointError(
+            f'Checkpoint {path!r} holds more than tensors and plain '
+            'data; loading it could run code, so it is refused. If you '
+            'trust its origin, load it once with '
+            'torch.load(path, weights_only=False) in a script of your '
+            "own and save its 'state_dict'.") from error
     except Exception as error:
-        # The unpickler refuses by name what it would have to run; anything
-        # else it stumbles over is damage.
-        if isinstance(error, pickle.UnpicklingError) \
-                and 'weights_only' in str(error).lower() \
-                and ('GLOBAL' in str(error) or 'Unsupported' in str(error)):
-            raise UnsafeCheckpointError(
-                f'Checkpoint {path!r} holds more than tensors and plain '
-                'data; loading it could run code, so it is refused. If you '
-                'trust its origin, load it once with '
-                'torch.load(path, weights_only=False) in a script of your '
-                "own and save its 'state_dict'.") from error
         raise ValueRefusal(
             f'Checkpoint {path!r} ({osp.getsize(path)} bytes) is empty, '
             f'truncated or no checkpoint ({type(error).__name__}: {error}). '
             'Use another file.') from error
 
 
-def _safe_globals() -> list:
-    """What checkpoints hold beside tensors: of mmengine numpy scalars and the
-    history of the logs, of many releases the command line."""
-    names = ('bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16',
-             'uint32', 'uint64', 'float16', 'float32', 'float64')
-    return mmengine_checkpoint.get_torch_safe_globals() + [
-        type(np.dtype(name)) for name in names
-    ] + [argparse.Namespace]
+def _safe_globals() -> Dict[str, Any]:
+    """What checkpoints hold beside tensors, by its name in the file: of
+    mmengine numpy scalars and the history of the logs, of many releases the
+    command line."""
+    dtypes = [type(np.dtype(name)) for name in (
+        'bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16',
+        'uint32', 'uint64', 'float16', 'float32', 'float64')]
+    allowed = {
+        f'{value.__module__}.{value.__qualname__}': value
+        for value in [*dtypes, np.ndarray, np.dtype, slice, HistoryBuffer,
+                      argparse.Namespace]
+    }
+    for value in (np.zeros(1), np.float64(1)):
+        rebuild = value.__reduce__()[0]
+        # Of numpy 1 and of numpy 2.
+        for core in ('core', '_core'):
+            allowed[f'numpy.{core}.multiarray.{rebuild.__name__}'] = rebuild
+    # So a history names its statistics.
+    allowed['builtins.getattr'] = _statistic
+    return allowed
+
+
+def _statistic(owner: Any, name: str) -> Any:
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current',
+                                                  'mean'):
+        raise RefusedPickleError(f'Unsupported attribute: {name}')
+    return getattr(HistoryBuffer, name)
 
 
 def is_intact(path: str) -> bool:

@@ -14,7 +14,6 @@ from mmengine.logging import MessageHub
 from mmengine.model import BaseAveragedModel
 from mmpretrain.models.losses import CosineSimilarityLoss, CrossEntropyLoss
 from pretext_models import METHODS, bissl_model, make, sgd_wrapper
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import normalize
 
 from bissl_mm.engine import BiSSLOptimWrapperConstructor
@@ -22,6 +21,7 @@ from bissl_mm.hypergradient import GaussNewtonOperator, HessianOperator
 from bissl_mm.hypergradient.vectors import dot
 from bissl_mm.models import pretext_closure, pretext_outputs_closure
 from bissl_mm.models.pretext.convex_losses import convex_form
+from bissl_mm.utils.compat import plain_attention
 
 SEED = 4
 
@@ -136,7 +136,7 @@ def dense_gauss_newton(name, model, data, params, directions):
         tangents = {id(p): d for p, d in zip(params, direction, strict=True)}
         torch.manual_seed(SEED)
         with torch.no_grad(), forward_ad.dual_level(), \
-                sdpa_kernel(SDPBackend.MATH):
+                plain_attention():
             for table, key, param in places:
                 if id(param) in tangents:
                     table[key] = forward_ad.make_dual(param,

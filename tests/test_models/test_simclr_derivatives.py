@@ -71,7 +71,7 @@ def test_product_equals_the_dense_hessian(kwargs):
         parts = [x.view_as(p) for x, p in
                  zip(flat.split(sizes), params, strict=True)]
         losses = torch.func.functional_call(
-            model, dict(zip(names, parts, strict=True)),
+            model, dict(zip(names, parts, strict=True)), (),
             kwargs=dict(**data, mode='loss'))
         return losses['loss']
 
