@@ -7,7 +7,7 @@ READY = $(VENV)/.ready
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS = -c requirements/constraints.txt
 
-.PHONY: demo demo-det demo-seg test env clean
+.PHONY: demo demo-det demo-seg test test-upstream env clean
 
 demo: $(READY)
 	$(BIN)/python tools/demo.py
@@ -40,5 +40,28 @@ $(READY): setup.py $(wildcard requirements/*.txt)
 	$(BIN)/python -c 'import mmcv.ops, mmdet, mmseg, mmpretrain, bissl_mm'
 	touch $(READY)
 
+# Upstream's OpenMMLab with torch 2.1, beside the other environment. Nothing is
+# compiled; tests that need mmcv's operators are skipped by their marker.
+UPSTREAM_PYTHON ?= python3.11
+UPSTREAM_VENV ?= .venv-upstream
+UPSTREAM = $(UPSTREAM_VENV)/bin/python
+UPSTREAM_READY = $(UPSTREAM_VENV)/.ready
+UPSTREAM_PIP = $(UPSTREAM) -m pip --disable-pip-version-check install -q
+
+test-upstream: $(UPSTREAM_READY)
+	$(UPSTREAM) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -rs \
+		tests/test_hypergradient tests/test_models tests/test_conformance.py \
+		tests/test_engine tests/test_datasets tests/test_compat.py
+	$(UPSTREAM) tools/demo.py --quick --work-dir work_dirs/demo-upstream
+
+$(UPSTREAM_READY): setup.py $(wildcard requirements/upstream*.txt)
+	test -x $(UPSTREAM) || $(UPSTREAM_PYTHON) -m venv $(UPSTREAM_VENV)
+	$(UPSTREAM_PIP) -c requirements/upstream-constraints.txt \
+		-r requirements/upstream.txt
+	$(UPSTREAM_PIP) --force-reinstall --no-deps \
+		$$(grep '^opencv' requirements/upstream.txt)
+	$(UPSTREAM_PIP) --no-build-isolation --no-deps -e .
+	touch $(UPSTREAM_READY)
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(UPSTREAM_VENV) build *.egg-info
