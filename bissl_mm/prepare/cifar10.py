@@ -38,8 +38,8 @@ class Batch(NamedTuple):
     'CIFAR-10 page of Alex Krizhevsky',
     markers=(('batches.meta', ), ('batches.meta.txt', )),
     expected=dict(train=50000, test=10000),
-    # Per class, but for the unlabeled ones: those of all classes together.
-    drawn=dict(unlabeled=10000, train=100, val=50, test=200))
+    drawn=dict(unlabeled=10000, train_per_class=100, val_per_class=50,
+               test_per_class=200))
 def prepare_cifar10(root: Path, task: Task) -> None:
     """Write ``cifar10_unlabeled/images`` and ``cifar10_labeled``."""
     batches, names = read_batches(root)
@@ -58,17 +58,19 @@ def prepare_cifar10(root: Path, task: Task) -> None:
             f'{len(names)}.')
     splits = {part: task.split('cifar10_labeled', part)
               for part in ('train', 'val', 'test')}
-    rest, counts = [], task.counts
+    rest = []
+    number = {part: task.counts[f'{part}_per_class'] for part in splits}
+    labeled = number['train'] + number['val']
+    unlabeled = task.counts['unlabeled']
     for label, name in enumerate(names):
-        labeled = counts['train'] + counts['val']
         drawn = task.draw(by_class.get(('train', label), []),
-                          labeled + counts['unlabeled'] // len(names),
+                          labeled + unlabeled // len(names),
                           f'training images of class {name}')
         rest += drawn[labeled:]
         chosen = dict(
-            train=drawn[:counts['train']],
-            val=drawn[counts['train']:labeled],
-            test=task.draw(by_class.get(('test', label), []), counts['test'],
+            train=drawn[:number['train']],
+            val=drawn[number['train']:labeled],
+            test=task.draw(by_class.get(('test', label), []), number['test'],
                            f'test images of class {name}'))
         for part, keys in chosen.items():
             for key in keys:
@@ -76,10 +78,10 @@ def prepare_cifar10(root: Path, task: Task) -> None:
                     f'{part}/{name}/{key.replace("/", "_")}.png', key)
                 save(batches, key, path)
             splits[part].remark = f'{len(names)} classes'
-    unlabeled = task.split('cifar10_unlabeled', 'images')
+    split = task.split('cifar10_unlabeled', 'images')
     # Drawn again in one: the names follow an order that mixes the classes.
     for i, key in enumerate(task.draw(rest, len(rest), 'unlabeled images')):
-        save(batches, key, unlabeled.place(f'images/{i:05}.png', key))
+        save(batches, key, split.place(f'images/{i:05}.png', key))
 
 
 def save(batches: Dict[str, Batch], key: str, path: Path) -> None:

@@ -136,17 +136,17 @@ def test_camvid_keeps_labels_and_ignores_void(tmp_path):
     root = tmp_path / 'data' / 'camvid'
     for part, number in dict(train=4, val=2, test=3).items():
         found = sorted((root / 'ann_dir' / part).iterdir())
+        sources = sorted((folder / f'{part}annot').iterdir())
         assert len(found) == number
-        for path in found:
-            before = np.asarray(Image.open(folder / f'{part}annot' /
-                                           path.name)).astype(int)
+        for path, source in zip(found, sources, strict=True):
+            before = np.asarray(Image.open(source)).astype(int)
             after = np.asarray(Image.open(path)).astype(int)
             assert (before == 11).any()
             assert (after == np.where(before == 11, 255, before)).all()
             image = np.asarray(Image.open(
                 root / f'img_dir/{part}/{path.stem}.jpg')).astype(int)
-            source = np.asarray(Image.open(folder / part / path.name))
-            assert abs(image - source).mean() < 3
+            original = np.asarray(Image.open(folder / part / path.name))
+            assert abs(image - original).mean() < 3
 
 
 def test_zip_archives_of_repositories(tmp_path):

@@ -108,9 +108,9 @@ def test_archives_that_are_none_of_the_publishers(tmp_path):
 
 @pytest.mark.parametrize('change, match', [
     (lambda c: c.update(cats=3), "does not know the count 'cats'"),
-    (lambda c: c.update(train=0), 'train=0 must be 1 or more'),
+    (lambda c: c.update(train_per_class=0), 'train_per_class=0 must be 1 or more'),
     (lambda c: c.update(unlabeled=55), 'Choose a multiple of 10'),
-    (lambda c: c.update(train=99), 'airplane.* Choose fewer'),
+    (lambda c: c.update(train_per_class=99), 'airplane.* Choose fewer'),
 ])
 def test_counts_that_cannot_be(change, match, tmp_path):
     source = raw.cifar10_folder(tmp_path, raw.cifar10_batches(), True)

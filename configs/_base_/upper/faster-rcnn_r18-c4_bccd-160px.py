@@ -1,6 +1,6 @@
-# Faster R-CNN C4 on ResNet-18: blood cells, longest edge 128 to 160,
-# a quarter of what the files have, and regions of 7 x 7 before conv5 instead of 14 x
-# 14: conv5 on every region is what a C4 detector spends its time on.
+# Faster R-CNN C4 on ResNet-18: blood cells, longest edge 128 to 160, a quarter
+# of what the files have, and regions of 7 x 7 before conv5 instead of 14 x 14:
+# conv5 on every region is what a C4 detector spends its time on.
 _base_ = '../models/faster-rcnn_r50-c4.py'
 
 metainfo = dict(classes=('RBC', 'WBC', 'Platelets'))
