@@ -133,6 +133,7 @@ def test_paper_config_has_the_papers_figures():
         assert wrapper[level].clip_grad == dict(max_norm=10.)
     assert total(loop.pretext_dataloader) == 1024
     assert total(cfg.train_dataloader) == 256
+    assert cfg.model.sync_norms is True
     assert wrapper.upper.optimizer == dict(
         type='SGD', lr=0.03, momentum=0.9, weight_decay=0.001)
     assert wrapper.lower.optimizer == dict(

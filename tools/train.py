@@ -31,8 +31,9 @@ def main(argv: Optional[List[str]] = None) -> None:
     runner.train()
     note = place_holder_note(cfg)
     if note:
-        # Once more, below the figures that one would take for a result.
-        runner.logger.warning(note)
+        # Below the figures that one would take for a result. mmengine drops a
+        # warning that it has shown before, word for word.
+        runner.logger.warning(f'Once more: {note}')
 
 
 if __name__ == '__main__':

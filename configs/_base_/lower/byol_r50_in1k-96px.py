@@ -12,6 +12,7 @@ pretext_model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         to_rgb=True),
+    # Statistics of all processes' images, see simclr_r50_in1k-96px.py.
     backbone=dict(
         type='ResNet',
         depth=50,

@@ -77,6 +77,8 @@ pretext_model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         to_rgb=True),
+    # Statistics of all processes' images, as in the released pretraining;
+    # the paper is silent. Of the bilevel stage see its configs, sync_norms.
     backbone=dict(
         type='ResNet',
         depth=50,

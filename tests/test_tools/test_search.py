@@ -1,0 +1,65 @@
+"""Fine-tuning by the command lines: what the config's search says is done."""
+
+import json
+
+import pytest
+import torch
+from conftest import ROOT
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from tool_runs import tool
+
+__all__ = ['tool']
+pytestmark = pytest.mark.slow
+CONFIG = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
+SMALL = {
+    'model.backbone.stem_channels': 4, 'model.backbone.base_channels': 4,
+    'model.head.in_channels': 32, 'train_dataloader.num_workers': 0,
+    'train_dataloader.persistent_workers': False,
+    'val_dataloader.num_workers': 0,
+    'val_dataloader.persistent_workers': False,
+    'test_dataloader.num_workers': 0, 'train_cfg.max_epochs': 1,
+    'train_cfg.val_interval': 1, 'param_scheduler.end': 1,
+}
+
+
+@pytest.fixture
+def backbone(tool, tmp_path):
+    """A checkpoint that fits the small network."""
+    cfg = Config.fromfile(CONFIG)
+    cfg.merge_from_dict(SMALL)
+    cfg.model.backbone.pop('init_cfg')
+    init_default_scope('mmpretrain')
+    path = tmp_path / 'backbone.pth'
+    torch.save(dict(state_dict=MODELS.build(cfg.model).state_dict()), path)
+    return path
+
+
+def options(**changes) -> list:
+    return ['--cfg-options', *(f'{k}={v}' for k, v in SMALL.items()),
+            *(f'{k.replace("__", ".")}={v}' for k, v in changes.items())]
+
+
+def test_run_on_place_holders_says_so_before_and_after(tool, backbone,
+                                                       tmp_path):
+    def warnings(name, **changes):
+        tool('train', CONFIG, '--work-dir', tmp_path / name, *options(
+            model__backbone__init_cfg__checkpoint=backbone, **changes))
+        log, = (tmp_path / name).glob('*/*.log')
+        lines = log.read_text().splitlines()
+        return [i for i, line in enumerate(lines)
+                if 'are place-holders' in line], len(lines)
+
+    (first, last), number = warnings('place_holders')
+    assert first < last == number - 1
+    assert warnings('found', search__found='mine')[0] == []
+
+
+def test_comparison_takes_the_search_of_the_config(tool, backbone, tmp_path):
+    tool('compare_arms', CONFIG, '--work-dir', tmp_path / 'work', '--arm',
+         f'FT={backbone}', '--seeds', 1, '--json', tmp_path / 'found.json',
+         *options(search__settings=2, search__seeds=3,
+                  search__lr='(0.02,0.03)'))
+    arm, = json.loads((tmp_path / 'found.json').read_text())['arms']
+    assert len(arm['search']) == 2 and arm['seeds'] == [1]
+    assert all(0.02 <= tried['lr'] <= 0.03 for tried in arm['search'])
