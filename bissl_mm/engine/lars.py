@@ -8,43 +8,42 @@ from torch.optim import Optimizer
 
 from ..registry import OPTIMIZERS
 from ..utils.check import check_non_negative
+from ..utils.errors import ValueRefusal
 
 
 @OPTIMIZERS.register_module()
 class LARS(Optimizer):
     r"""Layer-wise adaptive rate scaling with the rate outside the momentum.
 
-    For every tensor p with gradient g, momentum m and buffer b:
+    For every tensor p with gradient g, learning rate a and buffer b:
 
     .. math::
         u &= g + w p \\
         q &= c \|p\| / \|u\| \text{, or 1 where a norm is zero} \\
         b &\leftarrow m b + q u \\
-        p &\leftarrow p - \eta b
+        p &\leftarrow p - a b
 
     mmpretrain's LARS has the learning rate in the buffer,
-    :math:`b \leftarrow m b + \eta q u`, which lags behind a rising rate: under
+    :math:`b \leftarrow m b + a q u`, which lags behind a rising rate: under
     one gradient it has moved 0.58, 0.75 and 0.92 times as far after 10, 50 and
     200 steps of the bilevel warm-up.
 
     Args:
         params (Iterable): Parameters or groups of them.
-        lr (float): Learning rate.
+        lr (float): a.
         momentum (float): m. Defaults to 0.9.
         weight_decay (float): w. Defaults to 0.
         eta (float): Trust coefficient c. Defaults to 0.001, the paper's.
         min_decay_dims (int): Tensors of fewer dimensions do not decay; 2
-            leaves out biases and norms, as Bardes et al. do. Defaults to 0:
-            every tensor decays, as in the released runs.
-        min_trust_dims (int): Tensors of fewer dimensions have trust ratio 1.
-            Defaults to 0: none has it for that.
+            leaves out biases and norms, as Bardes et al. do. Defaults to 0,
+            as in the released runs: every tensor decays.
+        min_trust_dims (int): The same of the trust ratio, 1 for the others.
 
     Raises:
-        ValueError: If a setting is negative or not a number.
+        ValueError: If a setting is negative, or a state another optimizer's.
 
     Source:
-        4.2.1, arXiv:2410.02387; Bardes et al., arXiv:2105.04906; You et al.,
-        arXiv:1708.03888.
+        4.2.1, arXiv:2410.02387; Bardes et al., arXiv:2105.04906.
     """
 
     def __init__(self,
@@ -62,25 +61,30 @@ class LARS(Optimizer):
             check_non_negative('LARS', name, value)
         super().__init__(params, defaults)
 
+    def __setstate__(self, state: dict) -> None:
+        for group in state['param_groups']:
+            if 'min_trust_dims' not in group:
+                raise ValueRefusal(
+                    'bissl_mm.LARS: the checkpoint is that of another '
+                    'optimizer (the momentum of mmpretrain.LARS has the rate '
+                    'in it). Set its type, or load_from instead of --resume.')
+        super().__setstate__(state)
+
     @torch.no_grad()
     def step(self, closure: Optional[Callable] = None) -> Any:
-        """One step; parameters without a gradient stay.
-
-        Args:
-            closure (Callable, optional): Computes the loss, which is
-                returned, and gradients.
-        """
+        """One step; returns the loss if a closure computes one."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            params = [p for p in group['params'] if p.grad is not None]
-            if params:
-                self._update(params, group)
+            self._update([p for p in group['params'] if p.grad is not None],
+                         group)
         return loss
 
     def _update(self, params: List[Tensor], group: dict) -> None:
+        if not params:
+            return
         updates = [p.grad for p in params]
         if group['weight_decay']:
             _replace(updates, params, group['min_decay_dims'],

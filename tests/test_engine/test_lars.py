@@ -6,7 +6,7 @@ import re
 import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
+from mmengine.registry import OPTIMIZERS, init_default_scope
 from test_conformance import Case, cases
 from torch import nn
 
@@ -100,6 +100,15 @@ def test_parameter_without_gradient_stays_and_settings_are_checked():
     assert not torch.equal(used, torch.ones(3))
     with pytest.raises(ValueError, match='LARS: eta must be'):
         LARS([used], lr=1., eta=-1.)
+
+
+def test_momentum_of_another_lars_is_refused():
+    param = nn.Parameter(torch.ones(3))
+    other = OPTIMIZERS.build(dict(
+        type='mmpretrain.LARS', params=[param], lr=1., momentum=0.9))
+    optimizer = LARS([param], lr=1.)
+    with pytest.raises(ValueError, match='that of another optimizer'):
+        optimizer.load_state_dict(other.state_dict())
 
 
 def test_config_of_another_scope_builds_it():
