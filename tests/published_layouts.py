@@ -12,6 +12,7 @@ function of the folder and a random generator, and name it in ``LAYOUTS``.
 
 import argparse
 from pathlib import Path
+from shutil import copy
 from typing import Callable, Dict, NamedTuple
 
 import numpy as np
@@ -116,8 +117,19 @@ def voc_year(root: Path, rng: np.random.Generator, year: int,
 
 
 def voc(root: Path, rng: np.random.Generator) -> None:
+    """Both years; VOC2012 lists masks of VOC2007 again, as ``2007_*``."""
     voc_year(root / 'VOC2007', rng, 2007, train=6, val=6, test=4)
     voc_year(root / 'VOC2012', rng, 2012, train=12, val=6)
+    # Of train, val and test, two of each, the one in train, the other in val.
+    for i, name in enumerate(('000001', '000003', '000007', '000009',
+                              '000013', '000015')):
+        for kind, suffix in (('JPEGImages', 'jpg'), ('Annotations', 'xml'),
+                             ('SegmentationClass', 'png')):
+            copy(root / f'VOC2007/{kind}/{name}.{suffix}',
+                 root / f'VOC2012/{kind}/2007_{name}.{suffix}')
+        for part in (('train', 'val')[i % 2], 'trainval'):
+            path = root / f'VOC2012/ImageSets/Segmentation/{part}.txt'
+            write_lines(path, [f'2007_{name}', *path.read_text().split()])
 
 
 def cityscapes(root: Path, rng: np.random.Generator) -> None:

@@ -3,7 +3,9 @@
 from .level_stream import LevelBatchSampler, LevelStream
 from .seeded_dataset import SeededDataset
 from .stratified_part import StratifiedPart
+from .without_images import WithoutImages
 
 __all__ = [
-    'LevelBatchSampler', 'LevelStream', 'SeededDataset', 'StratifiedPart'
+    'LevelBatchSampler', 'LevelStream', 'SeededDataset', 'StratifiedPart',
+    'WithoutImages'
 ]

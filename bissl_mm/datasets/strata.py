@@ -1,0 +1,92 @@
+"""Groups of samples of which a part has the same share each."""
+
+import os.path as osp
+from collections import Counter
+from functools import lru_cache
+from typing import Any, Callable, Dict, FrozenSet, Hashable, List
+
+import mmcv
+import numpy as np
+from mmengine.logging import print_log
+
+from ..utils.errors import ValueRefusal
+
+#: Masks have to be opened; above this number that is said.
+_MANY_MASKS = 1000
+
+
+@lru_cache(maxsize=None)
+def _mask_ids(path: str) -> FrozenSet[int]:
+    """Ids in a mask file. Parts of one dataset ask for the same files."""
+    try:
+        mask = mmcv.imread(path, flag='unchanged', backend='pillow')
+    except Exception as error:
+        raise ValueRefusal(
+            f"The mask '{path}' cannot be read ({type(error).__name__}: "
+            f'{error}), so its image belongs to no class. Replace the file, '
+            'or remove the image from the list.') from error
+    return frozenset(np.unique(mask).tolist())
+
+
+def classes_of(info: dict) -> FrozenSet[int]:
+    """Ids of the classes in a sample.
+
+    Args:
+        info (dict): Raw information as ``get_data_info`` gives it, with
+            ``instances`` (mmdet), ``seg_map_path`` (mmseg; the file is read)
+            or ``gt_label`` (mmpretrain, one label or several).
+
+    Raises:
+        ValueError: If there is none of them or a mask cannot be read.
+    """
+    if 'instances' in info:
+        return frozenset(box['bbox_label'] for box in info['instances'])
+    if 'seg_map_path' in info:
+        # 255 is no class; with reduce_zero_label neither is 0. Other ids are
+        # those of the file: which of them are one class does not matter here.
+        no_class = {255, 0} if info.get('reduce_zero_label') else {255}
+        return _mask_ids(info['seg_map_path']) - no_class
+    if 'gt_label' in info:
+        return frozenset(np.atleast_1d(info['gt_label']).tolist())
+    raise ValueRefusal(
+        'A sample has neither instances nor seg_map_path nor gt_label, but '
+        f'{", ".join(sorted(info))}: it belongs to no class. Use '
+        "by='folder', or write the parts as lists of files.")
+
+
+def _labels(dataset: Any) -> List[Hashable]:
+    found = []
+    for info in _infos(dataset):
+        if not isinstance(info.get('gt_label'), (int, np.integer)):
+            raise ValueRefusal(
+                "by='label' needs one gt_label a sample, but a sample has "
+                f'{info.get("gt_label")!r}. For boxes, masks or several '
+                "labels use by='rarest_class', or by='folder'.")
+        found.append(int(info['gt_label']))
+    return found
+
+
+def _folders(dataset: Any) -> List[Hashable]:
+    # The name alone: wherever the data lie, the parts are the same.
+    return [osp.basename(osp.dirname(info['img_path']))
+            for info in _infos(dataset)]
+
+
+def _rarest_classes(dataset: Any) -> List[Hashable]:
+    infos = _infos(dataset)
+    if len(infos) > _MANY_MASKS and 'seg_map_path' in infos[0]:
+        print_log(f'Reading {len(infos)} masks, so that every part has its '
+                  'share of every class.', logger='current')
+    classes = [classes_of(info) for info in infos]
+    images = Counter(i for found in classes for i in found)
+    return [min(found, key=lambda i: (images[i], i), default=-1)
+            for found in classes]
+
+
+def _infos(dataset: Any) -> List[dict]:
+    return [dataset.get_data_info(i) for i in range(len(dataset))]
+
+
+#: Each takes a dataset and gives the stratum of every sample.
+STRATA: Dict[str, Callable[[Any], List[Hashable]]] = dict(
+    label=_labels, folder=_folders, rarest_class=_rarest_classes)

@@ -1,0 +1,59 @@
+"""A dataset without the images of other parts."""
+
+import os.path as osp
+from typing import Sequence, Union
+
+from mmengine.dataset import BaseDataset
+from mmengine.fileio import list_from_file
+
+from ..registry import DATASETS
+from ..utils.check import check_keys
+from ..utils.errors import ValueRefusal
+from .part import Part
+
+
+@DATASETS.register_module()
+@check_keys
+class WithoutImages(Part):
+    """The dataset without images that lists name, and each image once.
+
+    For collections whose lists overlap. The segmentation lists of VOC2012
+    hold images of VOC2007, those of its test list among them, under names
+    with ``2007_`` before the number.
+
+    Args:
+        dataset (dict): A dataset whose samples have an ``img_path``, also a
+            ``ConcatDataset``. Of images with the same name the first stays.
+        lists (Sequence[str]): Text files, one image name a line; a suffix
+            does not count.
+        ignore_prefix (str): Start of a name that does not count either.
+            Defaults to none.
+
+    Raises:
+        ValueError: If no image is left.
+    """
+
+    def __init__(self,
+                 dataset: Union[dict, BaseDataset],
+                 lists: Sequence[str],
+                 ignore_prefix: str = '') -> None:
+        super().__init__(dataset)
+
+        def name_of(path: str) -> str:
+            name = osp.splitext(osp.basename(path.strip()))[0]
+            return name[len(ignore_prefix):] \
+                if name.startswith(ignore_prefix) else name
+
+        seen = {name_of(line) for file in lists
+                for line in list_from_file(file)}
+        indices = []
+        for i in range(len(self.dataset)):
+            name = name_of(self.dataset.get_data_info(i)['img_path'])
+            if name not in seen:
+                indices.append(i)
+            seen.add(name)
+        self.indices = indices
+        if not indices:
+            raise ValueRefusal(
+                f'WithoutImages: all {len(self.dataset)} images stand in '
+                f'{", ".join(lists)}. Check the lists.')
