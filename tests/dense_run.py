@@ -104,7 +104,7 @@ def dense_config(name: str, data: Path, work_dir: Path,
                 metainfo=dict(classes=('background', *'0123456789')))
         for step in dataset.pipeline:
             if 'scale' in step:
-                step.scale = [(40, 40), (56, 56)] \
+                step.scale = (56, 56) \
                     if step.type == 'RandomResize' else (48, 48)
         if name in DETECTORS and part != 'train':
             cfg[f'{part}_evaluator'].ann_file = str(

@@ -10,6 +10,9 @@ _base_ = [
     '../_base_/stock_runtime.py',
 ]
 default_scope = 'mmdet'
+# Batch norms count over all processes, so that any number of them computes what
+# one does; None: each process normalises by its own images.
+sync_bn = 'torch'
 
 init_cfg = dict(
     type='Pretrained',

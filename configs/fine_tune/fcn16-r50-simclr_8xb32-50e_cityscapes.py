@@ -9,7 +9,12 @@ _base_ = [
     '../_base_/schedules/fine_tune_100e.py',
     '../_base_/stock_runtime.py',
 ]
+# The parts of the data alone are this package's.
+custom_imports = dict(imports=['bissl_mm.datasets'])
 default_scope = 'mmseg'
+# Batch norms count over all processes, so that any number of them computes what
+# one does; None: each process normalises by its own images.
+sync_bn = 'torch'
 
 init_cfg = dict(
     type='Pretrained',

@@ -1,5 +1,6 @@
-# Stage 4 of the paper, the baseline arm: VOC segmentation by FCN-16.
+# Stage 4 of the paper, the baseline arm: VOC2012 and SBD segmentation by FCN-16.
 #   tools/dist_train.sh configs/fine_tune/fcn16-r50-simclr_8xb32-50e_voc12aug.py 8
+# The paper's data are those of ..._voc0712.py; these are another set.
 # total_batch_size is this package's: for other launchers of mmdet and mmseg put
 # batch_size, the samples of one process, in its place.
 # The paper searches 50 pairs of learning rate and weight decay (B.7) and prints
@@ -9,7 +10,12 @@ _base_ = [
     '../_base_/schedules/fine_tune_100e.py',
     '../_base_/stock_runtime.py',
 ]
+# The parts of the data alone are this package's.
+custom_imports = dict(imports=['bissl_mm.datasets'])
 default_scope = 'mmseg'
+# Batch norms count over all processes, so that any number of them computes what
+# one does; None: each process normalises by its own images.
+sync_bn = 'torch'
 
 init_cfg = dict(
     type='Pretrained',

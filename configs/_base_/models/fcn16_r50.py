@@ -1,5 +1,5 @@
-# FCN-16 on ResNet-50 (B.7): conv5 dilated instead of strided, two dilated 3x3
-# convolutions with BN and ReLU, a 1x1 classifier.
+# FCN-16 on ResNet-50 (B.7): the three 3x3 convolutions of conv5 have dilation 2
+# and stride 1; two dilated 3x3 convolutions with BN and ReLU, a 1x1 classifier.
 model = dict(
     type='EncoderDecoder',
     _scope_='mmseg',
@@ -22,7 +22,9 @@ model = dict(
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=False,
         style='pytorch',
-        contract_dilation=True),
+        # mmseg's own configs set True, which leaves the first of the three
+        # with dilation 1.
+        contract_dilation=False),
     decode_head=dict(
         type='FCNHead',
         in_channels=2048,

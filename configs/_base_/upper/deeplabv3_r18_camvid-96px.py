@@ -3,7 +3,10 @@
 _base_ = 'fcn16_r18_camvid-96px.py'
 
 model = dict(
-    backbone=dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)),
+    backbone=dict(
+        strides=(1, 2, 1, 1),
+        dilations=(1, 1, 2, 4),
+        contract_dilation=True),
     decode_head=dict(
         _delete_=True,
         type='ASPPHead',

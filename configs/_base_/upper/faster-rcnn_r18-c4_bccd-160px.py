@@ -9,7 +9,8 @@ train_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='RandomResize',
-        scale=[(128, 128), (160, 160)],
+        scale=(160, 160),
+        ratio_range=(0.8, 1.),
         keep_ratio=True,
         resize_type='Resize'),
     dict(type='RandomFlip', prob=0.5),

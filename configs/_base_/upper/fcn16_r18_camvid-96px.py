@@ -1,4 +1,5 @@
-# FCN-16 on ResNet-18: CamVid at a short side of 96.
+# FCN-16 on ResNet-18: CamVid at a short side of 96. In a block of two 3x3
+# convolutions mmseg dilates the first.
 _base_ = '../models/fcn16_r50.py'
 
 metainfo = dict(
