@@ -12,6 +12,7 @@ image in the source, and the settings in prepared.json.
 
 import argparse
 import os
+import signal
 import sys
 import textwrap
 from typing import List, Optional, Tuple
@@ -69,7 +70,11 @@ def main(argv: Optional[List[str]] = None) -> None:
 
 
 if __name__ == '__main__':
+    # As on Ctrl-C, what was begun is removed.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
     except Refusal as refusal:
         sys.exit(str(refusal))
+    except KeyboardInterrupt:
+        sys.exit('Interrupted: nothing was written.')

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 
 import numpy as np
 import pytest
@@ -156,3 +157,18 @@ def test_a_refusal_is_one_line(tmp_path):
          tmp_path], capture_output=True, text=True)
     assert result.returncode == 1
     assert result.stderr.count('\n') == 1 and "'nowhere'" in result.stderr
+
+
+def test_an_interruption_leaves_nothing(tmp_path):
+    data = tmp_path / 'data'
+    # A source that never comes: the tool waits, its folder begun.
+    os.mkfifo(tmp_path / 'source')
+    process = subprocess.Popen(
+        [sys.executable, ROOT / 'tools/prepare_dataset.py', 'dtd5',
+         tmp_path / 'source', data], stderr=subprocess.PIPE, text=True)
+    while not (data.exists() and os.listdir(data)):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.terminate()
+    assert 'nothing was written' in process.communicate(timeout=60)[1]
+    assert process.returncode == 1 and os.listdir(data) == []
