@@ -53,6 +53,7 @@ def test_more_than_one_percent_stops_the_run(workers, tmp_path):
     stream.close()
 
 
+@pytest.mark.mmcv_ops
 @pytest.mark.parametrize('value, message', [
     (2, None), (255, None),
     (3, r"mask of sample 0 .*0.jpg.* class id\(s\) \[3\], but the dataset "

@@ -9,7 +9,8 @@ from dense_run import DETECTORS, SEGMENTORS, dense_config, make_scenes
 from small_run import make_runner, weights
 from test_resume import StopAt
 
-pytestmark = [pytest.mark.usefixtures('plain_config_text'), pytest.mark.slow]
+pytestmark = [pytest.mark.usefixtures('plain_config_text'), pytest.mark.slow,
+              pytest.mark.mmcv_ops]
 
 
 @pytest.fixture(scope='module')

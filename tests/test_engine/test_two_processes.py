@@ -226,6 +226,7 @@ def dense_steps(rank, world, kind):
             logs['loss_at_lower'], logs['cosine'])
 
 
+@pytest.mark.mmcv_ops
 @pytest.mark.parametrize('kind', ['detection', 'segmentation'])
 def test_dense_steps_equal_one_process(kind, pool):
     weights, *logs = dense_steps(0, 1, kind)

@@ -16,6 +16,8 @@ from bissl_mm.models import BackboneMap, loss_with_state
 from bissl_mm.models.checks import check_num_classes
 from bissl_mm.utils.random import seeded
 
+pytestmark = pytest.mark.mmcv_ops
+
 
 @pytest.fixture(params=['detection', 'segmentation'])
 def task(request, monkeypatch):
