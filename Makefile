@@ -44,12 +44,13 @@ $(READY): setup.py $(wildcard requirements/*.txt)
 # compiled; tests that need mmcv's operators are skipped by their marker.
 UPSTREAM_PYTHON ?= python3.11
 UPSTREAM_VENV ?= .venv-upstream
+UPSTREAM_WORKERS ?= 2
 UPSTREAM = $(UPSTREAM_VENV)/bin/python
 UPSTREAM_READY = $(UPSTREAM_VENV)/.ready
 UPSTREAM_PIP = $(UPSTREAM) -m pip --disable-pip-version-check install -q
 
 test-upstream: $(UPSTREAM_READY)
-	$(UPSTREAM) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -rs \
+	$(UPSTREAM) -m pytest -n $(UPSTREAM_WORKERS) --dist loadfile --no-loadscope-reorder -rs \
 		tests/test_hypergradient tests/test_models tests/test_conformance.py \
 		tests/test_engine tests/test_datasets tests/test_compat.py
 	$(UPSTREAM) tools/demo.py --quick --work-dir work_dirs/demo-upstream
