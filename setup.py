@@ -17,12 +17,6 @@ VERSION = {}
 exec((ROOT / 'bissl_mm' / 'version.py').read_text(), VERSION)
 
 
-def requirements(name: str) -> list:
-    """The lines of a requirements file that name packages."""
-    lines = (ROOT / 'requirements' / f'{name}.txt').read_text().splitlines()
-    return [line for line in lines if line and not line.startswith('#')]
-
-
 class BuildWithConfigs(build_py):
     """Copies configs and tools into the package that is built."""
 
@@ -71,7 +65,12 @@ setup(
     # environment: mmcv must match the torch that it was compiled with.
     install_requires=['numpy', 'pillow', 'tqdm'],
     extras_require={
-        'openmmlab': requirements('torch') + requirements('openmmlab'),
+        # Ranges: the tested versions are pinned in requirements/ alone.
+        'openmmlab': [
+            'torch>=2.1', 'torchvision>=0.16', 'onedl-mmengine>=0.10',
+            'onedl-mmcv>=2.3', 'onedl-mmdetection>=3.5',
+            'onedl-mmsegmentation>=1.4', 'onedl-mmpretrain>=1.3'
+        ],
         'demo': ['matplotlib', 'pillow>=10.1', 'scikit-learn'],
         'tests': [
             'pytest', 'pytest-xdist', 'scikit-learn', 'scipy', 'matplotlib'

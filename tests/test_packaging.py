@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 from conftest import ROOT
+from packaging.requirements import Requirement
 
 from bissl_mm.version import __version__
 
@@ -38,6 +39,9 @@ def test_wheel_ships_configs_and_tools(tmp_path):
     assert metadata['Author'] == 'the bissl_mm authors'
     assert 'Apache-2.0' in (metadata['License'],
                             metadata['License-Expression'])
+    # No version is forced into an environment that is there already.
+    for line in metadata.get_all('Requires-Dist'):
+        assert '==' not in str(Requirement(line).specifier), line
 
 
 def test_citation_names_this_version():
