@@ -62,6 +62,17 @@ def test_every_data_root_is_below_the_data_folder():
     assert all(path.endswith('.py') for path in literals)
 
 
+@pytest.mark.parametrize('page', [
+    'README.md', 'benchmarks/README.md', 'CONTRIBUTING.md'])
+def test_files_that_a_page_names_are_there(page):
+    text = (ROOT / page).read_text()
+    # Commands run in the root; the table of equations names modules.
+    named = set(re.findall(r'(?<![\w./-])\w+/[\w./*-]*\.(?:py|sh)\b', text))
+    missing = [name for name in named if not any(
+        list(folder.glob(name)) for folder in (ROOT, ROOT / 'bissl_mm'))]
+    assert named and not missing, missing
+
+
 def test_readme_names_both_commands():
     text = (ROOT / 'README.md').read_text()
     assert 'make demo' in text and 'make test' in text
