@@ -10,14 +10,14 @@ import torch
 from conftest import ROOT
 from small_run import OPTIONS
 
-from bissl_mm.engine import launch
+from bissl_mm import command_line
 
 
 def environment(image_folders) -> dict:
     return {**os.environ, 'BISSL_PRETEXT_DIR': str(image_folders / 'pretext'),
             'BISSL_DOWNSTREAM_DIR': str(image_folders / 'downstream'),
             'BISSL_NUM_CLASSES': '3', 'OMP_NUM_THREADS': '1',
-            'PYTHONPATH': str(ROOT / 'tests'),
+            'PYTHONPATH': f"{ROOT / 'tests'}:{ROOT}",
             'PATH': os.path.dirname(sys.executable) + ':' +
             os.environ['PATH']}
 
@@ -54,7 +54,7 @@ def call(name, *arguments):
         name, ROOT / 'tools' / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    launch.run_tool(lambda _: module.main([str(a) for a in arguments]))
+    command_line.run_tool(lambda _: module.main([str(a) for a in arguments]))
 
 
 @pytest.fixture(scope='module')
@@ -71,6 +71,6 @@ def tool(image_folders):
         for name, value in environment(image_folders).items():
             patch.setenv(name, value)
         patch.setenv('LOCAL_RANK', '0')
-        patch.setattr(launch, '_exit', leave)
+        patch.setattr(command_line, '_exit', leave)
         yield call
     torch.set_num_threads(threads)

@@ -8,15 +8,10 @@ import argparse
 import os.path as osp
 from typing import List, Optional
 
-import mmcv
 import numpy as np
-from mmengine.registry import init_default_scope
-from mmengine.utils import ProgressBar, mkdir_or_exist
-from torch import Tensor
 
-from bissl_mm.datasets import LevelStream
-from bissl_mm.engine.launch import (add_common_arguments, load_config,
-                                    run_tool)
+from bissl_mm.command_line import add_common_arguments, run_tool
+from bissl_mm.utils.console import quiet_console
 
 #: Of class ids; 255, to be ignored, is white.
 COLOURS = np.random.default_rng(1).integers(0, 256, (256, 3), dtype=np.uint8)
@@ -37,7 +32,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
 
 def picture(inputs) -> np.ndarray:
     """The views of a sample side by side, ``(H, W, 3)`` uint8."""
-    views = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    views = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     arrays = [v.numpy().transpose(1, 2, 0) for v in views]
     height = max(a.shape[0] for a in arrays)
     padded = [
@@ -52,6 +47,7 @@ def picture(inputs) -> np.ndarray:
 
 def with_labels(image: np.ndarray, data_sample) -> np.ndarray:
     """The picture with its boxes drawn, or beside its mask in colours."""
+    import mmcv
     if 'gt_instances' in (data_sample or ()):
         return mmcv.imshow_bboxes(
             image.copy(), corners(data_sample.gt_instances.bboxes),
@@ -69,7 +65,17 @@ def corners(boxes) -> np.ndarray:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
+    quiet_console()
+    import mmcv
+    from mmengine.registry import init_default_scope
+    from mmengine.utils import ProgressBar, mkdir_or_exist
+
+    from bissl_mm.datasets import LevelStream
+    from bissl_mm.datasets.folders import check_data_folders
+    from bissl_mm.engine.launch import load_config
     cfg = load_config(args)
+    check_data_folders(cfg, dict(lower=['pretext'], upper=['train']).get(
+        args.level, ['pretext', 'train']))
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     if cfg.get('custom_imports') is None:
         import bissl_mm.models  # noqa: F401

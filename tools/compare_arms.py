@@ -18,20 +18,11 @@ import os.path as osp
 import platform
 import sys
 import time
-import warnings
 from typing import List, Optional
 
-import torch
-from mmengine.logging import MMLogger
-from mmengine.utils import mkdir_or_exist
-from tqdm import tqdm
-
-from bissl_mm.analysis.comparison import compare, draw_settings
-from bissl_mm.engine.launch import (add_common_arguments, load_config,
-                                    prepare_processes, run_tool)
-from bissl_mm.engine.search_space import search_space
+from bissl_mm.command_line import add_common_arguments, run_tool
+from bissl_mm.utils.console import quiet_console
 from bissl_mm.utils.errors import FileNotFoundRefusal
-from bissl_mm.utils.total_batch import share_batches
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -69,7 +60,19 @@ def main(argv: Optional[List[str]] = None) -> None:
                 f'--arm {arm}: checkpoint {checkpoint!r} does not exist. '
                 'Write NAME=PATH.')
         arms[name] = checkpoint
+    quiet_console()
+    import torch
+    from mmengine.logging import MMLogger
+    from mmengine.utils import mkdir_or_exist
+    from tqdm import tqdm
+
+    from bissl_mm.analysis.comparison import compare, draw_settings
+    from bissl_mm.datasets.folders import check_data_folders
+    from bissl_mm.engine.launch import load_config, prepare_processes
+    from bissl_mm.engine.search_space import search_space
+    from bissl_mm.utils.total_batch import share_batches
     cfg = load_config(args)
+    check_data_folders(cfg, ['train', 'val', 'test'])
     for name, value in search_space(cfg).items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
@@ -77,7 +80,6 @@ def main(argv: Optional[List[str]] = None) -> None:
     for line in share_batches(cfg, 1):
         print(line)
     prepare_processes(cfg)
-    warnings.filterwarnings('ignore')
     # mmengine collects garbage whenever it builds a dataset; the libraries
     # imported by now need not be searched each time.
     gc.freeze()

@@ -16,14 +16,8 @@ import argparse
 import os.path as osp
 from typing import List, Optional
 
-from mmengine.registry import MODELS, init_default_scope
-from mmengine.utils import mkdir_or_exist
-
-from bissl_mm.engine.launch import (add_common_arguments, load_config,
-                                    run_tool)
-from bissl_mm.models.bissl_model import unwrap
-from bissl_mm.models.pretrained import load_pretrained
-from bissl_mm.utils.checkpoint import save_atomically, use_safe_loading
+from bissl_mm.command_line import add_common_arguments, run_tool
+from bissl_mm.utils.console import quiet_console
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -40,6 +34,14 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
+    quiet_console()
+    from mmengine.registry import MODELS, init_default_scope
+    from mmengine.utils import mkdir_or_exist
+
+    from bissl_mm.engine.launch import load_config
+    from bissl_mm.models.bissl_model import unwrap
+    from bissl_mm.models.pretrained import load_pretrained
+    from bissl_mm.utils.checkpoint import save_atomically, use_safe_loading
     cfg = load_config(args)
     use_safe_loading()
     init_default_scope(cfg.get('default_scope', 'mmengine'))

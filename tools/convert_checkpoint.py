@@ -14,19 +14,10 @@ checkpoint='work_dirs/moco_r50_public.pth', prefix='backbone.')``.
 
 import argparse
 import os.path as osp
-from typing import Dict, List, Optional
+from typing import List, Optional
 
-from mmengine.config import DictAction
-from mmengine.registry import MODELS, init_default_scope
-from mmengine.utils import mkdir_or_exist
-from torch import Tensor
-
-from bissl_mm.engine.launch import load_config, run_tool
-from bissl_mm.models.bissl_model import BiSSLModel
-from bissl_mm.models.pretrained import backbone_report
-from bissl_mm.models.public_weights import to_mmpretrain
-from bissl_mm.utils.checkpoint import (load_checkpoint, save_atomically,
-                                       state_dict_of)
+from bissl_mm.command_line import add_cfg_options, add_verbose, run_tool
+from bissl_mm.utils.console import quiet_console
 
 # A classifier may have a last norm of its own, which no pretraining trains.
 OWN_NORMS = ('backbone.ln1.', 'backbone.ln2.')
@@ -41,15 +32,19 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument(
         '--config', help='pretext, bilevel or classification config whose '
         'backbone the result must fit')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction,
-        help='settings that replace those of the config, key=value')
+    add_cfg_options(parser)
+    add_verbose(parser)
     parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
     return parser.parse_args(argv)
 
 
-def compare(args: argparse.Namespace, state: Dict[str, Tensor]) -> str:
+def compare(args: argparse.Namespace, state: dict) -> str:
     """How the converted tensors fit the model of the config."""
+    from mmengine.registry import MODELS, init_default_scope
+
+    from bissl_mm.engine.launch import load_config
+    from bissl_mm.models.bissl_model import BiSSLModel
+    from bissl_mm.models.pretrained import backbone_report
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     model = MODELS.build(cfg.model)
@@ -65,6 +60,12 @@ def compare(args: argparse.Namespace, state: Dict[str, Tensor]) -> str:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
+    quiet_console()
+    from mmengine.utils import mkdir_or_exist
+
+    from bissl_mm.models.public_weights import to_mmpretrain
+    from bissl_mm.utils.checkpoint import (load_checkpoint, save_atomically,
+                                           state_dict_of)
     given = state_dict_of(load_checkpoint(args.source), args.source)
     state, layout = to_mmpretrain(given)
     kept = {id(value) for value in state.values()}

@@ -25,7 +25,8 @@ from mmengine.logging import MMLogger
 import bissl_mm
 from bissl_mm.analysis.demo import TASKS, Demo
 from bissl_mm.analysis.demo_page import write_page
-from bissl_mm.engine.launch import prepare_processes, run_tool
+from bissl_mm.command_line import run_tool
+from bissl_mm.engine.launch import prepare_processes
 
 CONFIGS = osp.join(osp.dirname(osp.abspath(__file__)), '..', 'configs',
                    'demo')

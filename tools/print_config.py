@@ -3,19 +3,19 @@
 import argparse
 from typing import List, Optional
 
-from mmengine.config import Config, DictAction
+from bissl_mm.command_line import add_cfg_options, run_tool
+from bissl_mm.utils.console import quiet_console
 
 
 def main(argv: Optional[List[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config', help='config file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
-    print(cfg.pretty_text)
+    quiet_console()
+    from bissl_mm.utils.configs import read_config
+    print(read_config(args.config, args.cfg_options).pretty_text)
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

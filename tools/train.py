@@ -3,9 +3,8 @@
 import argparse
 from typing import List, Optional
 
-from bissl_mm.engine.launch import (add_common_arguments, build_runner,
-                                    load_config, prepare_processes, run_tool)
-from bissl_mm.engine.search_space import place_holder_note
+from bissl_mm.command_line import add_common_arguments, run_tool
+from bissl_mm.utils.console import quiet_console
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -22,6 +21,10 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
+    quiet_console()
+    from bissl_mm.engine.launch import (build_runner, load_config,
+                                        prepare_processes)
+    from bissl_mm.engine.search_space import place_holder_note
     cfg = load_config(args)
     if args.resume is not None:
         cfg.resume = True

@@ -1,51 +1,34 @@
-"""What the command-line tools share: config, processes, checks, errors."""
+"""From a config to a runner: settings, processes, checks, a report."""
 
 import argparse
 import os
 import os.path as osp
-import sys
-import traceback
 from datetime import timedelta
-from os import _exit
-from typing import Callable, List, NoReturn, Optional
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+# The tools take these two from here as well.
+from ..command_line import add_common_arguments, run_tool  # noqa: F401
+from ..datasets.folders import check_data_folders
 from ..models.checks import check_num_classes
 from ..models.pretrained import check_load_from, check_pretrained_init
 from ..utils.allocator import keep_freed_memory
 from ..utils.checkpoint import use_safe_loading
-from ..utils.errors import FileNotFoundRefusal, refusal_in, refusal_text
+from ..utils.configs import read_config
+from ..utils.console import quiet
 from ..utils.total_batch import share_batches
-from .distributed import (get_rank, get_world_size, is_parallel,
-                          wait_for_all)
+from .distributed import get_world_size, is_parallel
+from .report import report_data, report_run
 from .search_space import place_holder_note
 
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of every tool that runs a config."""
-    parser.add_argument('config', help='config file')
-    parser.add_argument(
-        '--work-dir',
-        help='folder for logs and checkpoints; default: '
-        'work_dirs/NAME-OF-CONFIG')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='settings that replace those of the config, key=value, for '
-        'example train_cfg.num_alternations=100 or '
-        'train_dataloader.dataset.data_root=data/flowers')
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='how several processes were started')
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
+#: Parts of the data that training needs.
+TRAINING_DATA = ('pretext', 'train', 'val')
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -54,14 +37,9 @@ def load_config(args: argparse.Namespace) -> Config:
     Raises:
         FileNotFoundError: If there is no such config.
     """
-    if not osp.isfile(args.config):
-        raise FileNotFoundRefusal(f'Config {args.config!r} does not exist '
-                                  f'(working folder {os.getcwd()!r}).')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -109,15 +87,17 @@ def count_processes(launcher: str) -> int:
 def build_runner(cfg: Config, train: bool = True) -> Runner:
     """Build the runner of a config with the package's checks added.
 
-    Every ``Pretrained`` initialisation must match tensors, and the number of
-    classes must be that of the data. What a dataloader states as
-    ``total_batch_size`` is shared by the processes.
+    Every ``Pretrained`` initialisation must match tensors, the number of
+    classes must be that of the data, and the data must be where the config
+    says. What a dataloader states as ``total_batch_size`` is shared by the
+    processes.
 
     Args:
         cfg (Config): The config; changed.
         train (bool): Whether the training data will be read, so that the
             processes must be able to share their batches. Defaults to True.
     """
+    check_data_folders(cfg, TRAINING_DATA if train else ('test', ))
     lines = share_batches(
         cfg, count_processes(cfg.get('launcher', 'none'))) if train else []
     if 'BiSSLTrainLoop' in str((cfg.get('train_cfg') or {}).get('type')):
@@ -136,7 +116,8 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
     else:
-        runner = Runner.from_cfg(cfg)
+        runner = ToolRunner.from_cfg(cfg)
+    report_run(runner)
     _check_after_init(runner)
     for line in lines:
         runner.logger.info(line)
@@ -144,6 +125,14 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
     if note:
         runner.logger.warning(note)
     return runner
+
+
+class ToolRunner(Runner):
+    """mmengine's runner with a console for people; the log file has all."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """The logger, its console filtered."""
+        return quiet(super().build_logger(*args, **kwargs))
 
 
 def _check_after_init(runner: Runner) -> None:
@@ -164,51 +153,10 @@ def _check_after_init(runner: Runner) -> None:
         check_num_classes(
             getattr(model, 'downstream', model),
             getattr(loop.dataloader.dataset, 'metainfo', None) or {})
+        report_data(runner, loop)
         return loop
 
     runner.build_train_loop = checked_build_train_loop
-
-
-def run_tool(main: Callable[[Optional[List[str]]], None]) -> None:
-    """Run a tool's main function; an error names the rank.
-
-    What the package refuses (:class:`~bissl_mm.utils.errors.Refusal`) ends
-    with its message alone. Anything else is a bug, here or in a library, and
-    ends with its traceback. The exit status is 1.
-    """
-    try:
-        main(None)
-        _part()
-    except SystemExit:
-        if dist.is_available() and dist.is_initialized():
-            dist.destroy_process_group()
-        raise
-    except Exception as error:
-        refusal = refusal_in(error)
-        if refusal is not None:
-            _fail(refusal_text(refusal))
-        traceback.print_exc()
-        _fail(f'{type(error).__name__}: {error}')
-
-
-def _part() -> None:
-    """Leave the other processes in good order.
-
-    A thread of the process group that still runs while Python shuts down
-    aborts the process, and the launcher then ends the other ranks.
-    """
-    if dist.is_available() and dist.is_initialized():
-        wait_for_all()
-        dist.destroy_process_group()
-
-
-def _fail(text: str) -> NoReturn:
-    rank = os.environ.get('RANK', get_rank())
-    print(f'[rank {rank}] {text}', file=sys.stderr, flush=True)
-    # Other ranks wait in collectives; leaving without a farewell lets the
-    # launcher see the failure at once.
-    sys.stdout.flush()
-    _exit(1)
 
 
 def _slurm_environment() -> None:

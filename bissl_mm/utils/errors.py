@@ -38,6 +38,10 @@ class RuntimeRefusal(Refusal, RuntimeError):
     """A call at a time or in a way that cannot work."""
 
 
+class ImportRefusal(Refusal, ImportError):
+    """A library that is missing or too old."""
+
+
 class FloatingPointRefusal(Refusal, FloatingPointError):
     """A number that is not finite: nothing can go on from it."""
 

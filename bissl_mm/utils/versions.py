@@ -8,6 +8,8 @@ import re
 from importlib import metadata
 from typing import Tuple
 
+from .errors import ImportRefusal
+
 #: Library: oldest version, and the names it is published under.
 OLDEST = {
     'torch': ('2.1', ('torch', )),
@@ -34,7 +36,7 @@ def check_versions() -> None:
         found = [v for v in map(_version_of, names) if v]
         newest = max(found, key=release, default=None)
         if newest is not None and release(newest) < release(oldest):
-            raise ImportError(
+            raise ImportRefusal(
                 f'bissl_mm needs {library} {oldest} or newer, but {newest} is '
                 f'installed: pip install "{names[0]}>={oldest}".')
 

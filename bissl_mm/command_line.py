@@ -1,0 +1,127 @@
+"""What the command-line tools share: arguments, errors, the console.
+
+Heavy libraries are imported when they are needed, so that ``--help`` and a
+mistake in the arguments do not wait for them.
+"""
+
+import argparse
+import os
+import sys
+import traceback
+from os import _exit
+from typing import Any, Callable, List, NoReturn, Optional
+
+from .utils.console import VERBOSE, restore_console
+from .utils.errors import refusal_in, refusal_text
+
+
+class CfgOptions(argparse.Action):
+    """mmengine's ``DictAction``, imported once there is something to read."""
+
+    def __call__(self, parser: argparse.ArgumentParser,
+                 namespace: argparse.Namespace, values: Any,
+                 option_string: Optional[str] = None) -> None:
+        from mmengine.config import DictAction
+        action = DictAction(self.option_strings, self.dest, nargs=self.nargs)
+        action(parser, namespace, values, option_string)
+
+
+class _Verbose(argparse.Action):
+    """Sets the variable, which worker processes inherit."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        os.environ[VERBOSE] = '1'
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of every tool that runs a config."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and checkpoints; default: '
+        'work_dirs/NAME-OF-CONFIG')
+    add_cfg_options(parser)
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='how several processes were started')
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
+    add_verbose(parser)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """The argument ``--cfg-options``."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptions,
+        help='settings that replace those of the config, key=value, for '
+        'example train_cfg.num_alternations=100 or '
+        'train_dataloader.dataset.data_root=data/flowers')
+
+
+def add_verbose(parser: argparse.ArgumentParser) -> None:
+    """The argument ``--verbose``."""
+    parser.add_argument(
+        '--verbose', nargs=0, action=_Verbose,
+        help='show on the console what else only the log file has: the '
+        'whole config, the environment, warnings of libraries; '
+        f'{VERBOSE}=1 does the same')
+
+
+def run_tool(main: Callable[[Optional[List[str]]], None]) -> None:
+    """Run a tool's main function; an error names the rank.
+
+    What the package refuses (:class:`~bissl_mm.utils.errors.Refusal`) ends
+    with its message alone. Anything else is a bug, here or in a library, and
+    ends with its traceback. The exit status is 1.
+
+    Args:
+        main (Callable): Gets None, for the arguments of the command line.
+    """
+    try:
+        main(None)
+        _part()
+    except SystemExit:
+        if _is_distributed():
+            sys.modules['torch'].distributed.destroy_process_group()
+        raise
+    except Exception as error:
+        refusal = refusal_in(error)
+        if refusal is not None:
+            _fail(refusal_text(refusal))
+        traceback.print_exc()
+        _fail(f'{type(error).__name__}: {error}')
+    finally:
+        restore_console()
+
+
+def _is_distributed() -> bool:
+    torch = sys.modules.get('torch')
+    return torch is not None and torch.distributed.is_available() \
+        and torch.distributed.is_initialized()
+
+
+def _part() -> None:
+    """Leave the other processes in good order.
+
+    A thread of the process group that still runs while Python shuts down
+    aborts the process, and the launcher then ends the other ranks.
+    """
+    if _is_distributed():
+        from .engine.distributed import wait_for_all
+        wait_for_all()
+        sys.modules['torch'].distributed.destroy_process_group()
+
+
+def _fail(text: str) -> NoReturn:
+    rank = os.environ.get('RANK')
+    if rank is None:
+        rank = sys.modules['torch'].distributed.get_rank() \
+            if _is_distributed() else 0
+    print(f'[rank {rank}] {text}', file=sys.stderr, flush=True)
+    # Other ranks wait in collectives; leaving without a farewell lets the
+    # launcher see the failure at once.
+    sys.stdout.flush()
+    _exit(1)

@@ -1,0 +1,99 @@
+"""Do the folders and files that a config names exist?"""
+
+import os
+import os.path as osp
+import re
+from typing import Any, Iterable, Iterator, List, Optional, Tuple
+
+from mmengine.config import Config
+
+from ..utils.errors import FileNotFoundRefusal
+
+#: Where a config has the data of each part.
+_PLACES = dict(
+    pretext='train_cfg.pretext_dataloader', train='train_dataloader',
+    val='val_dataloader', test='test_dataloader')
+
+
+def check_data_folders(cfg: Config, parts: Iterable[str]) -> None:
+    """Refuse a data folder or annotation file that does not exist.
+
+    Only local paths of mmengine's form (``data_root``, ``data_prefix`` and
+    ``ann_file``) are looked for, not what is in them.
+
+    Args:
+        cfg (Config): A config; not changed.
+        parts (Iterable[str]): Of ``'pretext'``, ``'train'``, ``'val'`` and
+            ``'test'``; a config need not have all of them.
+
+    Raises:
+        FileNotFoundError: Naming the path, its key and the environment
+            variable or the option that sets it.
+    """
+    for part in parts:
+        loader = cfg
+        for key in _PLACES[part].split('.'):
+            loader = (loader or {}).get(key)
+        dataset = (loader or {}).get('dataset')
+        for key, found in _datasets(dataset, f'{_PLACES[part]}.dataset'):
+            _check_dataset(cfg, key, found)
+
+
+def _datasets(dataset: Any, key: str) -> Iterator[Tuple[str, dict]]:
+    """A dataset's config and those within it, with their dotted keys."""
+    if isinstance(dataset, dict):
+        yield key, dataset
+        yield from _datasets(dataset.get('dataset'), f'{key}.dataset')
+        for i, inner in enumerate(dataset.get('datasets') or ()):
+            yield from _datasets(inner, f'{key}.datasets.{i}')
+
+
+def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
+    root = dataset.get('data_root') or ''
+    prefix = dataset.get('data_prefix') or ''
+    prefixes = prefix if isinstance(prefix, dict) else dict(_=prefix)
+    paths = [('data_root', root, osp.isdir)]
+    paths += [('data_prefix' + ('' if name == '_' else f'.{name}'),
+               _join(root, value), osp.isdir)
+              for name, value in prefixes.items()]
+    paths += [('ann_file', _join(root, dataset.get('ann_file')), osp.isfile)]
+    for name, path, exists in paths:
+        if not path or '://' in path or exists(path):
+            continue
+        kind = 'folder' if exists is osp.isdir else 'file'
+        raise FileNotFoundRefusal(
+            f'{key}.{name}: the data {kind} {path!r} does not exist (working '
+            f'folder {os.getcwd()!r}). {_remedy(cfg, key, name, root)}')
+
+
+def _join(root: str, path: Any) -> Optional[str]:
+    if not isinstance(path, str) or not path or '://' in root:
+        return None
+    return osp.join(root, path)
+
+
+def _remedy(cfg: Config, key: str, name: str, root: str) -> str:
+    option = f'--cfg-options {key}.{"data_root" if root else name}=FOLDER'
+    named = _variables(cfg, root)
+    if not named:
+        return f'Type {option}.'
+    variable, value = named[0]
+    rest = osp.relpath(root, value)
+    below = '' if rest == '.' else f', of the folder that holds {rest!r}'
+    state = f'is {value!r} now' if variable in os.environ else (
+        f'is not set, so {value!r} is taken')
+    return (f'Type export {variable}=FOLDER{below} ({variable} {state}), or '
+            f'{option}.')
+
+
+def _variables(cfg: Config, root: str) -> List[Tuple[str, str]]:
+    """Environment variables of the config whose value ``root`` begins with,
+    the longest first."""
+    found = set()
+    for variable, default in re.findall(r'\{\{\s*\$(\w+)\s*:\s*(.*?)\s*\}\}',
+                                        cfg.text or ''):
+        value = os.environ.get(variable, default)
+        if value and (osp.normpath(root) + '/').startswith(
+                osp.normpath(value) + '/'):
+            found.add((variable, value))
+    return sorted(found, key=lambda pair: -len(pair[1]))

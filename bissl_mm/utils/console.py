@@ -1,0 +1,147 @@
+"""What the tools show on the console; the log file has everything.
+
+mmengine logs the whole config, the environment and a table of hooks before
+the first step, and libraries warn about their own insides. After
+:func:`quiet_console` that goes to the log file alone. Errors, tracebacks and
+the warnings of this package and of a user's own code stay on the console.
+``BISSL_VERBOSE=1`` (the tools' ``--verbose``) or ``log_level='DEBUG'`` shows
+everything.
+"""
+
+import logging
+import os
+import os.path as osp
+import sys
+import sysconfig
+import warnings
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List
+
+VERBOSE = 'BISSL_VERBOSE'
+PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
+
+#: Beginnings of mmengine's messages that are not for the user.
+_NOISE = (
+    'Hooks will be executed in the following order',
+    'Using env variable ',
+    'Distributed training is not used, all SyncBatchNorm',
+)
+#: Library warnings that came before there was a log file.
+_waiting: Deque[str] = deque(maxlen=1000)
+#: The logger that has a log file; empty before there is one.
+_current: List[logging.Logger] = []
+#: What another function stands in for.
+_original: Dict[str, Callable] = {}
+
+
+def is_verbose() -> bool:
+    """Whether everything is to be shown."""
+    return os.environ.get(VERBOSE, '0') not in ('', '0')
+
+
+class ConsoleFilter(logging.Filter):
+    """Keeps records that are not for the user off a console handler.
+
+    Args:
+        handler (logging.Handler): The handler, whose level decides, too.
+    """
+
+    def __init__(self, handler: logging.Handler) -> None:
+        super().__init__()
+        self._handler = handler
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the console shows a record."""
+        if is_verbose() or self._handler.level <= logging.DEBUG \
+                or record.levelno >= logging.ERROR:
+            return True
+        text = str(record.msg)
+        return not (record.funcName == '_log_env' or text.startswith(_NOISE)
+                    or 'will be deprecated' in text)
+
+
+def quiet(logger: logging.Logger) -> logging.Logger:
+    """Put the filter on a logger's console, once.
+
+    Library warnings that were waiting for a log file are written to it.
+
+    Args:
+        logger (logging.Logger): One of mmengine's; its handlers are changed.
+
+    Returns:
+        logging.Logger: The same.
+    """
+    for handler in logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            _current[:] = [logger]
+        elif not any(isinstance(f, ConsoleFilter) for f in handler.filters):
+            # First, or a record counts as seen by mmengine's own filter.
+            handler.filters.insert(0, ConsoleFilter(handler))
+    while _current and _waiting:
+        _to_file(_current[0], _waiting.popleft())
+    return logger
+
+
+def quiet_console() -> None:
+    """From now on, what libraries say about themselves is not shown.
+
+    Changes mmengine's ``print_log`` and Python's ``showwarning`` until
+    :func:`restore_console`, so it is for programs, not for libraries.
+    """
+    if _original:
+        return
+    import mmengine.logging as mmengine_logging
+    print_log, show = mmengine_logging.print_log, warnings.showwarning
+
+    def print_or_log(msg: Any, logger: Any = None,
+                     level: int = logging.INFO) -> None:
+        # Without a logger it prints, whatever the level is.
+        if logger is None and level < logging.INFO and not is_verbose():
+            logger = 'current'
+        print_log(msg, logger, level)
+
+    def show_or_log(message: Warning, category: type, filename: str,
+                    lineno: int, file: Any = None, line: Any = None) -> None:
+        if file is not None or is_verbose() or not _is_library(filename):
+            show(message, category, filename, lineno, file, line)
+            return
+        _waiting.append(f'{filename}:{lineno}: {category.__name__}: {message}')
+        while _current and _waiting:
+            _to_file(_current[0], _waiting.popleft())
+
+    quiet(mmengine_logging.MMLogger.get_instance('mmengine'))
+    _original.update(print_log=print_log, showwarning=show)
+    mmengine_logging.print_log = print_or_log
+    warnings.showwarning = show_or_log
+
+
+def restore_console() -> None:
+    """Undo :func:`quiet_console`; loggers keep their filters."""
+    if _original:
+        sys.modules['mmengine.logging'].print_log = _original['print_log']
+        warnings.showwarning = _original['showwarning']
+    _original.clear()
+    _current.clear()
+    _waiting.clear()
+
+
+def _to_file(logger: logging.Logger, text: str) -> None:
+    record = logger.makeRecord(logger.name, logging.WARNING, __file__, 0, text,
+                               (), None)
+    for handler in logger.handlers:
+        if record.levelno >= handler.level and (
+                isinstance(handler, logging.FileHandler)
+                # The console of a run that is to show everything.
+                or handler.level <= logging.DEBUG):
+            handler.handle(record)
+
+
+def _is_library(filename: str) -> bool:
+    """Whether a warning comes from neither this package nor a user's code."""
+    path = osp.abspath(filename)
+    if path.startswith(PACKAGE + os.sep):
+        return False
+    paths = sysconfig.get_paths()
+    return filename.startswith('<') or any(
+        path.startswith(osp.abspath(paths[key]) + os.sep)
+        for key in ('purelib', 'platlib', 'stdlib'))
