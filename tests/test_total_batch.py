@@ -1,7 +1,11 @@
 """The batch of all processes together, and what each takes of it."""
 
 import pytest
+import torch
+from conftest import ROOT
 from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import Runner
 from small_run import small_config
 from toy import DictDataset
 
@@ -10,7 +14,7 @@ from bissl_mm.datasets import LevelStream
 from bissl_mm.engine.launch import build_runner, count_processes
 from bissl_mm.utils.total_batch import share_batches
 
-FINE_TUNE = 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
+FINE_TUNE = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
 
 
 def config(**train_dataloader):
@@ -77,7 +81,9 @@ def test_stream_of_a_level_takes_its_share():
     for n in range(8):
         assert whole.sampler.keys(n) == [
             key for part in parts for key in part.sampler.keys(n)]
-    with pytest.raises(ValueError, match='4 processes cannot share'):
+    assert LevelStream({**loader, 'batch_size': 1}, 'upper').batch_size == 1
+    with pytest.raises(ValueError, match='train_cfg.pretext_dataloader: 4 '
+                       'processes cannot share'):
         LevelStream(loader, 'lower', 2, 0, 4)
 
 
@@ -98,7 +104,6 @@ def sizes_on_rank(rank, world, data, folder, launched):
         if launched:
             runner = build_runner(cfg)
         else:
-            from mmengine.runner import Runner
             cfg.model_wrapper_cfg = dict(type='bissl_mm.PlainDistributedModel')
             runner = Runner.from_cfg(cfg)
         loop = runner.build_train_loop(runner._train_loop)
@@ -135,8 +140,6 @@ def test_comparison_trains_with_the_whole_batch(monkeypatch, image_folders,
     del cfg.train_dataloader['batch_size']
     cfg.train_dataloader.total_batch_size = 12
     # A checkpoint of the network itself.
-    import torch
-    from mmengine.registry import MODELS, init_default_scope
     init_default_scope('mmpretrain')
     model = dict(cfg.model)
     backbone = MODELS.build({k: v for k, v in model['backbone'].items()

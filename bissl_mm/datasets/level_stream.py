@@ -124,7 +124,7 @@ class LevelStream:
         TypeError: For an unknown key, an iterable-style dataset or a sampler
             that the stream cannot honour.
         ValueError: If the dataset is smaller than one batch of all
-            processes.
+            processes, or they cannot share a ``total_batch_size`` evenly.
     """
 
     def __init__(self,
@@ -138,7 +138,9 @@ class LevelStream:
         if 'dataset' not in cfg:
             raise ValueRefusal(f'{where}: the key dataset is missing.')
         self.level = level
-        self.batch_size = batch_size_of(where, cfg, world_size)
+        key = 'train_cfg.pretext_dataloader' if level == 'lower' \
+            else 'train_dataloader'
+        self.batch_size = batch_size_of(key, cfg, world_size)
         check_positive_int(where, 'batch_size', self.batch_size)
         self._shuffle = _read_sampler(where, cfg.pop('sampler', None),
                                       cfg.pop('batch_sampler', None))
