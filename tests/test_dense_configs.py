@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import published_layouts
+import torch
 from conftest import ROOT
 from mmengine.config import Config
 from mmengine.registry import (DATASETS, MODELS, TRANSFORMS,
@@ -52,6 +53,23 @@ def test_bilevel_figures(pretext, task):
     assert cfg.model.sync_norms
     assert cfg.model.pretext.type.lower() == f'bissl_mm.{pretext}'
     assert f'/{pretext}_r50_' in cfg.model.pretrained
+
+
+def test_the_norms_of_a_shipped_config_are_one_setting():
+    cfg = bilevel('byol', 'voc0712-c4')
+    # As --cfg-options does it.
+    cfg.merge_from_dict({
+        'model.pretrained': None, 'model.sync_norms': False})
+    init_default_scope(cfg.default_scope)
+    for value in (False, True):
+        cfg.model.sync_norms = value
+        model = MODELS.build(cfg.model)
+        norms = [m for m in model.modules()
+                 if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+        # Online and target network, detector; projectors and predictor.
+        assert len(norms) >= 3 * 53
+        assert {bool(getattr(m, 'synchronised', False))
+                for m in norms} == {value}
 
 
 @pytest.mark.parametrize('name', FINE_TUNE)

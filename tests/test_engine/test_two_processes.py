@@ -11,7 +11,8 @@ from small_models import build, classifier_cfg, simclr_cfg, views
 from torch.nn.modules.batchnorm import BatchNorm2d
 
 from bissl_mm.engine import BiSSLOptimWrapper, mean_over_ranks
-from bissl_mm.engine.distributed import any_rank
+from bissl_mm.engine.distributed import (CPUDistributedDataParallel,
+                                         any_rank)
 from bissl_mm.hypergradient import GaussNewtonOperator, HessianOperator
 from bissl_mm.hypergradient.vectors import dot
 from bissl_mm.models import (BiSSLModel, DifferentiableSyncBatchNorm,
@@ -271,6 +272,24 @@ def test_sync_norm_equals_batch_norm_on_the_union(pool):
     for i in (3, 4):
         for result in results:
             assert result[i] == pytest.approx(expected[i], rel=1e-12)
+
+
+def wrapped_norm(rank, world):
+    """What the wrapper of the ordinary stages makes of a batch norm."""
+    images = torch.arange(24.).view(4, 2, 3)[2 * rank:2 * rank + 2]
+    model = CPUDistributedDataParallel(
+        torch.nn.Sequential(torch.nn.BatchNorm1d(2)), sync_norms=True,
+        broadcast_buffers=False)
+    return model(images).tolist(), model.module[0].running_var.tolist()
+
+
+def test_sync_bn_of_ordinary_stages_holds_on_cpus(pool):
+    (first, var), (second, same) = pool.run(wrapped_norm)
+    norm = torch.nn.BatchNorm1d(2)
+    expected = norm(torch.arange(24.).view(4, 2, 3))
+    torch.testing.assert_close(torch.tensor(first + second), expected)
+    assert var == same
+    torch.testing.assert_close(torch.tensor(var), norm.running_var)
 
 
 def mean_of_ranks(rank, world):
