@@ -1,7 +1,7 @@
 # MAE with ViT-S/8 on ImageNet at 96 px (B.8 of the paper); the decoder is that
 # of the MAE paper. B.8 is silent on crops and flips: they are those of 4.2.1;
 # the MAE paper crops 0.2 to 1.
-# The batch is that of all processes together.
+# The batch is that of all processes together, any number that divides it.
 pretext_dataloader = dict(
     total_batch_size=1024,
     num_workers=8,

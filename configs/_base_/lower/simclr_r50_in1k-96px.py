@@ -45,7 +45,7 @@ second_view = common_view + [
     dict(type='Solarize', thr=128, prob=0.2),
 ]
 
-# Of all processes together (4.2.1).
+# Of all processes together (4.2.1); any number that divides it may share it.
 pretext_dataloader = dict(
     total_batch_size=1024,
     num_workers=8,

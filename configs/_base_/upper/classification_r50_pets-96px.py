@@ -31,6 +31,7 @@ val_dataset = dict(
     ])
 
 # Pets has no validation part: a fifth of each class is set aside.
+# The batch is that of all processes together, any number that divides it.
 # The last batch of an epoch is kept, as in the released runs (the paper is
 # silent); it is 4% of Pets. The bilevel stage takes full batches only, by its own
 # rule (B.4).
