@@ -1,5 +1,6 @@
 """A dataset without the images of other parts."""
 
+import os
 import os.path as osp
 from typing import Sequence, Union
 
@@ -8,7 +9,7 @@ from mmengine.fileio import list_from_file
 
 from ..registry import DATASETS
 from ..utils.check import check_keys
-from ..utils.errors import ValueRefusal
+from ..utils.errors import FileNotFoundRefusal, ValueRefusal
 from .part import Part
 
 
@@ -30,6 +31,7 @@ class WithoutImages(Part):
             Defaults to none.
 
     Raises:
+        FileNotFoundError: If there is no such list.
         ValueError: If no image is left.
     """
 
@@ -37,6 +39,11 @@ class WithoutImages(Part):
                  dataset: Union[dict, BaseDataset],
                  lists: Sequence[str],
                  ignore_prefix: str = '') -> None:
+        missing = [file for file in lists if not osp.isfile(file)]
+        if missing:
+            raise FileNotFoundRefusal(
+                f'WithoutImages: lists names {missing[0]!r}, which does not '
+                f'exist (working folder {os.getcwd()!r}). Correct the path.')
         super().__init__(dataset)
 
         def name_of(path: str) -> str:

@@ -2,8 +2,9 @@
 # Cityscapes segmentation by FCN-16 (B.7):
 #   tools/dist_train.sh \
 #       configs/bissl/bissl-simclr_r50_8xb128-20x8-500t_in1k-cityscapes-fcn16.py 8
-# Neither the paper nor the authors' released runs have figures of the upper level
-# for segmentation: these are those of Pets (Table 6), which has the same batch.
+# Neither the paper nor the authors' released runs have figures of the upper
+# level for segmentation: these are those of Pets (Table 6), whose batch is the
+# same.
 _base_ = [
     '../_base_/lower/simclr_r50_in1k-96px.py',
     '../_base_/upper/fcn16_r50_cityscapes-192px.py',

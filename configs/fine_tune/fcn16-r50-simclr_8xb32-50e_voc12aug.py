@@ -1,4 +1,4 @@
-# Stage 4 of the paper, the baseline arm: VOC2012 and SBD segmentation by FCN-16.
+# Stage 4 of the paper, the baseline arm: VOC2012 and SBD, FCN-16.
 #   tools/dist_train.sh configs/fine_tune/fcn16-r50-simclr_8xb32-50e_voc12aug.py 8
 # The paper's data are those of ..._voc0712.py; these are another set.
 # total_batch_size is this package's: for other launchers of mmdet and mmseg put

@@ -169,6 +169,12 @@ def test_no_image_left_is_named(voc):
                             dataset=voc_lists(voc, 'train')))
 
 
+def test_a_list_that_is_missing_is_named(voc):
+    with pytest.raises(FileNotFoundError, match="lists names 'no.txt', which"):
+        DATASETS.build(dict(type='bissl_mm.WithoutImages', lists=['no.txt'],
+                            dataset=voc_lists(voc, 'train')))
+
+
 def test_a_mask_that_cannot_be_read_is_named(tmp_path):
     masks(tmp_path, 10)
     broken = tmp_path / 'SegmentationClass/2008_000003.png'

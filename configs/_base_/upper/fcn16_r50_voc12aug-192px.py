@@ -44,14 +44,16 @@ train_dataloader = dict(
                     data_root=data_root,
                     ann_file='ImageSets/Segmentation/train.txt',
                     data_prefix=dict(
-                        img_path='JPEGImages', seg_map_path='SegmentationClass'),
+                        img_path='JPEGImages',
+                        seg_map_path='SegmentationClass'),
                     pipeline=train_pipeline),
                 dict(
                     type='PascalVOCDataset',
                     data_root=data_root,
                     ann_file='ImageSets/Segmentation/aug.txt',
                     data_prefix=dict(
-                        img_path='JPEGImages', seg_map_path='SegmentationClassAug'),
+                        img_path='JPEGImages',
+                        seg_map_path='SegmentationClassAug'),
                     pipeline=train_pipeline),
             ])))
 val_dataloader = dict(
@@ -74,14 +76,16 @@ val_dataloader = dict(
                     data_root=data_root,
                     ann_file='ImageSets/Segmentation/train.txt',
                     data_prefix=dict(
-                        img_path='JPEGImages', seg_map_path='SegmentationClass'),
+                        img_path='JPEGImages',
+                        seg_map_path='SegmentationClass'),
                     pipeline=test_pipeline),
                 dict(
                     type='PascalVOCDataset',
                     data_root=data_root,
                     ann_file='ImageSets/Segmentation/aug.txt',
                     data_prefix=dict(
-                        img_path='JPEGImages', seg_map_path='SegmentationClassAug'),
+                        img_path='JPEGImages',
+                        seg_map_path='SegmentationClassAug'),
                     pipeline=test_pipeline),
             ])))
 test_dataloader = dict(
