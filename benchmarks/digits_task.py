@@ -67,12 +67,13 @@ def build(name: str, pixels: int) -> BiSSLModel:
 class Pictures:
     """Handwritten digits of scikit-learn, in colour, cropped at random."""
 
-    def __init__(self, pixels: int, device: str) -> None:
+    def __init__(self, pixels: int, device: str,
+                 dtype: torch.dtype = torch.float32) -> None:
         digits = load_digits()
         self.images = torch.tensor(digits.images).float()[:, None] / 8 - 1
         self.labels = torch.tensor(digits.target)
         self.pixels = pixels
-        self.device = device
+        self.device, self.dtype = device, dtype
         self.generator = torch.Generator().manual_seed(0)
 
     def views(self, index: torch.Tensor, number: int) -> list:
@@ -94,7 +95,7 @@ class Pictures:
                              align_corners=False)
         grey = F.grid_sample(images, grid, align_corners=False)
         colour = torch.rand(size, 3, 1, 1, generator=self.generator) + 0.5
-        return (grey * colour).to(self.device)
+        return (grey * colour).to(self.device, self.dtype)
 
 
 class Ready(torch.nn.Module):
@@ -129,11 +130,12 @@ class DigitsTask:
         self.args = args
         self.model = build(name, args.pixels)
         self.model.init_weights()
-        self.model.to(args.device).train()
+        dtype = torch.float64 if args.double else torch.float32
+        self.model.to(args.device, dtype).train()
         self.model.pretext.data_preprocessor = Ready()
         self.model.downstream.data_preprocessor = Ready()
         self.is_mae = name == 'vit-s'
-        pictures = Pictures(args.pixels, args.device)
+        pictures = Pictures(args.pixels, args.device, dtype)
         self._pretrain(pictures)
         self.hessian_batch = self._pretext_batch(pictures)
         self.batches = [self._downstream_batch(pictures)

@@ -64,7 +64,7 @@ class Point:
             pixels=setting['pixels'], batch=setting['batch'],
             downstream_batch=max(setting['batch'] // 4, 2),
             steps=args.steps, train_steps=0, head_steps=0, lr=0.1,
-            device=args.device))
+            device=args.device, double=False))
         self.side = Variant(self.task, dict(solver=dict(
             type='LayerwiseCGSolver', max_iters=setting['iterations'])))
         self.phases, self.forwards = [], []

@@ -84,6 +84,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--head-steps', type=int, default=60,
                         help='steps of the classifier alone after them')
     parser.add_argument('--device', default='cpu')
+    parser.add_argument('--double', action='store_true',
+                        help='in double precision: what variants differ by '
+                        'from the baseline without the rounding that an '
+                        'ill-conditioned system blows up')
     parser.add_argument('--quick', action='store_true',
                         help='ResNet-18, few steps; the figures are rough')
     parser.add_argument('--json')

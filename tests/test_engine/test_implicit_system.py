@@ -91,23 +91,27 @@ def test_a_kept_basis_belongs_to_one_system():
     batch = dict(inputs=views(6), data_samples=None)
 
     def begun(state=None, **settings):
-        wrapper = sgd_wrapper(model, solver=dict(type='RecyclingSolver'),
-                              **settings)
+        wrapper = sgd_wrapper(
+            model, solver=dict(type='RecyclingSolver', tolerance=1e-6),
+            **settings)
         if state is not None:
             wrapper.load_state_dict(state)
         wrapper.begin_upper_phase(model, [batch], seed=0,
                                   done_steps=int(state is not None))
         return wrapper
 
-    wrapper = begun(damping=1.)
+    # Above the negative eigenvalues of this untrained network, whose systems
+    # blow rounding up otherwise.
+    wrapper = begun(damping=500.)
+    torch.manual_seed(0)
     v = tuple(torch.randn_like(p) for p in model.lower_backbone())
     first = wrapper.system.solve(v)
     state = wrapper.state_dict()
-    same = begun(state, damping=1.)
+    same = begun(state, damping=500.)
     # Its first ten directions are there before the ten of its own.
-    assert same.system.solve(v).residual_norm < 0.95 * first.residual_norm
-    other = begun(state, damping=2.)
-    expected = begun(damping=2.).system.solve(v)
+    assert same.system.solve(v).residual_norm < 0.5 * first.residual_norm
+    other = begun(state, damping=1000.)
+    expected = begun(damping=1000.).system.solve(v)
     found = other.system.solve(v)
     assert found.num_iters == expected.num_iters
     for a, b in zip(found.value, expected.value, strict=True):

@@ -1,5 +1,6 @@
 """SimCLR, BYOL and MAE on several processes: the bilevel steps."""
 
+import functools
 import hashlib
 
 import pytest
@@ -20,10 +21,12 @@ def pretext_batch(kind, rank, world, size, seed):
     return dict(inputs=inputs[0] if kind == 'MAE' else inputs)
 
 
-def hypergradient(rank, world, kind):
-    """What the upper level's backbone gets, in single precision."""
-    model = bissl_model(kind, torch.float32, NORM)
-    wrapper = sgd_wrapper(model)
+def hypergradient(rank, world, kind, dtype=torch.float32):
+    """What the upper level's backbone gets."""
+    model = bissl_model(kind, dtype, NORM)
+    # Above the negative eigenvalues of these untrained networks: conjugate
+    # gradients get through, and the system is well conditioned.
+    wrapper = sgd_wrapper(model, damping=5000.)
     noise = part(torch.rand(8, 9, generator=torch.Generator().manual_seed(1)),
                  rank, world)
     found = {}
@@ -47,15 +50,34 @@ def hypergradient(rank, world, kind):
     return found
 
 
+@functools.lru_cache(maxsize=None)
+def one_process(kind):
+    """Names, exact values, values in single precision, and their error."""
+    single = hypergradient(0, 1, kind)
+    double = hypergradient(0, 1, kind, torch.float64)
+    exact, alone = (as_vector(g[n] for n in single) for g in (double, single))
+    return list(single), exact, alone, relative_error(alone, exact)
+
+
+def assert_equals_one_process(result, kind):
+    """Rounds no worse than one process, but in another order.
+
+    Both errors are samples of one distribution, whose scale the condition of
+    network and system sets.
+    """
+    names, exact, alone, rounding = one_process(kind)
+    found = as_vector(result[n] for n in names)
+    assert relative_error(found, exact) <= 10 * rounding
+    # Equal to the last bit would mean that nothing was divided.
+    assert not torch.equal(found, alone)
+    assert rounding < 1e-4
+
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_hypergradient_in_single_precision_equals_one_process(kind, pool):
-    alone = hypergradient(0, 1, kind)
-    expected = as_vector(alone.values())
     results = pool.run(hypergradient, kind)
     for result in results:
-        error = relative_error(as_vector(result[n] for n in alone), expected)
-        # Zero would mean that nothing was divided.
-        assert 0 < error <= 1e-5
+        assert_equals_one_process(result, kind)
     assert results[0] == results[1]
 
 
@@ -96,12 +118,8 @@ def test_four_processes():
     pool = Pool(4)
     try:
         for kind in ('SimCLR', 'MAE'):
-            alone = hypergradient(0, 1, kind)
-            expected = as_vector(alone.values())
-            results = pool.run(hypergradient, kind)
-            for result in results:
-                assert relative_error(
-                    as_vector(result[n] for n in alone), expected) <= 1e-5
+            for result in pool.run(hypergradient, kind):
+                assert_equals_one_process(result, kind)
             digests = pool.run(weights_after, kind, 3)
             assert len(set(digests)) == 1
     finally:

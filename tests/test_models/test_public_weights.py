@@ -183,7 +183,7 @@ def randomised(model):
 
 def loaded(cfg, state):
     init_default_scope('mmpretrain')
-    model = MODELS.build(cfg)
+    model = MODELS.build(cfg).double()
     converted, _ = to_mmpretrain(state)
     model.load_state_dict({
         k.removeprefix('backbone.'): v for k, v in converted.items()})
@@ -199,25 +199,26 @@ def vit(**kwargs):
 @torch.no_grad()
 def test_vit_computes_the_same_features():
     torch.manual_seed(0)
-    theirs = randomised(TimmViT())
+    theirs = randomised(TimmViT().double())
     ours = loaded(vit(out_type='raw'), theirs.state_dict())
-    images = torch.randn(2, 3, 32, 32)
+    images = torch.randn(2, 3, 32, 32).double()
     expected = theirs(images)
     assert (expected - expected.mean()).abs().mean() > 0.1
-    torch.testing.assert_close(ours(images)[0], expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(ours(images)[0], expected, atol=1e-10, rtol=0)
 
 
 @torch.no_grad()
 def test_resnet_computes_the_same_features():
     torch.manual_seed(0)
-    theirs = randomised(torchvision.models.resnet18())
+    theirs = randomised(torchvision.models.resnet18().double())
     ours = loaded(dict(type='ResNet', depth=18),
                   under('module.encoder_q.', theirs.state_dict()))
-    images = torch.randn(2, 3, 48, 48)
+    images = torch.randn(2, 3, 48, 48).double()
     features = nn.Sequential(*list(theirs.children())[:-2])
     expected = features(images)
-    torch.testing.assert_close(ours(images)[-1], expected, atol=1e-4,
-                               rtol=1e-5)
+    scale = expected.abs().max().item()
+    torch.testing.assert_close(ours(images)[-1], expected, rtol=0,
+                               atol=1e-10 * scale)
 
 
 # From mmpretrain's names to those of timm and of MAE, by hand.
