@@ -7,7 +7,7 @@ READY = $(VENV)/.ready
 PIP = $(BIN)/python -m pip --disable-pip-version-check
 CONSTRAINTS = -c requirements/constraints.txt
 
-.PHONY: demo demo-det demo-seg test test-upstream env clean
+.PHONY: demo demo-det demo-seg test test-processor test-upstream env clean
 
 demo: $(READY)
 	$(BIN)/python tools/demo.py
@@ -20,6 +20,20 @@ demo-seg: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+# The numeric tests as on another processor: kernels without AVX. Another one:
+# make test-processor PROCESSOR='ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2'
+PROCESSOR ?= ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
+	MKL_CBWR=COMPATIBLE
+NUMERIC = tests/test_conformance.py tests/test_hypergradient \
+	$(addprefix tests/test_models/test_,untrained_network.py \
+	simclr_derivatives.py pretext_tasks.py outputs.py public_weights.py) \
+	$(addprefix tests/test_engine/test_,first_order.py implicit_system.py \
+	jacobian_params.py) \
+	tests/test_benchmarks.py::test_published_variant_is_the_baseline
+
+test-processor: $(READY)
+	$(PROCESSOR) $(BIN)/python -m pytest -n 2 --dist loadfile $(NUMERIC)
 
 env: $(READY)
 
