@@ -130,6 +130,22 @@ def test_print_log_without_a_logger_minds_its_level(quiet, capsys):
     assert capsys.readouterr().out == 'for the user\n'
 
 
+def test_pycocotools_prints_to_the_log_file(quiet, image_folders, tmp_path,
+                                            monkeypatch, capsys):
+    coco = pytest.importorskip('pycocotools.coco')
+    cfg = small_config(monkeypatch, image_folders, tmp_path, log_level='INFO',
+                       custom_hooks=[], description='any with CocoMetric')
+    cfg.experiment_name = 'pycocotools'
+    build_runner(cfg)
+    coco.COCO().createIndex()
+    assert 'creating index' not in capsys.readouterr().out
+    log, = tmp_path.glob('*/*.log')
+    assert 'creating index' in log.read_text()
+    console.restore_console()
+    coco.COCO().createIndex()
+    assert 'creating index' in capsys.readouterr().out
+
+
 @pytest.mark.parametrize('config, parts, variable, value, expected', [
     ('bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder.py', ['pretext'],
      'BISSL_PRETEXT_DIR', None,

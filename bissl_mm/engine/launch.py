@@ -21,7 +21,7 @@ from ..models.pretrained import check_load_from, check_pretrained_init
 from ..utils.allocator import keep_freed_memory
 from ..utils.checkpoint import use_safe_loading
 from ..utils.configs import read_config
-from ..utils.console import quiet
+from ..utils.console import quiet, quiet_pycocotools
 from ..utils.total_batch import share_batches
 from .distributed import get_world_size, is_parallel
 from .report import report_data, report_run
@@ -113,6 +113,8 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
                                                 False)))
         # torch's and mmcv's own layers exist on GPUs only.
         cfg.sync_bn = None
+    if 'Coco' in str(cfg._cfg_dict):
+        quiet_pycocotools()
     if 'runner_type' in cfg:
         runner = RUNNERS.build(cfg)
     else:

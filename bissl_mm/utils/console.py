@@ -15,7 +15,7 @@ import sys
 import sysconfig
 import warnings
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List
+from typing import Any, Callable, Deque, Dict, List, Tuple
 
 VERBOSE = 'BISSL_VERBOSE'
 PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
@@ -26,8 +26,8 @@ _NOISE = (
     'Using env variable ',
     'Distributed training is not used, all SyncBatchNorm',
 )
-#: Library warnings that came before there was a log file.
-_waiting: Deque[str] = deque(maxlen=1000)
+#: Texts and levels of what libraries said before there was a log file.
+_waiting: Deque[Tuple[str, int]] = deque(maxlen=1000)
 #: The logger that has a log file; empty before there is one.
 _current: List[logging.Logger] = []
 #: What another function stands in for.
@@ -63,7 +63,7 @@ class ConsoleFilter(logging.Filter):
 def quiet(logger: logging.Logger) -> logging.Logger:
     """Put the filter on a logger's console, once.
 
-    Library warnings that were waiting for a log file are written to it.
+    What was waiting for a log file is written to it.
 
     Args:
         logger (logging.Logger): One of mmengine's; its handlers are changed.
@@ -77,8 +77,7 @@ def quiet(logger: logging.Logger) -> logging.Logger:
         elif not any(isinstance(f, ConsoleFilter) for f in handler.filters):
             # First, or a record counts as seen by mmengine's own filter.
             handler.filters.insert(0, ConsoleFilter(handler))
-    while _current and _waiting:
-        _to_file(_current[0], _waiting.popleft())
+    _write_waiting()
     return logger
 
 
@@ -105,14 +104,33 @@ def quiet_console() -> None:
         if file is not None or is_verbose() or not _is_library(filename):
             show(message, category, filename, lineno, file, line)
             return
-        _waiting.append(f'{filename}:{lineno}: {category.__name__}: {message}')
-        while _current and _waiting:
-            _to_file(_current[0], _waiting.popleft())
+        _log(f'{filename}:{lineno}: {category.__name__}: {message}',
+             logging.WARNING)
 
     quiet(mmengine_logging.MMLogger.get_instance('mmengine'))
     _original.update(print_log=print_log, showwarning=show)
     mmengine_logging.print_log = print_or_log
     warnings.showwarning = show_or_log
+
+
+def quiet_pycocotools() -> None:
+    """Let pycocotools print to the log file while the console is quiet.
+
+    It says some twenty lines at every evaluation, of which the evaluator logs
+    the figures anyway.
+    """
+    try:
+        from pycocotools import coco, cocoeval
+    except ImportError:
+        return
+    coco.print = cocoeval.print = _print_or_log
+
+
+def _print_or_log(*args: Any, **kwargs: Any) -> None:
+    if not _original or is_verbose():
+        print(*args, **kwargs)
+    else:
+        _log(' '.join(str(arg) for arg in args), logging.INFO)
 
 
 def restore_console() -> None:
@@ -125,15 +143,23 @@ def restore_console() -> None:
     _waiting.clear()
 
 
-def _to_file(logger: logging.Logger, text: str) -> None:
-    record = logger.makeRecord(logger.name, logging.WARNING, __file__, 0, text,
-                               (), None)
-    for handler in logger.handlers:
-        if record.levelno >= handler.level and (
-                isinstance(handler, logging.FileHandler)
-                # The console of a run that is to show everything.
-                or handler.level <= logging.DEBUG):
-            handler.handle(record)
+def _log(text: str, level: int) -> None:
+    """Write a line to the log file, once there is one."""
+    _waiting.append((text, level))
+    _write_waiting()
+
+
+def _write_waiting() -> None:
+    while _current and _waiting:
+        logger, (text, level) = _current[0], _waiting.popleft()
+        record = logger.makeRecord(logger.name, level, __file__, 0, text, (),
+                                   None)
+        for handler in logger.handlers:
+            if level >= handler.level and (
+                    isinstance(handler, logging.FileHandler)
+                    # The console of a run that is to show everything.
+                    or handler.level <= logging.DEBUG):
+                handler.handle(record)
 
 
 def _is_library(filename: str) -> bool:
