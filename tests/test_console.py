@@ -126,6 +126,7 @@ def test_the_console_is_as_before_after_a_tool(quiet):
 
 def test_print_log_without_a_logger_minds_its_level(quiet, capsys):
     mmengine.logging.print_log('Could not import OneDL', level=10)
+    mmengine.logging.print_log('Loads checkpoint by local backend')
     mmengine.logging.print_log('for the user')
     assert capsys.readouterr().out == 'for the user\n'
 

@@ -25,6 +25,8 @@ _NOISE = (
     'Hooks will be executed in the following order',
     'Using env variable ',
     'Distributed training is not used, all SyncBatchNorm',
+    # Another line says which file was loaded.
+    'Loads checkpoint by ',
 )
 #: Texts and levels of what libraries said before there was a log file.
 _waiting: Deque[Tuple[str, int]] = deque(maxlen=1000)
@@ -94,8 +96,9 @@ def quiet_console() -> None:
 
     def print_or_log(msg: Any, logger: Any = None,
                      level: int = logging.INFO) -> None:
-        # Without a logger it prints, whatever the level is.
-        if logger is None and level < logging.INFO and not is_verbose():
+        # Without a logger it prints, whatever the level is, on every rank.
+        if logger is None and not is_verbose() and (
+                level < logging.INFO or str(msg).startswith(_NOISE)):
             logger = 'current'
         print_log(msg, logger, level)
 
