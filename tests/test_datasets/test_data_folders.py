@@ -13,10 +13,11 @@ from bissl_mm.utils.errors import FileNotFoundRefusal
 @pytest.mark.parametrize('config, loader, folder', [
     ('bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-dtd5',
      'train_cfg.pretext_dataloader', 'data/cifar10_unlabeled'),
-    ('fine_tune/faster-rcnn-r18-c4-simclr_b8-12e_bccd', 'train_dataloader',
-     'data/bccd_voc'),
-    ('fine_tune/fcn16-r18-simclr_b16-8e_camvid', 'val_dataloader',
-     'data/camvid'),
+    pytest.param('fine_tune/faster-rcnn-r18-c4-simclr_b8-12e_bccd',
+                 'train_dataloader', 'data/bccd_voc',
+                 marks=pytest.mark.mmcv_ops),
+    pytest.param('fine_tune/fcn16-r18-simclr_b16-8e_camvid',
+                 'val_dataloader', 'data/camvid', marks=pytest.mark.mmcv_ops),
     ('pretext/simclr_r50_8xb128-500e_in1k-96px', 'train_dataloader',
      'data/imagenet'),
 ])

@@ -20,10 +20,14 @@ COUNTS = [f'{k}={v}' for k, v in raw.COUNTS.items()]
      'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-cifar10', (30, 20, 10, 50)),
     ('dtd5', raw.dtd_folder, 'fine_tune/r18-simclr_b40-30e_dtd5',
      (10, 10, 10)),
-    ('bccd', raw.bccd_folder,
-     'fine_tune/faster-rcnn-r18-c4-simclr_b8-12e_bccd', (3, 2, 2)),
-    ('camvid', raw.camvid_folder, 'fine_tune/fcn16-r18-simclr_b16-8e_camvid',
-     (4, 2, 3)),
+    pytest.param(
+        'bccd', raw.bccd_folder,
+        'fine_tune/faster-rcnn-r18-c4-simclr_b8-12e_bccd', (3, 2, 2),
+        marks=pytest.mark.mmcv_ops),
+    pytest.param(
+        'camvid', raw.camvid_folder,
+        'fine_tune/fcn16-r18-simclr_b16-8e_camvid', (4, 2, 3),
+        marks=pytest.mark.mmcv_ops),
 ])
 def test_configs_read_it(name, write, config, numbers, tool, tmp_path,
                          monkeypatch, capsys):
