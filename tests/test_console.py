@@ -11,10 +11,8 @@ from conftest import ROOT
 from small_run import CONFIG, small_config
 from tool_runs import options, tool  # noqa: F401
 
-from bissl_mm.datasets.folders import check_data_folders
 from bissl_mm.engine.launch import build_runner
 from bissl_mm.utils import console
-from bissl_mm.utils.configs import read_config
 
 #: The demo's help names its tasks, which come with their configs.
 TOOLS = sorted({p.stem for p in (ROOT / 'tools').glob('*.py')} - {'demo'})
@@ -145,50 +143,6 @@ def test_pycocotools_prints_to_the_log_file(quiet, image_folders, tmp_path,
     console.restore_console()
     coco.COCO().createIndex()
     assert 'creating index' in capsys.readouterr().out
-
-
-@pytest.mark.parametrize('config, parts, variable, value, expected', [
-    ('bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder.py', ['pretext'],
-     'BISSL_PRETEXT_DIR', None,
-     "train_cfg.pretext_dataloader.dataset.data_root: the data folder "
-     "'data/pretext' does not exist"),
-    ('bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder.py', ['val'],
-     'BISSL_DOWNSTREAM_DIR', 'no/such',
-     "val_dataloader.dataset.data_root: the data folder 'no/such' does not"),
-    ('fine_tune/fcn16-r50-simclr_8xb32-50e_voc12aug.py', ['test'],
-     'BISSL_DATA_DIR', 'no/such', "'no/such/VOCdevkit/VOC2012' does not"),
-])
-def test_a_missing_data_folder_names_key_and_variable(
-        config, parts, variable, value, expected, monkeypatch, tmp_path):
-    if value is None:
-        monkeypatch.delenv(variable, raising=False)
-    else:
-        monkeypatch.setenv(variable, value)
-    cfg = read_config(str(ROOT / 'configs' / config))
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError) as info:
-        check_data_folders(cfg, parts)
-    text = str(info.value)
-    assert expected in text
-    assert f'export {variable}=FOLDER' in text
-    assert ('is not set' if value is None else "is 'no/such' now") in text
-    assert '--cfg-options ' + text.split(':')[0].rpartition('.')[0] in text
-
-
-def test_the_parts_of_a_data_folder_are_looked_for(tmp_path):
-    inner = dict(data_root=str(tmp_path), data_prefix=dict(img='images'),
-                 ann_file='list.txt')
-    cfg = read_config(str(CONFIG))
-    cfg.train_dataloader.dataset = dict(
-        type='ConcatDataset', datasets=[dict(type='Any', dataset=inner)])
-    key = 'train_dataloader.dataset.datasets.0.dataset.'
-    with pytest.raises(FileNotFoundError, match=key + 'data_prefix.img'):
-        check_data_folders(cfg, ['train'])
-    (tmp_path / 'images').mkdir()
-    with pytest.raises(FileNotFoundError, match=key + 'ann_file: the data fi'):
-        check_data_folders(cfg, ['train'])
-    (tmp_path / 'list.txt').touch()
-    check_data_folders(cfg, ['train'])
 
 
 @pytest.mark.parametrize('name', ['train', 'browse_dataset'])

@@ -22,7 +22,6 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
     quiet_console()
-    from bissl_mm.datasets.data_folders import missing_data_explained
     from bissl_mm.engine.launch import (build_runner, load_config,
                                         prepare_processes)
     from bissl_mm.engine.search_space import place_holder_note
@@ -31,9 +30,8 @@ def main(argv: Optional[List[str]] = None) -> None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     prepare_processes(cfg)
-    with missing_data_explained(cfg):
-        runner = build_runner(cfg)
-        runner.train()
+    runner = build_runner(cfg)
+    runner.train()
     note = place_holder_note(cfg)
     if note:
         # Below the figures that one would take for a result. mmengine drops a

@@ -15,11 +15,16 @@ _PLACES = dict(
     val='val_dataloader', test='test_dataloader')
 
 
+#: Data sets of mmpretrain that download what is missing.
+_DOWNLOADED = ('CIFAR10', 'CIFAR100', 'FashionMNIST', 'MNIST')
+
+
 def check_data_folders(cfg: Config, parts: Iterable[str]) -> None:
     """Refuse a data folder or annotation file that does not exist.
 
     Only local paths of mmengine's form (``data_root``, ``data_prefix`` and
-    ``ann_file``) are looked for, not what is in them.
+    ``ann_file``) are looked for, not what is in them. Data sets that download
+    themselves may be missing.
 
     Args:
         cfg (Config): A config; not changed.
@@ -49,6 +54,8 @@ def _datasets(dataset: Any, key: str) -> Iterator[Tuple[str, dict]]:
 
 
 def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
+    if str(dataset.get('type')).rpartition('.')[2] in _DOWNLOADED:
+        return
     root = dataset.get('data_root') or ''
     prefix = dataset.get('data_prefix') or ''
     prefixes = prefix if isinstance(prefix, dict) else dict(_=prefix)
