@@ -11,6 +11,9 @@ from PIL import Image
 
 import bissl_mm.datasets  # noqa: F401  (registers)
 
+# The parts are of data sets of mmdet and mmseg.
+pytestmark = pytest.mark.mmcv_ops
+
 #: Pictures of each city, as unequal as those of Cityscapes.
 CITIES = dict(aachen=10, bochum=7, ulm=5)
 
