@@ -27,6 +27,7 @@ from bissl_mm.analysis.demo import TASKS, Demo
 from bissl_mm.analysis.demo_page import write_page
 from bissl_mm.command_line import run_tool
 from bissl_mm.engine.launch import prepare_processes
+from bissl_mm.utils.console import quiet_console
 
 CONFIGS = osp.join(osp.dirname(osp.abspath(__file__)), '..', 'configs',
                    'demo')
@@ -47,6 +48,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
+    quiet_console()
     warnings.filterwarnings('ignore')
     # mmengine collects garbage whenever it builds a dataset; the libraries
     # imported by now need not be searched each time.
