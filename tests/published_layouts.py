@@ -154,23 +154,24 @@ def cityscapes(root: Path, rng: np.random.Generator) -> None:
 def cifar10_unlabeled(root: Path, rng: np.random.Generator) -> None:
     (root / 'images').mkdir(parents=True)
     for i in range(8):
-        picture(rng, (32, 32)).save(root / f'images/u{i:05}.jpg')
+        picture(rng, (32, 32)).save(root / f'images/{i:05}.png')
 
 
 def cifar10_labeled(root: Path, rng: np.random.Generator) -> None:
-    class_folders(root, rng, CIFAR10, size=(32, 32), train=1, val=1, test=1)
+    class_folders(root, rng, CIFAR10, 'data_batch_1_{i}.png', (32, 32),
+                  train=2, val=1, test=1)
 
 
 def dtd5(root: Path, rng: np.random.Generator) -> None:
     class_folders(
         root, rng, ('banded', 'bubbly', 'chequered', 'cobwebbed', 'cracked'),
-        '{kind}_{i:04}.jpg', train=2, val=1, test=1)
+        '{kind}_{i:04}.jpg', train=4, val=1, test=1)
 
 
 def bccd_voc(root: Path, rng: np.random.Generator) -> None:
     classes = ('RBC', 'WBC', 'Platelets')
     (root / 'JPEGImages').mkdir(parents=True)
-    for part, number in dict(train=3, val=2, test=2).items():
+    for part, number in dict(train=4, val=2, test=2).items():
         names = [f'BloodImage_{part}{i:05}.jpg' for i in range(number)]
         boxes = [regions(rng, (80, 60), classes) for _ in names]
         for name in names:
@@ -201,7 +202,7 @@ def pretext_folder(root: Path, rng: np.random.Generator) -> None:
 
 
 def downstream_folder(root: Path, rng: np.random.Generator) -> None:
-    class_folders(root, rng, ('ape', 'bee', 'cow'), '{i}.png', train=3,
+    class_folders(root, rng, ('ape', 'bee', 'cow'), '{i}.png', train=6,
                   val=2, test=2)
 
 
@@ -238,6 +239,21 @@ LAYOUTS: Dict[str, Layout] = dict(
     scenes_det=Layout('work_dirs/demo-det/data', scenes),
     scenes_seg=Layout('work_dirs/demo-seg/data', scenes),
 )
+
+
+def name_of(data_root: str) -> str:
+    """The layout that a config's ``data_root`` lies in.
+
+    Raises:
+        LookupError: If there is none.
+    """
+    for name, layout in LAYOUTS.items():
+        if Path(data_root).is_relative_to(layout.place):
+            return name
+    raise LookupError(
+        f'No generator writes the data in {data_root!r}. Write a function '
+        'for this data set in tests/published_layouts.py and name it in '
+        'LAYOUTS.')
 
 
 def write(name: str, root: Path) -> Path:

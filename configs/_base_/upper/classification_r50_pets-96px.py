@@ -22,7 +22,6 @@ val_dataset = dict(
     _scope_='mmpretrain',
     data_root='{{$BISSL_DATA_DIR:data}}/Oxford-IIIT_Pets',
     split='trainval',
-    test_mode=True,
     pipeline=[
         dict(type='LoadImageFromFile'),
         dict(type='ResizeEdge', scale=109, edge='short', backend='pillow'),
