@@ -1,5 +1,6 @@
 """Checkpoints, export and monitor."""
 
+import time
 import os
 import pickle
 import subprocess
@@ -186,6 +187,31 @@ def test_full_disk_keeps_the_old_checkpoint(image_folders, tmp_path,
     cfg.resume = True
     make_runner(cfg).train()
     assert names(tmp_path) == ['backbone.pth', 'iter_6.pth']
+
+
+def test_forked_workers_can_be_ended(image_folders, tmp_path, monkeypatch):
+    import multiprocessing
+    import signal
+    exits = []
+
+    class EndWorker(Hook):
+        def after_val_epoch(self, runner, metrics):
+            fork = multiprocessing.get_context('fork')
+            # A signal within the fork itself is lost.
+            running = fork.Event()
+            worker = fork.Process(
+                target=lambda: (running.set(), time.sleep(60)))
+            worker.start()
+            running.wait(10)
+            worker.terminate()
+            worker.join(10)
+            exits.append(worker.exitcode)
+            worker.kill()
+
+    make_runner(small_config(
+        monkeypatch, image_folders, tmp_path,
+        train_cfg__num_alternations=2), [EndWorker()]).train()
+    assert exits == [-signal.SIGTERM]
 
 
 def test_signal_handlers_are_given_back(image_folders, tmp_path,

@@ -96,8 +96,15 @@ class BiSSLCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Listen for signals; see also the parent."""
         super().before_train(runner)
+        process = os.getpid()
 
         def handle(number, frame):
+            if os.getpid() != process:
+                # A forked worker: mmdet's VOCMetric ends its own by SIGTERM
+                # and waits for them.
+                signal.signal(number, self._handlers[number])
+                os.kill(os.getpid(), number)
+                return
             # A launcher may repeat SIGTERM while the file is being written;
             # a second Ctrl-C means it.
             signal.signal(
