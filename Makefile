@@ -1,24 +1,25 @@
 # Two commands do everything: make demo, make test. demo-det and demo-seg are
-# the demo on detection and on segmentation.
+# the demo on detection and on segmentation. ARGS go to the demo, for example
+# make demo ARGS='--workers 4'.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
-PIP = $(BIN)/python -m pip --disable-pip-version-check
-CONSTRAINTS = -c requirements/constraints.txt
+OPS = $(VENV)/.ops
+INSTALL = PYTHON='$(PYTHON)' sh requirements/install.sh $(VENV)
 
-.PHONY: demo demo-det demo-seg test test-processor test-upstream env clean
+.PHONY: demo demo-det demo-seg test test-processor test-upstream env ops clean
 
 demo: $(READY)
-	$(BIN)/python tools/demo.py
+	$(BIN)/python tools/demo.py $(ARGS)
 
-demo-det: $(READY)
-	$(BIN)/python tools/demo.py --task detection
+demo-det: $(OPS)
+	$(BIN)/python tools/demo.py --task detection $(ARGS)
 
 demo-seg: $(READY)
-	$(BIN)/python tools/demo.py --task segmentation
+	$(BIN)/python tools/demo.py --task segmentation $(ARGS)
 
-test: $(READY)
+test: $(OPS)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # The numeric tests as on another processor: kernels without AVX. Another one:
@@ -32,27 +33,22 @@ NUMERIC = tests/test_conformance.py tests/test_hypergradient \
 	jacobian_params.py) \
 	tests/test_benchmarks.py::test_published_variant_is_the_baseline
 
-test-processor: $(READY)
+test-processor: $(OPS)
 	$(PROCESSOR) $(BIN)/python -m pytest -n 2 --dist loadfile $(NUMERIC)
 
+# All but mmcv's compiled operators, which detection and the tests need.
 env: $(READY)
 
-# mmcv compiles its operators against the torch installed before it, some
-# minutes on two cores; a third less without debug symbols. headless comes last so that cv2 needs no display
-# libraries, whichever of the two packages a dependency asked for.
-$(READY): setup.py $(wildcard requirements/*.txt)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -q -r requirements/build.txt
-	$(PIP) install -q -r requirements/torch.txt
-	@echo 'Compiling the operators of mmcv ...'
-	MMCV_WITH_OPS=1 CFLAGS='-g0 -O2' $(PIP) install -q --no-build-isolation $(CONSTRAINTS) \
-		$$(grep '^onedl-mmcv==' requirements/openmmlab.txt)
-	$(PIP) install -q $(CONSTRAINTS) -r requirements/openmmlab.txt
-	$(PIP) install -q --force-reinstall --no-deps $(CONSTRAINTS) \
-		opencv-python-headless
-	$(PIP) install -q --no-build-isolation $(CONSTRAINTS) -e '.[demo,tests]'
-	$(BIN)/python -c 'import mmcv.ops, mmdet, mmseg, mmpretrain, bissl_mm'
-	touch $(READY)
+ops: $(OPS)
+
+$(READY): setup.py $(addprefix requirements/,install.sh build.txt torch.txt \
+		openmmlab.txt constraints.txt)
+	@$(INSTALL) demo
+	@touch $@
+
+$(OPS): $(READY)
+	@$(INSTALL) ops
+	@touch $@
 
 # Upstream's OpenMMLab with torch 2.1, beside the other environment. Nothing is
 # compiled; tests that need mmcv's operators are skipped by their marker.

@@ -31,11 +31,12 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS',
                                     'bissl_mm.engine')
 OPTIMIZERS = _child('OPTIMIZERS', 'bissl_mm.engine')
 DATASETS = _child('DATASETS', 'bissl_mm.datasets')
+DATA_SAMPLERS = _child('DATA_SAMPLERS', 'bissl_mm.datasets')
 
 # Nothing of the package's own, but without a child of the scope mmengine
 # warns at every look-up.
-for _name in ('DATA_SAMPLERS', 'EVALUATOR', 'FUNCTIONS', 'LOG_PROCESSORS',
-              'METRICS', 'PARAM_SCHEDULERS', 'RUNNERS', 'RUNNER_CONSTRUCTORS',
+for _name in ('EVALUATOR', 'FUNCTIONS', 'LOG_PROCESSORS', 'METRICS',
+              'PARAM_SCHEDULERS', 'RUNNERS', 'RUNNER_CONSTRUCTORS',
               'TRANSFORMS', 'VISBACKENDS', 'VISUALIZERS',
               'WEIGHT_INITIALIZERS'):
     _child(_name)

@@ -44,8 +44,14 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         '--metric',
         help='of the evaluator, for example coco/bbox_mAP_50 or mIoU')
     parser.add_argument(
-        '--resume', action='store_true',
-        help='take the runs that an interrupted comparison finished')
+        '--workers', type=int,
+        help='runs side by side, each in a process of one thread; default: '
+        'the number of GPUs, or without one of cores')
+    parser.add_argument(
+        '--fresh', action='store_true',
+        help='repeat the runs that an earlier comparison of the same config, '
+        'checkpoint and settings finished in WORK-DIR; otherwise they are '
+        'taken from there')
     parser.add_argument('--json', help='default: WORK-DIR/comparison.json')
     return parser.parse_args(argv)
 
@@ -67,6 +73,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     from tqdm import tqdm
 
     from bissl_mm.analysis.comparison import compare, draw_settings
+    from bissl_mm.analysis.workers import Workers, default_number
     from bissl_mm.datasets.folders import check_data_folders
     from bissl_mm.engine.launch import load_config, prepare_processes
     from bissl_mm.engine.search_space import search_space
@@ -86,8 +93,12 @@ def main(argv: Optional[List[str]] = None) -> None:
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
     settings = draw_settings(args.settings, args.lr, args.weight_decay, 0)
     begin = time.time()
-    with tqdm(total=len(arms) * (args.settings + args.seeds),
-              dynamic_ncols=True) as bar:
+    number = default_number() if args.workers is None else args.workers
+    number = min(number, len(arms) * max(args.settings, args.seeds))
+    scopes = {'mmpretrain', cfg.get('default_scope', 'mmpretrain')}
+    with Workers(number, sorted(scopes)) as workers, \
+            tqdm(total=len(arms) * (args.settings + args.seeds),
+                 dynamic_ncols=True) as bar:
 
         def step(text: str) -> None:
             bar.update()
@@ -95,13 +106,13 @@ def main(argv: Optional[List[str]] = None) -> None:
 
         outcome = compare(cfg, arms, settings, range(1, args.seeds + 1),
                           cfg.work_dir, args.metric, step,
-                          resume=args.resume)
+                          resume=not args.fresh, workers=workers)
     outcome.update(
-        resumed=args.resume,
+        workers=number,
         command=' '.join(['python', *sys.argv]),
         seconds=time.time() - begin,
         torch=torch.__version__,
-        machine=f'{platform.machine()}, {torch.get_num_threads()} threads')
+        machine=platform.machine())
     path = args.json or osp.join(cfg.work_dir, 'comparison.json')
     mkdir_or_exist(osp.dirname(osp.abspath(path)))
     with open(path, 'w') as file:

@@ -13,10 +13,13 @@ import logging
 import os
 import os.path as osp
 import platform
-import shutil
+import sys
 import time
 import warnings
 from typing import List, Optional
+
+if __name__ == '__main__':
+    print('Importing torch and OpenMMLab ...', flush=True)
 
 import torch
 from mmengine.config import Config
@@ -25,6 +28,8 @@ from mmengine.logging import MMLogger
 import bissl_mm
 from bissl_mm.analysis.demo import TASKS, Demo
 from bissl_mm.analysis.demo_page import write_page
+from bissl_mm.analysis.stages import move_aside
+from bissl_mm.analysis.workers import default_number
 from bissl_mm.command_line import run_tool
 from bissl_mm.engine.launch import prepare_processes
 from bissl_mm.utils.console import quiet_console
@@ -43,6 +48,15 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         '--quick', action='store_true',
         help='a few steps of everything, to see that it runs; the results '
         'mean nothing')
+    parser.add_argument(
+        '--workers', type=int, default=default_number(),
+        help='fine-tuning runs side by side, each in a process of one thread; '
+        'default: the number of GPUs, or without one of cores '
+        '(%(default)s here)')
+    parser.add_argument(
+        '--fresh', action='store_true',
+        help='begin anew: what an earlier demo left in the folder moves to '
+        'WORK-DIR/earlier-N. Otherwise the demo goes on where that one was')
     return parser.parse_args(argv)
 
 
@@ -55,28 +69,41 @@ def main(argv: Optional[List[str]] = None) -> None:
     gc.freeze()
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
     prepare_processes(Config(dict(launcher='none')))
+    # The networks are small: a second thread gains little, and beside another
+    # busy process it costs many times the work.
+    torch.set_num_threads(1)
     task = TASKS[args.task]
     work_dir = args.work_dir or task.folder
-    for folder in ('pretext', 'bissl', 'fine_tune'):
-        shutil.rmtree(osp.join(work_dir, folder), ignore_errors=True)
+    if args.fresh:
+        aside = move_aside(work_dir, ('pretext', 'bissl', 'fine_tune'))
+        if aside:
+            print(f'The earlier stages are in {aside} now.')
     demo = Demo(task, CONFIGS, work_dir, args.quick)
     print('Pictures: ' + ', '.join(f'{n} {part}'
-                                   for part, n in demo.counts.items()))
-    seconds, begin = {}, time.time()
+                                   for part, n in demo.counts.items()),
+          flush=True)
+    try:
+        run(demo, args.workers)
+    except (KeyboardInterrupt, SystemExit):
+        print('\nInterrupted. The same command goes on from here.',
+              file=sys.stderr)
+        raise SystemExit(130) from None
 
-    def lap(name: str) -> None:
-        seconds[name] = time.time() - begin - sum(seconds.values())
 
-    demo.run_pretext()
-    lap('pretraining')
-    demo.run_bissl()
-    lap('warm-up and BiSSL')
-    outcome = demo.run_comparison()
-    lap('fine-tuning')
-    page = write_page(demo, outcome, seconds)
-    lap('report')
-    results = dict(outcome, task=task.name, seconds=seconds,
-                   data=demo.counts, quick=args.quick, cores=os.cpu_count(),
+def run(demo: Demo, number: int) -> None:
+    """All stages and the report."""
+    task, work_dir = demo.task, demo.work_dir
+    # They import the libraries beside the first stage.
+    with demo.workers(number) as workers:
+        demo.run_pretext()
+        demo.run_bissl()
+        outcome = demo.run_comparison(workers)
+    begin = time.time()
+    page = write_page(demo, outcome)
+    results = dict(outcome, task=task.name,
+                   seconds=dict(demo.seconds, report=time.time() - begin),
+                   resumed=demo.resumed, workers=number,
+                   data=demo.counts, quick=demo.quick, cores=os.cpu_count(),
                    torch=torch.__version__, python=platform.python_version(),
                    bissl_mm=bissl_mm.__version__)
     path = osp.join(work_dir, 'results.json')

@@ -1,34 +1,20 @@
 """Fine-tune two backbones under one budget and compare them."""
 
-import copy
-import io
-import logging
 import os.path as osp
-import time
-from contextlib import redirect_stdout
+from collections import deque
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Callable, Dict, Iterator, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Union
 
 import numpy as np
-from mmengine.config import Config, ConfigDict
-from mmengine.logging import MMLogger
+from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..models.pretrained import check_pretrained_init
-from ..utils.errors import FloatingPointRefusal
-from ..utils.total_batch import share_batches
-from .best_epoch import KeepBest, percent
+from . import fine_tune
+from .fine_tune import Setting
 from .finished_runs import FinishedRuns, run_key
 from .permutation_test import permutation_p_value
-
-
-@dataclass
-class Setting:
-    """Learning rate and weight decay of a fine-tuning run."""
-
-    lr: float
-    weight_decay: float
+from .workers import InTurn, Workers
 
 
 @dataclass
@@ -91,80 +77,67 @@ def draw_settings(number: int, lr_range: Sequence[float],
             for _ in range(number)]
 
 
-def fine_tune(cfg: Config,
-              checkpoint: str,
-              setting: Setting,
-              seed: int,
-              work_dir: str,
-              metric: str = 'accuracy/top1',
-              test: bool = True,
-              inspect: Optional[Callable[[Runner], None]] = None
-              ) -> Dict[str, float]:
-    """One fine-tuning run.
+@dataclass(eq=False)
+class Run:
+    """A run of an arm: of the search (seed 0), or a final one."""
+
+    arm: 'Arm'
+    setting: Setting
+    seed: int
+    key: str = ''
+
+    def __str__(self) -> str:
+        return (f'arm {self.arm.name}, learning rate {self.setting.lr:.4g}, '
+                f'weight decay {self.setting.weight_decay:.4g}, '
+                f'seed {self.seed}')
+
+
+class Arm:
+    """The runs of one arm, which may end in any order.
 
     Args:
-        cfg (Config): A fine-tuning config with validation and test data.
-            Wherever its model has a ``Pretrained`` initialisation (in a C4
-            detector the backbone and the shared head), ``checkpoint`` is
-            loaded; its learning rate, weight decay and seed are replaced.
-            Not changed.
-        checkpoint (str): Exported or pretrained backbone.
-        setting (Setting): Learning rate and weight decay.
-        seed (int): Of head, order and augmentation.
-        work_dir (str): For mmengine's logs.
-        metric (str): Metric that decides which epoch is the best.
-        test (bool): Evaluate that epoch on the test data. Defaults to True.
-        inspect (Callable, optional): Gets the runner after the test, with
-            the weights of that epoch.
-
-    Returns:
-        dict[str, float]: ``val`` and, if asked for, ``test``, percent; a
-        metric that is never a number counts as 0 on the validation data.
-
-    Raises:
-        FloatingPointError: If there is then nothing to test.
+        name (str): Name of the arm.
+        checkpoint (str): Its backbone.
+        settings (Sequence[Setting]): The search.
+        seeds (Sequence[int]): Of the final runs.
     """
-    cfg = copy.deepcopy(cfg)
-    # One process, which takes the whole batch.
-    share_batches(cfg, 1)
-    _set_checkpoint(cfg.model, checkpoint)
-    cfg.optim_wrapper.optimizer.update(
-        lr=setting.lr, weight_decay=setting.weight_decay)
-    keys = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader',
-            'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper',
-            'param_scheduler', 'val_evaluator', 'test_evaluator', 'env_cfg',
-            'default_scope')
-    # Without ``cfg``: mmengine formats it several times a run, which takes
-    # longer than a short run itself.
-    runner = Runner(
-        work_dir=work_dir,
-        default_hooks=dict(logger=None, checkpoint=None, timer=None),
-        randomness=dict(seed=seed),
-        log_level='ERROR',
-        experiment_name=f'fine_tune_{time.time_ns()}',
-        **{k: cfg[k] for k in keys if k in cfg})
-    best = KeepBest(metric)
-    runner.register_hook(best)
-    _check_weights(runner)
-    runner.train()
-    result = dict(val=best.value if best.state else 0.)
-    if test:
-        if not best.state:
-            raise FloatingPointRefusal(
-                f"Fine-tuning from '{checkpoint}' with learning rate "
-                f'{setting.lr:g}, seed {seed}: {metric} was never a number. '
-                'Lower the learning rates of the search.')
-        runner.model.load_state_dict(best.state)
-        result['test'] = percent(metric, runner.test())
-        if inspect is not None:
-            inspect(runner)
-    return result
 
+    def __init__(self, name: str, checkpoint: str,
+                 settings: Sequence[Setting], seeds: Sequence[int]) -> None:
+        self.name, self.checkpoint = name, checkpoint
+        self.search = [Run(self, setting, 0) for setting in settings]
+        self.final: List[Run] = []
+        self.seeds = seeds
+        self.setting: Optional[Setting] = None
+        self._results: Dict[Run, dict] = {}
 
-def quietly(*args, **kwargs) -> Dict[str, float]:
-    """:func:`fine_tune` without what pycocotools prints at every look."""
-    with redirect_stdout(io.StringIO()):
-        return fine_tune(*args, **kwargs)
+    def take(self, run: Run, result: dict) -> List[Run]:
+        """Note a result.
+
+        Returns:
+            list[Run]: The final runs, once the search is complete.
+        """
+        self._results[run] = result
+        if self.final or not all(r in self._results for r in self.search):
+            return []
+        best = max(self.search, key=lambda r: self._results[r]['val'])
+        self.setting = best.setting
+        self.final = [Run(self, best.setting, seed) for seed in self.seeds]
+        return self.final
+
+    def result(self) -> ArmResult:
+        """All of it, in the order of settings and seeds."""
+        search = [self._results[run] for run in self.search]
+        final = [self._results[run] for run in self.final]
+        return ArmResult(
+            self.name, self.checkpoint,
+            search=[dict(asdict(run.setting), val=result['val'])
+                    for run, result in zip(self.search, search, strict=True)],
+            setting=self.setting,
+            seeds=list(self.seeds),
+            val=[result['val'] for result in final],
+            test=[result['test'] for result in final],
+            seconds=sum(result['seconds'] for result in search + final))
 
 
 def compare(cfg: Config,
@@ -175,11 +148,14 @@ def compare(cfg: Config,
             metric: str = 'accuracy/top1',
             step: Callable[[str], None] = lambda text: None,
             inspect: Optional[Callable[[str, int, Runner], None]] = None,
-            resume: bool = False) -> dict:
+            resume: bool = False,
+            workers: Union[Workers, InTurn, None] = None) -> dict:
     """Fine-tune every arm: search, then final runs over seeds.
 
     All arms get the same settings to choose from and the same seeds. The
     choice is made on the validation data, by one run of seed 0 a setting.
+    The runs of all arms go side by side; the outcome does not depend on
+    which ends first.
 
     Args:
         cfg (Config): Fine-tuning config.
@@ -190,81 +166,63 @@ def compare(cfg: Config,
         metric (str): Metric to compare.
         step (Callable): Called after every run with a line about it.
         inspect (Callable, optional): Gets arm, seed and runner after the
-            test of each final run.
+            test of each final run, in the process of that run: it has to be
+            a module's function, and what it finds goes to files.
         resume (bool): Take the runs that an interrupted comparison finished
             (same config, checkpoint and setting) from ``runs.jsonl`` in
             ``work_dir``. Defaults to False.
+        workers (Workers, optional): Processes for the runs. Defaults to
+            None: one after another in this one.
 
     Returns:
         dict: ``arms`` (list of :meth:`ArmResult.to_dict`) and, for two arms,
         ``difference`` of the means (second minus first) and ``p_value``.
+
+    Raises:
+        Exception: That of the first run that fails, with arm, setting and
+            seed before its message. Finished runs are kept.
     """
-    arms = []
     finished = FinishedRuns(osp.join(work_dir, 'runs.jsonl'), resume)
+    pool = InTurn() if workers is None else workers
+    known = deque()
 
-    def run(name: str, checkpoint: str, setting: Setting, seed: int,
-            **kwargs) -> dict:
-        folder = osp.join(work_dir, name.replace('+', '_'))
-        begin = time.time()
-        return finished.get(
-            run_key(cfg, checkpoint, asdict(setting), seed, metric,
-                    sorted(kwargs)),
-            lambda: dict(
-                quietly(cfg, checkpoint, setting, seed, folder, metric,
-                        **kwargs), seconds=time.time() - begin))
+    def start(run: Run, final: bool) -> None:
+        name, checkpoint = run.arm.name, run.arm.checkpoint
+        # A run that was not looked at does not stand for one that is.
+        options = dict(inspect=inspect and partial(inspect, name, run.seed)) \
+            if final else dict(test=False)
+        run.key = run_key(cfg, checkpoint, asdict(run.setting), run.seed,
+                          metric, sorted(options))
+        if run.key in finished.results:
+            known.append((run, finished.results[run.key]))
+        else:
+            folder = osp.join(work_dir, name.replace('+', '_'))
+            pool.submit(run, partial(fine_tune.timed_fine_tune, **options),
+                        cfg, checkpoint, run.setting, run.seed, folder,
+                        metric)
 
-    for name, checkpoint in checkpoints.items():
-        arm = ArmResult(name, checkpoint)
-        for setting in settings:
-            result = run(name, checkpoint, setting, 0, test=False)
-            val = result['val']
-            arm.seconds += result['seconds']
-            arm.search.append(dict(asdict(setting), val=val))
-            step(f'{name}: search, val {val:.1f}')
-        best = max(arm.search, key=lambda tried: tried['val'])
-        arm.setting = Setting(best['lr'], best['weight_decay'])
-        for seed in seeds:
-            result = run(name, checkpoint, arm.setting, seed,
-                         inspect=inspect and partial(inspect, name, seed))
-            arm.seconds += result['seconds']
-            arm.seeds.append(seed)
-            arm.val.append(result['val'])
-            arm.test.append(result['test'])
-            step(f'{name}: seed {seed}, test {result["test"]:.1f}')
-        arms.append(arm)
+    arms = [Arm(name, checkpoint, settings, seeds)
+            for name, checkpoint in checkpoints.items()]
+    for arm in arms:
+        for run in arm.search:
+            start(run, final=False)
+    while known or len(pool):
+        if known:
+            run, result = known.popleft()
+        else:
+            run, result = pool.next()
+            finished.add(run.key, result)
+        step(f'{run.arm.name}: seed {run.seed}, test {result["test"]:.1f}'
+             if 'test' in result else
+             f'{run.arm.name}: search, val {result["val"]:.1f}')
+        for other in run.arm.take(run, result):
+            start(other, final=True)
+    return _outcome(metric, [arm.result() for arm in arms])
+
+
+def _outcome(metric: str, arms: List[ArmResult]) -> dict:
     outcome = dict(metric=metric, arms=[arm.to_dict() for arm in arms])
     if len(arms) == 2:
         outcome['difference'] = arms[1].mean - arms[0].mean
         outcome['p_value'] = permutation_p_value(arms[0].test, arms[1].test)
     return outcome
-
-
-def _set_checkpoint(model: ConfigDict, checkpoint: str) -> None:
-    """Put the checkpoint wherever the model loads its backbone from."""
-    found = [part for part in _parts(model)
-             if (part.get('init_cfg') or {}).get('type') == 'Pretrained']
-    for part in found:
-        part.init_cfg.checkpoint = checkpoint
-    if not found:
-        model.backbone.init_cfg = dict(
-            type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
-
-
-def _parts(cfg: ConfigDict) -> Iterator[ConfigDict]:
-    """A module's config and those of its modules."""
-    yield cfg
-    for value in cfg.values():
-        if isinstance(value, ConfigDict):
-            yield from _parts(value)
-
-
-def _check_weights(runner: Runner) -> None:
-    """Verify after initialisation that the checkpoint matched; quietly."""
-    init_weights = runner.model.init_weights
-
-    def checked() -> None:
-        init_weights()
-        check_pretrained_init(runner.model)
-
-    runner.model.init_weights = checked
-    MMLogger.get_current_instance().setLevel(logging.ERROR)

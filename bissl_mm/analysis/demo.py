@@ -2,19 +2,26 @@
 
 import os
 import os.path as osp
+import time
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Tuple
+from functools import partial
+from typing import Callable, Dict, List, Tuple, Union
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmengine.utils import mkdir_or_exist
 from tqdm import tqdm
 
 from ..datasets import LevelStream
 from ..engine.launch import build_runner
+from ..utils.operators import check_compiled_operators
 from .comparison import compare, draw_settings
 from .digits import write_digits
 from .scene_pictures import detections, segmentations
 from .scenes import write_scenes
+from .stages import Stage
+from .workers import InTurn, Workers
 
 ARMS = ('FT', 'BiSSL+FT')
 #: Pictures of a quick run; t-SNE wants more than 30.
@@ -75,13 +82,17 @@ TASKS = {
 
 
 class Demo:
-    """One run of a demo.
+    """One run of a demo; a stage that is finished is not run again.
 
     Args:
         task (DemoTask): Which.
         configs (str): Folder of the demo's configs.
         work_dir (str): Results; the data lie there too.
         quick (bool): A few steps of everything.
+
+    Raises:
+        ValueError: If ``work_dir`` holds stages of other settings.
+        RuntimeError: If the task needs compiled operators that are missing.
     """
 
     def __init__(self, task: DemoTask, configs: str, work_dir: str,
@@ -90,11 +101,26 @@ class Demo:
         self.configs = configs
         self.work_dir = work_dir
         self.quick = quick
-        self.checkpoints: Dict[str, str] = {}
-        self.pictures: List[Tuple[str, list]] = []
-        data = osp.join(work_dir, 'data')
-        os.environ['BISSL_DEMO_DATA'] = data
-        self.counts = task.write_data(data)
+        self.seconds: Dict[str, float] = {}
+        self.resumed: List[str] = []
+        os.environ['BISSL_DEMO_DATA'] = osp.join(work_dir, 'data')
+        pretext, bissl = self._pretext_config(), self._bissl_config()
+        self.checkpoints = dict(zip(ARMS, (
+            osp.join(work_dir, 'pretext',
+                     f'epoch_{pretext.train_cfg.max_epochs}.pth'),
+            osp.join(work_dir, 'bissl', 'backbone.pth')), strict=True))
+        bissl.model.pretrained = self.checkpoints[ARMS[0]]
+        self._configs = dict(pretext=pretext, bissl=bissl,
+                             fine_tune=self._fine_tune_config())
+        for cfg in self._configs.values():
+            check_compiled_operators(cfg)
+        self.stages: Dict[str, Stage] = {}
+        before = None
+        for name, cfg in self._configs.items():
+            before = self.stages[name] = Stage(
+                osp.join(work_dir, name), cfg, work_dir, before)
+            before.check()
+        self.counts = task.write_data(os.environ['BISSL_DEMO_DATA'])
         if quick:
             self.counts.update({part: min(number, self.counts[part])
                                 for part, number in QUICK.items()})
@@ -111,44 +137,45 @@ class Demo:
                 cfg[f'{part}_dataloader'].dataset.indices = number
         return cfg
 
+    def workers(self, number: int) -> Union[Workers, InTurn]:
+        """Processes for stage 4, or none where it is finished."""
+        if self.stages['fine_tune'].finished:
+            return InTurn()
+        budget = self.budget
+        runs = len(ARMS) * max(budget['settings'], budget['seeds'])
+        scopes = {'mmpretrain', self._configs['fine_tune'].default_scope}
+        return Workers(min(number, runs), sorted(scopes))
+
+    @property
+    def budget(self) -> dict:
+        """That of the task, in a quick run the least."""
+        least = dict(settings=1, seeds=1) if self.quick else {}
+        return {**self.task.budget, **least}
+
     def run_pretext(self) -> None:
         """Stage 1."""
-        cfg = self._with_bar('pretext', '1 pretraining ')
-        if self.quick:
-            cfg.train_cfg.max_epochs = 1
-            cfg.train_dataloader.update(
-                batch_size=16, num_workers=0, persistent_workers=False)
-            cfg.param_scheduler.end = 1
-        build_runner(cfg).train()
-        self.checkpoints[ARMS[0]] = osp.join(
-            cfg.work_dir, f'epoch_{cfg.train_cfg.max_epochs}.pth')
+        self._run('pretext', '1 pretraining', self.checkpoints[ARMS[0]])
 
     def run_bissl(self) -> None:
         """Stages 2 and 3."""
-        cfg = self._with_bar('bissl', '2+3 warm-up, BiSSL')
-        cfg.model.pretrained = self.checkpoints[ARMS[0]]
-        if self.quick:
-            cfg.train_cfg.update(
-                num_alternations=2, num_lower_steps=2, num_upper_steps=1)
-            cfg.train_cfg.head_warmup.num_epochs = 1
-            cfg.train_cfg.pretext_dataloader.update(
-                batch_size=16, num_workers=0, persistent_workers=False)
-            cfg.param_scheduler.lower = []
-        build_runner(cfg).train()
-        self.checkpoints[ARMS[1]] = osp.join(cfg.work_dir, 'backbone.pth')
+        self._run('bissl', '2+3 warm-up, BiSSL', self.checkpoints[ARMS[1]])
 
-    def run_comparison(self) -> dict:
+    def run_comparison(self, workers: Workers) -> dict:
         """Stage 4 of both arms; see :func:`compare`."""
-        cfg, budget = self.config('fine_tune'), dict(self.task.budget)
-        if self.quick:
-            budget.update(settings=1, seeds=1)
-            cfg.train_cfg.update(max_epochs=1, val_interval=1)
-            cfg.param_scheduler.end = 1
+        budget = self.budget
         settings = draw_settings(budget['settings'], budget['lr'],
                                  budget['weight_decay'], seed=0)
         seeds = list(range(1, budget['seeds'] + 1))
         total = len(self.checkpoints) * (len(settings) + len(seeds))
-        with tqdm(total=total, desc='4 fine-tuning ',
+        stage = self.stages['fine_tune']
+        begin = time.time()
+        if stage.begun:
+            self.resumed.append('fine_tune')
+        else:
+            stage.begin()
+        show = self.task.show and partial(_keep_pictures, self.task.show,
+                                          stage.folder)
+        with tqdm(total=total, desc='4 fine-tuning',
                   dynamic_ncols=True) as bar:
 
             def step(text: str) -> None:
@@ -156,10 +183,25 @@ class Demo:
                 bar.set_postfix_str(text)
 
             outcome = compare(
-                cfg, self.checkpoints, settings, seeds,
-                osp.join(self.work_dir, 'fine_tune'), self.task.metric, step,
-                self._show)
+                self._configs['fine_tune'], self.checkpoints, settings,
+                seeds, stage.folder, self.task.metric, step, show,
+                resume=True, workers=workers)
+        if not stage.finished:
+            stage.finish(time.time() - begin)
+        self.seconds['fine-tuning'] = stage.seconds
         return dict(outcome, budget=budget)
+
+    def pictures(self) -> List[Tuple[str, np.ndarray]]:
+        """Rows of test pictures: the truth, what each arm predicts."""
+        rows = []
+        for arm in self.checkpoints:
+            path = _pictures_path(self.stages['fine_tune'].folder, arm)
+            if osp.isfile(path):
+                with np.load(path) as kept:
+                    if not rows:
+                        rows.append(('truth', kept['truth']))
+                    rows.append((arm, kept['predicted']))
+        return rows
 
     def samples(self, number: int = 12) -> Dict[str, list]:
         """Some pictures of each level as training sees them."""
@@ -178,21 +220,79 @@ class Demo:
             rows[name] = [s[0].numpy() for s in samples]
         return rows
 
-    def _show(self, arm: str, seed: int, runner: Runner) -> None:
-        """Keep pictures of the first seed's predictions."""
-        if self.task.show is not None and seed == 1:
-            truth, predicted = self.task.show(runner)
-            if not self.pictures:
-                self.pictures.append(('truth', truth))
-            self.pictures.append((arm, predicted))
+    def _run(self, name: str, label: str, result: str) -> None:
+        """Run a stage, go on with it, or do nothing if it is finished."""
+        stage, cfg = self.stages[name], self._configs[name]
+        if stage.finished and osp.isfile(result):
+            print(f'{label}: finished before, taken from {stage.folder}',
+                  flush=True)
+            self.resumed.append(name)
+        else:
+            if stage.begun:
+                print(f'{label}: goes on in {stage.folder}', flush=True)
+                self.resumed.append(name)
+            stage.begin()
+            begin = time.time()
+            cfg = _with_bar(cfg, label)
+            cfg.work_dir, cfg.resume = stage.folder, True
+            build_runner(cfg).train()
+            stage.finish(time.time() - begin)
+        self.seconds[label[label.index(' ') + 1:]] = stage.seconds
 
-    def _with_bar(self, stage: str, label: str) -> Config:
-        """A stage that shows a bar instead of log lines."""
-        cfg = self.config(stage)
-        cfg.work_dir = osp.join(self.work_dir, stage)
-        cfg.launcher = 'none'
-        cfg.log_level = 'WARNING'
-        cfg.custom_hooks = cfg.get('custom_hooks', []) + [
-            dict(type='bissl_mm.ProgressBarHook', name=label)
-        ]
+    def _pretext_config(self) -> Config:
+        cfg = self.config('pretext')
+        if self.quick:
+            cfg.train_cfg.max_epochs = 2
+            cfg.train_dataloader.dataset.pop('indices', None)
+            cfg.train_dataloader.dataset.dataset.indices = QUICK['train']
+            cfg.train_dataloader.update(
+                batch_size=16, num_workers=0, persistent_workers=False)
+            cfg.param_scheduler.end = 2
+            cfg.default_hooks.checkpoint.interval = 1
         return cfg
+
+    def _bissl_config(self) -> Config:
+        cfg = self.config('bissl')
+        if self.quick:
+            cfg.train_cfg.update(
+                num_alternations=2, num_lower_steps=2, num_upper_steps=1)
+            cfg.train_cfg.head_warmup.num_epochs = 1
+            cfg.train_cfg.pretext_dataloader.update(
+                batch_size=16, num_workers=0, persistent_workers=False)
+            cfg.param_scheduler.lower = []
+            cfg.default_hooks.checkpoint.interval = 1
+        return cfg
+
+    def _fine_tune_config(self) -> Config:
+        cfg = self.config('fine_tune')
+        if self.quick:
+            cfg.train_cfg.update(max_epochs=1, val_interval=1)
+            cfg.param_scheduler.end = 1
+        return cfg
+
+
+def _with_bar(cfg: Config, label: str) -> Config:
+    """A stage that shows a bar instead of log lines."""
+    cfg.launcher = 'none'
+    cfg.log_level = 'WARNING'
+    cfg.custom_hooks = cfg.get('custom_hooks', []) + [
+        dict(type='bissl_mm.ProgressBarHook', name=label)
+    ]
+    return cfg
+
+
+def _pictures_path(folder: str, arm: str) -> str:
+    return osp.join(folder, f'pictures_{arm.replace("+", "_")}.npz')
+
+
+def _keep_pictures(show: Callable, folder: str, arm: str, seed: int,
+                   runner: Runner) -> None:
+    """Write pictures of the first seed's predictions to a file."""
+    if seed != 1:
+        return
+    truth, predicted = show(runner)
+    mkdir_or_exist(folder)
+    path = _pictures_path(folder, arm)
+    with open(f'{path}.partial', 'wb') as file:
+        np.savez(file, truth=np.stack(truth), predicted=np.stack(predicted))
+    os.replace(f'{path}.partial', path)

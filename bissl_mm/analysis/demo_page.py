@@ -2,8 +2,6 @@
 
 import os
 import os.path as osp
-from typing import Dict
-
 import torch
 
 from .. import __version__
@@ -13,14 +11,13 @@ from .features import backbone_features, embed, nearest_neighbour_accuracy
 from .scalars import read_scalars
 
 
-def write_page(demo: Demo, outcome: dict, seconds: Dict[str, float]) -> str:
+def write_page(demo: Demo, outcome: dict) -> str:
     """Write ``report.html``.
 
     Args:
         demo (Demo): The demo, run.
         outcome (dict): Of the comparison; the accuracy of the nearest
             neighbour is added where there are classes of pictures.
-        seconds (dict[str, float]): Wall time by stage.
 
     Returns:
         str: Path of the page.
@@ -37,11 +34,12 @@ def write_page(demo: Demo, outcome: dict, seconds: Dict[str, float]) -> str:
         report.result_table(outcome),
         _small_print(demo, outcome),
     ]
-    if demo.pictures:
+    pictures = demo.pictures()
+    if pictures:
         sections.append(report.section(
             'What the two arms see',
             'Test pictures, the first seed of each arm.',
-            report.picture_rows(dict(demo.pictures), width=2.1)))
+            report.picture_rows(dict(pictures), width=2.1)))
     sections.append(report.section(
         'The pictures',
         f'{counts["pretext"]} digits without labels, of which the pretext '
@@ -52,7 +50,7 @@ def write_page(demo: Demo, outcome: dict, seconds: Dict[str, float]) -> str:
         sections.append(_features(demo, outcome))
     sections.append(report.section(
         'Time', ', '.join(f'{name} {value:.0f} s'
-                          for name, value in seconds.items()) +
+                          for name, value in demo.seconds.items()) +
         f'. {os.cpu_count()} cores, torch {torch.__version__}, bissl_mm '
         f'{__version__}.'))
     path = osp.join(demo.work_dir, 'report.html')

@@ -4,14 +4,18 @@ import hashlib
 import json
 import os
 import os.path as osp
-from typing import Callable, Dict, Optional
+from typing import Dict, Optional
 
+import torch
 from mmengine.config import Config
 from mmengine.utils import mkdir_or_exist
 
+from .. import __version__
+
 
 class FinishedRuns:
-    """Keeps results, so that an interrupted comparison loses one run only.
+    """Keeps results, so that an interrupted comparison loses no more
+    than the runs that were going on.
 
     Args:
         path (str): A file of JSON lines.
@@ -38,14 +42,11 @@ class FinishedRuns:
             record = json.loads(line)
             self.results[record.pop('key')] = record
 
-    def get(self, key: str, run: Callable[[], dict]) -> dict:
-        """The result of this run, from the file or from ``run()``."""
-        if key not in self.results:
-            self.results[key] = run()
-            with open(self.path, 'a') as file:
-                file.write(
-                    json.dumps(dict(self.results[key], key=key)) + '\n')
-        return self.results[key]
+    def add(self, key: str, result: dict) -> None:
+        """Keep a result."""
+        self.results[key] = result
+        with open(self.path, 'a') as file:
+            file.write(json.dumps(dict(result, key=key)) + '\n')
 
 
 def run_key(cfg: Optional[Config], checkpoint: str, *parts) -> str:
@@ -56,4 +57,5 @@ def run_key(cfg: Optional[Config], checkpoint: str, *parts) -> str:
     if osp.isfile(checkpoint):
         found = os.stat(checkpoint)
         state = [found.st_size, found.st_mtime]
-    return json.dumps([digest, checkpoint, state, *parts])
+    return json.dumps([__version__, torch.__version__, digest, checkpoint,
+                       state, *parts])

@@ -74,8 +74,9 @@ def headline(outcome: dict, metric: str) -> str:
         verdict = 'no clear difference'
     else:
         verdict = 'better' if difference > 0 else 'worse'
-    return (f'<p class="headline">{second["name"]} {second["mean"]:.1f}% '
-            f'against {first["name"]} {first["mean"]:.1f}% '
+    names = [html.escape(arm['name']) for arm in (first, second)]
+    return (f'<p class="headline">{names[1]} {second["mean"]:.1f}% '
+            f'against {names[0]} {first["mean"]:.1f}% '
             f'{html.escape(metric)}: <b>{difference:+.1f}</b>, {verdict} '
             f'(exact permutation test, p = {p_value:.4g}, '
             f'{numbers[0]} and {numbers[1]} seeds).</p>')

@@ -1,11 +1,12 @@
 """Data of the two levels."""
 
 from .level_stream import LevelBatchSampler, LevelStream
+from .replayed_dataset import ReplayedDataset, ReplayedSampler
 from .seeded_dataset import SeededDataset
 from .stratified_part import StratifiedPart
 from .without_images import WithoutImages
 
 __all__ = [
-    'LevelBatchSampler', 'LevelStream', 'SeededDataset', 'StratifiedPart',
-    'WithoutImages'
+    'LevelBatchSampler', 'LevelStream', 'ReplayedDataset', 'ReplayedSampler',
+    'SeededDataset', 'StratifiedPart', 'WithoutImages'
 ]

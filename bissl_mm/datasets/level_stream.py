@@ -147,7 +147,7 @@ class LevelStream:
         for key in ('batch_size', 'total_batch_size', 'drop_last',
                     'persistent_workers'):
             cfg.pop(key, None)
-        self.dataset = _build_dataset(where, cfg.pop('dataset'))
+        self.dataset = build_dataset(where, cfg.pop('dataset'))
         self._collate = _build_collate(cfg.pop('collate_fn', None))
         self._loader_cfg = cfg
         self._rank, self._world_size = rank, world_size
@@ -253,7 +253,7 @@ class LevelStream:
                     '--resume.')
 
 
-def _build_dataset(where: str, dataset: Any) -> Any:
+def build_dataset(where: str, dataset: Any) -> Any:
     if isinstance(dataset, dict):
         dataset = DATASETS.build(dataset)
         if hasattr(dataset, 'full_init'):

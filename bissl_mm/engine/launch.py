@@ -22,6 +22,7 @@ from ..utils.allocator import keep_freed_memory
 from ..utils.checkpoint import use_safe_loading
 from ..utils.configs import read_config
 from ..utils.console import quiet, quiet_pycocotools
+from ..utils.operators import check_compiled_operators
 from ..utils.total_batch import share_batches
 from .distributed import get_world_size, is_parallel
 from .report import report_data, report_run
@@ -36,6 +37,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such config.
+        RuntimeError: If it needs compiled operators that are missing.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = read_config(args.config, args.cfg_options)
@@ -45,6 +47,7 @@ def load_config(args: argparse.Namespace) -> Config:
     elif cfg.get('work_dir') is None:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join('work_dirs', name)
+    check_compiled_operators(cfg)
     return cfg
 
 

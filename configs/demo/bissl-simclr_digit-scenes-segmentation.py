@@ -17,4 +17,4 @@ train_cfg = dict(
     val_interval=4,
     pretext_dataloader=_base_.pretext_dataloader,
     head_warmup=dict(num_epochs=5))
-default_hooks = dict(checkpoint=dict(interval=12))
+default_hooks = dict(checkpoint=dict(interval=2, max_keep_ckpts=1))

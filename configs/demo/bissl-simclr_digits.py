@@ -13,4 +13,4 @@ model = dict(
     pretext=_base_.pretext_model,
     downstream=_base_.model)
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)
-default_hooks = dict(checkpoint=dict(interval=25))
+default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=1))

@@ -4,10 +4,21 @@ _base_ = [
     '../_base_/lower/simclr_digits.py',
     '../_base_/stock_runtime.py',
 ]
-custom_imports = dict(imports=['bissl_mm.models', 'bissl_mm.engine'])
+custom_imports = dict(
+    imports=['bissl_mm.models', 'bissl_mm.datasets', 'bissl_mm.engine'])
 
 model = _base_.pretext_model
-train_dataloader = _base_.pretext_dataloader
+# Replayed: a stage that was interrupted goes on with the same pictures.
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=1,
+    persistent_workers=True,
+    sampler=dict(type='bissl_mm.ReplayedSampler', shuffle=True),
+    collate_fn=dict(type='default_collate'),
+    drop_last=True,
+    dataset=dict(
+        type='bissl_mm.ReplayedDataset',
+        dataset=_base_.pretext_dataloader.dataset))
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=60)
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -20,4 +31,4 @@ param_scheduler = dict(
     convert_to_iter_based=True)
 default_hooks = dict(
     logger=dict(interval=1),
-    checkpoint=dict(interval=60, max_keep_ckpts=1))
+    checkpoint=dict(interval=10, max_keep_ckpts=2))

@@ -1,0 +1,139 @@
+"""One fine-tuning run from a backbone."""
+
+import copy
+import io
+import logging
+import time
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import Callable, Dict, Iterator, Optional
+
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+
+from ..models.pretrained import check_pretrained_init
+from ..utils.errors import FloatingPointRefusal
+from ..utils.total_batch import share_batches
+from .best_epoch import KeepBest, percent
+
+
+@dataclass
+class Setting:
+    """Learning rate and weight decay of a fine-tuning run."""
+
+    lr: float
+    weight_decay: float
+
+
+def fine_tune(cfg: Config,
+              checkpoint: str,
+              setting: Setting,
+              seed: int,
+              work_dir: str,
+              metric: str = 'accuracy/top1',
+              test: bool = True,
+              inspect: Optional[Callable[[Runner], None]] = None
+              ) -> Dict[str, float]:
+    """One fine-tuning run.
+
+    Args:
+        cfg (Config): A fine-tuning config with validation and test data.
+            Wherever its model has a ``Pretrained`` initialisation (in a C4
+            detector the backbone and the shared head), ``checkpoint`` is
+            loaded; its learning rate, weight decay and seed are replaced.
+            Not changed.
+        checkpoint (str): Exported or pretrained backbone.
+        setting (Setting): Learning rate and weight decay.
+        seed (int): Of head, order and augmentation.
+        work_dir (str): For mmengine's logs.
+        metric (str): Metric that decides which epoch is the best.
+        test (bool): Evaluate that epoch on the test data. Defaults to True.
+        inspect (Callable, optional): Gets the runner after the test, with
+            the weights of that epoch.
+
+    Returns:
+        dict[str, float]: ``val`` and, if asked for, ``test``, percent; a
+        metric that is never a number counts as 0 on the validation data.
+
+    Raises:
+        FloatingPointError: If there is then nothing to test.
+    """
+    cfg = copy.deepcopy(cfg)
+    # One process, which takes the whole batch.
+    share_batches(cfg, 1)
+    _set_checkpoint(cfg.model, checkpoint)
+    cfg.optim_wrapper.optimizer.update(
+        lr=setting.lr, weight_decay=setting.weight_decay)
+    keys = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader',
+            'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper',
+            'param_scheduler', 'val_evaluator', 'test_evaluator', 'env_cfg',
+            'default_scope')
+    # Without ``cfg``: mmengine formats it several times a run, which takes
+    # longer than a short run itself.
+    runner = Runner(
+        work_dir=work_dir,
+        default_hooks=dict(logger=None, checkpoint=None, timer=None),
+        randomness=dict(seed=seed),
+        log_level='ERROR',
+        experiment_name=f'fine_tune_{time.time_ns()}',
+        **{k: cfg[k] for k in keys if k in cfg})
+    best = KeepBest(metric)
+    runner.register_hook(best)
+    _check_weights(runner)
+    runner.train()
+    result = dict(val=best.value if best.state else 0.)
+    if test:
+        if not best.state:
+            raise FloatingPointRefusal(
+                f"Fine-tuning from '{checkpoint}' with learning rate "
+                f'{setting.lr:g}, seed {seed}: {metric} was never a number. '
+                'Lower the learning rates of the search.')
+        runner.model.load_state_dict(best.state)
+        result['test'] = percent(metric, runner.test())
+        if inspect is not None:
+            inspect(runner)
+    return result
+
+
+def timed_fine_tune(*args, **kwargs) -> Dict[str, float]:
+    """:func:`fine_tune` without what pycocotools prints at every look.
+
+    Returns:
+        dict[str, float]: The same with ``seconds``, its wall time.
+    """
+    begin = time.time()
+    with redirect_stdout(io.StringIO()):
+        result = fine_tune(*args, **kwargs)
+    return dict(result, seconds=time.time() - begin)
+
+
+def _set_checkpoint(model: ConfigDict, checkpoint: str) -> None:
+    """Put the checkpoint wherever the model loads its backbone from."""
+    found = [part for part in _parts(model)
+             if (part.get('init_cfg') or {}).get('type') == 'Pretrained']
+    for part in found:
+        part.init_cfg.checkpoint = checkpoint
+    if not found:
+        model.backbone.init_cfg = dict(
+            type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
+
+
+def _parts(cfg: ConfigDict) -> Iterator[ConfigDict]:
+    """A module's config and those of its modules."""
+    yield cfg
+    for value in cfg.values():
+        if isinstance(value, ConfigDict):
+            yield from _parts(value)
+
+
+def _check_weights(runner: Runner) -> None:
+    """Verify after initialisation that the checkpoint matched; quietly."""
+    init_weights = runner.model.init_weights
+
+    def checked() -> None:
+        init_weights()
+        check_pretrained_init(runner.model)
+
+    runner.model.init_weights = checked
+    MMLogger.get_current_instance().setLevel(logging.ERROR)

@@ -1,0 +1,229 @@
+"""Independent runs side by side, in processes of one thread each.
+
+Threads of one process wait for each other at every operation; where another
+process holds a core, that costs 15 to 20 times the work. Processes do not.
+``concurrent.futures`` of the standard library runs them: its processes may
+have children, as data loaders are, and it tells when one has died.
+"""
+
+import gc
+import logging
+import os
+import signal
+import threading
+import warnings
+from collections import deque
+from concurrent.futures import (FIRST_COMPLETED, Future, ProcessPoolExecutor,
+                                wait)
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from importlib import import_module
+from multiprocessing import get_context, parent_process
+from typing import Any, Callable, Deque, Dict, Iterator, Sequence, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+
+from ..engine.launch import prepare_processes
+from ..utils.console import quiet_console
+from ..utils.errors import RuntimeRefusal, ValueRefusal
+
+#: Read by the libraries when a process starts.
+ONE_THREAD = {name: '1' for name in (
+    'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS',
+    'NUMEXPR_NUM_THREADS')}
+
+
+class InTurn:
+    """Runs in this process, one after another: :class:`Workers` of none."""
+
+    def __init__(self) -> None:
+        self._waiting: Deque[tuple] = deque()
+
+    def __enter__(self) -> 'InTurn':
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._waiting.clear()
+
+    def __len__(self) -> int:
+        """Runs that were submitted and not returned yet."""
+        return len(self._waiting)
+
+    def submit(self, run: Any, function: Callable, *args) -> None:
+        """See :meth:`Workers.submit`."""
+        self._waiting.append((run, function, args))
+
+    def next(self) -> Tuple[Any, Any]:
+        """See :meth:`Workers.next`."""
+        run, function, args = self._waiting.popleft()
+        try:
+            return run, function(*args)
+        except Exception as error:
+            raise _named(error, str(run)) from error
+
+
+class Workers:
+    """Processes that take one run after the other.
+
+    They are spawned at once and import the libraries beside whatever this
+    process does next. They end with the ``with`` block, at once if it is
+    left by an error or Ctrl-C, and with this process, however that ends.
+    With GPUs each sees one of them, in turn.
+
+    Args:
+        number (int): Number of processes. A result does not depend on it.
+        scopes (Sequence[str]): OpenMMLab libraries to import beforehand.
+
+    Raises:
+        ValueError: If the number is not positive.
+    """
+
+    def __init__(self, number: int, scopes: Sequence[str] = ()) -> None:
+        if number < 1:
+            raise ValueRefusal(f'--workers {number}: at least one is needed.')
+        self._running: Dict[Future, Any] = {}
+        context = get_context('spawn')
+        devices = context.SimpleQueue()
+        for index in range(number):
+            devices.put(_device(index))
+        self._executor = ProcessPoolExecutor(
+            number, context, initializer=_prepare,
+            initargs=(devices, tuple(scopes)))
+        with _environment(ONE_THREAD), _ignored_interrupt():
+            # None is idle yet, so each starts a process.
+            for _ in range(number):
+                self._executor.submit(os.getpid)
+
+    def __enter__(self) -> 'Workers':
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        if kind is not None or self._running:
+            # Public only from Python 3.14 on: kill_workers().
+            for process in list((self._executor._processes or {}).values()):
+                process.kill()
+        self._executor.shutdown(cancel_futures=True)
+
+    def __len__(self) -> int:
+        """Runs that were submitted and not returned yet."""
+        return len(self._running)
+
+    def submit(self, run: Any, function: Callable, *args) -> None:
+        """Have a function of some module called in a process.
+
+        Args:
+            run: What :meth:`next` returns with the result. Its text names
+                the run in errors.
+            function (Callable): It and ``args`` travel by pickle.
+        """
+        self._running[self._executor.submit(function, *args)] = run
+
+    def next(self) -> Tuple[Any, Any]:
+        """Wait for a run to end.
+
+        Returns:
+            tuple: What was submitted as ``run``, and what the function
+            returned.
+
+        Raises:
+            RuntimeError: If it failed or its process died; it names the run.
+        """
+        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        # A result before an error: it is worth keeping.
+        future = min(done, key=lambda f: f.exception() is not None)
+        error = future.exception()
+        if isinstance(error, BrokenProcessPool):
+            raise RuntimeRefusal(
+                'A worker process died, most likely killed for want of '
+                'memory; finished runs are kept. Unfinished: '
+                f'{"; ".join(map(str, self._running.values()))}. Give --workers a '
+                'smaller number.') from error
+        run = self._running.pop(future)
+        if error is not None:
+            raise _named(error, str(run)) from error
+        return run, future.result()
+
+
+def default_number() -> int:
+    """One worker for each GPU, or without one for each core."""
+    if torch.cuda.is_available():
+        return torch.cuda.device_count()
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _named(error: BaseException, name: str) -> Exception:
+    """The error again, of the same kind if it can be, with the run's name."""
+    text = f'{name}: {error}'
+    try:
+        named = type(error)(text)
+        return named if str(named) == text else RuntimeError(text)
+    except Exception:
+        return RuntimeError(text)
+
+
+def _device(index: int) -> str:
+    """What ``CUDA_VISIBLE_DEVICES`` of a worker is; '' without a GPU."""
+    if not torch.cuda.is_available():
+        return ''
+    visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+    names = visible.split(',') if visible else [
+        str(i) for i in range(torch.cuda.device_count())]
+    return names[index % len(names)].strip()
+
+
+@contextmanager
+def _environment(values: Dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _ignored_interrupt() -> Iterator[None]:
+    """Ctrl-C reaches all processes; what starts in here leaves it to us."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _prepare(devices, scopes: Sequence[str]) -> None:
+    """Set up a worker process."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    device = devices.get()
+    if device:
+        os.environ['CUDA_VISIBLE_DEVICES'] = device
+    quiet_console()
+    torch.set_num_threads(1)
+    warnings.filterwarnings('ignore')
+    MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
+    prepare_processes(Config(dict(launcher='none')))
+    for module in ('bissl_mm.models', 'bissl_mm.datasets',
+                   'bissl_mm.engine'):
+        import_module(module)
+    for scope in scopes:
+        import_module(f'{scope}.utils').register_all_modules(False)
+    # mmengine collects garbage whenever it builds a dataset; the libraries
+    # imported by now need not be searched each time.
+    gc.freeze()
+
+
+def _end_with_parent() -> None:
+    parent_process().join()
+    os._exit(1)

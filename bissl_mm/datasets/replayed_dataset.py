@@ -1,0 +1,41 @@
+"""Ordinary training whose epochs can be replayed after an interruption."""
+
+from typing import Iterator, Tuple
+
+from mmengine.dataset import DefaultSampler
+
+from ..registry import DATA_SAMPLERS, DATASETS
+from .level_stream import build_dataset
+from .seeded_dataset import SeededDataset
+
+
+@DATASETS.register_module()
+class ReplayedDataset(SeededDataset):
+    """A dataset whose samples depend on seed, epoch and index alone.
+
+    mmengine's worker processes draw augmentations from generators that a
+    resumed run starts anew. With this one, and a checkpoint after an epoch,
+    a resumed run gets the samples of an uninterrupted one. It needs
+    :class:`ReplayedSampler`.
+
+    Args:
+        dataset (dict): Config of the dataset.
+        seed (int): Seed of the augmentations. Defaults to 0.
+    """
+
+    def __init__(self, dataset: dict, seed: int = 0) -> None:
+        super().__init__(
+            build_dataset('ReplayedDataset', dataset), 'replayed', seed)
+
+    @property
+    def metainfo(self) -> dict:
+        """Of the dataset within."""
+        return getattr(self.dataset, 'metainfo', {})
+
+
+@DATA_SAMPLERS.register_module()
+class ReplayedSampler(DefaultSampler):
+    """mmengine's order of an epoch, as ``(epoch, index)``."""
+
+    def __iter__(self) -> Iterator[Tuple[int, int]]:
+        return ((self.epoch, index) for index in super().__iter__())
