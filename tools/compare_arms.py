@@ -73,7 +73,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     from tqdm import tqdm
 
     from bissl_mm.analysis.comparison import compare, draw_settings
-    from bissl_mm.analysis.workers import Workers, default_number
+    from bissl_mm.analysis.workers import default_number, start_workers
     from bissl_mm.datasets.folders import check_data_folders
     from bissl_mm.engine.launch import load_config, prepare_processes
     from bissl_mm.engine.search_space import search_space
@@ -96,7 +96,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     number = default_number() if args.workers is None else args.workers
     number = min(number, len(arms) * max(args.settings, args.seeds))
     scopes = {'mmpretrain', cfg.get('default_scope', 'mmpretrain')}
-    with Workers(number, sorted(scopes)) as workers, \
+    with start_workers(number, sorted(scopes)) as workers, \
             tqdm(total=len(arms) * (args.settings + args.seeds),
                  dynamic_ncols=True) as bar:
 

@@ -21,7 +21,7 @@ from .digits import write_digits
 from .scene_pictures import detections, segmentations
 from .scenes import write_scenes
 from .stages import Stage
-from .workers import InTurn, Workers
+from .workers import InTurn, Workers, start_workers
 
 ARMS = ('FT', 'BiSSL+FT')
 #: Pictures of a quick run; t-SNE wants more than 30.
@@ -144,7 +144,7 @@ class Demo:
         budget = self.budget
         runs = len(ARMS) * max(budget['settings'], budget['seeds'])
         scopes = {'mmpretrain', self._configs['fine_tune'].default_scope}
-        return Workers(min(number, runs), sorted(scopes))
+        return start_workers(min(number, runs), sorted(scopes))
 
     @property
     def budget(self) -> dict:

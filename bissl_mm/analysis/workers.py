@@ -36,15 +36,19 @@ ONE_THREAD = {name: '1' for name in (
 
 
 class InTurn:
-    """Runs in this process, one after another: :class:`Workers` of none."""
+    """Runs in this process, one after another, as one worker does them."""
 
     def __init__(self) -> None:
         self._waiting: Deque[tuple] = deque()
 
     def __enter__(self) -> 'InTurn':
+        self._threads = torch.get_num_threads()
+        # More would sum in another order than a worker does.
+        torch.set_num_threads(1)
         return self
 
     def __exit__(self, *error) -> None:
+        torch.set_num_threads(self._threads)
         self._waiting.clear()
 
     def __len__(self) -> int:
@@ -144,6 +148,16 @@ class Workers:
         if error is not None:
             raise _named(error, str(run)) from error
         return run, future.result()
+
+
+def start_workers(number: int, scopes: Sequence[str] = ()):
+    """:class:`Workers`, or :class:`InTurn` for one.
+
+    Args:
+        number (int): Number of processes. A result does not depend on it.
+        scopes (Sequence[str]): OpenMMLab libraries that the runs need.
+    """
+    return InTurn() if number == 1 else Workers(number, scopes)
 
 
 def default_number() -> int:

@@ -7,9 +7,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from bissl_mm.analysis import comparison, report
+from bissl_mm.analysis import fine_tune, report
+from bissl_mm.analysis.best_epoch import percent
 from bissl_mm.analysis.comparison import (ArmResult, Setting, compare,
-                                          draw_settings, percent)
+                                          draw_settings)
 from bissl_mm.analysis.digits import write_digits
 from bissl_mm.analysis.features import nearest_neighbour_accuracy
 from bissl_mm.analysis.scalars import read_scalars
@@ -36,7 +37,7 @@ def test_each_arm_gets_the_same_budget_and_its_own_choice(monkeypatch,
         val = 50. + 10 * (setting.lr == good)
         return dict(val=val, test=val + seed)
 
-    monkeypatch.setattr(comparison, 'fine_tune', fake)
+    monkeypatch.setattr(fine_tune, 'fine_tune', fake)
     settings = [Setting(lr, 0.) for lr in (0.1, 0.2, 0.3)]
     outcome = compare(None, dict(A='a', B='b'), settings, [1, 2],
                       str(tmp_path))
@@ -69,7 +70,7 @@ def test_interrupted_comparison_goes_on_where_it_was(monkeypatch, tmp_path):
         return [{k: v for k, v in arm.items() if k != 'seconds'}
                 for arm in outcome['arms']]
 
-    monkeypatch.setattr(comparison, 'fine_tune', fake)
+    monkeypatch.setattr(fine_tune, 'fine_tune', fake)
     stop_at = None
     whole, number = run(), len(calls)
     calls.clear()
@@ -92,6 +93,30 @@ def test_interrupted_comparison_goes_on_where_it_was(monkeypatch, tmp_path):
     calls.clear()
     run(resume=True)
     assert [c[0] for c in calls] == ['a'] * 5
+
+
+def test_a_failed_run_names_arm_setting_and_seed(monkeypatch, tmp_path):
+    def fake(cfg, checkpoint, setting, seed, work_dir, metric, **kwargs):
+        if (checkpoint, seed) == ('b', 2):
+            raise FloatingPointError('never a number.')
+        return dict(val=1., test=1.)
+
+    monkeypatch.setattr(fine_tune, 'fine_tune', fake)
+    with pytest.raises(FloatingPointError, match='^arm B, learning rate 0.1, '
+                       'weight decay 0.02, seed 2: never a number'):
+        compare(None, dict(A='a', B='b'), [Setting(0.1, 0.02)], [1, 2, 3],
+                str(tmp_path))
+    lines = (tmp_path / 'runs.jsonl').read_text().splitlines()
+    # Both searches, the seeds of A and the first of B.
+    assert len(lines) == 6
+
+
+def test_names_of_arms_are_text_in_the_report():
+    arms = [dict(name=name, mean=50., test=[50.] * 4)
+            for name in ('<i>A', 'B&C')]
+    text = report.headline(dict(arms=arms, difference=0., p_value=1.),
+                           'accuracy')
+    assert '&lt;i&gt;A' in text and 'B&amp;C' in text and '<i>' not in text
 
 
 def test_mean_and_deviation_are_those_of_the_sample():
@@ -128,12 +153,12 @@ class NeverANumber:
 
 
 def test_a_metric_that_is_never_a_number_is_said(monkeypatch, tmp_path):
-    monkeypatch.setattr(comparison, 'Runner', NeverANumber)
+    monkeypatch.setattr(fine_tune, 'Runner', NeverANumber)
     cfg = Config(dict(model=dict(backbone=dict()),
                       optim_wrapper=dict(optimizer=dict())))
 
     def run(test):
-        return comparison.fine_tune(cfg, 'a.pth', Setting(2., 0.), 5,
+        return fine_tune.fine_tune(cfg, 'a.pth', Setting(2., 0.), 5,
                                     str(tmp_path), 'mIoU', test=test)
 
     assert run(False) == dict(val=0.)

@@ -57,7 +57,7 @@ def test_run_on_place_holders_says_so_before_and_after(tool, backbone,
 
 def test_comparison_takes_the_search_of_the_config(tool, backbone, tmp_path):
     tool('compare_arms', CONFIG, '--work-dir', tmp_path / 'work', '--arm',
-         f'FT={backbone}', '--seeds', 1, '--json', tmp_path / 'found.json',
+         f'FT={backbone}', '--seeds', 1, '--workers', 1, '--json', tmp_path / 'found.json',
          *options(search__settings=2, search__seeds=3,
                   search__lr='(0.02,0.03)'))
     arm, = json.loads((tmp_path / 'found.json').read_text())['arms']
