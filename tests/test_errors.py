@@ -17,6 +17,8 @@ from bissl_mm.utils.errors import (KeyRefusal, Refusal, ValueRefusal,
 
 #: Raised for mistakes of the code that calls, whose traceback is needed.
 INTERNAL = {
+    # An error of a worker process again, of its own kind, with its run.
+    ('bissl_mm/analysis/workers.py', '_named'),
     ('bissl_mm/datasets/seeded_dataset.py', 'AssertionError'),
     # Whatever went wrong in a transform, with the sample's file.
     ('bissl_mm/datasets/seeded_dataset.py', 'RuntimeError'),
@@ -29,6 +31,8 @@ INTERNAL = {
     # Told to the loader, which refuses the file.
     ('bissl_mm/utils/checkpoint.py', 'RefusedPickleError'),
     ('bissl_mm/utils/compat.py', 'RefusedPickleError'),
+    # The exit status after Ctrl-C.
+    ('tools/demo.py', 'SystemExit'),
 }
 CLASSES = [c for c in vars(errors).values()
            if isinstance(c, type) and issubclass(c, Refusal)]

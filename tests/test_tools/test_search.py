@@ -1,6 +1,7 @@
 """Fine-tuning by the command lines: what the config's search says is done."""
 
 import json
+import time
 
 import pytest
 import torch
@@ -43,6 +44,9 @@ def options(**changes) -> list:
 def test_run_on_place_holders_says_so_before_and_after(tool, backbone,
                                                        tmp_path):
     def warnings(name, **changes):
+        # mmengine names loggers by the second: two runs of one second would
+        # write to one file.
+        time.sleep(1.1)
         tool('train', CONFIG, '--work-dir', tmp_path / name, *options(
             model__backbone__init_cfg__checkpoint=backbone, **changes))
         log, = (tmp_path / name).glob('*/*.log')
