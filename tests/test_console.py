@@ -14,8 +14,7 @@ from tool_runs import options, tool  # noqa: F401
 from bissl_mm.engine.launch import build_runner
 from bissl_mm.utils import console
 
-#: The demo's help names its tasks, which come with their configs.
-TOOLS = sorted({p.stem for p in (ROOT / 'tools').glob('*.py')} - {'demo'})
+TOOLS = sorted(p.stem for p in (ROOT / 'tools').glob('*.py'))
 #: Parts of what mmengine and the libraries say before the first step.
 NOISE = ('System environment:', 'Runtime environment:', 'custom_hooks = [',
          'Hooks will be executed', 'before_train_iter:')

@@ -18,20 +18,7 @@ import time
 import warnings
 from typing import List, Optional
 
-if __name__ == '__main__':
-    print('Importing torch and OpenMMLab ...', flush=True)
-
-import torch
-from mmengine.config import Config
-from mmengine.logging import MMLogger
-
-import bissl_mm
-from bissl_mm.analysis.demo import TASKS, Demo
-from bissl_mm.analysis.demo_page import write_page
-from bissl_mm.analysis.stages import move_aside
-from bissl_mm.analysis.workers import default_number
 from bissl_mm.command_line import run_tool
-from bissl_mm.engine.launch import prepare_processes
 from bissl_mm.utils.console import quiet_console
 
 CONFIGS = osp.join(osp.dirname(osp.abspath(__file__)), '..', 'configs',
@@ -41,7 +28,8 @@ CONFIGS = osp.join(osp.dirname(osp.abspath(__file__)), '..', 'configs',
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        '--task', choices=list(TASKS), default='classification')
+        '--task', choices=['classification', 'detection', 'segmentation'],
+        default='classification')
     parser.add_argument(
         '--work-dir', help='default: work_dirs/demo, demo-det or demo-seg')
     parser.add_argument(
@@ -49,10 +37,9 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         help='a few steps of everything, to see that it runs; the results '
         'mean nothing')
     parser.add_argument(
-        '--workers', type=int, default=default_number(),
+        '--workers', type=int,
         help='fine-tuning runs side by side, each in a process of one thread; '
-        'default: the number of GPUs, or without one of cores '
-        '(%(default)s here)')
+        'default: the number of GPUs, or without one of cores')
     parser.add_argument(
         '--fresh', action='store_true',
         help='begin anew: what an earlier demo left in the folder moves to '
@@ -62,8 +49,18 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
+    print('Importing torch and OpenMMLab ...', flush=True)
     quiet_console()
     warnings.filterwarnings('ignore')
+    # Late, so that neither --help nor a worker process waits for them.
+    import torch
+    from mmengine.config import Config
+    from mmengine.logging import MMLogger
+
+    from bissl_mm.analysis.demo import TASKS, Demo
+    from bissl_mm.analysis.stages import move_aside
+    from bissl_mm.analysis.workers import default_number
+    from bissl_mm.engine.launch import prepare_processes
     # mmengine collects garbage whenever it builds a dataset; the libraries
     # imported by now need not be searched each time.
     gc.freeze()
@@ -83,15 +80,19 @@ def main(argv: Optional[List[str]] = None) -> None:
                                    for part, n in demo.counts.items()),
           flush=True)
     try:
-        run(demo, args.workers)
+        run(demo, default_number() if args.workers is None else args.workers)
     except (KeyboardInterrupt, SystemExit):
         print('\nInterrupted. The same command goes on from here.',
               file=sys.stderr)
         raise SystemExit(130) from None
 
 
-def run(demo: Demo, number: int) -> None:
+def run(demo: 'Demo', number: int) -> None:  # noqa: F821
     """All stages and the report."""
+    import torch
+
+    import bissl_mm
+    from bissl_mm.analysis.demo_page import write_page
     task, work_dir = demo.task, demo.work_dir
     # They import the libraries beside the first stage.
     with demo.workers(number) as workers:
@@ -112,8 +113,11 @@ def run(demo: Demo, number: int) -> None:
     for arm in outcome['arms']:
         print(f'{arm["name"]:>9}: {arm["mean"]:.2f} +- {arm["std"]:.2f} % '
               f'{task.metric_name}')
-    print(f'difference {outcome["difference"]:+.2f}, exact permutation '
-          f'p = {outcome["p_value"]:.4g}\n{page}\n{path}')
+    print('A few steps of everything: these numbers mean nothing.'
+          if demo.quick else
+          f'difference {outcome["difference"]:+.2f}, exact permutation '
+          f'p = {outcome["p_value"]:.4g}')
+    print(f'{page}\n{path}')
 
 
 if __name__ == '__main__':

@@ -27,6 +27,8 @@ _NOISE = (
     'Distributed training is not used, all SyncBatchNorm',
     # Another line says which file was loaded.
     'Loads checkpoint by ',
+    # A run that begins says so by beginning.
+    'Did not find last_checkpoint to be resumed',
 )
 #: Texts and levels of what libraries said before there was a log file.
 _waiting: Deque[Tuple[str, int]] = deque(maxlen=1000)
