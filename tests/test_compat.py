@@ -1,6 +1,9 @@
 """What differs between versions of torch, and versions that are too old."""
 
+import argparse
 import collections
+import copyreg
+import os
 import pickle
 import subprocess
 import sys
@@ -27,7 +30,66 @@ class Calls:
         return self.parts
 
 
+def state_of(dtype, shape=(1, ), raw=b'A' * 8):
+    """An array as numpy pickles it, of any type and bytes."""
+    return Calls(np.zeros(1).__reduce__()[0], np.ndarray, (0, ), b'b',
+                 state=(1, shape, dtype, False, raw))
+
+
+# What references point to, with a state that says there are none.
+NO_REFERENCES = (3, '|', None, None, None, 8, 8, 0)
+# numpy reads where such an attribute points to.
+ANY_ADDRESS = dict(__array_interface__=dict(
+    data=b'A' * 8, typestr='<f8', shape=(1, ), version=3))
+
+
+class Attributes:
+    """Pickles as a namespace or a history with any attributes."""
+
+    def __init__(self, kind, **state):
+        self.kind, self.state = kind, state
+
+    @property
+    def __class__(self):
+        # Compared by pickle.
+        return self.kind
+
+    def __reduce_ex__(self, protocol):
+        return copyreg.__newobj__, (self.kind, ), self.state
+
+
 HOSTILE = {
+    'array over bytes': lambda: Calls(
+        np.ndarray, (1, ), Calls(np.dtype, 'O'), b'A' * 8),
+    'array of numbers over bytes': lambda: Calls(
+        np.ndarray, (1, ), Calls(np.dtype, 'f8'), b'A' * 8),
+    'references': lambda: state_of(np.dtype('O')),
+    'hidden references': lambda: state_of(
+        Calls(np.dtype, 'O', False, True, state=NO_REFERENCES)),
+    'references as numbers': lambda: state_of(
+        Calls(np.dtype, 'f8', False, True, state=NO_REFERENCES)),
+    'fields': lambda: state_of(Calls(np.dtype, [('a', 'O')])),
+    'too few bytes': lambda: state_of(np.dtype('f8'), shape=(2, )),
+    'no bytes': lambda: state_of(np.dtype('f8'), raw=[None]),
+    'negative shape': lambda: state_of(np.dtype('f8'), (-1, -1)),
+    'state through torch': lambda: Calls(
+        torch._tensor._rebuild_from_type_v2, np.dtype, type(np.dtype('f8')),
+        ('f8', False, True), NO_REFERENCES),
+    'scalar reference': lambda: Calls(
+        np.float64(1).__reduce__()[0], np.dtype('O'), b'A' * 8),
+    'short scalar': lambda: Calls(
+        np.float64(1).__reduce__()[0], np.dtype('f8'), b'A'),
+    'address in a namespace': lambda: Attributes(
+        argparse.Namespace, **ANY_ADDRESS),
+    'address in a parameter': lambda: Calls(
+        torch._utils._rebuild_parameter_with_state, torch.ones(1), True,
+        collections.OrderedDict(), ANY_ADDRESS),
+    'history called': lambda: Calls(HistoryBuffer, [1.], [1]),
+    'history of other objects': lambda: Attributes(
+        HistoryBuffer, _log_history=[argparse.Namespace()],
+        _count_history=np.ones(1), max_length=1),
+    'history with other statistics': lambda: Attributes(
+        HistoryBuffer, statistics_methods=dict(mean=slice)),
     'attribute of another class': lambda: Calls(
         getattr, collections.OrderedDict, '__init__'),
     'private attribute': lambda: Calls(
@@ -47,6 +109,29 @@ def test_pickles_that_reach_further_are_refused(kind, legacy, tmp_path):
                path, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(UnsafeCheckpointError, match='could run code'):
         load_checkpoint(str(path))
+
+
+@pytest.mark.parametrize('kind, reason', [
+    ('array over bytes', "dtype: 'O'"), ('hidden references', "dtype: 'O'"),
+    ('array of numbers over bytes', 'Unsupported call'),
+    ('references as numbers', 'Unsupported state of a dtype')])
+def test_hostile_arrays_are_refused_before_they_exist(kind, reason, tmp_path):
+    path = tmp_path / 'evil.pth'
+    torch.save(HOSTILE[kind](), path)
+    with pytest.raises(UnsafeCheckpointError) as caught:
+        load_checkpoint(str(path))
+    assert reason in str(caught.value.__cause__)
+
+
+def test_an_array_takes_one_state(tmp_path):
+    state = (1, (1, ), np.dtype('f8'), False, b'A' * 8)
+    once = pickle.dumps(state_of(np.dtype('f8')), protocol=2)[:-1]
+    again = pickle.dumps(state, protocol=2)[2:-1]
+    path = tmp_path / 'evil.pth'
+    path.write_bytes(once + again + pickle.BUILD + pickle.STOP)
+    with pytest.raises(UnsafeCheckpointError) as caught:
+        load_checkpoint(str(path))
+    assert 'state of an array' in str(caught.value.__cause__)
 
 
 def test_scripted_modules_are_refused(tmp_path):
@@ -80,6 +165,52 @@ def test_what_mmengine_writes_comes_back(legacy, tmp_path):
     assert hub['runtime_info']['score'] == np.float32(.5)
     assert hub['runtime_info']['counts'].tolist() == [0, 1, 2]
     assert hub['log_scalars']['loss'].statistics('mean') == 1.5
+
+
+NUMBERS = [np.array([True, False]), np.arange(3, dtype='>i4'),
+           np.ones((2, 3), np.float16, order='F'), np.array(1j),
+           np.zeros((0, 2)), np.random.get_state()[1], np.float64(.5),
+           np.bool_(True), np.int32(-1), np.uint8(255), np.complex64(1j)]
+
+
+@pytest.mark.parametrize('core', [b'numpy.core', b'numpy._core'])
+def test_numbers_of_numpy_1_and_2_come_back(core, tmp_path):
+    path = tmp_path / 'iter_1.pth'
+    torch.save(dict(numbers=NUMBERS, dtype=np.dtype('>f4')), path,
+               _use_new_zipfile_serialization=False)
+    data = path.read_bytes().replace(b'numpy._core', b'numpy.core')
+    path.write_bytes(data.replace(b'numpy.core', core))
+    assert core in path.read_bytes()
+    loaded = load_checkpoint(str(path))
+    assert loaded['dtype'] == np.dtype('>f4')
+    for number, saved in zip(loaded['numbers'], NUMBERS):
+        assert type(number) is type(saved)
+        # numpy brings an array into the processor's byte order.
+        assert number.dtype == saved.dtype.newbyteorder('=')
+        assert number.shape == saved.shape
+        assert np.array_equal(number, saved)
+    # numpy's own types have not been touched.
+    assert np.dtype('f4').isnative
+
+
+def test_history_goes_on(tmp_path):
+    torch.save(HistoryBuffer([1., 3.], [1, 1]), tmp_path / 'history.pth')
+    history = load_checkpoint(str(tmp_path / 'history.pth'))
+    history.update(5., 1)
+    assert history.statistics('mean') == 3
+    assert history.statistics('current') == 5
+    # What a loaded history writes loads again.
+    torch.save(history, tmp_path / 'again.pth')
+    again = load_checkpoint(str(tmp_path / 'again.pth'))
+    assert again.statistics('max') == 5
+
+
+def test_the_variable_that_forces_torchs_reader_is_kept(tmp_path,
+                                                        monkeypatch):
+    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
+    torch.save(dict(w=np.float32(1)), tmp_path / 'w.pth')
+    assert load_checkpoint(str(tmp_path / 'w.pth'))['w'] == 1
+    assert os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] == '1'
 
 
 def test_autocast_is_seen():

@@ -29,8 +29,8 @@ INTERNAL = {
     ('bissl_mm/hypergradient/vectors.py', 'ValueError'),
     ('bissl_mm/models/functional.py', 'KeyError'),
     # Told to the loader, which refuses the file.
-    ('bissl_mm/utils/checkpoint.py', 'RefusedPickleError'),
-    ('bissl_mm/utils/compat.py', 'RefusedPickleError'),
+    ('bissl_mm/utils/pickled_objects.py', 'RefusedPickleError'),
+    ('bissl_mm/utils/restricted_pickle.py', 'RefusedPickleError'),
     # The exit status after Ctrl-C.
     ('tools/demo.py', 'SystemExit'),
 }

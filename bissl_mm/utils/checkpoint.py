@@ -1,21 +1,19 @@
 """Checkpoint files: loading without running code, writing atomically."""
 
-import argparse
 import os
 import os.path as osp
 import zipfile
 from typing import Any, Dict
 from urllib.parse import urlparse
 
-import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
-from .compat import RefusedPickleError, load_without_code
 from .errors import FileNotFoundRefusal, OSRefusal, ValueRefusal
+from .pickled_objects import NAMES, STATES
+from .restricted_pickle import RefusedPickleError, load_without_code
 
 #: Where public releases keep their weights, as keys within keys.
 PLACES = (('state_dict', ), ('model', ), ('model_state_dict', ),
@@ -80,7 +78,7 @@ def load_from_local_safely(path: str, map_location: Any = None) -> Any:
             f'folder {os.getcwd()!r}). Correct the path, '
             'or run the stage that writes it first.')
     try:
-        return load_without_code(path, map_location, _safe_globals())
+        return load_without_code(path, map_location, NAMES, STATES)
     except RefusedPickleError as error:
         raise UnsafeCheckpointError(
             f'Checkpoint {path!r} holds more than tensors and plain '
@@ -93,35 +91,6 @@ def load_from_local_safely(path: str, map_location: Any = None) -> Any:
             f'Checkpoint {path!r} ({osp.getsize(path)} bytes) is empty, '
             f'truncated or no checkpoint ({type(error).__name__}: {error}). '
             'Use another file.') from error
-
-
-def _safe_globals() -> Dict[str, Any]:
-    """What checkpoints hold beside tensors, by its name in the file: of
-    mmengine numpy scalars and the history of the logs, of many releases the
-    command line."""
-    dtypes = [type(np.dtype(name)) for name in (
-        'bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16',
-        'uint32', 'uint64', 'float16', 'float32', 'float64')]
-    allowed = {
-        f'{value.__module__}.{value.__qualname__}': value
-        for value in [*dtypes, np.ndarray, np.dtype, slice, HistoryBuffer,
-                      argparse.Namespace]
-    }
-    for value in (np.zeros(1), np.float64(1)):
-        rebuild = value.__reduce__()[0]
-        # Of numpy 1 and of numpy 2.
-        for core in ('core', '_core'):
-            allowed[f'numpy.{core}.multiarray.{rebuild.__name__}'] = rebuild
-    # So a history names its statistics.
-    allowed['builtins.getattr'] = _statistic
-    return allowed
-
-
-def _statistic(owner: Any, name: str) -> Any:
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'current',
-                                                  'mean'):
-        raise RefusedPickleError(f'Unsupported attribute: {name}')
-    return getattr(HistoryBuffer, name)
 
 
 def is_intact(path: str) -> bool:

@@ -1,0 +1,120 @@
+"""What checkpoints hold beside tensors: numpy's numbers, the history of
+mmengine's logs, the command line of many releases.
+
+numpy rebuilds an array over whatever bytes a pickle gives. With a type that
+holds references the bytes are addresses, and the first access ends the
+process or worse. Hence numpy's functions are wrapped: types of numbers only,
+and as many bytes as the numbers need.
+"""
+
+import argparse
+import math
+import re
+from typing import Any
+
+import numpy as np
+from mmengine.logging import HistoryBuffer
+
+from .restricted_pickle import Blank, RefusedPickleError
+
+#: Types of numbers and truth values, as numpy's pickles spell them.
+NUMBER = re.compile('[biufc][0-9]{1,2}')
+STATISTICS = ('min', 'max', 'current', 'mean')
+
+#: Stands for ``numpy.ndarray``, which no file has to call.
+_ARRAY = object()
+_HISTORY = Blank(HistoryBuffer)
+
+
+def _dtype(name: str, align: bool = False, copy: bool = True) -> np.dtype:
+    if not isinstance(name, str) or not NUMBER.fullmatch(name):
+        raise RefusedPickleError(f'Unsupported dtype: {name!r}')
+    # A copy, since numpy's own object would be given the state.
+    return np.dtype(name, align=False, copy=True)
+
+
+def _check_dtype(instance: np.dtype, state: Any) -> None:
+    """State of a number: its byte order, and nothing of its own."""
+    if not isinstance(state, tuple) or len(state) != 8 or (
+            state[0], *state[2:]) != (3, None, None, None, -1, -1, 0) or (
+            state[1] not in ('<', '>', '|', '=')):
+        raise RefusedPickleError(f'Unsupported state of a dtype: {state!r}')
+
+
+def _check_numbers(dtype: Any, raw: Any, count: int) -> None:
+    if not isinstance(dtype, np.dtype) or dtype.kind not in 'biufc' or (
+            dtype.hasobject):
+        raise RefusedPickleError(f'Unsupported dtype: {dtype!r}')
+    if type(raw) is not bytes or len(raw) != count * dtype.itemsize:
+        raise RefusedPickleError(
+            f'Unsupported data of an array: not {count} times {dtype!r}')
+
+
+def _new_array(kind: Any, shape: Any, code: Any) -> np.ndarray:
+    if kind is not _ARRAY or shape != (0, ) or code not in (b'b', 'b'):
+        raise RefusedPickleError('Unsupported array')
+    return np.empty(0, np.int8)
+
+
+def _check_array(instance: np.ndarray, state: Any) -> None:
+    # Once only: a second state would free what tensors may look at.
+    if instance.shape != (0, ) or not isinstance(state, tuple) or (
+            len(state) != 5 or state[0] != 1):
+        raise RefusedPickleError('Unsupported state of an array')
+    _, shape, dtype, fortran, raw = state
+    if type(shape) is not tuple or type(fortran) is not bool or any(
+            type(size) is not int or size < 0 for size in shape):
+        raise RefusedPickleError(f'Unsupported shape of an array: {shape!r}')
+    _check_numbers(dtype, raw, math.prod(shape))
+
+
+def _scalar(dtype: Any, raw: Any) -> np.generic:
+    _check_numbers(dtype, raw, 1)
+    return np.frombuffer(raw, dtype)[0]
+
+
+def _statistic(owner: Any, name: str) -> Any:
+    """``getattr``, by which a history names its statistics."""
+    if owner is not _HISTORY or name not in STATISTICS:
+        raise RefusedPickleError(f'Unsupported attribute: {name}')
+    return getattr(HistoryBuffer, name)
+
+
+def _check_history(instance: HistoryBuffer, state: Any) -> None:
+    """Numbers only: mmengine calls the statistics by name and hands the
+    values to numpy."""
+    known = {name: getattr(HistoryBuffer, name) for name in STATISTICS}
+    if not isinstance(state, dict):
+        raise RefusedPickleError('Unsupported state of a history')
+    for name, value in state.items():
+        if name == 'statistics_methods':
+            good = type(value) is dict and all(
+                known.get(key) is method for key, method in value.items())
+        else:
+            good = type(value) in (int, float, np.ndarray)
+        if not good:
+            raise RefusedPickleError(f'Unsupported {name} of a history')
+
+
+#: What a file may name.
+NAMES = {
+    'numpy.dtype': _dtype,
+    'numpy.ndarray': _ARRAY,
+    # Of numpy 1 and of numpy 2.
+    **{f'numpy.{core}.multiarray.{name}': function
+       for core in ('core', '_core')
+       for name, function in (('_reconstruct', _new_array),
+                              ('scalar', _scalar))},
+    'mmengine.logging.history_buffer.HistoryBuffer': _HISTORY,
+    'builtins.getattr': _statistic,
+    'builtins.slice': slice,
+    'argparse.Namespace': Blank(argparse.Namespace),
+}
+#: What may be given a state, with the check of the state.
+STATES = {
+    np.dtype: _check_dtype,
+    np.ndarray: _check_array,
+    HistoryBuffer: _check_history,
+    # Attributes of any kind; those that are special are always refused.
+    argparse.Namespace: lambda instance, state: None,
+}

@@ -1,0 +1,238 @@
+"""``torch.load`` that runs nothing a file names, with every torch from 2.1.
+
+Imports torch and the standard library only. torch's own ``weights_only`` is
+not used: before 2.6 it knows too few opcodes, and later versions hand an
+object its state unseen, which numpy's objects do not survive.
+"""
+
+import os
+import pickle
+import tarfile
+import zipfile
+from collections import Counter, OrderedDict
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, Callable, Dict, Iterator
+
+import torch
+
+#: With it torch would refuse every reader but its own.
+FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+#: torch's functions whose last argument is a state.
+WITH_STATE = ('torch._tensor._rebuild_from_type_v2',
+              'torch._utils._rebuild_parameter_with_state')
+
+
+class RefusedPickleError(pickle.UnpicklingError):
+    """A pickle names something that it may not use."""
+
+
+class Blank:
+    """Stands for a class of which a pickle may make an instance, without
+    arguments, and which it may not call.
+
+    Args:
+        kind (type): The class.
+    """
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+
+
+def load_without_code(path: str, map_location: Any, names: Dict[str, Any],
+                      states: Dict[type, Callable]) -> Any:
+    """``torch.load`` that builds tensors, plain data and what is allowed.
+
+    Args:
+        path (str): Local file.
+        map_location: See :func:`torch.load`.
+        names (dict[str, Any]): What may be used besides torch's own list, by
+            the name that stands in the pickle, ``'module.name'``. Functions
+            may be called; a :class:`Blank` stands for a class.
+        states (dict[type, Callable]): Classes whose instances may be given a
+            state, with a function of instance and state that raises
+            :class:`RefusedPickleError` if the state is not to be trusted.
+
+    Raises:
+        RefusedPickleError: If the file names anything else.
+        Exception: Of any kind, if it is damaged.
+    """
+    _check_container(path)
+    names, checks = {**_torch_globals(), **names}, states
+
+    class Unpickler(_Unpickler):
+        known = names
+        ids = {id(value) for value in names.values()}
+        states = checks
+
+    # torch.load names these three of a pickle module.
+    module = SimpleNamespace(
+        __name__='restricted_pickle', Unpickler=Unpickler,
+        load=lambda file, **kwargs: Unpickler(file, **kwargs).load())
+    with _own_reader():
+        return torch.load(path, map_location=map_location,
+                          pickle_module=module, weights_only=False)
+
+
+@contextmanager
+def _own_reader() -> Iterator[None]:
+    forced = os.environ.pop(FORCE, None)
+    try:
+        yield
+    finally:
+        if forced is not None:
+            os.environ[FORCE] = forced
+
+
+def _check_container(path: str) -> None:
+    """Refuse the two kinds of file that torch.load hands to other readers."""
+    if tarfile.is_tarfile(path):
+        raise RefusedPickleError('a tar archive, the format before torch 0.2')
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(name.endswith('/constants.pkl') or name == 'constants.pkl'
+                   for name in archive.namelist()):
+                raise RefusedPickleError('a TorchScript archive')
+
+
+def _torch_globals() -> Dict[str, Any]:
+    """torch's own list, with what it forgot in the early versions."""
+    from torch._weights_only_unpickler import _get_allowed_globals
+
+    # Of the sparse classes a file needs the function alone: it leaves its
+    # tensor to be validated.
+    listed = {name: value for name, value in _get_allowed_globals().items()
+              if '.sparse.' not in name}
+    return {
+        **listed,
+        **{name: _with_checked_state(listed[name])
+           for name in WITH_STATE if name in listed},
+        **{str(value): value for value in vars(torch).values()
+           if isinstance(value, torch.dtype)},
+        'torch.device': torch.device,
+        'builtins.set': set,
+        # Protocol 2 spells bytes this way, and none at all that way.
+        '_codecs.encode': _latin1,
+        'builtins.bytes': _no_bytes,
+    }
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    if encoding != 'latin1':
+        raise RefusedPickleError(f'an encoding {encoding!r}')
+    return text.encode('latin1')
+
+
+def _no_bytes() -> bytes:
+    return b''
+
+
+def _with_checked_state(function: Callable) -> Callable:
+
+    def call(*arguments: Any) -> Any:
+        _check_attributes(function, arguments[-1])
+        return function(*arguments)
+
+    return call
+
+
+def _check_attributes(instance: Any, state: Any) -> None:
+    """Refuse a state with special attributes: numpy reads memory at any
+    address that an instance's ``__array_interface__`` names.
+
+    Raises:
+        RefusedPickleError: If there is one.
+    """
+    for part in state if isinstance(state, tuple) else (state, ):
+        if isinstance(part, dict):
+            for name in part:
+                if isinstance(name, str) and name.startswith('__'):
+                    raise RefusedPickleError(
+                        f'Unsupported attribute {name} of '
+                        f'{type(instance).__name__}')
+
+
+class _Unpickler(pickle._Unpickler):
+    """Reads a pickle that names only what is known.
+
+    Every name is looked up in a table and never imported. What stands there
+    is all that is called, and only states that were checked are given. The
+    implementation in Python is the base, since that in C does not let this be
+    refused.
+    """
+
+    known: Dict[str, Any] = {}
+    ids: set = set()
+    states: Dict[type, Callable] = {}
+    dispatch = dict(pickle._Unpickler.dispatch)
+
+    def find_class(self, module: str, name: str) -> Any:
+        module = 'builtins' if module == '__builtin__' else module
+        full_name = f'{module}.{name}'
+        if full_name not in self.known:
+            raise RefusedPickleError(f'Unsupported global: {full_name}')
+        return self.known[full_name]
+
+    def load_reduce(self) -> None:
+        function, arguments = self.stack[-2:]
+        if id(function) not in self.ids or not callable(function) or (
+                type(arguments) is not tuple):
+            raise RefusedPickleError(f'Unsupported call of {function!r}')
+        super().load_reduce()
+
+    def load_newobj(self) -> None:
+        kind, arguments = self.stack[-2:]
+        if isinstance(kind, Blank) and arguments == ():
+            self.stack[-2:] = [kind.kind.__new__(kind.kind)]
+        elif isinstance(kind, type) and id(kind) in self.ids:
+            super().load_newobj()
+        else:
+            raise RefusedPickleError(f'Unsupported instance of {kind!r}')
+
+    def load_build(self) -> None:
+        instance, state = self.stack[-2:]
+        if type(instance) not in (torch.Tensor, torch.nn.Parameter,
+                                  OrderedDict):
+            for kind in type(instance).__mro__:
+                if kind in self.states:
+                    self.states[kind](instance, state)
+                    break
+            else:
+                raise RefusedPickleError(
+                    f'Unsupported state of {type(instance).__name__}')
+        _check_attributes(instance, state)
+        super().load_build()
+
+    def load_other(self) -> None:
+        raise RefusedPickleError('Unsupported way to call')
+
+    dispatch[pickle.REDUCE[0]] = load_reduce
+    dispatch[pickle.NEWOBJ[0]] = load_newobj
+    dispatch[pickle.BUILD[0]] = load_build
+    # More ways to call, which protocol 2 of torch.save does not use.
+    for opcode in (pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.EXT1,
+                   pickle.EXT2, pickle.EXT4):
+        dispatch[opcode[0]] = load_other
+
+
+def _only_for(opcode: bytes, target: Callable, *kinds: type) -> None:
+    """Let an opcode that adds items do so to plain containers alone; of other
+    objects it would call a method."""
+    load = pickle._Unpickler.dispatch[opcode[0]]
+
+    def limited(self: _Unpickler) -> None:
+        if type(target(self)) not in kinds:
+            raise RefusedPickleError(
+                f'Unsupported items of {type(target(self)).__name__}')
+        load(self)
+
+    _Unpickler.dispatch[opcode[0]] = limited
+
+
+_only_for(pickle.APPEND, lambda self: self.stack[-2], list)
+_only_for(pickle.APPENDS, lambda self: self.metastack[-1][-1], list)
+_only_for(pickle.ADDITEMS, lambda self: self.metastack[-1][-1], set)
+_only_for(pickle.SETITEM, lambda self: self.stack[-3], dict, OrderedDict,
+          Counter)
+_only_for(pickle.SETITEMS, lambda self: self.metastack[-1][-1], dict,
+          OrderedDict, Counter)
