@@ -33,23 +33,27 @@ def prepare_bccd(root: Path, task: Task) -> None:
     for part in PARTS:
         path = root / 'ImageSets' / 'Main' / f'{part}.txt'
         listed[part] = path.read_text().split() if path.exists() else []
-    task.check({part: sum((root / 'JPEGImages' / f'{stem}.jpg').exists()
-                          for stem in stems)
-                for part, stems in listed.items()})
-    for part, stems in listed.items():
-        write_part(root, task.split('bccd_voc', part), sorted(stems))
+    there = {part: sorted(stem for stem in stems
+                          if all(path.exists() for path in paths(root, stem)))
+             for part, stems in listed.items()}
+    task.check({part: len(stems) for part, stems in there.items()})
+    for part, stems in there.items():
+        split = task.split('bccd_voc', part)
+        write_part(root, split, stems)
+        split.left_out(len(listed[part]) - len(stems))
+
+
+def paths(root: Path, stem: str) -> Tuple[Path, Path]:
+    """An image and its annotation."""
+    return (root / 'JPEGImages' / f'{stem}.jpg',
+            root / 'Annotations' / f'{stem}.xml')
 
 
 def write_part(root: Path, split: Split, stems: List[str]) -> None:
     """Copy the images of a split and write its annotations."""
     images, annotations, left_out = [], [], 0
     for image_id, stem in enumerate(stems, 1):
-        source = root / 'JPEGImages' / f'{stem}.jpg'
-        labels = root / 'Annotations' / f'{stem}.xml'
-        for path in (source, labels):
-            if not path.exists():
-                raise ValueRefusal(f"'{path}' is listed in {split.name}.txt "
-                                   'and not there. Download it again.')
+        source, labels = paths(root, stem)
         shutil.copyfile(source, split.place(f'JPEGImages/{stem}.jpg',
                                             f'JPEGImages/{stem}.jpg'))
         width, height = Image.open(source).size
@@ -82,10 +86,12 @@ def read_boxes(path: Path, width: int, height: int
     """
     try:
         found = [(node.findtext('name', '').strip(),
-                  [int(node.findtext(f'bndbox/{corner}')) - 1
+                  # Some tools write '12.0'; mmdet cuts fractions, too.
+                  [int(float(node.findtext(f'bndbox/{corner}'))) - 1
                    for corner in CORNERS])
                  for node in ElementTree.parse(path).getroot().iter('object')]
-    except (ElementTree.ParseError, TypeError, ValueError) as error:
+    except (ElementTree.ParseError, TypeError, ValueError,
+            OverflowError) as error:
         raise ValueRefusal(f"'{path}' is no annotation of VOC's form "
                            f'({error}). Download it again.') from error
     boxes = []

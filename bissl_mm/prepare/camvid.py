@@ -29,14 +29,17 @@ PARTS = ('train', 'val', 'test')
           expected=dict(train=367, val=101, test=233))
 def prepare_camvid(root: Path, task: Task) -> None:
     """Write ``camvid/img_dir`` and ``camvid/ann_dir``."""
-    pairs = {part: read_pairs(root, part) for part in PARTS}
-    task.check({part: sum(image.exists() for image, _ in found)
-                for part, found in pairs.items()})
-    for part, found in pairs.items():
+    listed = {part: read_pairs(root, part) for part in PARTS}
+    there = {part: [pair for pair in pairs
+                    if all(path.exists() for path in pair)]
+             for part, pairs in listed.items()}
+    task.check({part: len(pairs) for part, pairs in there.items()})
+    for part, pairs in there.items():
         split = task.split('camvid', part)
-        for image, labels in found:
+        for image, labels in pairs:
             write_pair(image, labels, split)
         split.remark = f'{len(CLASSES)} classes'
+        split.left_out(len(listed[part]) - len(pairs))
 
 
 def read_pairs(root: Path, part: str) -> List[Tuple[Path, Path]]:
@@ -55,12 +58,8 @@ def write_pair(image_path: Path, label_path: Path, split: Split) -> None:
     """Write an image and its labels.
 
     Raises:
-        ValueRefusal: If the labels are missing, unknown or of another size.
+        ValueRefusal: If the labels are unknown or of another size.
     """
-    for path in (image_path, label_path):
-        if not path.exists():
-            raise ValueRefusal(f"'{path}' is listed in {split.name}.txt and "
-                               'not there. Download the repository again.')
     image = Image.open(image_path).convert('RGB')
     labels = np.array(Image.open(label_path))
     if labels.shape != image.size[::-1] or labels.max() > VOID:

@@ -49,6 +49,16 @@ class Split:
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
+    def left_out(self, number: int) -> None:
+        """Say in the table how many listed images are not written.
+
+        Args:
+            number (int): Those without the image file or its labels.
+        """
+        if number:
+            self.remark += (f'; {number} listed left out, image or labels '
+                            'missing')
+
 
 class Task:
     """One preparation: its settings, and the splits written so far.
@@ -85,7 +95,7 @@ class Task:
 
         Args:
             found (dict): Number of images in each part, with the keys of
-                ``expected``.
+                ``expected``. One without its labels does not count.
 
         Raises:
             ValueRefusal: If they are not those of the publisher, unless a
@@ -99,7 +109,7 @@ class Task:
         remedy = ', or take what is there with --allow-incomplete'
         raise ValueRefusal(
             f"{self.name}: the source does not have its publisher's images "
-            f'({numbers}). Download it again ({self.download})'
+            f'and labels ({numbers}). Download it again ({self.download})'
             f'{remedy * all(found.values())}.')
 
     def draw(self, items: Iterable[str], number: int,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from PIL import Image
 from raw_downloads import COUNTS, cifar10, files
 
 from bissl_mm.prepare import prepare
+from bissl_mm.prepare.bccd import read_boxes
 from bissl_mm.prepare.sources import open_source
-from bissl_mm.prepare.task import Task
+from bissl_mm.prepare.task import Task, table
 from bissl_mm.utils.errors import ValueRefusal
 
 
@@ -127,6 +129,51 @@ def test_bccd_boxes_count_pixels_from_zero(tmp_path):
         range(1, 8))
     assert [c['name'] for c in read['test']['categories']] == [
         'RBC', 'WBC', 'Platelets']
+
+
+def test_what_is_listed_and_not_there_is_left_out_and_said(tmp_path):
+    cells, roads = raw.bccd_folder(tmp_path), raw.camvid_folder(tmp_path)
+    (cells / 'JPEGImages/BloodImage_00001.jpg').unlink()
+    (cells / 'Annotations/BloodImage_00004.xml').unlink()
+    (roads / 'train/0001TP_train00001.png').unlink()
+    (roads / 'testannot/testannot_00000.png').unlink()
+    data = tmp_path / 'data'
+    for name, folder, match in (
+            ('bccd', cells, 'train: 205 .*, 2 found; val: 87 .*, 1 found'),
+            ('camvid', roads, 'train: 367 .*, 3 found; .*test: .*, 2 found')):
+        with pytest.raises(ValueRefusal, match=match):
+            prepare(name, str(folder), str(data))
+        splits = prepare(name, str(folder), str(data), allow_incomplete=True)
+        said = {split.name: 'left out' in split.remark for split in splits}
+        assert said == dict(train=True, val=name == 'bccd',
+                            test=name == 'camvid')
+        assert table(splits).count('; 1 listed left out') == 2
+    read = json.loads((data / 'bccd_voc/annotations_coco/instances_train.json'
+                       ).read_text())
+    assert [i['file_name'] for i in read['images']] == [
+        'BloodImage_00000.jpg', 'BloodImage_00002.jpg']
+    assert {a['image_id'] for a in read['annotations']} == {
+        i['id'] for i in read['images']}
+    assert sorted(files(data / 'bccd_voc/JPEGImages')) == [
+        f'BloodImage_{i:05}.jpg' for i in (0, 2, 3, 5, 6)]
+    for part, numbers in dict(train=(0, 2, 3), val=(0, 1), test=(1, 2)).items():
+        stems = [f'0001TP_{part}{i:05}' for i in numbers]
+        for kind in ('img_dir', 'ann_dir'):
+            assert sorted(Path(path).stem for path in files(
+                data / 'camvid' / kind / part)) == stems
+
+
+def test_corners_of_boxes_may_have_fractions(tmp_path):
+    folder = raw.bccd_folder(tmp_path)
+    path = folder / 'Annotations/BloodImage_00001.xml'
+    whole = read_boxes(path, 64, 48)
+    text = re.sub(r'(<[xy]m\w+>\d+)<', r'\1.75<', path.read_text())
+    assert '.75' in text
+    path.write_text(text)
+    assert read_boxes(path, 64, 48) == whole
+    path.write_text(text.replace('.75', 'e999'))
+    with pytest.raises(ValueRefusal, match='no annotation of VOC'):
+        read_boxes(path, 64, 48)
 
 
 def test_camvid_keeps_labels_and_ignores_void(tmp_path):
