@@ -12,6 +12,7 @@ from conftest import ROOT
 from mmengine.config import Config
 from mmengine.registry import (DATASETS, MODELS, TRANSFORMS,
                                init_default_scope)
+from PIL import Image
 
 import bissl_mm.datasets
 import bissl_mm.models  # noqa: F401  (registers)
@@ -130,6 +131,31 @@ def test_longest_edge_is_uniform(name, low, high, shape):
         # Four standard deviations of a quantile of 400 draws.
         assert edges[int(400 * share)] == pytest.approx(
             low + share * (high - low), abs=0.1 * (high - low) + 1)
+
+
+@pytest.mark.parametrize('name, scope', [
+    ('faster-rcnn_r50-c4_voc0712-320px', 'mmdet'),
+    ('fcn16_r50_cityscapes-192px', 'mmseg')])
+@pytest.mark.parametrize('pipeline', ['train_pipeline', 'test_pipeline'])
+def test_shrinking_averages_and_keeps_the_ids_of_masks(name, scope, pipeline):
+    step = next(t for t in config(f'_base_/upper/{name}')[pipeline]
+                if 'Resize' in t.type)
+    init_default_scope(scope)
+    resize = TRANSFORMS.build({'_scope_': scope, **step})
+    y, x = np.mgrid[:1024, :2048]
+    # The mean of each row's neighbours is grey; cv2 picks of four columns two.
+    image = np.stack([(x % 4 < 2) * 255] * 3, -1).astype(np.uint8)
+    ids = np.where((x + y) // 7 % 2, 18, 255).astype(np.uint8)
+    np.random.seed(0)
+    found = resize(dict(img=image, img_shape=image.shape[:2], gt_seg_map=ids,
+                        seg_fields=['gt_seg_map']))
+    height, width = found['img'].shape[:2]
+    assert found['img'].std() < 60 < image.std()
+    expected = Image.fromarray(image).resize((width, height), Image.BILINEAR)
+    assert np.abs(found['img'].astype(int)
+                  - np.asarray(expected, int)).max() <= 1
+    assert found['gt_seg_map'].shape == (height, width)
+    assert set(np.unique(found['gt_seg_map'])) == {18, 255}
 
 
 def test_no_config_writes_indices_out():

@@ -17,9 +17,9 @@ from bissl_mm.engine.search_space import place_holder_note, search_space
 CONFIGS = sorted(
     p for folder in ('pretext', 'bissl', 'fine_tune', 'demo')
     for p in (ROOT / 'configs' / folder).glob('*.py'))
-#: mmpretrain's transforms that resize with the backend they are given.
+#: Transforms that resize with the backend they are given.
 RESIZES = ('RandomResizedCrop', 'ResizeEdge', 'EfficientNetRandomCrop',
-           'EfficientNetCenterCrop')
+           'EfficientNetCenterCrop', 'Resize', 'RandomResize')
 
 
 def read(name: str) -> Config:
@@ -41,7 +41,8 @@ def parts(value):
 def test_levels_resize_alike_and_fine_tuning_keeps_the_last_batch(path):
     cfg = Config.fromfile(path).to_dict()
     for part in parts(cfg):
-        if part.get('type') in RESIZES:
+        # The demo's scenes do not shrink.
+        if part.get('type') in RESIZES and 'digit-scenes' not in path.stem:
             assert part.get('backend') == 'pillow', part
     if path.parent.name == 'fine_tune':
         assert not cfg['train_dataloader'].get('drop_last', False)

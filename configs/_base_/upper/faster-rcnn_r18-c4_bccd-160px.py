@@ -4,6 +4,8 @@
 _base_ = '../models/faster-rcnn_r50-c4.py'
 
 metainfo = dict(classes=('RBC', 'WBC', 'Platelets'))
+# Pillow's bilinear resizing averages where it shrinks, as in classification
+# (classification_r50_pets-96px.py says why).
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -12,13 +14,18 @@ train_pipeline = [
         scale=(160, 160),
         ratio_range=(0.8, 1.),
         keep_ratio=True,
-        resize_type='Resize'),
+        resize_type='Resize',
+        backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(160, 160), keep_ratio=True),
+    dict(
+        type='Resize',
+        scale=(160, 160),
+        keep_ratio=True,
+        backend='pillow'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',

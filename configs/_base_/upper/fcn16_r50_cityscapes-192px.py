@@ -1,17 +1,28 @@
 # FCN-16 on Cityscapes, fine annotations, short side 192, flip, mIoU (B.7).
 _base_ = '../models/fcn16_r50.py'
 
+# Pillow's bilinear resizing averages where it shrinks, as in classification
+# (classification_r50_pets-96px.py says why).
+# Masks are resized by the nearest pixel.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(type='Resize', scale=(2048, 192), keep_ratio=True),
+    dict(
+        type='Resize',
+        scale=(2048, 192),
+        keep_ratio=True,
+        backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),
 ]
 # The labels stay at their own size: mmseg compares there.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2048, 192), keep_ratio=True),
+    dict(
+        type='Resize',
+        scale=(2048, 192),
+        keep_ratio=True,
+        backend='pillow'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
