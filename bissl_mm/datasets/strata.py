@@ -1,5 +1,6 @@
 """Groups of samples of which a part has the same share each."""
 
+import os
 import os.path as osp
 from collections import Counter
 from functools import lru_cache
@@ -67,9 +68,13 @@ def _labels(dataset: Any) -> List[Hashable]:
 
 
 def _folders(dataset: Any) -> List[Hashable]:
-    # The name alone: wherever the data lie, the parts are the same.
-    return [osp.basename(osp.dirname(info['img_path']))
-            for info in _infos(dataset)]
+    # Below the folder that all have in common: wherever the data lie, the
+    # parts are the same, and a/x and b/x are two strata.
+    folders = [osp.abspath(osp.dirname(info['img_path']))
+               for info in _infos(dataset)]
+    common = osp.commonpath(folders) if folders else ''
+    return [osp.relpath(folder, common).replace(os.sep, '/')
+            for folder in folders]
 
 
 def _rarest_classes(dataset: Any) -> List[Hashable]:

@@ -1,5 +1,7 @@
 """A part of a labelled dataset with the class proportions kept."""
 
+from fractions import Fraction
+from math import ceil
 from typing import List, Union
 
 import torch
@@ -29,12 +31,16 @@ class StratifiedPart(Part):
             shift the samples.
         share (float): Share of each stratum in the part, between 0 and 1.
             Samples are whole: a stratum has less than one too many or too
-            few, the part as a whole is rounded.
+            few, the part as a whole is rounded, halves down. So a stratum of
+            5 has one in either part at a share of 0.8, as has any stratum
+            whose two shares are one sample or more; of a smaller one, either
+            part may have none.
         complement (bool): Take the rest instead. Defaults to False.
         seed (int): Seed of the split; a part and its complement need the
             same. Defaults to 0.
         by (str): What makes a stratum. ``'label'``, the default: the one
-            ``gt_label``. ``'folder'``: the folder of the image file.
+            ``gt_label``. ``'folder'``: the folder of the image file,
+            below the folder that all files have in common.
             ``'rarest_class'``, for several classes an image: that one of
             its classes which the fewest images have, read from boxes,
             labels or mask files; masks are opened once a process, some
@@ -74,9 +80,18 @@ class StratifiedPart(Part):
             order = torch.randperm(len(members), generator=generator)
             # Rounded over the strata so far: of many small ones, too, the
             # part has its share.
-            cut = round(share * (before + len(members))) - round(
-                share * before)
+            cut = _rounded(share, before + len(members)) - _rounded(
+                share, before)
             before += len(members)
             part = order[cut:] if complement else order[:cut]
             chosen.extend(members[i] for i in part.tolist())
         return sorted(chosen)
+
+
+def _rounded(share: float, number: int) -> int:
+    """A share of a number, halves down.
+
+    Halves to even, or a product of floats that misses a half, would let the
+    difference of two such numbers be a whole sample off.
+    """
+    return ceil(Fraction(str(share)) * number - Fraction(1, 2))

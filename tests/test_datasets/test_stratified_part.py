@@ -1,6 +1,7 @@
 """Parts of a labelled dataset."""
 
 from collections import Counter
+from fractions import Fraction
 
 import pytest
 from mmengine.dataset import BaseDataset
@@ -42,6 +43,65 @@ def test_the_seed_decides():
 def test_bad_share_is_named(share):
     with pytest.raises(ValueError, match=f'but is {share}'):
         StratifiedPart(Labelled(), share)
+
+
+class Sizes(BaseDataset):
+    """Strata of given sizes, one after the other."""
+
+    def __init__(self, sizes):
+        self.sizes = sizes
+        super().__init__()
+
+    def load_data_list(self):
+        return [dict(gt_label=k) for k, n in enumerate(self.sizes)
+                for _ in range(n)]
+
+
+# 0.29 * 50 is less than 14.5 in floats, 0.5 of 1 and of 3 are halves.
+@pytest.mark.parametrize('share', ['0.5', '0.29', '0.7', '0.8', '0.1'])
+@pytest.mark.parametrize('sizes', [
+    (1, 2, 1, 2), (50, 100, 100, 2), (3, 4, 5, 7, 9, 11, 13) * 7,
+    (5, 15, 20, 40, 60)])
+def test_a_stratum_is_less_than_one_sample_off(share, sizes):
+    whole = Sizes(sizes)
+    parts = [StratifiedPart(whole, float(share), complement=complement)
+             for complement in (False, True)]
+    found = [Counter(part[i]['gt_label'] for i in range(len(part)))
+             for part in parts]
+    for label, size in enumerate(sizes):
+        numbers = [count[label] for count in found]
+        assert sum(numbers) == size
+        for number, of_part in zip(numbers, (Fraction(share),
+                                             1 - Fraction(share))):
+            assert abs(number - of_part * size) < 1
+            assert number >= 1 or of_part * size < 1
+    assert abs(len(parts[0]) - Fraction(share) * sum(sizes)) <= Fraction(1, 2)
+
+
+class Files(BaseDataset):
+
+    def __init__(self, paths):
+        self.paths = paths
+        super().__init__()
+
+    def load_data_list(self):
+        return [dict(img_path=path) for path in self.paths]
+
+
+def test_folders_of_one_name_in_two_cities_are_two_strata():
+    def rest(root, names):
+        files = Files([f'{root}/{name}/{i}.png' for name in names
+                       for i in range(5)])
+        part = StratifiedPart(files, 0.8, complement=True, by='folder')
+        return [part[i]['img_path'].removeprefix(f'{root}/')
+                for i in range(len(part))]
+
+    names = [f'{city}/{side}' for city in 'abcdef'
+             for side in ('left', 'right')]
+    found = rest('/data/cities', names)
+    assert sorted(path.rsplit('/', 1)[0] for path in found) == names
+    # Wherever they lie, and in whatever notation.
+    assert found == rest('/mnt/x/left', names) == rest('cities/.', names)
 
 
 def test_empty_part_is_named():
