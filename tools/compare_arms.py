@@ -18,7 +18,7 @@ import os.path as osp
 import platform
 import sys
 import time
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from bissl_mm.command_line import add_common_arguments, run_tool
 from bissl_mm.utils.console import quiet_console
@@ -66,6 +66,17 @@ def main(argv: Optional[List[str]] = None) -> None:
                 f'--arm {arm}: checkpoint {checkpoint!r} does not exist. '
                 'Write NAME=PATH.')
         arms[name] = checkpoint
+    try:
+        run(args, arms)
+    except KeyboardInterrupt:
+        print('\nInterrupted. Finished runs are kept; the same command goes '
+              'on from here' + ', without --fresh' * args.fresh + '.',
+              file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
+    """All runs and their outcome; arms are checkpoints by name."""
     quiet_console()
     import torch
     from mmengine.logging import MMLogger

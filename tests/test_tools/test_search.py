@@ -10,6 +10,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from tool_runs import tool
 
+from bissl_mm.analysis.finished_runs import FinishedRuns
+
 __all__ = ['tool']
 pytestmark = pytest.mark.slow
 CONFIG = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
@@ -67,3 +69,32 @@ def test_comparison_takes_the_search_of_the_config(tool, backbone, tmp_path):
     arm, = json.loads((tmp_path / 'found.json').read_text())['arms']
     assert len(arm['search']) == 2 and arm['seeds'] == [1]
     assert all(0.02 <= tried['lr'] <= 0.03 for tried in arm['search'])
+
+
+def test_an_interrupted_comparison_says_how_to_go_on(
+        tool, backbone, tmp_path, monkeypatch, capfd):
+    add, written = FinishedRuns.add, []
+
+    def add_two(*args, **kwargs):
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(add(*args, **kwargs))
+
+    def compare():
+        tool('compare_arms', CONFIG, '--work-dir', tmp_path / 'work', '--arm',
+             f'FT={backbone}', '--settings', 1, '--seeds', 2, '--workers', 1,
+             *options())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FinishedRuns, 'add', add_two)
+        with pytest.raises(SystemExit) as status:
+            compare()
+    assert status.value.code == 130
+    runs = tmp_path / 'work' / 'runs.jsonl'
+    before = runs.read_text()
+    assert before.count('\n') == 2
+    said = capfd.readouterr().err
+    assert 'the same command goes on' in said and 'Traceback' not in said
+    compare()
+    assert runs.read_text().startswith(before)
+    assert runs.read_text().count('\n') == 3
