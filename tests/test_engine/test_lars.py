@@ -1,6 +1,7 @@
 """LARS against the published form, and its settings."""
 
 import copy
+import math
 import re
 
 import pytest
@@ -89,6 +90,44 @@ def test_exclusions_are_by_dimension():
     assert one_step(min_trust_dims=2) == pytest.approx([decayed, 1.5])
     assert one_step(min_trust_dims=2,
                     min_decay_dims=2) == pytest.approx([decayed, 1.])
+
+
+@pytest.mark.parametrize('min_decay_dims, min_trust_dims', [
+    (0, 0), (2, 0), (0, 2), (2, 2), (1, 4), (4, 1)])
+def test_steps_of_each_kind_of_tensor_equal_those_of_floats(min_decay_dims,
+                                                            min_trust_dims):
+    """The formulas of the class, written out in Python's floats."""
+    shapes = dict(scale=(), bias=(3, ), matrix=(3, 2), kernel=(2, 3, 1, 2))
+    random = torch.Generator().manual_seed(0)
+
+    def draw(shape):
+        return torch.randn(shape, dtype=torch.float64, generator=random)
+
+    params = {name: nn.Parameter(draw(shape))
+              for name, shape in shapes.items()}
+    values = {name: p.detach().flatten().tolist()
+              for name, p in params.items()}
+    buffers = {name: [0.] * len(v) for name, v in values.items()}
+    optimizer = LARS(params.values(), lr=1., momentum=0.8, weight_decay=0.3,
+                     eta=0.05, min_decay_dims=min_decay_dims,
+                     min_trust_dims=min_trust_dims)
+    for lr in (0.5, 0.7, 0.1):
+        for param in params.values():
+            param.grad = draw(param.shape)
+        optimizer.param_groups[0]['lr'] = lr
+        optimizer.step()
+        for name, param in params.items():
+            dims, old = len(shapes[name]), values[name]
+            decay = 0.3 if dims >= min_decay_dims else 0.
+            update = [g + decay * p for g, p in zip(
+                param.grad.flatten().tolist(), old, strict=True)]
+            trust = 0.05 * math.hypot(*old) / math.hypot(*update) \
+                if dims >= min_trust_dims else 1.
+            buffers[name] = [0.8 * b + trust * u
+                             for b, u in zip(buffers[name], update)]
+            values[name] = [p - lr * b for p, b in zip(old, buffers[name])]
+            assert param.detach().flatten().tolist() == pytest.approx(
+                values[name], rel=1e-10, abs=1e-12), name
 
 
 def test_parameter_without_gradient_stays_and_settings_are_checked():
