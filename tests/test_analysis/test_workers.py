@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 import torch
@@ -62,6 +63,8 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
         number: subprocess.Popen(
             [sys.executable, script], stdout=subprocess.PIPE, text=True,
             stderr=subprocess.DEVNULL, start_new_session=True,
+            # A shell starts what runs in the background with Ctrl-C ignored.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
             env={**os.environ, 'OMP_NUM_THREADS': '1',
                  'PYTHONPATH': os.pathsep.join(sys.path)})
         for number in (signal.SIGKILL, signal.SIGINT)}
