@@ -32,6 +32,7 @@ INTERNAL = {
     ('bissl_mm/utils/pickled_objects.py', 'RefusedPickleError'),
     ('bissl_mm/utils/restricted_pickle.py', 'RefusedPickleError'),
     # The exit status after Ctrl-C.
+    ('tools/compare_arms.py', 'SystemExit'),
     ('tools/demo.py', 'SystemExit'),
 }
 CLASSES = [c for c in vars(errors).values()
