@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 # The tools take these two from here as well.
 from ..command_line import add_common_arguments, run_tool  # noqa: F401
 from ..datasets.folders import check_data_folders
+from ..datasets.look import PLACES
 from ..models.checks import check_num_classes
 from ..models.pretrained import check_load_from, check_pretrained_init
 from ..utils.allocator import keep_freed_memory
@@ -24,6 +25,7 @@ from ..utils.configs import read_config
 from ..utils.console import quiet, quiet_pycocotools
 from ..utils.operators import check_compiled_operators
 from ..utils.total_batch import share_batches
+from .data_look import check_data
 from .distributed import get_world_size, is_parallel
 from .report import report_data, report_run
 from .search_space import place_holder_note
@@ -92,7 +94,7 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
 
     Every ``Pretrained`` initialisation must match tensors, the number of
     classes must be that of the data, and the data must be where the config
-    says. What a dataloader states as ``total_batch_size`` is shared by the
+    says and such that every stage can be trained on them. What a dataloader states as ``total_batch_size`` is shared by the
     processes.
 
     Args:
@@ -126,6 +128,7 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
     _check_after_init(runner)
     for line in lines:
         runner.logger.info(line)
+    check_data(cfg, PLACES if train else ('test', ), runner.logger)
     note = place_holder_note(cfg) if train else None
     if note:
         runner.logger.warning(note)

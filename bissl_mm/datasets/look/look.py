@@ -1,0 +1,54 @@
+"""One look over the data, before a stage's first step."""
+
+from typing import Callable, Iterable, Sequence
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from ...utils.errors import Refusal
+from .findings import Look
+from .parts import PLACES, parts_of
+
+Check = Callable[[Look], None]
+
+#: Read files that the configs name, before a library does.
+FILE_CHECKS: Sequence[Check] = ()
+#: Look at the built datasets.
+DATA_CHECKS: Sequence[Check] = ()
+
+
+def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
+              everything: bool = False, world_size: int = 1) -> Look:
+    """Look over the parts of the data that a config names.
+
+    Cheap: the headers of all files (of a seeded choice of 20,000 a part above
+    that number), the pixels of a seeded sample of 64 a part.
+
+    Args:
+        cfg (Config): The config; not changed. Its batch sizes are those of
+            one process.
+        names (Iterable[str]): Parts to look at; those that the config does
+            not have are passed over.
+        everything (bool): Read all headers and all pixels.
+        world_size (int): Number of processes.
+
+    Returns:
+        Look: With what was found. Nothing is raised for it: see
+        :meth:`Look.raise_refusals`. Where files are refused, the datasets
+        that would read them are not built.
+    """
+    look = Look(cfg, parts_of(cfg, names, everything), everything, world_size)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        for check in FILE_CHECKS:
+            check(look)
+        if look.refusals:
+            return look
+        for part in look:
+            try:
+                part.build()
+            except Refusal as refusal:
+                look.refuse(str(refusal))
+        if not look.refusals:
+            for check in DATA_CHECKS:
+                check(look)
+    return look

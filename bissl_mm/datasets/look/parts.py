@@ -1,0 +1,176 @@
+"""The parts of the data as their loaders will see them."""
+
+import random
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Dict, Iterable, Iterator, List, Tuple
+
+from mmengine.config import Config
+
+from ...registry import DATASETS
+from ...utils.errors import Refusal, ValueRefusal
+
+#: Where a config has the loader of each part.
+PLACES = dict(pretext='train_cfg.pretext_dataloader', train='train_dataloader',
+              val='val_dataloader', test='test_dataloader')
+#: Samples of a part whose file headers are read; above, a seeded choice.
+MAX_HEADERS = 20000
+#: Samples of a part whose pixels are read.
+MAX_PIXELS = 64
+
+
+@dataclass
+class PartLook:
+    """One part of the data: its config, its dataset, what was found.
+
+    Args:
+        name (str): ``'pretext'``, ``'train'``, ``'val'`` or ``'test'``.
+        loader (dict): The dataloader's config.
+        everything (bool): Look at all samples instead of a seeded choice.
+    """
+
+    name: str
+    loader: dict
+    everything: bool = False
+    #: Figures of the table by title, for example ``{'images': 24}``.
+    facts: Dict[str, Any] = field(default_factory=dict)
+    #: By class name: counts by title, for example ``{'boxes': 31}``.
+    classes: Dict[str, Dict[str, int]] = field(default_factory=dict)
+    #: What libraries will leave out: a line each, with the reason.
+    left_out: List[str] = field(default_factory=list)
+    #: The built dataset, None before :meth:`build`.
+    dataset: Any = None
+
+    @property
+    def key(self) -> str:
+        """The dotted key of the dataset in the config."""
+        return f'{PLACES[self.name]}.dataset'
+
+    @property
+    def cfg(self) -> dict:
+        """The dataset's config."""
+        return self.loader['dataset']
+
+    def leaf_cfgs(self) -> Iterator[Tuple[str, dict]]:
+        """Dotted keys and configs of the datasets that read files: those
+        within wrappers such as ``ConcatDataset``."""
+        return _leaves(self.cfg, self.key)
+
+    def build(self) -> None:
+        """Build the dataset as its loader will.
+
+        Raises:
+            ValueError: With what the library said, if it cannot be built.
+        """
+        try:
+            dataset = DATASETS.build(self.cfg) \
+                if isinstance(self.cfg, dict) else self.cfg
+            if hasattr(dataset, 'full_init'):
+                dataset.full_init()
+        except Refusal:
+            raise
+        except Exception as error:
+            raise ValueRefusal(
+                f'{self.key}: {type_name(self.cfg)} cannot read these data '
+                f'({type(error).__name__}: {error}). Correct the files or '
+                'the settings of this data set.') from error
+        self.dataset = dataset
+
+    def leaves(self) -> List[Any]:
+        """Datasets within wrappers that repeat or join them."""
+        return list(_built_leaves(self.dataset))
+
+    @property
+    def classes_declared(self) -> List[str]:
+        """Names of the classes in the order of their numbers; may be
+        empty."""
+        meta = getattr(self.dataset, 'metainfo', None) or {}
+        return [str(name) for name in meta.get('classes') or ()]
+
+    @cached_property
+    def whole(self) -> Any:
+        """The dataset without wrappers that only repeat samples."""
+        dataset = self.dataset
+        while type(dataset).__name__ in ('RepeatDataset',
+                                         'ClassBalancedDataset',
+                                         'MultiImageMixDataset'):
+            dataset = dataset.dataset
+        return dataset
+
+    @cached_property
+    def indices(self) -> List[int]:
+        """Samples of ``whole`` that are looked at: all up to
+        ``MAX_HEADERS``, a seeded choice above."""
+        number = len(self.whole)
+        if self.everything or number <= MAX_HEADERS:
+            return list(range(number))
+        return sorted(random.Random(0).sample(range(number), MAX_HEADERS))
+
+    @cached_property
+    def infos(self) -> List[dict]:
+        """Raw information of the samples in ``indices``, as
+        ``get_data_info`` gives it; empty if the dataset has none."""
+        if not hasattr(self.whole, 'get_data_info'):
+            return []
+        return [self.whole.get_data_info(i) for i in self.indices]
+
+    @cached_property
+    def sampled(self) -> List[int]:
+        """Positions in ``infos`` whose pixels are read: a seeded choice of
+        ``MAX_PIXELS``, or all."""
+        number = len(self.infos)
+        if self.everything or number <= MAX_PIXELS:
+            return list(range(number))
+        return sorted(random.Random(1).sample(range(number), MAX_PIXELS))
+
+    def transforms(self, ending: str = '') -> List[dict]:
+        """Configs of the pipeline's transforms whose type ends so, those of
+        the datasets within wrappers too."""
+        found = []
+        for cfg in [self.cfg, *(leaf for _, leaf in self.leaf_cfgs())]:
+            if isinstance(cfg, dict):
+                found += [t for t in cfg.get('pipeline') or ()
+                          if isinstance(t, dict)
+                          and type_name(t).endswith(ending)]
+        return found
+
+
+def parts_of(cfg: Config, names: Iterable[str],
+             everything: bool = False) -> Dict[str, PartLook]:
+    """The parts of a config that exist, datasets not built yet."""
+    found = {}
+    for name in names:
+        loader: Any = cfg
+        for key in PLACES[name].split('.'):
+            loader = (loader or {}).get(key)
+        if loader and loader.get('dataset') is not None:
+            found[name] = PartLook(name, loader, everything)
+    return found
+
+
+def type_name(cfg: Any) -> str:
+    """Name of a component's class; new-style configs hold the class."""
+    kind = cfg.get('type') if isinstance(cfg, dict) else type(cfg)
+    return getattr(kind, '__name__', str(kind).rpartition('.')[2])
+
+
+def _leaves(cfg: Any, key: str) -> Iterator[Tuple[str, dict]]:
+    if not isinstance(cfg, dict):
+        return
+    inner = [(f'{key}.dataset', cfg['dataset'])] if 'dataset' in cfg else [
+        (f'{key}.datasets.{i}', each)
+        for i, each in enumerate(cfg.get('datasets') or ())]
+    if not inner:
+        yield key, cfg
+    for inner_key, inner_cfg in inner:
+        yield from _leaves(inner_cfg, inner_key)
+
+
+def _built_leaves(dataset: Any) -> Iterator[Any]:
+    if hasattr(dataset, 'datasets'):
+        for inner in dataset.datasets:
+            yield from _built_leaves(inner)
+    elif hasattr(dataset, 'dataset'):
+        yield from _built_leaves(dataset.dataset)
+    else:
+        yield dataset
