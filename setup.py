@@ -63,7 +63,7 @@ setup(
     python_requires='>=3.10',
     # torch, mmcv and the OpenMMLab libraries are left to the user's own
     # environment: mmcv must match the torch that it was compiled with.
-    install_requires=['numpy', 'pillow', 'tqdm'],
+    install_requires=['numpy', 'pillow', 'scipy>=1.10', 'tqdm'],
     extras_require={
         # Ranges: the tested versions are pinned in requirements/ alone.
         'openmmlab': [
@@ -72,9 +72,7 @@ setup(
             'onedl-mmsegmentation>=1.4', 'onedl-mmpretrain>=1.3'
         ],
         'demo': ['matplotlib', 'pillow>=10.1', 'scikit-learn'],
-        'tests': [
-            'pytest', 'pytest-xdist', 'scikit-learn', 'scipy', 'matplotlib'
-        ],
+        'tests': ['pytest', 'pytest-xdist', 'scikit-learn', 'matplotlib'],
     },
     cmdclass={'build_py': BuildWithConfigs},
     zip_safe=False,

@@ -26,7 +26,7 @@ from mmengine.logging import MMLogger
 
 import bissl_mm.engine  # noqa: F401  (registers)
 from bissl_mm.analysis.fine_tune import Setting, fine_tune
-from bissl_mm.analysis.permutation_test import permutation_p_value
+from bissl_mm.analysis.permutation_test import permutation_test
 
 PRETRAINED = 'work_dirs/simclr_r18_b256-20e_cifar10-48px/epoch_20.pth'
 STAGE = 'configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-dtd5.py'
@@ -157,7 +157,8 @@ def table(runs: list) -> None:
         spread = statistics.stdev(test) if len(test) > 1 else 0.
         p = ''
         if found is not reference and min(len(found), len(reference)) > 1:
-            p = permutation_p_value(test, [f['test'] for f in reference])
+            p = permutation_test(
+                test, [f['test'] for f in reference]).p_value
             p = f'{p:.2f}'
         known = [[x for f in found for x in f[key] if x is not None]
                  for key in ('residuals', 'cosines', 'iterations')]

@@ -12,7 +12,6 @@ final runs. Example::
 
 import argparse
 import gc
-import json
 import logging
 import os.path as osp
 import platform
@@ -22,7 +21,7 @@ from typing import Dict, List, Optional
 
 from bissl_mm.command_line import add_common_arguments, run_tool
 from bissl_mm.utils.console import quiet_console
-from bissl_mm.utils.errors import FileNotFoundRefusal
+from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
@@ -58,14 +57,7 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
 
 def main(argv: Optional[List[str]] = None) -> None:
     args = parse_args(argv)
-    arms = {}
-    for arm in args.arm:
-        name, _, checkpoint = arm.partition('=')
-        if not osp.isfile(checkpoint):
-            raise FileNotFoundRefusal(
-                f'--arm {arm}: checkpoint {checkpoint!r} does not exist. '
-                'Write NAME=PATH.')
-        arms[name] = checkpoint
+    arms = read_arms(args.arm)
     try:
         run(args, arms)
     except KeyboardInterrupt:
@@ -75,22 +67,45 @@ def main(argv: Optional[List[str]] = None) -> None:
         raise SystemExit(130) from None
 
 
+def read_arms(given: List[str]) -> Dict[str, str]:
+    """Checkpoints by name, from ``NAME=PATH``."""
+    arms = {}
+    for arm in given:
+        name, _, checkpoint = arm.partition('=')
+        if not osp.isfile(checkpoint):
+            raise FileNotFoundRefusal(
+                f'--arm {arm}: checkpoint {checkpoint!r} does not exist. '
+                'Write NAME=PATH.')
+        if '/' in name or name in ('', '.', '..'):
+            raise ValueRefusal(
+                f'--arm {arm}: the name {name!r} cannot be that of a folder '
+                'in WORK-DIR, which it is, too. Write NAME=PATH with another '
+                'name.')
+        if name in arms:
+            raise ValueRefusal(
+                f'--arm {arm}: there is an arm {name!r} already, with '
+                f'{arms[name]!r}. Give every arm a name of its own.')
+        arms[name] = checkpoint
+    return arms
+
+
 def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
     """All runs and their outcome; arms are checkpoints by name."""
     quiet_console()
     import torch
     from mmengine.logging import MMLogger
-    from mmengine.utils import mkdir_or_exist
     from tqdm import tqdm
 
-    from bissl_mm.analysis.comparison import compare, draw_settings
+    from bissl_mm.analysis.comparison import (check_parts, compare,
+                                              draw_settings)
+    from bissl_mm.analysis.json_file import write_json
+    from bissl_mm.analysis.permutation_test import significance
     from bissl_mm.analysis.workers import default_number, start_workers
-    from bissl_mm.datasets.folders import check_data_folders
     from bissl_mm.engine.launch import load_config, prepare_processes
     from bissl_mm.engine.search_space import search_space
     from bissl_mm.utils.total_batch import share_batches
     cfg = load_config(args)
-    check_data_folders(cfg, ['train', 'val', 'test'])
+    check_parts(cfg)
     for name, value in search_space(cfg).items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
@@ -125,14 +140,12 @@ def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
         torch=torch.__version__,
         machine=platform.machine())
     path = args.json or osp.join(cfg.work_dir, 'comparison.json')
-    mkdir_or_exist(osp.dirname(osp.abspath(path)))
-    with open(path, 'w') as file:
-        json.dump(outcome, file, indent=1)
+    write_json(path, outcome)
     for arm in outcome['arms']:
         print(f'{arm["name"]}: {arm["mean"]:.2f} +- {arm["std"]:.2f}')
     if 'p_value' in outcome:
-        print(f'difference {outcome["difference"]:+.2f}, exact permutation '
-              f'p = {outcome["p_value"]:.4g}')
+        print(f'difference {outcome["difference"]:+.2f}, '
+              f'{significance(outcome)}')
     print(path)
 
 

@@ -8,7 +8,6 @@ several seeds. The digits come with scikit-learn; nothing is downloaded.
 
 import argparse
 import gc
-import json
 import logging
 import os
 import os.path as osp
@@ -93,6 +92,8 @@ def run(demo: 'Demo', number: int) -> None:  # noqa: F821
 
     import bissl_mm
     from bissl_mm.analysis.demo_page import write_page
+    from bissl_mm.analysis.json_file import write_json
+    from bissl_mm.analysis.permutation_test import significance
     task, work_dir = demo.task, demo.work_dir
     # They import the libraries beside the first stage.
     with demo.workers(number) as workers:
@@ -108,15 +109,14 @@ def run(demo: 'Demo', number: int) -> None:  # noqa: F821
                    torch=torch.__version__, python=platform.python_version(),
                    bissl_mm=bissl_mm.__version__)
     path = osp.join(work_dir, 'results.json')
-    with open(path, 'w') as file:
-        json.dump(results, file, indent=1)
+    write_json(path, results)
     for arm in outcome['arms']:
         print(f'{arm["name"]:>9}: {arm["mean"]:.2f} +- {arm["std"]:.2f} % '
               f'{task.metric_name}')
     print('A few steps of everything: these numbers mean nothing.'
           if demo.quick else
-          f'difference {outcome["difference"]:+.2f}, exact permutation '
-          f'p = {outcome["p_value"]:.4g}')
+          f'difference {outcome["difference"]:+.2f}, '
+          f'{significance(outcome)}')
     print(f'{page}\n{path}')
 
 

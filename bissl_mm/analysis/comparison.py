@@ -1,5 +1,6 @@
 """Fine-tune two backbones under one budget and compare them."""
 
+import math
 import os.path as osp
 from collections import deque
 from dataclasses import asdict, dataclass, field
@@ -10,10 +11,12 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from ..datasets.folders import check_data_folders
+from ..utils.errors import Refusal, ValueRefusal
 from . import fine_tune
 from .fine_tune import Setting
 from .finished_runs import FinishedRuns, run_key
-from .permutation_test import permutation_p_value
+from .permutation_test import permutation_test
 from .workers import InTurn, Workers
 
 
@@ -43,12 +46,14 @@ class ArmResult:
 
     @property
     def mean(self) -> float:
-        """Mean test metric."""
-        return float(np.mean(self.test))
+        """Mean test metric; NaN without results or if one of them is."""
+        return float(np.mean(self.test)) if self.test else math.nan
 
     @property
     def std(self) -> float:
         """Standard deviation over seeds, of the sample."""
+        if not np.isfinite(self.test).all():
+            return math.nan
         return float(np.std(self.test, ddof=1)) if len(self.test) > 1 else 0.
 
     def to_dict(self) -> dict:
@@ -75,6 +80,30 @@ def draw_settings(number: int, lr_range: Sequence[float],
 
     return [Setting(draw(lr_range), draw(weight_decay_range))
             for _ in range(number)]
+
+
+def check_parts(cfg: Config) -> None:
+    """Refuse a config that lacks what the last run of an arm will need.
+
+    Args:
+        cfg (Config): Fine-tuning config; not changed.
+
+    Raises:
+        ValueError: If a part has no data, evaluator or loop.
+        FileNotFoundError: If a data folder or annotation file is missing.
+    """
+    for part, why in (('train', 'to train on'),
+                      ('val', 'by which the setting is chosen'),
+                      ('test', 'on which the arms are compared')):
+        needed = ['dataloader', 'cfg'] + ['evaluator'] * (part != 'train')
+        for key in (f'{part}_{name}' for name in needed):
+            # An empty dict is a loop with its defaults.
+            if cfg.get(key) is None or key.endswith('r') and not cfg[key]:
+                raise ValueRefusal(
+                    f'{cfg.filename or "The config"} has no {key}, but a '
+                    f'comparison needs the {part} part, {why}. Write {key} '
+                    'in the config.')
+    check_data_folders(cfg, ['train', 'val', 'test'])
 
 
 @dataclass(eq=False)
@@ -120,7 +149,12 @@ class Arm:
         self._results[run] = result
         if self.final or not all(r in self._results for r in self.search):
             return []
-        best = max(self.search, key=lambda r: self._results[r]['val'])
+        numbers = [run for run in self.search
+                   if math.isfinite(self._results[run]['val'])]
+        if not numbers:
+            # Nothing is chosen, so there is nothing to run.
+            return []
+        best = max(numbers, key=lambda r: self._results[r]['val'])
         self.setting = best.setting
         self.final = [Run(self, best.setting, seed) for seed in self.seeds]
         return self.final
@@ -134,7 +168,7 @@ class Arm:
             search=[dict(asdict(run.setting), val=result['val'])
                     for run, result in zip(self.search, search, strict=True)],
             setting=self.setting,
-            seeds=list(self.seeds),
+            seeds=[run.seed for run in self.final],
             val=[result['val'] for result in final],
             test=[result['test'] for result in final],
             seconds=sum(result['seconds'] for result in search + final))
@@ -176,7 +210,9 @@ def compare(cfg: Config,
 
     Returns:
         dict: ``arms`` (list of :meth:`ArmResult.to_dict`) and, for two arms,
-        ``difference`` of the means (second minus first) and ``p_value``.
+        ``difference`` of the means (second minus first), ``p_value`` and
+        ``test``, how it was found. Where there is no p value, it is None and
+        ``no_p_value`` says why.
 
     Raises:
         Exception: That of the first run that fails, with arm, setting and
@@ -196,7 +232,7 @@ def compare(cfg: Config,
         if run.key in finished.results:
             known.append((run, finished.results[run.key]))
         else:
-            folder = osp.join(work_dir, name.replace('+', '_'))
+            folder = osp.join(work_dir, name)
             pool.submit(run, partial(fine_tune.timed_fine_tune, **options),
                         cfg, checkpoint, run.setting, run.seed, folder,
                         metric)
@@ -224,5 +260,25 @@ def _outcome(metric: str, arms: List[ArmResult]) -> dict:
     outcome = dict(metric=metric, arms=[arm.to_dict() for arm in arms])
     if len(arms) == 2:
         outcome['difference'] = arms[1].mean - arms[0].mean
-        outcome['p_value'] = permutation_p_value(arms[0].test, arms[1].test)
+        outcome.update(_significance(metric, arms))
     return outcome
+
+
+def _significance(metric: str, arms: List[ArmResult]) -> dict:
+    """The p value and its test, or why there is none: by now everything is
+    trained, so nothing may stop here."""
+    for arm in arms:
+        if arm.setting is None:
+            return dict(p_value=None, no_p_value=(
+                f'no setting of the search gave arm {arm.name} a number for '
+                f'{metric}. Lower the learning rates (--lr).'))
+        for seed, value in zip(arm.seeds, arm.test, strict=True):
+            if not math.isfinite(value):
+                return dict(p_value=None, no_p_value=(
+                    f'{metric} of arm {arm.name}, seed {seed} is {value}. '
+                    'Look at that run, or lower the learning rates (--lr).'))
+    try:
+        found = permutation_test(arms[0].test, arms[1].test)
+    except Refusal as refusal:
+        return dict(p_value=None, no_p_value=str(refusal))
+    return dict(p_value=found.p_value, test=str(found))

@@ -3,6 +3,7 @@
 import copy
 import io
 import logging
+import math
 import time
 from contextlib import redirect_stdout
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ..models.pretrained import check_pretrained_init
-from ..utils.errors import FloatingPointRefusal
 from ..utils.total_batch import share_batches
 from .best_epoch import KeepBest, percent
 
@@ -53,11 +53,8 @@ def fine_tune(cfg: Config,
             the weights of that epoch.
 
     Returns:
-        dict[str, float]: ``val`` and, if asked for, ``test``, percent; a
-        metric that is never a number counts as 0 on the validation data.
-
-    Raises:
-        FloatingPointError: If there is then nothing to test.
+        dict[str, float]: ``val`` and, if asked for, ``test``, percent; both
+        NaN if the metric is never a number on the validation data.
     """
     cfg = copy.deepcopy(cfg)
     # One process, which takes the whole batch.
@@ -82,13 +79,11 @@ def fine_tune(cfg: Config,
     runner.register_hook(best)
     _check_weights(runner)
     runner.train()
-    result = dict(val=best.value if best.state else 0.)
-    if test:
-        if not best.state:
-            raise FloatingPointRefusal(
-                f"Fine-tuning from '{checkpoint}' with learning rate "
-                f'{setting.lr:g}, seed {seed}: {metric} was never a number. '
-                'Lower the learning rates of the search.')
+    # Raising here would take the results of other runs along.
+    result = dict(val=best.value if best.state else math.nan)
+    if test and not best.state:
+        result['test'] = math.nan
+    elif test:
         runner.model.load_state_dict(best.state)
         result['test'] = percent(metric, runner.test())
         if inspect is not None:

@@ -9,6 +9,7 @@ from typing import Dict, List, Sequence, Tuple
 import matplotlib
 import numpy as np
 
+from .permutation_test import significance
 from .scalars import Series
 
 matplotlib.use('Agg')
@@ -68,7 +69,9 @@ def headline(outcome: dict, metric: str) -> str:
     first, second = outcome['arms']
     difference, p_value = outcome['difference'], outcome['p_value']
     numbers = len(first['test']), len(second['test'])
-    if 2 / math.comb(sum(numbers), numbers[0]) >= 0.05:
+    if p_value is None:
+        verdict = 'not tested'
+    elif 2 / math.comb(sum(numbers), numbers[0]) >= 0.05:
         verdict = 'too few seeds to tell'
     elif p_value >= 0.05:
         verdict = 'no clear difference'
@@ -78,7 +81,7 @@ def headline(outcome: dict, metric: str) -> str:
     return (f'<p class="headline">{names[1]} {second["mean"]:.1f}% '
             f'against {names[0]} {first["mean"]:.1f}% '
             f'{html.escape(metric)}: <b>{difference:+.1f}</b>, {verdict} '
-            f'(exact permutation test, p = {p_value:.4g}, '
+            f'({html.escape(significance(outcome))}, '
             f'{numbers[0]} and {numbers[1]} seeds).</p>')
 
 
@@ -87,11 +90,13 @@ def result_table(outcome: dict) -> str:
     rows = [('arm', 'mean', 'std', 'best', 'worst', 'lr', 'weight decay',
              'seconds')]
     for arm in outcome['arms']:
+        test = arm['test'] or [math.nan]
+        # None was chosen where no run of the search gave a number.
+        setting = arm['setting'] or dict(lr=math.nan, weight_decay=math.nan)
         rows.append(
             (arm['name'], f'{arm["mean"]:.2f}', f'{arm["std"]:.2f}',
-             f'{max(arm["test"]):.1f}', f'{min(arm["test"]):.1f}',
-             f'{arm["setting"]["lr"]:.2g}',
-             f'{arm["setting"]["weight_decay"]:.2g}',
+             f'{np.max(test):.1f}', f'{np.min(test):.1f}',
+             f'{setting["lr"]:.2g}', f'{setting["weight_decay"]:.2g}',
              f'{arm["seconds"]:.0f}'))
     return table(rows)
 

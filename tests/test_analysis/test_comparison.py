@@ -5,14 +5,17 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from mmengine.config import Config
 
-from bissl_mm.analysis import fine_tune, report
+from bissl_mm.analysis import fine_tune, permutation_test, report
 from bissl_mm.analysis.best_epoch import percent
-from bissl_mm.analysis.comparison import (ArmResult, Setting, compare,
-                                          draw_settings)
+from bissl_mm.analysis.comparison import (ArmResult, Setting, check_parts,
+                                          compare, draw_settings)
 from bissl_mm.analysis.digits import write_digits
 from bissl_mm.analysis.features import nearest_neighbour_accuracy
+from bissl_mm.analysis.json_file import write_json
+from bissl_mm.analysis.permutation_test import significance
 from bissl_mm.analysis.scalars import read_scalars
 
 
@@ -114,8 +117,8 @@ def test_a_failed_run_names_arm_setting_and_seed(monkeypatch, tmp_path):
 def test_names_of_arms_are_text_in_the_report():
     arms = [dict(name=name, mean=50., test=[50.] * 4)
             for name in ('<i>A', 'B&C')]
-    text = report.headline(dict(arms=arms, difference=0., p_value=1.),
-                           'accuracy')
+    text = report.headline(dict(arms=arms, difference=0., p_value=1.,
+                                test='exact permutation test'), 'accuracy')
     assert '&lt;i&gt;A' in text and 'B&amp;C' in text and '<i>' not in text
 
 
@@ -152,7 +155,7 @@ class NeverANumber:
             hook.after_val_epoch(self, dict(mIoU=float('nan')))
 
 
-def test_a_metric_that_is_never_a_number_is_said(monkeypatch, tmp_path):
+def test_a_metric_that_is_never_a_number_ends_no_comparison(monkeypatch, tmp_path):
     monkeypatch.setattr(fine_tune, 'Runner', NeverANumber)
     cfg = Config(dict(model=dict(backbone=dict()),
                       optim_wrapper=dict(optimizer=dict())))
@@ -161,10 +164,108 @@ def test_a_metric_that_is_never_a_number_is_said(monkeypatch, tmp_path):
         return fine_tune.fine_tune(cfg, 'a.pth', Setting(2., 0.), 5,
                                     str(tmp_path), 'mIoU', test=test)
 
-    assert run(False) == dict(val=0.)
-    with pytest.raises(FloatingPointError, match="'a.pth' with learning rate "
-                       '2, seed 5: mIoU was never a number. Lower'):
-        run(True)
+    assert str(run(False)) == "{'val': nan}"
+    assert str(run(True)) == "{'val': nan, 'test': nan}"
+
+
+NAN, INF = float('nan'), float('inf')
+
+
+def outcome_of(values, monkeypatch, tmp_path, seeds=(1, 2, 3)):
+    """A comparison whose runs reach ``values[checkpoint, seed]``, else 50
+    plus the seed; as it is found in the file."""
+
+    def fake(cfg, checkpoint, setting, seed, work_dir, metric, test=True,
+             inspect=None):
+        value = values.get((checkpoint, seed), 50. + seed)
+        return dict(val=value if seed == 0 else 50., test=value)
+
+    monkeypatch.setattr(fine_tune, 'fine_tune', fake)
+    outcome = compare(None, dict(A='a', B='b'),
+                      [Setting(0.1, 0.), Setting(0.2, 0.)], seeds,
+                      str(tmp_path))
+    write_json(str(tmp_path / 'new/comparison.json'), outcome)
+
+    def refuse(text):
+        raise AssertionError(f'{text} is no JSON')
+
+    found = json.loads((tmp_path / 'new/comparison.json').read_text(),
+                       parse_constant=refuse)
+    # The report can be written, too.
+    text = report.headline(outcome, 'accuracy') + report.result_table(outcome)
+    report.strip_plot(outcome, 'accuracy')
+    return found, significance(outcome), text
+
+
+@pytest.mark.parametrize('bad', [NAN, INF])
+@pytest.mark.parametrize('checkpoint, arm', [('a', 'A'), ('b', 'B')])
+def test_a_test_metric_that_is_no_number_costs_the_p_value_alone(
+        checkpoint, arm, bad, monkeypatch, tmp_path):
+    found, words, text = outcome_of({(checkpoint, 2): bad}, monkeypatch,
+                                    tmp_path)
+    index = 'ab'.index(checkpoint)
+    assert found['arms'][index]['test'] == [51., None, 53.]
+    assert found['arms'][1 - index]['test'] == [51., 52., 53.]
+    assert found['p_value'] is None and found['difference'] is None
+    assert words.startswith(f'no p value: accuracy/top1 of arm {arm}, seed 2 '
+                            f'is {bad}. ')
+    assert 'not tested' in text and 'no p value' in text
+
+
+def test_an_arm_whose_search_gave_no_number_has_no_final_runs(monkeypatch,
+                                                              tmp_path):
+    found, words, text = outcome_of({('b', 0): NAN}, monkeypatch, tmp_path)
+    assert [len(arm['test']) for arm in found['arms']] == [3, 0]
+    assert [s['val'] for s in found['arms'][1]['search']] == [None, None]
+    assert 'no setting of the search gave arm B a number for ' in words
+
+
+def test_a_search_passes_over_settings_without_a_number(monkeypatch,
+                                                        tmp_path):
+    def fake(cfg, checkpoint, setting, seed, work_dir, metric, **kwargs):
+        value = NAN if setting.lr > 0.15 else 40.
+        return dict(val=value, test=value)
+
+    monkeypatch.setattr(fine_tune, 'fine_tune', fake)
+    outcome = compare(None, dict(A='a'), [
+        Setting(lr, 0.) for lr in (0.3, 0.1, 0.2)], [1], str(tmp_path))
+    assert outcome['arms'][0]['setting']['lr'] == 0.1
+
+
+@pytest.mark.parametrize('number', [1, 12, 20, 40])
+def test_every_number_of_seeds_gives_a_file(number, monkeypatch, tmp_path):
+    monkeypatch.setattr(permutation_test, 'NUM_RESAMPLES', 500)
+    found, words, text = outcome_of({}, monkeypatch, tmp_path,
+                                    range(1, number + 1))
+    if number == 1:
+        assert found['p_value'] is None and 'Run more seeds' in words
+    else:
+        assert found['p_value'] == 1.
+        assert '500 of' in found['test'] and '500 of' in words
+        assert '500 of' in text
+
+
+def test_what_the_last_run_needs_is_looked_for_first(image_folders):
+    cfg = Config.fromfile(ROOT / 'configs/fine_tune/'
+                          'r18-simclr_b64-100e_imagefolder.py')
+    folder = str(image_folders / 'downstream')
+    for part in ('train', 'val', 'test'):
+        cfg[f'{part}_dataloader'].dataset.data_root = folder
+    check_parts(cfg)
+    for key in ('test_dataloader', 'test_evaluator', 'test_cfg',
+                'val_dataloader', 'train_dataloader'):
+        for is_absent in (False, True):
+            changed = cfg.copy()
+            changed[key] = None
+            if is_absent:
+                changed.pop(key)
+            with pytest.raises(ValueError, match=f'has no {key}, but a '
+                               f'comparison needs the {key.split("_")[0]} '
+                               f'part, .* Write {key} in the config'):
+                check_parts(changed)
+    cfg.test_dataloader.dataset.data_prefix = 'no_such'
+    with pytest.raises(FileNotFoundError, match='no_such'):
+        check_parts(cfg)
 
 
 def test_an_unknown_metric_is_named_with_the_choices():
@@ -178,8 +279,8 @@ def test_an_unknown_metric_is_named_with_the_choices():
 def test_headline_says_what_the_seeds_can_tell(number, p_value, verdict):
     arms = [dict(name=name, mean=mean, test=[mean] * number)
             for name, mean in (('FT', 50.), ('BiSSL+FT', 60.))]
-    text = report.headline(dict(arms=arms, difference=10., p_value=p_value),
-                           'accuracy')
+    text = report.headline(dict(arms=arms, difference=10., p_value=p_value,
+                                test='exact permutation test'), 'accuracy')
     assert verdict in text
 
 

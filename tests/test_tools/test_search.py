@@ -1,6 +1,7 @@
 """Fine-tuning by the command lines: what the config's search says is done."""
 
 import json
+import runpy
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from tool_runs import tool
 
 from bissl_mm.analysis.finished_runs import FinishedRuns
+from bissl_mm.utils.errors import Refusal
 
 __all__ = ['tool']
 pytestmark = pytest.mark.slow
@@ -98,3 +100,21 @@ def test_an_interrupted_comparison_says_how_to_go_on(
     compare()
     assert runs.read_text().startswith(before)
     assert runs.read_text().count('\n') == 3
+
+
+@pytest.mark.parametrize('arms, message', [
+    (['A=f', 'B=f', 'A=f'], "there is an arm 'A' already"),
+    (['A=f', 'A=g'], "there is an arm 'A' already"),
+    (['=f'], "the name '' cannot be"), (['../A=f'], "the name '../A' cannot"),
+    (['f'], "checkpoint '' does not exist"),
+])
+def test_arms_are_told_apart_before_anything_runs(arms, message, tmp_path,
+                                                  monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in 'fg':
+        (tmp_path / name).write_text('')
+    read_arms = runpy.run_path(str(ROOT / 'tools/compare_arms.py'))[
+        'read_arms']
+    with pytest.raises(Refusal, match=message):
+        read_arms(arms)
+    assert read_arms(['A=f', 'B=f']) == dict(A='f', B='f')

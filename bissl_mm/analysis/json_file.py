@@ -1,0 +1,32 @@
+"""Results in a file that any reader of JSON takes."""
+
+import json
+import math
+import os
+import os.path as osp
+from typing import Any
+
+from mmengine.utils import mkdir_or_exist
+
+
+def write_json(path: str, results: dict) -> None:
+    """Write results; NaN and infinity, which JSON lacks, become null.
+
+    Args:
+        path (str): File; its folder is made.
+        results (dict): Plain data. Not changed.
+    """
+    mkdir_or_exist(osp.dirname(osp.abspath(path)))
+    with open(f'{path}.partial', 'w') as file:
+        json.dump(_plain(results), file, indent=1, allow_nan=False)
+    os.replace(f'{path}.partial', path)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
