@@ -1,6 +1,7 @@
 """Data of the two levels."""
 
-from .level_stream import LevelBatchSampler, LevelStream
+from .level_sampler import LevelBatchSampler
+from .level_stream import LevelStream
 from .replayed_dataset import ReplayedDataset, ReplayedSampler
 from .seeded_dataset import SeededDataset
 from .stratified_part import StratifiedPart

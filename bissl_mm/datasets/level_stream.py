@@ -2,108 +2,24 @@
 
 import copy
 from functools import partial
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterator, List, Optional
 
 import torch
 from mmengine.registry import FUNCTIONS
-from torch.utils.data import DataLoader, IterableDataset, Sampler
+from torch.utils.data import DataLoader, IterableDataset
 
 from ..registry import DATASETS
 from ..utils.check import (check_in, check_known_keys, check_mapping,
                            check_positive_int)
 from ..utils.errors import KeyRefusal, TypeRefusal, ValueRefusal
-from ..utils.random import fold_seed
 from ..utils.total_batch import batch_size_of
+from .level_sampler import LevelBatchSampler
 from .seeded_dataset import SeededDataset
 
 _DATALOADER_KEYS = ('batch_size', 'total_batch_size', 'num_workers',
                     'dataset', 'sampler', 'batch_sampler', 'collate_fn',
                     'pin_memory', 'drop_last', 'persistent_workers',
                     'prefetch_factor', 'timeout')
-
-
-class LevelBatchSampler(Sampler):
-    """Which samples the n-th batch of a level holds: a pure function of n.
-
-    Each pass over the data is a permutation of its own. A phase draws
-    ``phase_size`` batches; a new pass begins where fewer batches remain than
-    a phase needs, so that no phase sees a sample twice. A dataset too small
-    for one phase is used batch by batch instead. B.4 counts the gradient
-    steps of a phase; here the batches of the Hessian, which the released code
-    draws from the same stack, count too.
-
-    The ``rank``-th process takes its part of each batch of the union, so that
-    W processes with b samples each see what one process with W * b sees.
-
-    Args:
-        size (int): Number of samples of the dataset.
-        batch_size (int): Samples a batch and process.
-        phase_size (int): Batches a phase.
-        level (str): Name that tells levels apart in the seed.
-        seed (int): The run's seed.
-        rank (int): This process.
-        world_size (int): Number of processes.
-        shuffle (bool): Whether passes are permuted. Defaults to True.
-
-    Source:
-        B.4, arXiv:2410.02387.
-    """
-
-    def __init__(self,
-                 size: int,
-                 batch_size: int,
-                 phase_size: int,
-                 level: str,
-                 seed: int,
-                 rank: int = 0,
-                 world_size: int = 1,
-                 shuffle: bool = True) -> None:
-        self.size = size
-        self.batch_size = batch_size
-        self.phase_size = phase_size
-        self.level = level
-        self.seed = seed
-        self.rank = rank
-        self.world_size = world_size
-        self.shuffle = shuffle
-        self.batches_per_pass = size // (batch_size * world_size)
-        self.start = 0
-        self._order: Tuple[int, Optional[torch.Tensor]] = (-1, None)
-
-    def place(self, number: int) -> Tuple[int, int]:
-        """Pass and position in it of the batch ``number``, both from 0."""
-        phases_per_pass = self.batches_per_pass // self.phase_size
-        if phases_per_pass == 0:
-            return divmod(number, self.batches_per_pass)
-        phase, offset = divmod(number, self.phase_size)
-        data_pass, phase_in_pass = divmod(phase, phases_per_pass)
-        return data_pass, phase_in_pass * self.phase_size + offset
-
-    def keys(self, number: int) -> List[Tuple[int, int]]:
-        """``(pass, sample index)`` of this rank's part of a batch."""
-        data_pass, position = self.place(number)
-        order = self._pass_order(data_pass)
-        begin = (position * self.world_size + self.rank) * self.batch_size
-        return [(data_pass, i)
-                for i in order[begin:begin + self.batch_size].tolist()]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Nothing to do: the order follows from the batch number."""
-
-    def __iter__(self) -> Iterator[List[Tuple[int, int]]]:
-        number = self.start
-        while True:
-            yield self.keys(number)
-            number += 1
-
-    def _pass_order(self, data_pass: int) -> torch.Tensor:
-        if self._order[0] != data_pass:
-            generator = torch.Generator().manual_seed(
-                fold_seed(self.seed, self.level, 'order', data_pass))
-            order = torch.randperm(self.size, generator=generator) \
-                if self.shuffle else torch.arange(self.size)
-            self._order = (data_pass, order)
-        return self._order[1]
 
 
 class LevelStream:
@@ -234,20 +150,24 @@ class LevelStream:
         return self.samples.unreadable if self.sampler is not None else []
 
     def _fingerprint(self) -> dict:
-        return dict(
+        found = dict(
             dataset_size=len(self.dataset),
             batch_size=self.batch_size,
             phase_size=self._phase_size,
             world_size=self._world_size,
             shuffle=self._shuffle,
             seed=self.sampler.seed)
+        if not self._shuffle:
+            # Earlier versions began every pass with the first sample.
+            found['order'] = 'goes on'
+        return found
 
     def _check_same(self, state: dict) -> None:
         for key, value in self._fingerprint().items():
-            if state[key] != value:
+            if state.get(key) != value:
                 raise ValueRefusal(
                     f'{self.level} dataloader: {key} is {value} now but was '
-                    f'{state[key]} when the checkpoint was written, so the '
+                    f'{state.get(key)} when the checkpoint was written, so the '
                     'run cannot be continued with the same samples. Restore '
                     'the setting, or start anew with load_from instead of '
                     '--resume.')

@@ -113,6 +113,7 @@ class BiSSLTrainLoop(PhaseLoop):
         runner = self.runner
         check_differentiable(self.model.pretext, self.model.downstream,
                              get_world_size())
+        runner.optim_wrapper.first_order.check_params(self.model)
         self._begin()
         runner.call_hook('before_train')
         # mmpretrain's averages with a schedule read here over how many lower

@@ -11,7 +11,7 @@ from ..hypergradient import Vectors
 from ..models.bissl_model import BiSSLModel
 from ..models.functional import held_averages, loss_with_state
 from ..utils.check import check_in, check_known_keys, check_positive_int
-from ..utils.errors import ValueRefusal
+from ..utils.errors import TypeRefusal, ValueRefusal
 from ..utils.random import fold_seed, seeded
 from .step_parts import all_grads, device_of, total_loss
 
@@ -162,9 +162,26 @@ class FirstOrder:
         return (torch.stack(losses).mean(), tuple(total[:len(backbone)]),
                 list(total[len(backbone):]))
 
+    def check_params(self, model: nn.Module) -> None:
+        """Refuse parameters that the precision would silently not apply to.
+
+        Raises:
+            TypeError: For a float64 parameter: autocast leaves it alone.
+        """
+        if self.dtype is None:
+            return
+        for name, param in model.named_parameters():
+            if param.dtype is torch.float64:
+                raise TypeRefusal(
+                    f'first_order_dtype={self.dtype!r} has no effect on '
+                    f'float64 parameters, and {name} is one. Set '
+                    'first_order_dtype=None, or convert the model to '
+                    'float32.')
+
     def _precision(self, model: nn.Module):
         if self.dtype is None:
             return nullcontext()
+        self.check_params(model)
         return torch.autocast(device_of(model).type,
                               getattr(torch, self.dtype))
 

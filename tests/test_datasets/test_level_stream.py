@@ -49,8 +49,49 @@ def test_order_is_a_function_of_seed_level_and_pass():
     second = [i for n in range(9, 18) for i in indices(sampler().keys(n))]
     assert first != second
     unshuffled = sampler(shuffle=False)
-    assert indices(unshuffled.keys(0)) == indices(unshuffled.keys(9)) == [0,
-                                                                          1]
+    assert indices(unshuffled.keys(0)) == [0, 1]
+    # Of 23 samples a pass takes 18; the next one goes on from there.
+    assert indices(unshuffled.keys(9)) == [18, 19]
+    assert indices(unshuffled.keys(11)) == [22, 0]
+
+
+@pytest.mark.parametrize('size, batch, phase, world', [
+    (103, 8, 5, 1), (103, 4, 5, 2), (23, 2, 3, 1), (7, 3, 8, 1), (9, 4, 1, 1),
+    (64, 8, 4, 1)])
+def test_without_shuffling_every_sample_is_shown(size, batch, phase, world):
+    ranks = [LevelBatchSampler(size, batch, phase, 'upper', 0, rank, world,
+                               shuffle=False) for rank in range(world)]
+    batches = [[key for rank in ranks for key in rank.keys(n)]
+               for n in range(4 * size)]
+    seen = [i for b in batches for i in indices(b)]
+    # One after the other, over and over: none more than once more often.
+    assert seen == [i % size for i in range(len(seen))]
+    # B.4: no pass, and with enough data no phase, holds a sample twice.
+    groups = {}
+    for n, keys in enumerate(batches):
+        for key in keys:
+            groups.setdefault(key[0], []).append(key[1])
+        if size >= phase * batch * world and n % phase == 0:
+            flat = [i for b in batches[n:n + phase] for i in indices(b)]
+            assert len(set(flat)) == len(flat)
+    assert all(len(set(g)) == len(g) for g in groups.values())
+
+
+def test_an_order_of_an_earlier_version_is_not_taken_up():
+    def given():
+        return LevelStream(
+            dict(dataset=Noisy([None] * 23), batch_size=2,
+                 sampler=dict(type='DefaultSampler', shuffle=False)),
+            'lower', 3)
+
+    first = given()
+    first.start(0)
+    drawn(first, 10)
+    state = first.state_dict()
+    given().start(0, state)
+    del state['order']
+    with pytest.raises(ValueError, match='order is goes on now but was None'):
+        given().start(0, state)
 
 
 def test_ranks_share_the_batch_of_one_process():

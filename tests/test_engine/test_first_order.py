@@ -120,6 +120,23 @@ def test_bfloat16_reaches_the_gradients_alone():
         assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize('part', ['all', 'pretext.neck', 'downstream.head'])
+def test_bfloat16_on_double_precision_is_refused(part):
+    model = bissl_model('MAE', torch.float32)
+    (model if part == 'all' else model.get_submodule(part)).double()
+    order = FirstOrder(None, 'bfloat16')
+    expected = ("first_order_dtype='bfloat16' has no effect on float64 .*"
+                'and .* is one. Set first_order_dtype=None')
+    with pytest.raises(TypeError, match=expected):
+        order.check_params(model)
+    FirstOrder(None, None).check_params(model)
+    if part != 'downstream.head':
+        # A step by itself, without the loop.
+        with pytest.raises(TypeError, match=expected):
+            sgd_wrapper(model, first_order_dtype='bfloat16').lower_step(
+                model, dict(inputs=views(4)[0]), seed=6)
+
+
 def test_batches_of_every_collation_are_cut():
     def same(a, b):
         return len(a) == len(b) and all(

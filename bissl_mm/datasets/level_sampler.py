@@ -1,0 +1,101 @@
+"""In which order a level sees its data."""
+
+from typing import Iterator, List, Optional, Tuple
+
+import torch
+from torch.utils.data import Sampler
+
+from ..utils.random import fold_seed
+
+
+class LevelBatchSampler(Sampler):
+    """Which samples the n-th batch of a level holds: a pure function of n.
+
+    Each pass over the data is a permutation of its own; without ``shuffle``
+    it goes on in the data's order where the last one ended, from the end to
+    the beginning. A phase draws ``phase_size`` batches; a new pass begins where fewer batches remain than
+    a phase needs, so that no phase sees a sample twice. A dataset too small
+    for one phase is used batch by batch instead. B.4 counts the gradient
+    steps of a phase; here the batches of the Hessian, which the released code
+    draws from the same stack, count too.
+
+    The ``rank``-th process takes its part of each batch of the union, so that
+    W processes with b samples each see what one process with W * b sees.
+
+    Args:
+        size (int): Number of samples of the dataset.
+        batch_size (int): Samples a batch and process.
+        phase_size (int): Batches a phase.
+        level (str): Name that tells levels apart in the seed.
+        seed (int): The run's seed.
+        rank (int): This process.
+        world_size (int): Number of processes.
+        shuffle (bool): Whether passes are permuted. Defaults to True.
+
+    Source:
+        B.4, arXiv:2410.02387.
+    """
+
+    def __init__(self,
+                 size: int,
+                 batch_size: int,
+                 phase_size: int,
+                 level: str,
+                 seed: int,
+                 rank: int = 0,
+                 world_size: int = 1,
+                 shuffle: bool = True) -> None:
+        self.size = size
+        self.batch_size = batch_size
+        self.phase_size = phase_size
+        self.level = level
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.shuffle = shuffle
+        self.batches_per_pass = size // (batch_size * world_size)
+        self.start = 0
+        self._order: Tuple[int, Optional[torch.Tensor]] = (-1, None)
+
+    def place(self, number: int) -> Tuple[int, int]:
+        """Pass and position in it of the batch ``number``, both from 0."""
+        phases_per_pass = self.batches_per_pass // self.phase_size
+        if phases_per_pass == 0:
+            return divmod(number, self.batches_per_pass)
+        phase, offset = divmod(number, self.phase_size)
+        data_pass, phase_in_pass = divmod(phase, phases_per_pass)
+        return data_pass, phase_in_pass * self.phase_size + offset
+
+    def keys(self, number: int) -> List[Tuple[int, int]]:
+        """``(pass, sample index)`` of this rank's part of a batch."""
+        data_pass, position = self.place(number)
+        order = self._pass_order(data_pass)
+        begin = (position * self.world_size + self.rank) * self.batch_size
+        return [(data_pass, i)
+                for i in order[begin:begin + self.batch_size].tolist()]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Nothing to do: the order follows from the batch number."""
+
+    def __iter__(self) -> Iterator[List[Tuple[int, int]]]:
+        number = self.start
+        while True:
+            yield self.keys(number)
+            number += 1
+
+    def _samples_per_pass(self) -> int:
+        """Of all processes; those behind the last whole phase are not."""
+        phases = self.batches_per_pass // self.phase_size
+        batches = phases * self.phase_size or self.batches_per_pass
+        return batches * self.batch_size * self.world_size
+
+    def _pass_order(self, data_pass: int) -> torch.Tensor:
+        if self._order[0] != data_pass:
+            generator = torch.Generator().manual_seed(
+                fold_seed(self.seed, self.level, 'order', data_pass))
+            # In the same order each pass would leave out the same last samples.
+            order = torch.randperm(self.size, generator=generator) \
+                if self.shuffle else torch.arange(self.size).roll(
+                    -data_pass * self._samples_per_pass())
+            self._order = (data_pass, order)
+        return self._order[1]
