@@ -12,8 +12,8 @@ from ..models.functional import pretext_closure
 from ..models.outputs import pretext_outputs_closure
 from ..registry import build_solver
 from ..utils.check import check_in, check_positive_int
-from ..utils.errors import FloatingPointRefusal
 from ..utils.random import seeded
+from .batch_report import NotFinite
 from .distributed import mean_over_ranks
 from .first_order import FirstOrder, first_samples, part_seed
 from .jacobian_params import select
@@ -64,6 +64,8 @@ class ImplicitSystem:
         self.operator: Optional[HessianOperator] = None
         self.through: List[bool] = []
         self._steps = 0
+        # Preprocessed, as the closures of the operator hold them, too.
+        self._parts: List[dict] = []
 
     def begin(self, model: BiSSLModel, batches: Sequence[dict], seed: int,
               first_order: FirstOrder, done_steps: int = 0) -> None:
@@ -72,12 +74,13 @@ class ImplicitSystem:
             self.solver.reset()
         pretext = model.pretext
         make_closure, make_operator = _CURVATURES[self.curvature]
-        closures = []
+        closures, self._parts = [], []
         for batch in batches:
             if self.hessian_batch_size is not None:
                 batch = first_samples(batch, self.hessian_batch_size)
             with seeded(seed, device_of(pretext)):
                 parts = first_order.prepare(pretext, 'hessian', batch)
+            self._parts += parts
             closures += [make_closure(pretext, data, part_seed(seed, i))
                          for i, data in enumerate(parts)]
         self.through = select(pretext,
@@ -100,7 +103,7 @@ class ImplicitSystem:
         if self.operator is not None:
             self.operator.close()
             self.solver.reset()
-        self.operator = None
+        self.operator, self._parts = None, []
 
     def solve(self, v: Vectors) -> Solution:
         r"""Of one step.
@@ -118,12 +121,12 @@ class ImplicitSystem:
         solution = implicit_jacobian_product(v, self.operator, self.solver,
                                              check, self.through)
         if solution.status is Status.NOT_FINITE:
-            raise FloatingPointRefusal(
+            raise NotFinite(
                 f'{type(self.solver).__name__}: {solution.status.value} '
                 f'(after {solution.num_iters} iterations, reg_weight='
-                f'{self.reg_weight}, damping={self.damping}). Lower the '
-                'learning rates or raise damping, and resume from the last '
-                'checkpoint.')
+                f'{self.reg_weight}, damping={self.damping}).',
+                remedy='Lower the learning rates or raise damping',
+                parts=self._parts)
         return solution
 
     def settings(self) -> Dict[str, object]:

@@ -12,6 +12,7 @@ from ..models.proximal import add_proximal_grad_
 from ..registry import OPTIM_WRAPPERS
 from ..utils.check import check_keys, check_non_negative
 from ..utils.random import seeded
+from .batch_report import names_its_batch
 from .distributed import average_
 from .first_order import FirstOrder
 from .implicit_system import ImplicitSystem
@@ -125,6 +126,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         r""":math:`\lambda`, of the proximal term and of the operator."""
         return self.system.reg_weight
 
+    @names_its_batch('lower')
     def lower_step(self, model: BiSSLModel, batch: dict,
                    seed: int) -> Dict[str, float]:
         r"""One step of the lower level (lines 5 to 7 of Algorithm 1).
@@ -179,6 +181,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         """Free the graphs of the operator."""
         self.system.end()
 
+    @names_its_batch('upper')
     def upper_step(self, model: BiSSLModel, batch: dict,
                    seed: int) -> Dict[str, float]:
         r"""One step of the upper level (lines 9 to 13 of Algorithm 1).
@@ -204,7 +207,8 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         Raises:
             RuntimeError: Without :meth:`begin_upper_phase`.
             FloatingPointError: If a loss, the solution or the gradient is
-                not finite; the parameters are then unchanged.
+                not finite; the parameters are then unchanged. The message
+                says what the batch was.
         """
         if self.system.operator is None:
             raise RuntimeError('upper_step needs begin_upper_phase first.')
@@ -225,6 +229,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         logs.update(solution_logs(solution))
         return logs
 
+    @names_its_batch('upper')
     def head_warmup_step(self, model: BiSSLModel, batch: dict,
                          seed: int) -> Dict[str, float]:
         r"""One step of the downstream head :math:`\phi_D` alone.

@@ -13,7 +13,8 @@ from torch.nn.utils import clip_grad_norm_
 
 from ..hypergradient import Solution
 from ..hypergradient.vectors import norm
-from ..utils.errors import FloatingPointRefusal, TypeRefusal
+from ..utils.errors import TypeRefusal
+from .batch_report import NotFinite
 
 
 def total_loss(model: nn.Module, data: dict) -> Tensor:
@@ -63,11 +64,7 @@ def check_finite(where: str, **values: float) -> None:
     """Raise a ``FloatingPointError`` naming the first value that is not."""
     for name, value in values.items():
         if not math.isfinite(value):
-            raise FloatingPointRefusal(
-                f'{where}: {name} is {value}. The parameters were not '
-                'changed by this step, and no checkpoint was written. Lower '
-                'the learning rate of this level or check its data, and '
-                'resume from the last checkpoint.')
+            raise NotFinite(f'{where}: {name} is {value}.')
 
 
 def take_clipping(wrapper: OptimWrapper) -> Callable:
