@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..utils.errors import ValueRefusal
 from .hessian_operator import HessianOperator
-from .lean_layers import LeanLayers
+from .lean_layers import check_third_derivatives
 from .vectors import Vectors
 
 #: Outputs, the same cut off as leaves, and the loss of the leaves.
@@ -78,8 +78,10 @@ class GaussNewtonOperator(HessianOperator):
 
     def _gradient(self, index: int) -> Optional[_Factors]:
         with torch.enable_grad():
-            with LeanLayers(self._product_dtype):
+            with self._lean:
                 outputs, leaves, loss = self._closures[index]()
+            if index not in self._losses:
+                check_third_derivatives(loss)
             self._losses[index] = loss.detach()
             slopes = torch.autograd.grad(
                 loss, (*leaves, *self.params), create_graph=True,

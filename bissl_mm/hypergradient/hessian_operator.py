@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..utils.check import check_non_negative
 from ..utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
-from .lean_layers import LeanLayers
+from .lean_layers import LeanLayers, check_third_derivatives
 from .vectors import Vectors, check_same_structure
 
 
@@ -33,7 +33,8 @@ class HessianOperator:
         closures (Sequence[Callable[[], Tensor]]): One function a pretext
             batch that returns its scalar loss. It must be twice
             differentiable in ``params`` and leave no trace (buffers, random
-            state); see :func:`bissl_mm.models.functional.pure_forward`.
+            state); see :func:`bissl_mm.models.functional.pure_forward`. It
+            may hold derivatives itself (a gradient penalty, ``torch.func``).
             ``H`` is the mean over the batches.
         params (Sequence[Tensor]): The leaves :math:`\theta_P`, float32 or
             float64.
@@ -49,8 +50,9 @@ class HessianOperator:
             None: that of the parameters.
 
     Raises:
-        ValueError: If :math:`\lambda + \delta` is not a positive number, or
-            no closure or no parameter is given.
+        ValueError: If :math:`\lambda + \delta` is not a positive number, no
+            closure or no parameter is given, or a loss holds a gradient of
+            its own of which torch gives a wrong third derivative.
         TypeError: If a parameter is in half precision.
 
     Source:
@@ -81,7 +83,7 @@ class HessianOperator:
         self.scale = 1. / (reg_weight + damping)
         self.num_products = 0
         self._mean_over_ranks = mean_over_ranks
-        self._product_dtype = product_dtype
+        self._lean = LeanLayers(product_dtype)
         self._versions = [p._version for p in self.params]
         self._closures = list(closures)
         self._losses: Dict[int, Tensor] = {}
@@ -100,8 +102,10 @@ class HessianOperator:
     def _gradient(self, index: int) -> Any:
         """Of one batch, with its graph, in the form _product takes it."""
         with torch.enable_grad():
-            with LeanLayers(self._product_dtype):
+            with self._lean:
                 loss = self._closures[index]()
+            if index not in self._losses:
+                check_third_derivatives(loss)
             self._losses[index] = loss.detach()
             return torch.autograd.grad(
                 loss, self.params, create_graph=True, allow_unused=True)
@@ -163,6 +167,16 @@ class HessianOperator:
         return tuple(
             torch._foreach_add(list(vectors), list(product),
                                alpha=self.scale))
+
+    def exact(self, vectors: Vectors) -> Vectors:
+        """The same in the parameters' own type, whatever ``product_dtype``
+        says."""
+        product_dtype, self._lean.product_dtype = \
+            self._lean.product_dtype, None
+        try:
+            return self(vectors)
+        finally:
+            self._lean.product_dtype = product_dtype
 
     def close(self) -> None:
         """Free the kept graphs."""

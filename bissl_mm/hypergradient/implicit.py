@@ -47,7 +47,9 @@ def implicit_jacobian_product(grad: Vectors,
     rhs = tuple(g for g, inside in zip(grad, through, strict=True) if inside)
     solution = solver.solve(operator, rhs)
     if check_residual:
-        solution = with_true_residual(solution, operator, rhs)
+        # Of the system itself, not of one with rounded products.
+        solution = with_true_residual(
+            solution, getattr(operator, 'exact', operator), rhs)
     values = iter(solution.value)
     return replace(solution, value=tuple(
         next(values) if inside else g.clone()

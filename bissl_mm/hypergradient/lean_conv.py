@@ -5,29 +5,43 @@ from typing import Optional, Sequence
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from ..utils.compat import is_autocast_enabled
+from ..utils.errors import RuntimeRefusal
 from .tiny_conv import MAX_PIXELS, MAX_TAPS, TinyConv
 
 _convolution_backward = torch.ops.aten.convolution_backward
 
 
-def lean_conv(product_dtype: Optional[torch.dtype], input: Tensor,
+def lean_conv(lean, input: Tensor,
               weight: Tensor, bias: Optional[Tensor] = None, stride=1,
               padding=0, dilation=1, groups: int = 1) -> Optional[Tensor]:
     """``torch.conv2d``, or None where it is left to torch; see
-    :class:`LeanLayers`."""
+    :class:`LeanLayers`, of which ``lean`` is one."""
     if isinstance(padding, str) or input.dim() != 4 \
             or is_autocast_enabled(input.device.type):
         return None
     layer = _Layer(_pair(stride), _pair(padding), _pair(dilation), groups,
-                   product_dtype)
+                   lean)
     return _Conv.apply(input, weight, bias, layer)
 
 
 def _pair(value) -> list:
-    return [value] * 2 if isinstance(value, int) else list(value)
+    values = [value] if isinstance(value, int) else list(value)
+    return values * 2 if len(values) == 1 else values
+
+
+def refuse_third_derivative() -> None:
+    """Where the graph of a product is asked for.
+
+    Raises:
+        RuntimeError: With a graph, which what follows would not be in.
+    """
+    if torch.is_grad_enabled():
+        raise RuntimeRefusal(
+            'LeanLayers: a third derivative was asked for, and there are two '
+            'only. A loss that needs its own gradient has to take it within '
+            'the function that returns it.')
 
 
 class _Layer:
@@ -40,14 +54,14 @@ class _Layer:
     Args:
         stride, padding, dilation (list[int]): Two numbers each.
         groups (int): Of the convolution.
-        product_dtype (torch.dtype, optional): See :class:`LeanLayers`.
+        lean (LeanLayers): What the layer was called in.
     """
 
     def __init__(self, stride: list, padding: list, dilation: list,
-                 groups: int, product_dtype: Optional[torch.dtype]) -> None:
+                 groups: int, lean) -> None:
         self.geometry = (stride, padding, dilation)
         self.groups = groups
-        self.product_dtype = product_dtype
+        self.lean = lean
         self._tiny: Optional[TinyConv] = None
         self._taps: Optional[Tensor] = None
 
@@ -56,7 +70,7 @@ class _Layer:
         """As torch does it; what the derivatives need is made ready."""
         out = torch.conv2d(x, weight, bias, *self.geometry, self.groups)
         if x.device.type == 'cpu' and self.groups == 1 \
-                and self.product_dtype is None \
+                and self.lean.product_dtype is None \
                 and out.shape[2] * out.shape[3] <= MAX_PIXELS \
                 and weight.shape[2] * weight.shape[3] <= MAX_TAPS:
             self._tiny = TinyConv(x.shape[2:], out.shape[2:],
@@ -75,6 +89,13 @@ class _Layer:
                 self._tiny.weight_grad(grad, x) if mask[1] else None,
                 grad.sum((0, 2, 3)) if mask[2] else None]
         return self._torch_grads(grad, x, weight, mask, is_product)
+
+    def plain_grads(self, grad: Tensor, x: Tensor, weight: Tensor,
+                    mask: Sequence[bool]) -> Sequence[Optional[Tensor]]:
+        """As :meth:`grads`, and torch derives it any number of times."""
+        return _convolution_backward(
+            grad, x, weight, [weight.shape[0]], *self.geometry, False, [0, 0],
+            self.groups, list(mask))
 
     def from_weight(self, grad: Tensor, x: Tensor, to_weight: Tensor,
                     needs_input: bool) -> Sequence[Optional[Tensor]]:
@@ -102,18 +123,16 @@ class _Layer:
         return out, back_weight
 
     def _torch_conv(self, x: Tensor, weight: Tensor) -> Tensor:
-        dtype = self.product_dtype or x.dtype
+        dtype = self.lean.product_dtype or x.dtype
         return torch.conv2d(x.to(dtype), weight.to(dtype), None,
                             *self.geometry, self.groups).to(x.dtype)
 
     def _torch_grads(self, grad: Tensor, x: Tensor, weight: Tensor,
                      mask: Sequence[bool], is_product: bool) -> list:
         args = grad, x, weight
-        if is_product and self.product_dtype is not None:
-            args = [a.to(self.product_dtype) for a in args]
-        grads = _convolution_backward(
-            *args, [weight.shape[0]], *self.geometry, False, [0, 0],
-            self.groups, list(mask))
+        if is_product and self.lean.product_dtype is not None:
+            args = [a.to(self.lean.product_dtype) for a in args]
+        grads = self.plain_grads(*args, mask)
         return [g if g is None else g.to(x.dtype) for g in grads]
 
 
@@ -128,6 +147,10 @@ class _Conv(Function):
     @staticmethod
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
+        if ctx.layer.lean.is_open:
+            # A gradient within the loss, which is derived twice more.
+            return (*ctx.layer.plain_grads(grad, x, weight,
+                                           ctx.needs_input_grad[:3]), None)
         # With its graph this is the gradient, without it part of a product.
         return (*_ConvBackward.apply(grad, x, weight, ctx.layer,
                                      ctx.needs_input_grad[:3],
@@ -145,8 +168,8 @@ class _ConvBackward(Function):
         return tuple(layer.grads(grad, x, weight, needs, is_product))
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, to_x, to_weight, to_bias):
+        refuse_third_derivative()
         grad, x, weight = ctx.saved_tensors
         back_grad = back_x = back_weight = None
         if to_weight is not None:

@@ -9,22 +9,22 @@ from typing import Optional, Tuple
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from ..utils.compat import is_autocast_enabled
+from .lean_conv import refuse_third_derivative
 from .tiny_conv import MAX_PIXELS
 
 _batch_norm = torch.ops.aten.native_batch_norm
 _batch_norm_backward = torch.ops.aten.native_batch_norm_backward
 
 
-def lean_batch_norm(input: Tensor, running_mean, running_var,
+def lean_batch_norm(lean, input: Tensor, running_mean, running_var,
                     weight: Optional[Tensor] = None,
                     bias: Optional[Tensor] = None, training: bool = False,
                     momentum: float = 0.1,
                     eps: float = 1e-5) -> Optional[Tensor]:
     """``torch.nn.functional.batch_norm``, or None where it is left to torch;
-    see :class:`LeanLayers`."""
+    see :class:`LeanLayers`, of which ``lean`` is one."""
     if not training or running_mean is not None or weight is None \
             or bias is None or input.dtype != weight.dtype \
             or input.dtype not in (torch.float32, torch.float64) \
@@ -33,25 +33,69 @@ def lean_batch_norm(input: Tensor, running_mean, running_var,
     if input.numel() == input.shape[1]:
         # One value a channel, which torch refuses with words of its own.
         return None
-    return _BatchNorm.apply(input, weight, bias, eps)
+    return _BatchNorm.apply(input, weight, bias, eps, lean)
+
+
+def plain_batch_norm(lean, input: Tensor, running_mean, running_var,
+                     weight: Optional[Tensor] = None,
+                     bias: Optional[Tensor] = None, training: bool = False,
+                     momentum: float = 0.1,
+                     eps: float = 1e-5) -> Optional[Tensor]:
+    """As :func:`lean_batch_norm`, in elementary operations."""
+    if not training or running_mean is not None \
+            or input.numel() == input.shape[1]:
+        return None
+    out = _normalised(input, eps)[0]
+    for channel, combine in ((weight, torch.mul), (bias, torch.add)):
+        if channel is not None:
+            out = combine(out, _as_wide(channel, input))
+    return out
+
+
+def _normalised(x: Tensor, eps: float) -> Tuple[Tensor, Tensor]:
+    """The normalised input and the deviation's reciprocal, shape ``(1, C,
+    1, ...)``, which torch derives any number of times."""
+    dims = [0, *range(2, x.dim())]
+    centred = x - x.mean(dims, keepdim=True)
+    inverse = (centred.square().mean(dims, keepdim=True) + eps).rsqrt()
+    return centred * inverse, inverse
+
+
+def _as_wide(channel: Tensor, x: Tensor) -> Tensor:
+    return channel.view([1, -1] + [1] * (x.dim() - 2))
+
+
+def _plain_grads(grad: Tensor, x: Tensor, weight: Tensor, eps: float
+                 ) -> Tuple[Tensor, Tensor, Tensor]:
+    """Those of batch norm in elementary operations."""
+    dims = [0, *range(2, x.dim())]
+    normed, inverse = _normalised(x, eps)
+    projected = grad - grad.mean(dims, keepdim=True) \
+        - normed * (grad * normed).mean(dims, keepdim=True)
+    return (_as_wide(weight, x) * inverse * projected,
+            (grad * normed).sum(dims), grad.sum(dims))
 
 
 class _BatchNorm(Function):
 
     @staticmethod
-    def forward(ctx, x, weight, bias, eps):
+    def forward(ctx, x, weight, bias, eps, lean):
         out, mean, inverse = _batch_norm(x, weight, bias, None, None, True,
                                          0., eps)
         ctx.save_for_backward(x, weight, mean, inverse)
-        ctx.eps = eps
+        ctx.eps, ctx.lean = eps, lean
         return out
 
     @staticmethod
     def backward(ctx, grad):
         x, weight, mean, inverse = ctx.saved_tensors
+        if ctx.lean.is_open:
+            # A gradient within the loss, which is derived twice more; of the
+            # third derivative torch's kernel has a part only.
+            return (*_plain_grads(grad, x, weight, ctx.eps), None, None)
         return (*_BatchNormBackward.apply(grad, x, weight, mean, inverse,
                                           ctx.eps, torch.is_grad_enabled()),
-                None)
+                None, None)
 
 
 class _Layer:
@@ -167,8 +211,8 @@ class _BatchNormBackward(Function):
         return to_x, to_weight, to_bias
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, h, h_weight, h_bias):
+        refuse_third_derivative()
         grad, x, weight, mean, inverse, to_x, grad_sum = ctx.saved_tensors
         layer = _Layer(x, weight, mean, inverse, ctx.eps)
         # s P g times its factor: the derivative over gamma, or by itself.

@@ -7,6 +7,7 @@ Elsewhere in the package a version is never asked for.
 from contextlib import AbstractContextManager
 
 import torch
+from torch.autograd import forward_ad
 
 from .versions import release
 
@@ -24,6 +25,19 @@ def is_autocast_enabled(device_type: str) -> bool:
     if device_type == 'cpu':
         return torch.is_autocast_cpu_enabled()
     return torch.is_autocast_enabled()
+
+
+def is_forward_mode() -> bool:
+    """Whether forward-mode derivatives are under way, also by ``torch.func``.
+    """
+    return forward_ad._current_level >= 0
+
+
+def is_transformed() -> bool:
+    """Whether a transform of ``torch.func`` or forward-mode derivatives are
+    under way, which a ``torch.autograd.Function`` without formulas of its own
+    for them does not take."""
+    return torch._C._are_functorch_transforms_active() or is_forward_mode()
 
 
 def plain_attention() -> AbstractContextManager:

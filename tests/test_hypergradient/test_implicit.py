@@ -1,9 +1,12 @@
 """The hypergradient against closed forms."""
 
+import pytest
 import torch
+import torch.nn.functional as F
 
 from bissl_mm.hypergradient import (CGSolver, DenseSolver, HessianOperator,
-                                    implicit_jacobian_product)
+                                    implicit_jacobian_product,
+                                    relative_residual)
 
 SIZE = 6
 
@@ -77,3 +80,28 @@ def test_residual_is_checked_only_on_request():
     products = operator.num_products
     implicit_jacobian_product(v, operator, solver, check_residual=True)
     assert operator.num_products == 2 * products + 1
+
+
+@pytest.mark.parametrize('keep_graphs', [True, False])
+@pytest.mark.parametrize('pixels', [3, 8])
+def test_true_residual_is_that_of_the_exact_operator(keep_graphs, pixels):
+    """Also where products are rounded to bfloat16."""
+    torch.manual_seed(0)
+    x = torch.randn(8, 4, pixels, pixels)
+    weights = (torch.randn(4, 4, 3, 3).requires_grad_(), )
+
+    def closure():
+        # Of a Hessian without negative eigenvalues.
+        return F.conv2d(x, weights[0], padding=1).square().mean()
+
+    v = tuple(torch.randn_like(w) for w in weights)
+    rough = HessianOperator([closure], weights, 0.01, keep_graphs=keep_graphs,
+                            product_dtype=torch.bfloat16)
+    solution = implicit_jacobian_product(
+        v, rough, CGSolver(max_iters=30, tolerance=1e-3), check_residual=True)
+    expected = relative_residual(HessianOperator([closure], weights, 0.01),
+                                 solution.value, v)
+    assert solution.true_residual_norm == pytest.approx(expected, rel=1e-2)
+    # The rounded operator shows another number.
+    assert relative_residual(rough, solution.value, v) != pytest.approx(
+        expected, rel=0.1)

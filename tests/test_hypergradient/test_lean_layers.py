@@ -62,7 +62,9 @@ def test_convolution(case, bias, skip):
 
 @pytest.mark.parametrize('kernel, kwargs', [
     (3, dict(padding=1)), (3, dict(padding=1, stride=2)), (1, dict()),
-    (2, dict(padding=(2, 1), dilation=(2, 1), stride=(3, 1)))])
+    (2, dict(padding=(2, 1), dilation=(2, 1), stride=(3, 1))),
+    # One number in a tuple stands for both.
+    (3, dict(padding=(1, ), stride=[2], dilation=(1, )))])
 def test_convolution_of_small_images(kernel, kwargs):
     torch.manual_seed(0)
     x = torch.randn(5, 3, 3, 2).double().requires_grad_()
