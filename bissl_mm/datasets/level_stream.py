@@ -13,6 +13,7 @@ from ..utils.check import (check_in, check_known_keys, check_mapping,
                            check_positive_int)
 from ..utils.errors import KeyRefusal, TypeRefusal, ValueRefusal
 from ..utils.total_batch import batch_size_of
+from ..utils.worker_signals import held_sigterm, shield_worker
 from .level_sampler import LevelBatchSampler
 from .seeded_dataset import SeededDataset
 
@@ -119,14 +120,16 @@ class LevelStream:
         """The next batch of this rank, collated."""
         if self._iterator is None:
             self.sampler.start = self.position
-            self._iterator = iter(
-                DataLoader(
-                    self.samples,
-                    batch_sampler=self.sampler,
-                    collate_fn=self._collate,
-                    # Else it draws a number from the global generator.
-                    generator=torch.Generator(),
-                    **self._loader_cfg))
+            loader = DataLoader(
+                self.samples,
+                batch_sampler=self.sampler,
+                collate_fn=self._collate,
+                worker_init_fn=partial(shield_worker, None),
+                # Else it draws a number from the global generator.
+                generator=torch.Generator(),
+                **self._loader_cfg)
+            with held_sigterm():
+                self._iterator = iter(loader)
         batch = next(self._iterator)
         self.position += 1
         return batch

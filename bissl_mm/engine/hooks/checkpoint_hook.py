@@ -3,9 +3,7 @@
 import glob
 import os
 import os.path as osp
-import signal
-import threading
-from typing import Dict, List, Optional
+from typing import List, Optional
 
 from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook
@@ -16,6 +14,7 @@ from ...utils.check import check_keys, check_positive_int
 from ...utils.checkpoint import is_intact
 from ...utils.errors import OSRefusal, ValueRefusal
 from ..distributed import get_world_size, wait_for_all
+from .stop_signals import StopSignals
 
 
 @HOOKS.register_module()
@@ -26,7 +25,8 @@ class BiSSLCheckpointHook(CheckpointHook):
     - A file is written beside its place and then put there; an old one is
       deleted only after the new one is complete.
     - ``SIGTERM`` and the first ``SIGINT`` write a checkpoint after the
-      current step and end the process.
+      current step and end the process. Sent to the whole process group,
+      SIGTERM leaves the worker processes alone.
     - ``--resume`` takes the newest complete checkpoint and names the broken
       ones that it passes over.
 
@@ -67,7 +67,7 @@ class BiSSLCheckpointHook(CheckpointHook):
                                step_interval)
         self.step_interval = step_interval
         self._num_steps = 0
-        self._handlers: Dict[int, object] = {}
+        self._signals = StopSignals()
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint of an automatic resume."""
@@ -96,34 +96,11 @@ class BiSSLCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Listen for signals; see also the parent."""
         super().before_train(runner)
-        process = os.getpid()
-
-        def handle(number, frame):
-            if os.getpid() != process:
-                # A forked worker: mmdet's VOCMetric ends its own by SIGTERM
-                # and waits for them.
-                signal.signal(number, self._handlers[number])
-                os.kill(os.getpid(), number)
-                return
-            # A launcher may repeat SIGTERM while the file is being written;
-            # a second Ctrl-C means it.
-            signal.signal(
-                number, signal.SIG_IGN if number == signal.SIGTERM else
-                self._handlers[number])
-            runner.logger.warning(
-                f'{signal.Signals(number).name}: a checkpoint is written '
-                'after this step, then the run ends.')
-            runner.train_loop.request_stop(number)
-
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
-                self._handlers[number] = signal.signal(number, handle)
+        self._signals.listen(runner)
 
     def on_exit(self, runner: Runner) -> None:
         """Give the signals back, however the loop ended."""
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
+        self._signals.give_back()
 
     def after_head_warmup_step(self, runner: Runner, logs: dict) -> None:
         """Count a step."""
@@ -143,15 +120,14 @@ class BiSSLCheckpointHook(CheckpointHook):
                        data_batch=None,
                        outputs=None) -> None:
         """A stop need not wait for an evaluation, which can be repeated."""
-        if self._handlers and get_world_size() == 1:
+        if self._signals.listening and get_world_size() == 1:
             runner.train_loop.stop_if_requested()
 
     def on_stop(self, runner: Runner) -> None:
         """Write a checkpoint where training stands."""
         # If a process left before the file is in place, the launcher would
         # end the one that writes it.
-        for number in self._handlers:
-            signal.signal(number, signal.SIG_IGN)
+        self._signals.ignore()
         self._save_here(runner)
         wait_for_all()
         runner.logger.info(

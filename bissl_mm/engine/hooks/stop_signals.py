@@ -1,0 +1,76 @@
+"""SIGTERM and Ctrl-C as requests to stop after a step."""
+
+import os
+import signal
+import threading
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, Dict
+
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from ...utils.worker_signals import shield_worker, shielded_workers
+
+
+class StopSignals:
+    """Passes signals on to the loop of a runner.
+
+    Only one of the main thread can listen; another does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._before: Dict[int, Any] = {}
+        self._shield = ExitStack()
+
+    @property
+    def listening(self) -> bool:
+        """Whether a signal would be heard."""
+        return bool(self._before)
+
+    def listen(self, runner: Runner) -> None:
+        """From now on signals ask the loop to stop.
+
+        SIGTERM to the whole process group leaves the worker processes that
+        start from now on alone.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        process = os.getpid()
+
+        def handle(number, frame):
+            if os.getpid() != process:
+                # A process that was forked before, or on macOS.
+                signal.signal(number, self._before[number])
+                os.kill(os.getpid(), number)
+                return
+            # A launcher may repeat SIGTERM while the file is being written;
+            # a second Ctrl-C means it.
+            signal.signal(
+                number, signal.SIG_IGN if number == signal.SIGTERM else
+                self._before[number])
+            runner.logger.warning(
+                f'{signal.Signals(number).name}: a checkpoint is written '
+                'after this step, then the run ends.')
+            runner.train_loop.request_stop(number)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._before[number] = signal.signal(number, handle)
+        self._shield.enter_context(shielded_workers())
+        loader = getattr(runner.val_loop, 'dataloader', None)
+        if isinstance(loader, DataLoader):
+            # Its workers need not be forked.
+            loader.worker_init_fn = partial(shield_worker,
+                                            loader.worker_init_fn)
+
+    def ignore(self) -> None:
+        """From now on nothing interrupts."""
+        for number in self._before:
+            signal.signal(number, signal.SIG_IGN)
+
+    def give_back(self) -> None:
+        """Let signals do what they did before."""
+        self._shield.close()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}

@@ -1,0 +1,119 @@
+"""SIGTERM to a whole process group is for the main process alone.
+
+A batch system, torch's launcher and ``timeout`` send it to loader workers,
+too. Their death raises an error at any line of the main process, also while
+it writes the checkpoint that the signal asked for. Standard library only.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from typing import Callable, Iterator, Optional
+
+#: Seconds between two looks whether the parent is still there.
+INTERVAL = 1.
+#: macOS does not tell who sent a signal; there workers stay as they are.
+SUPPORTED = hasattr(signal, 'sigtimedwait')
+
+#: Process whose forks are shielded.
+_shielding: Optional[int] = None
+_shielded: Optional[int] = None
+_registered = False
+_held = threading.local()
+
+
+@contextmanager
+def shielded_workers() -> Iterator[None]:
+    """Inside, processes that this one starts by forking are shielded.
+
+    That is every loader worker and the pool of an evaluation. For other ways
+    to start a process see :func:`shield_worker`.
+    """
+    global _shielding, _registered
+    if SUPPORTED and not _registered:
+        os.register_at_fork(before=_hold, after_in_parent=_release,
+                            after_in_child=_after_fork)
+        _registered = True
+    before, _shielding = _shielding, os.getpid()
+    try:
+        yield
+    finally:
+        _shielding = before
+
+
+def shield_worker(then: Optional[Callable[[int], None]],
+                  worker: int) -> None:
+    """A loader's ``worker_init_fn``; needed where workers are not forked.
+
+    Args:
+        then (Callable, optional): The loader's own.
+        worker (int): Number of the worker.
+    """
+    _shield()
+    if then is not None:
+        then(worker)
+
+
+@contextmanager
+def held_sigterm() -> Iterator[None]:
+    """Inside, SIGTERM waits, also in processes that are started here.
+
+    They have to be loader workers with :func:`shield_worker`.
+    """
+    if not SUPPORTED:
+        yield
+        return
+    before = _block()
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _block() -> set:
+    return signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _hold() -> None:
+    # A signal may come before the child can look after itself.
+    _held.mask = _block() if _shielding == os.getpid() else None
+
+
+def _release() -> None:
+    if _held.mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, _held.mask)
+
+
+def _after_fork() -> None:
+    if _held.mask is not None:
+        _shield()
+
+
+def _shield() -> None:
+    """Let nobody but its owner end this process by SIGTERM.
+
+    Without a parent the process ends, so that no worker is left behind.
+    """
+    global _shielded
+    if not SUPPORTED or _shielded == os.getpid():
+        return
+    _shielded = os.getpid()
+    # Also in every thread that starts later.
+    _block()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = os.getppid()
+    # The process of multiprocessing's fork server stands between the two.
+    owner = getattr(multiprocessing.parent_process(), 'pid', parent)
+    threading.Thread(target=_watch, args=(parent, owner),
+                     daemon=True).start()
+
+
+def _watch(parent: int, owner: int) -> None:
+    while os.getppid() == parent:
+        info = signal.sigtimedwait({signal.SIGTERM}, INTERVAL)
+        if info is not None and info.si_pid in (parent, owner):
+            break
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    os.kill(os.getpid(), signal.SIGTERM)
