@@ -1,0 +1,119 @@
+"""What the headers of image files say, without reading their pixels."""
+
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Optional, Tuple
+
+import mmcv
+from PIL import Image
+
+#: EXIF's tag of the orientation.
+_ORIENTATION = 0x0112
+#: What the orientations ask a viewer to do.
+TURNS = {2: 'mirrored', 3: 'turned by 180 degrees', 4: 'mirrored upside down',
+         5: 'mirrored and turned by 90 degrees', 6: 'turned by 90 degrees',
+         7: 'mirrored and turned by 270 degrees', 8: 'turned by 270 degrees'}
+
+
+@dataclass(frozen=True)
+class Header:
+    """The header of an image file.
+
+    Args:
+        size (tuple[int, int]): Width and height of the stored pixels.
+        mode (str): Pillow's mode, ``'RGB'`` or ``'I;16'`` for example.
+        kind (str): Pillow's name of the format, ``'JPEG'`` for example.
+        coding (str): How Pillow unpacks the pixels, ``'L;2'`` for example
+            where a pixel has two bits; may be empty.
+        orientation (int): EXIF's orientation, 1 to 8; 1 is upright.
+        error (str): Why the header cannot be read; else empty.
+    """
+
+    size: Tuple[int, int] = (0, 0)
+    mode: str = ''
+    kind: str = ''
+    coding: str = ''
+    orientation: int = 1
+    error: str = ''
+
+    def decoded_size(self, flag: str = 'color',
+                     backend: Optional[str] = None) -> Tuple[int, int]:
+        """Width and height of what mmcv's decoder gives.
+
+        Args:
+            flag (str): ``color_type`` of the loading transform.
+            backend (str, optional): Its ``imdecode_backend``.
+        """
+        if self.orientation >= 5 and _swaps_size(self.kind, flag, backend):
+            return self.size[::-1]
+        return self.size
+
+    def is_turned(self, flag: str = 'color',
+                  backend: Optional[str] = None) -> bool:
+        """Whether mmcv's decoder gives other than the stored pixels."""
+        return self.orientation > 1 and _turns(self.kind, flag, backend)
+
+
+@lru_cache(maxsize=1 << 16)
+def read_header(path: str) -> Header:
+    """The header of a local image file; never raises."""
+    try:
+        with Image.open(path) as image:
+            return Header(image.size, image.mode, image.format or '',
+                          _coding(image), _orientation(image))
+    except Exception as error:
+        # Whatever a decoder raises on damaged bytes.
+        return Header(error=f'{type(error).__name__}: {error}')
+
+
+def describe(size: Tuple[int, int]) -> str:
+    """A size as ``'96 x 64'``, width first."""
+    return f'{size[0]} x {size[1]}'
+
+
+def _coding(image: Any) -> str:
+    tiles = getattr(image, 'tile', None) or [('', (), 0, '')]
+    args = tiles[0][3]
+    coding = args[0] if isinstance(args, tuple) and args else args
+    return coding if isinstance(coding, str) else ''
+
+
+def _orientation(image: Any) -> int:
+    # Asked for EXIF that is not in a PNG's head, Pillow reads all pixels.
+    if image.format == 'PNG' and 'exif' not in image.info:
+        return 1
+    try:
+        orientation = int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:
+        return 1
+    return orientation if orientation in TURNS else 1
+
+
+@lru_cache(maxsize=None)
+def _trial(kind: str, flag: str, backend: Optional[str]) -> Tuple[bool, bool]:
+    """Whether the decoder turns this format, and whether the header's size
+    is turned: found out with a small file, as libraries differ."""
+    exif = Image.Exif()
+    exif[_ORIENTATION] = 6
+    file = io.BytesIO()
+    try:
+        Image.new('RGB', (16, 8)).save(
+            file, 'JPEG' if kind == 'MPO' else kind, exif=exif)
+        with Image.open(io.BytesIO(file.getvalue())) as image:
+            header_turned = image.size == (8, 16)
+        decoded = mmcv.imfrombytes(file.getvalue(), flag=flag,
+                                   backend=backend)
+    except Exception:
+        # A format that cannot be written or has no EXIF.
+        return False, False
+    return decoded.shape[:2] == (16, 8), header_turned
+
+
+def _turns(kind: str, flag: str, backend: Optional[str]) -> bool:
+    return _trial(kind, flag, backend)[0]
+
+
+def _swaps_size(kind: str, flag: str, backend: Optional[str]) -> bool:
+    turned, header_turned = _trial(kind, flag, backend)
+    return turned != header_turned
