@@ -12,18 +12,18 @@ from os import _exit
 from typing import Any, Callable, List, NoReturn, Optional
 
 from .utils.console import VERBOSE, restore_console
-from .utils.errors import refusal_in, refusal_text
+from .utils.errors import Refusal, refusal_in, refusal_text
 
 
 class CfgOptions(argparse.Action):
-    """mmengine's ``DictAction``, imported once there is something to read."""
+    """Options by their keys; what reads them is imported when there are."""
 
     def __call__(self, parser: argparse.ArgumentParser,
                  namespace: argparse.Namespace, values: Any,
                  option_string: Optional[str] = None) -> None:
-        from mmengine.config import DictAction
-        action = DictAction(self.option_strings, self.dest, nargs=self.nargs)
-        action(parser, namespace, values, option_string)
+        from .config.options import split_options
+        options = getattr(namespace, self.dest) or {}
+        setattr(namespace, self.dest, {**options, **split_options(values)})
 
 
 class _Verbose(argparse.Action):
@@ -88,13 +88,21 @@ def run_tool(main: Callable[[Optional[List[str]]], None]) -> None:
             sys.modules['torch'].distributed.destroy_process_group()
         raise
     except Exception as error:
-        refusal = refusal_in(error)
+        refusal = refusal_in(error) or _explained(error)
         if refusal is not None:
             _fail(refusal_text(refusal))
         traceback.print_exc()
         _fail(f'{type(error).__name__}: {error}')
     finally:
         restore_console()
+
+
+def _explained(error: Exception) -> Optional[Refusal]:
+    """What a library says about a setting, in one sentence."""
+    if 'mmengine' not in sys.modules:
+        return None
+    from .config.explain import explained
+    return explained(error)
 
 
 def _is_distributed() -> bool:

@@ -145,9 +145,12 @@ def test_a_bug_of_the_package_prints_its_traceback(monkeypatch, capsys):
 
 def test_a_refusal_prints_one_sentence(monkeypatch, capsys):
     def main(argv):
-        FUNCTIONS.build(dict(type='no_such'))
+        FUNCTIONS.build(dict(type='default_colate'))
 
-    assert 'Traceback' in ends_with(main, monkeypatch, capsys)
+    assert ends_with(main, monkeypatch, capsys) == (
+        "[rank 0] no function is registered as 'default_colate'. Did you mean "
+        "'default_collate'? A class of your own has to be imported by "
+        'custom_imports.\n')
 
     def main(argv):
         DATASETS.build(dict(type='bissl_mm.StratifiedPart', dataset=None,

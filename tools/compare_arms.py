@@ -101,6 +101,7 @@ def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
     from bissl_mm.analysis.json_file import write_json
     from bissl_mm.analysis.permutation_test import significance
     from bissl_mm.analysis.workers import default_number, start_workers
+    from bissl_mm.config import notes_of
     from bissl_mm.engine.launch import load_config, prepare_processes
     from bissl_mm.engine.search_space import search_space
     from bissl_mm.utils.total_batch import share_batches
@@ -110,7 +111,7 @@ def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
         if getattr(args, name, None) is None:
             setattr(args, name, value)
     # Each run is one process.
-    for line in share_batches(cfg, 1):
+    for line in [*notes_of(cfg), *share_batches(cfg, 1)]:
         print(line)
     prepare_processes(cfg)
     # mmengine collects garbage whenever it builds a dataset; the libraries

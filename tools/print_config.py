@@ -13,7 +13,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     add_cfg_options(parser)
     args = parser.parse_args(argv)
     quiet_console()
-    from bissl_mm.utils.configs import read_config
+    from bissl_mm.config import read_config
     print(read_config(args.config, args.cfg_options).pretty_text)
 
 

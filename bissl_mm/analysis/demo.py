@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from mmengine.utils import mkdir_or_exist
 from tqdm import tqdm
 
+from ..config import read_config
 from ..datasets import LevelStream
 from ..engine.launch import build_runner
 from ..utils.operators import check_compiled_operators
@@ -131,7 +132,7 @@ class Demo:
             pretext='simclr_digits',
             bissl=f'bissl-simclr_{self.task.config}',
             fine_tune=f'fine_tune_{self.task.config}')[stage]
-        cfg = Config.fromfile(osp.join(self.configs, f'{name}.py'))
+        cfg = read_config(osp.join(self.configs, f'{name}.py'))
         for part, number in QUICK.items():
             if self.quick and f'{part}_dataloader' in cfg:
                 cfg[f'{part}_dataloader'].dataset.indices = number

@@ -13,6 +13,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
+from ..config import is_type
+from ..engine.loader_checks import check_train_loop
 from ..models.pretrained import check_pretrained_init
 from ..utils.total_batch import share_batches
 from .best_epoch import KeepBest, percent
@@ -77,7 +79,7 @@ def fine_tune(cfg: Config,
         **{k: cfg[k] for k in keys if k in cfg})
     best = KeepBest(metric)
     runner.register_hook(best)
-    _check_weights(runner)
+    _check(runner)
     runner.train()
     # Raising here would take the results of other runs along.
     result = dict(val=best.value if best.state else math.nan)
@@ -106,7 +108,8 @@ def timed_fine_tune(*args, **kwargs) -> Dict[str, float]:
 def _set_checkpoint(model: ConfigDict, checkpoint: str) -> None:
     """Put the checkpoint wherever the model loads its backbone from."""
     found = [part for part in _parts(model)
-             if (part.get('init_cfg') or {}).get('type') == 'Pretrained']
+             if is_type(part.get('init_cfg'), 'Pretrained',
+                        'PretrainedInit')]
     for part in found:
         part.init_cfg.checkpoint = checkpoint
     if not found:
@@ -122,8 +125,8 @@ def _parts(cfg: ConfigDict) -> Iterator[ConfigDict]:
             yield from _parts(value)
 
 
-def _check_weights(runner: Runner) -> None:
-    """Verify after initialisation that the checkpoint matched; quietly."""
+def _check(runner: Runner) -> None:
+    """Verify data and, after initialisation, the checkpoint; quietly."""
     init_weights = runner.model.init_weights
 
     def checked() -> None:
@@ -131,4 +134,12 @@ def _check_weights(runner: Runner) -> None:
         check_pretrained_init(runner.model)
 
     runner.model.init_weights = checked
+    build_train_loop = runner.build_train_loop
+
+    def checked_loop(loop):
+        loop = build_train_loop(loop)
+        check_train_loop(runner, loop)
+        return loop
+
+    runner.build_train_loop = checked_loop
     MMLogger.get_current_instance().setLevel(logging.ERROR)

@@ -7,6 +7,7 @@ from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 from mmengine.config import Config
 
+from ..config import is_type
 from ..utils.errors import FileNotFoundRefusal
 
 #: Where a config has the data of each part.
@@ -54,7 +55,7 @@ def _datasets(dataset: Any, key: str) -> Iterator[Tuple[str, dict]]:
 
 
 def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
-    if str(dataset.get('type')).rpartition('.')[2] in _DOWNLOADED:
+    if is_type(dataset, *_DOWNLOADED):
         return
     root = dataset.get('data_root') or ''
     prefix = dataset.get('data_prefix') or ''

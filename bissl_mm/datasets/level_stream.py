@@ -5,17 +5,15 @@ from functools import partial
 from typing import Any, Iterator, List, Optional
 
 import torch
-from mmengine.registry import FUNCTIONS
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
-from ..registry import DATASETS
-from ..utils.check import (check_in, check_known_keys, check_mapping,
-                           check_positive_int)
-from ..utils.errors import KeyRefusal, TypeRefusal, ValueRefusal
+from ..utils.check import check_mapping, check_positive_int
+from ..utils.errors import ValueRefusal
 from ..utils.total_batch import batch_size_of
 from ..utils.worker_signals import held_sigterm, shield_worker
 from .level_sampler import LevelBatchSampler
 from .seeded_dataset import SeededDataset
+from .stream_parts import build_collate, build_dataset, read_sampler
 
 _DATALOADER_KEYS = ('batch_size', 'total_batch_size', 'num_workers',
                     'dataset', 'sampler', 'batch_sampler', 'collate_fn',
@@ -59,13 +57,16 @@ class LevelStream:
             else 'train_dataloader'
         self.batch_size = batch_size_of(key, cfg, world_size)
         check_positive_int(where, 'batch_size', self.batch_size)
-        self._shuffle = _read_sampler(where, cfg.pop('sampler', None),
+        self._shuffle = read_sampler(where, cfg.pop('sampler', None),
                                       cfg.pop('batch_sampler', None))
         for key in ('batch_size', 'total_batch_size', 'drop_last',
                     'persistent_workers'):
             cfg.pop(key, None)
+        if not cfg.get('num_workers'):
+            # torch's loader refuses it without worker processes.
+            cfg.pop('prefetch_factor', None)
         self.dataset = build_dataset(where, cfg.pop('dataset'))
-        self._collate = _build_collate(cfg.pop('collate_fn', None))
+        self._collate = build_collate(cfg.pop('collate_fn', None))
         self._loader_cfg = cfg
         self._rank, self._world_size = rank, world_size
         size = len(self.dataset)
@@ -139,6 +140,10 @@ class LevelStream:
         return self._collate(
             [self.samples[key] for key in self.sampler.keys(number)])
 
+    def first_sample(self) -> Any:
+        """A batch of the first sample alone, in no place of the order."""
+        return self._collate([self.dataset[0]])
+
     def state_dict(self) -> dict:
         """Position and what must not change until it is taken up again."""
         return dict(position=self.position, **self._fingerprint())
@@ -174,46 +179,3 @@ class LevelStream:
                     'run cannot be continued with the same samples. Restore '
                     'the setting, or start anew with load_from instead of '
                     '--resume.')
-
-
-def build_dataset(where: str, dataset: Any) -> Any:
-    if isinstance(dataset, dict):
-        dataset = DATASETS.build(dataset)
-        if hasattr(dataset, 'full_init'):
-            dataset.full_init()
-    if isinstance(dataset, IterableDataset):
-        raise TypeRefusal(
-            f'{where}: {type(dataset).__name__} is an iterable-'
-            'style dataset, which cannot be resumed exactly. Use '
-            'one with an index.')
-    return dataset
-
-
-def _build_collate(cfg: Any) -> Any:
-    if callable(cfg):
-        return cfg
-    cfg = dict(cfg or dict(type='pseudo_collate'))
-    kind = cfg.pop('type')
-    function = FUNCTIONS.get(kind) if isinstance(kind, str) else kind
-    if function is None:
-        raise KeyRefusal(f'collate_fn {kind!r} is not registered.')
-    return partial(function, **cfg)
-
-
-def _read_sampler(where: str, sampler: Optional[dict],
-                  batch_sampler: Any) -> bool:
-    if batch_sampler is not None:
-        raise TypeRefusal(
-            f'{where}: batch_sampler={batch_sampler!r} cannot be '
-            'honoured, since the level\'s stream forms the '
-            'batches. Set batch_sampler=None.')
-    if sampler is None:
-        return True
-    if not isinstance(sampler, dict):
-        raise TypeRefusal(f'{where}: sampler must be a dict, but is '
-                          f'{sampler!r}. Leave it out.')
-    check_in(where, 'sampler.type', sampler.get('type'),
-             ('DefaultSampler', 'InfiniteSampler'))
-    check_known_keys(f'{where}.sampler', sampler,
-                     ('type', 'shuffle', 'seed', 'round_up', '_scope_'))
-    return bool(sampler.get('shuffle', True))

@@ -5,7 +5,7 @@ from typing import Iterator, Tuple
 from mmengine.dataset import DefaultSampler
 
 from ..registry import DATA_SAMPLERS, DATASETS
-from .level_stream import build_dataset
+from .stream_parts import build_dataset
 from .seeded_dataset import SeededDataset
 
 

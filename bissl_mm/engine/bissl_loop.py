@@ -4,7 +4,10 @@ from typing import Any, List, Optional
 
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 
+from ..config import is_type
+from ..config.dataloaders import pipelines_of
 from ..datasets import LevelStream
+from ..models.agreement import differences, statistics_note
 from ..models.checks import check_differentiable
 from ..registry import LOOPS
 from ..utils.check import check_keys
@@ -12,6 +15,7 @@ from ..utils.errors import TypeRefusal, ValueRefusal
 from ..utils.total_batch import describe_batch
 from .distributed import PlainDistributedModel, get_rank, get_world_size
 from .head_warmup import frozen_backbone
+from .loader_checks import check_levels
 from .loop_settings import LoopSettings
 from .optim_wrapper import BiSSLOptimWrapper
 from .phase_loop import PhaseLoop
@@ -100,6 +104,8 @@ class BiSSLTrainLoop(PhaseLoop):
                               settings.num_lower_batches, **place),
             upper=LevelStream(dataloader, 'upper', num_upper_steps, **place))
         super().__init__(runner, settings, streams)
+        self._pipelines = [pipelines_of(loader)
+                           for loader in (pretext_dataloader, dataloader)]
 
     def run(self):
         """Train.
@@ -114,6 +120,15 @@ class BiSSLTrainLoop(PhaseLoop):
         check_differentiable(self.model.pretext, self.model.downstream,
                              get_world_size())
         runner.optim_wrapper.first_order.check_params(self.model)
+        wrapper = runner.optim_wrapper
+        check_levels(self.model, self.streams,
+                     wrapper.first_order.num_parts,
+                     wrapper.system.hessian_batch_size)
+        for line in differences(self.model, *self._pipelines):
+            runner.logger.warning(line)
+        note = statistics_note(self.model)
+        if note:
+            runner.logger.info(note)
         self._begin()
         runner.call_hook('before_train')
         # mmpretrain's averages with a schedule read here over how many lower
@@ -257,8 +272,9 @@ def _check_optim_wrapper(optim_wrapper: Any) -> None:
     """Built or not, it must be the bilevel one."""
     if isinstance(optim_wrapper, BiSSLOptimWrapper):
         return
-    if not isinstance(optim_wrapper, dict) or 'BiSSLOptimWrapper' not in str(
-            optim_wrapper.get('constructor')):
+    if not isinstance(optim_wrapper, dict) or not is_type(
+            dict(type=optim_wrapper.get('constructor')),
+            'BiSSLOptimWrapperConstructor'):
         raise TypeRefusal(
             'BiSSLTrainLoop: optim_wrapper serves one model only. Set '
             "optim_wrapper=dict(type='BiSSLOptimWrapper', constructor="

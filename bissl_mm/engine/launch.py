@@ -15,18 +15,21 @@ from mmengine.runner import Runner
 
 # The tools take these two from here as well.
 from ..command_line import add_common_arguments, run_tool  # noqa: F401
+from ..config import is_type, notes_of, read_config
+from ..config.dataloaders import settle_workers
 from ..datasets.folders import check_data_folders
 from ..datasets.look import PLACES
 from ..models.checks import check_num_classes
 from ..models.pretrained import check_load_from, check_pretrained_init
 from ..utils.allocator import keep_freed_memory
 from ..utils.checkpoint import use_safe_loading
-from ..utils.configs import read_config
 from ..utils.console import quiet, quiet_pycocotools
 from ..utils.operators import check_compiled_operators
+from ..utils.folders import check_work_dir
 from ..utils.total_batch import share_batches
 from .data_look import check_data
 from .distributed import get_world_size, is_parallel
+from .loader_checks import check_train_loop
 from .report import report_data, report_run
 from .search_space import place_holder_note
 
@@ -39,6 +42,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such config.
+        OSError: If the work folder cannot be written.
         RuntimeError: If it needs compiled operators that are missing.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -49,7 +53,9 @@ def load_config(args: argparse.Namespace) -> Config:
     elif cfg.get('work_dir') is None:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join('work_dirs', name)
+    check_work_dir(cfg.work_dir)
     check_compiled_operators(cfg)
+    settle_workers(cfg)
     return cfg
 
 
@@ -103,9 +109,10 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
             processes must be able to share their batches. Defaults to True.
     """
     check_data_folders(cfg, TRAINING_DATA if train else ('test', ))
+    settle_workers(cfg)
     lines = share_batches(
         cfg, count_processes(cfg.get('launcher', 'none'))) if train else []
-    if 'BiSSLTrainLoop' in str((cfg.get('train_cfg') or {}).get('type')):
+    if is_type(cfg.get('train_cfg'), 'BiSSLTrainLoop'):
         cfg.setdefault('model_wrapper_cfg',
                        dict(type='bissl_mm.PlainDistributedModel'))
     elif is_parallel() and not torch.cuda.is_available():
@@ -128,6 +135,8 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
     _check_after_init(runner)
     for line in lines:
         runner.logger.info(line)
+    for line in notes_of(cfg):
+        runner.logger.warning(line)
     check_data(cfg, PLACES if train else ('test', ), runner.logger)
     note = place_holder_note(cfg) if train else None
     if note:
@@ -158,6 +167,7 @@ def _check_after_init(runner: Runner) -> None:
 
     def checked_build_train_loop(loop):
         loop = build_train_loop(loop)
+        check_train_loop(runner, loop)
         check_num_classes(
             getattr(model, 'downstream', model),
             getattr(loop.dataloader.dataset, 'metainfo', None) or {})

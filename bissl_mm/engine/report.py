@@ -7,6 +7,7 @@ import torch
 from mmengine.runner import Runner
 
 from .distributed import get_world_size
+from .loader_checks import check_loader
 
 
 def report_run(runner: Runner) -> None:
@@ -32,7 +33,7 @@ def report_run(runner: Runner) -> None:
     for name, title in (('build_val_loop', 'Validation data'),
                         ('build_test_loop', 'Test data')):
         setattr(runner, name, _reporting(runner, getattr(runner, name),
-                                         title))
+                                         title, f'{name[6:-5]}_dataloader'))
 
 
 def report_data(runner: Runner, loop: Any) -> None:
@@ -46,9 +47,10 @@ def report_data(runner: Runner, loop: Any) -> None:
         _log_data(runner, title, streams[level])
 
 
-def _reporting(runner: Runner, build: Any, title: str) -> Any:
+def _reporting(runner: Runner, build: Any, title: str, key: str) -> Any:
     def build_and_log(loop: Any) -> Any:
         loop = build(loop)
+        check_loader(key, loop.dataloader)
         _log_data(runner, title, loop.dataloader, batches=False)
         return loop
 

@@ -9,10 +9,12 @@ from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..registry import MODELS
+from ..utils.check import check_keys
 from ..utils.errors import ValueRefusal
 
 
 @MODELS.register_module('DifferentiableSyncBN')
+@check_keys
 class DifferentiableSyncBatchNorm(_BatchNorm):
     """Batch normalisation with the statistics of all processes' batches.
 

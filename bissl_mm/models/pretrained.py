@@ -5,6 +5,7 @@ from typing import Dict, List, Sequence, Tuple
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from ..config import is_type
 from ..utils.checkpoint import load_checkpoint, state_dict_of
 from ..utils.errors import ValueRefusal
 from .public_weights import UnknownLayoutError, to_mmpretrain
@@ -178,7 +179,7 @@ def _pretrained_cfgs(module: nn.Module) -> List[dict]:
     if isinstance(cfgs, dict):
         cfgs = [cfgs]
     return [c for c in cfgs if isinstance(c, dict)
-            and c.get('type') == 'Pretrained']
+            and is_type(c, 'Pretrained', 'PretrainedInit')]
 
 
 def _matching(state: Dict[str, Tensor], own: Dict[str, Tensor],

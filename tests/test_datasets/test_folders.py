@@ -5,7 +5,7 @@ from conftest import ROOT
 from small_run import CONFIG
 
 from bissl_mm.datasets.folders import check_data_folders
-from bissl_mm.utils.configs import read_config
+from bissl_mm.config import read_config
 
 
 @pytest.mark.parametrize('config, parts, variable, value, expected', [

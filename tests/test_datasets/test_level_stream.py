@@ -186,7 +186,7 @@ def test_sibling_reads_the_same_data_in_its_own_order():
     (dict(bach_size=2), TypeError, "Did you mean 'batch_size'"),
     (dict(sampler=dict(type='ClassAwareSampler')), ValueError,
      "sampler.type is 'ClassAwareSampler'"),
-    (dict(batch_sampler=dict(type='AspectRatioBatchSampler')), TypeError,
+    (dict(batch_sampler=dict(type='ClassBalancedBatches')), TypeError,
      'Set batch_sampler=None'),
     (dict(collate_fn=dict(type='no_such')), KeyError, 'no_such'),
 ])

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Tuple
 
 from mmengine.config import Config
 
+from ...config.explain import explained
 from ...registry import DATASETS
 from ...utils.errors import Refusal, ValueRefusal
 
@@ -70,10 +71,7 @@ class PartLook:
         except Refusal:
             raise
         except Exception as error:
-            raise ValueRefusal(
-                f'{self.key}: {type_name(self.cfg)} cannot read these data '
-                f'({type(error).__name__}: {error}). Correct the files or '
-                'the settings of this data set.') from error
+            raise _cannot_read(self, error) from error
         self.dataset = dataset
 
     def leaves(self) -> List[Any]:
@@ -133,6 +131,14 @@ class PartLook:
                           if isinstance(t, dict)
                           and type_name(t).endswith(ending)]
         return found
+
+
+def _cannot_read(part: PartLook, error: Exception) -> Refusal:
+    """What is wrong with a setting or with the data."""
+    return explained(error) or ValueRefusal(
+        f'{part.key}: {type_name(part.cfg)} cannot read these data '
+        f'({type(error).__name__}: {error}). Correct the files or the '
+        'settings of this data set.')
 
 
 def parts_of(cfg: Config, names: Iterable[str],

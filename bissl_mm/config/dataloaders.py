@@ -1,0 +1,50 @@
+"""Settings of dataloaders that depend on one another."""
+
+from typing import Any, Iterator, List, Tuple
+
+#: What torch's loader refuses without worker processes.
+_OF_WORKERS = ('persistent_workers', 'prefetch_factor',
+               'multiprocessing_context')
+
+
+def dataloaders(cfg: Any) -> Iterator[Tuple[str, dict]]:
+    """The dataloaders of a config, each with its dotted key.
+
+    Args:
+        cfg (Config or dict): A whole config.
+    """
+    for part in ('train', 'val', 'test'):
+        yield f'{part}_dataloader', cfg.get(f'{part}_dataloader')
+    train_cfg = cfg.get('train_cfg')
+    if isinstance(train_cfg, dict):
+        yield ('train_cfg.pretext_dataloader',
+               train_cfg.get('pretext_dataloader'))
+
+
+def settle_workers(cfg: Any) -> None:
+    """Let ``num_workers=0`` be enough to load without worker processes.
+
+    torch refuses settings of worker processes where there are none.
+
+    Args:
+        cfg (Config or dict): A whole config; changed in place.
+    """
+    for _, loader in dataloaders(cfg):
+        if isinstance(loader, dict) and not loader.get('num_workers'):
+            for key in _OF_WORKERS:
+                loader.pop(key, None)
+
+
+def pipelines_of(loader: Any) -> List[Any]:
+    """The transforms of a dataloader's first data set, outermost last.
+
+    Args:
+        loader (dict): Config of a dataloader. A data set that is built
+            already has no transforms that could be read.
+    """
+    dataset, steps = dict(loader).get('dataset'), []
+    while isinstance(dataset, dict):
+        steps = [*(dataset.get('pipeline') or ()), *steps]
+        inner = dataset.get('datasets')
+        dataset = inner[0] if inner else dataset.get('dataset')
+    return steps

@@ -1,0 +1,175 @@
+"""Environment variables in a config's text, put in as data.
+
+mmengine pastes ``{{$VARIABLE:default}}`` into the text before Python reads
+it. A folder with an apostrophe or a backslash then breaks the config, and a
+value that is code is run. Here a value within a string is escaped for that
+string; elsewhere it has to be a number or another literal.
+"""
+
+import ast
+import io
+import os
+import os.path as osp
+import re
+import tokenize
+from contextlib import contextmanager
+from typing import Callable, Dict, Iterator, List
+
+from mmengine.config import Config
+
+from ..utils.errors import ValueRefusal
+
+#: As mmengine's: the name and what is taken if it is not set.
+_VARIABLE = re.compile(r'\{\{[\'"]?\s*\$(\w+)\s*:\s*(\S*?)\s*[\'"]?\}\}')
+_FILE = re.compile(
+    r'\{\{\s*(fileDirname|fileBasenameNoExtension|fileBasename|fileExtname)'
+    r'\s*\}\}')
+_FSTRING_START = getattr(tokenize, 'FSTRING_START', None)
+_FSTRING_MIDDLE = getattr(tokenize, 'FSTRING_MIDDLE', None)
+
+
+@contextmanager
+def variables_as_data() -> Iterator[None]:
+    """mmengine reads configs with this module's replacements inside."""
+    ours = dict(_substitute_env_variables=_put_environment,
+                _substitute_predefined_vars=_put_file_names)
+    theirs = {name: Config.__dict__[name] for name in ours}
+    for name, function in ours.items():
+        setattr(Config, name, staticmethod(function))
+    try:
+        yield
+    finally:
+        for name, function in theirs.items():
+            setattr(Config, name, function)
+
+
+def _put_environment(filename: str, temp_config_name: str) -> Dict[str, str]:
+    """Replaces mmengine's function of the same arguments."""
+    used: Dict[str, str] = {}
+
+    def form(match: re.Match, where: str) -> str:
+        name, default = match.groups()
+        if name not in os.environ:
+            if not default and where != '#':
+                raise ValueRefusal(
+                    f'The config needs the environment variable {name}, '
+                    f'which is not set. Type export {name}=VALUE before the '
+                    'command.')
+            return default
+        value = used[name] = os.environ[name]
+        if not value:
+            raise ValueRefusal(
+                f'The environment variable {name} is empty. Type export '
+                f'{name}=VALUE'
+                + (f', or unset {name}: then {default!r} is taken.' if default
+                   else ' before the command.'))
+        if where == 'bare':
+            return _literal(name, value, default)
+        return _escaped(value, where, f'The environment variable {name}')
+
+    _rewrite(filename, temp_config_name, _VARIABLE, form)
+    return used
+
+
+def _put_file_names(filename: str, temp_config_name: str) -> None:
+    """Replaces mmengine's function of the same arguments."""
+    base = osp.basename(filename)
+    values = dict(
+        fileDirname=osp.dirname(filename), fileBasename=base,
+        fileBasenameNoExtension=osp.splitext(base)[0],
+        fileExtname=osp.splitext(base)[1])
+
+    def form(match: re.Match, where: str) -> str:
+        value = values[match.group(1)]
+        if where == 'bare':
+            return repr(value)
+        return _escaped(value, where, f'The name of the config, {filename!r},')
+
+    _rewrite(filename, temp_config_name, _FILE, form)
+
+
+def _rewrite(source: str, target: str, pattern: re.Pattern,
+             form: Callable[[re.Match, str], str]) -> None:
+    with open(source, encoding='utf-8') as file:
+        text = file.read()
+    places = list(pattern.finditer(text))
+    if places:
+        # By the name of a temporary file, too.
+        is_python = source.endswith('.py')
+        kinds = _kinds(text, places) if is_python else ['data'] * len(places)
+        for match, kind in reversed(list(zip(places, kinds, strict=True))):
+            text = (text[:match.start()] + form(match, kind)
+                    + text[match.end():])
+    with open(target, 'w', encoding='utf-8') as file:
+        file.write(text)
+
+
+def _kinds(text: str, places: List[re.Match]) -> List[str]:
+    """Of each place: ``'#'`` in a comment, ``'bare'`` in the code, else the
+    prefix and the quote of its string."""
+    kinds = ['#'] * len(places)
+    marked, end = '', 0
+    for i, match in enumerate(places):
+        marked += text[end:match.start()] + f'_place{i}_of_a_variable_'
+        end = match.end()
+    marked += text[end:]
+    start = "'"
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(marked).readline):
+            if token.type == _FSTRING_START:
+                start = token.string
+            if token.type == tokenize.STRING:
+                kind = re.match(r'\w*(\'\'\'|"""|\'|")', token.string).group()
+            elif token.type == _FSTRING_MIDDLE:
+                kind = start
+            elif token.type == tokenize.NAME:
+                kind = 'bare'
+            else:
+                continue
+            for i in re.findall(r'_place(\d+)_of_a_variable_', token.string):
+                kinds[int(i)] = kind
+    except (tokenize.TokenError, SyntaxError) as error:
+        raise ValueRefusal(
+            f'The config is not valid Python: {error}.') from error
+    return kinds
+
+
+def _escaped(value: str, where: str, what: str) -> str:
+    """A value within a string that begins with ``where``."""
+    if where == '#':
+        return ''
+    prefix = where.rstrip('\'"').lower()
+    if where == 'data' or 'r' in prefix or 'b' in prefix:
+        # There are no escapes in a raw string; JSON and YAML have others.
+        if re.search(r'[\'"\\\n\r{}!&*#]|: ', value):
+            raise ValueRefusal(
+                f'{what} is {value!r}, which cannot stand where the config '
+                'has it. Choose a name without quotes, backslashes and '
+                'braces, or write the config as Python without raw strings.')
+        return value
+    text = value.encode('unicode_escape').decode('ascii')
+    # Braces are what mmengine and f-strings look for.
+    return text.translate({ord(c): f'\\x{ord(c):02x}' for c in '\'"{}'})
+
+
+def _literal(name: str, value: str, default: str) -> str:
+    """A value in the place of a number or of another literal."""
+    kind = None
+    try:
+        kind = type(ast.literal_eval(default))
+    except (ValueError, SyntaxError):
+        pass
+    wanted = {int: 'a whole number', float: 'a number'}.get(
+        kind, 'a number, or a string in quotes')
+    try:
+        if kind is int:
+            return repr(int(value))
+        if kind is float:
+            # Neither nan nor inf is a literal.
+            return f"float('{float(value)!r}')"
+        return repr(ast.literal_eval(value))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        example = f', for example export {name}={default}' if default else ''
+        raise ValueRefusal(
+            f'The environment variable {name} is {value!r}, but must be '
+            f'{wanted}{example}.') from None

@@ -1,0 +1,113 @@
+"""Errors of libraries about a setting, said in one sentence."""
+
+import difflib
+import re
+from typing import Any, Iterator, Optional
+
+from torch import nn
+
+from ..utils.check import init_keys
+from ..utils.errors import Refusal, TypeRefusal, ValueRefusal
+from .keys import walk
+from .type_names import _last, find_class, places_of, unknown_type
+from .types import type_name
+
+_UNKNOWN_TYPE = re.compile(r'(\S+) is not in the (\w+)::(.+?) registry')
+_UNKNOWN_NAME = re.compile(r'Failed to get (\S+)$')
+#: mmcv's, which does not say the name.
+_UNNAMED = re.compile(r'Cannot find None in registry under')
+_UNKNOWN_KEY = re.compile(r"(?:(\w+)\.)?__init__\(\) got an unexpected keyword "
+                          r"argument '(\w+)'")
+_ONE_VALUE = re.compile(r'Expected more than 1 value per channel when '
+                        r'training, got input size \S*\[([\d, ]+)\]')
+_LAYERS = ('norm_cfg', 'conv_cfg', 'act_cfg', 'upsample_cfg', 'padding_cfg')
+
+
+def explained(error: BaseException) -> Optional[Refusal]:
+    """An error of a library as a refusal, if it is about a setting.
+
+    Args:
+        error (BaseException): What was caught.
+
+    Returns:
+        Refusal, optional: None for anything else, which may be a bug.
+    """
+    while error is not None:
+        text = str(error.args[0]) if error.args else ''
+        found = _explain(error, text)
+        if found is not None:
+            return found
+        error = error.__cause__
+    return None
+
+
+def _explain(error: BaseException, text: str) -> Optional[Refusal]:
+    if isinstance(error, (KeyError, RuntimeError)):
+        match = _UNKNOWN_TYPE.search(text)
+        if match:
+            name, scope, registry = match.groups()
+            return unknown_type(name, registry, scope)
+        match = _UNKNOWN_NAME.search(text)
+        if match and places_of('type', match.group(1)):
+            return unknown_type(match.group(1))
+        if _UNNAMED.search(text):
+            return _unknown_layer()
+    if isinstance(error, TypeError):
+        match = _UNKNOWN_KEY.search(text)
+        return _unknown_key(*match.groups()) if match else None
+    match = _ONE_VALUE.search(text)
+    return _one_value(error, match.group(1)) if match else None
+
+
+def _nodes() -> Iterator[tuple]:
+    for cfg in _last:
+        for key in cfg:
+            yield from walk(key, cfg[key])
+
+
+def _unknown_layer() -> Optional[Refusal]:
+    for place, node in _nodes():
+        kind = node.get('type') if isinstance(node, dict) else None
+        if place.rpartition('.')[2] in _LAYERS and isinstance(kind, str) \
+                and find_class(kind.rpartition('.')[2]) is None:
+            return unknown_type(kind, 'model', 'mmengine')
+    return None
+
+
+def _unknown_key(name: Optional[str], key: str) -> Optional[Refusal]:
+    """Only where the config gives such a component this key."""
+    for place, node in _nodes():
+        if not isinstance(node, dict) or key not in node:
+            continue
+        kind = node.get('type')
+        cls = find_class(type_name(kind)) if isinstance(kind, str) else kind
+        if not isinstance(cls, type) or name not in (
+                None, *(c.__name__ for c in cls.__mro__)):
+            continue
+        known = init_keys(cls)
+        if key in known and name == cls.__name__:
+            continue
+        near = difflib.get_close_matches(key, sorted(known - {key}), 1, 0.)
+        hint = f' Did you mean {near[0]!r}?' if near else ''
+        return TypeRefusal(
+            f'{place}.{key}: {cls.__name__} has no argument {key!r}.{hint}')
+    return None
+
+
+def _one_value(error: BaseException, shape: str) -> Refusal:
+    modules = []
+    trace = error.__traceback__
+    while trace is not None:
+        owner: Any = trace.tb_frame.f_locals.get('self')
+        if isinstance(owner, nn.Module):
+            modules.append(owner)
+        trace = trace.tb_next
+    names = {module: name for name, module in modules[0].named_modules()} \
+        if modules else {}
+    layer = f"'{names.get(modules[-1], '')}'" if modules else 'a batch norm'
+    return ValueRefusal(
+        f'{layer} normalises one value per channel (input {shape}), which '
+        'has no variance: the batch holds one image. Take more images: '
+        'raise batch_size, lower optim_wrapper.num_micro_batches in the '
+        'bilevel stage, or set drop_last=True if it is the last batch of an '
+        'epoch.')

@@ -1,0 +1,195 @@
+"""Keys of a config that nothing reads.
+
+mmengine looks only for the keys that it knows. One that is misspelt, or a
+variable of a base whose value was taken up before it is changed, would have
+no effect and give no word.
+"""
+
+import difflib
+import inspect
+from typing import Any, Iterator, List, Mapping, Optional, Tuple
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..utils.errors import TypeRefusal
+from .sources import read_sources
+from .types import type_name
+
+#: Read beside the arguments of the runner, by mmengine and its children, by
+#: the tools of OpenMMLab, and by this package.
+_OTHERS = (
+    'activation_checkpointing', 'auto_scale_lr', 'backend_args', 'compile',
+    'custom_imports', 'data_preprocessor', 'efficient_conv_bn_eval',
+    'find_unused_parameters', 'model_wrapper_cfg', 'preprocess_cfg',
+    'runner_type', 'search', 'strategy', 'sync_bn', 'tta_model',
+    'tta_pipeline')
+#: Keys within those of which mmengine passes over what it does not know.
+_WITHIN = {
+    'env_cfg': ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
+    'env_cfg.mp_cfg': ('mp_start_method', 'opencv_num_threads'),
+    'auto_scale_lr': ('enable', 'base_batch_size'),
+}
+#: From here on two names count as one, misspelt; short names and long ones.
+_NEAR = (0.8, 0.85)
+
+
+def known_keys() -> set:
+    """All top-level keys that something reads."""
+    own = set(inspect.signature(Runner.__init__).parameters)
+    return own - {'self', 'cfg'} | set(_OTHERS)
+
+
+def check_keys_of_files(cfg: Config) -> List[str]:
+    """Refuse a misspelt top-level key of a config file.
+
+    A variable that the config or one of its bases uses is none; nor is one
+    that resembles no key, of which a line is returned.
+
+    Args:
+        cfg (Config): As read from its file; not changed.
+
+    Returns:
+        list[str]: About keys of the file that nothing reads.
+
+    Raises:
+        TypeError: For a key that is nearly one that exists, or that replaces
+            a variable of a base whose value was already taken.
+    """
+    known, notes = known_keys(), []
+    if not known & set(cfg.keys()):
+        # A part of configs, with nothing but variables.
+        return notes
+    top = read_sources(cfg.filename)
+    inherited = top.inherited()
+    for source, name in top.unread():
+        # Functions and modules are not in the config.
+        if name in known or name.startswith('_') or name not in cfg:
+            continue
+        near = _misspelt(name, known)
+        if near:
+            raise TypeRefusal(
+                f'{source.path}: nothing reads the key {name!r}. Did you mean '
+                f'{_deeper(cfg, name) or near!r}? If it is a variable of your own, give it another '
+                'name.')
+        if source is not top:
+            continue
+        if name in inherited:
+            text = (f'{source.path}: setting {name} has no effect, since '
+                    'nothing reads it after the base has. '
+                    f'{_where_it_lives(cfg, name)}')
+            # Some files of OpenMMLab's libraries do it, without harm.
+            if isinstance(cfg[name], dict) and '/.mim/' not in source.path:
+                raise TypeRefusal(text)
+            notes.append(text)
+            continue
+        deeper = _deeper(cfg, name)
+        notes.append(f'{source.path}: nothing reads the key {name!r}.'
+                     + (f' Did you mean {deeper!r}?' if deeper else ''))
+    for place, allowed in _WITHIN.items():
+        for key in _at(cfg, place) or ():
+            _check_within(place, key, allowed, f'{cfg.filename}: ')
+    return notes
+
+
+def check_option_keys(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Refuse ``--cfg-options`` on keys that nothing reads.
+
+    Args:
+        cfg (Config): Before the options are merged; not changed.
+        options (dict): Values by dotted keys.
+
+    Raises:
+        TypeError: Naming the right key, or where the value is read now.
+    """
+    known = known_keys()
+    for option in options:
+        first, _, rest = option.partition('.')
+        where = f'--cfg-options {option}: '
+        for place, allowed in _WITHIN.items():
+            if option.startswith(place + '.'):
+                key = option[len(place) + 1:].split('.')[0]
+                _check_within(place, key, allowed, where)
+        if first in known:
+            continue
+        if first in cfg:
+            raise TypeRefusal(
+                f'{where}nothing reads {first!r} after the config was read. '
+                f'{_where_it_lives(cfg, first, rest)}')
+        near = _misspelt(first, known) or _deeper(cfg, first) \
+            or _nearest(first, known, 0.)
+        raise TypeRefusal(
+            f'{where}there is no key {first!r}. Did you mean {near!r}?')
+
+
+def _check_within(place: str, key: str, allowed: tuple, where: str) -> None:
+    if key not in allowed:
+        near = _nearest(key, allowed, 0.)
+        raise TypeRefusal(
+            f'{where}nothing reads {place}.{key}. Did you mean '
+            f'{place}.{near}?')
+
+
+def _nearest(name: str, names, cutoff: float) -> Optional[str]:
+    found = difflib.get_close_matches(name, sorted(names), 1, cutoff)
+    return found[0] if found else None
+
+
+def _misspelt(name: str, known: set) -> Optional[str]:
+    # Of train_pipeline and test_pipeline, common variables, no key is meant.
+    names = [key for key in known if not key.startswith('tta_')]
+    return _nearest(name, names, _NEAR[len(name) > 8])
+
+
+def _at(cfg: Any, place: str) -> Any:
+    for key in place.split('.'):
+        cfg = cfg.get(key) if hasattr(cfg, 'get') else None
+    return cfg
+
+
+def _deeper(cfg: Config, name: str) -> Optional[str]:
+    """Where a key of this name stands within those that are read."""
+    return next((place for key in cfg if key in known_keys()
+                 for place, _ in walk(key, cfg[key])
+                 if place.endswith('.' + name)), None)
+
+
+def _where_it_lives(cfg: Config, name: str, rest: str = '') -> str:
+    """Where the value of a variable has gone, as an option to type."""
+    known = known_keys()
+    nodes = [(place, node) for key in cfg if key in known
+             for place, node in walk(key, cfg[key])]
+    value = cfg[name]
+    places = [place for place, node in nodes
+              if type(node) is type(value) and node == value]
+    if not places and isinstance(value, dict):
+        # It was changed since, but kept its name or its type.
+        places = [place for place, node in nodes if isinstance(node, dict)
+                  and place.rpartition('.')[2] == name]
+        places = places or [
+            place for place, node in nodes if isinstance(node, dict)
+            and node.get('type') is not None
+            and type_name(node['type']) == type_name(value.get('type'))]
+    if not places:
+        return 'Set the value where it is used.'
+    keys = [f'{place}.{rest}' if rest else place for place in places[:3]]
+    more = f' and {len(places) - 3} more' if len(places) > 3 else ''
+    return f'Its value is at {", ".join(keys)}{more}: set it there.'
+
+
+def walk(place: str, node: Any) -> Iterator[Tuple[str, Any]]:
+    """A node of a config and those within it, with their dotted keys.
+
+    Args:
+        place (str): Dotted key of the node.
+        node (Any): A dict, a list or a value.
+    """
+    yield place, node
+    if isinstance(node, dict):
+        items = list(node.items())
+    elif isinstance(node, (list, tuple)):
+        items = list(enumerate(node))
+    else:
+        return
+    for key, value in items:
+        yield from walk(f'{place}.{key}', value)

@@ -1,0 +1,171 @@
+"""The values of ``--cfg-options``."""
+
+import ast
+import inspect
+from typing import Any, Dict, List, Mapping, Sequence
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.registry import OPTIMIZERS
+
+from ..utils.errors import ValueRefusal
+from .types import type_name
+
+#: Keys of which the value is a path: a comma or a blank belongs to it.
+_PATHS = ('ann_file', 'checkpoint', 'data_path', 'data_prefix', 'data_root',
+          'img_dir', 'img_path', 'load_from', 'pretrained', 'seg_map_path',
+          'work_dir')
+
+
+class OptionText(str):
+    """A value as it was typed; what it stands for depends on its key."""
+
+
+def split_options(texts: Sequence[str]) -> Dict[str, OptionText]:
+    """Options by their keys.
+
+    Args:
+        texts (Sequence[str]): Each ``KEY=VALUE``.
+
+    Raises:
+        ValueError: If one is not.
+    """
+    options = {}
+    for text in texts:
+        key, equals, value = text.partition('=')
+        if not equals or not key.strip():
+            raise ValueRefusal(
+                f'--cfg-options: {text!r} is not KEY=VALUE. Write it without '
+                'blanks around "=", for example '
+                'train_dataloader.batch_size=16, and put quotes around a '
+                'value with blanks.')
+        options[key.strip()] = OptionText(value)
+    return options
+
+
+def merge_options(cfg: Config, options: Mapping[str, Any]) -> List[str]:
+    """Put options into a config.
+
+    Args:
+        cfg (Config): Changed in place.
+        options (dict): Values by dotted keys; :class:`OptionText` is read as
+            the key needs it, anything else is a value.
+
+    Returns:
+        list[str]: About settings that were not taken over.
+
+    Raises:
+        ValueError: If a key leads through what has no keys.
+    """
+    values = {key: _value(cfg, key, value)
+              if isinstance(value, OptionText) else value
+              for key, value in options.items()}
+    for key in values:
+        _check_way(cfg, key)
+    notes = _drop_settings_of_other_types(cfg, values)
+    cfg.merge_from_dict(values)
+    return notes
+
+
+def _check_way(cfg: Any, key: str) -> None:
+    """Refuse a key through a value that has no such keys."""
+    parts = key.split('.')
+    for i, part in enumerate(parts):
+        place, where = '.'.join(parts[:i]), f'--cfg-options {key}: '
+        if isinstance(cfg, (list, tuple)):
+            if not part.isdigit() or int(part) >= len(cfg):
+                raise ValueRefusal(
+                    f'{where}{place} is a list of {len(cfg)} entries, so its '
+                    f'keys are whole numbers below {len(cfg)}, not {part!r}.')
+            cfg = cfg[int(part)]
+        elif hasattr(cfg, 'get'):
+            if part not in cfg:
+                return
+            cfg = cfg.get(part)
+        else:
+            raise ValueRefusal(
+                f'{where}{place} is {cfg!r}, which has no key {part!r}.')
+
+
+def _value(cfg: Config, key: str, text: OptionText) -> Any:
+    text = str(text)
+    present = _present(cfg, key)
+    if text == 'None':
+        return None
+    if text[:1] in '[(' and text[:1] and not _is_path(key, present, text):
+        try:
+            return ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            pass
+    elif not isinstance(present, (list, tuple)) and (
+            _is_path(key, present, text) or ' ' in text and ',' not in text):
+        quoted = len(text) > 1 and text[0] == text[-1] and text[0] in '\'"'
+        return text[1:-1] if quoted else text
+    try:
+        return DictAction._parse_iterable(text)
+    except AssertionError as error:
+        raise ValueRefusal(f'--cfg-options {key}={text}: {error}.') from error
+
+
+def _is_path(key: str, present: Any, text: str) -> bool:
+    parts = key.split('.')
+    # A list of several folders is written in brackets.
+    if isinstance(present, (list, tuple)) or text[:1] in ('[', '(') \
+            and text[-1:] in (']', ')'):
+        return False
+    return (parts[-1] in _PATHS or parts[-2:-1] == ['data_prefix']
+            or isinstance(present, str) and '/' in present
+            or '\\' in text or '/' in text and '=' not in text
+            and ',' not in text)
+
+
+def _present(cfg: Any, key: str) -> Any:
+    """What a config has at a dotted key; None where it has nothing."""
+    for part in key.split('.'):
+        if isinstance(cfg, (list, tuple)) and part.isdigit() \
+                and int(part) < len(cfg):
+            cfg = cfg[int(part)]
+        elif hasattr(cfg, 'get'):
+            cfg = cfg.get(part)
+        else:
+            return None
+    return cfg
+
+
+def _drop_settings_of_other_types(cfg: Config, values: dict) -> List[str]:
+    """A solver or an optimizer of another type begins with its own settings.
+
+    A solver keeps none; an optimizer those that the new one has, too.
+    """
+    notes = []
+    for key, kind in values.items():
+        place, _, last = key.rpartition('.')
+        name = place.rpartition('.')[2]
+        old = _present(cfg, place) if last == 'type' else None
+        if name not in ('solver', 'optimizer') or not isinstance(old, dict) \
+                or type_name(old.get('type')) in ('', type_name(kind)):
+            continue
+        kept = {} if name == 'solver' else _accepted(kind, old)
+        dropped = [k for k in old if k not in ('type', '_scope_', *kept)]
+        parent = _present(cfg, place.rpartition('.')[0])
+        scope = {k: old[k] for k in ('_scope_', ) if k in old}
+        parent[name] = ConfigDict(type=old['type'], **scope, **kept)
+        given = [k for k in dropped if f'{place}.{k}' not in values]
+        if given:
+            notes.append(
+                f'{place}: {type_name(kind)} does not take over '
+                + ', '.join(f'{k}={old[k]!r}' for k in given)
+                + f' of {type_name(old["type"])}.')
+    return notes
+
+
+def _accepted(kind: Any, settings: dict) -> dict:
+    try:
+        cls = OPTIMIZERS.get(kind) if isinstance(kind, str) else kind
+    except RuntimeError:
+        cls = None
+    if cls is None:
+        return {k: v for k, v in settings.items() if k != 'type'}
+    parameters = inspect.signature(cls).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return {k: v for k, v in settings.items() if k != 'type'}
+    return {k: v for k, v in settings.items() if k in parameters}

@@ -1,0 +1,59 @@
+"""From a file and options to a config."""
+
+import os
+import os.path as osp
+from typing import Any, List, Mapping, Optional
+
+from mmengine.config import Config
+
+from ..utils.errors import FileNotFoundRefusal, Refusal, ValueRefusal
+from .environment import variables_as_data
+from .keys import check_keys_of_files, check_option_keys
+from .options import merge_options
+from .type_names import remember
+
+
+def read_config(path: str,
+                options: Optional[Mapping[str, Any]] = None) -> Config:
+    """A config with its bases merged and settings replaced.
+
+    Values of environment variables are put in as data; see
+    :mod:`~bissl_mm.config.environment`. A key that nothing reads is refused;
+    see :mod:`~bissl_mm.config.keys`.
+
+    Args:
+        path (str): The file.
+        options (dict, optional): Settings by their dotted keys.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        TypeError: For a key that nothing reads.
+        ValueError: If the file cannot be read, or for the value of an
+            environment variable that cannot stand where the config has it.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundRefusal(f'Config {path!r} does not exist (working '
+                                  f'folder {os.getcwd()!r}).')
+    try:
+        with variables_as_data():
+            cfg = Config.fromfile(path)
+    except Refusal:
+        raise
+    except (SyntaxError, FileNotFoundError, KeyError,
+            ModuleNotFoundError) as error:
+        text = error.args[0] if isinstance(error, KeyError) else error
+        raise ValueRefusal(f'Config {path!r} cannot be read: '
+                           f'{type(error).__name__}: {text}') from error
+    notes = check_keys_of_files(cfg)
+    if options:
+        check_option_keys(cfg, options)
+        notes += merge_options(cfg, options)
+    remember(cfg)
+    # Beside the settings, so that nothing takes it for one.
+    object.__setattr__(cfg, '_bissl_notes', notes)
+    return cfg
+
+
+def notes_of(cfg: Config) -> List[str]:
+    """What was noticed while a config was read, a line each."""
+    return list(vars(cfg).get('_bissl_notes', ()))

@@ -1,0 +1,100 @@
+"""Which keys the files of a config set, and which they read again."""
+
+import ast
+import os.path as osp
+import re
+from dataclasses import dataclass, field
+from typing import Iterator, List, Set
+
+from mmengine.config import Config
+
+
+@dataclass
+class Source:
+    """A config file.
+
+    Attributes:
+        path (str): The file.
+        assigned (list[str]): Top-level names it sets.
+        read (set[str]): Names that it uses, as variables, as ``_base_.NAME``
+            or within a string.
+        bases (list[Source]): The files it inherits from.
+    """
+
+    path: str
+    assigned: List[str] = field(default_factory=list)
+    read: Set[str] = field(default_factory=set)
+    bases: List['Source'] = field(default_factory=list)
+
+    def inherited(self) -> Set[str]:
+        """Names that the bases set."""
+        found: Set[str] = set()
+        for base in self.bases:
+            found |= {*base.assigned, *base.inherited()}
+        return found
+
+    def unread(self, above: Set[str] = frozenset()) -> Iterator[tuple]:
+        """Pairs of a source and a name that nothing reads after it was set.
+
+        Args:
+            above (set[str]): What the files read that inherit from this one.
+        """
+        read = self.read | above
+        for name in self.assigned:
+            if name not in read:
+                yield self, name
+        for base in self.bases:
+            yield from base.unread(read)
+
+
+def read_sources(path: str) -> Source:
+    """A config file and its bases; those that cannot be found are left out."""
+    source = Source(path)
+    if not path.endswith('.py') or not osp.isfile(path):
+        return source
+    with open(path, encoding='utf-8') as file:
+        text = file.read()
+    tree = ast.parse(text)
+    for node in tree.body:
+        source.assigned += [name for name in _targets(node)
+                            if name not in source.assigned]
+    source.read = set(re.findall(r'\b_base_\.(\w+)', text))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            source.read.add(node.id)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            source.read.add(node.value)
+    source.bases = [read_sources(base) for base in _bases(tree, path)]
+    return source
+
+
+def _targets(node: ast.stmt) -> Iterator[str]:
+    targets = []
+    if isinstance(node, ast.Assign):
+        targets = node.targets
+    elif isinstance(node, (ast.AugAssign, ast.AnnAssign)):
+        targets = [node.target]
+    for target in targets:
+        for part in ast.walk(target):
+            if isinstance(part, ast.Name) and part.id != '_base_' \
+                    and isinstance(part.ctx, ast.Store):
+                yield part.id
+
+
+def _bases(tree: ast.Module, path: str) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) \
+                and getattr(node.targets[0], 'id', None) == '_base_':
+            try:
+                named = ast.literal_eval(node.value)
+            except ValueError:
+                return
+            for base in [named] if isinstance(named, str) else named:
+                yield Config._get_cfg_path(base, path)[0]
+        elif isinstance(node, ast.With):
+            # mmengine's new style: with read_base(): from .x import *
+            for inner in node.body:
+                if isinstance(inner, ast.ImportFrom) and inner.level:
+                    yield osp.join(
+                        osp.dirname(path), *['..'] * (inner.level - 1),
+                        (inner.module or '').replace('.', '/') + '.py')

@@ -1,0 +1,108 @@
+"""Misspelt names of types, and which were meant."""
+
+import difflib
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import mmengine.registry
+from mmengine.registry import Registry
+
+from ..utils.errors import KeyRefusal
+from .keys import walk
+
+#: The config that was read last, to say where a name stands.
+_last: List[Any] = []
+
+
+def remember(cfg: Any) -> None:
+    """Let messages name the keys of this config."""
+    _last[:] = [cfg]
+
+
+def places_of(key: str, value: Any) -> List[str]:
+    """Dotted keys of the config read last that end so and have this value."""
+    return [place for cfg in _last for first in cfg
+            for place, node in walk(first, cfg[first])
+            if place.rpartition('.')[2] == key and isinstance(node, str)
+            and node == value]
+
+
+def unknown_type(name: str, registry: str = '',
+                 scope: str = '') -> KeyRefusal:
+    """That nothing of this name is registered, with the nearest that is.
+
+    Args:
+        name (str): As in the config, perhaps with a scope before it.
+        registry (str): Name of the registry that was asked, ``'hook'`` for
+            example. Defaults to all.
+        scope (str): Of the registry that was asked.
+    """
+    prefix, _, bare = name.rpartition('.')
+    scope = prefix or scope
+    known = _registered(registry)
+    place = next(iter(places_of('type', name)), None)
+    where = f'{place}: ' if place else ''
+    kind = registry.replace('_', ' ') or 'type'
+    near = _nearest(bare, known, scope)
+    if near is None:
+        hint = ''
+    elif near[1] == bare:
+        hint = (f' It is registered in {near[0]}: write type='
+                f"'{near[0]}.{bare}'.")
+    else:
+        other = near[0] not in (scope, 'mmengine')
+        hint = f" Did you mean '{near[0] + '.' if other else ''}{near[1]}'?"
+        if prefix and not other:
+            hint = f" Did you mean '{prefix}.{near[1]}'?"
+    return KeyRefusal(
+        f'{where}no {kind} is registered as {name!r}.{hint} A class of your '
+        'own has to be imported by custom_imports.')
+
+
+def find_class(name: str) -> Optional[Any]:
+    """What is registered under a name, or as a class of this name."""
+    for names in _all().values():
+        for registered, cls in names.items():
+            if registered == name or getattr(cls, '__name__', '') == name:
+                return cls
+    return None
+
+
+def _nearest(bare: str, known: Dict[Tuple[str, str], Any],
+             scope: str) -> Optional[Tuple[str, str]]:
+    """Scope and name; of equally near ones that of the scope asked."""
+
+    def score(key: Tuple[str, str]) -> tuple:
+        own, name = key
+        ratio = difflib.SequenceMatcher(
+            None, bare.lower(), name.lower()).ratio()
+        return round(ratio, 3), own in (scope, 'mmengine'), own == 'bissl_mm'
+
+    best = max(known, key=score, default=None)
+    return best if best and score(best)[0] >= 0.6 else None
+
+
+def _registered(registry: str) -> Dict[Tuple[str, str], Any]:
+    return {(scope, name): cls for (scope, kind), names in _all().items()
+            for name, cls in names.items() if not registry or kind == registry}
+
+
+def _all() -> Dict[Tuple[str, str], Dict[str, Any]]:
+    """What is registered by now, by scope and name of the registry."""
+    from ..registry import SOLVERS
+    roots = [r for r in vars(mmengine.registry).values()
+             if isinstance(r, Registry)]
+    found: Dict[Tuple[str, str], Dict[str, Any]] = {}
+    for root in [*roots, SOLVERS]:
+        for registry in _with_children(root):
+            # Children may have another name than their parent.
+            found.setdefault((registry.scope, root.name), {}).update(
+                registry.module_dict)
+            found.setdefault((registry.scope, registry.name), {}).update(
+                registry.module_dict)
+    return found
+
+
+def _with_children(registry: Registry) -> Iterator[Registry]:
+    yield registry
+    for child in registry.children.values():
+        yield from _with_children(child)

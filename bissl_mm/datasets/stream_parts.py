@@ -1,0 +1,69 @@
+"""What a level's stream reads from the config of its dataloader."""
+
+import logging
+from functools import partial
+from typing import Any, Callable, Optional
+
+from mmengine.logging import print_log
+from mmengine.registry import FUNCTIONS
+from torch.utils.data import IterableDataset
+
+from ..config import is_type, type_name
+from ..config.type_names import unknown_type
+from ..registry import DATASETS
+from ..utils.check import check_in, check_known_keys
+from ..utils.errors import TypeRefusal
+
+
+def build_dataset(where: str, dataset: Any) -> Any:
+    """A dataset of its config, or as it is given."""
+    if isinstance(dataset, dict):
+        dataset = DATASETS.build(dataset)
+        if hasattr(dataset, 'full_init'):
+            dataset.full_init()
+    if isinstance(dataset, IterableDataset):
+        raise TypeRefusal(
+            f'{where}: {type(dataset).__name__} is an iterable-'
+            'style dataset, which cannot be resumed exactly. Use '
+            'one with an index.')
+    return dataset
+
+
+def build_collate(cfg: Any) -> Callable:
+    """What makes a batch of samples; mmengine's default without a config."""
+    if callable(cfg):
+        return cfg
+    cfg = dict(cfg or dict(type='pseudo_collate'))
+    kind = cfg.pop('type')
+    function = FUNCTIONS.get(kind) if isinstance(kind, str) else kind
+    if function is None:
+        raise unknown_type(str(kind), FUNCTIONS.name)
+    return partial(function, **cfg)
+
+
+def read_sampler(where: str, sampler: Optional[dict],
+                 batch_sampler: Any) -> bool:
+    """Whether passes are permuted; refuses what a stream cannot honour."""
+    if is_type(batch_sampler, 'AspectRatioBatchSampler'):
+        # In every stock config of mmdet; it spares padding, no more.
+        print_log(
+            f'{where}: AspectRatioBatchSampler is left out, since the '
+            "level's stream forms the batches: portrait and landscape images "
+            'share batches and are padded to one size. batch_sampler=None '
+            'says the same without this line.',
+            logger='current', level=logging.WARNING)
+    elif batch_sampler is not None:
+        raise TypeRefusal(
+            f'{where}: batch_sampler={batch_sampler!r} cannot be '
+            'honoured, since the level\'s stream forms the '
+            'batches. Set batch_sampler=None.')
+    if sampler is None:
+        return True
+    if not isinstance(sampler, dict):
+        raise TypeRefusal(f'{where}: sampler must be a dict, but is '
+                          f'{sampler!r}. Leave it out.')
+    check_in(where, 'sampler.type', type_name(sampler.get('type')),
+             ('DefaultSampler', 'InfiniteSampler'))
+    check_known_keys(f'{where}.sampler', sampler,
+                     ('type', 'shuffle', 'seed', 'round_up', '_scope_'))
+    return bool(sampler.get('shuffle', True))

@@ -1,0 +1,107 @@
+"""Which values of a pixel reach a backbone."""
+
+from dataclasses import dataclass
+from typing import Any, Iterator, List, Sequence
+
+from torch import nn
+
+from ..config import is_type
+
+
+@dataclass
+class Pixels:
+    """``(x - mean) / std`` of a pixel x from 0 to 255, by channel.
+
+    Attributes:
+        order (str): ``'RGB'`` or ``'BGR'``, of the channels that go in.
+        mean (list[float]): In this order.
+        std (list[float]): The same.
+    """
+
+    order: str
+    mean: List[float]
+    std: List[float]
+
+    @classmethod
+    def of(cls, model: nn.Module, pipeline: Sequence[Any]) -> 'Pixels':
+        """What a model's data pipeline and preprocessor make of a pixel.
+
+        Transforms are read by their settings; those that change pixels by
+        chance are passed over.
+
+        Args:
+            model (nn.Module): With a ``data_preprocessor`` of OpenMMLab.
+            pipeline (Sequence[dict]): Transforms of its data.
+        """
+        pixels = cls('BGR', [0.], [1.])
+        for step in _steps(pipeline):
+            pixels._transform(step)
+        pixels._preprocess(getattr(model, 'data_preprocessor', None))
+        return pixels
+
+    def __str__(self) -> str:
+        mean, std = ('[' + ', '.join(f'{v:g}' for v in values) + ']'
+                     for values in (self.mean, self.std))
+        return f'(x - {mean}) / {std} of {self.order}'
+
+    def _transform(self, step: dict) -> None:
+        name = str(step.get('type'))
+        if is_type(step, 'LoadImageFromFile', 'LoadImageFromNDArray') \
+                and step.get('channel_order', 'bgr') == 'rgb':
+            self.order = 'RGB'
+        elif is_type(step, 'ToTensor', 'ConvertImageDtype') \
+                and 'torchvision' in name:
+            self._normalise([0.], [255.])
+        elif is_type(step, 'ToPIL', 'NumpyToPIL') and step.get('to_rgb'):
+            self._turn()
+        elif is_type(step, 'Normalize') and 'mean' in step:
+            if 'torchvision' not in name and step.get('to_rgb', True):
+                self._turn()
+            self._normalise(step['mean'], step['std'])
+        elif is_type(step, 'Albu', 'Albumentations'):
+            for inner in step.get('transforms') or ():
+                if is_type(inner, 'Normalize'):
+                    most = inner.get('max_pixel_value', 255.)
+                    self._normalise(
+                        [m * most for m in inner.get(
+                            'mean', (0.485, 0.456, 0.406))],
+                        [s * most for s in inner.get(
+                            'std', (0.229, 0.224, 0.225))])
+
+    def _preprocess(self, preprocessor: Any) -> None:
+        if getattr(preprocessor, '_channel_conversion',
+                   getattr(preprocessor, 'to_rgb', False)):
+            self._turn()
+        mean = getattr(preprocessor, 'mean', None)
+        std = getattr(preprocessor, 'std', None)
+        if getattr(preprocessor, '_enable_normalize', mean is not None):
+            self._normalise(mean.flatten().tolist(), std.flatten().tolist())
+
+    def _turn(self) -> None:
+        self.order = 'BGR' if self.order == 'RGB' else 'RGB'
+        self.mean, self.std = self.mean[::-1], self.std[::-1]
+
+    def _normalise(self, mean: Sequence[float],
+                   std: Sequence[float]) -> None:
+        """Then ``(x - mean) / std`` of what there is."""
+        size = max(len(self.mean), len(mean))
+        rows = [list(v) * size if len(v) == 1 else list(v)
+                for v in (self.mean, self.std, mean, std)]
+        self.mean = [m + n * s for m, s, n, _ in zip(*rows)]
+        self.std = [s * t for _, s, _, t in zip(*rows)]
+
+
+def _steps(pipeline: Any) -> Iterator[dict]:
+    """Transforms and those within them, of several views those of the first."""
+    if isinstance(pipeline, dict):
+        yield pipeline
+        if is_type(pipeline, 'Albu', 'Albumentations'):
+            return
+        inner = pipeline.get('transforms') or ()
+        if is_type(pipeline, 'MultiView') and inner \
+                and isinstance(inner[0], (list, tuple)):
+            inner = inner[0]
+        yield from _steps(inner)
+    elif isinstance(pipeline, (list, tuple)):
+        for step in pipeline:
+            yield from _steps(step)

@@ -1,0 +1,142 @@
+"""A key that nothing reads is named, with the right one."""
+
+import pytest
+from conftest import ROOT
+from small_run import CONFIG
+
+from bissl_mm.config import notes_of, read_config
+from bissl_mm.config.options import split_options
+from bissl_mm.utils.errors import Refusal
+
+
+def read(*options, path=CONFIG):
+    return read_config(str(path), split_options(options))
+
+
+def child(tmp_path, text, base=CONFIG):
+    path = tmp_path / 'child.py'
+    path.write_text(f"_base_ = {str(base)!r}\n{text}\n")
+    return path
+
+
+@pytest.mark.parametrize('option, right', [
+    ('optim_wraper.damping=3', 'optim_wrapper'),
+    ('train_datalodaer.batch_size=3', 'train_dataloader'),
+    ('randomnes.seed=3', 'randomness'),
+    ('custom_hook=[]', 'custom_hooks'),
+    ('param_schedular.lower=[]', 'param_scheduler'),
+    ('modle.pretrained=x', 'model'),
+    ('damping=3', 'optim_wrapper.damping'),
+    ('env_cfg.mp_cfg.mp_start_methd=fork', 'env_cfg.mp_cfg.mp_start_method'),
+    ('auto_scale_lr.enabel=True', 'auto_scale_lr.enable'),
+])
+def test_a_misspelt_option_names_the_right_key(option, right):
+    with pytest.raises(TypeError, match=f"Did you mean '?{right}'?\\?"):
+        read(option)
+
+
+@pytest.mark.parametrize('key, right', [
+    ('optim_wraper', 'optim_wrapper'), ('defualt_hooks', 'default_hooks'),
+    ('train_datloader', 'train_dataloader'), ('modl', 'model'),
+    ('log_levle', 'log_level'), ('param_schedulers', 'param_scheduler'),
+])
+def test_a_misspelt_key_of_a_file_names_the_right_one(key, right, tmp_path):
+    path = child(tmp_path, f'{key} = dict(a=1)')
+    with pytest.raises(TypeError, match=f"child.py: .*{key}.*'{right}'"):
+        read(path=path)
+    # In a base, too.
+    other = tmp_path / 'grandchild.py'
+    other.write_text("_base_ = 'child.py'\n")
+    with pytest.raises(TypeError, match=f"child.py: .*{key}.*'{right}'"):
+        read(path=other)
+
+
+@pytest.mark.parametrize('option, place', [
+    ('pretext_dataloader.batch_size=4', 'train_cfg.pretext_dataloader.batch'),
+    ('pretext_model.backbone.depth=50', 'model.pretext.backbone.depth'),
+    ('train_pipeline.0.x=3', 'train_dataloader.dataset.pipeline.0.x'),
+])
+def test_an_option_on_a_copied_variable_names_the_place(option, place):
+    with pytest.raises(TypeError, match=f'Its value is at .*{place}'):
+        read(option)
+
+
+def test_a_file_that_changes_a_copied_variable_is_refused(tmp_path):
+    path = child(tmp_path, 'pretext_model = dict(backbone=dict(depth=50))')
+    with pytest.raises(TypeError, match='no effect.* at model.pretext:'):
+        read(path=path)
+    path = child(tmp_path, 'pretext_dataloader = dict(batch_size=3)')
+    with pytest.raises(TypeError, match='at train_cfg.pretext_dataloader:'):
+        read(path=path)
+
+
+def test_own_variables_are_left_alone(tmp_path):
+    path = child(tmp_path, '''
+size = 3
+models = ['a']
+_scratch = dict(x=1)
+for pipelines in models:
+    pass
+train_dataloader = dict(batch_size=size, num_workers=len(models))''')
+    assert read(path=path).train_dataloader.batch_size == 3
+    path = child(tmp_path, 'my_number = 3')
+    note, = notes_of(read(path=path))
+    assert "nothing reads the key 'my_number'" in note
+
+
+def test_shipped_configs_have_no_unread_key():
+    paths = [p for p in (ROOT / 'configs').rglob('*.py')
+             if p.parent.parent.name != '_base_']
+    assert len(paths) > 60
+    for path in paths[::6]:
+        assert notes_of(read(path=path)) == []
+
+
+@pytest.mark.parametrize('option, text', [
+    ('train_dataloader.batch_size', 'is not KEY=VALUE'),
+    ('=3', 'is not KEY=VALUE'),
+    ('train_cfg.num_alternations.x=3', "100, which has no key 'x'"),
+    ('param_scheduler.lower.7.end=3', 'is a list of 2 entries'),
+    ('param_scheduler.lower.first.end=3', 'is a list of 2 entries'),
+    ('train_dataloader.x=[(1]', 'Imbalanced'),
+])
+def test_an_option_that_cannot_be_read_is_a_sentence(option, text):
+    with pytest.raises(Refusal, match=text):
+        read(option)
+
+
+@pytest.mark.parametrize('folder', ['a,b', '/data/my images', 'c\\d, e',
+                                    '2024', "O'Brien"])
+def test_a_path_stays_as_it_was_typed(folder):
+    cfg = read(f'train_dataloader.dataset.data_root={folder}',
+               f'model.pretrained={folder}/x.pth')
+    assert cfg.train_dataloader.dataset.data_root == folder
+    assert cfg.model.pretrained == f'{folder}/x.pth'
+
+
+def test_other_values_are_read_as_by_mmengine():
+    cfg = read('model.pretrained=None', 'train_dataloader.x=1,2.5',
+               "train_dataloader.y=['red cell', 'b']", 'val_dataloader.x=a,b',
+               'val_dataloader.y=[a,(1,2)]', 'val_dataloader.z=True')
+    assert cfg.model.pretrained is None
+    assert cfg.train_dataloader.x == [1, 2.5]
+    assert cfg.train_dataloader.y == ['red cell', 'b']
+    assert cfg.val_dataloader.x == ['a', 'b']
+    assert cfg.val_dataloader.y == ['a', (1, 2)]
+    assert cfg.val_dataloader.z is True
+
+
+def test_a_solver_of_another_type_begins_with_its_own_settings():
+    cfg = read('optim_wrapper.solver.type=MinresSolver')
+    assert cfg.optim_wrapper.solver == dict(type='MinresSolver')
+    note, = notes_of(cfg)
+    assert 'max_iters=5 of LayerwiseCGSolver' in note
+    cfg = read('optim_wrapper.solver.type=CGSolver',
+               'optim_wrapper.solver.max_iters=7')
+    assert cfg.optim_wrapper.solver == dict(type='CGSolver', max_iters=7)
+    assert notes_of(cfg) == []
+    cfg = read('optim_wrapper.lower.optimizer.type=AdamW')
+    assert cfg.optim_wrapper.lower.optimizer == dict(
+        type='AdamW', lr=0.125, weight_decay=1e-6)
+    cfg = read('optim_wrapper.solver.type=LayerwiseCGSolver')
+    assert cfg.optim_wrapper.solver.max_iters == 5
