@@ -72,13 +72,19 @@ def main(argv: Optional[List[str]] = None) -> None:
 
     from bissl_mm.datasets import LevelStream
     from bissl_mm.datasets.folders import check_data_folders
+    from bissl_mm.engine.data_look import check_data, console_logger
     from bissl_mm.engine.launch import load_config
     cfg = load_config(args)
-    check_data_folders(cfg, dict(lower=['pretext'], upper=['train']).get(
-        args.level, ['pretext', 'train']))
+    parts = dict(lower=['pretext'], upper=['train']).get(
+        args.level, ['pretext', 'train'])
+    if 'pretext_dataloader' not in cfg.train_cfg:
+        # Of stage 1: its training data are unlabeled images.
+        parts = ['train']
+    check_data_folders(cfg, parts)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     if cfg.get('custom_imports') is None:
         import bissl_mm.models  # noqa: F401
+    check_data(cfg, parts, console_logger())
     dataloaders = dict(upper=cfg.train_dataloader)
     if 'pretext_dataloader' in cfg.train_cfg:
         dataloaders['lower'] = cfg.train_cfg.pretext_dataloader

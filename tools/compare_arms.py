@@ -102,6 +102,7 @@ def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
     from bissl_mm.analysis.permutation_test import significance
     from bissl_mm.analysis.workers import default_number, start_workers
     from bissl_mm.config import notes_of
+    from bissl_mm.engine.data_look import check_data, console_logger
     from bissl_mm.engine.launch import load_config, prepare_processes
     from bissl_mm.engine.search_space import search_space
     from bissl_mm.utils.total_batch import share_batches
@@ -114,6 +115,8 @@ def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
     for line in [*notes_of(cfg), *share_batches(cfg, 1)]:
         print(line)
     prepare_processes(cfg)
+    # Once: the runs, in their processes, do not look again.
+    check_data(cfg, ('train', 'val', 'test'), console_logger())
     # mmengine collects garbage whenever it builds a dataset; the libraries
     # imported by now need not be searched each time.
     gc.freeze()

@@ -1,6 +1,7 @@
 """The look over the data at the start of a stage, by one process for all."""
 
 import logging
+import sys
 from typing import Iterable, List
 
 import torch.distributed as dist
@@ -44,6 +45,15 @@ def check_data(cfg: Config, names: Iterable[str],
         dist.broadcast_object_list(refusal, 0)
     if refusal[0]:
         raise ValueRefusal(refusal[0])
+
+
+def console_logger() -> logging.Logger:
+    """A logger for tools without a run: plain lines on the console."""
+    logger = logging.Logger('bissl_mm.data')
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter('%(message)s'))
+    logger.addHandler(handler)
+    return logger
 
 
 def _existing(cfg: Config, names: Iterable[str],

@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ...utils.errors import Refusal
+from ...utils.random import seeded
 from .findings import Look
 from .parts import PLACES, parts_of
 
@@ -38,7 +39,9 @@ def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
         that would read them are not built.
     """
     look = Look(cfg, parts_of(cfg, names, everything), everything, world_size)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+    # What datasets draw while they are looked at changes no run.
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')), \
+            seeded(0):
         for check in FILE_CHECKS:
             check(look)
         if look.refusals:

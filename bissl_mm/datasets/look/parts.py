@@ -1,5 +1,6 @@
 """The parts of the data as their loaders will see them."""
 
+import copy
 import random
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -64,7 +65,8 @@ class PartLook:
             ValueError: With what the library said, if it cannot be built.
         """
         try:
-            dataset = DATASETS.build(self.cfg) \
+            # Some components take keys out of the settings they get.
+            dataset = DATASETS.build(copy.deepcopy(self.cfg)) \
                 if isinstance(self.cfg, dict) else self.cfg
             if hasattr(dataset, 'full_init'):
                 dataset.full_init()

@@ -1,14 +1,65 @@
 """The look over the data as one table."""
 
-from typing import List
+from typing import Dict, List
 
 from .findings import Look
+from .parts import MAX_HEADERS, MAX_PIXELS, PartLook
+
+#: Classes of a part that a log names with their counts.
+NAMED = 8
 
 
-def table_lines(look: Look) -> List[str]:
-    """Lines of the table: a row a part."""
-    lines = ['Data looked over:']
+def table_lines(look: Look, whole: bool = False) -> List[str]:
+    """Lines of the table: for each part its figures, its classes with
+    counts, and what is left out.
+
+    Args:
+        look (Look): With the facts that the checks found.
+        whole (bool): Name every class. Defaults to False: above ``NAMED``
+            the ones with most and least, and those with none.
+    """
+    lines = ['Data, headers and pixels of all files:' if look.everything else
+             'Data looked over (headers of all files, of '
+             f'{MAX_HEADERS} in larger parts; pixels of {MAX_PIXELS}; all '
+             'of it: tools/check_data.py CONFIG):']
     for part in look:
-        number = len(part.dataset) if part.dataset is not None else '?'
-        lines.append(f'  {part.name:8} {number:>8} samples')
+        lines += _part_lines(part, whole)
     return lines
+
+
+def _part_lines(part: PartLook, whole: bool) -> List[str]:
+    if part.dataset is None:
+        return [f'  {part.name:<8}not read']
+    facts = ''.join(f', {title} {value}'
+                    for title, value in part.facts.items())
+    lines = [f'  {part.name:<8}{len(part.dataset)} samples{facts}']
+    for title in dict.fromkeys(title for counts in part.classes.values()
+                               for title in counts):
+        counts = {name: counts[title] for name, counts in part.classes.items()
+                  if title in counts}
+        lines.append(f'{"":10}{title} of {len(counts)} classes: '
+                     f'{_counts(counts, whole)}')
+    shown = part.left_out if whole else part.left_out[:3]
+    lines += [f'{"":10}left out: {line}' for line in shown]
+    if len(shown) < len(part.left_out):
+        lines.append(f'{"":10}left out: {len(part.left_out) - len(shown)} '
+                     'more kinds')
+    return lines
+
+
+def _counts(counts: Dict[str, int], whole: bool) -> str:
+    if whole or len(counts) <= NAMED:
+        return ', '.join(f'{name} {n}' for name, n in counts.items())
+    ordered = sorted(counts, key=lambda name: -counts[name])
+    zero = [name for name in ordered if not counts[name]]
+    some = [name for name in ordered if counts[name]]
+    text = ''
+    if some:
+        most, least = some[0], some[-1]
+        text = (f'most {most} {counts[most]}, least {least} '
+                f'{counts[least]}')
+    if zero:
+        more = ', ...' * (len(zero) > NAMED)
+        text += f'{", " * bool(text)}none of {len(zero)}: ' \
+            f'{", ".join(zero[:NAMED])}{more}'
+    return text
