@@ -12,10 +12,12 @@ from ..models.checks import check_differentiable
 from ..registry import LOOPS
 from ..utils.check import check_keys
 from ..utils.errors import TypeRefusal, ValueRefusal
+from ..utils.random import fold_seed
 from ..utils.total_batch import describe_batch
 from .distributed import PlainDistributedModel, get_rank, get_world_size
 from .head_warmup import frozen_backbone
 from .loader_checks import check_levels
+from .lone_images import check_parts
 from .loop_settings import LoopSettings
 from .optim_wrapper import BiSSLOptimWrapper
 from .phase_loop import PhaseLoop
@@ -129,6 +131,9 @@ class BiSSLTrainLoop(PhaseLoop):
         note = statistics_note(self.model)
         if note:
             runner.logger.info(note)
+        check_parts(self.model.pretext, wrapper.first_order,
+                    wrapper.system.hessian_batch_size,
+                    self.streams['lower'].batch_size, get_world_size())
         self._begin()
         runner.call_hook('before_train')
         # mmpretrain's averages with a schedule read here over how many lower
@@ -219,7 +224,9 @@ class BiSSLTrainLoop(PhaseLoop):
             self.model,
             self._draw_hessian_batches(),
             self._seed('hessian', step=0),
-            done_steps=progress.step)
+            done_steps=progress.step,
+            checked_step=fold_seed(runner.seed, 'check', self._iter)
+            % self.settings.num_upper_steps)
         runner.call_hook('before_upper_phase')
         while progress.step < self.settings.num_upper_steps:
             batch = self._next_batch('upper')

@@ -208,7 +208,7 @@ def split(batch: Any, num_parts: int, level: str) -> List[Any]:
     """
     if num_parts == 1:
         return [batch]
-    size = _num_samples(batch)
+    size = num_samples(batch)
     if size % num_parts:
         raise ValueRefusal(
             f'{level} level: a batch of {size} samples on this rank does not '
@@ -225,7 +225,7 @@ def first_samples(batch: Any, number: int) -> Any:
     Raises:
         ValueError: If it holds fewer.
     """
-    size = _num_samples(batch)
+    size = num_samples(batch)
     if size < number:
         raise ValueRefusal(
             f'hessian_batch_size={number}, but a pretext batch holds {size} '
@@ -233,7 +233,8 @@ def first_samples(batch: Any, number: int) -> Any:
     return _cut(batch, size, slice(0, number))
 
 
-def _num_samples(batch: Any) -> int:
+def num_samples(batch: Any) -> int:
+    """Samples of a collated batch, whatever its views."""
     inputs = batch['inputs']
     if isinstance(inputs, Tensor):
         return len(inputs)

@@ -1,5 +1,6 @@
 """The linear system that every step of an upper phase solves."""
 
+from functools import partial
 from typing import Dict, List, Optional, Sequence, Union
 
 import torch
@@ -17,6 +18,7 @@ from .batch_report import NotFinite
 from .distributed import mean_over_ranks
 from .first_order import FirstOrder, first_samples, part_seed
 from .jacobian_params import select
+from .lone_images import count_images, zero_hessian_text
 from .step_parts import device_of
 
 #: Setting -> the pretext loss as a function, and the operator that takes it.
@@ -46,7 +48,7 @@ class ImplicitSystem:
         check_scale(reg_weight, damping)
         owner = 'BiSSLOptimWrapper'
         check_in(owner, 'check_residual', check_residual,
-                 ('first', 'always', 'never'))
+                 ('random', 'first', 'always', 'never'))
         check_in(owner, 'curvature', curvature, tuple(_CURVATURES))
         check_in(owner, 'product_dtype', product_dtype, (None, 'bfloat16'))
         if hessian_batch_size is not None:
@@ -63,12 +65,13 @@ class ImplicitSystem:
         self.product_dtype = product_dtype
         self.operator: Optional[HessianOperator] = None
         self.through: List[bool] = []
-        self._steps = 0
+        self._steps = self._checked_step = 0
         # Preprocessed, as the closures of the operator hold them, too.
         self._parts: List[dict] = []
 
     def begin(self, model: BiSSLModel, batches: Sequence[dict], seed: int,
-              first_order: FirstOrder, done_steps: int = 0) -> None:
+              first_order: FirstOrder, done_steps: int = 0,
+              checked_step: int = 0) -> None:
         """See :meth:`BiSSLOptimWrapper.begin_upper_phase`."""
         if done_steps == 0:
             self.solver.reset()
@@ -95,8 +98,10 @@ class ImplicitSystem:
             mean_over_ranks=mean_over_ranks,
             keep_graphs=first_order.num_parts['hessian'] == 1,
             product_dtype=self.product_dtype and getattr(
-                torch, self.product_dtype))
-        self._steps = done_steps
+                torch, self.product_dtype),
+            zero_text=partial(zero_hessian_text, first_order,
+                              count_images(batch), self.hessian_batch_size))
+        self._steps, self._checked_step = done_steps, checked_step
 
     def end(self) -> None:
         """Free the graphs of the operator and what the solver keeps."""
@@ -115,8 +120,8 @@ class ImplicitSystem:
         Raises:
             FloatingPointError: If the solution is not finite.
         """
-        check = self.check_residual == 'always' or (
-            self.check_residual == 'first' and self._steps == 0)
+        check = self.check_residual == 'always' or self._steps == dict(
+            first=0, random=self._checked_step).get(self.check_residual)
         self._steps += 1
         solution = implicit_jacobian_product(v, self.operator, self.solver,
                                              check, self.through)

@@ -16,6 +16,7 @@ from .batch_report import names_its_batch
 from .distributed import average_
 from .first_order import FirstOrder
 from .implicit_system import ImplicitSystem
+from .lone_images import FirstGradient
 from .step_parts import (all_grads, check_finite, check_plain, device_of,
                          running_statistics, solution_logs, take_clipping)
 
@@ -47,9 +48,9 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             :math:`\mathcal{L}^D(\theta_D, \phi_D)`. Defaults to 1; the first
             version of the paper has 0.01.
         check_residual (str): When to spend a product on the true residual of
-            the system: at the ``'first'`` step of each upper phase,
-            ``'always'`` or ``'never'``. Defaults to ``'first'``, which does
-            not see the later steps that ``RecyclingSolver`` extrapolates.
+            the system: at a ``'random'`` step of each upper phase, by the
+            run's seed, at the ``'first'``, which ``RecyclingSolver`` never
+            estimates, ``'always'`` or ``'never'``. Defaults to ``'random'``.
         num_micro_batches (dict, optional): In how many parts a rank's batch
             passes the network, by ``'lower'``, ``'upper'`` and ``'hessian'``,
             for batches that do not fit the memory. Gradients are those of
@@ -98,7 +99,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                  damping: float = 10.,
                  solver: Optional[dict] = None,
                  direct_weight: float = 1.,
-                 check_residual: str = 'first',
+                 check_residual: str = 'random',
                  num_micro_batches: Optional[Dict[str, int]] = None,
                  first_order_dtype: Optional[str] = None,
                  jacobian_params: Union[str, List[str], None] = None,
@@ -120,6 +121,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                            direct_weight)
         self.direct_weight = direct_weight
         self.first_order = FirstOrder(num_micro_batches, first_order_dtype)
+        self._check_gradient = FirstGradient()
 
     @property
     def reg_weight(self) -> float:
@@ -152,6 +154,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             loss = self.first_order.backward(
                 pretext, self.first_order.prepare(pretext, 'lower', batch))
         average_([loss, *all_grads(pretext), *running_statistics(pretext)])
+        self._check_gradient(pretext, self.first_order, batch)
         distance = add_proximal_grad_(model.lower_backbone(),
                                       model.upper_backbone(), self.reg_weight)
         proximal = 0.5 * self.reg_weight * distance.square()
@@ -161,7 +164,8 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                  distance=distance))
 
     def begin_upper_phase(self, model: BiSSLModel, batches: Sequence[dict],
-                          seed: int, done_steps: int = 0) -> None:
+                          seed: int, done_steps: int = 0,
+                          checked_step: int = 0) -> None:
         r"""Build the operator of one upper phase.
 
         Args:
@@ -174,8 +178,10 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                 rank, the same for all products.
             done_steps (int): Steps of this phase that an interrupted run
                 took already. Defaults to 0.
+            checked_step (int): The ``'random'`` one. Defaults to 0.
         """
-        self.system.begin(model, batches, seed, self.first_order, done_steps)
+        self.system.begin(model, batches, seed, self.first_order, done_steps,
+                          checked_step)
 
     def end_upper_phase(self) -> None:
         """Free the graphs of the operator."""
@@ -201,8 +207,8 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             :math:`\mathcal{L}^D(\theta_D, \phi_D)` before the step,
             ``grad_norm`` before clipping, and of the solve ``iters``,
             ``recursion_residual``, ``min_curvature``, ``v_norm``, ``cosine``
-            between :math:`v` and :math:`v_{IJ}` and, where checked,
-            ``residual``, the true relative one. Means over ranks.
+            between :math:`v` and :math:`v_{IJ}`, ``estimated`` (1 or 0,
+            ``Status.ESTIMATED``) and, where checked, the true ``residual``.
 
         Raises:
             RuntimeError: Without :meth:`begin_upper_phase`.

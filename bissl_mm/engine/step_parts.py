@@ -11,7 +11,7 @@ from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils import clip_grad_norm_
 
-from ..hypergradient import Solution
+from ..hypergradient import Solution, Status
 from ..hypergradient.vectors import norm
 from ..utils.errors import TypeRefusal
 from .batch_report import NotFinite
@@ -54,7 +54,8 @@ def solution_logs(solution: Solution) -> Dict[str, float]:
     logs = dict(
         iters=float(solution.num_iters),
         recursion_residual=solution.residual_norm,
-        min_curvature=solution.min_curvature)
+        min_curvature=solution.min_curvature,
+        estimated=float(solution.status is Status.ESTIMATED))
     if solution.true_residual_norm is not None:
         logs['residual'] = solution.true_residual_norm
     return logs

@@ -48,6 +48,9 @@ class HessianOperator:
             product compute, ``torch.bfloat16``; the products are then off by
             some 1e-3 and the operator is symmetric only so far. Defaults to
             None: that of the parameters.
+        zero_text (Callable, optional): Gives the sentence to refuse with
+            where the first product, of a vector that is not, is exactly
+            zero. Defaults to None: such an ``H`` is as good as any.
 
     Raises:
         ValueError: If :math:`\lambda + \delta` is not a positive number, no
@@ -67,7 +70,8 @@ class HessianOperator:
                  mean_over_ranks: Optional[Callable[[Vectors],
                                                     Vectors]] = None,
                  keep_graphs: bool = True,
-                 product_dtype: Optional[torch.dtype] = None) -> None:
+                 product_dtype: Optional[torch.dtype] = None,
+                 zero_text: Optional[Callable[[], str]] = None) -> None:
         check_scale(reg_weight, damping)
         if not closures or not params:
             raise ValueRefusal(
@@ -83,6 +87,7 @@ class HessianOperator:
         self.scale = 1. / (reg_weight + damping)
         self.num_products = 0
         self._mean_over_ranks = mean_over_ranks
+        self._zero_text = zero_text
         self._lean = LeanLayers(product_dtype)
         self._versions = [p._version for p in self.params]
         self._closures = list(closures)
@@ -122,7 +127,8 @@ class HessianOperator:
         Raises:
             RuntimeError: If a parameter was changed in place since
                 construction, or :meth:`close` was called.
-            ValueError: If the structure differs from the parameters'.
+            ValueError: If the structure differs from the parameters', or
+                the product is zero and ``zero_text`` given.
         """
         check_same_structure(f'{type(self).__name__}: the vector', vectors,
                              self.params)
@@ -145,6 +151,9 @@ class HessianOperator:
                                               float(len(self._closures))))
         if self._mean_over_ranks is not None:
             result = self._mean_over_ranks(result)
+        if self._zero_text is not None and self.num_products == 1 \
+                and _is_zero(result) and not _is_zero(vectors):
+            raise ValueRefusal(self._zero_text())
         return result
 
     def _product(self, gradient: Any,
@@ -196,6 +205,10 @@ class HessianOperator:
                     f'shape {tuple(param.shape)} was changed in place since '
                     'the operator was built. Nothing may write to the lower '
                     'backbone during an upper phase.')
+
+
+def _is_zero(vectors: Vectors) -> bool:
+    return not any(bool(v.any()) for v in vectors)
 
 
 def check_scale(reg_weight: float, damping: float) -> None:

@@ -34,8 +34,11 @@ class RecyclingSolver(Solver):
     :math:`\tilde A^{-1} r` that no product is spent on. What it leaves is
     *estimated*: by how far :math:`A` was at most from the identity on the
     directions that stood at the same place in earlier solves of the phase. It
-    is taken where the estimate is below what is known without it, and never
-    where there is nothing to estimate from, as in the first solve. Of the
+    is taken where the tolerance is not known to be reached and the estimate is
+    below what is known, and never where there is nothing to estimate from, as
+    in the first solve. A solve that ends by an estimate is ``ESTIMATED``, not
+    ``CONVERGED``: a right-hand side in directions that none before it had can
+    leave much more, at worst what ``IdentitySolver`` leaves there. Of the
     solves of a phase that could do without any product, which say nothing of
     their own right-hand side, the 1st, 2nd, 4th, 8th and so on spend one all
     the same, so that the estimate meets more than the first solve.
@@ -126,7 +129,9 @@ class RecyclingSolver(Solver):
             # Not "<=": a NaN must get through to the status.
             if not min(residual, estimate) > wanted and (
                     num_iters or residual <= wanted or self._may_be_free()):
-                status = Status.CONVERGED
+                # A residual that is known is not risked for an estimate.
+                status = Status.ESTIMATED if residual > wanted \
+                    else Status.CONVERGED
                 break
             if num_iters == self.max_iters:
                 break
@@ -150,6 +155,8 @@ class RecyclingSolver(Solver):
             weights = torch.cat((weights, weight.cpu()[None]))
             along = torch.cat((along, along_u.cpu()[None])) \
                 - weights[-1] * self._model.overlap[:, -1]
+        if status is Status.CONVERGED:
+            estimate = math.inf
         x = self._solution(weights, r, step if estimate < residual else None)
         self._forget()
         return finish(unflatten(x, rhs), status, num_iters,

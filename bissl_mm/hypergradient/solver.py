@@ -18,6 +18,8 @@ class Status(enum.Enum):
     """How a solve ended; the value says what it means for the user."""
 
     CONVERGED = 'the residual is at or below the tolerance'
+    ESTIMATED = ('the residual is estimated to be at or below the tolerance, '
+                 'and no product has shown that it is')
     MAX_ITERS = 'all iterations were used before the tolerance was reached'
     FIXED_ITERS = ('the fixed number of iterations was run; no convergence '
                    'was checked')
@@ -42,8 +44,9 @@ class Solution:
             ``Status.NOT_FINITE``, whatever ``value`` holds.
         num_iters (int): Iterations, each of one product with the operator.
         residual_norm (float): ``||b - A x|| / ||b||`` as the solver's own
-            recursion has it; exact only up to rounding and, for
-            :class:`LayerwiseCGSolver`, not the residual of the system at all.
+            recursion has it; exact only up to rounding. For
+            :class:`LayerwiseCGSolver` it is not the residual of the system
+            at all, and for :class:`RecyclingSolver` it may be an estimate.
         min_curvature (float): Smallest ``p.Ap / p.p`` met.
         true_residual_norm (float, optional): ``||b - A x|| / ||b||`` from
             one more product, where it was asked for.

@@ -291,6 +291,7 @@ def fake_runner(outputs):
 @pytest.mark.parametrize('outputs, text', [
     ({'upper/residual': 37.}, 'true relative residual .* is 37'),
     ({'upper/residual': float('nan')}, 'is nan'),
+    ({'upper/residual': 2., 'upper/estimated': 0.2}, 'extrapolate=False'),
     ({'upper/min_curvature': -2.}, 'curvature -2 was met'),
     ({'upper/cosine': -0.5}, 'points against v'),
 ])

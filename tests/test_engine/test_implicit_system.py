@@ -116,3 +116,20 @@ def test_a_kept_basis_belongs_to_one_system():
     assert found.num_iters == expected.num_iters
     for a, b in zip(found.value, expected.value, strict=True):
         assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize('setting, checked', [
+    (dict(), [2]), (dict(check_residual='first'), [0]),
+    (dict(check_residual='always'), [0, 1, 2]),
+    (dict(check_residual='never'), [])])
+def test_step_of_a_phase_whose_residual_is_checked(setting, checked):
+    """By default the one that the loop has drawn."""
+    model = bissl_model('SimCLR', torch.float32)
+    wrapper = sgd_wrapper(model, **setting)
+    wrapper.begin_upper_phase(
+        model, [dict(inputs=views(4), data_samples=None)], seed=0,
+        checked_step=2)
+    v = tuple(torch.randn_like(p) for p in model.lower_backbone())
+    solutions = [wrapper.system.solve(v) for _ in range(3)]
+    assert [i for i, solution in enumerate(solutions)
+            if solution.true_residual_norm is not None] == checked

@@ -12,14 +12,16 @@ from ...utils.check import check_keys
 class SolverMonitorHook(Hook):
     """Warn when the solver's answer is not a solution of its system.
 
-    The quantities themselves (``upper/residual``, ``upper/min_curvature``,
-    ``upper/cosine``, ``lower/distance``, ...) are logged with every
-    alternation. A warning is given once for each kind of trouble.
+    The quantities themselves (``upper/residual``, ``upper/estimated``,
+    ``upper/min_curvature``, ``upper/cosine``, ``lower/distance``, ...) are
+    logged with every alternation. A warning is given once for each kind of
+    trouble.
 
     Args:
-        max_residual (float): True relative residual ``||A x - v|| / ||v||``
-            of an upper phase above which the warning comes. Defaults to 1:
-            above it, the zero vector would be a better answer.
+        max_residual (float): True relative residual ``||A x - v|| / ||v||``,
+            at the step of an upper phase that ``optim_wrapper.
+            check_residual`` names, above which the warning comes. Defaults to
+            1: above it, the zero vector would be a better answer.
     """
 
     priority = 'LOW'
@@ -42,12 +44,15 @@ class SolverMonitorHook(Hook):
         if residual is not None and not residual <= self.max_residual:
             self._warn(
                 runner, 'residual',
-                f'The hypergradient is not one ({where}): the true relative '
-                f'residual of its linear system is {residual:.3g}, where 0 '
-                'is solved and 1 is what the zero vector gives. Raise '
-                "damping, or choose solver=dict(type='RecyclingSolver'), or "
-                "where curvature is negative curvature='gauss_newton' with "
-                "solver=dict(type='CGSolver').")
+                f'The linear system was not solved ({where}): the true '
+                f'relative residual of v_IJ is {residual:.3g}, where 0 is solved and '
+                '1 is what the zero vector gives, so the update direction is '
+                'unreliable. Raise damping, or '
+                + ('set extrapolate=False of the solver, which then estimates '
+                   'nothing.' if outputs.get('upper/estimated') else
+                   "choose solver=dict(type='RecyclingSolver'), or where "
+                   "curvature is negative curvature='gauss_newton' with "
+                   "solver=dict(type='CGSolver')."))
         curvature = outputs.get('upper/min_curvature')
         if curvature is not None and curvature <= 0:
             self._warn(
