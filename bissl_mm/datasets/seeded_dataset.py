@@ -1,7 +1,7 @@
 """A dataset whose random augmentations can be replayed."""
 
 import os.path as osp
-from typing import Any, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import mmcv
 import torch
@@ -23,9 +23,9 @@ class SeededDataset(Dataset):
     afterwards, so a sample is the same in whichever worker process and after
     whatever interruption it is loaded.
 
-    An image file that cannot be read is named in a warning and replaced by
-    the next sample; once more than 1% of the images are unreadable, a
-    ``ValueError`` names the first of them.
+    An image or mask file that cannot be read is named in a warning and its
+    sample replaced by the next one; once more than 1% of the samples are
+    unreadable, a ``ValueError`` names the last file.
 
     Args:
         dataset (Dataset): The dataset, indexed by whole numbers.
@@ -53,13 +53,17 @@ class SeededDataset(Dataset):
                 with seeded(seed):
                     sample = self.dataset[current]
             except Exception as error:
-                path = self._image_path(current)
-                if path is None or _is_readable(path):
+                files = self._files(current)
+                what, path = next(
+                    ((what, path) for what, path in files.items()
+                     if not _is_readable(path, what)), (None, None))
+                if path is None:
                     raise RuntimeError(
                         f'{self.level} dataset: sample {current} '
-                        f'({path or "no file"}) could not be prepared: '
+                        f'({self._named(current)}) '
+                        'could not be prepared: '
                         f'{type(error).__name__}: {error}') from error
-                self._report(current, path, error)
+                self._report(current, what, path, error)
                 continue
             self._check_mask(sample, current)
             return sample
@@ -87,7 +91,7 @@ class SeededDataset(Dataset):
         if found:
             raise ValueRefusal(
                 f'{self.level} dataset: the mask of sample {index} '
-                f'({self._image_path(index) or "no file"}) has class id(s) '
+                f'({self._named(index)}) has class id(s) '
                 f'{found[:5]}, but the dataset declares {len(classes)} '
                 f'classes (0 to {len(classes) - 1}) and ignores {ignored}. '
                 'Correct the mask or metainfo.classes; reduce_zero_label '
@@ -99,37 +103,51 @@ class SeededDataset(Dataset):
         return [self._image_path(i)
                 for i in self._unreadable.nonzero().flatten().tolist()]
 
-    def _report(self, index: int, path: str, error: Exception) -> None:
+    def _report(self, index: int, what: str, path: str,
+                error: Exception) -> None:
         self._unreadable[index] = 1
         count = int(self._unreadable.sum())
         total = len(self)
         if count > MAX_UNREADABLE_SHARE * total:
+            named = f"'{path}'" if what == 'image' else f"the mask '{path}'"
             raise ValueRefusal(
                 f'{self.level} dataset: {count} of {total} images cannot be '
                 f'read, more than {MAX_UNREADABLE_SHARE:.0%}; the last is '
-                f"'{path}' ({type(error).__name__}: {error}). Replace or "
+                f'{named} ({type(error).__name__}: {error}). Replace or '
                 'remove the damaged files.') from error
         print_log(
-            f"{self.level} dataset: image '{path}' cannot be read "
+            f"{self.level} dataset: {what} '{path}' cannot be read "
             f'({type(error).__name__}) and is skipped; {count} of {total} '
             'so far.',
             logger='current',
             level=30)
 
     def _image_path(self, index: int) -> Optional[str]:
-        """File of a sample, or None where the dataset does not tell."""
+        """Image of a sample, or None where the dataset does not tell."""
+        return self._files(index).get('image')
+
+    def _named(self, index: int) -> str:
+        return ', mask '.join(self._files(index).values()) or 'no file'
+
+    def _files(self, index: int) -> Dict[str, str]:
+        """Image and mask of a sample, as far as the dataset tells."""
         try:
             info = self.dataset.get_data_info(index)
         except Exception:
-            return None
-        return info.get('img_path') if isinstance(info, dict) else None
+            return {}
+        if not isinstance(info, dict):
+            return {}
+        paths = dict(image=info.get('img_path'),
+                     mask=info.get('seg_map_path'))
+        return {what: path for what, path in paths.items() if path}
 
 
-def _is_readable(path: str) -> bool:
-    """Whether an image decoder accepts the file."""
+def _is_readable(path: str, what: str) -> bool:
+    """Whether the decoder of images or of masks accepts the file."""
     if not osp.isfile(path):
         return False
+    how = {} if what == 'image' else dict(flag='unchanged', backend='pillow')
     try:
-        return mmcv.imread(path) is not None
+        return mmcv.imread(path, **how) is not None
     except Exception:
         return False

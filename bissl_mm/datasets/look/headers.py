@@ -67,6 +67,29 @@ def read_header(path: str) -> Header:
         return Header(error=f'{type(error).__name__}: {error}')
 
 
+def is_cut_off(path: str) -> bool:
+    """Whether a local file ends before its image does.
+
+    Only the end of a PNG is looked at. Where its last chunk is not found,
+    and where the header of any file cannot be read, the pixels are read.
+    """
+    header = read_header(path)
+    try:
+        if not header.error and header.kind != 'PNG':
+            return False
+        with open(path, 'rb') as file:
+            file.seek(0, 2)
+            file.seek(max(file.tell() - 1024, 0))
+            if not header.error and b'IEND' in file.read():
+                return False
+        with Image.open(path) as image:
+            image.load()
+        return False
+    except Exception:
+        # Whatever a decoder raises on damaged bytes.
+        return True
+
+
 def describe(size: Tuple[int, int]) -> str:
     """A size as ``'96 x 64'``, width first."""
     return f'{size[0]} x {size[1]}'

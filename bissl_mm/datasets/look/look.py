@@ -8,14 +8,20 @@ from mmengine.registry import DefaultScope
 from ...utils.errors import Refusal
 from ...utils.random import seeded
 from .findings import Look
+from .masks import check_masks
 from .parts import PLACES, parts_of
+from .seg_evaluation import check_seg_evaluation, check_seg_inference
+from .seg_files import check_seg_files, check_seg_folders
+from .seg_settings import check_seg_settings
 
 Check = Callable[[Look], None]
 
 #: Read files that the configs name, before a library does.
-FILE_CHECKS: Sequence[Check] = ()
+FILE_CHECKS: Sequence[Check] = (check_seg_folders, )
 #: Look at the built datasets.
-DATA_CHECKS: Sequence[Check] = ()
+DATA_CHECKS: Sequence[Check] = (
+    check_seg_settings, check_seg_inference, check_seg_files, check_masks,
+    check_seg_evaluation)
 
 
 def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),

@@ -1,0 +1,202 @@
+"""Ids in the masks of a part, and what their loader makes of them."""
+
+import copy
+import io
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Set, Tuple
+
+import numpy as np
+from mmengine import fileio
+from PIL import Image
+
+from .findings import Look
+from .headers import is_cut_off, read_header
+from .mask_texts import (channels_text, changed_text, damaged_text,
+                         undeclared_text, unseen_text)
+from .parts import PartLook
+from .seg_parts import ignored_ids, mask_loader, number_of_classes
+
+
+@dataclass
+class Found:
+    """What a part's masks held.
+
+    Args:
+        classes (int): Number of declared classes.
+        ignored (list[int]): Ids beyond them that are passed over.
+    """
+
+    classes: int
+    ignored: List[int]
+    read: int = 0
+    #: Pixels by id, as the loader gives them.
+    pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, int))
+    #: By id that no class has: masks, and the first of them.
+    undeclared: Dict[int, List[str]] = field(default_factory=dict)
+    #: Masks of several channels: file and the file's own pixels.
+    channels: List[Tuple[str, np.ndarray]] = field(default_factory=list)
+    #: Masks whose ids the loader changes: file, own and loaded ids.
+    changed: List[Tuple[str, np.ndarray, np.ndarray]] = field(
+        default_factory=list)
+    #: Ids of files that are read as one that is passed over.
+    taken_as_ignored: Dict[float, str] = field(default_factory=dict)
+    damaged: List[Tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def seen(self) -> Set[int]:
+        """Classes with a pixel that some loss or metric uses."""
+        return set(np.flatnonzero(self.pixels[:self.classes]).tolist())
+
+    @property
+    def ignored_share(self) -> float:
+        """Share of the pixels that are passed over, 0 to 1."""
+        beyond = [i for i in self.ignored if self.classes <= i < 256]
+        return self.pixels[beyond].sum() / max(self.pixels.sum(), 1)
+
+
+def check_masks(look: Look) -> None:
+    """Compare the ids in the masks of each part with the declared classes,
+    and the ids in the files with those that the loader gives."""
+    for part in look:
+        loader = mask_loader(part)
+        number = number_of_classes(look.cfg, part)
+        if loader is None or not number:
+            continue
+        found = Found(number, ignored_ids(look.cfg, part))
+        chosen = _chosen(part)
+        for position in chosen:
+            _read(part.infos[position], loader, found)
+        for position in sorted(set(range(len(part.infos))) - set(chosen)):
+            # That there is one class only is certain after all masks.
+            if not _is_suspicious(part, found):
+                break
+            _read(part.infos[position], loader, found)
+        _tell(look, part, found)
+
+
+def _chosen(part: PartLook) -> List[int]:
+    """The sample, and one mask of each format and mode."""
+    kinds: Dict[tuple, int] = {}
+    for position, info in enumerate(part.infos):
+        header = read_header(info['seg_map_path'])
+        if not header.error:
+            kinds.setdefault((header.kind, header.mode, header.coding),
+                             position)
+    return sorted({*part.sampled, *kinds.values()})
+
+
+def _is_suspicious(part: PartLook, found: Found) -> bool:
+    """Whether at most one class is seen where nothing else was refused."""
+    return found.classes > 1 and len(found.seen) < 2 \
+        and (found.ignored_share > 0 or part.name == 'train') \
+        and not found.undeclared and not found.channels \
+        and not found.changed and not found.damaged
+
+
+def _read(info: dict, loader: Any, found: Found) -> None:
+    path = info['seg_map_path']
+    found.read += 1
+    try:
+        own = _file_ids(path, loader)
+        decoded = _loaded(loader, dict(info, reduce_zero_label=False,
+                                       label_map=None))
+        ids = _loaded(loader, info)
+    except Exception as error:
+        # Whatever a decoder raises on damaged bytes.
+        found.damaged.append((path, f'{type(error).__name__}: {error}'))
+        return
+    if ids.ndim != 2:
+        found.channels.append((path, own))
+        return
+    if own.shape == decoded.shape and not _same(own, decoded, path, found):
+        found.changed.append((path, own, decoded))
+        return
+    values, counts = np.unique(ids, return_counts=True)
+    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
+        found.pixels[min(max(int(value), 0), 255)] += count
+        if not 0 <= value < found.classes and value not in found.ignored:
+            found.undeclared.setdefault(int(value), []).append(path)
+
+
+def _loaded(loader: Any, info: dict) -> np.ndarray:
+    """A mask as the pipeline's own loader gives it."""
+    # It keeps the setting of the first sample that it meets.
+    loader = copy.copy(loader)
+    loader.reduce_zero_label = info['reduce_zero_label']
+    results = dict(info, seg_fields=[])
+    loader._load_seg_map(results)
+    return results['gt_seg_map']
+
+
+def _file_ids(path: str, loader: Any) -> np.ndarray:
+    """The numbers that a mask's file holds."""
+    content = fileio.get(path,
+                         backend_args=getattr(loader, 'backend_args', None))
+    with Image.open(io.BytesIO(content)) as image:
+        ids = np.array(image)
+    # Pillow stretches grey levels of two and four bits to 0 to 255.
+    return ids // dict([('L;2', 85), ('L;4', 17)]).get(
+        read_header(path).coding, 1)
+
+
+def _same(own: np.ndarray, decoded: np.ndarray, path: str,
+          found: Found) -> bool:
+    """Whether the loader keeps all ids, but for a type's last one or -1 that
+    it reads as one that is passed over."""
+    differs = own != decoded
+    if not differs.any():
+        return True
+    largest = {-1, 65535, 2**31 - 1}
+    pairs = set(zip(own[differs].tolist(), decoded[differs].tolist(),
+                    strict=True))
+    if any(value not in largest or to not in found.ignored
+           for value, to in pairs):
+        return False
+    for value, _ in pairs:
+        found.taken_as_ignored.setdefault(value, path)
+    return True
+
+
+def _tell(look: Look, part: PartLook, found: Found) -> None:
+    complete = found.read >= len(part.whole)
+    part.facts['masks read'] = f'{found.read} of {len(part.whole)}'
+    if found.pixels.any():
+        part.facts['pixels ignored'] = f'{found.ignored_share:.1%}'
+        for index, name in enumerate(part.classes_declared[:256]):
+            part.classes.setdefault(name, {})['pixels'] = int(
+                found.pixels[index])
+    # check_seg_files has named those cut off.
+    damaged = [d for d in found.damaged if not is_cut_off(d[0])]
+    if damaged:
+        look.refuse(damaged_text(part, *damaged[0], len(damaged)))
+    for text in (channels_text(part, found), changed_text(part, found),
+                 undeclared_text(part, found)):
+        if text:
+            look.refuse(text)
+    kinds = Counter(read_header(info['seg_map_path']).kind
+                    for info in part.infos)
+    if kinds['JPEG']:
+        look.warn(
+            f'{part.key}: {kinds["JPEG"]} of {len(part.infos)} masks are '
+            'JPEG files, whose compression changes ids at the edges of '
+            'objects. Write masks as PNG.')
+    for value, path in found.taken_as_ignored.items():
+        look.warn(f"{part.key}: id {value:g} of the mask '{path}' is read as "
+                  f'{found.ignored[0]}, which is ignored.')
+    _tell_unseen(look, part, found, complete)
+
+
+def _tell_unseen(look: Look, part: PartLook, found: Found,
+                 complete: bool) -> None:
+    if found.undeclared or found.channels or found.changed or found.damaged:
+        return
+    missing = sorted(set(range(found.classes)) - found.seen)
+    if not missing:
+        return
+    text = unseen_text(part, found, missing, complete)
+    if complete and _is_suspicious(part, found) \
+            and (found.seen or part.name != 'test'):
+        look.refuse(text)
+    else:
+        look.warn(text)

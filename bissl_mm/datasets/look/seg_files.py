@@ -1,0 +1,245 @@
+"""Files of images and masks: which are used, missing, or of other sizes."""
+
+import inspect
+import os.path as osp
+from collections import Counter
+from typing import Any, Iterator, List, Tuple
+
+from mmengine import fileio
+from mmengine.registry import DefaultScope
+
+from ...registry import DATASETS
+from ...utils.errors import Refusal
+from ..seeded_dataset import MAX_UNREADABLE_SHARE
+from .findings import Look
+from .headers import TURNS, describe, is_cut_off, read_header
+from .parts import PartLook, type_name
+from .seg_parts import image_reading, mask_loader
+
+#: Suffixes of image files.
+_IMAGES = ('.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.tif', '.tiff', '.webp',
+           '.gif', '.ppm', '.pgm')
+
+
+def check_seg_folders(look: Look) -> None:
+    """Count the files that a data set of masks passes over by their suffix;
+    refuse a part without images."""
+    for part in look:
+        for key, dataset in _unread_datasets(part):
+            if getattr(dataset, 'ann_file', '') and \
+                    osp.isfile(dataset.ann_file):
+                continue
+            prefix = dataset.data_prefix or {}
+            _check_folder(look, part, key, prefix.get('img_path'),
+                          'img_suffix', dataset.img_suffix)
+            _check_pairs(look, part, key, dataset)
+
+
+def check_seg_files(look: Look) -> None:
+    """Compare the headers of all images and masks of each part: missing
+    files, damaged masks, decoded sizes, EXIF orientations."""
+    for part in look:
+        if mask_loader(part) is not None:
+            _check_existence(look, part)
+            _check_sizes(look, part)
+
+
+def _unread_datasets(part: PartLook) -> Iterator[Tuple[str, Any]]:
+    """Datasets of mmseg's kind with their keys, files not read yet."""
+    for key, cfg, scope in _leaves(part.cfg, part.key, None):
+        with DefaultScope.overwrite_default_scope(scope):
+            try:
+                kind = cfg.get('type')
+                kind = kind if inspect.isclass(kind) else DATASETS.get(kind)
+                if kind is None or 'seg_map_suffix' not in inspect.signature(
+                        _with_suffix(kind).__init__).parameters:
+                    continue
+                yield key, DATASETS.build(dict(cfg, lazy_init=True))
+            except Refusal:
+                raise
+            except Exception:
+                # Building the part will tell what is wrong with it.
+                continue
+
+
+def _with_suffix(kind: type) -> type:
+    """The base class of mmseg that has suffixes, or the class itself."""
+    return next((base for base in kind.__mro__
+                 if base.__name__ == 'BaseSegDataset'), kind)
+
+
+def _leaves(cfg: Any, key: str,
+            scope: Any) -> Iterator[Tuple[str, dict, Any]]:
+    if not isinstance(cfg, dict):
+        return
+    scope = cfg.get('_scope_', scope)
+    if 'dataset' in cfg:
+        yield from _leaves(cfg['dataset'], f'{key}.dataset', scope)
+    elif cfg.get('datasets'):
+        for i, each in enumerate(cfg['datasets']):
+            yield from _leaves(each, f'{key}.datasets.{i}', scope)
+    else:
+        yield key, cfg, scope
+
+
+def _listing(folder: Any) -> List[str]:
+    if not isinstance(folder, str) or not osp.isdir(folder):
+        return []
+    return list(fileio.list_dir_or_file(folder, list_dir=False,
+                                        recursive=True))
+
+
+def _check_folder(look: Look, part: PartLook, key: str, folder: Any,
+                  name: str, suffix: str) -> None:
+    files = _listing(folder)
+    others = [f for f in files if not f.endswith(suffix)
+              and f.lower().endswith(_IMAGES)]
+    kinds = Counter(osp.splitext(f)[1] for f in others)
+    listed = ', '.join(f'{n} {kind}' for kind, n in kinds.most_common())
+    if isinstance(folder, str) and osp.isdir(folder) \
+            and len(files) == len([f for f in files
+                                   if not f.endswith(suffix)]):
+        choice = f'{name}={kinds.most_common(1)[0][0]!r}' if kinds \
+            else f'data_prefix.img_path and {name}'
+        look.refuse(
+            f"{key}: no file in '{folder}' ends with {suffix!r} ({name}), so "
+            f'this part is empty. Found: {listed or "no images"}. Set '
+            f'{choice}.')
+    elif others:
+        part.left_out.append(
+            f"{len(others)} of {len(files)} files in '{folder}': {name} is "
+            f'{suffix!r}, found {listed}')
+        look.warn(
+            f"{key}: {len(others)} of {len(files)} files in '{folder}' are "
+            f'passed over, as {name} is {suffix!r} ({listed}; the first is '
+            f'{sorted(others)[0]!r}). Rename or convert them, or set '
+            f'{name} to what all names end with.')
+
+
+def _check_pairs(look: Look, part: PartLook, key: str, dataset: Any) -> None:
+    """Masks that no image has."""
+    prefix = dataset.data_prefix or {}
+    folder, ending = prefix.get('seg_map_path'), dataset.seg_map_suffix
+    stems = {f[:-len(dataset.img_suffix)]
+             for f in _listing(prefix.get('img_path'))
+             if f.endswith(dataset.img_suffix)}
+    masks = [f for f in _listing(folder) if f.endswith(ending)]
+    alone = sorted(f for f in masks if f[:-len(ending)] not in stems)
+    if not alone or not stems or folder == prefix.get('img_path'):
+        return
+    part.left_out.append(f"{len(alone)} of {len(masks)} masks in '{folder}': "
+                         f'no image {dataset.img_suffix!r} of their name')
+    look.warn(
+        f"{key}: {len(alone)} of {len(masks)} masks in '{folder}' are not "
+        f'used: there is no image of their name with img_suffix='
+        f'{dataset.img_suffix!r} (the first is {alone[0]!r}).')
+
+
+def _check_existence(look: Look, part: PartLook) -> None:
+    for what, key in (('image', 'img_path'), ('mask', 'seg_map_path')):
+        missing, damaged = [], []
+        for info in part.infos:
+            path = info[key]
+            header = read_header(path)
+            if '://' in path:
+                continue
+            if header.error and not osp.exists(path):
+                missing.append(path)
+            elif key == 'seg_map_path' and is_cut_off(path):
+                damaged.append(path)
+        if missing:
+            # In training, few unreadable images are skipped and named.
+            few = key == 'img_path' and part.name == 'train' and \
+                len(missing) <= MAX_UNREADABLE_SHARE * len(part.infos)
+            (look.warn if few else look.refuse)(
+                f'{part.key}: {len(missing)} of {len(part.infos)} {what}s do '
+                f"not exist; the first is '{missing[0]}'. Add the files, "
+                'leave out what belongs to them, or correct img_suffix, '
+                'seg_map_suffix and data_prefix.')
+        if damaged:
+            more = f'; {len(damaged)} such masks' * (len(damaged) > 1)
+            look.refuse(
+                f"{part.key}: the mask '{damaged[0]}' is damaged or cut off"
+                f'{more}. Replace the file, or remove it and its image.')
+
+
+def _check_sizes(look: Look, part: PartLook) -> None:
+    how, differing, turned, sizes = image_reading(part), [], [], Counter()
+    for info in part.infos:
+        image = read_header(info['img_path'])
+        mask = read_header(info['seg_map_path'])
+        if image.error or mask.error:
+            continue
+        size = image.decoded_size(*how)
+        sizes[size] += 1
+        own = mask.decoded_size('unchanged', 'pillow')
+        if size != own:
+            differing.append((info, image, size, own))
+        elif image.orientation > 1 and (
+                image.orientation < 5 or size[0] == size[1]
+                or not image.is_turned(*how)):
+            turned.append((info, image))
+    if sizes:
+        low, high = min(sizes), max(sizes)
+        part.facts['sizes'] = describe(low) if low == high else (
+            f'{describe(low)} to {describe(high)}')
+    if differing:
+        _tell_sizes(look, part, differing)
+    if turned:
+        _tell_turned(look, part, turned, how)
+
+
+def _tell_sizes(look: Look, part: PartLook, differing: List[tuple]) -> None:
+    # Shown the worst: of another shape.
+    info, image, size, own = next((d for d in differing if not _similar(
+        d[2], d[3])), differing[0])
+    turn = '' if image.orientation == 1 else (
+        f', stored as {describe(image.size)} with EXIF orientation '
+        f'{image.orientation} ({TURNS[image.orientation]})')
+    text = (
+        f"{part.key}: the image '{info['img_path']}' is {describe(size)} "
+        f'when decoded (width x height{turn}), its mask '
+        f"'{info['seg_map_path']}' is {describe(own)}; so for "
+        f'{len(differing)} of {len(part.infos)} images. ')
+    if image.orientation >= 5 and size == own[::-1]:
+        look.refuse(
+            text + 'If the masks were drawn on the stored pixels, set '
+            "color_type='color_ignore_orientation' for LoadImageFromFile in "
+            'all pipelines; else save image and mask upright.'
+            if image.is_turned(*image_reading(part)) else text
+            + 'This decoder does not turn such files, the mask is of the '
+            'turned image: save both upright.')
+        return
+    resizes = any('Resize' in type_name(t) for t in part.transforms())
+    if part.name == 'train' and resizes and all(
+            _similar(d[2], d[3]) for d in differing):
+        look.warn(text + 'The transforms bring both to one size.')
+    else:
+        look.refuse(text + 'Masks must have the size of their images: '
+                    'correct the pairs, or resize the masks by the nearest '
+                    'pixel.')
+
+
+def _similar(size: Tuple[int, int], own: Tuple[int, int]) -> bool:
+    """Whether two sizes differ in scale only, but for a pixel of rounding."""
+    return abs(size[0] * own[1] - size[1] * own[0]) <= max(*size, *own)
+
+
+def _tell_turned(look: Look, part: PartLook, turned: List[tuple],
+                 how: tuple) -> None:
+    info, image = turned[0]
+    text = (
+        f"{part.key}: {len(turned)} of {len(part.infos)} images have an EXIF "
+        f"orientation; the first is '{info['img_path']}' with "
+        f'{image.orientation} ({TURNS[image.orientation]}). ')
+    if image.is_turned(*how):
+        look.warn(
+            text + 'The loader turns them, and the masks fit by size either '
+            'way. If the masks were drawn on the stored pixels, labels lie '
+            "beside the objects: set color_type='color_ignore_orientation' "
+            'for LoadImageFromFile in all pipelines.')
+    else:
+        look.warn(
+            text + 'The loader keeps the stored pixels. If the masks were '
+            'drawn on the images as a viewer shows them, labels lie beside '
+            'the objects: save the images upright.')
