@@ -21,6 +21,7 @@ from .lone_images import check_parts
 from .loop_settings import LoopSettings
 from .optim_wrapper import BiSSLOptimWrapper
 from .phase_loop import PhaseLoop
+from .rank_check import check_same_parameters, check_same_progress
 
 
 @LOOPS.register_module()
@@ -65,6 +66,9 @@ class BiSSLTrainLoop(PhaseLoop):
         val_begin (int): First alternation (from 1) that may be followed by
             an evaluation. Defaults to 1.
         val_interval (int): Alternations between evaluations. Defaults to 10.
+        rank_check_interval (int): Alternations after which several processes
+            compare their parameters bit by bit, and end where they differ.
+            They do so at the beginning, too. Defaults to 1.
 
     Raises:
         ValueError: If a count is not positive, a dataset is too small or the
@@ -87,11 +91,12 @@ class BiSSLTrainLoop(PhaseLoop):
                  hessian_batches: str = 'next',
                  backbone_adaptation: Optional[dict] = None,
                  val_begin: int = 1,
-                 val_interval: int = 10) -> None:
+                 val_interval: int = 10,
+                 rank_check_interval: int = 1) -> None:
         settings = LoopSettings(
             num_alternations, num_lower_steps, num_upper_steps, head_warmup,
             num_hessian_batches, hessian_batches, backbone_adaptation,
-            val_begin, val_interval)
+            val_begin, val_interval, rank_check_interval)
         _check_wrapper(runner)
         _check_optim_wrapper(runner.optim_wrapper)
         for name, loader in (('train_dataloader', dataloader),
@@ -135,6 +140,8 @@ class BiSSLTrainLoop(PhaseLoop):
                     wrapper.system.hessian_batch_size,
                     self.streams['lower'].batch_size, get_world_size())
         self._begin()
+        check_same_progress(self.progress.describe())
+        check_same_parameters(self.model, 'at the beginning')
         runner.call_hook('before_train')
         # mmpretrain's averages with a schedule read here over how many lower
         # steps it goes.
@@ -188,6 +195,9 @@ class BiSSLTrainLoop(PhaseLoop):
         if progress.phase == 'lower':
             self._run_lower_phase()
         self._run_upper_phase()
+        # Before a checkpoint takes them along.
+        if self.settings.is_rank_check_due(index + 1):
+            check_same_parameters(self.model, f'after alternation {index + 1}')
         outputs = progress.pop_means()
         progress.alternation = index + 1
         progress.enter('lower')

@@ -66,6 +66,22 @@ def average_(tensors: Sequence[Tensor]) -> None:
             tensor.copy_(mean)
 
 
+@torch.no_grad()
+def from_first_rank(tensor: Tensor) -> Tensor:
+    """The tensor of rank 0, the argument itself in one process.
+
+    Args:
+        tensor (Tensor): Same shape and type on every rank. May be changed.
+    """
+    if not is_parallel():
+        return tensor
+    # NCCL knows no tensors of the CPU, where small matrices are solved.
+    is_foreign = dist.get_backend() == 'nccl' and not tensor.is_cuda
+    sent = tensor.cuda() if is_foreign else tensor.contiguous()
+    dist.broadcast(sent, 0)
+    return sent.to(tensor.device)
+
+
 def any_rank(flag: bool, device: torch.device) -> bool:
     """Whether the flag is set on any process."""
     if not is_parallel():

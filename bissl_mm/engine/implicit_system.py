@@ -1,5 +1,6 @@
 """The linear system that every step of an upper phase solves."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Dict, List, Optional, Sequence, Union
 
@@ -8,6 +9,8 @@ import torch
 from ..hypergradient import (GaussNewtonOperator, HessianOperator, Solution,
                              Status, Vectors, check_scale,
                              implicit_jacobian_product)
+from ..hypergradient.basis import flatten, unflatten
+from ..hypergradient.vectors import scalars_agreed
 from ..models.bissl_model import BiSSLModel
 from ..models.functional import pretext_closure
 from ..models.outputs import pretext_outputs_closure
@@ -15,7 +18,7 @@ from ..registry import build_solver
 from ..utils.check import check_in, check_positive_int
 from ..utils.random import seeded
 from .batch_report import NotFinite
-from .distributed import mean_over_ranks
+from .distributed import from_first_rank, is_parallel, mean_over_ranks
 from .first_order import FirstOrder, first_samples, part_seed
 from .jacobian_params import select
 from .lone_images import count_images, zero_hessian_text
@@ -111,7 +114,11 @@ class ImplicitSystem:
         self.operator, self._parts = None, []
 
     def solve(self, v: Vectors) -> Solution:
-        r"""Of one step.
+        r"""Of one step; the same on all ranks to the bit.
+
+        On several ranks all inner products are those of rank 0, and so is
+        the solution: one broadcast of a few bytes for each inner product,
+        and one of the size of the backbone.
 
         Args:
             v (Vectors): The mean over ranks of the downstream gradient at
@@ -123,8 +130,15 @@ class ImplicitSystem:
         check = self.check_residual == 'always' or self._steps == dict(
             first=0, random=self._checked_step).get(self.check_residual)
         self._steps += 1
-        solution = implicit_jacobian_product(v, self.operator, self.solver,
-                                             check, self.through)
+        with scalars_agreed(from_first_rank):
+            solution = implicit_jacobian_product(v, self.operator,
+                                                 self.solver, check,
+                                                 self.through)
+        # With the scalars of rank 0, another processor's arithmetic may still
+        # round otherwise.
+        solution = replace(solution, value=unflatten(
+            from_first_rank(flatten(solution.value)), solution.value)) \
+            if is_parallel() else solution
         if solution.status is Status.NOT_FINITE:
             raise NotFinite(
                 f'{type(self.solver).__name__}: {solution.status.value} '

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from ..registry import OPTIMIZERS
 from ..utils.check import check_non_negative
 from ..utils.errors import ValueRefusal
+from .distributed import from_first_rank
 
 
 @OPTIMIZERS.register_module()
@@ -114,9 +115,11 @@ def _replace(updates: List[Tensor], params: List[Tensor], min_dims: int,
 
 def _trust(updates: List[Tensor], params: List[Tensor],
            eta: float) -> List[Tensor]:
-    """The updates times their trust ratios; no value leaves the device."""
+    """The updates times their trust ratios; no value goes to the host."""
     p, u = (torch.stack([n.to(norms[0]) for n in norms]) for norms in (
         torch._foreach_norm(params), torch._foreach_norm(updates)))
+    # Norms round by the number of threads: all ranks take those of rank 0.
+    p, u = from_first_rank(torch.stack((p, u)))
     ratios = torch.where((p > 0) & (u > 0), eta * p / u, torch.ones_like(p))
     return list(torch._foreach_mul(
         updates, [r.to(x.device) for r, x in zip(ratios.unbind(), updates)]))

@@ -27,11 +27,12 @@ class LoopSettings:
     backbone_adaptation: Optional[dict]
     val_begin: int
     val_interval: int
+    rank_check_interval: int = 1
 
     def __post_init__(self) -> None:
         for name in ('num_alternations', 'num_lower_steps',
                      'num_upper_steps', 'num_hessian_batches', 'val_begin',
-                     'val_interval'):
+                     'val_interval', 'rank_check_interval'):
             check_positive_int(WHERE, name, getattr(self, name))
         check_in(WHERE, 'hessian_batches', self.hessian_batches,
                  ('next', 'first'))
@@ -69,6 +70,12 @@ class LoopSettings:
         return alternation >= self.val_begin and (
             alternation % self.val_interval == 0
             or alternation == self.num_alternations)
+
+    def is_rank_check_due(self, alternation: int) -> bool:
+        """Whether the ranks compare their parameters at the end of the
+        alternation, counted from 1."""
+        return alternation % self.rank_check_interval == 0 \
+            or alternation == self.num_alternations
 
     def is_adaptation_due(self, alternation: int) -> bool:
         """Whether theta_D moves toward theta_P in it, counted from 1."""

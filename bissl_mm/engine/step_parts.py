@@ -15,6 +15,7 @@ from ..hypergradient import Solution, Status
 from ..hypergradient.vectors import norm
 from ..utils.errors import TypeRefusal
 from .batch_report import NotFinite
+from .distributed import from_first_rank, is_parallel
 
 
 def total_loss(model: nn.Module, data: dict) -> Tensor:
@@ -77,15 +78,34 @@ def take_clipping(wrapper: OptimWrapper) -> Callable:
     """
     kwargs, wrapper.clip_grad_kwargs = wrapper.clip_grad_kwargs, None
     if kwargs and wrapper.grad_name == 'grad_norm':
-        return partial(clip_grad_norm_, **kwargs)
+        return partial(_clip_norm, **kwargs)
 
     def clip(params: Sequence[Tensor]) -> Tensor:
-        total = norm([p.grad for p in params])
+        total = from_first_rank(norm([p.grad for p in params]))
         if kwargs:
             wrapper.clip_func(params, **kwargs)
         return total
 
     return clip
+
+
+def _clip_norm(params: Sequence[Tensor], max_norm: float,
+               norm_type: float = 2., **kwargs) -> Tensor:
+    """torch's ``clip_grad_norm_``, on several ranks with the norm that rank
+    0 has.
+
+    The last bits of a norm depend on the number of threads, and the step
+    would with them.
+    """
+    if not is_parallel():
+        return clip_grad_norm_(params, max_norm, norm_type, **kwargs)
+    grads = [p.grad for p in params]
+    total = from_first_rank(torch.linalg.vector_norm(
+        torch.stack([torch.linalg.vector_norm(g, norm_type) for g in grads]),
+        norm_type))
+    scale = (max_norm / (total + 1e-6)).clamp(max=1.)
+    torch._foreach_mul_(grads, scale)
+    return total
 
 
 def check_plain(name: str, wrapper: OptimWrapper) -> None:

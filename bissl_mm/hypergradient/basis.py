@@ -10,7 +10,7 @@ from typing import Iterator, List, Optional
 import torch
 from torch import Tensor
 
-from .vectors import Vectors
+from .vectors import Vectors, agreed
 
 #: Values that are summed in their own precision; the sums of such stretches
 #: are added in double. Ten million squares summed in single precision are off
@@ -31,9 +31,9 @@ def unflatten(row: Tensor, like: Vectors) -> Vectors:
 
 def row_dot(x: Tensor, y: Tensor) -> Tensor:
     """Inner product of two rows, float64 and without dimensions."""
-    return torch.stack([
+    return agreed(torch.stack([
         torch.dot(a, b) for a, b in zip(x.split(_STRETCH), y.split(_STRETCH))
-    ]).double().sum()
+    ]).double().sum())
 
 
 def row_norm(x: Tensor) -> Tensor:
@@ -114,10 +114,10 @@ class Basis:
         if not self._size:
             return vector.new_zeros(0, dtype=torch.float64)
         parts = vector.split(_STRETCH)
-        return torch.cat([
+        return agreed(torch.cat([
             torch.stack([torch.mv(rows, part) for rows, part in zip(
                 block.split(_STRETCH, dim=1), parts)]).double().sum(0)
-            for block in self._filled()])
+            for block in self._filled()]))
 
     def add_to_(self, vector: Tensor, weights: Tensor) -> None:
         """Add the sum of the rows, weighted by ``weights`` of shape

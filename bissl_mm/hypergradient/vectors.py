@@ -7,12 +7,41 @@ first. Fresh memory for ten million values takes several times as long as the
 arithmetic, so an iteration takes those.
 """
 
-from typing import Sequence, Tuple
+from contextlib import contextmanager
+from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
 Vectors = Tuple[Tensor, ...]
+
+_agree: Optional[Callable[[Tensor], Tensor]] = None
+
+
+@contextmanager
+def scalars_agreed(agree: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Inside, every inner product and norm is what ``agree`` makes of it.
+
+    The last bits of a sum depend on the number of threads and on the
+    processor. Ranks that differ in them would take other branches and other
+    steps; given the scalars of one rank they take the same.
+
+    Args:
+        agree (Callable): Maps the tensor of one rank to one that all ranks
+            share. It is called on all ranks in the same order.
+    """
+    global _agree
+    before, _agree = _agree, agree
+    try:
+        yield
+    finally:
+        _agree = before
+
+
+def agreed(scalars: Tensor) -> Tensor:
+    """Scalars formed on this rank, as all ranks see them; see
+    :func:`scalars_agreed`."""
+    return scalars if _agree is None else _agree(scalars)
 
 
 def check_same_structure(name: str, given: Sequence[Tensor],
@@ -42,19 +71,23 @@ def tensor_dots(x: Vectors, y: Vectors) -> Tensor:
     Returns:
         Tensor: Shape ``(len(x), )``.
     """
-    return torch.stack(
-        [torch.dot(a.flatten(), b.flatten()) for a, b in zip(x, y)])
+    return agreed(_tensor_dots(x, y))
 
 
 def dot(x: Vectors, y: Vectors) -> Tensor:
     """Inner product of two vectors, a tensor without dimensions."""
-    return tensor_dots(x, y).sum()
+    return agreed(_tensor_dots(x, y).sum())
+
+
+def _tensor_dots(x: Vectors, y: Vectors) -> Tensor:
+    return torch.stack(
+        [torch.dot(a.flatten(), b.flatten()) for a, b in zip(x, y)])
 
 
 def norm(x: Vectors) -> Tensor:
     """Euclidean norm of a vector, a tensor without dimensions."""
-    return torch.linalg.vector_norm(
-        torch.stack(torch._foreach_norm(list(x))))
+    return agreed(torch.linalg.vector_norm(
+        torch.stack(torch._foreach_norm(list(x)))))
 
 
 def cosine(x: Vectors, y: Vectors) -> Tensor:
