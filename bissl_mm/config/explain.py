@@ -1,10 +1,13 @@
 """Errors of libraries about a setting, said in one sentence."""
 
 import difflib
+import inspect
 import re
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Optional, Sequence
 
+from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ..utils.check import init_keys
 from ..utils.errors import Refusal, TypeRefusal, ValueRefusal
@@ -12,14 +15,23 @@ from .keys import walk
 from .type_names import _last, find_class, places_of, unknown_type
 from .types import type_name
 
-_UNKNOWN_TYPE = re.compile(r'(\S+) is not in the (\w+)::(.+?) registry')
+_UNKNOWN_TYPE = re.compile(r'(\S+) is not in the (?:(\w+)::)?(.+?) registry')
 _UNKNOWN_NAME = re.compile(r'Failed to get (\S+)$')
 #: mmcv's, which does not say the name.
 _UNNAMED = re.compile(r'Cannot find None in registry under')
-_UNKNOWN_KEY = re.compile(r"(?:(\w+)\.)?__init__\(\) got an unexpected keyword "
+_UNKNOWN_KEY = re.compile(r"(?:(\w+)\.)?(\w+)\(\) got an unexpected keyword "
                           r"argument '(\w+)'")
 _ONE_VALUE = re.compile(r'Expected more than 1 value per channel when '
                         r'training, got input size \S*\[([\d, ]+)\]')
+#: What mmengine builds of a dict without a type.
+_WITHOUT_TYPE = {'DataLoader.__init__': DataLoader,
+                 'Runner.set_randomness': Runner.set_randomness}
+_NO_TYPE = re.compile(r'must contain the key "type", but got (.*?)\n')
+#: Those that mmengine has without being asked.
+_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
+          'param_scheduler', 'checkpoint')
+#: Of the optimizer's constructor, which looks at arguments first.
+_NO_OPTIMIZER = 'None is not a callable object'
 _LAYERS = ('norm_cfg', 'conv_cfg', 'act_cfg', 'upsample_cfg', 'padding_cfg')
 
 
@@ -46,15 +58,20 @@ def _explain(error: BaseException, text: str) -> Optional[Refusal]:
         match = _UNKNOWN_TYPE.search(text)
         if match:
             name, scope, registry = match.groups()
-            return unknown_type(name, registry, scope)
+            return unknown_type(name, registry, scope or 'mmengine')
         match = _UNKNOWN_NAME.search(text)
         if match and places_of('type', match.group(1)):
             return unknown_type(match.group(1))
+        match = _NO_TYPE.search(text)
+        if match:
+            return _without_type(match.group(1))
         if _UNNAMED.search(text):
-            return _unknown_layer()
+            return _unknown_in(_LAYERS, 'model')
     if isinstance(error, TypeError):
+        if text == _NO_OPTIMIZER:
+            return _unknown_in(('optimizer', ), 'optimizer')
         match = _UNKNOWN_KEY.search(text)
-        return _unknown_key(*match.groups()) if match else None
+        return _unknown_key(*match.groups(), text) if match else None
     match = _ONE_VALUE.search(text)
     return _one_value(error, match.group(1)) if match else None
 
@@ -65,32 +82,59 @@ def _nodes() -> Iterator[tuple]:
             yield from walk(key, cfg[key])
 
 
-def _unknown_layer() -> Optional[Refusal]:
+def _unknown_in(keys: Sequence[str], registry: str) -> Optional[Refusal]:
+    """The first type below such a key that nothing is registered as."""
     for place, node in _nodes():
         kind = node.get('type') if isinstance(node, dict) else None
-        if place.rpartition('.')[2] in _LAYERS and isinstance(kind, str) \
+        if place.rpartition('.')[2] in keys and isinstance(kind, str) \
                 and find_class(kind.rpartition('.')[2]) is None:
-            return unknown_type(kind, 'model', 'mmengine')
+            return unknown_type(kind, registry, 'mmengine')
     return None
 
 
-def _unknown_key(name: Optional[str], key: str) -> Optional[Refusal]:
+def _without_type(shown: str) -> Optional[Refusal]:
+    for place, node in _nodes():
+        if isinstance(node, dict) and 'type' not in node \
+                and str(node) == shown:
+            parent, _, name = place.rpartition('.')
+            others = [other[len(parent) + 1:] for other, _ in _nodes()
+                      if other.rpartition('.')[0] == parent != ''
+                      and other != place]
+            others += _HOOKS if parent == 'default_hooks' else ()
+            near = difflib.get_close_matches(name, others, 1, 0.6)
+            hint = f' Did you mean {parent}.{near[0]}?' if near else ''
+            return TypeRefusal(f'{place}: type is missing in {shown}.{hint}')
+    return None
+
+
+def _unknown_key(name: Optional[str], function: str, key: str,
+                 text: str) -> Optional[Refusal]:
     """Only where the config gives such a component this key."""
     for place, node in _nodes():
         if not isinstance(node, dict) or key not in node:
             continue
         kind = node.get('type')
-        cls = find_class(type_name(kind)) if isinstance(kind, str) else kind
-        if not isinstance(cls, type) or name not in (
-                None, *(c.__name__ for c in cls.__mro__)):
+        if kind is None:
+            cls = _WITHOUT_TYPE.get(f'{name}.{function}') or find_class(
+                name or '')
+        else:
+            cls = find_class(type_name(kind)) if isinstance(kind, str) \
+                else kind
+            if isinstance(cls, type) and cls.__name__ not in text \
+                    and name not in (None, *(c.__name__ for c in cls.__mro__)):
+                continue
+        if not callable(cls):
             continue
-        known = init_keys(cls)
-        if key in known and name == cls.__name__:
+        known = init_keys(cls) if isinstance(cls, type) \
+            else set(inspect.signature(cls).parameters) - {'self'}
+        if key in known and (kind is None or name == cls.__name__):
             continue
-        near = difflib.get_close_matches(key, sorted(known - {key}), 1, 0.)
+        near = difflib.get_close_matches(
+            key, sorted({*known, 'type'} - {key}), 1, 0.)
         hint = f' Did you mean {near[0]!r}?' if near else ''
         return TypeRefusal(
-            f'{place}.{key}: {cls.__name__} has no argument {key!r}.{hint}')
+            f'{place}.{key}: {type_name(cls)} has no argument '
+            f'{key!r}.{hint}')
     return None
 
 

@@ -10,7 +10,7 @@ from ..utils.errors import FileNotFoundRefusal, Refusal, ValueRefusal
 from .environment import variables_as_data
 from .keys import check_keys_of_files, check_option_keys
 from .options import merge_options
-from .type_names import remember
+from .type_names import check_scopes, remember
 
 
 def read_config(path: str,
@@ -27,6 +27,7 @@ def read_config(path: str,
 
     Raises:
         FileNotFoundError: If there is no such file.
+        KeyError: For a scope that no library has.
         TypeError: For a key that nothing reads.
         ValueError: If the file cannot be read, or for the value of an
             environment variable that cannot stand where the config has it.
@@ -48,6 +49,7 @@ def read_config(path: str,
     if options:
         check_option_keys(cfg, options)
         notes += merge_options(cfg, options)
+    check_scopes(cfg)
     remember(cfg)
     # Beside the settings, so that nothing takes it for one.
     object.__setattr__(cfg, '_bissl_notes', notes)

@@ -1,6 +1,7 @@
 """Misspelt names of types, and which were meant."""
 
 import difflib
+from importlib.util import find_spec
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import mmengine.registry
@@ -9,6 +10,8 @@ from mmengine.registry import Registry
 from ..utils.errors import KeyRefusal
 from .keys import walk
 
+#: Scopes that may not have been imported yet.
+_LIBRARIES = ('mmpretrain', 'mmdet', 'mmseg')
 #: The config that was read last, to say where a name stands.
 _last: List[Any] = []
 
@@ -58,6 +61,31 @@ def unknown_type(name: str, registry: str = '',
         'own has to be imported by custom_imports.')
 
 
+def check_scopes(cfg: Any) -> None:
+    """Refuse a scope that no library has; mmengine would take another.
+
+    Args:
+        cfg (Config): A config; not changed.
+
+    Raises:
+        KeyError: Naming the key and the nearest scope.
+    """
+    known = {scope for scope, _ in _all()}
+    for place, node in [('default_scope', cfg.get('default_scope')),
+                        *(item for key in cfg for item in walk(key, cfg[key])
+                          if item[0].endswith('._scope_'))]:
+        if not isinstance(node, str) or node in known:
+            continue
+        # A library that is not imported yet, or one of the user's own.
+        if node.isidentifier() and find_spec(node) is not None:
+            continue
+        names = sorted({*known, *_LIBRARIES})
+        near = difflib.get_close_matches(node, names, 1, 0.)[0]
+        raise KeyRefusal(
+            f'{place}: there is no library {node!r} here. Did you mean '
+            f'{near!r}?')
+
+
 def find_class(name: str) -> Optional[Any]:
     """What is registered under a name, or as a class of this name."""
     for names in _all().values():
@@ -82,24 +110,23 @@ def _nearest(bare: str, known: Dict[Tuple[str, str], Any],
 
 
 def _registered(registry: str) -> Dict[Tuple[str, str], Any]:
+    # Libraries give their children other names than mmengine the parent.
+    roots = {root.name for root in _roots()
+             if registry in ('', *(r.name for r in _with_children(root)))}
     return {(scope, name): cls for (scope, kind), names in _all().items()
-            for name, cls in names.items() if not registry or kind == registry}
+            for name, cls in names.items() if kind in roots}
 
 
 def _all() -> Dict[Tuple[str, str], Dict[str, Any]]:
-    """What is registered by now, by scope and name of the registry."""
+    """What is registered by now, by scope and name of the parent registry."""
+    return {(registry.scope, root.name): registry.module_dict
+            for root in _roots() for registry in _with_children(root)}
+
+
+def _roots() -> List[Registry]:
     from ..registry import SOLVERS
-    roots = [r for r in vars(mmengine.registry).values()
-             if isinstance(r, Registry)]
-    found: Dict[Tuple[str, str], Dict[str, Any]] = {}
-    for root in [*roots, SOLVERS]:
-        for registry in _with_children(root):
-            # Children may have another name than their parent.
-            found.setdefault((registry.scope, root.name), {}).update(
-                registry.module_dict)
-            found.setdefault((registry.scope, registry.name), {}).update(
-                registry.module_dict)
-    return found
+    return [SOLVERS, *(r for r in vars(mmengine.registry).values()
+                       if isinstance(r, Registry))]
 
 
 def _with_children(registry: Registry) -> Iterator[Registry]:

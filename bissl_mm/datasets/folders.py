@@ -61,17 +61,29 @@ def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
     prefix = dataset.get('data_prefix') or ''
     prefixes = prefix if isinstance(prefix, dict) else dict(_=prefix)
     paths = [('data_root', root, osp.isdir)]
+    # Below the root, or the root itself where the prefix is empty.
     paths += [('data_prefix' + ('' if name == '_' else f'.{name}'),
-               _join(root, value), osp.isdir)
+               _join(root, value) or root, osp.isdir)
               for name, value in prefixes.items()]
     paths += [('ann_file', _join(root, dataset.get('ann_file')), osp.isfile)]
     for name, path, exists in paths:
-        if not path or '://' in path or exists(path):
+        if not path or '://' in path:
             continue
+        if exists(path):
+            if name == 'data_root' or exists is osp.isfile \
+                    or _has_a_file(path):
+                continue
+            raise FileNotFoundRefusal(
+                f'{key}.{name}: the data folder {path!r} holds no file. '
+                f'{_remedy(cfg, key, name, root)}')
         kind = 'folder' if exists is osp.isdir else 'file'
         raise FileNotFoundRefusal(
             f'{key}.{name}: the data {kind} {path!r} does not exist (working '
             f'folder {os.getcwd()!r}). {_remedy(cfg, key, name, root)}')
+
+
+def _has_a_file(folder: str) -> bool:
+    return any(files for _, _, files in os.walk(folder, followlinks=True))
 
 
 def _join(root: str, path: Any) -> Optional[str]:

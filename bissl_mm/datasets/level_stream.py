@@ -58,10 +58,10 @@ class LevelStream:
         self.batch_size = batch_size_of(key, cfg, world_size)
         check_positive_int(where, 'batch_size', self.batch_size)
         self._shuffle = read_sampler(where, cfg.pop('sampler', None),
-                                      cfg.pop('batch_sampler', None))
-        for key in ('batch_size', 'total_batch_size', 'drop_last',
-                    'persistent_workers'):
-            cfg.pop(key, None)
+                                     cfg.pop('batch_sampler', None))
+        for name in ('batch_size', 'total_batch_size', 'drop_last',
+                     'persistent_workers'):
+            cfg.pop(name, None)
         if not cfg.get('num_workers'):
             # torch's loader refuses it without worker processes.
             cfg.pop('prefetch_factor', None)
@@ -74,7 +74,7 @@ class LevelStream:
             raise ValueRefusal(
                 f'{where}: the dataset has {size} samples, fewer than one '
                 f'batch of {self.batch_size} on each of {world_size} '
-                f'process(es). Set batch_size to at most '
+                f'process(es). Set {key}.batch_size to at most '
                 f'{size // world_size}, or check the data path.')
         self._phase_size = phase_size or len(self)
         self.position = 0

@@ -4,8 +4,9 @@ import pytest
 from conftest import ROOT
 from small_run import CONFIG
 
-from bissl_mm.datasets.folders import check_data_folders
 from bissl_mm.config import read_config
+from bissl_mm.datasets.folders import check_data_folders
+from bissl_mm.utils.folders import check_work_dir
 
 
 @pytest.mark.parametrize('config, parts, variable, value, expected', [
@@ -51,6 +52,7 @@ def test_the_parts_of_a_data_folder_are_looked_for(tmp_path):
     with pytest.raises(FileNotFoundError, match=key + 'data_prefix.img'):
         check_data_folders(cfg, ['train'])
     (tmp_path / 'images').mkdir()
+    (tmp_path / 'images' / 'a.png').touch()
     with pytest.raises(FileNotFoundError, match=key + 'ann_file: the data fi'):
         check_data_folders(cfg, ['train'])
     (tmp_path / 'list.txt').touch()
@@ -66,3 +68,31 @@ def test_data_sets_that_download_may_be_missing(tmp_path):
     cfg.train_dataloader.dataset = dataset
     with pytest.raises(FileNotFoundError, match='new'):
         check_data_folders(cfg, ['train'])
+
+
+@pytest.mark.parametrize('below', ['', 'sub'])
+def test_a_folder_without_a_file_is_as_good_as_missing(below, tmp_path):
+    (tmp_path / below / 'deep').mkdir(parents=True)
+    cfg = read_config(str(CONFIG))
+    dataset = cfg.train_cfg.pretext_dataloader.dataset
+    dataset.update(data_root=str(tmp_path), data_prefix=below)
+    with pytest.raises(FileNotFoundError, match='holds no file.*data_root='):
+        check_data_folders(cfg, ['pretext'])
+    (tmp_path / below / 'deep' / 'a.png').touch()
+    check_data_folders(cfg, ['pretext'])
+
+
+@pytest.mark.parametrize('below, text', [
+    ('file', 'is a file'), ('file/run', 'is a file'),
+    ('nowhere/run', 'is not writable')])
+def test_a_work_folder_that_cannot_be_written(below, text, tmp_path,
+                                              monkeypatch):
+    (tmp_path / 'file').touch()
+    if text == 'is not writable':
+        # Root may write everywhere.
+        monkeypatch.setattr('os.access', lambda path, mode: False)
+    with pytest.raises(OSError, match=f'{text}. Type --work-dir'):
+        check_work_dir(str(tmp_path / below))
+    monkeypatch.undo()
+    check_work_dir(str(tmp_path / 'new' / 'run'))
+    assert not (tmp_path / 'new').exists()
