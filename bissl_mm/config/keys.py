@@ -70,8 +70,8 @@ def check_keys_of_files(cfg: Config) -> List[str]:
         if near:
             raise TypeRefusal(
                 f'{source.path}: nothing reads the key {name!r}. Did you mean '
-                f'{_deeper(cfg, name) or near!r}? If it is a variable of your own, give it another '
-                'name.')
+                f'{_deeper(cfg, name) or near!r}? If it is a variable of your '
+                'own, give it another name.')
         if source is not top:
             continue
         if name in inherited:

@@ -108,7 +108,8 @@ def _conv_differences(modules: Modules) -> List[str]:
     convs = [m for m in modules if isinstance(m[1], _ConvNd)
              and isinstance(m[3], _ConvNd)]
     dilated = all(any(f(a, b) for _, a, _, b in convs) for f in (
-        lambda a, b: b.dilation > a.dilation, lambda a, b: b.stride < a.stride))
+        lambda a, b: b.dilation > a.dilation,
+        lambda a, b: b.stride < a.stride))
     found = []
     for name in ('stride', 'dilation', 'padding', 'groups', 'padding_mode'):
         rows = [m for m in convs if getattr(m[1], name) != getattr(m[3], name)

@@ -92,7 +92,7 @@ class Pixels:
 
 
 def _steps(pipeline: Any) -> Iterator[dict]:
-    """Transforms and those within them, of several views those of the first."""
+    """Transforms and those within them; of several views the first."""
     if isinstance(pipeline, dict):
         yield pipeline
         if is_type(pipeline, 'Albu', 'Albumentations'):
