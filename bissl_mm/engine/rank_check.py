@@ -4,13 +4,15 @@ Every process steps by itself, on gradients that are averaged. Nothing
 re-synchronises the parameters, so a difference would stay and grow.
 """
 
-from typing import List, Tuple
+import os.path as osp
+from typing import Callable, List, Optional, Tuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..utils.errors import RuntimeRefusal
+from ..utils.errors import (FileNotFoundRefusal, Refusal, RuntimeRefusal,
+                            ValueRefusal)
 from .distributed import is_parallel
 
 #: Integers of the width of a floating-point type.
@@ -93,6 +95,42 @@ def check_same_progress(place: str) -> None:
                 f'{places[0]}, rank {rank} at {other}. They have not read the '
                 'same checkpoint. Put the work folder on a file system that '
                 'all of them see, and give them the same --resume PATH.')
+
+
+def chosen_by_first_rank(
+        choose: Callable[[], Optional[str]]) -> Optional[str]:
+    """The file that rank 0 chooses, which all have to see.
+
+    Args:
+        choose (Callable): Gives a path or None; called on rank 0 alone.
+
+    Raises:
+        ValueError: On all ranks, if the choice ends in a refusal.
+        FileNotFoundError: On all ranks, if one of them lacks the file.
+    """
+    if not is_parallel():
+        return choose()
+    choice: List[Optional[str]] = [None, None]
+    if dist.get_rank() == 0:
+        try:
+            choice[0] = choose()
+        except Refusal as refusal:
+            choice[1] = str(refusal)
+    dist.broadcast_object_list(choice, 0)
+    path, refusal = choice
+    if refusal is not None:
+        raise ValueRefusal(refusal)
+    if path is None:
+        return None
+    seen: List[bool] = [False] * dist.get_world_size()
+    dist.all_gather_object(seen, osp.isfile(path))
+    if not all(seen):
+        ranks = ', '.join(str(i) for i, sees in enumerate(seen) if not sees)
+        raise FileNotFoundRefusal(
+            f"--resume: rank 0 goes on from '{path}', which rank(s) {ranks} "
+            'do not see. Put the work folder on a file system that all '
+            'processes see, or copy the file there.')
+    return path
 
 
 def _difference(names: Tuple[str, ...], same: List[List[bool]],

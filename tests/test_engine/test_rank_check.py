@@ -1,6 +1,10 @@
 """Ranks that round otherwise stay together; ranks apart are told so."""
 
+import glob
 import hashlib
+import logging
+import os.path as osp
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +14,7 @@ from test_bissl_loop import (downstream_batch, pretext_batch, sgd, toy_model,
 
 from bissl_mm.engine import BiSSLOptimWrapper
 from bissl_mm.engine.distributed import is_parallel
+from bissl_mm.engine.hooks import BiSSLCheckpointHook
 from bissl_mm.engine.lars import LARS
 from bissl_mm.engine.loop_settings import LoopSettings
 from bissl_mm.engine.rank_check import (check_same_parameters,
@@ -164,6 +169,41 @@ def test_a_run_ends_at_the_first_look(interval, at_once, when, name, pool,
     for text in pool.run(run_apart, str(tmp_path), interval, at_once):
         assert text.startswith(f'{when}the parameters are not the same on '
                                f'all processes: {name}')
+
+
+def resumed_from(rank, world, folder, hidden):
+    """The checkpoint that each rank takes, or what it says."""
+    hook = BiSSLCheckpointHook()
+    runner = SimpleNamespace(work_dir=folder, _resume=True, _load_from=None,
+                             logger=logging.getLogger('silent'))
+    with pytest.MonkeyPatch.context() as patch:
+        if rank == 1 and hidden:
+            # No shared file system, or one that is slow.
+            patch.setattr(glob, 'glob', lambda *args, **kwargs: [])
+            if hidden == 'files':
+                patch.setattr(osp, 'isfile', lambda path: False)
+        try:
+            hook.before_run(runner)
+        except Exception as error:
+            return f'{type(error).__name__}: {error}'
+    return runner._load_from
+
+
+@pytest.mark.dist
+def test_all_ranks_resume_from_the_choice_of_one(pool, tmp_path):
+    folder = str(tmp_path)
+    assert pool.run(resumed_from, folder, None) == [None, None]
+    torn, whole = tmp_path / 'iter_2.pth', tmp_path / 'iter_1.pth'
+    torn.write_text('torn')
+    for text in pool.run(resumed_from, folder, None):
+        assert text.startswith('ValueRefusal: None of the checkpoints in')
+    torch.save(dict(a=1), whole)
+    for hidden in (None, 'list'):
+        assert pool.run(resumed_from, folder, hidden) == [str(whole)] * 2
+    for text in pool.run(resumed_from, folder, 'files'):
+        assert text.startswith(
+            f"FileNotFoundRefusal: --resume: rank 0 goes on from '{whole}', "
+            'which rank(s) 1 do not see')
 
 
 @pytest.mark.parametrize('interval, due', [

@@ -14,6 +14,7 @@ from ...utils.check import check_keys, check_positive_int
 from ...utils.checkpoint import is_intact
 from ...utils.errors import OSRefusal, ValueRefusal
 from ..distributed import get_world_size, wait_for_all
+from ..rank_check import chosen_by_first_rank
 from .stop_signals import StopSignals
 
 
@@ -70,14 +71,17 @@ class BiSSLCheckpointHook(CheckpointHook):
         self._signals = StopSignals()
 
     def before_run(self, runner: Runner) -> None:
-        """Choose the checkpoint of an automatic resume."""
-        if not (runner._resume and runner._load_from is None):
-            return
+        """Choose the checkpoint of an automatic resume, one for all
+        processes."""
+        if runner._resume and runner._load_from is None:
+            runner._load_from = chosen_by_first_rank(
+                lambda: self._newest_complete(runner))
+
+    def _newest_complete(self, runner: Runner) -> Optional[str]:
         candidates = find_checkpoints(runner.work_dir, self._folder(runner))
         for path in candidates:
             if is_intact(path):
-                runner._load_from = path
-                return
+                return path
             runner.logger.warning(
                 f"Checkpoint '{path}' is missing, empty or torn; trying the "
                 'one before.')
@@ -86,6 +90,7 @@ class BiSSLCheckpointHook(CheckpointHook):
                 f"None of the checkpoints in '{self._folder(runner)}' is "
                 f'complete: {", ".join(candidates)}. Remove them to start '
                 'anew, or pass --resume PATH.')
+        return None
 
     def _folder(self, runner: Runner) -> str:
         """Where the checkpoints go; the parent does the same in training."""
