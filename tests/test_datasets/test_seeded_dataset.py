@@ -86,3 +86,28 @@ def test_other_failures_are_not_taken_for_damage(tmp_path):
                        ".*KeyError: 'nothing'"):
         seeded[(0, 2)]
     assert seeded.unreadable == []
+
+
+@pytest.mark.mmcv_ops
+@pytest.mark.parametrize('kind', DAMAGE)
+def test_damaged_mask_is_named_as_the_mask(kind, tmp_path, log_lines):
+    rng = np.random.default_rng(0)
+    for i in range(120):
+        Image.fromarray(rng.integers(0, 3, (40, 40)).astype(np.uint8)).save(
+            tmp_path / f'{i:03}.png')
+        Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(
+            tmp_path / f'{i:03}.jpg')
+    dataset = SeededDataset(DATASETS.build(dict(
+        type='BaseSegDataset', _scope_='mmseg', data_root=str(tmp_path),
+        data_prefix=dict(img_path='', seg_map_path=''),
+        metainfo=dict(classes=('a', 'b', 'c')),
+        pipeline=[dict(type='LoadImageFromFile'),
+                  dict(type='LoadAnnotations'),
+                  dict(type='PackSegInputs')])), 'upper', 0)
+    DAMAGE[kind](tmp_path / '007.png')
+    assert dataset[(0, 7)]['data_samples'].img_path.endswith('008.jpg')
+    assert len(log_lines) == 1
+    assert f"mask '{tmp_path}/007.png' cannot be read" in log_lines[0]
+    DAMAGE[kind](tmp_path / '008.png')
+    with pytest.raises(ValueError, match="the last is the mask '.*008.png'"):
+        dataset[(0, 8)]

@@ -79,15 +79,19 @@ def unseen_text(part: PartLook, found: 'Found', missing: Sequence[int],
     """Declared classes without a pixel."""
     names = part.classes_declared
     shown = [repr(names[i]) if i < len(names) else str(i) for i in missing]
-    verb = 'has' if len(missing) == 1 else 'have'
-    masks = f'any of {found.read} masks' if complete else (
-        f'{found.read} sampled masks of {len(part.whole)}')
-    text = (f'{part.key}: {_listed(shown)} {verb} no pixel in {masks} '
+    one = len(missing) == 1
+    if complete:
+        seen = f'{"has" if one else "have"} no pixel in any of ' \
+            f'{found.read} masks'
+    else:
+        seen = f'{"was" if one else "were"} not seen in {found.read} ' \
+            f'sampled masks of {len(part.whole)}'
+    text = (f'{part.key}: {_listed(shown)} {seen} '
             f'({len(missing)} of {found.classes} classes)')
     if not found.ignored_share:
         return text + '.'
     ignored = found.ignored[-1]
-    meant = f'it, write its id ({missing[0]})' if len(missing) == 1 \
+    meant = f'it, write its id ({missing[0]})' if one \
         else 'one of them, write the id of that class'
     return (f'{text}; {ignored} is ignored and covers '
             f'{found.ignored_share:.1%} of the pixels. If {ignored} stands '
@@ -130,6 +134,10 @@ def _remedy_of_undeclared(path: str, found: 'Found') -> str:
     if step > 1 and len(levels) <= found.classes:
         return (f'All ids are multiples of {step}, like grey levels for the '
                 f'eye: divide them by {step}.')
+    if levels.min() > 0 and levels.max() == found.classes:
+        return (f'Ids run from {levels.min()}: subtract 1, or set '
+                'reduce_zero_label=True for the data sets, which does so and '
+                'ignores 0.')
     return ('Correct the masks or metainfo.classes; reduce_zero_label shifts '
             'ids by one, and ignore_index of heads and metrics names one '
             'that is passed over.')

@@ -76,10 +76,11 @@ def check_masks(look: Look) -> None:
 
 
 def _chosen(part: PartLook) -> List[int]:
-    """The sample, and one mask of each format and mode."""
+    """The sample, and a mask of each format and mode that is not in it."""
     kinds: Dict[tuple, int] = {}
-    for position, info in enumerate(part.infos):
-        header = read_header(info['seg_map_path'])
+    others = sorted(set(range(len(part.infos))) - set(part.sampled))
+    for position in [*part.sampled, *others]:
+        header = read_header(part.infos[position]['seg_map_path'])
         if not header.error:
             kinds.setdefault((header.kind, header.mode, header.coding),
                              position)
@@ -136,8 +137,8 @@ def _file_ids(path: str, loader: Any) -> np.ndarray:
     with Image.open(io.BytesIO(content)) as image:
         ids = np.array(image)
     # Pillow stretches grey levels of two and four bits to 0 to 255.
-    return ids // dict([('L;2', 85), ('L;4', 17)]).get(
-        read_header(path).coding, 1)
+    step = {'L;2': 85, 'L;4': 17}.get(read_header(path).coding)
+    return ids // step if step else ids
 
 
 def _same(own: np.ndarray, decoded: np.ndarray, path: str,

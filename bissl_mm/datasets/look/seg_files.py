@@ -6,7 +6,6 @@ from collections import Counter
 from typing import Any, Iterator, List, Tuple
 
 from mmengine import fileio
-from mmengine.registry import DefaultScope
 
 from ...registry import DATASETS
 from ...utils.errors import Refusal
@@ -47,19 +46,20 @@ def check_seg_files(look: Look) -> None:
 def _unread_datasets(part: PartLook) -> Iterator[Tuple[str, Any]]:
     """Datasets of mmseg's kind with their keys, files not read yet."""
     for key, cfg, scope in _leaves(part.cfg, part.key, None):
-        with DefaultScope.overwrite_default_scope(scope):
-            try:
+        try:
+            with DATASETS.switch_scope_and_registry(scope) as registry:
                 kind = cfg.get('type')
-                kind = kind if inspect.isclass(kind) else DATASETS.get(kind)
+                kind = kind if inspect.isclass(kind) else registry.get(kind)
                 if kind is None or 'seg_map_suffix' not in inspect.signature(
                         _with_suffix(kind).__init__).parameters:
                     continue
-                yield key, DATASETS.build(dict(cfg, lazy_init=True))
-            except Refusal:
-                raise
-            except Exception:
-                # Building the part will tell what is wrong with it.
-                continue
+                dataset = registry.build(dict(cfg, lazy_init=True))
+        except Refusal:
+            raise
+        except Exception:
+            # Building the part will tell what is wrong with it.
+            continue
+        yield key, dataset
 
 
 def _with_suffix(kind: type) -> type:
