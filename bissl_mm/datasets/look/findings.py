@@ -5,8 +5,10 @@ from typing import Dict, Iterator, List
 
 from mmengine.config import Config
 
+from ...config import is_type
 from ...utils.errors import ValueRefusal
-from .parts import PartLook
+from ..seeded_dataset import MAX_UNREADABLE_SHARE
+from .parts import PLACES, PartLook
 
 #: Sentences shown of each kind; the rest are counted.
 SHOWN = 8
@@ -45,6 +47,25 @@ class Look:
         """Note what is trained on, but is probably not meant."""
         if text not in self.warnings:
             self.warnings.append(text)
+
+    def tell_damaged(self, key: str, count: int, total: int,
+                     text: str) -> None:
+        """Note images that cannot be read: a warning where a stage skips
+        them, else a refusal.
+
+        Args:
+            key (str): Dotted key in the config of what they are read for.
+            count (int): How many there are.
+            total (int): Of so many.
+            text (str): The sentence.
+        """
+        skipped = is_type(self.cfg.get('train_cfg') or {}, 'BiSSLTrainLoop') \
+            and key.startswith((PLACES['pretext'], PLACES['train'])) \
+            and count <= MAX_UNREADABLE_SHARE * total
+        if skipped:
+            self.warn(f'{text} The bilevel stage skips it.')
+        else:
+            self.refuse(text)
 
     def raise_refusals(self) -> None:
         """Raise what was refused so far as one error.

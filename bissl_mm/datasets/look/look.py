@@ -1,27 +1,51 @@
 """One look over the data, before a stage's first step."""
 
-from typing import Callable, Iterable, Sequence
+import gc
+from contextlib import contextmanager
+from typing import Callable, Iterable, Iterator, Sequence
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ...utils.errors import Refusal
 from ...utils.random import seeded
+from .class_folders import check_class_folders
+from .classes import check_classes, check_labels
 from .findings import Look
+from .images import check_images, check_orientation
+from .lists import check_lists
 from .masks import check_masks
 from .parts import PLACES, parts_of
+from .passed_over import check_passed_over
+from .repeated import check_repeated
 from .seg_evaluation import check_seg_evaluation, check_seg_inference
 from .seg_files import check_seg_files, check_seg_folders
 from .seg_settings import check_seg_settings
+from .trial import check_pipelines
 
 Check = Callable[[Look], None]
 
 #: Read files that the configs name, before a library does.
-FILE_CHECKS: Sequence[Check] = (check_seg_folders, )
-#: Look at the built datasets.
+FILE_CHECKS: Sequence[Check] = (
+    check_lists,
+    check_class_folders,
+    check_seg_folders,
+)
+#: Look at the built datasets; the trial of the pipelines comes last.
 DATA_CHECKS: Sequence[Check] = (
-    check_seg_settings, check_seg_inference, check_seg_files, check_masks,
-    check_seg_evaluation)
+    check_images,
+    check_orientation,
+    check_passed_over,
+    check_seg_settings,
+    check_seg_inference,
+    check_seg_files,
+    check_masks,
+    check_seg_evaluation,
+    check_classes,
+    check_labels,
+    check_repeated,
+    check_pipelines,
+)
 
 
 def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
@@ -47,7 +71,7 @@ def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
     look = Look(cfg, parts_of(cfg, names, everything), everything, world_size)
     # What datasets draw while they are looked at changes no run.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')), \
-            seeded(0):
+            seeded(0), _no_old_garbage():
         for check in FILE_CHECKS:
             check(look)
         if look.refusals:
@@ -61,3 +85,17 @@ def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
             for check in DATA_CHECKS:
                 check(look)
     return look
+
+
+@contextmanager
+def _no_old_garbage() -> Iterator[None]:
+    """mmengine collects garbage whenever it builds a dataset: spare it the
+    search through the libraries, a second in all."""
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -1,0 +1,152 @@
+"""Classes by folder: the same numbers in every part?"""
+
+import os.path as osp
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from .findings import Look
+from .unread import is_local, names_classes_by_folder, unread
+
+
+class Folders(NamedTuple):
+    """Class folders of a dataset, numbered in this order.
+
+    Args:
+        key (str): Dotted key of the dataset in the config.
+        root (str): Folder that holds them.
+        names (list[str]): Their names.
+        declared (list[str]): ``classes`` of the config; may be empty.
+    """
+
+    key: str
+    root: str
+    names: List[str]
+    declared: List[str]
+
+
+def check_class_folders(look: Look) -> None:
+    """Class folders of one part that another lacks.
+
+    mmpretrain's ``CustomDataset`` numbers the folders that it finds in each
+    part, so that a missing one shifts the numbers of those behind it: refused
+    with the command that makes an empty folder.
+    """
+    found: Dict[str, List[Folders]] = {}
+    for part in look:
+        # Unlabeled images may lie in folders that are no classes.
+        for key, cfg in part.leaf_cfgs() if part.name != 'pretext' else ():
+            each = _folders_of(key, cfg)
+            if each:
+                found.setdefault(part.name, []).append(each)
+                _check_declared(look, each)
+    if not found.get('train'):
+        # Parts of evaluation alone.
+        found['train'] = [each for group in found.values()
+                          for each in group][:1]
+    for first in found['train'][:1]:
+        for group in found.values():
+            for other in group:
+                if other is not first and other.names != first.names:
+                    _tell(look, first, other)
+
+
+def _folders_of(key: str, cfg: dict) -> Optional[Folders]:
+    dataset = unread(cfg)
+    if dataset is None or not names_classes_by_folder(dataset):
+        return None
+    root = dataset.img_prefix
+    if not is_local(root) or not osp.isdir(root):
+        return None
+    return Folders(key, root, folder_names(root),
+                   [str(name) for name in dataset.CLASSES or ()])
+
+
+def folder_names(root: str) -> List[str]:
+    """Folders that mmpretrain numbers, in its order; hidden ones, too."""
+    from mmengine.fileio import get_file_backend
+    backend = get_file_backend(root, enable_singleton=True)
+    return sorted(backend.list_dir_or_file(
+        root, list_dir=True, list_file=False, recursive=False))
+
+
+def _check_declared(look: Look, found: Folders) -> None:
+    names, declared = found.names, found.declared
+    if not declared or names == declared:
+        return
+    if sorted(names) == sorted(declared):
+        look.warn(
+            f'{found.key}.classes lists {", ".join(declared[:4])}, but its '
+            f'class folders are numbered by name: {", ".join(names[:4])}. '
+            'Reports will give results under the wrong names. Write classes '
+            'in the order of the folders.')
+    elif len(names) != len(declared):
+        alike = set(names) & set(declared)
+        missing = [name for name in declared if name not in names]
+        more = [name for name in names if name not in declared]
+        text = ''
+        if alike and missing:
+            text += f' No folder: {_some(missing)}.'
+        if alike and more:
+            text += f' No class: {_some(more)}.'
+        look.refuse(
+            f'{found.key}.classes names {len(declared)} classes, but '
+            f'{found.root!r} has {len(names)} class folders.{text} '
+            'Correct classes, or make an empty folder for a class without '
+            'images.')
+
+
+def _tell(look: Look, first: Folders, other: Folders) -> None:
+    missing = [name for name in first.names if name not in other.names]
+    extra = [name for name in other.names if name not in first.names]
+    shifted = [name for i, name in enumerate(other.names)
+               if name in first.names and first.names.index(name) != i]
+    parts = []
+    if missing:
+        parts.append(f'has no class folder {_some(missing)}')
+    if extra:
+        parts.append(f'has class folder(s) {_some(extra)} that '
+                     f'{first.root!r} lacks')
+    text = f'{other.key}: {other.root!r} {" and ".join(parts)}'
+    spelling = _spelling(missing, extra)
+    if spelling:
+        look.refuse(f'{text}: {spelling}. Rename the folder.')
+    elif not shifted and not extra:
+        look.warn(f'{text}; {first.root!r} has. The numbers of the other '
+                  'classes agree.')
+    else:
+        name = shifted[0] if shifted else extra[0]
+        number = other.names.index(name)
+        was = (f'in place of {first.names.index(name)}' if shifted else
+               'which no class of the training data has')
+        look.refuse(
+            f'{text}, so {name!r} gets the number {number}, {was}. '
+            f'{_remedy(first, other, missing, extra)}')
+
+
+def _remedy(first: Folders, other: Folders, missing: List[str],
+            extra: List[str]) -> str:
+    if extra and all(name.startswith('.') for name in extra):
+        return f'Remove {osp.join(other.root, extra[0])!r}.'
+    text = 'Make an empty folder for each class without images: ' if (
+        missing or extra) else ''
+    target, names = (other, missing) if missing else (first, extra)
+    made = ' '.join(repr(osp.join(target.root, name)) for name in names[:3])
+    text += f'mkdir {made}{" ..." * (len(names) > 3)}'
+    return text + ('.' if missing else ', or remove the folder.')
+
+
+def _spelling(missing: List[str], extra: List[str]) -> str:
+    """Two names that differ in case, blanks or signs alone."""
+
+    def plain(name: str) -> str:
+        return ''.join(c for c in name.casefold() if c.isalnum())
+
+    for name in missing:
+        for other in extra:
+            if plain(name) and plain(name) == plain(other):
+                return f'{name!r} and {other!r} are spelt differently'
+    return ''
+
+
+def _some(names: List[Any]) -> str:
+    text = ', '.join(repr(name) for name in names[:4])
+    return text + f' and {len(names) - 4} more' * (len(names) > 4)

@@ -1,0 +1,277 @@
+"""Image files of every part: can they be read, and what will be seen?"""
+
+import math
+import os
+import os.path as osp
+from collections import Counter
+from typing import Any, List, NamedTuple, Optional, Tuple
+
+import mmcv
+import numpy as np
+
+from ...config import is_type
+from .findings import Look
+from .headers import Header, read_header
+from .parts import PartLook
+from .unread import is_local
+
+#: Formats whose last bytes are known, to find files that are cut off.
+_ENDS = dict(JPEG=b'\xff\xd9', PNG=b'IEND\xaeB`\x82')
+#: Files decoded because of their last bytes, at most.
+_MAX_DOUBTFUL = 256
+#: Largest value of images that are dark as a whole, of 255.
+_DARK = 31
+
+
+class Pixels(NamedTuple):
+    """Values of a decoded image.
+
+    Args:
+        path (str): Its file.
+        low, high (int): Smallest and largest value as it is loaded.
+        levels (int): Number of different values.
+        stored (tuple): Smallest and largest value in the file where that has
+            more than 8 bits a channel, else empty.
+        alpha (bool): Whether pixels of the file are transparent.
+    """
+
+    path: str
+    low: int
+    high: int
+    levels: int
+    stored: Tuple[float, ...] = ()
+    alpha: bool = False
+
+
+def check_images(look: Look) -> None:
+    """Files that cannot be read, and pixels that are hardly what was meant:
+    constant, dark, transparent, or of more than 8 bits but a small range."""
+    for part in look:
+        loader = _loader(part)
+        if loader is None:
+            continue
+        paths = [info.get('img_path') for info in part.infos]
+        if not paths or not all(is_local(path) for path in paths):
+            continue
+        bad = _check_files(look, part, paths, loader)
+        _check_pixels(look, part, [
+            path for path in dict.fromkeys(paths[i] for i in part.sampled)
+            if path not in bad], loader)
+
+
+def check_orientation(look: Look) -> None:
+    """Images that EXIF turns, loaded turned for one part and as they are
+    stored for another: the two levels, or training and evaluation, would see
+    them differently."""
+    turned = {}
+    for part in look:
+        loader = _loader(part)
+        if loader is not None:
+            paths = [p for info in part.infos
+                     if is_local(p := info.get('img_path'))]
+            headers = [h for h in map(read_header, paths)
+                       if h.orientation > 1]
+            if headers:
+                part.facts['with an EXIF rotation'] = len(headers)
+                turned[part.name] = (part, any(
+                    h.is_turned(*loader) for h in headers))
+    if len({turns for _, turns in turned.values()}) > 1:
+        texts = [f'{"turned" if turns else "as stored"} in {part.key}'
+                 for part, turns in turned.values()]
+        look.warn('Images with an EXIF rotation are loaded '
+                  f'{", ".join(texts)}. Give LoadImageFromFile the same '
+                  'color_type and imdecode_backend everywhere.')
+
+
+def _loader(part: PartLook) -> Optional[Tuple[str, str]]:
+    """``color_type`` and ``imdecode_backend`` of the part; None if another
+    transform than mmcv's loads its images, or not from files."""
+    found = [t for t in part.transforms('LoadImageFromFile')
+             if is_type(t, 'LoadImageFromFile')]
+    if not found or any(t.get('backend_args') or t.get('file_client_args')
+                        for t in found):
+        return None
+    return (found[0].get('color_type', 'color'),
+            found[0].get('imdecode_backend', 'cv2'))
+
+
+def _check_files(look: Look, part: PartLook, paths: List[str],
+                 loader: Tuple[str, str]) -> set:
+    faults: dict = {}
+    sizes, modes, doubtful = set(), Counter(), 0
+    for path in dict.fromkeys(paths):
+        header = read_header(path)
+        fault = ''
+        if header.error:
+            fault = _fault(path, header, loader)
+        elif doubtful < _MAX_DOUBTFUL and _is_doubtful(path, header):
+            doubtful += 1
+            fault = _decode_fault(path, loader)
+        if fault:
+            faults[path] = fault
+        elif not header.error:
+            sizes.add(header.size)
+            modes[header.mode] += 1
+    if sizes:
+        part.facts['sizes'] = _range_of(sizes)
+        part.facts['modes'] = ', '.join(
+            f'{mode} {n}' for mode, n in modes.most_common(4))
+    if len(part.infos) < len(part.whole):
+        part.facts['headers read'] = len(part.infos)
+    if faults:
+        path = next(iter(faults))
+        more = f' (and {len(faults) - 1} more)' if len(faults) > 1 else ''
+        look.tell_damaged(
+            part.key, len(faults), len(paths),
+            f'{part.key}: image {path!r}{more} {faults[path]}. Replace it, '
+            'or remove it from the data.')
+    return set(faults)
+
+
+def _fault(path: str, header: Header, loader: Tuple[str, str]) -> str:
+    if not osp.isfile(path):
+        return 'does not exist'
+    if not os.access(path, os.R_OK):
+        return 'may not be read (permissions)'
+    if osp.getsize(path) == 0:
+        return 'is empty'
+    fault = _decode_fault(path, loader)
+    return f'is no image that can be read ({header.error})' if fault else ''
+
+
+def _decode_fault(path: str, loader: Tuple[str, str]) -> str:
+    if _decoded(path, *loader) is None:
+        return 'is damaged or cut off: its pixels cannot be decoded'
+    return ''
+
+
+def _decoded(path: str, flag: str, backend: str) -> Optional[np.ndarray]:
+    """What mmcv's loader gives, None if it fails."""
+    try:
+        with open(path, 'rb') as file:
+            return mmcv.imfrombytes(file.read(), flag=flag, backend=backend)
+    except Exception:
+        # Whatever a decoder raises on damaged bytes.
+        return None
+
+
+def _is_doubtful(path: str, header: Header) -> bool:
+    """Whether the file does not end as its format should."""
+    end = _ENDS.get(header.kind)
+    if end is None:
+        return False
+    with open(path, 'rb') as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - 64))
+        return not file.read().rstrip(b'\0').endswith(end)
+
+
+def _range_of(sizes: Any) -> str:
+    widths, heights = zip(*sizes)
+    low, high = (min(widths), min(heights)), (max(widths), max(heights))
+    text = f'{low[0]} x {low[1]}'
+    return text if low == high else f'{text} to {high[0]} x {high[1]}'
+
+
+def _check_pixels(look: Look, part: PartLook, paths: List[str],
+                  loader: Tuple[str, str]) -> None:
+    found, bad = [], []
+    for path in paths:
+        image = _decoded(path, *loader)
+        if image is None:
+            bad.append(path)
+        else:
+            found.append(_pixels(path, image))
+    if bad:
+        header = read_header(bad[0])
+        more = f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''
+        look.tell_damaged(
+            part.key, len(bad), len(paths),
+            f'{part.key}: the pixels of image {bad[0]!r}{more}, of mode '
+            f'{header.mode!r}, cannot be decoded by imdecode_backend='
+            f'{loader[1]!r}. {_other_mode(header)}')
+    _tell_depth(look, part, [p for p in found if p.stored], loader[1])
+    _tell_dark(look, part, [p for p in found if not p.stored])
+    constant = [p for p in found if p.low == p.high]
+    if constant and not any(p.stored for p in constant):
+        first = constant[0]
+        look.warn(
+            f'{part.key}: {len(constant)} of {len(found)} images whose '
+            f'pixels were read have one value everywhere (first: '
+            f'{first.path!r}, all {first.low}). Remove them if they are '
+            'damaged.')
+    alpha = [p.path for p in found if p.alpha]
+    if alpha:
+        look.warn(
+            f'{part.key}: {len(alpha)} of {len(found)} images whose pixels '
+            f'were read have transparent pixels (first: {alpha[0]!r}). '
+            'Transparency is dropped, so whatever colour is stored there is '
+            'seen. Save the images on a background.')
+
+
+def _other_mode(header: Header) -> str:
+    if header.mode in ('F', 'I'):
+        return 'Save the images with whole numbers of 8 bits a channel.'
+    return 'Replace it, or save it in another format.'
+
+
+def _pixels(path: str, image: np.ndarray) -> Pixels:
+    header = read_header(path)
+    stored, alpha = (), False
+    if _is_deep(header):
+        raw = _decoded(path, 'unchanged', 'cv2')
+        if raw is not None and raw.dtype != np.uint8:
+            raw = raw[..., :3] if raw.ndim == 3 else raw
+            stored = (raw.min().item(), raw.max().item())
+    elif header.mode in ('RGBA', 'LA', 'PA', 'P'):
+        raw = _decoded(path, 'unchanged', 'cv2')
+        alpha = raw is not None and raw.ndim == 3 and raw.shape[2] == 4 \
+            and raw[..., 3].min() < 255
+    return Pixels(path, int(image.min()), int(image.max()),
+                  len(np.unique(image)), stored, alpha)
+
+
+def _is_deep(header: Header) -> bool:
+    return header.mode[0] in 'IF' or any(
+        bits in header.coding for bits in (';16', ';12', ';32'))
+
+
+def _tell_depth(look: Look, part: PartLook, deep: List[Pixels],
+                backend: str) -> None:
+    if not deep:
+        return
+    low = min(p.stored[0] for p in deep)
+    high = max(p.stored[1] for p in deep)
+    seen_low, seen = min(p.low for p in deep), max(p.high for p in deep)
+    levels = max(p.levels for p in deep)
+    whole = isinstance(high, int)
+    bits = math.ceil(math.log2(high + 1)) if whole and high > 0 else 0
+    # cv2 keeps the upper 8 of 16 bits, Pillow cuts off above 255.
+    cut = backend == 'pillow' and high > 255 and seen == 255
+    if not cut and whole and bits > 14 and levels > 128:
+        return
+    text = (f'{part.key}: {len(deep)} images whose pixels were read have '
+            f'more than 8 bits a channel, with values {low:g} to {high:g}'
+            + (f' ({bits} of 16 bits are used)' if whole else '') +
+            f' (first: {deep[0].path!r}). Loaded with imdecode_backend='
+            f'{backend!r} they become {seen_low} to {seen}')
+    text += ', all above 255 cut off. ' if cut else (
+        f', at most {levels} grey levels an image of 256. ')
+    factor = 2**(16 - bits) if whole and 0 < bits < 16 else 0
+    text += ('Save them with 8 bits a channel, 0 to 255' + (
+        f', or multiply them by {factor}' if factor and not cut else '') +
+        '.')
+    if seen_low == seen and low < high:
+        look.refuse(text + ' As they are, every image is one colour.')
+    else:
+        look.warn(text)
+
+
+def _tell_dark(look: Look, part: PartLook, found: List[Pixels]) -> None:
+    high = max((p.high for p in found), default=255)
+    if high <= _DARK:
+        look.warn(
+            f'{part.key}: all {len(found)} images whose pixels were read are '
+            f'almost black, with values 0 to {high} of 255 (first: '
+            f'{found[0].path!r}). Are they masks, or of fewer bits? Save '
+            'images with values of 0 to 255.')

@@ -1,0 +1,220 @@
+"""Plain text lists of images, read before a library reads them."""
+
+import os.path as osp
+from collections import defaultdict
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from .findings import Look
+from .parts import MAX_HEADERS
+from .unread import is_local, unread
+
+#: What UTF-8 and UTF-16 files may begin with.
+_MARK = b'\xef\xbb\xbf'
+_MARKS_16 = (b'\xff\xfe', b'\xfe\xff')
+_WITHOUT_BLANK = "sed -i '/^[[:space:]]*$/d' {path!r}"
+_WITHOUT_MARK = r"sed -i '1s/^\xEF\xBB\xBF//' {path!r}"
+
+
+class TextList(NamedTuple):
+    """A list that a dataset will read.
+
+    Args:
+        key (str): Its dotted key in the config.
+        path (str): The file.
+        labelled (bool): Whether a line ends in a blank and a number.
+        image_of (Callable, optional): File of a line's name; None where the
+            names are no files.
+    """
+
+    key: str
+    path: str
+    labelled: bool
+    image_of: Optional[Callable[[str], str]]
+
+
+def check_lists(look: Look) -> None:
+    """Lines that a library would misread or stop at: refused with their
+    numbers. An image listed twice is a warning."""
+    for part in look:
+        for key, cfg in part.leaf_cfgs():
+            for each in _lists_of(key, cfg):
+                if osp.isfile(each.path):
+                    _check_list(look, each)
+
+
+def _lists_of(key: str, cfg: dict) -> List[TextList]:
+    dataset = unread(cfg)
+    if dataset is None:
+        return []
+    found = []
+    classes = cfg.get('classes')
+    if isinstance(classes, str) and hasattr(dataset, 'CLASSES'):
+        found.append(TextList(f'{key}.classes', osp.expanduser(classes),
+                              False, None))
+    path = getattr(dataset, 'ann_file', None)
+    if not is_local(path):
+        return found
+    key = f'{key}.ann_file'
+    if hasattr(dataset, '_find_samples'):
+        found.append(TextList(
+            key, path, dataset.with_label,
+            lambda name: osp.join(dataset.img_prefix or '', name)))
+    elif hasattr(dataset, 'seg_map_suffix') and hasattr(dataset,
+                                                        'img_suffix'):
+        folder = dataset.data_prefix.get('img_path') or ''
+        found.append(TextList(
+            key, path, False, lambda name: osp.join(
+                folder, name.strip() + dataset.img_suffix)))
+    elif hasattr(dataset, 'img_subdir') and hasattr(dataset,
+                                                    'sub_data_root'):
+        found.append(TextList(
+            key, path, False, lambda name: osp.join(
+                dataset.sub_data_root, dataset.img_subdir, f'{name}.jpg')))
+    return found
+
+
+def _check_list(look: Look, given: TextList) -> None:
+    with open(given.path, 'rb') as file:
+        content = file.read()
+    lines = _decoded(look, given, content)
+    if lines is None:
+        return
+    faults: Dict[str, List[int]] = defaultdict(list)
+    names: Dict[str, Dict[str, List[int]]] = defaultdict(
+        lambda: defaultdict(list))
+    for number, line in enumerate(lines, 1):
+        name, label, fault = _read_line(line, given.labelled)
+        if fault:
+            faults[fault].append(number)
+        else:
+            names[name][label].append(number)
+    for fault, numbers in faults.items():
+        told = fault.format(path=given.path, line=lines[numbers[0] - 1])
+        look.refuse(f'{_place(given, numbers)} {told}')
+    if given.image_of:
+        _check_images(look, given, lines, names)
+    _check_repeated(look, given, names)
+
+
+def _decoded(look: Look, given: TextList,
+             content: bytes) -> Optional[List[str]]:
+    """The lines as mmengine's ``list_from_file`` takes them."""
+    if content.startswith(_MARKS_16):
+        look.refuse(f'{given.key}: {given.path!r} is UTF-16, but is read as '
+                    'UTF-8. Save it as UTF-8: iconv -f UTF-16 -t UTF-8.')
+        return None
+    try:
+        text = content.decode('utf-8')
+    except UnicodeDecodeError as error:
+        line = content[:error.start].count(b'\n') + 1
+        look.refuse(f'{given.key}: {given.path!r}, line {line} is not UTF-8. '
+                    'Save the file as UTF-8, for example with iconv -f '
+                    'LATIN1 -t UTF-8.')
+        return None
+    if content.startswith(_MARK):
+        look.refuse(
+            f'{given.key}: {given.path!r} begins with a byte-order mark, '
+            'which would become part of the first name. Remove it: ' +
+            _WITHOUT_MARK.format(path=given.path))
+        text = text[1:]
+    # Universal newlines; a last line may lack its end.
+    lines = text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
+    return lines[:-1] if lines[-1] == '' else lines
+
+
+def _read_line(line: str, labelled: bool) -> Any:
+    """Name, label and fault of a line."""
+    if not line.strip():
+        return '', '', 'is blank. Remove such lines: ' + _WITHOUT_BLANK
+    if not labelled:
+        return line, '', ''
+    name, blank, label = line.strip().rpartition(' ')
+    if blank:
+        try:
+            int(label)
+            return name, label, ''
+        except ValueError:
+            pass
+    for sign, title in (('\t', 'a tab'), (',', 'a comma'),
+                        (';', 'a semicolon')):
+        if sign in line:
+            return '', '', (
+                f'has {title} between name and label ({{line!r}}); a blank '
+                'is needed.')
+    if not blank:
+        return '', '', ('has no label ({line!r}). Write the name, a blank '
+                        'and the number of the class.')
+    return '', '', (
+        'ends in no whole number ({line!r}). Write the number of the class, '
+        'counted from 0 in the order of the classes, not its name.')
+
+
+def _check_images(look: Look, given: TextList, lines: List[str],
+                  names: Dict[str, Dict[str, List[int]]]) -> None:
+    missing = []
+    checked = list(names) if look.everything else list(names)[:MAX_HEADERS]
+    for name in checked:
+        path = given.image_of(name)
+        if not is_local(path):
+            return
+        if not osp.isfile(path):
+            missing += [n for numbers in names[name].values()
+                        for n in numbers]
+    if not missing:
+        return
+    number = min(missing)
+    line = lines[number - 1]
+    name = _read_line(line, given.labelled)[0]
+    look.tell_damaged(
+        given.key, len(missing), len(lines),
+        f'{_place(given, sorted(missing))} names {name!r}, but there is no '
+        f'file {given.image_of(name)!r}. {_hint(given, name)}')
+
+
+def _hint(given: TextList, name: str) -> str:
+    if '\\' in name and osp.isfile(given.image_of(name.replace('\\', '/'))):
+        return ('Write / for the backslash: sed -i \'s:\\\\:/:g\' '
+                f'{given.path!r}.')
+    if name != name.strip() and osp.isfile(given.image_of(name.strip())):
+        return 'Remove the blanks before and after the name, but for one ' \
+            'before a label.'
+    first = name.split()[0]
+    if first != name and osp.isfile(given.image_of(first)):
+        return f'Write the name alone, without {name[len(first):]!r}.'
+    stem = osp.splitext(name)[0]
+    if stem != name and osp.isfile(given.image_of(stem)):
+        return f'The suffix is added to the name: write {stem!r}.'
+    return 'Correct the list or the folder (data_root, data_prefix).'
+
+
+def _check_repeated(look: Look, given: TextList,
+                    names: Dict[str, Dict[str, List[int]]]) -> None:
+    title = 'the class' if given.image_of is None else 'the image'
+    for name, by_label in names.items():
+        numbers = sorted(n for each in by_label.values() for n in each)
+        if len(by_label) > 1:
+            look.warn(
+                f'{given.key}: {given.path!r} lists {title} {name!r} on '
+                f'lines {numbers[0]} and {numbers[1]} with different labels '
+                f'({", ".join(by_label)}). Keep the right one.')
+    repeated = [(name, sorted(n for each in by_label.values() for n in each))
+                for name, by_label in names.items()
+                if len(by_label) == 1 and len(next(iter(
+                    by_label.values()))) > 1]
+    if repeated:
+        name, numbers = repeated[0]
+        look.warn(
+            f'{given.key}: {given.path!r} lists {title} {name!r} on lines '
+            f'{numbers[0]} and {numbers[1]}'
+            f'{_more(len(repeated), "name")}; it counts as often.')
+
+
+def _place(given: TextList, numbers: List[int]) -> str:
+    return (f'{given.key}: {given.path!r}, line {numbers[0]}'
+            f'{_more(len(numbers), "line")}')
+
+
+def _more(number: int, noun: str) -> str:
+    if number < 2:
+        return ''
+    return f' (and {number - 1} more {noun}{"s" * (number > 2)})'

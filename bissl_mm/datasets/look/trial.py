@@ -1,0 +1,91 @@
+"""A trial of every part's pipeline on the images of extreme size."""
+
+from typing import Any, List, Optional, Tuple
+
+from ...config import is_type
+from ...utils.errors import refusal_in
+from .findings import Look
+from .headers import describe, read_header
+from .parts import PartLook
+from .unread import is_local
+
+
+def check_pipelines(look: Look) -> None:
+    """Load the smallest, the largest, the widest and the tallest image of
+    each part as training will: what a transform fails on is refused, and so
+    are samples of different size where the loader has to stack them."""
+    if look.refusals:
+        # What is refused already would be told again.
+        return
+    for part in look:
+        shapes = []
+        for index, path in _extremes(part):
+            shape = _tried(look, part, index, path)
+            if look.refusals:
+                break
+            if shape:
+                shapes.append((shape, path))
+        _check_stacked(look, part, shapes)
+
+
+def _extremes(part: PartLook) -> List[Tuple[int, str]]:
+    """Positions in ``whole`` and files, without those that cannot be
+    read."""
+    sized = []
+    for index, info in zip(part.indices, part.infos):
+        path = info.get('img_path')
+        header = read_header(path) if is_local(path) else None
+        if header is not None and not header.error and min(header.size) > 0:
+            sized.append((index, path, header.size))
+    if not sized:
+        return []
+    found = [
+        min(sized, key=lambda s: s[2][0] * s[2][1]),
+        max(sized, key=lambda s: s[2][0] * s[2][1]),
+        max(sized, key=lambda s: s[2][0] / s[2][1]),
+        min(sized, key=lambda s: s[2][0] / s[2][1])]
+    return list({index: (index, path) for index, path, _ in found}.values())
+
+
+def _tried(look: Look, part: PartLook, index: int,
+           path: str) -> Optional[tuple]:
+    """Shape of the sample's inputs, None if it has no such."""
+    try:
+        sample = part.whole[index]
+    except Exception as error:
+        if refusal_in(error) is not None:
+            look.refuse(str(refusal_in(error)))
+            return None
+        look.refuse(
+            f'{part.key}: image {path!r} ({describe(read_header(path).size)}'
+            f' pixels) does not pass the pipeline: {type(error).__name__}: '
+            f'{error}. Remove it, or change the pipeline (a Resize before a '
+            'crop, for example).')
+        return None
+    inputs = sample.get('inputs') if isinstance(sample, dict) else None
+    views = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    if not all(hasattr(view, 'shape') for view in views):
+        return None
+    return tuple(tuple(view.shape) for view in views)
+
+
+def _check_stacked(look: Look, part: PartLook,
+                   shapes: List[Tuple[tuple, str]]) -> None:
+    different = [(shape, path) for shape, path in shapes
+                 if shape != shapes[0][0]]
+    size = part.loader.get('batch_size') or 1
+    if not different or size < 2 or not _is_stacked(part.loader):
+        return
+    (first, one), (second, other) = shapes[0], different[0]
+    look.refuse(
+        f'{part.key}: after the pipeline {one!r} has the shape {first[0]} '
+        f'and {other!r} {second[0]}, but collate_fn default_collate stacks '
+        f'batches of {size}. Bring all images to one size (Resize, then '
+        'CenterCrop), or use batch_size=1.')
+
+
+def _is_stacked(loader: Any) -> bool:
+    """Whether the loader stacks a batch itself; others leave it to the
+    model's preprocessor, which pads."""
+    collate = loader.get('collate_fn')
+    return is_type(collate, 'default_collate')

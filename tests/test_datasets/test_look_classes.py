@@ -1,0 +1,146 @@
+"""Numbers of classes agree between the parts, by name."""
+
+import shutil
+
+import pytest
+from look_data import KINDS, config, loader, look_at, the_only, write_parts
+from PIL import Image
+
+from bissl_mm.datasets.look.table import table_lines
+
+
+def test_sound_data_give_a_table_and_no_finding(tmp_path):
+    write_parts(tmp_path)
+    look = look_at(config(tmp_path))
+    assert not look.refusals and not look.warnings
+    text = '\n'.join(table_lines(look))
+    assert 'train   6 samples, sizes 24 x 20, modes RGB 6' in text
+    assert 'images of 3 classes: ant 2, bee 2, cow 2' in text
+
+
+@pytest.mark.parametrize('gone, expected', [
+    ('ant', "'bee' gets the number 0, in place of 1"),
+    ('bee', "'cow' gets the number 1, in place of 2"),
+])
+@pytest.mark.parametrize('part', ['val', 'train'])
+def test_missing_class_folder_is_refused(part, gone, expected, tmp_path):
+    write_parts(tmp_path)
+    shutil.rmtree(tmp_path / part / gone)
+    line = the_only(look_at(config(tmp_path)).refusals)
+    made = repr(str(tmp_path / part / gone))
+    if part == 'val':
+        assert f'no class folder {gone!r}' in line and expected in line
+        assert f'mkdir {made}.' in line
+    else:
+        assert f'mkdir {made}, or remove the folder.' in line
+    # The command mends it; that the class has no image is said.
+    (tmp_path / part / gone).mkdir()
+    look = look_at(config(tmp_path))
+    assert not look.refusals
+    assert f"no image of 1 of 3 classes ('{gone}')" in the_only(look.warnings)
+
+
+def test_missing_last_class_shifts_nothing(tmp_path):
+    write_parts(tmp_path)
+    shutil.rmtree(tmp_path / 'val/cow')
+    look = look_at(config(tmp_path))
+    assert not look.refusals
+    assert any("no class folder 'cow'" in w for w in look.warnings)
+
+
+@pytest.mark.parametrize('new, expected', [
+    ('Bee', "'bee' and 'Bee' are spelt differently"),
+    ('bee ', "'bee' and 'bee ' are spelt differently"),
+    ('be_e', "'bee' and 'be_e' are spelt differently"),
+    ('wasp', "class folder(s) 'wasp'"),
+])
+def test_other_spelling_of_a_folder_is_refused(new, expected, tmp_path):
+    write_parts(tmp_path)
+    (tmp_path / 'val/bee').rename(tmp_path / 'val' / new)
+    assert expected in the_only(look_at(config(tmp_path)).refusals)
+
+
+@pytest.mark.parametrize('name', ['.ipynb_checkpoints', 'zebra'])
+def test_folder_that_is_no_class_of_training_is_refused(name, tmp_path):
+    write_parts(tmp_path)
+    (tmp_path / 'val' / name).mkdir()
+    line = the_only(look_at(config(tmp_path)).refusals)
+    assert f"class folder(s) '{name}'" in line
+    assert ('Remove ' in line) == name.startswith('.')
+
+
+def test_classes_in_another_order_than_the_folders(tmp_path):
+    write_parts(tmp_path)
+    look = look_at(_with_classes(tmp_path, KINDS[::-1]))
+    assert not look.refusals
+    assert all('numbered by name: ant, bee, cow' in w for w in look.warnings)
+    assert look.parts['train'].classes['ant'] == dict(images=2)
+
+
+def _with_classes(root, classes):
+    return config(root, classes=3, metainfo=dict(classes=tuple(classes)))
+
+
+def test_declared_classes_and_folders_of_another_number(tmp_path):
+    write_parts(tmp_path)
+    look = look_at(_with_classes(tmp_path, ('ant', 'bee', 'cow', 'dog')))
+    assert "No folder: 'dog'" in look.refusals[0]
+    look = look_at(_with_classes(tmp_path, ('ant', 'bee')))
+    assert "No class: 'cow'" in look.refusals[0]
+
+
+def test_lists_and_folders_number_alike_or_are_refused(tmp_path):
+    write_parts(tmp_path)
+    lines = [f'{kind}/{i}.png {2 - k}' for k, kind in enumerate(KINDS)
+             for i in range(2)]
+    (tmp_path / 'train.txt').write_text('\n'.join(lines) + '\n')
+    cfg = config(tmp_path)
+    cfg.train_dataloader = loader(
+        tmp_path, 'train', ann_file='train.txt', classes=list(KINDS[::-1]))
+    line = the_only(look_at(cfg).refusals)
+    assert "class 0 is 'ant', but 'cow' in train_dataloader" in line
+
+
+@pytest.mark.parametrize('labels, expected', [
+    ((1, 2, 3), 'They seem to be counted from 1.'),
+    ((0, 1, 7), 'label 7 of '), ((-1, 0, 1), 'label -1 of ')])
+def test_labels_that_no_class_has_are_refused(labels, expected, tmp_path):
+    write_parts(tmp_path, ['val'])
+    (tmp_path / 'val.txt').write_text('\n'.join(
+        f'{kind}/0.png {label}' for kind, label in zip(KINDS, labels)))
+    cfg = config(tmp_path, ['val'], ann_file='val.txt')
+    line = the_only(look_at(cfg).refusals)
+    assert expected in line and 'is none of 0 to 2' in line
+
+
+@pytest.mark.parametrize('same_bytes', [True, False])
+def test_image_in_two_parts_is_a_warning(same_bytes, tmp_path):
+    write_parts(tmp_path)
+    source, copy = tmp_path / 'train/bee/1.png', tmp_path / 'val/bee/9.png'
+    if same_bytes:
+        shutil.copy(source, copy)
+    else:
+        copy.symlink_to(source)
+    line = the_only(look_at(config(tmp_path)).warnings)
+    assert '1 of 7 images of val_dataloader.dataset are in train' in line
+    assert str(source) in line
+
+
+def test_image_under_two_classes_is_a_warning(tmp_path):
+    write_parts(tmp_path)
+    shutil.copy(tmp_path / 'train/ant/0.png', tmp_path / 'train/cow/7.png')
+    line = the_only(look_at(config(tmp_path)).warnings)
+    assert '1 images are there under two classes' in line
+
+
+def test_many_classes_are_summarised_in_a_log_alone(tmp_path):
+    kinds = [f'kind{i:02}' for i in range(12)]
+    write_parts(tmp_path, ['train'], kinds, 1)
+    picture = Image.effect_noise((24, 20), 50).convert('RGB')
+    picture.save(tmp_path / 'train/kind03/x.png')
+    (tmp_path / 'train/kind05/0.png').unlink()
+    look = look_at(config(tmp_path, ['train'], 12))
+    short, whole = table_lines(look), table_lines(look, whole=True)
+    assert 'most kind03 2, least ' in short[-1]
+    assert short[-1].endswith('none of 1: kind05')
+    assert 'kind04 1' in whole[-1] and 'kind05 0' in whole[-1]
