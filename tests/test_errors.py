@@ -30,6 +30,7 @@ INTERNAL = {
     ('bissl_mm/models/functional.py', 'KeyError'),
     # Told to the loader, which refuses the file.
     ('bissl_mm/utils/pickled_objects.py', 'RefusedPickleError'),
+    ('bissl_mm/utils/pickled_storages.py', 'RefusedPickleError'),
     ('bissl_mm/utils/restricted_pickle.py', 'RefusedPickleError'),
     # The exit status after Ctrl-C.
     ('tools/compare_arms.py', 'SystemExit'),

@@ -23,6 +23,7 @@ from ..models.checks import check_num_classes
 from ..models.pretrained import check_load_from, check_pretrained_init
 from ..utils.allocator import keep_freed_memory
 from ..utils.checkpoint import use_safe_loading
+from ..utils.checkpoint_sources import settle_sources
 from ..utils.console import quiet, quiet_pycocotools
 from ..utils.operators import check_compiled_operators
 from ..utils.folders import check_work_dir
@@ -108,6 +109,7 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
         train (bool): Whether the training data will be read, so that the
             processes must be able to share their batches. Defaults to True.
     """
+    settle_sources(cfg)
     check_data_folders(cfg, TRAINING_DATA if train else ('test', ))
     settle_workers(cfg)
     lines = share_batches(

@@ -3,94 +3,104 @@
 import os
 import os.path as osp
 import zipfile
-from typing import Any, Dict
-from urllib.parse import urlparse
+from typing import Any, Union
 
 import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch import Tensor
 
-from .errors import FileNotFoundRefusal, OSRefusal, ValueRefusal
+# Most of those who load want the weights.
+from .checkpoint_layouts import state_dict_of  # noqa: F401
+from .checkpoint_sources import as_text, local_file
+from .containers import ContainerError, look_into
+from .errors import (FileNotFoundRefusal, ImportRefusal, OSRefusal,
+                     ValueRefusal)
 from .pickled_objects import NAMES, STATES
 from .restricted_pickle import RefusedPickleError, load_without_code
 
-#: Where public releases keep their weights, as keys within keys.
-PLACES = (('state_dict', ), ('model', ), ('model_state_dict', ),
-          ('online_network_state_dict', ),
-          ('classy_state_dict', 'base_model', 'model', 'trunk'))
-#: Two networks side by side, as in the checkpoints of DINO.
-PAIR = ('teacher', 'student')
+Source = Union[str, os.PathLike]
 
 
 class UnsafeCheckpointError(ValueRefusal):
     """A checkpoint holds objects whose loading could run code."""
 
 
-def load_checkpoint(path: str, map_location: Any = 'cpu') -> Any:
+def load_checkpoint(path: Source, map_location: Any = 'cpu') -> Any:
     """Load a checkpoint; only tensors and plain data are accepted.
 
-    mmengine's loader retries a refused file with full unpickling, which runs
-    whatever code the file holds. This one does not.
+    mmengine's loaders retry a refused file with full unpickling, or begin
+    with it, which runs whatever code the file holds. This one does not,
+    wherever the file comes from.
 
     Args:
-        path (str): Local file, ``http(s)://`` address or
-            ``torchvision://name``.
+        path (str or os.PathLike): Local file or any source of
+            :func:`~bissl_mm.utils.checkpoint_sources.local_file`, written by
+            ``torch.save`` or safetensors.
         map_location: See :func:`torch.load`. Defaults to ``'cpu'``.
 
     Raises:
         FileNotFoundError: If a local file does not exist.
+        OSError: If an address cannot be read.
         UnsafeCheckpointError: If the file holds other objects.
-        ValueError: If the file is damaged.
+        ValueError: If the file is damaged or the source unknown.
     """
-    if path.startswith('torchvision://'):
-        name = path[len('torchvision://'):]
-        models = mmengine_checkpoint.get_torchvision_models()
-        if name not in models:
-            raise ValueRefusal(
-                f'Checkpoint {path!r}: torchvision has no model '
-                f'{name!r}.')
-        path = models[name]
-    if path.startswith(('http://', 'https://')):
-        path = _download(path)
-    if '://' in path:
-        # Of mmengine's other schemes (open-mmlab, modelzoo, s3, ...).
-        return CheckpointLoader.load_checkpoint(path, map_location)
-    return load_from_local_safely(path, map_location)
+    source = as_text(path)
+    with local_file(source) as file:
+        file = osp.expanduser(file)
+        if not osp.isfile(file):
+            raise FileNotFoundRefusal(
+                f'Checkpoint {source!r} does not exist (working '
+                f'folder {os.getcwd()!r}). Correct the path, '
+                'or run the stage that writes it first.')
+        checkpoint = _read(file, source, map_location)
+    if source.startswith('mmcls://'):
+        # mmengine hands these on as bare backbones.
+        return mmengine_checkpoint._process_mmcls_checkpoint(checkpoint)
+    return checkpoint
 
 
-def _download(address: str) -> str:
-    """Fetch a file into the folder of torch's hub, once."""
-    folder = osp.join(torch.hub.get_dir(), 'checkpoints')
-    path = osp.join(folder, osp.basename(urlparse(address).path))
-    if not osp.isfile(path):
-        os.makedirs(folder, exist_ok=True)
-        torch.hub.download_url_to_file(address, path)
-    return path
-
-
-def load_from_local_safely(path: str, map_location: Any = None) -> Any:
-    """Load a local file; see :func:`load_checkpoint`."""
-    path = osp.expanduser(path)
-    if not osp.isfile(path):
-        raise FileNotFoundRefusal(
-            f'Checkpoint {path!r} does not exist (working '
-            f'folder {os.getcwd()!r}). Correct the path, '
-            'or run the stage that writes it first.')
+def _read(path: str, source: str, map_location: Any) -> Any:
     try:
-        return load_without_code(path, map_location, NAMES, STATES)
+        container = look_into(path)
+        if container.kind == 'safetensors':
+            return _read_safetensors(path, map_location)
+        return load_without_code(path, map_location, NAMES, STATES, container)
+    except ContainerError as error:
+        raise UnsafeCheckpointError(
+            f'Checkpoint {source!r} is refused: {error}. Give a file of '
+            "torch.save with a 'state_dict', or of safetensors.") from error
     except RefusedPickleError as error:
         raise UnsafeCheckpointError(
-            f'Checkpoint {path!r} holds more than tensors and plain '
-            'data; loading it could run code, so it is refused. If you '
-            'trust its origin, load it once with '
+            f'Checkpoint {source!r} holds more than tensors and plain '
+            f'data ({error}); loading it could run code, so it is refused. '
+            'If you trust its origin, load it once with '
             'torch.load(path, weights_only=False) in a script of your '
             "own and save its 'state_dict'.") from error
+    except ImportRefusal:
+        raise
     except Exception as error:
         raise ValueRefusal(
-            f'Checkpoint {path!r} ({osp.getsize(path)} bytes) is empty, '
+            f'Checkpoint {source!r} ({osp.getsize(path)} bytes) is empty, '
             f'truncated or no checkpoint ({type(error).__name__}: {error}). '
             'Use another file.') from error
+
+
+def _read_safetensors(path: str, map_location: Any) -> Any:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ImportRefusal(
+            f'Checkpoint {path!r} is a file of safetensors. Install its '
+            'reader: pip install safetensors') from error
+    tensors = load_file(path)
+    if isinstance(map_location, (str, torch.device)):
+        return {k: v.to(map_location) for k, v in tensors.items()}
+    return tensors
+
+
+def load_from_restricted(filename: str, map_location: Any = None) -> Any:
+    """:func:`load_checkpoint` as mmengine calls and names its loaders."""
+    return load_checkpoint(filename, map_location)
 
 
 def is_intact(path: str) -> bool:
@@ -103,57 +113,13 @@ def is_intact(path: str) -> bool:
 
 
 def use_safe_loading() -> None:
-    """Make every local load by mmengine's functions refuse code.
+    """Make every load by mmengine's functions refuse code, by any scheme.
 
     Call it once in a program's main module; the package's tools do.
     """
     CheckpointLoader.register_scheme(
-        prefixes='', loader=load_from_local_safely, force=True)
-
-
-def state_dict_of(checkpoint: Any, path: str,
-                  as_mmengine: bool = False) -> Dict[str, Tensor]:
-    """The weights in a checkpoint of the usual layouts.
-
-    Args:
-        checkpoint: What :func:`load_checkpoint` returned.
-        path (str): Its path, for the message.
-        as_mmengine (bool): Look only where mmengine does when it loads the
-            file itself, at the top and under ``state_dict``. Defaults to
-            False.
-
-    Returns:
-        dict[str, Tensor]: Tensors by name; of two networks side by side
-        those of both, under ``teacher.`` and ``student.``.
-
-    Raises:
-        ValueError: If it holds no tensors by name.
-    """
-    for place in PLACES[:1] if as_mmengine else PLACES:
-        inner = checkpoint
-        for key in place:
-            inner = inner.get(key) if isinstance(inner, dict) else None
-        if isinstance(inner, dict):
-            checkpoint = inner
-            break
-    else:
-        if not as_mmengine and isinstance(checkpoint, dict) and all(
-                isinstance(checkpoint.get(part), dict) for part in PAIR):
-            checkpoint = {f'{part}.{name}': value for part in PAIR
-                          for name, value in checkpoint[part].items()}
-    tensors = {}
-    if isinstance(checkpoint, dict):
-        tensors = {
-            k[len('module.'):] if k.startswith('module.') else k: v
-            for k, v in checkpoint.items() if isinstance(v, Tensor)
-        }
-    if not tensors:
-        where = "'state_dict'" if as_mmengine else "'state_dict' or 'model'"
-        raise ValueRefusal(
-            f'Checkpoint {path!r} holds no weights: expected a dict of '
-            f'tensors, alone or under {where}. tools/convert_checkpoint.py '
-            'reads more layouts and writes this one.')
-    return tensors
+        ['', *CheckpointLoader._schemes], loader=load_from_restricted,
+        force=True)
 
 
 def save_atomically(content: Any, path: str) -> None:

@@ -10,7 +10,8 @@ and as many bytes as the numbers need.
 import argparse
 import math
 import re
-from typing import Any
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any, Callable
 
 import numpy as np
 from mmengine.logging import HistoryBuffer
@@ -96,6 +97,28 @@ def _check_history(instance: HistoryBuffer, state: Any) -> None:
             raise RefusedPickleError(f'Unsupported {name} of a history')
 
 
+def _path(kind: Callable) -> Callable:
+    """A path that cannot touch the disk."""
+
+    def call(*parts: Any) -> Any:
+        if not all(type(part) is str for part in parts):
+            raise RefusedPickleError(f'Unsupported path: {parts!r}')
+        return kind(*parts)
+
+    return call
+
+
+def _defaultdict(factory: Any = None) -> dict:
+    """A plain dict instead: what fills a gap would have to be called."""
+    return {}
+
+
+def _frozenset(items: Any = ()) -> frozenset:
+    if type(items) not in (list, tuple, set):
+        raise RefusedPickleError('Unsupported frozenset')
+    return frozenset(items)
+
+
 #: What a file may name.
 NAMES = {
     'numpy.dtype': _dtype,
@@ -109,6 +132,19 @@ NAMES = {
     'builtins.getattr': _statistic,
     'builtins.slice': slice,
     'argparse.Namespace': Blank(argparse.Namespace),
+    # Of the command line. Python 3.13 has them in another module.
+    **{f'pathlib.{module}{name}Path': _path(kind)
+       for module in ('', '_local.')
+       for names, kind in ((('Posix', 'PurePosix'), PurePosixPath),
+                           (('Windows', 'PureWindows'), PureWindowsPath))
+       for name in names},
+    'collections.defaultdict': _defaultdict,
+    **{f'builtins.{kind.__name__}': Blank(kind)
+       for kind in (int, float, str, bool, list, dict)},
+    # As Python 2 called them, and pickles of protocol 2 still do.
+    'builtins.long': Blank(int),
+    'builtins.unicode': Blank(str),
+    'builtins.frozenset': _frozenset,
 }
 #: What may be given a state, with the check of the state.
 STATES = {

@@ -7,8 +7,6 @@ object its state unseen, which numpy's objects do not survive.
 
 import os
 import pickle
-import tarfile
-import zipfile
 from collections import Counter, OrderedDict
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -16,15 +14,21 @@ from typing import Any, Callable, Dict, Iterator
 
 import torch
 
+from .containers import Container
+from .pickled_storages import (RefusedPickleError, Storages,
+                               within_storage)
+
 #: With it torch would refuse every reader but its own.
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 #: torch's functions whose last argument is a state.
 WITH_STATE = ('torch._tensor._rebuild_from_type_v2',
               'torch._utils._rebuild_parameter_with_state')
-
-
-class RefusedPickleError(pickle.UnpicklingError):
-    """A pickle names something that it may not use."""
+#: torch's functions that lay a tensor over a storage, and begin with storage,
+#: offset, size and strides.
+OVER_STORAGE = tuple(f'torch._utils._rebuild_{kind}' for kind in (
+    'tensor', 'tensor_v2', 'tensor_v3', 'qtensor'))
+#: Classes that may be called; a tensor's would take memory by its size.
+CALLED = (OrderedDict, Counter, torch.Size, torch.device, set, complex, slice)
 
 
 class Blank:
@@ -40,7 +44,8 @@ class Blank:
 
 
 def load_without_code(path: str, map_location: Any, names: Dict[str, Any],
-                      states: Dict[type, Callable]) -> Any:
+                      states: Dict[type, Callable],
+                      container: Container) -> Any:
     """``torch.load`` that builds tensors, plain data and what is allowed.
 
     Args:
@@ -52,18 +57,19 @@ def load_without_code(path: str, map_location: Any, names: Dict[str, Any],
         states (dict[type, Callable]): Classes whose instances may be given a
             state, with a function of instance and state that raises
             :class:`RefusedPickleError` if the state is not to be trusted.
+        container (Container): What was seen of the file.
 
     Raises:
         RefusedPickleError: If the file names anything else.
         Exception: Of any kind, if it is damaged.
     """
-    _check_container(path)
     names, checks = {**_torch_globals(), **names}, states
 
     class Unpickler(_Unpickler):
         known = names
         ids = {id(value) for value in names.values()}
         states = checks
+        storages = Storages(container)
 
     # torch.load names these three of a pickle module.
     module = SimpleNamespace(
@@ -84,17 +90,6 @@ def _own_reader() -> Iterator[None]:
             os.environ[FORCE] = forced
 
 
-def _check_container(path: str) -> None:
-    """Refuse the two kinds of file that torch.load hands to other readers."""
-    if tarfile.is_tarfile(path):
-        raise RefusedPickleError('a tar archive, the format before torch 0.2')
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            if any(name.endswith('/constants.pkl') or name == 'constants.pkl'
-                   for name in archive.namelist()):
-                raise RefusedPickleError('a TorchScript archive')
-
-
 def _torch_globals() -> Dict[str, Any]:
     """torch's own list, with what it forgot in the early versions."""
     from torch._weights_only_unpickler import _get_allowed_globals
@@ -107,6 +102,8 @@ def _torch_globals() -> Dict[str, Any]:
         **listed,
         **{name: _with_checked_state(listed[name])
            for name in WITH_STATE if name in listed},
+        **{name: within_storage(listed[name])
+           for name in OVER_STORAGE if name in listed},
         **{str(value): value for value in vars(torch).values()
            if isinstance(value, torch.dtype)},
         'torch.device': torch.device,
@@ -114,6 +111,7 @@ def _torch_globals() -> Dict[str, Any]:
         # Protocol 2 spells bytes this way, and none at all that way.
         '_codecs.encode': _latin1,
         'builtins.bytes': _no_bytes,
+        'builtins.bytearray': _bytearray,
     }
 
 
@@ -125,6 +123,12 @@ def _latin1(text: str, encoding: str) -> bytes:
 
 def _no_bytes() -> bytes:
     return b''
+
+
+def _bytearray(content: bytes = b'') -> bytearray:
+    if type(content) is not bytes:
+        raise RefusedPickleError('a bytearray of no bytes')
+    return bytearray(content)
 
 
 def _with_checked_state(function: Callable) -> Callable:
@@ -164,6 +168,7 @@ class _Unpickler(pickle._Unpickler):
     known: Dict[str, Any] = {}
     ids: set = set()
     states: Dict[type, Callable] = {}
+    storages: Storages
     dispatch = dict(pickle._Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
@@ -176,7 +181,8 @@ class _Unpickler(pickle._Unpickler):
     def load_reduce(self) -> None:
         function, arguments = self.stack[-2:]
         if id(function) not in self.ids or not callable(function) or (
-                type(arguments) is not tuple):
+                type(arguments) is not tuple) or (
+                    isinstance(function, type) and function not in CALLED):
             raise RefusedPickleError(f'Unsupported call of {function!r}')
         super().load_reduce()
 
@@ -184,7 +190,8 @@ class _Unpickler(pickle._Unpickler):
         kind, arguments = self.stack[-2:]
         if isinstance(kind, Blank) and arguments == ():
             self.stack[-2:] = [kind.kind.__new__(kind.kind)]
-        elif isinstance(kind, type) and id(kind) in self.ids:
+        elif isinstance(kind, type) and kind in CALLED and (
+                type(arguments) is tuple):
             super().load_newobj()
         else:
             raise RefusedPickleError(f'Unsupported instance of {kind!r}')
@@ -203,15 +210,20 @@ class _Unpickler(pickle._Unpickler):
         _check_attributes(instance, state)
         super().load_build()
 
+    def load_binpersid(self) -> None:
+        self.storages.check(self.stack[-1])
+        super().load_binpersid()
+
     def load_other(self) -> None:
         raise RefusedPickleError('Unsupported way to call')
 
     dispatch[pickle.REDUCE[0]] = load_reduce
     dispatch[pickle.NEWOBJ[0]] = load_newobj
     dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.BINPERSID[0]] = load_binpersid
     # More ways to call, which protocol 2 of torch.save does not use.
     for opcode in (pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.EXT1,
-                   pickle.EXT2, pickle.EXT4):
+                   pickle.EXT2, pickle.EXT4, pickle.PERSID):
         dispatch[opcode[0]] = load_other
 
 

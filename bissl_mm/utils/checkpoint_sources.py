@@ -1,0 +1,181 @@
+"""Where checkpoints come from: files, addresses, names of model zoos."""
+
+import hashlib
+import os
+import os.path as osp
+import re
+import sys
+import tempfile
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, Tuple, Union
+from urllib.parse import unquote, urlparse
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import barrier, get_dist_info
+from mmengine.fileio import get
+from mmengine.runner import checkpoint as mmengine_checkpoint
+
+from .errors import OSRefusal, ValueRefusal
+
+#: torch and OpenMMLab end the names of released files with their digest.
+_DIGEST = re.compile(r'-([0-9a-f]{8,64})\.')
+_WEB = ('http://', 'https://')
+_OBJECT_STORE = re.compile(r'(\S+:)?(s3|petrel)://')
+
+
+def as_text(source: Union[str, os.PathLike]) -> str:
+    """The path or address as text; ``file://`` becomes a path."""
+    text = os.fspath(source)
+    if text.startswith('file://'):
+        return unquote(urlparse(text).path)
+    return text
+
+
+def is_address(source: Union[str, os.PathLike]) -> bool:
+    """Whether it is something else than a local file."""
+    return re.match(r'[\w.+:-]+://', as_text(source)) is not None
+
+
+def settle_sources(cfg: Config) -> None:
+    """Write paths of ``pathlib`` as text, which mmengine's loaders need.
+
+    Args:
+        cfg (Config): The config; changed.
+
+    Raises:
+        ValueError: If a run is to go on from an address: its optimizer and
+            its progress are in the work folder, not in a release.
+    """
+    _paths_as_text(cfg._cfg_dict)
+    if cfg.get('resume') and is_address(cfg.get('load_from') or ''):
+        raise ValueRefusal(
+            f'--resume {cfg.load_from!r} is an address. A run goes on from a '
+            'file of its own work folder: give its path, or start anew from '
+            'the weights with --cfg-options load_from=ADDRESS.')
+
+
+def _paths_as_text(content: Any) -> None:
+    if isinstance(content, (dict, list)):
+        items = content.items() if isinstance(content, dict) \
+            else enumerate(content)
+        for key, value in list(items):
+            if isinstance(value, os.PathLike):
+                content[key] = os.fspath(value)
+            else:
+                _paths_as_text(value)
+
+
+@contextmanager
+def local_file(source: Union[str, os.PathLike]) -> Iterator[str]:
+    """Inside, a local file with the content of any source.
+
+    Args:
+        source (str or os.PathLike): A path, ``http(s)://``, ``torchvision://``
+            or ``modelzoo://``, ``open-mmlab://`` or ``openmmlab://``,
+            ``mmcls://``, or an object store of mmengine (``s3://``,
+            ``petrel://``).
+
+    Raises:
+        ValueError: For another scheme or an unknown name.
+        OSError: If nothing can be fetched.
+    """
+    source = _resolved(as_text(source))
+    if _OBJECT_STORE.match(source):
+        # The suffix may tell the format.
+        with tempfile.TemporaryDirectory() as folder:
+            path = osp.join(folder, osp.basename(source))
+            content = _fetched(source, lambda: get(
+                source, backend_args=dict(backend='petrel')))
+            with open(path, 'wb') as file:
+                file.write(content)
+            yield path
+    elif source.startswith(_WEB):
+        yield _download(source)
+    else:
+        yield source
+
+
+def _resolved(source: str) -> str:
+    """An address or path for the name in a model zoo."""
+    for schemes, table in _ZOOS:
+        for scheme in schemes:
+            if source.startswith(scheme):
+                return _look_up(scheme, source[len(scheme):], table())
+    if is_address(source) and not source.startswith(_WEB) and (
+            not _OBJECT_STORE.match(source)):
+        scheme = source.split('://')[0]
+        raise ValueRefusal(
+            f'Checkpoint {source!r}: nothing reads {scheme}://. Known are '
+            'local files, http://, https://, torchvision://, modelzoo://, '
+            'open-mmlab://, openmmlab://, mmcls://, s3:// and petrel://. '
+            'Fetch the file and give its path.')
+    return source
+
+
+def _look_up(scheme: str, name: str, table: Dict[str, str]) -> str:
+    if scheme in ('open-mmlab://', 'openmmlab://'):
+        names = mmengine_checkpoint.get_deprecated_model_names()
+        name = names.get(name, name)
+    if name not in table:
+        library = scheme.split('://')[0]
+        raise ValueRefusal(f'Checkpoint {scheme + name!r}: {library} has no '
+                           f'model {name!r}.')
+    found = table[name]
+    if is_address(found):
+        return found
+    return osp.join(mmengine_checkpoint._get_mmengine_home(), found)
+
+
+#: Through the module, so that a replaced table is found.
+_ZOOS: Tuple[Tuple[Tuple[str, ...], Callable[[], Dict[str, str]]], ...] = (
+    (('torchvision://', 'modelzoo://'),
+     lambda: mmengine_checkpoint.get_torchvision_models()),
+    (('open-mmlab://', 'openmmlab://'),
+     lambda: mmengine_checkpoint.get_external_models()),
+    (('mmcls://', ), lambda: mmengine_checkpoint.get_mmcls_models()),
+)
+
+
+def _download(address: str) -> str:
+    """Fetch a file into the folder of torch's hub, once."""
+    folder = osp.join(torch.hub.get_dir(), 'checkpoints')
+    name = osp.basename(unquote(urlparse(address).path)) or 'checkpoint'
+    # As torch's hub and mmengine keep it: by its name alone.
+    shared = osp.join(folder, name)
+    if osp.isfile(shared) and _is_what_it_says(shared):
+        return shared
+    digest = hashlib.sha256(address.encode()).hexdigest()[:16]
+    path = osp.join(folder, f'{digest}-{name}')
+    rank, world_size = get_dist_info()
+    for turn in (True, False):
+        if (rank == 0) is turn and not osp.isfile(path):
+            os.makedirs(folder, exist_ok=True)
+            _fetched(address, lambda: torch.hub.download_url_to_file(
+                address, path, progress=sys.stderr.isatty()))
+        if turn and world_size > 1:
+            barrier()
+    return path
+
+
+def _is_what_it_says(path: str) -> bool:
+    """Whether the digest in the name of a file is that of its content."""
+    match = _DIGEST.search(osp.basename(path))
+    if match is None:
+        return False
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for block in iter(lambda: file.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest().startswith(match[1])
+
+
+def _fetched(source: str, fetch: Callable[[], Any]) -> Any:
+    try:
+        return fetch()
+    except Exception as error:
+        raise OSRefusal(
+            f'Checkpoint {source!r} cannot be fetched '
+            f'({type(error).__name__}: {error}). Check the address and the '
+            'connection, or fetch the file yourself and give its path.'
+        ) from error
