@@ -33,12 +33,11 @@ def upper_phase(script, path, *args):
 
 
 def test_upper_phase(script, tmp_path):
-    records = upper_phase(script, tmp_path / 'upper.json', '--steps', 2,
-                          '--variant', 'recycling', 'half-batch')
-    assert [r['variant'] for r in records] == ['recycling', 'half-batch']
-    for record in records:
-        assert record['model'] == 'resnet18'
-        assert record['speedup'] > 0 and record['peak_memory_ratio'] > 0
+    record, = upper_phase(script, tmp_path / 'upper.json', '--steps', 1,
+                          '--variant', 'half-batch')
+    assert record['variant'] == 'half-batch'
+    assert record['model'] == 'resnet18'
+    assert record['speedup'] > 0 and record['peak_memory_ratio'] > 0
 
 
 def test_published_variant_is_the_baseline(script, tmp_path):
