@@ -12,6 +12,7 @@ from ...utils.random import seeded
 from .class_folders import check_class_folders
 from .classes import check_classes, check_labels
 from .findings import Look
+from .headers import read_header
 from .images import check_images, check_orientation
 from .lists import check_lists
 from .masks import check_masks
@@ -68,6 +69,8 @@ def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
         :meth:`Look.raise_refusals`. Where files are refused, the datasets
         that would read them are not built.
     """
+    # Files may have changed since the last look.
+    read_header.cache_clear()
     look = Look(cfg, parts_of(cfg, names, everything), everything, world_size)
     # What datasets draw while they are looked at changes no run.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')), \

@@ -171,6 +171,9 @@ def _leaves(cfg: Any, key: str) -> Iterator[Tuple[str, dict]]:
     if not inner:
         yield key, cfg
     for inner_key, inner_cfg in inner:
+        if '_scope_' in cfg and isinstance(inner_cfg, dict):
+            # As mmengine's registry hands it on.
+            inner_cfg = {'_scope_': cfg['_scope_'], **inner_cfg}
         yield from _leaves(inner_cfg, inner_key)
 
 

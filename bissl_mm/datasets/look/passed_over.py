@@ -24,39 +24,23 @@ _MORE = {'.heic', '.heif', '.avif', '.dcm', '.dng', '.nef', '.cr2', '.arw',
 def check_passed_over(look: Look) -> None:
     """Image files whose suffix a dataset does not take: a warning by suffix.
 
-    Other files are noted in ``left_out``. Only datasets that list folders
-    pass files over: mmpretrain's by ``extensions``, mmseg's by
-    ``img_suffix``.
+    Other files are noted in ``left_out``. Of datasets that list folders this
+    looks at mmpretrain's, which have ``extensions``.
     """
     for part in look:
         keys = [key for key, _ in part.leaf_cfgs()]
         leaves = part.leaves()
         for key, dataset in zip(keys, leaves):
-            root, suffixes = _folder(dataset)
-            if root:
-                _check_folder(look, part, key, dataset, root, suffixes)
+            if lists_folders(dataset) and is_local(dataset.img_prefix) \
+                    and osp.isdir(dataset.img_prefix):
+                _check_folder(look, part, key, dataset)
 
 
-def _folder(dataset: Any) -> Tuple[str, Tuple[str, ...]]:
-    """Folder that a dataset lists and suffixes that it takes; empty if it
-    lists none."""
-    root, suffixes = '', ()
-    if lists_folders(dataset):
-        root, suffixes = dataset.img_prefix, dataset.extensions
-    elif hasattr(dataset, 'seg_map_suffix') and not getattr(
-            dataset, 'ann_file', ''):
-        root = (getattr(dataset, 'data_prefix', None) or {}).get('img_path')
-        suffixes = (getattr(dataset, 'img_suffix', ''), )
-    return (root, suffixes) if is_local(root) and osp.isdir(root) \
-        else ('', ())
-
-
-def _check_folder(look: Look, part: PartLook, key: str, dataset: Any,
-                  root: str, suffixes: Tuple[str, ...]) -> None:
-    by_extensions = lists_folders(dataset)
+def _check_folder(look: Look, part: PartLook, key: str,
+                  dataset: Any) -> None:
+    root = dataset.img_prefix
     total, passed, beside = _files(
-        root, suffixes, by_extensions, names_classes_by_folder(dataset),
-        getattr(dataset, 'seg_map_suffix', ''))
+        root, dataset.extensions, names_classes_by_folder(dataset))
     if beside:
         look.warn(
             f'{key}: {len(beside)} images lie beside the class folders of '
@@ -77,47 +61,39 @@ def _check_folder(look: Look, part: PartLook, key: str, dataset: Any,
         look.warn(
             f'{key}: {number} of {total} files in {root!r} are passed over '
             f'by their suffix: {told} (first: {next(iter(images.values()))!r}'
-            f'). {_remedy(key, by_extensions, suffixes, images)}')
+            f'). {_remedy(key, dataset.extensions, images)}')
 
 
-def _files(root: str, suffixes: Tuple[str, ...], by_extensions: bool,
-           by_class: bool, masks: str) -> Tuple[int, Dict[str, List[str]], List[str]]:
+def _files(root: str, suffixes: Tuple[str, ...], by_class: bool
+           ) -> Tuple[int, Dict[str, List[str]], List[str]]:
     """Number of files, those passed over by suffix, and images that lie
-    beside the class folders. Hidden files and masks do not count."""
+    beside the class folders. Hidden files do not count."""
     total, passed, beside = 0, {}, []
     for folder, _, names in os.walk(root, followlinks=True):
         for name in names:
             if name.startswith('.'):
                 continue
-            path = osp.join(folder, name)
-            suffix = osp.splitext(name)[1]
-            taken = (name.lower() if by_extensions else name).endswith(
-                suffixes)
-            if masks and not taken and name.endswith(masks):
-                continue
             total += 1
+            path = osp.join(folder, name)
+            suffix = osp.splitext(name)[1].lower()
+            taken = name.lower().endswith(suffixes)
             if by_class and folder == root:
-                if taken or _is_image(suffix.lower(), path):
+                if taken or _is_image(suffix, path):
                     beside.append(path)
             elif not taken:
-                passed.setdefault(suffix.lower() if by_extensions else suffix,
-                                  []).append(path)
+                passed.setdefault(suffix, []).append(path)
     return total, passed, beside
 
 
 def _is_image(suffix: str, path: str) -> bool:
-    suffix = suffix.lower()
     if not suffix or suffix[1:].isdigit():
         return not read_header(path).error
     known = set(Image.registered_extensions()) - _NO_IMAGES
     return suffix in known | _MORE
 
 
-def _remedy(key: str, by_extensions: bool, suffixes: Tuple[str, ...],
+def _remedy(key: str, suffixes: Tuple[str, ...],
             images: Dict[str, str]) -> str:
-    if not by_extensions:
-        return (f'{key}.img_suffix takes one spelling; rename the files or '
-                'convert them.')
     usable = [suffix for suffix, path in images.items()
               if suffix and _can_decode(path)]
     text = ''

@@ -1,0 +1,196 @@
+"""Image files that cannot be read, are passed over, or hold odd pixels."""
+
+import numpy as np
+import pytest
+from look_data import config, loader, look_at, noise, the_only, write_parts
+from PIL import Image
+
+RNG = np.random.default_rng(5)
+
+
+def only_train(root, kinds=('ant', 'bee'), number=2, **dataset):
+    write_parts(root, ['train'], kinds, number)
+    return config(root, ['train'], len(kinds), **dataset)
+
+
+def damage(path, how):
+    data = path.read_bytes()
+    if how == 'gone':
+        path.unlink()
+        path.symlink_to('nowhere.png')
+    else:
+        path.write_bytes(dict(empty=b'', text=b'not an image',
+                              cut=data[:-len(data) // 8])[how])
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.jpg'])
+@pytest.mark.parametrize('how, expected', [
+    ('empty', 'is empty'), ('text', 'is no image that can be read'),
+    ('cut', 'is damaged or cut off')])
+def test_damaged_file_is_named(how, expected, suffix, tmp_path):
+    cfg = only_train(tmp_path)
+    path = tmp_path / f'train/bee/5{suffix}'
+    Image.fromarray(noise(RNG)).save(path)
+    damage(path, how)
+    line = the_only(look_at(cfg).refusals)
+    assert repr(str(path)) in line and expected in line
+
+
+def test_missing_file_of_a_list_of_pretext_images(tmp_path):
+    cfg = only_train(tmp_path, with_label=False)
+    cfg.train_cfg = dict(type='BiSSLTrainLoop',
+                         pretext_dataloader=cfg.pop('train_dataloader'))
+    damage(tmp_path / 'train/ant/1.png', 'gone')
+    # A link to nothing is no file to mmengine, so it is not listed.
+    look = look_at(cfg)
+    assert not look.refusals and len(look.parts['pretext'].whole) == 3
+    (tmp_path / 'train/bee/1.png').write_bytes(b'')
+    assert 'is empty' in the_only(look_at(cfg).refusals)
+
+
+@pytest.mark.parametrize('suffixes, name', [
+    (('.webp', '.tiff'), 'b.webp'), (('.jfif', '.WEBP'), 'b.JFIF'),
+    (('', ), 'b')])
+def test_files_passed_over_are_counted_by_suffix(suffixes, name, tmp_path):
+    cfg = only_train(tmp_path)
+    for i, suffix in enumerate(suffixes):
+        kind = {'.JFIF': 'JPEG', '': 'PNG'}.get(
+            suffix.upper(), suffix[1:].upper())
+        Image.fromarray(noise(RNG)).save(
+            tmp_path / f'train/ant/x{i}{suffix}', kind)
+    for hidden_or_text in ('._1.png', 'notes.txt', '.DS_Store'):
+        (tmp_path / 'train/ant' / hidden_or_text).write_text('x')
+    look = look_at(cfg)
+    line = the_only(look.warnings)
+    number = len(suffixes) + 1
+    assert f'{number} of {number + 4} files in ' in line
+    assert all(f'{s.lower() or "no suffix"} 1' in line for s in suffixes)
+    assert '.txt 1' in the_only(look.parts['train'].left_out)
+    if '' in suffixes:
+        assert 'Convert or rename files without a suffix' in line
+        return
+    wanted = line.rsplit('extensions=[', 1)[1].rstrip('].').split(',')
+    cfg.train_dataloader.dataset.extensions = wanted
+    assert not look_at(cfg).warnings
+
+
+def test_image_beside_the_class_folders(tmp_path):
+    cfg = only_train(tmp_path)
+    Image.fromarray(noise(RNG)).save(tmp_path / 'train/lost.png')
+    assert 'lie beside the class folders' in the_only(look_at(cfg).warnings)
+
+
+@pytest.mark.parametrize('bits, backend, suffix, expected', [
+    (12, 'cv2', '.png', 'with values 0 to 4095 (12 of 16 bits'),
+    (10, 'cv2', '.tif', 'become 0 to 3'),
+    (8, 'cv2', '.png', 'every image is one colour'),
+    (12, 'pillow', '.png', 'all above 255 cut off'),
+    (16, 'cv2', '.png', None)])
+def test_values_of_more_than_8_bits(bits, backend, suffix, expected,
+                                    tmp_path):
+    cfg = only_train(tmp_path, number=0, pipeline=[
+        dict(type='LoadImageFromFile', imdecode_backend=backend)])
+    for kind in ('ant', 'bee'):
+        grey = RNG.integers(0, 2**bits, (20, 24)).astype(np.uint16)
+        grey[0, :2] = 0, 2**bits - 1
+        Image.fromarray(grey).save(tmp_path / f'train/{kind}/0{suffix}')
+    look = look_at(cfg)
+    if expected is None:
+        assert not look.warnings and not look.refusals
+    elif bits == 8:
+        assert expected in the_only(look.refusals)
+    else:
+        assert expected in the_only(look.warnings)
+
+
+def test_colours_of_12_bits_and_fractions(tmp_path):
+    cv2 = pytest.importorskip('cv2')
+    cfg = only_train(tmp_path, number=0)
+    for kind in ('ant', 'bee'):
+        cv2.imwrite(str(tmp_path / f'train/{kind}/0.png'),
+                    noise(RNG).astype(np.uint16) * 16)
+    assert '(12 of 16 bits' in the_only(look_at(cfg).warnings)
+    Image.fromarray(RNG.random((20, 24)).astype(np.float32)).save(
+        tmp_path / 'train/ant/1.tif')
+    line = the_only(look_at(cfg).refusals)
+    assert "of mode 'F'" in line and '8 bits a channel' in line
+
+
+@pytest.mark.parametrize('change, expected', [
+    (lambda a: a * 0 + 7, "one value everywhere (first: '"),
+    (lambda a: a % 3, 'almost black, with values 0 to 2 of 255'),
+    (lambda a: np.dstack([a, a[..., :1]]), 'have transparent pixels')])
+def test_odd_pixels_are_a_warning(change, expected, tmp_path):
+    cfg = only_train(tmp_path, number=0)
+    for kind in ('ant', 'bee'):
+        Image.fromarray(change(noise(RNG))).save(
+            tmp_path / f'train/{kind}/0.png')
+    assert any(expected in line for line in look_at(cfg).warnings)
+
+
+@pytest.mark.parametrize('mode', ['L', 'P', '1', 'CMYK', 'LA', 'RGBA'])
+def test_modes_that_are_read_rightly_are_no_finding(mode, tmp_path):
+    cfg = only_train(tmp_path)
+    suffix = '.jpg' if mode == 'CMYK' else '.png'
+    Image.fromarray(noise(RNG)).convert(mode).save(
+        tmp_path / f'train/bee/7{suffix}')
+    look = look_at(cfg)
+    assert not look.warnings and not look.refusals
+    assert f'{mode} 1' in look.parts['train'].facts['modes']
+
+
+def test_exif_matters_where_the_parts_load_it_differently(tmp_path):
+    cfg = only_train(tmp_path)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(noise(RNG)).save(tmp_path / 'train/bee/7.jpg', exif=exif)
+    assert not look_at(cfg).warnings
+    cfg.train_cfg = dict(type='BiSSLTrainLoop', pretext_dataloader=loader(
+        tmp_path, 'train', with_label=False, pipeline=[dict(
+            type='LoadImageFromFile',
+            color_type='color_ignore_orientation')]))
+    look = look_at(cfg)
+    assert 'as stored in train_cfg.pretext' in the_only(look.warnings)
+    assert look.parts['train'].facts['with an EXIF rotation'] == 1
+
+
+def test_image_that_a_transform_fails_on_is_named(tmp_path):
+    cfg = only_train(tmp_path, pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(type='Resize', scale_factor=0.1)])
+    assert not look_at(cfg).refusals
+    path = tmp_path / 'train/bee/thin.png'
+    Image.fromarray(noise(RNG, 30, 2)).save(path)
+    line = the_only(look_at(cfg).refusals)
+    assert f'{str(path)!r} (30 x 2 pixels) does not pass the pipel' in line
+
+
+@pytest.mark.parametrize('size', [(10, 20), (24, 1)])
+def test_images_smaller_than_the_crop_cannot_be_stacked(size, tmp_path):
+    cfg = only_train(tmp_path)
+    path = tmp_path / 'train/bee/7.png'
+    Image.fromarray(noise(RNG, *size)).save(path)
+    line = the_only(look_at(cfg).refusals)
+    assert repr(str(path)) in line and 'default_collate stacks' in line
+    cfg.train_dataloader.batch_size = 1
+    assert not look_at(cfg).refusals
+
+
+def test_pixels_are_those_of_a_seeded_sample_or_all(tmp_path):
+    cfg = only_train(tmp_path, number=50)
+    Image.fromarray(noise(RNG) * 0).save(tmp_path / 'train/ant/3.png')
+    part = look_at(cfg).parts['train']
+    assert len(part.sampled) == 64 and part.sampled == sorted(
+        set(part.sampled))
+    look = look_at(cfg, everything=True)
+    assert '1 of 100 images whose pixels' in the_only(look.warnings)
+
+
+def test_looking_changes_no_random_state(tmp_path):
+    cfg = only_train(tmp_path, pipeline=[
+        dict(type='LoadImageFromFile'), dict(type='RandomCrop', crop_size=8)])
+    np.random.seed(1)
+    expected = np.random.rand()
+    np.random.seed(1)
+    look_at(cfg)
+    assert np.random.rand() == expected
