@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..utils.errors import TypeRefusal
-from .sources import read_sources
+from .sources import Source, inherited_settings, read_sources
 from .types import type_name
 
 #: Read beside the arguments of the runner, by mmengine and its children, by
@@ -56,7 +56,7 @@ def check_keys_of_files(cfg: Config) -> List[str]:
         TypeError: For a key that is nearly one that exists, or that replaces
             a variable of a base whose value was already taken.
     """
-    known, notes = known_keys(), []
+    known, notes, unused = known_keys(), [], []
     if not known & set(cfg.keys()):
         # A part of configs, with nothing but variables.
         return notes
@@ -83,13 +83,34 @@ def check_keys_of_files(cfg: Config) -> List[str]:
                 raise TypeRefusal(text)
             notes.append(text)
             continue
-        deeper = _deeper(cfg, name)
-        notes.append(f'{source.path}: nothing reads the key {name!r}.'
-                     + (f' Did you mean {deeper!r}?' if deeper else ''))
+        unused.append(name)
+    # A config that a program wrote has all variables and uses none.
+    if unused and (top.bases or top.read & set(top.assigned)):
+        hints = [place for place in (_deeper(cfg, n) for n in unused) if place]
+        notes.append(
+            f'{top.path}: nothing reads the key(s) {", ".join(unused)}.'
+            + (f' Did you mean {", ".join(hints)}?' if hints else ''))
+    notes += _solver_notes(top, cfg)
     for place, allowed in _WITHIN.items():
         for key in _at(cfg, place) or ():
             _check_within(place, key, allowed, f'{cfg.filename}: ')
     return notes
+
+
+def _solver_notes(top: Source, cfg: Config) -> List[str]:
+    """About settings that a solver has from one of another type."""
+    changed = inherited_settings(top, 'solver')
+    solver = _at(cfg, 'optim_wrapper.solver')
+    if changed is None or not isinstance(solver, dict):
+        return []
+    old, new, given = changed
+    kept = [f'{k}={v!r}' for k, v in solver.items()
+            if k not in given and k != '_scope_']
+    if not kept:
+        return []
+    return [f'{top.path}: optim_wrapper.solver: {new} takes over '
+            f'{", ".join(kept)} of {old}. Add _delete_=True to begin with its '
+            'own settings.']
 
 
 def check_option_keys(cfg: Config, options: Mapping[str, Any]) -> None:

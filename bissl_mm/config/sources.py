@@ -4,9 +4,10 @@ import ast
 import os.path as osp
 import re
 from dataclasses import dataclass, field
-from typing import Iterator, List, Set
+from typing import Iterator, List, Optional, Set, Tuple
 
 from mmengine.config import Config
+from mmengine.fileio import load
 
 
 @dataclass
@@ -19,12 +20,14 @@ class Source:
         read (set[str]): Names that it uses, as variables, as ``_base_.NAME``
             or within a string.
         bases (list[Source]): The files it inherits from.
+        tree (ast.Module, optional): Of a Python file.
     """
 
     path: str
     assigned: List[str] = field(default_factory=list)
     read: Set[str] = field(default_factory=set)
     bases: List['Source'] = field(default_factory=list)
+    tree: Optional[ast.Module] = None
 
     def inherited(self) -> Set[str]:
         """Names that the bases set."""
@@ -50,11 +53,13 @@ class Source:
 def read_sources(path: str) -> Source:
     """A config file and its bases; those that cannot be found are left out."""
     source = Source(path)
-    if not path.endswith('.py') or not osp.isfile(path):
+    if not osp.isfile(path):
         return source
+    if not path.endswith('.py'):
+        return _read_data(source)
     with open(path, encoding='utf-8') as file:
         text = file.read()
-    tree = ast.parse(text)
+    tree = source.tree = ast.parse(text)
     for node in tree.body:
         source.assigned += [name for name in _targets(node)
                             if name not in source.assigned]
@@ -66,6 +71,59 @@ def read_sources(path: str) -> Source:
             source.read.add(node.value)
     source.bases = [read_sources(base) for base in _bases(tree, path)]
     return source
+
+
+def _read_data(source: Source) -> Source:
+    """A config of JSON or YAML, which can read variables of bases only."""
+    try:
+        keys = load(source.path)
+    except Exception:
+        # With variables that are no JSON or YAML before they are put in.
+        return source
+    source.assigned = [key for key in keys if key != '_base_']
+    with open(source.path, encoding='utf-8') as file:
+        source.read = set(re.findall(r'\b_base_\.(\w+)', file.read()))
+    bases = keys.get('_base_') or []
+    source.bases = [read_sources(Config._get_cfg_path(base, source.path)[0])
+                    for base in ([bases] if isinstance(bases, str) else bases)]
+    return source
+
+
+def inherited_settings(top: Source,
+                       key: str) -> Optional[Tuple[str, str, set]]:
+    """A component that gets another type in a file but keeps its settings.
+
+    Args:
+        top (Source): The file.
+        key (str): Name of the component's key, ``'solver'``.
+
+    Returns:
+        tuple[str, str, set], optional: The base's type, the file's and the
+        settings that the file gives; None if the type is the base's, or if
+        the base's settings are deleted.
+    """
+    own = _component(top, key)
+    if own is None or '_delete_' in own[1]:
+        return None
+    for base in top.bases:
+        theirs = _component(base, key) or next(
+            (c for c in (_component(b, key) for b in base.bases) if c), None)
+        if theirs and theirs[0] != own[0]:
+            return theirs[0], own[0], own[1]
+    return None
+
+
+def _component(source: Source, key: str) -> Optional[Tuple[str, set]]:
+    """Type and keys of ``key=dict(type=...)`` in a file."""
+    for node in ast.walk(source.tree) if source.tree else ():
+        if not isinstance(node, ast.keyword) or node.arg != key \
+                or not isinstance(node.value, ast.Call):
+            continue
+        given = {k.arg: k.value for k in node.value.keywords}
+        kind = getattr(given.get('type'), 'value', None)
+        if isinstance(kind, str):
+            return kind, set(given)
+    return None
 
 
 def _targets(node: ast.stmt) -> Iterator[str]:

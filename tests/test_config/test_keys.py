@@ -81,7 +81,15 @@ train_dataloader = dict(batch_size=size, num_workers=len(models))''')
     assert read(path=path).train_dataloader.batch_size == 3
     path = child(tmp_path, 'my_number = 3')
     note, = notes_of(read(path=path))
-    assert "nothing reads the key 'my_number'" in note
+    assert 'nothing reads the key(s) my_number.' in note
+
+
+def test_a_config_that_was_written_out_is_read_without_a_word(tmp_path):
+    path = tmp_path / 'written.py'
+    read('train_cfg.num_alternations=7').dump(path)
+    cfg = read(path=path)
+    assert cfg.train_cfg.num_alternations == 7
+    assert 'common_view' in cfg and notes_of(cfg) == []
 
 
 def test_shipped_configs_have_no_unread_key():
@@ -140,3 +148,28 @@ def test_a_solver_of_another_type_begins_with_its_own_settings():
         type='AdamW', lr=0.125, weight_decay=1e-6)
     cfg = read('optim_wrapper.solver.type=LayerwiseCGSolver')
     assert cfg.optim_wrapper.solver.max_iters == 5
+
+
+def test_a_file_that_changes_the_solver_is_told_what_it_keeps(tmp_path):
+    path = child(tmp_path, "optim_wrapper = dict(solver=dict("
+                 "type='MinresSolver', tolerance=0.1))")
+    note, = notes_of(read(path=path))
+    assert 'MinresSolver takes over max_iters=5 of LayerwiseCGSolver' in note
+    path = child(tmp_path, "optim_wrapper = dict(solver=dict("
+                 "_delete_=True, type='MinresSolver'))")
+    assert notes_of(read(path=path)) == []
+    path = child(tmp_path, 'optim_wrapper = dict(solver=dict(max_iters=9))')
+    assert notes_of(read(path=path)) == []
+
+
+@pytest.mark.parametrize('name, text', [
+    ('config.yaml', '_base_: {base}\noptim_wraper:\n  damping: 3\n'),
+    ('config.json', '{{"_base_": "{base}", "optim_wraper": {{"a": 3}}}}'),
+])
+def test_configs_of_other_formats_are_checked(name, text, tmp_path):
+    base = tmp_path / f'base{name[6:]}'
+    base.write_text('{"model": {"type": "X"}}')
+    path = tmp_path / name
+    path.write_text(text.format(base=base.name))
+    with pytest.raises(TypeError, match="optim_wraper'. Did you mean 'optim_w"):
+        read(path=path)
