@@ -96,9 +96,9 @@ def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
     from mmengine.logging import MMLogger
     from tqdm import tqdm
 
-    from bissl_mm.analysis.comparison import (check_parts, compare,
-                                              draw_settings)
+    from bissl_mm.analysis.comparison import compare, draw_settings
     from bissl_mm.analysis.json_file import write_json
+    from bissl_mm.analysis.needed_parts import check_parts
     from bissl_mm.analysis.permutation_test import significance
     from bissl_mm.analysis.workers import default_number, start_workers
     from bissl_mm.config import notes_of

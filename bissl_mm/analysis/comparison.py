@@ -11,8 +11,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..datasets.folders import check_data_folders
-from ..utils.errors import Refusal, ValueRefusal
+from ..utils.errors import Refusal
 from . import fine_tune
 from .fine_tune import Setting
 from .finished_runs import FinishedRuns, run_key
@@ -80,30 +79,6 @@ def draw_settings(number: int, lr_range: Sequence[float],
 
     return [Setting(draw(lr_range), draw(weight_decay_range))
             for _ in range(number)]
-
-
-def check_parts(cfg: Config) -> None:
-    """Refuse a config that lacks what the last run of an arm will need.
-
-    Args:
-        cfg (Config): Fine-tuning config; not changed.
-
-    Raises:
-        ValueError: If a part has no data, evaluator or loop.
-        FileNotFoundError: If a data folder or annotation file is missing.
-    """
-    for part, why in (('train', 'to train on'),
-                      ('val', 'by which the setting is chosen'),
-                      ('test', 'on which the arms are compared')):
-        needed = ['dataloader', 'cfg'] + ['evaluator'] * (part != 'train')
-        for key in (f'{part}_{name}' for name in needed):
-            # An empty dict is a loop with its defaults.
-            if cfg.get(key) is None or key.endswith('r') and not cfg[key]:
-                raise ValueRefusal(
-                    f'{cfg.filename or "The config"} has no {key}, but a '
-                    f'comparison needs the {part} part, {why}. Write {key} '
-                    'in the config.')
-    check_data_folders(cfg, ['train', 'val', 'test'])
 
 
 @dataclass(eq=False)

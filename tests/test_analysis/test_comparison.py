@@ -10,11 +10,12 @@ from mmengine.config import Config
 
 from bissl_mm.analysis import fine_tune, permutation_test, report
 from bissl_mm.analysis.best_epoch import percent
-from bissl_mm.analysis.comparison import (ArmResult, Setting, check_parts,
-                                          compare, draw_settings)
+from bissl_mm.analysis.comparison import (ArmResult, Setting, compare,
+                                          draw_settings)
 from bissl_mm.analysis.digits import write_digits
 from bissl_mm.analysis.features import nearest_neighbour_accuracy
 from bissl_mm.analysis.json_file import write_json
+from bissl_mm.analysis.needed_parts import check_parts
 from bissl_mm.analysis.permutation_test import significance
 from bissl_mm.analysis.scalars import read_scalars
 
@@ -263,6 +264,17 @@ def test_what_the_last_run_needs_is_looked_for_first(image_folders):
                                f'comparison needs the {key.split("_")[0]} '
                                f'part, .* Write {key} in the config'):
                 check_parts(changed)
+    for evaluator, message in (
+            (dict(type='CocoMetric', format_only=True), 'CocoMetric has form'),
+            ([dict(type='mmseg.IoUMetric')], 'is IoUMetric, but val_evaluator '
+             'is Accuracy: ')):
+        changed = cfg.copy()
+        changed.test_evaluator = evaluator
+        with pytest.raises(ValueError, match=message):
+            check_parts(changed)
+    cfg.test_evaluator = dict(type='Evaluator', metrics=[
+        dict(type='SingleLabelMetric'), dict(type='mmpretrain.Accuracy')])
+    check_parts(cfg)
     cfg.test_dataloader.dataset.data_prefix = 'no_such'
     with pytest.raises(FileNotFoundError, match='no_such'):
         check_parts(cfg)
