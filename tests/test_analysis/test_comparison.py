@@ -151,6 +151,9 @@ class NeverANumber:
     def register_hook(self, hook):
         self.hooks.append(hook)
 
+    def build_train_loop(self, loop):
+        return loop
+
     def train(self):
         for hook in self.hooks:
             hook.after_val_epoch(self, dict(mIoU=float('nan')))
