@@ -144,3 +144,9 @@ def test_many_classes_are_summarised_in_a_log_alone(tmp_path):
     assert 'most kind03 2, least ' in short[-1]
     assert short[-1].endswith('none of 1: kind05')
     assert 'kind04 1' in whole[-1] and 'kind05 0' in whole[-1]
+
+
+def test_head_of_another_number_of_classes(tmp_path):
+    write_parts(tmp_path)
+    line = the_only(look_at(config(tmp_path, classes=4)).refusals)
+    assert "'head' has num_classes=4, but the training data have 3" in line

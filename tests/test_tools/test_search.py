@@ -63,7 +63,8 @@ def test_run_on_place_holders_says_so_before_and_after(tool, backbone,
     assert warnings('found', search__found='mine')[0] == []
 
 
-def test_comparison_takes_the_search_of_the_config(tool, backbone, tmp_path):
+def test_comparison_takes_the_search_of_the_config(tool, backbone, tmp_path,
+                                                   capfd):
     tool('compare_arms', CONFIG, '--work-dir', tmp_path / 'work', '--arm',
          f'FT={backbone}', '--seeds', 1, '--workers', 1, '--json', tmp_path / 'found.json',
          *options(search__settings=2, search__seeds=3,
@@ -71,6 +72,8 @@ def test_comparison_takes_the_search_of_the_config(tool, backbone, tmp_path):
     arm, = json.loads((tmp_path / 'found.json').read_text())['arms']
     assert len(arm['search']) == 2 and arm['seeds'] == [1]
     assert all(0.02 <= tried['lr'] <= 0.03 for tried in arm['search'])
+    # One look for all runs, not one by each worker.
+    assert capfd.readouterr().out.count('Data looked over') == 1
 
 
 def test_an_interrupted_comparison_says_how_to_go_on(

@@ -40,8 +40,12 @@ def check_labels(look: Look) -> None:
             part.classes.setdefault(name, {})['images'] = counts.get(
                 number, 0)
         # Without a classifier's head nobody reads the labels.
-        if head_classes(look.cfg) and _check_range(look, part, labels,
-                                                   names):
+        outputs = head_classes(look.cfg)
+        if outputs is None:
+            continue
+        if part.name == 'train' and len(names) != outputs:
+            _tell_outputs(look, names, outputs)
+        elif _check_range(look, part, labels, names):
             _check_absent(look, part, names)
 
 
@@ -81,6 +85,17 @@ def _names(part: PartLook, counts: Counter,
         return declared
     number = outputs or max(max(counts) + 1, 0)
     return [str(i) for i in range(number)]
+
+
+def _tell_outputs(look: Look, names: List[str], outputs: int) -> None:
+    number = len(names)
+    variable = 'BISSL_NUM_CLASSES'
+    how = f'export {variable}={number}' \
+        if variable in (look.cfg.text or '') else f'num_classes={number}'
+    look.refuse(
+        f"'head' has num_classes={outputs}, but the training data have "
+        f'{number} classes ({", ".join(names[:5])}'
+        f'{", ..." * (number > 5)}). Set {how}.')
 
 
 def _check_range(look: Look, part: PartLook, labels: List[Any],
