@@ -30,6 +30,7 @@ from ..utils.folders import check_work_dir
 from ..utils.total_batch import share_batches
 from .data_look import check_data
 from .distributed import get_world_size, is_parallel
+from .hooks.resume_guard_hook import ResumedPathsHook
 from .loader_checks import check_train_loop
 from .report import report_data, report_run
 from .search_space import place_holder_note
@@ -133,6 +134,7 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
         runner = RUNNERS.build(cfg)
     else:
         runner = ToolRunner.from_cfg(cfg)
+    runner.register_hook(ResumedPathsHook())
     report_run(runner)
     _check_after_init(runner)
     for line in lines:

@@ -16,6 +16,7 @@ from small_run import make_runner, small_config, weights
 
 from bissl_mm.engine import SolverMonitorHook
 from bissl_mm.engine.hooks import find_checkpoints
+from bissl_mm.engine.hooks.resume_guard_hook import ResumedPathsHook
 from bissl_mm.utils.checkpoint import (UnsafeCheckpointError, is_intact,
                                        load_checkpoint, save_atomically,
                                        use_safe_loading)
@@ -383,3 +384,15 @@ def test_atomic_write_leaves_the_old_file_on_failure(tmp_path):
         save_atomically(dict(x=lambda: 0), path)
     assert load_checkpoint(path)['x'].tolist() == [1., 1.]
     assert os.listdir(tmp_path) == ['a.pth']
+
+
+def test_a_resumed_checkpoint_names_no_file_elsewhere(tmp_path):
+    inside, outside = str(tmp_path / 'run/best_1.pth'), str(tmp_path / 'a')
+    checkpoint = dict(message_hub=dict(runtime_info=dict(
+        best_ckpt=outside, best_ckpt_mIoU=inside, keep_ckpt_ids=['../x'])))
+    runner = SimpleNamespace(_resume=True, work_dir=str(tmp_path / 'run'),
+                             logger=SimpleNamespace(warning=print))
+    ResumedPathsHook().after_load_checkpoint(runner, checkpoint)
+    info = checkpoint['message_hub']['runtime_info']
+    assert info == dict(best_ckpt=None, best_ckpt_mIoU=inside,
+                        keep_ckpt_ids=[])
