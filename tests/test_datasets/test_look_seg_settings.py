@@ -68,9 +68,14 @@ def test_users_that_ignore_different_ids_are_warned_of(changes, text, data):
     (dict(train_dataloader__dataset__pipeline={
         '1': dict(reduce_zero_label=True)}),
      ['reduce_zero_label=True', 'data set False']),
-    (dict(val_dataloader__dataset__metainfo__classes=('b', 'a', 'c')),
-     ['train_dataloader.dataset and val_dataloader.dataset',
-      "['b', 'a', 'c']"]),
+    (dict(val_dataloader__dataset__data_prefix=dict(
+        _delete_=True, img_path='images/val'),
+          val_dataloader__dataset__pipeline={'1': dict(
+              type='RandomFlip', prob=0.)}),
+     ['val_evaluator (IoUMetric)', 'data_prefix.seg_map_path']),
+    (dict(test_dataloader__dataset__pipeline={'1': dict(
+        type='RandomFlip', prob=0.)}),
+     ['test_evaluator (IoUMetric)', 'LoadAnnotations']),
     (dict(model__decode_head__loss_decode__class_weight=[1., 1.]),
      ['loss_decode.class_weight has 2', 'num_classes=3']),
     (dict(model__data_preprocessor__seg_pad_val=254),
@@ -84,6 +89,13 @@ def test_settings_that_cannot_work_are_refused(changes, texts, data):
     refusals, _ = found(data, **changes)
     assert len(refusals) == 1
     assert [t for t in texts if t not in refusals[0]] == []
+
+
+def test_zero_is_reduced_in_all_parts_or_in_none(data):
+    refusals, _ = found(data, val_dataloader__dataset__reduce_zero_label=True)
+    assert any('train_dataloader.dataset and val_dataloader.dataset' in line
+               and 'reduce_zero_label is False and True' in line
+               for line in refusals)
 
 
 @pytest.mark.parametrize('number', [2, 4])

@@ -47,11 +47,28 @@ def check_seg_evaluation(look: Look) -> None:
     if look.refusals:
         return
     for part in look:
-        if part.name in ('val', 'test') and mask_loader(part) is not None:
+        if part.name not in ('val', 'test'):
+            continue
+        if mask_loader(part) is not None:
             sizes = _decoded_sizes(part)
             shapes = _tried(look, part, sizes)
             if shapes is not None:
                 _check_batches(look, part, [shapes.get(s) for s in sizes])
+        else:
+            _check_masks_are_read(look, part)
+
+
+def _check_masks_are_read(look: Look, part: PartLook) -> None:
+    """A metric of masks needs masks."""
+    needed = [key for key, metric in metrics(look.cfg, part.name)
+              if not metric.get('format_only')]
+    if not needed or not part.infos:
+        return
+    what = 'LoadAnnotations in its pipeline' \
+        if 'seg_map_path' in part.infos[0] else 'data_prefix.seg_map_path'
+    look.refuse(
+        f'{part.key}: {needed[0]} (IoUMetric) compares with masks, but this '
+        f'data set reads none. It needs {what}.')
 
 
 def _is_pair(value: Any) -> bool:

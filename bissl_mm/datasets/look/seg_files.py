@@ -9,11 +9,11 @@ from mmengine import fileio
 
 from ...registry import DATASETS
 from ...utils.errors import Refusal
-from ..seeded_dataset import MAX_UNREADABLE_SHARE
 from .findings import Look
 from .headers import TURNS, describe, is_cut_off, read_header
 from .parts import PartLook, type_name
 from .seg_parts import image_reading, mask_loader
+from .unread import is_local
 
 #: Suffixes of image files.
 _IMAGES = ('.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.tif', '.tiff', '.webp',
@@ -21,16 +21,16 @@ _IMAGES = ('.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.tif', '.tiff', '.webp',
 
 
 def check_seg_folders(look: Look) -> None:
-    """Count the files that a data set of masks passes over by their suffix;
-    refuse a part without images."""
+    """Refuse a part without images of its suffix; count masks that no image
+    has."""
     for part in look:
         for key, dataset in _unread_datasets(part):
             if getattr(dataset, 'ann_file', '') and \
                     osp.isfile(dataset.ann_file):
                 continue
             prefix = dataset.data_prefix or {}
-            _check_folder(look, part, key, prefix.get('img_path'),
-                          'img_suffix', dataset.img_suffix)
+            _check_folder(look, key, prefix.get('img_path'),
+                          dataset.img_suffix)
             _check_pairs(look, part, key, dataset)
 
 
@@ -89,31 +89,20 @@ def _listing(folder: Any) -> List[str]:
                                         recursive=True))
 
 
-def _check_folder(look: Look, part: PartLook, key: str, folder: Any,
-                  name: str, suffix: str) -> None:
+def _check_folder(look: Look, key: str, folder: Any,
+                  suffix: str) -> None:
     files = _listing(folder)
-    others = [f for f in files if not f.endswith(suffix)
-              and f.lower().endswith(_IMAGES)]
-    kinds = Counter(osp.splitext(f)[1] for f in others)
+    kinds = Counter(osp.splitext(f)[1] for f in files
+                    if f.lower().endswith(_IMAGES))
     listed = ', '.join(f'{n} {kind}' for kind, n in kinds.most_common())
     if isinstance(folder, str) and osp.isdir(folder) \
-            and len(files) == len([f for f in files
-                                   if not f.endswith(suffix)]):
-        choice = f'{name}={kinds.most_common(1)[0][0]!r}' if kinds \
-            else f'data_prefix.img_path and {name}'
+            and not any(f.endswith(suffix) for f in files):
+        choice = f'img_suffix={kinds.most_common(1)[0][0]!r}' if kinds \
+            else 'data_prefix.img_path and img_suffix'
         look.refuse(
-            f"{key}: no file in '{folder}' ends with {suffix!r} ({name}), so "
-            f'this part is empty. Found: {listed or "no images"}. Set '
+            f"{key}: no file in '{folder}' ends with {suffix!r} (img_suffix),"
+            f' so this part is empty. Found: {listed or "no images"}. Set '
             f'{choice}.')
-    elif others:
-        part.left_out.append(
-            f"{len(others)} of {len(files)} files in '{folder}': {name} is "
-            f'{suffix!r}, found {listed}')
-        look.warn(
-            f"{key}: {len(others)} of {len(files)} files in '{folder}' are "
-            f'passed over, as {name} is {suffix!r} ({listed}; the first is '
-            f'{sorted(others)[0]!r}). Rename or convert them, or set '
-            f'{name} to what all names end with.')
 
 
 def _check_pairs(look: Look, part: PartLook, key: str, dataset: Any) -> None:
@@ -136,31 +125,25 @@ def _check_pairs(look: Look, part: PartLook, key: str, dataset: Any) -> None:
 
 
 def _check_existence(look: Look, part: PartLook) -> None:
-    for what, key in (('image', 'img_path'), ('mask', 'seg_map_path')):
-        missing, damaged = [], []
-        for info in part.infos:
-            path = info[key]
-            header = read_header(path)
-            if '://' in path:
-                continue
-            if header.error and not osp.exists(path):
-                missing.append(path)
-            elif key == 'seg_map_path' and is_cut_off(path):
-                damaged.append(path)
-        if missing:
-            # In training, few unreadable images are skipped and named.
-            few = key == 'img_path' and part.name == 'train' and \
-                len(missing) <= MAX_UNREADABLE_SHARE * len(part.infos)
-            (look.warn if few else look.refuse)(
-                f'{part.key}: {len(missing)} of {len(part.infos)} {what}s do '
-                f"not exist; the first is '{missing[0]}'. Add the files, "
-                'leave out what belongs to them, or correct img_suffix, '
-                'seg_map_suffix and data_prefix.')
-        if damaged:
-            more = f'; {len(damaged)} such masks' * (len(damaged) > 1)
-            look.refuse(
-                f"{part.key}: the mask '{damaged[0]}' is damaged or cut off"
-                f'{more}. Replace the file, or remove it and its image.')
+    """Masks; ``check_images`` does it for images."""
+    paths = [path for info in part.infos
+             if is_local(path := info['seg_map_path'])]
+    missing = [path for path in paths
+               if read_header(path).error and not osp.exists(path)]
+    damaged = [path for path in paths
+               if osp.exists(path) and is_cut_off(path)]
+    if missing:
+        look.refuse(
+            f'{part.key}: {len(missing)} of {len(part.infos)} masks do not '
+            f"exist; the first is '{missing[0]}'. Add the files, leave out "
+            'what belongs to them, or correct seg_map_suffix and '
+            'data_prefix.')
+    if damaged:
+        more = f'; {len(damaged)} such masks' * (len(damaged) > 1)
+        look.tell_damaged(
+            part.key, len(damaged), len(part.infos),
+            f"{part.key}: the mask '{damaged[0]}' is damaged or cut off"
+            f'{more}. Replace the file, or remove it and its image.')
 
 
 def _check_sizes(look: Look, part: PartLook) -> None:

@@ -77,7 +77,9 @@ def ignored_ids(cfg: Config, part: PartLook) -> List[int]:
     heads in training, the metrics in an evaluation."""
     users = metrics(cfg, part.name) if part.name in ('val', 'test') \
         else heads(cfg)
-    found = [user.get('ignore_index', IGNORED) for _, user in users]
+    # None: a loss of masked binary cross entropy, which passes over 255.
+    found = [IGNORED if i is None else i for i in (
+        user.get('ignore_index', IGNORED) for _, user in users)]
     agreed = set(found[:1]).intersection(found) if found else {IGNORED}
     return sorted(i for i in agreed if isinstance(i, int))
 

@@ -138,27 +138,21 @@ def _tell_left_out(part: PartLook) -> None:
 
 
 def _check_agreement(look: Look, parts: Sequence[PartLook]) -> None:
-    """What numbers the classes, in one part against another."""
+    """``reduce_zero_label`` in one part against another; ``check_classes``
+    compares the names."""
     first = parts[0]
     for part in parts[1:]:
-        for what, own, other in (
-                ('classes', part.classes_declared, first.classes_declared),
-                ('reduce_zero_label', _reduces(part), _reduces(first))):
-            if own and other and own != other:
-                look.refuse(
-                    f'{first.key} and {part.key} number classes differently: '
-                    f'{what} is {_short(other)} and {_short(own)}. Use the '
-                    'same in all parts.')
+        if _reduces(part) != _reduces(first):
+            look.refuse(
+                f'{first.key} and {part.key} number classes differently: '
+                f'reduce_zero_label is {_reduces(first)} and '
+                f'{_reduces(part)}. Use the same in all parts.')
 
 
 def _reduces(part: PartLook) -> str:
-    return str(sorted({bool(getattr(leaf, 'reduce_zero_label', False))
-                       for leaf in part.leaves()}))
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) < 120 else f'{text[:117]}...'
+    return ' and '.join(sorted({
+        str(bool(getattr(leaf, 'reduce_zero_label', False)))
+        for leaf in part.leaves()}))
 
 
 def _check_classes(look: Look, parts: Sequence[PartLook]) -> None:
