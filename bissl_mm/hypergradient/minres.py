@@ -1,6 +1,7 @@
 """The iterate of smallest residual, for operators of any sign."""
 
 import math
+from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -12,24 +13,36 @@ from .solver import (LinearOperator, Solution, Solver, Status, finish,
 from .vectors import Vectors, zeros_like
 
 
+def rounding_of(dtype: torch.dtype) -> float:
+    """Of a product and of what is done to it, relative to its norm."""
+    return 4 * torch.finfo(dtype).eps
+
+
 @check_keys
 class MinresSolver(Solver):
     """Minimal residuals: of all vectors in the Krylov space, the best.
 
     The operator may be indefinite, as that of a barely trained network is:
     the residual never grows with the iterations and never exceeds that of the
-    zero vector. Conjugate gradients need fewer iterations where the operator
-    is positive definite.
+    zero vector, beyond the rounding of the products. Conjugate gradients need
+    fewer iterations where the operator is positive definite.
 
     The Lanczos vectors are kept and orthogonalised against each other: in
     single precision the short recursion loses its orthogonality within some
     ten iterations. Memory is one vector an iteration.
 
+    What the rounding of the products can add to the residual is known, and
+    the solution is chosen by the sum of both, see :class:`KrylovSpace`. Where
+    rounding is the larger part, one product shows the residual itself, and the
+    iteration starts anew from it: in its products the largest eigenvalues
+    have a smaller part. Where this gains nothing, the solve ends as
+    ``EXHAUSTED``.
+
     Args:
         max_iters (int): Largest number of iterations, of one product each.
             Defaults to 10.
-        tolerance (float): Stop once ``||b - A x|| / ||b||`` is at most this.
-            Defaults to 0.01.
+        tolerance (float): Stop once ``||b - A x|| / ||b||`` is at most this,
+            rounding included. Defaults to 0.01.
 
     Source:
         Paige & Saunders 1975.
@@ -43,52 +56,199 @@ class MinresSolver(Solver):
 
     @torch.no_grad()
     def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
-        start = flatten(rhs)
-        rhs_norm = row_norm(start).item()
+        r = flatten(rhs)
+        rhs_norm = row_norm(r).item()
         if rhs_norm == 0:
             return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.,
                             math.inf)
-        basis, vector = Basis(), start / rhs_norm
-        # A V_k = V_(k+1) T, with T of one row more than columns.
-        matrix = torch.zeros(self.max_iters + 1, self.max_iters,
-                             dtype=torch.float64)
-        status = Status.MAX_ITERS
-        for k in range(self.max_iters):
-            basis.append(vector)
-            image = flatten(operator(unflatten(vector, rhs)))
-            for _ in range(2):
-                parts = basis.dots(image)
-                basis.add_to_(image, -parts)
-                matrix[:k + 1, k] += parts.cpu()
-            rest = row_norm(image).item()
-            matrix[k + 1, k] = rest
-            if not math.isfinite(rest):
-                return not_finite(rhs, k + 1)
-            weights, residual = _least_squares(matrix[:k + 2, :k + 1])
-            # Below rounding the space is invariant: nothing is left to find.
-            exhausted = rest <= 100 * torch.finfo(
-                image.dtype).eps * matrix[:k + 1, :k + 1].norm().item()
-            if residual <= self.tolerance or exhausted:
-                if residual <= max(self.tolerance, 1e-6):
-                    status = Status.CONVERGED
+        run = MinresRun(operator, rhs, self.max_iters,
+                        self.tolerance * rhs_norm, rhs_norm)
+        x, status, residual = run.solve(r, rhs_norm)
+        if status is Status.NOT_FINITE:
+            return not_finite(rhs, run.num_iters)
+        square = r.new_tensor(residual**2, dtype=torch.float64).to(r)
+        return finish(unflatten(x, rhs), status, run.num_iters, square,
+                      r.new_tensor(run.curvature), rhs_norm**2)
+
+
+class MinresRun:
+    """Spaces of one operator, each built on what the one before has left.
+
+    Args:
+        operator (LinearOperator): Symmetric.
+        like (Vectors): Any vector of its domain.
+        max_iters (int): Largest number of products in all.
+        wanted (float): Norm of the residual to stop at.
+        rhs_norm (float): Of the whole problem, for rounding.
+
+    Attributes:
+        num_iters (int): Products made.
+        curvature (float): Smallest Ritz value met.
+    """
+
+    def __init__(self, operator: LinearOperator, like: Vectors,
+                 max_iters: int, wanted: float, rhs_norm: float) -> None:
+        self._operator, self._like = operator, like
+        self._max_iters, self._wanted = max_iters, wanted
+        # Where a space is used up, less than this is nothing to go on for.
+        self._least = max(
+            wanted, 100 * torch.finfo(like[0].dtype).eps * rhs_norm)
+        self._largest = 0.
+        self.num_iters, self.curvature = 0, math.inf
+
+    def solve(self, b: Tensor, b_norm: float) -> Tuple[Tensor, Status, float]:
+        """Solve for a flat right-hand side.
+
+        Args:
+            b (Tensor): Shape ``(n, )``.
+            b_norm (float): Its norm.
+
+        Returns:
+            tuple: The solution, flat; how it ended; the norm of what it
+            leaves, rounding included.
+        """
+        x, r, size = torch.zeros_like(b), b, b_norm
+        is_sure = True
+        while True:
+            # Where it is not sure, the last product goes to the residual.
+            number = self._max_iters - self.num_iters - (not is_sure)
+            space = KrylovSpace(r / size, number, self._largest, is_sure)
+            if not self._fill(space, number, self._wanted / size):
+                return x, Status.NOT_FINITE, math.nan
+            self._largest = space.largest
+            self.curvature = min(self.curvature, space.curvature())
+            left = (space.left + space.rounding) * size
+            if not left < size:
+                return x, self._ended(size), size
+            before = x
+            x = space.added_to(x, size)
+            if is_sure and (left <= self._least
+                            or self.num_iters == self._max_iters):
+                return x, self._ended(left), left
+            # What rounding has done is seen in the residual itself.
+            image = flatten(self._operator(unflatten(x, self._like)))
+            self.num_iters += 1
+            r = b - image
+            size_r, of_image, of_x = torch.stack(
+                [row_norm(t) for t in (r, image, x)]).tolist()
+            left = size_r + rounding_of(r.dtype) * max(
+                of_image, min(1., self._largest) * of_x)
+            if not left < size:
+                return before, self._ended(size), size
+            if left <= self._least or self.num_iters == self._max_iters:
+                return x, self._ended(left), left
+            size = size_r
+            is_sure = self.num_iters == self._max_iters - 1
+
+    def _ended(self, left: float) -> Status:
+        if left <= self._least:
+            return Status.CONVERGED
+        return Status.MAX_ITERS if self.num_iters == self._max_iters \
+            else Status.EXHAUSTED
+
+    def _fill(self, space: 'KrylovSpace', number: int,
+              wanted: float) -> bool:
+        """At most ``number`` products, until enough is reached or no more can
+        be; False for a NaN."""
+        for _ in range(number):
+            image = flatten(self._operator(
+                unflatten(space.direction, self._like)))
+            self.num_iters += 1
+            if not space.append(image):
+                return False
+            if space.left + space.rounding <= wanted or space.is_used_up:
                 break
-            vector = image / rest
-        x = torch.zeros_like(start)
-        basis.add_to_(x, rhs_norm * weights)
-        x = unflatten(x, rhs)
-        size = len(basis)
-        tridiagonal = matrix[:size, :size]
-        curvature = torch.linalg.eigvalsh(
-            (tridiagonal + tridiagonal.T) / 2)[0]
-        square = start.new_tensor((residual * rhs_norm)**2)
-        return finish(x, status, size, square,
-                      square.new_tensor(curvature.item()), rhs_norm**2)
+        return True
 
 
-def _least_squares(matrix: Tensor):
-    """Weights that bring ``matrix @ weights`` nearest to the first unit
-    vector, and the distance left."""
-    target = torch.zeros(len(matrix), 1, dtype=matrix.dtype)
-    target[0] = 1.
-    weights = torch.linalg.lstsq(matrix, target, driver='gelsd').solution
-    return weights[:, 0], (target - matrix @ weights).norm().item()
+class KrylovSpace:
+    r"""Orthonormal :math:`V` with :math:`A V_k = V_{k+1} T`, from one vector.
+
+    For weights y the residual is :math:`e_1 - T y` along :math:`V_{k+1}`, and
+    rounding adds at most about :math:`\sum_j \epsilon s_j |y_j|`. What is sure
+    is that a product is right to some eps of the norm of A. Mostly it is to
+    some eps of its own norm, or of that of its vector, which the identity in
+    A adds: where this is assumed the residual wants to be seen afterwards.
+    Of the solutions of the least squares problem with 1 to k of its singular
+    values the one with the smallest sum of both is taken.
+
+    Args:
+        start (Tensor): The first direction, a unit vector of shape ``(n, )``.
+        max_size (int): Largest number of products.
+        largest (float): Largest norm of a product so far.
+        is_sure (bool): Whether to assume the worse.
+
+    Attributes:
+        direction (Tensor): What to multiply next.
+        left (float): Norm of the residual of the best solution, of 1.
+        rounding (float): What rounding adds to it at most.
+        is_used_up (bool): Whether another product would bring nothing but
+            rounding.
+        largest (float): As given, and of the products here.
+    """
+
+    def __init__(self, start: Tensor, max_size: int, largest: float,
+                 is_sure: bool) -> None:
+        self._is_sure = is_sure
+        self.direction, self.largest = start, largest
+        self.left, self.rounding, self.is_used_up = 1., 0., False
+        self._eps = rounding_of(start.dtype)
+        self._basis = Basis()
+        self._weights: Optional[Tensor] = None
+        self._matrix = torch.zeros(max_size + 1, max_size,
+                                   dtype=torch.float64)
+
+    def append(self, image: Tensor) -> bool:
+        """Take in the product with :attr:`direction`, which is overwritten;
+        False if it is not finite."""
+        basis, matrix, k = self._basis, self._matrix, len(self._basis)
+        basis.append(self.direction)
+        for _ in range(2):
+            parts = basis.dots(image)
+            basis.add_to_(image, -parts)
+            matrix[:k + 1, k] += parts.cpu()
+        rest = row_norm(image).item()
+        matrix[k + 1, k] = rest
+        size = matrix[:k + 2, k].norm().item()
+        if not math.isfinite(size):
+            return False
+        self.largest = max(self.largest, size)
+        self._minimise(matrix[:k + 2, :k + 1])
+        # The next direction would be rounding, and not orthogonal.
+        self.is_used_up |= rest <= 24 * self._eps * max(
+            size, min(1., self.largest))
+        self.direction = image / rest if rest > 0 else image
+        return True
+
+    def _minimise(self, matrix: Tensor) -> None:
+        # Of columns of equal rounding.
+        scale = matrix.norm(dim=0).clamp_min(
+            self.largest if self._is_sure else min(1., self.largest))
+        scale = scale.clamp_min(torch.finfo(torch.float64).tiny)
+        left, values, right = torch.linalg.svd(matrix / scale,
+                                               full_matrices=False)
+        # Row j: the solution with the first j + 1 singular values.
+        solutions = (left[0] / values.clamp_min(1e-300))[:, None] * right
+        solutions = solutions.cumsum(0)
+        residuals = solutions @ (matrix / scale).T
+        residuals[:, 0] -= 1
+        residuals = residuals.norm(dim=1)
+        rounding = self._eps * solutions.norm(dim=1)
+        best = (residuals + rounding).argmin()
+        self.left, self.rounding = residuals[best].item(), \
+            rounding[best].item()
+        self._weights = solutions[best] / scale
+        # Beyond this a longer basis is not a better one.
+        self.is_used_up = bool(rounding[-1] > residuals[-1])
+
+    def added_to(self, x: Tensor, size: float) -> Tensor:
+        """``x`` and ``size`` times the best solution, shape ``(n, )``."""
+        x = x.clone()
+        self._basis.add_to_(x, size * self._weights)
+        return x
+
+    def curvature(self) -> float:
+        """Smallest Ritz value."""
+        k = len(self._basis)
+        square = self._matrix[:k, :k]
+        return torch.linalg.eigvalsh((square + square.T) / 2)[0].item()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..utils.check import check_keys, check_non_negative, check_positive_int
 from .basis import Basis, flatten, row_dot, row_norm, unflatten
+from .minres import MinresRun
 from .secant_model import ModelStep, SecantModel
 from .solver import (LinearOperator, Solution, Solver, Status, finish,
                      not_finite)
@@ -24,8 +25,10 @@ class RecyclingSolver(Solver):
     side is first fitted with what is there, :math:`x = V R^{-1} C^T b`, which
     costs no product; only what is left is attacked with new ones. This
     residual is known, never grows and never exceeds that of the zero vector,
-    whatever the signs of the eigenvalues. On a (nearly) singular operator the
-    solve ends as ``EXHAUSTED`` before rounding makes this untrue.
+    whatever the signs of the eigenvalues. Where rounding would make this
+    untrue, on an operator that is (nearly) singular or has very large
+    eigenvalues, no product is kept any more, and the rest of the solve is
+    that of :class:`MinresSolver`.
 
     What the products have not shown of :math:`A` is taken for the identity,
     of which :math:`A = I + H/(\lambda + \delta)` has much. The model
@@ -157,10 +160,23 @@ class RecyclingSolver(Solver):
                 - weights[-1] * self._model.overlap[:, -1]
         if status is Status.CONVERGED:
             estimate = math.inf
-        x = self._solution(weights, r, step if estimate < residual else None)
+        goes_on = status is Status.EXHAUSTED and num_iters < self.max_iters
+        x = self._solution(weights, r, step if estimate < residual
+                           and not goes_on else None)
+        residual = min(residual, math.inf if goes_on else estimate)
+        if goes_on:
+            # Rounding has used up the basis, not the problem.
+            run = MinresRun(operator, rhs, self.max_iters - num_iters, wanted,
+                            rhs_norm)
+            rest, status, residual = run.solve(r, residual)
+            num_iters += run.num_iters
+            if status is Status.NOT_FINITE:
+                return not_finite(rhs, num_iters)
+            x += rest
+            curvature = min(curvature, run.curvature)
         self._forget()
         return finish(unflatten(x, rhs), status, num_iters,
-                      r.new_tensor(min(residual, estimate)**2),
+                      r.new_tensor(residual**2),
                       r.new_tensor(curvature), rhs_norm**2)
 
     def _flatten(self, rhs: Vectors) -> Tensor:

@@ -237,7 +237,7 @@ def test_minres_of_a_singular_system_stays_below_the_zero_vector():
     matrix, rhs = make_matrix(eigenvalues), random_rhs()
     solution = MinresSolver(2 * SIZE, tolerance=0.).solve(Operator(matrix),
                                                           rhs)
-    assert solution.status is Status.MAX_ITERS
+    assert solution.status is Status.EXHAUSTED
     values, vectors = torch.linalg.eigh(matrix)
     lost = vectors[:, values.abs().argmin()]
     expected = torch.dot(lost, flatten(rhs)).abs() / flatten(rhs).norm()

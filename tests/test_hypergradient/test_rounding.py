@@ -1,0 +1,106 @@
+"""What solvers claim in single precision, against double precision."""
+
+import math
+
+import pytest
+import torch
+
+from bissl_mm.hypergradient import (CGSolver, MinresSolver, RecyclingSolver,
+                                    Status)
+
+
+def solve(solver, matrix, b):
+    """Solution, and its residual in double precision."""
+    solution = solver.solve(lambda v: (matrix @ v[0], ), (b, ))
+    x, exact = solution.value[0].double(), matrix.double()
+    true = (b.double() - exact @ x).norm() / b.double().norm()
+    return solution, true.item()
+
+
+def dense(values, seed):
+    """A symmetric matrix of these eigenvalues, and its vectors."""
+    generator = torch.Generator().manual_seed(seed)
+    basis = torch.linalg.qr(torch.randn(
+        len(values), len(values), generator=generator))[0]
+    matrix = (basis * values) @ basis.T
+    return (matrix + matrix.T) / 2, basis
+
+
+def assert_honest(solver, solution, true):
+    # Of what single precision can hold of a system of this size.
+    assert true <= 1 + 1e-4
+    assert true <= 1.1 * max(solution.residual_norm, 1.5e-5)
+    if solution.status is Status.CONVERGED:
+        assert true <= 1.1 * max(solver.tolerance, 1.5e-5)
+    if solution.status is Status.MAX_ITERS:
+        assert solution.num_iters == solver.max_iters
+
+
+@pytest.mark.parametrize('solver', [MinresSolver, RecyclingSolver])
+@pytest.mark.parametrize('diagonal', [
+    [1., 0.], [1., -1., 0.], [3., 0., 0., 2e-7], [-2., 1e-8, 5.]])
+def test_small_singular_systems(solver, diagonal):
+    matrix = torch.diag(torch.tensor(diagonal))
+    solution, true = solve(solver(), matrix, torch.ones(len(matrix)))
+    assert_honest(solver(), solution, true)
+    assert solution.status is Status.EXHAUSTED
+    assert solution.value[0].norm() < 1e3
+
+
+@pytest.mark.parametrize('solver', [MinresSolver, RecyclingSolver])
+@pytest.mark.parametrize('tolerance', [1e-2, 1e-5])
+def test_drawn_singular_systems(solver, tolerance):
+    for seed in range(30):
+        generator = torch.Generator().manual_seed(seed)
+        size = 2 + seed % 10
+        values = torch.randn(size, generator=generator) * 10**(seed % 4)
+        values[:1 + seed % 2] = 0
+        matrix = dense(values, seed)[0] if seed % 2 else torch.diag(values)
+        kind = solver(20, tolerance)
+        solution, true = solve(kind, matrix,
+                               torch.randn(size, generator=generator))
+        assert_honest(kind, solution, true)
+
+
+@pytest.mark.parametrize('smallest', [0., 1e-5])
+def test_large_nearly_singular_systems(smallest):
+    for seed in range(4):
+        generator = torch.Generator().manual_seed(seed)
+        values = 1 + 0.1 * torch.randn(400, generator=generator)
+        values[:4] = torch.tensor([50., 20., -3., smallest])
+        matrix, basis = dense(values, seed)
+        b = torch.randn(400, generator=generator) + 20 * (seed % 2) * (
+            basis[:, :4] @ torch.randn(4, generator=generator))
+        for solver in (MinresSolver(20), RecyclingSolver(20)):
+            assert_honest(solver, *solve(solver, matrix, b))
+
+
+@pytest.mark.parametrize('largest', [5e3, 5e4, 5e5])
+@pytest.mark.parametrize('solver', [MinresSolver, RecyclingSolver])
+def test_large_leading_eigenvalues(solver, largest):
+    """Solved where conjugate gradients solve it."""
+    for seed in range(2):
+        generator = torch.Generator().manual_seed(seed)
+        values = 1 + 0.3 * torch.randn(800, generator=generator).abs()
+        values[:6] = torch.logspace(math.log10(largest / 50),
+                                    math.log10(largest), 6)
+        matrix = torch.diag(values)
+        b = torch.randn(800, generator=generator)
+        assert solve(CGSolver(40, 0.01), matrix, b)[0].status \
+            is Status.CONVERGED
+        kind = solver(40)
+        solution, true = solve(kind, matrix, b)
+        assert solution.status is Status.CONVERGED and true <= 0.0105
+        assert solution.residual_norm <= 0.01
+
+
+def test_recycling_of_large_eigenvalues_within_a_phase():
+    generator = torch.Generator().manual_seed(0)
+    values = 1 + 0.3 * torch.randn(800, generator=generator).abs()
+    values[:6] = 5e5 * torch.tensor([1., 0.7, -0.4, 0.2, -0.1, 0.02])
+    solver = RecyclingSolver(30, 0.01, extrapolate=False)
+    for _ in range(4):
+        solution, true = solve(solver, torch.diag(values),
+                               torch.randn(800, generator=generator))
+        assert_honest(solver, solution, true)
+        assert solution.status is Status.CONVERGED
