@@ -9,8 +9,11 @@ from mmengine.registry import DefaultScope
 
 from ...utils.errors import Refusal
 from ...utils.random import seeded
+from .boxes import check_classes_with_boxes
 from .class_folders import check_class_folders
+from .class_names import check_class_names
 from .classes import check_classes, check_labels
+from .coco import check_coco
 from .findings import Look
 from .headers import read_header
 from .images import check_images, check_orientation
@@ -23,14 +26,18 @@ from .seg_evaluation import check_seg_evaluation, check_seg_inference
 from .seg_files import check_seg_files, check_seg_folders
 from .seg_settings import check_seg_settings
 from .trial import check_pipelines
+from .voc_files import check_voc
 
 Check = Callable[[Look], None]
 
 #: Read files that the configs name, before a library does.
 FILE_CHECKS: Sequence[Check] = (
+    check_class_names,
     check_lists,
     check_class_folders,
     check_seg_folders,
+    check_coco,
+    check_voc,
 )
 #: Look at the built datasets; the trial of the pipelines comes last.
 DATA_CHECKS: Sequence[Check] = (
@@ -42,6 +49,7 @@ DATA_CHECKS: Sequence[Check] = (
     check_seg_files,
     check_masks,
     check_seg_evaluation,
+    check_classes_with_boxes,
     check_classes,
     check_labels,
     check_repeated,

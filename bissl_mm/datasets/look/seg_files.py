@@ -50,7 +50,8 @@ def _unread_datasets(part: PartLook) -> Iterator[Tuple[str, Any]]:
             with DATASETS.switch_scope_and_registry(scope) as registry:
                 kind = cfg.get('type')
                 kind = kind if inspect.isclass(kind) else registry.get(kind)
-                if kind is None or 'seg_map_suffix' not in inspect.signature(
+                # mmdet's datasets have a suffix of masks only.
+                if kind is None or 'img_suffix' not in inspect.signature(
                         _with_suffix(kind).__init__).parameters:
                     continue
                 dataset = registry.build(dict(cfg, lazy_init=True))

@@ -1,0 +1,228 @@
+"""Boxes in COCO's files: what they mean, and which of them mmdet uses."""
+
+from collections import Counter, defaultdict
+from typing import Any, Dict, List, Tuple
+
+from .coco_files import CocoFile, tell
+from .findings import Look
+from .parts import PartLook
+
+#: Pixels that a box may reach outside of its image by rounding.
+_MARGIN = 2.
+#: Share of boxes outside of their images from which corners are suspected.
+_SHARE = .1
+#: Share of boxes left out for one reason that is worth a warning.
+_NOTABLE = .01
+_REMEDIES = {
+    'area 0': 'Write "area": width * height of each box.',
+    'narrower or lower than one pixel': 'Write [x, y, width, height] in '
+    'pixels.',
+    'outside of the image': 'Write [x, y, width, height] in pixels of the '
+    'image, and its width and height.',
+    'flag ignore': 'Remove "ignore", or set it to 0.',
+    'image not in the file': 'Correct image_id, or add the images.',
+    'class not in metainfo.classes': 'Name the categories of the file in '
+    'metainfo.classes.',
+}
+
+
+def check_boxes(look: Look, part: PartLook, file: CocoFile,
+                dataset: Any) -> None:
+    """Boxes in another unit or form, and those that mmdet leaves out: counted
+    by reason and class into the part's table.
+
+    Args:
+        look (Look): Gets what is wrong.
+        part (PartLook): The part.
+        file (CocoFile): Its annotations.
+        dataset (CocoDataset): Not read yet; its filter and its classes.
+    """
+    classes = list(dataset.metainfo['classes'])
+    images = {image['id']: image for image in file.images}
+    if _check_units(look, file, images):
+        return
+    names = {c['id']: c['name'] for c in file.categories}
+    left: Dict[str, List[dict]] = defaultdict(list)
+    used: List[dict] = []
+    for ann in file.annotations:
+        reason = _reason(ann, images, names, classes)
+        (left[reason] if reason else used).append(ann)
+    _check_left(look, part, file, left)
+    crowd = sum(bool(ann.get('iscrowd')) for ann in used)
+    _count(part, used, names, classes, crowd)
+    _check_images(look, part, file, dataset, used, classes)
+
+
+def _reason(ann: dict, images: Dict[Any, dict], names: Dict[Any, str],
+            classes: List[str]) -> str:
+    """Why mmdet's CocoDataset leaves a box out, in its order; else ''."""
+    if ann['image_id'] not in images:
+        return 'image not in the file'
+    if ann.get('ignore'):
+        return 'flag ignore'
+    image = images[ann['image_id']]
+    x, y, width, height = ann['bbox']
+    inside = (min(x + width, image['width']) - max(x, 0),
+              min(y + height, image['height']) - max(y, 0))
+    if width <= 0 or height <= 0:
+        return 'narrower or lower than one pixel'
+    if min(inside) <= 0:
+        return 'outside of the image'
+    if ann['area'] <= 0:
+        return 'area 0'
+    if width < 1 or height < 1:
+        return 'narrower or lower than one pixel'
+    if names[ann['category_id']] not in classes:
+        return 'class not in metainfo.classes'
+    return ''
+
+
+def _check_left(look: Look, part: PartLook, file: CocoFile,
+                left: Dict[str, List[dict]]) -> None:
+    total = len(file.annotations)
+    lost = sum(map(len, left.values()))
+    for reason, anns in left.items():
+        first = f'first annotation: id {anns[0]["id"]!r}'
+        text = f'{len(anns)} of {total} boxes left out: {reason}'
+        part.left_out.append(f'{len(anns)} of {total} boxes: {reason} '
+                             f'({first})')
+        if lost == total or reason == 'class not in metainfo.classes' \
+                or len(anns) < _NOTABLE * total:
+            continue
+        look.warn(f'{file.name}: {text} ({first}). {_REMEDIES[reason]}')
+    undeclared = left.get('class not in metainfo.classes', [])
+    if undeclared:
+        names = {c['id']: c['name'] for c in file.categories}
+        counts = Counter(names[ann['category_id']] for ann in undeclared)
+        shown = ', '.join(f'{name!r} ({n})' for name, n in
+                          counts.most_common(5))
+        look.warn(f'{file.name}: {len(undeclared)} of {total} boxes are of '
+                  f'categories that metainfo.classes does not name: {shown}.'
+                  ' They are background for the detector; add the names if '
+                  'that is not meant.')
+    if total and lost == total:
+        main = max(left, key=lambda reason: len(left[reason]))
+        reasons = ', '.join(f'{reason} ({len(anns)})'
+                            for reason, anns in left.items())
+        look.refuse(f'{file.name}: {lost} of {total} boxes are left out by '
+                    f'mmdet: {reasons}; first annotation: id '
+                    f'{left[main][0]["id"]!r}, bbox {left[main][0]["bbox"]}, '
+                    f'area {left[main][0]["area"]}. {_REMEDIES[main]}')
+
+
+def _check_units(look: Look, file: CocoFile, images: Dict[Any, dict]) -> bool:
+    """Refuse coordinates from 0 to 1 and corners; whether they were."""
+    rows = [(ann, images[ann['image_id']]) for ann in file.annotations
+            if ann['image_id'] in images]
+    if not rows:
+        return False
+    if max(max(ann['bbox']) for ann, _ in rows) <= 1.5 and any(
+            min(image['width'], image['height']) > 4 for _, image in rows):
+        ann, image = rows[0]
+        tell(look, file.name, '{} boxes have coordinates from 0 to 1, '
+             f'{ann["bbox"]} for example', [ann for ann, _ in rows],
+             len(rows), 'Multiply x and width by the width of the image, y '
+             'and height by its height.')
+        return True
+    outside = [row for row in rows if _outside(*row)]
+    corners = all(_are_corners(*row) for row in rows)
+    by_area = sum(_area_of_corners(ann) for ann, _ in rows)
+    if corners and (len(outside) >= _SHARE * len(rows)
+                    or by_area > .9 * len(rows)):
+        ann, image = (outside or rows)[0]
+        x, y, x2, y2 = ann['bbox']
+        tell(look, file.name, '{} boxes seem to be corners (x1, y1, x2, y2): '
+             f'{len(outside)} reach outside of their images as x, y, width, '
+             f'height, {ann["bbox"]} in an image of {image["width"]} x '
+             f'{image["height"]} for example', [ann for ann, _ in rows],
+             len(rows), 'Write [x1, y1, x2 - x1, y2 - y1], here '
+             f'{[x, y, round(x2 - x, 6), round(y2 - y, 6)]}.')
+        return True
+    _warn_outside(look, file, outside, len(rows))
+    return False
+
+
+def _warn_outside(look: Look, file: CocoFile,
+                  outside: List[Tuple[dict, dict]], total: int) -> None:
+    if not outside:
+        return
+    ann, image = outside[0]
+    tell(look, file.name, '{} boxes reach outside of their images, '
+         f'{ann["bbox"]} (x, y, width, height) in {image["file_name"]!r} of '
+         f'{image["width"]} x {image["height"]} for example',
+         [ann for ann, _ in outside], total,
+         'Compare them with tools/browse_dataset.py.', look.warn)
+
+
+def _outside(ann: dict, image: dict) -> bool:
+    x, y, width, height = ann['bbox']
+    return min(x, y) < -_MARGIN or x + width > image['width'] + _MARGIN \
+        or y + height > image['height'] + _MARGIN
+
+
+def _are_corners(ann: dict, image: dict) -> bool:
+    x1, y1, x2, y2 = ann['bbox']
+    return -_MARGIN <= x1 < x2 <= image['width'] + _MARGIN \
+        and -_MARGIN <= y1 < y2 <= image['height'] + _MARGIN
+
+
+def _area_of_corners(ann: dict) -> bool:
+    x1, y1, x2, y2 = ann['bbox']
+    area, corners, sides = ann['area'], (x2 - x1) * (y2 - y1), x2 * y2
+    near = .01 * max(area, 1.)
+    return abs(area - corners) <= near < abs(area - sides)
+
+
+def _count(part: PartLook, used: List[dict], names: Dict[Any, str],
+           classes: List[str], crowd: int) -> None:
+    counts = Counter(names[ann['category_id']] for ann in used
+                     if not ann.get('iscrowd'))
+    part.facts['boxes'] = part.facts.get('boxes', 0) + sum(counts.values())
+    for name in classes:
+        titles = part.classes.setdefault(name, {})
+        titles['boxes'] = titles.get('boxes', 0) + counts[name]
+    if crowd:
+        part.left_out.append(f'{crowd} boxes: crowds (iscrowd), neither '
+                             'object nor background')
+
+
+def _check_images(look: Look, part: PartLook, file: CocoFile, dataset: Any,
+                  used: List[dict], classes: List[str]) -> None:
+    """Images that mmdet's filter leaves out, and those without boxes."""
+    total = len(file.images)
+    cats = {c['id'] for c in file.categories if c['name'] in classes}
+    listed = {a['image_id'] for a in file.annotations
+              if a['category_id'] in cats}
+    with_boxes = {ann['image_id'] for ann in used}
+    empty = [i for i in file.images if i['id'] not in with_boxes]
+    filters = {} if dataset.test_mode else dataset.filter_cfg or {}
+    if filters.get('filter_empty_gt'):
+        dropped = [i for i in empty if i['id'] not in listed]
+        empty = [i for i in empty if i['id'] in listed]
+        _leave_images(part, dropped, total, 'no boxes (filter_empty_gt)')
+        if len(dropped) == total and file.annotations:
+            look.refuse(f'{file.name}: all {total} images are left out, no '
+                        'box is of a class in metainfo.classes.')
+    smallest = filters.get('min_size', 0)
+    small = [i for i in file.images
+             if min(i['width'], i['height']) < smallest]
+    _leave_images(part, small, total, f'smaller than min_size={smallest} of '
+                  'filter_cfg')
+    if len(small) == total:
+        look.refuse(f'{part.key}: all {total} images are smaller than '
+                    f'filter_cfg.min_size={smallest}, the first '
+                    f'{small[0]["width"]} x {small[0]["height"]}. Lower it.')
+    if empty:
+        key = 'images without boxes'
+        part.facts[key] = part.facts.get(key, 0) + len(empty)
+    if not file.annotations:
+        say = look.warn if part.name == 'test' else look.refuse
+        say(f'{file.name} has no annotations: there is nothing to learn or '
+            'to measure. Name the file that has them.')
+
+
+def _leave_images(part: PartLook, images: List[dict], total: int,
+                  reason: str) -> None:
+    if images:
+        part.left_out.append(f'{len(images)} of {total} images: {reason} '
+                             f'(first: {images[0]["file_name"]!r})')
