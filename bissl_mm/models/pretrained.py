@@ -1,6 +1,7 @@
 """Loading pretrained weights with a count of what matched."""
 
-from typing import Dict, List, Sequence, Tuple
+import logging
+from typing import Any, Dict, List, Sequence, Tuple
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 from ..config import is_type
 from ..utils.checkpoint import load_checkpoint, state_dict_of
 from ..utils.errors import ValueRefusal
+from .provenance import origin_differences
 from .public_weights import UnknownLayoutError, to_mmpretrain
 
 #: Share of the backbone tensors that must match.
@@ -37,7 +39,8 @@ def load_pretrained(model: nn.Module, path: str,
     Raises:
         ValueError: If they are not.
     """
-    given = state_dict_of(load_checkpoint(path), path)
+    checkpoint = load_checkpoint(path)
+    given = state_dict_of(checkpoint, path)
     own = model.state_dict()
     required = _counted(own, required)
     layout, state = _best_reading(given, own, required)
@@ -53,6 +56,12 @@ def load_pretrained(model: nn.Module, path: str,
         f'matched; left at their initialisation: {_some(rest)}; not used: '
         f'{_some([n for n in state if n not in set(matched)])}',
         logger='current')
+    _warn_of_origin(checkpoint, model, path)
+
+
+def _warn_of_origin(checkpoint: Any, model: nn.Module, path: str) -> None:
+    for line in origin_differences(checkpoint, model, path):
+        print_log(line, logger='current', level=logging.WARNING)
 
 
 def backbone_report(model: nn.Module, state: Dict[str, Tensor],
@@ -147,8 +156,8 @@ def check_pretrained_init(model: nn.Module) -> List[Tuple[str, int, int]]:
     for name, module in model.named_modules():
         for cfg in _pretrained_cfgs(module):
             path = cfg['checkpoint']
-            state = state_dict_of(load_checkpoint(path), path,
-                                  as_mmengine=True)
+            checkpoint = load_checkpoint(path)
+            state = state_dict_of(checkpoint, path, as_mmengine=True)
             prefix = cfg.get('prefix')
             if prefix:
                 state = _strip(state, prefix.rstrip('.') + '.', only=True)
@@ -170,6 +179,8 @@ def check_pretrained_init(model: nn.Module) -> List[Tuple[str, int, int]]:
                 f"{where}: {len(found)} of {len(own)} tensors matched in "
                 f"'{path}'",
                 logger='current')
+            if name == 'backbone':
+                _warn_of_origin(checkpoint, model, path)
             report.append((where, len(found), len(own)))
     return report
 

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...models.bissl_model import unwrap
+from ...models.provenance import describe
 from ...registry import HOOKS
 from ...utils.check import check_keys
 from ...utils.checkpoint import save_atomically
@@ -57,6 +58,7 @@ class ExportBackboneHook(Hook):
             description='lower backbone theta_P of BiSSL',
             num_alternations=num_alternations,
             seed=runner.seed,
+            backbone=describe(unwrap(runner.model).pretext),
             config=osp.basename(runner.cfg.filename or ''))
         save_atomically(dict(state_dict=state, meta=meta), path)
         runner.logger.info(

@@ -1,0 +1,111 @@
+"""What a checkpoint says of the model that it was trained in.
+
+Checkpoints of mmengine hold the text of their config. It is parsed, never
+run: calls of ``dict`` and literals are read, anything else is passed over.
+"""
+
+import ast
+from typing import Any, Dict, List, Optional
+
+import torch
+from torch import nn
+
+from .pixels import Pixels
+
+
+def describe(model: nn.Module) -> Dict[str, str]:
+    """What a later stage should have alike, as plain strings.
+
+    Args:
+        model (nn.Module): With ``data_preprocessor`` and ``backbone``.
+
+    Returns:
+        dict[str, str]: ``pixels``, if the preprocessor normalises, and
+        ``style``, if the backbone has one.
+    """
+    found = {}
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    if getattr(preprocessor, 'mean', None) is not None:
+        found['pixels'] = str(Pixels.of(model, ()))
+    style = getattr(getattr(model, 'backbone', None), 'style', None)
+    if style is not None:
+        found['style'] = str(style)
+    return found
+
+
+def origin_differences(checkpoint: Any, model: nn.Module,
+                       path: str) -> List[str]:
+    """Where a checkpoint comes from a model that computes something else.
+
+    Args:
+        checkpoint (Any): As loaded; without ``meta`` nothing is known.
+        model (nn.Module): That takes its weights; not changed.
+        path (str): The file, for the message.
+
+    Returns:
+        list[str]: A sentence each, with both values.
+    """
+    before, now = _origin(checkpoint), describe(model)
+    titles = dict(pixels='pixels', style="the backbone's style")
+    remedies = dict(pixels='mean, std and the channel order of the '
+                    'data_preprocessor', style='style')
+    return [
+        f"'{path}' was trained with {titles[key]} {before[key]}, but this "
+        f'model has {now[key]}: the weights do not suit it. Set '
+        f'{remedies[key]} alike.'
+        for key in titles if key in before and key in now
+        and before[key] != now[key]]
+
+
+def _origin(checkpoint: Any) -> Dict[str, str]:
+    meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
+    if not isinstance(meta, dict):
+        return {}
+    if isinstance(meta.get('backbone'), dict):
+        # Written by ExportBackboneHook.
+        return meta['backbone']
+    model = _model_of(meta.get('cfg'))
+    model = model.get('pretext') or model
+    found = {}
+    preprocessor = model.get('data_preprocessor')
+    if isinstance(preprocessor, dict) and preprocessor.get('mean'):
+        found['pixels'] = str(_pixels(preprocessor))
+    backbone = model.get('backbone')
+    if isinstance(backbone, dict) and isinstance(backbone.get('style'), str):
+        found['style'] = backbone['style']
+    return found
+
+
+def _pixels(preprocessor: Dict[str, Any]) -> Pixels:
+    """Of a data preprocessor's config."""
+    model = nn.Module()
+    model.data_preprocessor = nn.Module()
+    for name in ('mean', 'std'):
+        value = torch.tensor(preprocessor.get(name) or [0.])
+        setattr(model.data_preprocessor, name, value)
+    model.data_preprocessor.to_rgb = any(
+        preprocessor.get(name) for name in ('to_rgb', 'bgr_to_rgb',
+                                            'rgb_to_bgr'))
+    return Pixels.of(model, ())
+
+
+def _model_of(text: Any) -> Dict[str, Any]:
+    try:
+        tree = ast.parse(text if isinstance(text, str) else '')
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) \
+                and getattr(node.targets[0], 'id', None) == 'model':
+            model = _value(node.value)
+            return model if isinstance(model, dict) else {}
+    return {}
+
+
+def _value(node: ast.expr) -> Optional[Any]:
+    if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict':
+        return {k.arg: _value(k.value) for k in node.keywords if k.arg}
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError):
+        return None
