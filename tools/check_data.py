@@ -50,8 +50,8 @@ def main(argv: Optional[List[str]] = None) -> None:
         print(line)
     quiet_pycocotools()
     look = look_over(cfg, args.parts, everything=not args.sample)
-    if any(part.dataset is not None for part in look):
-        print('\n'.join(table_lines(look, whole=not args.sample)))
+    for line in table_lines(look, whole=not args.sample):
+        print(line)
     for kind, lines in (('Warning', look.warnings),
                         ('Refused', look.refusals)):
         for line in lines:

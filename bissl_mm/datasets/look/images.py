@@ -117,7 +117,9 @@ def _check_files(look: Look, part: PartLook, paths: List[str],
         part.facts['modes'] = ', '.join(
             f'{mode} {n}' for mode, n in modes.most_common(4))
     if len(part.infos) < len(part.whole):
-        part.facts['headers read'] = len(part.infos)
+        part.facts['headers read of'] = len(part.infos)
+    if len(part.sampled) < len(part.infos):
+        part.facts['pixels read of'] = len(part.sampled)
     if faults:
         path = next(iter(faults))
         more = f' (and {len(faults) - 1} more)' if len(faults) > 1 else ''

@@ -19,6 +19,8 @@ PLACES = dict(pretext='train_cfg.pretext_dataloader', train='train_dataloader',
 MAX_HEADERS = 20000
 #: Samples of a part whose pixels are read.
 MAX_PIXELS = 64
+#: Wrappers that give samples of a dataset again.
+_REPEATING = ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
 
 
 @dataclass
@@ -91,9 +93,9 @@ class PartLook:
     def whole(self) -> Any:
         """The dataset without wrappers that only repeat samples."""
         dataset = self.dataset
-        while type(dataset).__name__ in ('RepeatDataset',
-                                         'ClassBalancedDataset',
-                                         'MultiImageMixDataset'):
+        while type(dataset).__name__ in _REPEATING or (
+                hasattr(dataset, 'dataset')
+                and not hasattr(dataset, 'get_data_info')):
             dataset = dataset.dataset
         return dataset
 

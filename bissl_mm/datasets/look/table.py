@@ -18,10 +18,13 @@ def table_lines(look: Look, whole: bool = False) -> List[str]:
         whole (bool): Name every class. Defaults to False: above ``NAMED``
             the ones with most and least, and those with none.
     """
+    if all(part.dataset is None for part in look):
+        # Refused before any dataset was built.
+        return []
     lines = ['Data, headers and pixels of all files:' if look.everything else
-             'Data looked over (headers of all files, of '
-             f'{MAX_HEADERS} in larger parts; pixels of {MAX_PIXELS}; all '
-             'of it: tools/check_data.py CONFIG):']
+             'Data looked over (headers, of '
+             f'{MAX_HEADERS} files a part at most; pixels, of {MAX_PIXELS}; '
+             'tools/check_data.py CONFIG reads all):']
     for part in look:
         lines += _part_lines(part, whole)
     return lines
@@ -56,8 +59,9 @@ def _counts(counts: Dict[str, int], whole: bool) -> str:
     text = ''
     if some:
         most, least = some[0], some[-1]
-        text = (f'most {most} {counts[most]}, least {least} '
-                f'{counts[least]}')
+        text = f'each {counts[most]}' if counts[most] == counts[least] \
+            else (f'most {most} {counts[most]}, least {least} '
+                  f'{counts[least]}')
     if zero:
         more = ', ...' * (len(zero) > NAMED)
         text += f'{", " * bool(text)}none of {len(zero)}: ' \

@@ -55,6 +55,8 @@ pretext_dataloader = dict(
         data_root='{{$BISSL_PRETEXT_DIR:data/pretext}}',
         data_prefix='',
         with_label=False,
+        extensions=('.jpg', '.jpeg', '.jfif', '.png', '.webp', '.tif',
+                    '.tiff', '.bmp', '.ppm', '.pgm'),
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(

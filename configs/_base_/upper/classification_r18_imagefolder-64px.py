@@ -1,6 +1,8 @@
 # Linear classifier on ResNet-18 over any folder with train/<class>,
 # val/<class> and test/<class>. Set, before the command, BISSL_DOWNSTREAM_DIR
 # and BISSL_NUM_CLASSES.
+extensions = ('.jpg', '.jpeg', '.jfif', '.png', '.webp', '.tif', '.tiff', '.bmp',
+              '.ppm', '.pgm')
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
@@ -33,6 +35,7 @@ train_dataloader = dict(
         _scope_='mmpretrain',
         data_root='{{$BISSL_DOWNSTREAM_DIR:data/downstream}}',
         data_prefix='train',
+        extensions=extensions,
         pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=100,
@@ -44,6 +47,7 @@ val_dataloader = dict(
         _scope_='mmpretrain',
         data_root='{{$BISSL_DOWNSTREAM_DIR:data/downstream}}',
         data_prefix='val',
+        extensions=extensions,
         pipeline=test_pipeline))
 test_dataloader = dict(
     batch_size=100,
@@ -54,6 +58,7 @@ test_dataloader = dict(
         _scope_='mmpretrain',
         data_root='{{$BISSL_DOWNSTREAM_DIR:data/downstream}}',
         data_prefix='test',
+        extensions=extensions,
         pipeline=test_pipeline))
 val_evaluator = dict(type='Accuracy', _scope_='mmpretrain')
 test_evaluator = dict(type='Accuracy', _scope_='mmpretrain')
