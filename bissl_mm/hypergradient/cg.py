@@ -6,8 +6,8 @@ import torch
 
 from ..utils.check import (check_in, check_keys, check_non_negative,
                            check_positive_int)
-from .solver import (LinearOperator, Solution, Solver, Status, finish,
-                     ratio)
+from .solver import (FlatCurvature, LinearOperator, Solution, Solver, Status,
+                     finish, ratio, rayleigh)
 from .vectors import (Vectors, add_scaled, add_scaled_, clone, dot,
                       scale_add_, zeros_like)
 
@@ -23,11 +23,13 @@ class CGSolver(Solver):
         max_iters (int): Largest number of iterations N_c. Defaults to 5.
         tolerance (float): Stop once ``||b - A x|| / ||b||`` is at most this.
             Defaults to 0: run ``max_iters`` iterations.
-        negative_curvature (str): What to do on ``p.Ap <= 0``, where CG has
-            no guarantee any more. ``'stop'`` returns the iterate reached (on
+        negative_curvature (str): What to do on ``p.Ap <= 0`` (or no more than
+            rounding, as on a singular operator), where CG has no guarantee
+            any more. ``'stop'`` returns the iterate reached (on
             the first iteration ``b`` itself, the limit of a large
             ``reg_weight``); ``'continue'`` goes on as the published code
-            does. Defaults to ``'stop'``.
+            does; where residuals grow large on the way, rounding makes the
+            one it reports too small. Defaults to ``'stop'``.
         epsilon (float): Added to both denominators. The published code has
             1e-12. Defaults to 0.
 
@@ -56,7 +58,7 @@ class CGSolver(Solver):
         r, p, buffer = clone(rhs), clone(rhs), clone(rhs)
         rr = dot(r, r)
         rhs_square = rr.item()
-        curvature = rr.new_tensor(math.inf)
+        curvature, is_flat = rr.new_tensor(math.inf), FlatCurvature(rr)
         # Each look at a value on the device waits for it: without a
         # tolerance or a stop there is no decision, so none is taken.
         decides = self.tolerance > 0 or self.negative_curvature == 'stop'
@@ -67,8 +69,9 @@ class CGSolver(Solver):
             q = operator(p)
             pq = dot(p, q)
             num_iters += 1
-            curvature = torch.minimum(curvature, pq / dot(p, p))
-            if self.negative_curvature == 'stop' and pq.item() <= 0:
+            pp = dot(p, p)
+            curvature = torch.minimum(curvature, rayleigh(pq, pp))
+            if self.negative_curvature == 'stop' and is_flat(pq, pp):
                 status = Status.NEGATIVE_CURVATURE
                 if num_iters == 1:
                     x = clone(rhs)

@@ -1,13 +1,12 @@
 """Materialise a small operator and solve it directly: the tests' oracle."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from ..utils.check import check_keys, check_positive_int
 from ..utils.errors import ValueRefusal
-from .solver import LinearOperator, Solution, Solver, Status, relative_residual
+from .solver import (LinearOperator, Solution, Solver, Status, not_finite,
+                     relative_residual)
 from .vectors import Vectors
 
 
@@ -43,9 +42,11 @@ def _split(flat: Tensor, like: Vectors) -> Vectors:
 
 @check_keys
 class DenseSolver(Solver):
-    """Solve by factorising the materialised matrix.
+    """Solve by the eigenvalues of the materialised matrix.
 
-    For a few hundred parameters: it costs one product a parameter.
+    For a few hundred parameters: it costs one product a parameter. A singular
+    system gets the shortest vector of smallest residual, ``EXHAUSTED`` unless
+    that is below the root of eps.
 
     Args:
         max_size (int): Largest number of parameters that it takes on.
@@ -68,9 +69,15 @@ class DenseSolver(Solver):
                 f'max_size={self.max_size}. Use CGSolver.')
         matrix = materialize(operator, rhs)
         matrix = (matrix + matrix.T) / 2
-        x = _split(torch.linalg.solve(matrix, flatten(rhs)), rhs)
-        curvature = torch.linalg.eigvalsh(matrix)[0].item()
+        if not (matrix.isfinite().all() and flatten(rhs).isfinite().all()):
+            return not_finite(rhs, size)
+        values, vectors = torch.linalg.eigh(matrix)
+        # What is zero but for rounding is left out.
+        eps = torch.finfo(matrix.dtype).eps
+        inverse = torch.where(
+            values.abs() > size * eps * values.abs().max(), 1 / values, 0.)
+        x = _split(vectors @ (inverse * (vectors.T @ flatten(rhs))), rhs)
         residual = relative_residual(operator, x, rhs)
-        status = Status.CONVERGED if math.isfinite(residual) \
-            else Status.NOT_FINITE
-        return Solution(x, status, size, residual, curvature)
+        return Solution(
+            x, Status.CONVERGED if residual <= eps**0.5 else Status.EXHAUSTED,
+            size, residual, values[0].item())

@@ -7,7 +7,7 @@ import torch
 from ..utils.check import (check_keys, check_non_negative,
                            check_positive_int)
 from .solver import (LinearOperator, Solution, Solver, Status, finish,
-                     ratio)
+                     ratio, rayleigh)
 from .vectors import (Vectors, add_scaled_, clone, scale_add_, tensor_dots,
                       zeros_like)
 
@@ -54,8 +54,8 @@ class LayerwiseCGSolver(Solver):
         for _ in range(self.max_iters):
             q = operator(p)
             pq = tensor_dots(p, q)
-            curvature = torch.minimum(curvature,
-                                      pq.sum() / tensor_dots(p, p).sum())
+            curvature = torch.minimum(
+                curvature, rayleigh(pq.sum(), tensor_dots(p, p).sum()))
             step = ratio(rr, pq + self.epsilon)
             add_scaled_(x, p, step, buffer)
             add_scaled_(r, q, -step, buffer)

@@ -74,7 +74,9 @@ class Solver(ABC):
 
         Args:
             operator (LinearOperator): Applies ``A``. It must be symmetric.
-            rhs (Vectors): The right-hand side ``b``.
+            rhs (Vectors): The right-hand side ``b``. Squares of its norm are
+                formed in its own type: in float32 it should lie between
+                1e-18 and 1e18.
 
         Returns:
             Solution: See there. ``rhs`` is not changed.
@@ -120,6 +122,29 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     0 nothing is left to solve, and the step is 0, not 0/0.
     """
     return torch.where(numerator == 0, 0., numerator / denominator)
+
+
+def rayleigh(pq: Tensor, pp: Tensor) -> Tensor:
+    """The curvature ``p.Ap / p.p``; infinite, as if none was met, for p = 0.
+    """
+    return torch.where(pp == 0, math.inf, pq / pp)
+
+
+class FlatCurvature:
+    """Tells curvature from rounding: ``p.Ap`` is no better than 4 eps of the
+    largest ``p.Ap / p.p`` met."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._largest = torch.zeros_like(like)
+        self._eps = 4 * torch.finfo(like.dtype).eps
+
+    def __call__(self, pq: Tensor, pp: Tensor) -> bool:
+        """Whether ``p.Ap`` is negative, zero or rounding."""
+        # Not the other way round: a NaN must get through to the status.
+        is_flat = bool(pq <= self._eps * self._largest * pp)
+        self._largest = torch.maximum(self._largest, rayleigh(pq, pp)) \
+            if not is_flat else self._largest
+        return is_flat
 
 
 def not_finite(rhs: Vectors, num_iters: int) -> Solution:

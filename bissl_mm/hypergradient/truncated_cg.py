@@ -5,7 +5,8 @@ import math
 import torch
 
 from ..utils.check import check_keys, check_non_negative, check_positive_int
-from .solver import LinearOperator, Solution, Solver, Status, finish, ratio
+from .solver import (FlatCurvature, LinearOperator, Solution, Solver, Status,
+                     finish, ratio, rayleigh)
 from .vectors import Vectors, add_scaled, clone, dot, zeros_like
 
 
@@ -43,15 +44,16 @@ class TruncatedCGSolver(Solver):
         rhs_square = rr.item()
         if rhs_square == 0:
             return Solution(x, Status.CONVERGED, 0, 0., math.inf)
-        curvature = rr.new_tensor(math.inf)
+        curvature, is_flat = rr.new_tensor(math.inf), FlatCurvature(rr)
         best, best_rr, best_value = x, rr, math.inf
         status, num_iters = Status.MAX_ITERS, 0
         while num_iters < self.max_iters:
             q = operator(p)
             num_iters += 1
             pq = dot(p, q)
-            curvature = torch.minimum(curvature, pq / dot(p, p))
-            if pq.item() <= 0:
+            pp = dot(p, p)
+            curvature = torch.minimum(curvature, rayleigh(pq, pp))
+            if is_flat(pq, pp):
                 status = Status.NEGATIVE_CURVATURE
                 if num_iters == 1:
                     rest = add_scaled(rhs, q, -1.)

@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from bissl_mm.hypergradient import (CGSolver, MinresSolver, RecyclingSolver,
-                                    Status)
+from bissl_mm.hypergradient import (CGSolver, DenseSolver, LayerwiseCGSolver,
+                                    MinresSolver, RecyclingSolver, Status,
+                                    TruncatedCGSolver)
 
 
 def solve(solver, matrix, b):
@@ -104,3 +105,43 @@ def test_recycling_of_large_eigenvalues_within_a_phase():
                                torch.randn(800, generator=generator))
         assert_honest(solver, solution, true)
         assert solution.status is Status.CONVERGED
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('solver', [CGSolver, TruncatedCGSolver])
+def test_conjugate_gradients_of_a_singular_system(solver, dtype):
+    """The last curvature is rounding, positive or not."""
+    ended = set()
+    for seed in range(20):
+        values = torch.linspace(0, 2, 5)
+        matrix = dense(values, seed)[0].to(dtype)
+        # Singular beyond the rounding of single precision.
+        values, vectors = torch.linalg.eigh(matrix.double())
+        values[0] = 0
+        matrix = ((vectors * values) @ vectors.T).to(dtype)
+        b = torch.randn(5, generator=torch.Generator().manual_seed(seed))
+        solution, true = solve(solver(10, 1e-6), matrix, b.to(dtype))
+        assert true == pytest.approx(solution.residual_norm, rel=0.1)
+        ended.add(solution.status)
+    assert ended == {Status.NEGATIVE_CURVATURE}
+
+
+def test_conjugate_gradients_past_their_end_log_no_nan():
+    for kind in (CGSolver(5, negative_curvature='continue'),
+                 LayerwiseCGSolver(5, epsilon=0.)):
+        # Solved by the first step: p = 0 from then on.
+        solution = kind.solve(lambda v: (2 * v[0], ), (torch.ones(3), ))
+        assert solution.min_curvature == pytest.approx(2.)
+
+
+@pytest.mark.parametrize('diagonal, status', [
+    ([2., -1., 0.5], Status.CONVERGED), ([1., 0., 2.], Status.EXHAUSTED),
+    ([1., math.nan, 2.], Status.NOT_FINITE)])
+def test_dense_solver_of_any_system(diagonal, status):
+    matrix = torch.diag(torch.tensor(diagonal).double())
+    solution, true = solve(DenseSolver(), matrix, torch.ones(3).double())
+    assert solution.status is status
+    if status is Status.EXHAUSTED:
+        assert true == pytest.approx(3**-0.5)
+        torch.testing.assert_close(solution.value[0],
+                                   torch.tensor([1., 0., 0.5]).double())
