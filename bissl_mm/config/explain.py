@@ -15,7 +15,7 @@ from .keys import walk
 from .type_names import _last, find_class, places_of, unknown_type
 from .types import type_name
 
-_UNKNOWN_TYPE = re.compile(r'(\S+) is not in the (?:(\w+)::)?(.+?) registry')
+_UNKNOWN_TYPE = re.compile(r'([^\s\'"]+) is not in the (?:(\w+)::)?(.+?) registry')
 _UNKNOWN_NAME = re.compile(r'Failed to get (\S+)$')
 #: mmcv's, which does not say the name.
 _UNNAMED = re.compile(r'Cannot find None in registry under')

@@ -29,8 +29,9 @@ def check_train_loop(runner: Runner, loop: Any) -> None:
     loader = loop.dataloader
     check_loader('train_dataloader', loader)
     size = _batch_size(loader)
-    number = len(loader.sampler) if loader.sampler is not None else 0
-    rest = number % size if size and not _drops_last(loader) else 0
+    number = len(_sampler(loader))
+    rest = number % size if size and not _drops_last(loader) \
+        and not _is_endless(loader) else 0
     if size != 1 and rest != 1:
         return
     model = getattr(runner.model, 'module', runner.model)
@@ -58,7 +59,8 @@ def check_loader(key: str, loader: Any) -> None:
     Raises:
         ValueError: Naming the number of images and the batch size.
     """
-    if not hasattr(loader.dataset, '__len__') or len(loader) > 0:
+    if not hasattr(loader.dataset, '__len__') or len(loader) > 0 \
+            or len(loader.dataset) and _is_endless(loader):
         return
     number, size = len(loader.dataset), _batch_size(loader)
     world = dist.get_world_size() if dist.is_initialized() else 1
@@ -166,6 +168,16 @@ def _is_shared(module: nn.Module) -> bool:
 
 def _batch_size(loader: Any) -> int:
     return loader.batch_size or getattr(loader.batch_sampler, 'batch_size', 0)
+
+
+def _sampler(loader: Any) -> Any:
+    # A batch sampler holds its own; torch's loader has another then.
+    return getattr(loader.batch_sampler, 'sampler', loader.sampler)
+
+
+def _is_endless(loader: Any) -> bool:
+    """Whether there is no last batch, as in training by iterations."""
+    return 'Infinite' in type(_sampler(loader)).__name__
 
 
 def _drops_last(loader: Any) -> bool:

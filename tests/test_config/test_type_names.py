@@ -73,6 +73,12 @@ def test_an_argument_of_a_library_names_the_nearest():
     assert "head.num_clases: " in text and "'num_classes'?" in text
 
 
+def test_an_error_of_a_worker_process_is_read():
+    error = RuntimeError("arm A, seed 0: 'LogerHook is not in the "
+                         "mmengine::hook registry. Please check'")
+    assert "as 'LogerHook'. Did you mean 'LoggerHook'" in str(explained(error))
+
+
 def test_errors_that_are_no_setting_stay_bugs():
     assert explained(TypeError("f() got an unexpected keyword argument 'a'")) \
         is None

@@ -5,11 +5,11 @@ import types
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import pseudo_collate
+from mmengine.dataset import InfiniteSampler, pseudo_collate
 from pretext_models import barlow_twins
 from small_models import build, classifier_cfg, simclr_cfg
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from bissl_mm.config.dataloaders import settle_workers
 from bissl_mm.config.explain import explained
@@ -107,6 +107,23 @@ def test_what_can_be_trained_on_is():
     plain = build(dict(classifier_cfg(), data_preprocessor=dict(
         mean=[120.] * 3, std=[60.] * 3, num_classes=3))).float()
     train_on(plain, loader(33, 32))
+
+
+def test_an_endless_sampler_leaves_no_rest():
+    data = DataLoader(Images(33), 32, sampler=InfiniteSampler(Images(33)),
+                      collate_fn=pseudo_collate)
+    train_on(pooled_classifier(), data)
+    data = DataLoader(Images(3), 4, sampler=InfiniteSampler(Images(3)),
+                      drop_last=True)
+    check_loader('train_dataloader', data)
+
+
+def test_a_batch_sampler_counts_its_own_samples():
+    # As on two processes: 33 of 66 images.
+    data = DataLoader(Images(66), collate_fn=pseudo_collate,
+                      batch_sampler=BatchSampler(range(33), 4, False))
+    with pytest.raises(ValueError, match='33 images on this process leave'):
+        train_on(pooled_classifier(), data)
 
 
 class Stream:
