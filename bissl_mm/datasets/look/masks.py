@@ -100,9 +100,10 @@ def _read(info: dict, loader: Any, found: Found) -> None:
     found.read += 1
     try:
         own = _file_ids(path, loader)
-        decoded = _loaded(loader, dict(info, reduce_zero_label=False,
-                                       label_map=None))
-        ids = _loaded(loader, info)
+        ids = decoded = _loaded(loader, info)
+        if info['reduce_zero_label'] or info.get('label_map'):
+            decoded = _loaded(loader, dict(info, reduce_zero_label=False,
+                                           label_map=None))
     except Exception as error:
         # Whatever a decoder raises on damaged bytes.
         found.damaged.append((path, f'{type(error).__name__}: {error}'))
@@ -113,11 +114,11 @@ def _read(info: dict, loader: Any, found: Found) -> None:
     if own.shape == decoded.shape and not _same(own, decoded, path, found):
         found.changed.append((path, own, decoded))
         return
-    values, counts = np.unique(ids, return_counts=True)
-    for value, count in zip(values.tolist(), counts.tolist(), strict=True):
-        found.pixels[min(max(int(value), 0), 255)] += count
-        if not 0 <= value < found.classes and value not in found.ignored:
-            found.undeclared.setdefault(int(value), []).append(path)
+    counts = np.bincount(ids.ravel().astype(np.uint8), minlength=256)
+    found.pixels += counts
+    for value in np.flatnonzero(counts).tolist():
+        if value >= found.classes and value not in found.ignored:
+            found.undeclared.setdefault(value, []).append(path)
 
 
 def _loaded(loader: Any, info: dict) -> np.ndarray:

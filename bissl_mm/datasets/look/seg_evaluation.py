@@ -89,8 +89,9 @@ def _tried(look: Look, part: PartLook, sizes: Sequence[Tuple[int, int]]
     positions: Dict[tuple, int] = {}
     for position, size in enumerate(sizes):
         positions.setdefault(size, position)
+    number = _TRIED if (part.loader.get('batch_size') or 1) > 1 else 1
     shapes = {}
-    for size, position in list(positions.items())[:_TRIED]:
+    for size, position in list(positions.items())[:number]:
         try:
             with seeded(0):
                 sample = part.whole[part.indices[position]]
