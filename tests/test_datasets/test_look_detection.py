@@ -286,7 +286,8 @@ def test_classes_written_as_a_string_are_refused(kind, dataset, written,
 
 
 @pytest.mark.parametrize('classes, expected', [
-    (('nut', 'nut'), "names 'nut' 2 times"), ((1, 2), "Write ('1', '2')")])
+    (('nut', 'nut'), "names 'nut' 2 times"), ((1, 2), "Write ('1', '2')"),
+    ({'nut', 'bolt'}, 'is of type set'), (3, 'is of type int')])
 def test_classes_that_are_no_names_are_refused(classes, expected, tmp_path):
     look = looked(config(tmp_path, metainfo=dict(classes=classes)))
     assert expected in look.refusals[0]
@@ -408,3 +409,80 @@ def test_voc_files_are_counted_as_mmdet_uses_them(tmp_path):
     # All of its boxes are difficult.
     assert any("'nut': they cannot be learnt" in line
                for line in look.warnings)
+
+
+def text_ids(data, part):
+    for image in data['images']:
+        image['id'] = f'{image["id"]:03}'
+    for ann in data['annotations']:
+        ann['image_id'] = f'{ann["image_id"]:03}'
+
+
+def text_categories(data, part):
+    for entry in data['categories']:
+        entry['id'] = str(entry['id'])
+    for ann in data['annotations']:
+        ann['category_id'] = str(ann['category_id'])
+
+
+def numbered_anew(data, part):
+    numbers = {1: 40, 2: 7, 3: 19}
+    for entry in data['categories']:
+        entry['id'] = numbers[entry['id']]
+    for ann in data['annotations']:
+        ann['category_id'] = numbers[ann['category_id']]
+
+
+def text_annotations(data, part):
+    for ann in data['annotations']:
+        ann['id'] = f'a{ann["id"]}'
+
+
+def id_zero(data, part):
+    data['annotations'][0]['id'] = 0
+
+
+def test_an_image_listed_twice_is_a_warning(tmp_path):
+    def spoil(data, part):
+        data['images'][1]['file_name'] = data['images'][0]['file_name']
+
+    coco(tmp_path, spoil)
+    assert any('1 of 4 images repeat the file_name' in line
+               for line in looked(config(tmp_path), 'train').warnings)
+
+
+def precision_of_a_perfect_detector(cfg):
+    import torch
+    from mmdet.registry import DATASETS, METRICS
+    dataset = DATASETS.build(dict(cfg.val_dataloader.dataset, pipeline=[]))
+    metric = METRICS.build(cfg.val_evaluator)
+    metric.dataset_meta = dataset.metainfo
+    for i in range(len(dataset)):
+        info = dataset.get_data_info(i)
+        found = info['instances']
+        metric.process({}, [dict(
+            img_id=info['img_id'], ori_shape=(info['height'], info['width']),
+            pred_instances=dict(
+                bboxes=torch.tensor([each['bbox'] for each in found]).float(),
+                scores=torch.ones(len(found)),
+                labels=torch.tensor([e['bbox_label'] for e in found])))])
+    return metric.evaluate(len(dataset))['coco/bbox_mAP']
+
+
+@pytest.mark.parametrize('change', [
+    None, text_ids, text_categories, numbered_anew, text_annotations,
+    id_zero])
+def test_a_perfect_detector_of_what_passes_scores_one(change, tmp_path):
+    coco(tmp_path, change)
+    cfg = config(tmp_path)
+    look = looked(cfg)
+    told = bool(look.refusals or look.warnings)
+    try:
+        precision = precision_of_a_perfect_detector(cfg)
+    except (KeyError, ValueError) as error:
+        if change is None:
+            raise
+        # What the libraries stop at.
+        print(error)
+        precision = -1.
+    assert told == (precision < 1), (precision, look.refusals, look.warnings)

@@ -16,6 +16,10 @@ def check_class_names(look: Look) -> None:
                 _check_string(look, key, classes)
             elif isinstance(classes, (list, tuple)):
                 _check_names(look, key, classes)
+            elif classes is not None:
+                look.refuse(f'{key} is of type {type(classes).__name__}, '
+                            'which gives classes no order. Write a tuple of '
+                            "names, ('cat', 'dog') for example.")
 
 
 def _declared(cfg: Any, key: str) -> Iterator[Tuple[str, Any]]:

@@ -83,6 +83,10 @@ def read_coco(look: Look, key: str, path: str,
         return None
     _check_unique(look, file)
     _check_references(look, file)
+    tell(look, file.name, "{} images repeat the file_name of another one: "
+         'each copy has some of the boxes, the others are background there',
+         _repeated(file.images, 'file_name'), len(file.images),
+         'Join the entries.', look.warn)
     return file if len(look.refusals) == before else None
 
 
@@ -217,16 +221,21 @@ def _check_unique(look: Look, file: CocoFile) -> None:
             ('annotations', 'id', 'mmdet stops, pycocotools takes the last'),
             ('categories', 'id', 'classes would be joined'),
             ('categories', 'name', 'one class would get two numbers')):
-        seen, bad = set(), []
-        for entry in getattr(file, title):
-            if entry[key] in seen:
-                bad.append(entry)
-            seen.add(entry[key])
+        bad = _repeated(getattr(file, title), key)
         tell(look, file.name,
              f'{{}} {title} repeat the {key} of another one '
              f'({bad[0][key]!r}): {lost}' if bad else '', bad,
              len(getattr(file, title)),
              'Number them anew.' if key == 'id' else 'Join the two.')
+
+
+def _repeated(entries: List[dict], key: str) -> List[dict]:
+    seen, bad = set(), []
+    for entry in entries:
+        if entry[key] in seen:
+            bad.append(entry)
+        seen.add(entry[key])
+    return bad
 
 
 def _check_references(look: Look, file: CocoFile) -> None:
@@ -238,9 +247,9 @@ def _check_references(look: Look, file: CocoFile) -> None:
             continue
         first, example = bad[0][key], next(iter(known))
         total = len(file.annotations)
-        as_text = {_plain(each): each for each in known}
-        if _plain(first) in as_text:
-            example = as_text[_plain(first)]
+        as_text = {plain(each): each for each in known}
+        if plain(first) in as_text:
+            example = as_text[plain(first)]
             tell(look, file.name, f"{{}} annotations have the {key} {first!r}"
                  f', but the id in {title!r} is {example!r}: text and number '
                  'are not the same, their boxes would vanish', bad, total,
@@ -252,7 +261,7 @@ def _check_references(look: Look, file: CocoFile) -> None:
         # Lists of images are shortened on purpose, too: counted elsewhere.
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The number that a text writes; else the value."""
     try:
         return float(value)

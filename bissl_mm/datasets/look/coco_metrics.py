@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
-from .coco_files import CocoFile, tell
+from .coco_files import CocoFile, plain, tell
 from .findings import Look
 from .parts import PartLook, type_name
 
@@ -69,8 +69,12 @@ def check_metric_file(look: Look, owner: Part, file: CocoFile,
          'Write "iscrowd": 0 in each.')
     tell(look, file.name, '{} annotations have the id 0: pycocotools counts '
          'a detection that matches it as false',
-         [a for a in file.annotations if a['id'] == 0], total,
+         [a for a in file.annotations if plain(a['id']) == 0], total,
          'Number the annotations from 1.', look.warn)
+    tell(look, file.name, '{} annotations have an id that is no number, at '
+         'which pycocotools stops at the first validation',
+         [a for a in file.annotations if isinstance(plain(a['id']), str)],
+         total, 'Number the annotations from 1.')
     if 'segm' in _names(cfg):
         tell(look, file.name, "{} annotations have no 'segmentation', which "
              f'{file.key.rpartition(".")[0]}.metric=\'segm\' needs',
