@@ -58,7 +58,8 @@ def _datasets(part: PartLook) -> Iterator[Tuple[str, Any]]:
         own = next((kind for kind in type(dataset).__mro__
                     if kind.__module__ == 'mmdet.datasets.coco'), None)
         classes = own and dataset.metainfo.get('classes')
-        if not classes or isinstance(classes, str) or not dataset.ann_file:
+        if not classes or not isinstance(classes, (list, tuple)) \
+                or not dataset.ann_file:
             continue
         if type(dataset).load_data_list is own.load_data_list \
                 and type(dataset).parse_data_info is own.parse_data_info:

@@ -48,8 +48,8 @@ def check_voc(look: Look) -> None:
                     is not own.load_data_list \
                     or not is_local(dataset.ann_file) \
                     or not osp.isfile(dataset.ann_file) \
-                    or not dataset.metainfo.get('classes') \
-                    or isinstance(dataset.metainfo['classes'], str):
+                    or not isinstance(dataset.metainfo.get('classes'),
+                                      (list, tuple)):
                 continue
             _check_dataset(look, part, f'{key}.ann_file', dataset)
 
