@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import Callable, Iterator, Optional
 
 #: Seconds between two looks whether the parent is still there.
@@ -65,6 +66,9 @@ def held_sigterm() -> Iterator[None]:
     if not SUPPORTED:
         yield
         return
+    if multiprocessing.get_start_method() != 'fork':
+        # Else its start would end the waiting in here.
+        resource_tracker.ensure_running()
     before = _block()
     try:
         yield
