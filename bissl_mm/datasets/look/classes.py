@@ -90,8 +90,9 @@ def _names(part: PartLook, counts: Counter,
 def _tell_outputs(look: Look, names: List[str], outputs: int) -> None:
     number = len(names)
     variable = 'BISSL_NUM_CLASSES'
-    how = f'export {variable}={number}' \
-        if variable in (look.cfg.text or '') else f'num_classes={number}'
+    how = f'num_classes={number}' + (
+        f', or export {variable}={number} where that sets it'
+        if variable in (look.cfg.text or '') else '')
     look.refuse(
         f"'head' has num_classes={outputs}, but the training data have "
         f'{number} classes ({", ".join(names[:5])}'
