@@ -74,6 +74,31 @@ def test_files_passed_over_are_counted_by_suffix(suffixes, name, tmp_path):
     assert not look_at(cfg).warnings
 
 
+@pytest.mark.parametrize('suffix', ['.jpg', '.PNG'])
+def test_images_without_img_suffix_are_counted(suffix, tmp_path):
+    pytest.importorskip('mmseg')
+    write_parts(tmp_path, ['train'])
+    for i, path in enumerate(sorted((tmp_path / 'train').rglob('1.png'))):
+        if i:
+            path.rename(path.with_suffix(suffix))
+    (tmp_path / 'train/notes.txt').write_text('x')
+    for path in (tmp_path / 'train').rglob('*.png'):
+        mask = tmp_path / 'masks' / path.relative_to(tmp_path / 'train')
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.arange(480).reshape(20, 24).astype(
+            np.uint8) % 2).save(mask)
+    cfg = config(tmp_path, ['train'])
+    cfg.default_scope = 'mmseg'
+    cfg.train_dataloader.dataset = dict(
+        type='BaseSegDataset', data_root=str(tmp_path), img_suffix='.png',
+        data_prefix=dict(img_path='train', seg_map_path='masks'),
+        metainfo=dict(classes=('a', 'b')), pipeline=[
+            dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')])
+    line = the_only([w for w in look_at(cfg).warnings
+                     if 'img_suffix' in w])
+    assert '2 of 6 images in ' in line and f"'.png': {suffix} 2 (" in line
+
+
 def test_image_beside_the_class_folders(tmp_path):
     cfg = only_train(tmp_path)
     Image.fromarray(noise(RNG)).save(tmp_path / 'train/lost.png')

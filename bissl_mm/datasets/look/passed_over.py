@@ -24,8 +24,9 @@ _MORE = {'.heic', '.heif', '.avif', '.dcm', '.dng', '.nef', '.cr2', '.arw',
 def check_passed_over(look: Look) -> None:
     """Image files whose suffix a dataset does not take: a warning by suffix.
 
-    Other files are noted in ``left_out``. Of datasets that list folders this
-    looks at mmpretrain's, which have ``extensions``.
+    Other files are noted in ``left_out``. Only datasets that list folders
+    pass files over: mmpretrain's by ``extensions``, mmseg's by ``img_suffix``,
+    which tells ``.JPG`` from ``.jpg``.
     """
     for part in look:
         keys = [key for key, _ in part.leaf_cfgs()]
@@ -34,6 +35,42 @@ def check_passed_over(look: Look) -> None:
             if lists_folders(dataset) and is_local(dataset.img_prefix) \
                     and osp.isdir(dataset.img_prefix):
                 _check_folder(look, part, key, dataset)
+            elif hasattr(dataset, 'seg_map_suffix') and hasattr(
+                    dataset, 'img_suffix'):
+                _check_img_suffix(look, part, key, dataset)
+
+
+def _check_img_suffix(look: Look, part: PartLook, key: str,
+                      dataset: Any) -> None:
+    root = (dataset.data_prefix or {}).get('img_path')
+    if not is_local(root) or not osp.isdir(root) \
+            or osp.isfile(dataset.ann_file or ''):
+        return
+    total, passed, first = 0, Counter(), ''
+    for folder, _, names in os.walk(root, followlinks=True):
+        for name in names:
+            suffix = osp.splitext(name)[1]
+            used = name.endswith(dataset.img_suffix)
+            if name.startswith('.') or not used and (
+                    name.endswith(dataset.seg_map_suffix)
+                    or not _is_image(suffix.lower(),
+                                     osp.join(folder, name))):
+                continue
+            total += 1
+            if not used:
+                passed[suffix] += 1
+                first = first or osp.join(folder, name)
+    if passed:
+        told = ', '.join(f'{suffix or "no suffix"} {n}'
+                         for suffix, n in passed.most_common())
+        number = sum(passed.values())
+        part.left_out.append(f'{number} of {total} images, as img_suffix is '
+                             f'{dataset.img_suffix!r}: {told}')
+        look.warn(
+            f'{key}: {number} of {total} images in {root!r} are passed over, '
+            f'as img_suffix is {dataset.img_suffix!r}: {told} (first: '
+            f'{first!r}). Rename or convert them, or set img_suffix to what '
+            'all names end with.')
 
 
 def _check_folder(look: Look, part: PartLook, key: str,
