@@ -16,8 +16,8 @@ from .step_parts import all_grads
 #: Pretext models that tell an image from the others of its batch and keep no
 #: queue of older ones.
 _COMPARE = ('SimCLR', 'MoCoV3')
-_NEEDS = ('a loss that compares the images of a batch needs at least 2 in each '
-          'part on each process')
+_NEEDS = ('a loss that compares the images of a batch needs at least 2 in '
+          'each part on each process')
 
 
 def check_parts(pretext: nn.Module, first_order: FirstOrder,

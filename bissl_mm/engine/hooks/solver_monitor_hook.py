@@ -45,8 +45,8 @@ class SolverMonitorHook(Hook):
             self._warn(
                 runner, 'residual',
                 f'The linear system was not solved ({where}): the true '
-                f'relative residual of v_IJ is {residual:.3g}, where 0 is solved and '
-                '1 is what the zero vector gives, so the update direction is '
+                f'relative residual of v_IJ is {residual:.3g}, where 0 is '
+                'solved and 1 is what the zero vector gives, so the update direction is '
                 'unreliable. Raise damping, or '
                 + ('set extrapolate=False of the solver, which then estimates '
                    'nothing.' if outputs.get('upper/estimated') else
