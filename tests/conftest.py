@@ -38,6 +38,12 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(autouse=True)
+def bugs_of_the_look_are_raised(monkeypatch):
+    from bissl_mm.engine import data_look
+    monkeypatch.setattr(data_look, 'RAISE_BUGS', True)
+
+
+@pytest.fixture(autouse=True)
 def _single_scope():
     """Each test begins without a default scope left by another."""
     instances = DefaultScope._instance_dict

@@ -2,7 +2,7 @@
 
 import gc
 from contextlib import contextmanager
-from typing import Callable, Iterable, Iterator, Sequence
+from typing import Callable, Iterable, Iterator, Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -29,6 +29,7 @@ from .trial import check_pipelines
 from .voc_files import check_voc
 
 Check = Callable[[Look], None]
+OnBug = Callable[[str, Exception], None]
 
 #: Read files that the configs name, before a library does.
 FILE_CHECKS: Sequence[Check] = (
@@ -58,7 +59,8 @@ DATA_CHECKS: Sequence[Check] = (
 
 
 def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
-              everything: bool = False, world_size: int = 1) -> Look:
+              everything: bool = False, world_size: int = 1,
+              on_bug: Optional[OnBug] = None) -> Look:
     """Look over the parts of the data that a config names.
 
     Cheap: the headers of all files (of a seeded choice of 20,000 a part above
@@ -71,6 +73,8 @@ def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
             not have are passed over.
         everything (bool): Read all headers and all pixels.
         world_size (int): Number of processes.
+        on_bug (Callable, optional): Gets the name of a check and what it
+            raised, and the look goes on without it. Defaults to raising it.
 
     Returns:
         Look: With what was found. Nothing is raised for it: see
@@ -83,8 +87,7 @@ def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
     # What datasets draw while they are looked at changes no run.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')), \
             seeded(0), _no_old_garbage():
-        for check in FILE_CHECKS:
-            check(look)
+        _run(FILE_CHECKS, look, on_bug)
         if look.refusals:
             return look
         for part in look:
@@ -93,9 +96,21 @@ def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
             except Refusal as refusal:
                 look.refuse(str(refusal))
         if not look.refusals:
-            for check in DATA_CHECKS:
-                check(look)
+            _run(DATA_CHECKS, look, on_bug)
     return look
+
+
+def _run(checks: Sequence[Check], look: Look,
+         on_bug: Optional[OnBug]) -> None:
+    for check in checks:
+        try:
+            check(look)
+        except Refusal as refusal:
+            look.refuse(str(refusal))
+        except Exception as error:
+            if on_bug is None:
+                raise
+            on_bug(check.__name__, error)
 
 
 @contextmanager
