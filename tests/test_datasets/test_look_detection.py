@@ -454,8 +454,10 @@ def test_an_image_listed_twice_is_a_warning(tmp_path):
 def precision_of_a_perfect_detector(cfg):
     import torch
     from mmdet.registry import DATASETS, METRICS
-    dataset = DATASETS.build(dict(cfg.val_dataloader.dataset, pipeline=[]))
-    metric = METRICS.build(cfg.val_evaluator)
+    # The scope that an earlier test left does not count.
+    dataset = DATASETS.build(dict(cfg.val_dataloader.dataset, pipeline=[],
+                                  _scope_='mmdet'))
+    metric = METRICS.build(dict(cfg.val_evaluator, _scope_='mmdet'))
     metric.dataset_meta = dataset.metainfo
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)

@@ -14,8 +14,9 @@ LOG = logging.getLogger('test_data_look')
 
 
 @pytest.fixture()
-def renumbered(tmp_path):
+def renumbered(tmp_path, monkeypatch):
     """The validation part lacks a class folder, so that its numbers shift."""
+    monkeypatch.delenv('BISSL_LOOK')
     look_data.write_parts(tmp_path, ['train'])
     look_data.write_parts(tmp_path, ['val'], kinds=['bee', 'cow'])
     return look_data.config(tmp_path)
