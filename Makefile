@@ -8,7 +8,7 @@ READY = $(VENV)/.ready
 OPS = $(VENV)/.ops
 INSTALL = PYTHON='$(PYTHON)' sh requirements/install.sh $(VENV)
 
-.PHONY: demo demo-det demo-seg test test-processor test-upstream env ops clean
+.PHONY: demo demo-det demo-seg test test-whole test-processor test-upstream env ops clean
 
 demo: $(READY)
 	$(BIN)/python tools/demo.py $(ARGS)
@@ -20,7 +20,12 @@ demo-seg: $(READY)
 	$(BIN)/python tools/demo.py --task segmentation $(ARGS)
 
 test: $(OPS)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+		-m 'not whole'
+
+# Whole command lines on several processes, and more points of interruption.
+test-whole: $(OPS)
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m whole
 
 # The numeric tests as on another processor: kernels without AVX. Another one:
 # make test-processor PROCESSOR='ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2'

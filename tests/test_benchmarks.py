@@ -40,6 +40,7 @@ def test_upper_phase(script, tmp_path):
     assert record['speedup'] > 0 and record['peak_memory_ratio'] > 0
 
 
+@pytest.mark.whole
 def test_published_variant_is_the_baseline(script, tmp_path):
     """In double precision: the same recursion, written twice.
 

@@ -15,6 +15,7 @@ from mmengine.optim import build_optim_wrapper
 from torch.overrides import TorchFunctionMode
 
 import bissl_mm.engine  # noqa: F401
+from bissl_mm.datasets.look import parts
 from bissl_mm.models import BiSSLModel
 
 pytestmark = [pytest.mark.usefixtures('plain_config_text'), pytest.mark.slow]
@@ -23,6 +24,12 @@ pytestmark = [pytest.mark.usefixtures('plain_config_text'), pytest.mark.slow]
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory) -> ConfigRuns:
     return ConfigRuns(tmp_path_factory.mktemp('configs'))
+
+
+@pytest.fixture(autouse=True)
+def hundred_headers(monkeypatch):
+    """The look takes a choice of the thousand images of ImageNet."""
+    monkeypatch.setattr(parts, 'MAX_HEADERS', 100)
 
 
 def by_name(path: Path) -> str:

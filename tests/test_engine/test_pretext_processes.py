@@ -114,6 +114,7 @@ def test_ranks_stay_bit_identical_over_twenty_alternations(kind, pool):
     assert moved > 0.1
 
 
+@pytest.mark.whole
 def test_four_processes():
     pool = Pool(4)
     try:

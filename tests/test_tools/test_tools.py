@@ -45,6 +45,7 @@ def start_and_wait_for(line, command, image_folders):
     raise AssertionError(f'{line!r} is not in:\n' + ''.join(seen[-40:]))
 
 
+@pytest.mark.whole
 def test_terminated_and_then_killed_run_resumes_bit_identically(
         trained, image_folders, tmp_path):
     command = [sys.executable, 'tools/train.py', str(CONFIG), '--work-dir',

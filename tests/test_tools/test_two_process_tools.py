@@ -61,6 +61,7 @@ def test_no_thread_of_the_process_group_outlives_the_tool(status, tmp_path):
 
 
 @pytest.mark.dist
+@pytest.mark.whole
 def test_signal_to_every_process_saves_a_checkpoint(image_folders, tmp_path):
     settings = options(
         train_dataloader__batch_size=3,
@@ -79,6 +80,7 @@ def test_signal_to_every_process_saves_a_checkpoint(image_folders, tmp_path):
 
 
 @pytest.mark.dist
+@pytest.mark.whole
 def test_one_failing_rank_is_named_and_ends_all(image_folders, tmp_path):
     config = tmp_path / 'config.py'
     config.write_text(
@@ -98,6 +100,7 @@ def test_one_failing_rank_is_named_and_ends_all(image_folders, tmp_path):
 
 
 @pytest.mark.dist
+@pytest.mark.whole
 def test_ordinary_stage_runs_on_two_cpu_processes(image_folders, tmp_path):
     config = ROOT / 'configs/pretext/simclr_r18_b64-100e_imagefolder-64px.py'
     changes = {k[len('model.pretext.'):]: v for k, v in OPTIONS.items()
