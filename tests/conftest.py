@@ -38,6 +38,14 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(autouse=True)
+def no_look_over_the_data(request, monkeypatch):
+    """Runs of the engine's tests have generated data; the look has tests of
+    its own, and those of the configs and of the tools let it look."""
+    if request.path.parent.name == 'test_engine':
+        monkeypatch.setenv('BISSL_LOOK', '0')
+
+
+@pytest.fixture(autouse=True)
 def bugs_of_the_look_are_raised(monkeypatch):
     from bissl_mm.engine import data_look
     monkeypatch.setattr(data_look, 'RAISE_BUGS', True)
