@@ -60,6 +60,14 @@ def test_other_spelling_of_a_folder_is_refused(new, expected, tmp_path):
     assert expected in the_only(look_at(config(tmp_path)).refusals)
 
 
+@pytest.mark.parametrize('part', ['train', 'val'])
+def test_hidden_folder_is_to_be_removed(part, tmp_path):
+    write_parts(tmp_path)
+    (tmp_path / part / '.ipynb_checkpoints').mkdir()
+    line = the_only(look_at(config(tmp_path)).refusals)
+    assert f"Remove '{tmp_path / part / '.ipynb_checkpoints'}'" in line
+
+
 @pytest.mark.parametrize('name', ['.ipynb_checkpoints', 'zebra'])
 def test_folder_that_is_no_class_of_training_is_refused(name, tmp_path):
     write_parts(tmp_path)

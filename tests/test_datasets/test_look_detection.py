@@ -138,6 +138,12 @@ REFUSED = {
                        "val_dataloader.dataset.ann_file: "),
     'unit': (each('annotations', to_unit), '12 of 12 boxes have coordinates '
              'from 0 to 1'),
+    'box as an object': (
+        each('annotations', lambda a: a.update(bbox=dict(x=1, y=2))),
+        "not four finite numbers, {'x': 1, 'y': 2} for example"),
+    'nothing but crowds': (
+        each('annotations', lambda a: a.update(iscrowd=1)),
+        'boxes are crowds (iscrowd 1)'),
     'NaN': (lambda d, p: second(d, bbox=[1, 2, float('nan'), 4]),
             'not four finite numbers, [1, 2, nan, 4] for example (first: id '
             '2)'),

@@ -124,8 +124,11 @@ def _tell(look: Look, first: Folders, other: Folders) -> None:
 
 def _remedy(first: Folders, other: Folders, missing: List[str],
             extra: List[str]) -> str:
-    if extra and all(name.startswith('.') for name in extra):
-        return f'Remove {osp.join(other.root, extra[0])!r}.'
+    for root, names, rest in ((other.root, extra, missing),
+                              (first.root, missing, extra)):
+        # Made by programs, not by people.
+        if names and not rest and all(n.startswith('.') for n in names):
+            return f'Remove {osp.join(root, names[0])!r}.'
     text = 'Make an empty folder for each class without images: ' if (
         missing or extra) else ''
     target, names = (other, missing) if missing else (first, extra)

@@ -50,6 +50,10 @@ def check_boxes(look: Look, part: PartLook, file: CocoFile,
     _check_left(look, part, file, left)
     crowd = sum(bool(ann.get('iscrowd')) for ann in used)
     _count(part, used, names, classes, crowd)
+    if crowd and crowd == len(used):
+        look.refuse(f'{file.name}: all {crowd} boxes are crowds (iscrowd 1), '
+                    'which are neither object nor background. Write '
+                    '"iscrowd": 0 for single objects.')
     _check_images(look, part, file, dataset, used, classes)
 
 

@@ -106,7 +106,9 @@ def tell(look: Look, name: str, what: str, bad: List[dict], total: int,
     if bad:
         number = f'{len(bad)} of {total}'
         first = f' (first: id {bad[0]["id"]!r})' if 'id' in bad[0] else ''
-        (say or look.refuse)(f'{name}: {what.format(number)}{first}. {remedy}')
+        # Values of the file that are shown may have braces of their own.
+        what = what.replace('{}', number, 1)
+        (say or look.refuse)(f'{name}: {what}{first}. {remedy}')
 
 
 def is_number(value: Any) -> bool:
