@@ -63,7 +63,8 @@ setup(
     python_requires='>=3.10',
     # torch, mmcv and the OpenMMLab libraries are left to the user's own
     # environment: mmcv must match the torch that it was compiled with.
-    install_requires=['numpy', 'pillow', 'scipy>=1.10', 'tqdm'],
+    install_requires=['numpy', 'pillow', 'safetensors', 'scipy>=1.10',
+                      'tqdm'],
     extras_require={
         # Ranges: the tested versions are pinned in requirements/ alone.
         'openmmlab': [

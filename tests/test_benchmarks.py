@@ -67,6 +67,7 @@ def test_scaling(script, tmp_path):
     assert '<svg' in picture.read_text()
 
 
+@pytest.mark.whole
 def test_checkpointing(script, tmp_path):
     path = tmp_path / 'checkpointing.json'
     script('checkpointing', '--blocks', 2, '--batch', 8, '--repeats', 1,

@@ -55,6 +55,7 @@ def test_a_worker_has_one_thread_and_its_errors_have_a_name():
 
 
 @pytest.mark.slow
+@pytest.mark.whole
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='/proc')
 def test_workers_end_with_the_process_that_started_them(tmp_path):
     script = tmp_path / 'script.py'

@@ -38,6 +38,7 @@ def test_every_backbone_tensor_is_trained(name, scenes, tmp_path):
     assert any(key.startswith('val/') for key in metrics)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize('name', [DETECTORS[0], SEGMENTORS[0]])
 def test_run_stopped_in_every_phase_is_bit_identical(name, scenes, tmp_path):
     short = dict(train_cfg__num_alternations=1)

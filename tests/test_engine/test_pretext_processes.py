@@ -107,6 +107,7 @@ def weights_after(rank, world, kind, alternations):
     return digest.hexdigest(), (end - begin).norm().item()
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize('kind', KINDS)
 def test_ranks_stay_bit_identical_over_twenty_alternations(kind, pool):
     (first, moved), (second, _) = pool.run(weights_after, kind, 20)

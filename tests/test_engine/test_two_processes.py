@@ -228,6 +228,7 @@ def dense_steps(rank, world, kind):
 
 
 @pytest.mark.mmcv_ops
+@pytest.mark.whole
 @pytest.mark.parametrize('kind', ['detection', 'segmentation'])
 def test_dense_steps_equal_one_process(kind, pool):
     weights, *logs = dense_steps(0, 1, kind)

@@ -29,7 +29,9 @@ def whole(tool, tmp_path_factory):
 
 @pytest.mark.parametrize('task', [
     'classification',
-    pytest.param('detection', marks=pytest.mark.mmcv_ops), 'segmentation'])
+    pytest.param('detection',
+                 marks=[pytest.mark.mmcv_ops, pytest.mark.whole]),
+    pytest.param('segmentation', marks=pytest.mark.whole)])
 def test_demo_in_quick_mode(task, tool, whole, tmp_path):
     work_dir = whole
     if task != 'classification':
