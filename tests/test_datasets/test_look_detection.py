@@ -10,6 +10,7 @@ from PIL import Image
 
 from bissl_mm.datasets.look import look_over
 
+pytestmark = pytest.mark.mmcv_ops
 NAMES = ('nut', 'bolt', 'screw')
 SIZE = (60, 40)
 

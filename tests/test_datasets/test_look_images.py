@@ -1,5 +1,6 @@
 """Image files that cannot be read, are passed over, or hold odd pixels."""
 
+import cv2
 import numpy as np
 import pytest
 from look_data import config, loader, look_at, noise, the_only, write_parts
@@ -32,6 +33,8 @@ def test_damaged_file_is_named(how, expected, suffix, tmp_path):
     path = tmp_path / f'train/bee/5{suffix}'
     Image.fromarray(noise(RNG)).save(path)
     damage(path, how)
+    if how == 'cut' and cv2.imread(str(path)) is not None:
+        pytest.skip('this OpenCV reads a JPEG that is cut off')
     line = the_only(look_at(cfg).refusals)
     assert repr(str(path)) in line and expected in line
 
@@ -74,6 +77,7 @@ def test_files_passed_over_are_counted_by_suffix(suffixes, name, tmp_path):
     assert not look_at(cfg).warnings
 
 
+@pytest.mark.mmcv_ops
 @pytest.mark.parametrize('suffix', ['.jpg', '.PNG'])
 def test_images_without_img_suffix_are_counted(suffix, tmp_path):
     pytest.importorskip('mmseg')

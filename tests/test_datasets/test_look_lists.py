@@ -87,6 +87,7 @@ def test_bilevel_stage_skips_a_few_missing_images(tmp_path):
         assert "names 'cow/no0.png'" in (look.refusals or look.warnings)[0]
 
 
+@pytest.mark.mmcv_ops
 @pytest.mark.parametrize('kind, end, expected', [
     ('seg', '\n\n', 'line 3 is blank'), ('seg', '.png', "write 'ant/1'"),
     ('voc', ' -1', "without ' -1'"), ('voc', '\n ', 'line 3 is blank')])
