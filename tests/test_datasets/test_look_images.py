@@ -33,8 +33,8 @@ def test_damaged_file_is_named(how, expected, suffix, tmp_path):
     path = tmp_path / f'train/bee/5{suffix}'
     Image.fromarray(noise(RNG)).save(path)
     damage(path, how)
-    if how == 'cut' and cv2.imread(str(path)) is not None:
-        pytest.skip('this OpenCV reads a JPEG that is cut off')
+    if (how, suffix) == ('cut', '.jpg') and cv2.__version__ < '4.11':
+        pytest.skip('this OpenCV fills up a JPEG that is cut off, in silence')
     line = the_only(look_at(cfg).refusals)
     assert repr(str(path)) in line and expected in line
 
