@@ -119,12 +119,13 @@ class Basis:
                 block.split(_STRETCH, dim=1), parts)]).double().sum(0)
             for block in self._filled()]))
 
-    def add_to_(self, vector: Tensor, weights: Tensor) -> None:
+    def add_to_(self, vector: Tensor, weights: Tensor) -> Tensor:
         """Add the sum of the rows, weighted by ``weights`` of shape
-        ``(k, )``, to ``vector``, in place."""
+        ``(k, )``, to ``vector``, in place; it is returned."""
         for block, part in zip(self._filled(),
                                weights.to(vector).split(self._BLOCK)):
             vector.addmv_(block.T, part)
+        return vector
 
     def _filled(self) -> Iterator[Tensor]:
         for i, block in enumerate(self._blocks):

@@ -6,10 +6,10 @@ import torch
 
 from ..utils.check import (check_in, check_keys, check_non_negative,
                            check_positive_int)
-from .solver import (FlatCurvature, LinearOperator, Solution, Solver, Status,
+from .solver import (Curvature, LinearOperator, Solution, Solver, Status,
                      finish, ratio, rayleigh)
 from .vectors import (Vectors, add_scaled, add_scaled_, clone, dot,
-                      scale_add_, zeros_like)
+                      scale_add_, subtract, zeros_like)
 
 
 @check_keys
@@ -58,7 +58,8 @@ class CGSolver(Solver):
         r, p, buffer = clone(rhs), clone(rhs), clone(rhs)
         rr = dot(r, r)
         rhs_square = rr.item()
-        curvature, is_flat = rr.new_tensor(math.inf), FlatCurvature(rr)
+        curvature, met = rr.new_tensor(math.inf), Curvature(rr)
+        wanted, seen = self.tolerance**2 * rhs_square, rhs_square
         # Each look at a value on the device waits for it: without a
         # tolerance or a stop there is no decision, so none is taken.
         decides = self.tolerance > 0 or self.negative_curvature == 'stop'
@@ -71,7 +72,7 @@ class CGSolver(Solver):
             num_iters += 1
             pp = dot(p, p)
             curvature = torch.minimum(curvature, rayleigh(pq, pp))
-            if self.negative_curvature == 'stop' and is_flat(pq, pp):
+            if self.negative_curvature == 'stop' and met.is_flat(pq, pp):
                 status = Status.NEGATIVE_CURVATURE
                 if num_iters == 1:
                     x = clone(rhs)
@@ -82,12 +83,34 @@ class CGSolver(Solver):
             add_scaled_(x, p, step, buffer)
             add_scaled_(r, q, -step, buffer)
             rr_next = dot(r, r)
-            if decides and rr_next.item() <= self.tolerance**2 * rhs_square:
+            met.step(step, rr, rr_next, pp)
+            if decides and rr_next.item() <= wanted:
                 rr = rr_next
-                status = Status.CONVERGED
-                break
+                if not self._doubts(met, x, wanted, rhs_square):
+                    status = Status.CONVERGED
+                    break
+                if num_iters == self.max_iters:
+                    break
+                # One product shows what is left, and the rest starts anew.
+                r = subtract(rhs, operator(x))
+                num_iters += 1
+                rr = dot(r, r)
+                before, seen = seen, rr.item()
+                if not wanted < seen < before / 4:
+                    status = Status.CONVERGED if seen <= wanted \
+                        else Status.EXHAUSTED
+                    break
+                p = clone(r)
+                continue
             scale_add_(p, ratio(rr_next, rr + self.epsilon), r)
             rr = rr_next
         if rhs_square == 0:
             return Solution(x, Status.CONVERGED, 0, 0., math.inf)
         return finish(x, status, num_iters, rr, curvature, rhs_square)
+
+    def _doubts(self, met: Curvature, x: Vectors, wanted: float,
+                rhs_square: float) -> bool:
+        """Whether the recursion's residual may not be that of ``x``."""
+        if self.negative_curvature == 'continue':
+            return self.tolerance > 0
+        return met.hides(x, wanted, rhs_square)

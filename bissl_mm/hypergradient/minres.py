@@ -63,7 +63,7 @@ class MinresSolver(Solver):
                             math.inf)
         run = MinresRun(operator, rhs, self.max_iters,
                         self.tolerance * rhs_norm, rhs_norm)
-        x, status, residual = run.solve(r, rhs_norm)
+        x, status, residual = run.solve(torch.zeros_like(r), r, rhs_norm)
         if status is Status.NOT_FINITE:
             return not_finite(rhs, run.num_iters)
         square = r.new_tensor(residual**2, dtype=torch.float64).to(r)
@@ -76,39 +76,43 @@ class MinresRun:
 
     Args:
         operator (LinearOperator): Symmetric.
-        like (Vectors): Any vector of its domain.
+        rhs (Vectors): The whole problem's right-hand side.
         max_iters (int): Largest number of products in all.
         wanted (float): Norm of the residual to stop at.
         rhs_norm (float): Of the whole problem, for rounding.
+        largest (float): Largest norm of a product so far. Defaults to 0.
 
     Attributes:
         num_iters (int): Products made.
         curvature (float): Smallest Ritz value met.
     """
 
-    def __init__(self, operator: LinearOperator, like: Vectors,
-                 max_iters: int, wanted: float, rhs_norm: float) -> None:
-        self._operator, self._like = operator, like
+    def __init__(self, operator: LinearOperator, rhs: Vectors,
+                 max_iters: int, wanted: float, rhs_norm: float,
+                 largest: float = 0.) -> None:
+        self._operator, self._rhs = operator, rhs
         self._max_iters, self._wanted = max_iters, wanted
         # Where a space is used up, less than this is nothing to go on for.
         self._least = max(
-            wanted, 100 * torch.finfo(like[0].dtype).eps * rhs_norm)
-        self._largest = 0.
+            wanted, 100 * torch.finfo(rhs[0].dtype).eps * rhs_norm)
+        self._largest = largest
         self.num_iters, self.curvature = 0, math.inf
 
-    def solve(self, b: Tensor, b_norm: float) -> Tuple[Tensor, Status, float]:
-        """Solve for a flat right-hand side.
+    def solve(self, x: Tensor, r: Tensor, r_norm: float,
+              is_sure: bool = True) -> Tuple[Tensor, Status, float]:
+        """Go on from a solution of the whole problem.
 
         Args:
-            b (Tensor): Shape ``(n, )``.
-            b_norm (float): Its norm.
+            x (Tensor): Shape ``(n, )``; zeros to begin with.
+            r (Tensor): What it leaves, likewise.
+            r_norm (float): The norm of ``r``.
+            is_sure (bool): See :class:`KrylovSpace`. Defaults to True.
 
         Returns:
             tuple: The solution, flat; how it ended; the norm of what it
             leaves, rounding included.
         """
-        x, r, size = torch.zeros_like(b), b, b_norm
-        is_sure = True
+        size = r_norm
         while True:
             # Where it is not sure, the last product goes to the residual.
             number = self._max_iters - self.num_iters - (not is_sure)
@@ -126,19 +130,35 @@ class MinresRun:
                             or self.num_iters == self._max_iters):
                 return x, self._ended(left), left
             # What rounding has done is seen in the residual itself.
-            image = flatten(self._operator(unflatten(x, self._like)))
-            self.num_iters += 1
-            r = b - image
-            size_r, of_image, of_x = torch.stack(
-                [row_norm(t) for t in (r, image, x)]).tolist()
-            left = size_r + rounding_of(r.dtype) * max(
-                of_image, min(1., self._largest) * of_x)
+            r, size_r, left = self._look(x)
             if not left < size:
                 return before, self._ended(size), size
-            if left <= self._least or self.num_iters == self._max_iters:
+            if left <= self._least or size_r == 0 \
+                    or self.num_iters == self._max_iters:
                 return x, self._ended(left), left
             size = size_r
             is_sure = self.num_iters == self._max_iters - 1
+
+    def improve(self, x: Tensor) -> Tuple[Tensor, Status, float]:
+        """As :meth:`solve`, where rounding hides what ``x`` leaves."""
+        r, size, left = self._look(x)
+        if not math.isfinite(size):
+            return x, Status.NOT_FINITE, math.nan
+        if left <= self._least or size == 0 \
+                or self.num_iters == self._max_iters:
+            return x, self._ended(left), left
+        return self.solve(x, r, size, self.num_iters == self._max_iters - 1)
+
+    def _look(self, x: Tensor) -> Tuple[Tensor, float, float]:
+        """What ``x`` leaves, its norm, and that with the rounding of the
+        product."""
+        image = flatten(self._operator(unflatten(x, self._rhs)))
+        self.num_iters += 1
+        r = flatten(self._rhs) - image
+        size, of_image, of_x = torch.stack(
+            [row_norm(t) for t in (r, image, x)]).tolist()
+        return r, size, size + rounding_of(r.dtype) * max(
+            of_image, min(1., self._largest) * of_x)
 
     def _ended(self, left: float) -> Status:
         if left <= self._least:
@@ -152,7 +172,7 @@ class MinresRun:
         be; False for a NaN."""
         for _ in range(number):
             image = flatten(self._operator(
-                unflatten(space.direction, self._like)))
+                unflatten(space.direction, self._rhs)))
             self.num_iters += 1
             if not space.append(image):
                 return False

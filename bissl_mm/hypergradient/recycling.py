@@ -160,19 +160,28 @@ class RecyclingSolver(Solver):
                 - weights[-1] * self._model.overlap[:, -1]
         if status is Status.CONVERGED:
             estimate = math.inf
-        goes_on = status is Status.EXHAUSTED and num_iters < self.max_iters
-        x = self._solution(weights, r, step if estimate < residual
-                           and not goes_on else None)
-        residual = min(residual, math.inf if goes_on else estimate)
-        if goes_on:
+        parts = self._parts(weights)
+        # Where rounding of the kept products may leave more than is wanted,
+        # one product shows what is left.
+        is_hidden = self._rounding(parts, r) > max(
+            wanted, 8 * torch.finfo(r.dtype).eps * rhs_norm)
+        if is_hidden and status is Status.CONVERGED:
+            status = Status.EXHAUSTED if num_iters < self.max_iters \
+                else Status.MAX_ITERS
+        if status is not Status.EXHAUSTED or num_iters == self.max_iters:
+            x = self._solution(parts, r,
+                               step if estimate < residual else None)
+            residual = min(residual, estimate)
+        else:
             # Rounding has used up the basis, not the problem.
+            x = self._solution(parts, r, None)
             run = MinresRun(operator, rhs, self.max_iters - num_iters, wanted,
-                            rhs_norm)
-            rest, status, residual = run.solve(r, residual)
+                            rhs_norm, self._model.largest)
+            x, status, residual = run.improve(x) if is_hidden \
+                else run.solve(x, r, residual)
             num_iters += run.num_iters
             if status is Status.NOT_FINITE:
                 return not_finite(rhs, num_iters)
-            x += rest
             curvature = min(curvature, run.curvature)
         self._forget()
         return finish(unflatten(x, rhs), status, num_iters,
@@ -263,19 +272,26 @@ class RecyclingSolver(Solver):
             self._unseen[place] = max(unseen, self._unseen[place])
         return True
 
-    def _solution(self, weights: Tensor, r: Tensor,
+    def _rounding(self, parts: Tensor, r: Tensor) -> float:
+        """Of the products in a sum of the directions, about."""
+        norms = self._model.triangle.norm(dim=0)
+        return torch.finfo(r.dtype).eps * (parts * norms).norm().item()
+
+    def _parts(self, weights: Tensor) -> Tensor:
+        """:math:`R^{-1}` times the weights of the images: those of the
+        directions, shape ``(k, )``."""
+        if not len(weights):
+            return weights
+        return torch.linalg.solve_triangular(
+            self._model.triangle, weights[:, None], upper=True)[:, 0]
+
+    def _solution(self, parts: Tensor, r: Tensor,
                   step: Optional[ModelStep]) -> Tensor:
-        """:math:`V R^{-1}` times the weights of the images, and the model's
-        step on top."""
-        if len(weights):
-            weights = torch.linalg.solve_triangular(
-                self._model.triangle, weights[:, None], upper=True)[:, 0]
+        """The sum of the directions, and the model's step on top."""
         if step is not None:
             return step.extrapolation(r, self._directions, self._images,
-                                      weights)
-        x = torch.zeros_like(r)
-        self._directions.add_to_(x, weights)
-        return x
+                                      parts)
+        return self._directions.add_to_(torch.zeros_like(r), parts)
 
     def _forget(self) -> None:
         """The last beyond ``max_basis``: R stays triangular without them."""

@@ -65,6 +65,11 @@ class SecantModel:
             return math.inf
         return size * math.hypot(1., inverse.norm().item()) / rest
 
+    @property
+    def largest(self) -> float:
+        """Norm of the largest product; 0 without one."""
+        return max(self.triangle.norm(dim=0).tolist(), default=0.)
+
     def truncate(self, size: int) -> None:
         """Forget the products from number ``size`` on."""
         self.triangle = self.triangle[:size, :size]

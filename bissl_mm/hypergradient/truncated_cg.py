@@ -5,9 +5,10 @@ import math
 import torch
 
 from ..utils.check import check_keys, check_non_negative, check_positive_int
-from .solver import (FlatCurvature, LinearOperator, Solution, Solver, Status,
+from .solver import (Curvature, LinearOperator, Solution, Solver, Status,
                      finish, ratio, rayleigh)
-from .vectors import Vectors, add_scaled, clone, dot, zeros_like
+from .vectors import (Vectors, add_scaled, clone, dot, subtract,
+                      zeros_like)
 
 
 @check_keys
@@ -44,7 +45,8 @@ class TruncatedCGSolver(Solver):
         rhs_square = rr.item()
         if rhs_square == 0:
             return Solution(x, Status.CONVERGED, 0, 0., math.inf)
-        curvature, is_flat = rr.new_tensor(math.inf), FlatCurvature(rr)
+        curvature, met = rr.new_tensor(math.inf), Curvature(rr)
+        wanted, seen = self.tolerance**2 * rhs_square, rhs_square
         best, best_rr, best_value = x, rr, math.inf
         status, num_iters = Status.MAX_ITERS, 0
         while num_iters < self.max_iters:
@@ -53,7 +55,7 @@ class TruncatedCGSolver(Solver):
             pq = dot(p, q)
             pp = dot(p, p)
             curvature = torch.minimum(curvature, rayleigh(pq, pp))
-            if is_flat(pq, pp):
+            if met.is_flat(pq, pp):
                 status = Status.NEGATIVE_CURVATURE
                 if num_iters == 1:
                     rest = add_scaled(rhs, q, -1.)
@@ -63,14 +65,28 @@ class TruncatedCGSolver(Solver):
             x = add_scaled(x, p, step)
             r = add_scaled(r, q, -step)
             rr_next = dot(r, r)
+            met.step(step, rr, rr_next, pp)
             value = rr_next.item()
+            is_new = False
+            if value <= wanted and met.hides(x, wanted, rhs_square):
+                if num_iters == self.max_iters:
+                    break
+                # One product shows what is left, and the rest starts anew.
+                r = subtract(rhs, operator(x))
+                num_iters += 1
+                rr_next, is_new = dot(r, r), True
+                value = rr_next.item()
             # Not "value < best_value": a NaN must get through to the status.
             if not value >= best_value:
                 best, best_rr, best_value = x, rr_next, value
-            if not value > self.tolerance**2 * rhs_square:
+            if not value > wanted:
                 status = Status.CONVERGED
                 break
-            p = add_scaled(r, p, ratio(rr_next, rr))
+            if is_new and not value < seen / 4:
+                status = Status.EXHAUSTED
+                break
+            seen = value if is_new else seen
+            p = r if is_new else add_scaled(r, p, ratio(rr_next, rr))
             rr = rr_next
         return finish(best, status, num_iters, best_rr, curvature,
                       rhs_square)

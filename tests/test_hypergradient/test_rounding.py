@@ -1,5 +1,6 @@
 """What solvers claim in single precision, against double precision."""
 
+import functools
 import math
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from bissl_mm.hypergradient import (CGSolver, DenseSolver, LayerwiseCGSolver,
                                     MinresSolver, RecyclingSolver, Status,
-                                    TruncatedCGSolver)
+                                    TruncatedCGSolver, relative_residual)
 
 
 def solve(solver, matrix, b):
@@ -95,6 +96,40 @@ def test_large_leading_eigenvalues(solver, largest):
         assert solution.residual_norm <= 0.01
 
 
+@pytest.mark.parametrize('solver', [
+    CGSolver, TruncatedCGSolver, MinresSolver, RecyclingSolver,
+    functools.partial(CGSolver, negative_curvature='continue')])
+def test_convergence_that_rounding_hides_is_seen_before_it_is_said(solver):
+    """Tolerances near what single precision can hold."""
+    for seed in range(24):
+        size = 3 + seed % 6
+        values = torch.logspace(0, 6, size) if seed % 2 else torch.cat([
+            torch.linspace(0.1, 3, size - 1), torch.tensor([1e-6])])
+        matrix = dense(values, seed)[0] if seed % 3 else torch.diag(values)
+        b = torch.randn(size, generator=torch.Generator().manual_seed(seed))
+        solution = solver(40, 1e-5).solve(lambda v: (matrix @ v[0], ), (b, ))
+        if solution.status is Status.CONVERGED:
+            assert relative_residual(lambda v: (matrix @ v[0], ),
+                                     solution.value, (b, )) < 2e-5
+
+
+@pytest.mark.parametrize('largest, is_seen', [(10., False), (1e3, False),
+                                              (5e5, True)])
+@pytest.mark.parametrize('solver', [CGSolver, TruncatedCGSolver])
+def test_product_that_shows_what_is_left(solver, largest, is_seen):
+    """Counted, and spent where rounding matters only."""
+    values = torch.linspace(1, 2, 100)
+    values[0] = largest
+    b = torch.randn(100, generator=torch.Generator().manual_seed(0))
+    b[0] = 10
+    calls = []
+    solution = solver(40, 0.01).solve(
+        lambda v: calls.append(v[0].clone()) or (values * v[0], ), (b, ))
+    assert solution.num_iters == len(calls)
+    assert solution.status is Status.CONVERGED
+    assert torch.equal(calls[-1], solution.value[0]) == is_seen
+
+
 def test_recycling_of_large_eigenvalues_within_a_phase():
     generator = torch.Generator().manual_seed(0)
     values = 1 + 0.3 * torch.randn(800, generator=generator).abs()
@@ -127,6 +162,11 @@ def test_conjugate_gradients_of_a_singular_system(solver, dtype):
 
 
 def test_conjugate_gradients_past_their_end_log_no_nan():
+    # No step is right along a direction without curvature.
+    kind = CGSolver(5, negative_curvature='continue')
+    solution = kind.solve(lambda v: (0 * v[0], ), (torch.ones(3), ))
+    assert solution.status is Status.FIXED_ITERS
+    assert solution.residual_norm == 1 and solution.min_curvature == 0
     for kind in (CGSolver(5, negative_curvature='continue'),
                  LayerwiseCGSolver(5, epsilon=0.)):
         # Solved by the first step: p = 0 from then on.
