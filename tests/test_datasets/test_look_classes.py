@@ -158,3 +158,51 @@ def test_head_of_another_number_of_classes(tmp_path):
     write_parts(tmp_path)
     line = the_only(look_at(config(tmp_path, classes=4)).refusals)
     assert "'head' has num_classes=4, but the training data have 3" in line
+
+
+def _with_list(root, part, labels, **dataset):
+    """The part's loader with a list that gives each folder a label."""
+    (root / f'{part}.txt').write_text('\n'.join(
+        f'{kind}/{i}.png {label}' for kind, label in zip(KINDS, labels)
+        for i in range(2)) + '\n')
+    return loader(root, part, ann_file=f'{part}.txt', **dataset)
+
+
+@pytest.mark.parametrize('dataset', [
+    {}, dict(classes=list(KINDS[::-1]))], ids=['no names', 'names'])
+def test_labels_of_a_list_and_of_folders_agree_or_are_refused(dataset,
+                                                              tmp_path):
+    write_parts(tmp_path)
+    cfg = config(tmp_path)
+    cfg.train_dataloader = _with_list(tmp_path, 'train', (2, 1, 0), **dataset)
+    # The same names, which class folders do not heed.
+    cfg.val_dataloader.dataset.update(dataset)
+    line = the_only(look_at(cfg).refusals)
+    assert "folder 'ant' the label 0, train_dataloader.dataset the label 2" \
+        in line
+    assert 'for 2 folders' in line
+    cfg.train_dataloader = _with_list(tmp_path, 'train', (0, 1, 2))
+    cfg.val_dataloader.dataset.pop('classes', None)
+    look = look_at(cfg)
+    assert not look.refusals and not look.warnings
+
+
+def test_lists_of_two_parts_number_alike_or_are_refused(tmp_path):
+    write_parts(tmp_path)
+    cfg = config(tmp_path)
+    cfg.train_dataloader = _with_list(tmp_path, 'train', (0, 1, 2))
+    cfg.val_dataloader = _with_list(tmp_path, 'val', (1, 0, 2))
+    assert "folder 'ant' the label 1" in the_only(look_at(cfg).refusals)
+    # Folders that hold several labels say nothing.
+    cfg.val_dataloader = _with_list(tmp_path, 'val', (1, 1, 2))
+    assert not look_at(cfg).refusals
+
+
+def test_list_against_the_order_of_its_classes_is_a_warning(tmp_path):
+    write_parts(tmp_path, ['train'])
+    cfg = config(tmp_path, ['train'])
+    cfg.train_dataloader = _with_list(tmp_path, 'train', (2, 1, 0),
+                                      classes=list(KINDS))
+    look = look_at(cfg)
+    assert not look.refusals
+    assert "'ant' is number 0 of its classes" in the_only(look.warnings)

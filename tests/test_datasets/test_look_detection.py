@@ -1,6 +1,7 @@
 """What the look over the data says of boxes, before a library meets them."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -161,7 +162,7 @@ REFUSED = {
         bbox=[*a['bbox'][:3], 0])), '12 of 12 boxes are left out by mmdet: '
         'narrower or lower than one pixel (12)'),
     'far': (each('annotations', lambda a: a.update(bbox=[900, 5, 9, 9])),
-            'outside of the image (12)'),
+            '12 of 12 boxes reach outside of their images'),
     'ignored': (each('annotations', lambda a: a.update(ignore=1)),
                 'flag ignore (12)'),
     'swapped': (each('images', lambda a: a.update(
@@ -495,3 +496,84 @@ def test_a_perfect_detector_of_what_passes_scores_one(change, tmp_path):
         print(error)
         precision = -1.
     assert told == (precision < 1), (precision, look.refusals, look.warnings)
+
+
+def of_other_images(data, part):
+    for ann in data['annotations']:
+        ann['bbox'] = [2 * value for value in ann['bbox']]
+        ann['area'] *= 4
+
+
+def centred(data, part):
+    for ann in data['annotations']:
+        x, y, width, height = ann['bbox']
+        ann['bbox'] = [x + width / 2 + 4, y + height / 2, width, height]
+
+
+@pytest.mark.parametrize('change, refused, warned', [
+    (of_other_images, 'if they were of images twice as large', ''),
+    (centred, '', 'if x and y were the centre'),
+    (each('annotations', lambda a: a.update(iscrowd='0')),
+     "12 of 12 annotations have 'iscrowd' as text, '0'", ''),
+    (each('annotations', lambda a: a.update(iscrowd=None)),
+     "12 of 12 annotations have no 'iscrowd'", ''),
+    (each('annotations', lambda a: a.update(area=a['area'] / 2400)), '',
+     'an area that is not of their box'),
+    (each('annotations', lambda a: a.update(area=a['area'] / 3)), '', ''),
+    (each('images', lambda i: i.update(width=61)), '',
+     'a pixel or two larger or smaller than annotated'),
+    (lambda data, part: '[' * 100000, 'is not JSON', ''),
+])
+def test_doubtful_numbers_are_told(change, refused, warned, tmp_path):
+    coco(tmp_path, change)
+    look = looked(config(tmp_path))
+    for told, lines in ((refused, look.refusals), (warned, look.warnings)):
+        assert told in '\n'.join(lines) and bool(told) == bool(lines)
+
+
+@pytest.mark.parametrize('moved, refused', [(12, True), (1, False)])
+def test_metric_with_other_boxes_of_the_same_images(moved, refused,
+                                                    tmp_path):
+    def shifted(data, part):
+        for ann in data['annotations'][:moved]:
+            ann['bbox'][0] += 3
+
+    coco(tmp_path)
+    coco(tmp_path / 'other', shifted)
+    cfg = config(tmp_path)
+    cfg.val_evaluator.ann_file = str(tmp_path / 'other/val.json')
+    look = looked(cfg)
+    lines = look.refusals if refused else look.warnings
+    assert any(f'{moved} of the first are not among' in line
+               for line in lines)
+    assert bool(look.refusals) == refused
+
+
+def doubled(text, i):
+    return re.sub(r'<([xy]m..)>(\d+)', lambda m: f'<{m[1]}>{2 * int(m[2])}',
+                  text)
+
+
+@pytest.mark.parametrize('change, expected', [
+    (lambda t, i: t.replace('<difficult>0', '<difficult>1'),
+     'all 12 boxes are difficult'),
+    (doubled, 'of 12 boxes reach outside of their images')])
+def test_voc_boxes_that_teach_nothing_are_refused(change, expected, tmp_path):
+    refused = '\n'.join(looked(voc(tmp_path, change), 'train').refusals)
+    assert expected in refused
+
+
+@pytest.mark.parametrize('overlap, smallest, refused', [
+    (0, None, True), (.3, None, False), (0, 1, False)])
+def test_voc_box_without_width(overlap, smallest, refused, tmp_path):
+    cfg = voc(tmp_path, lambda t, i: re.sub(
+        r'<xmin>(\d+)(.*?)<xmax>\d+', r'<xmin>\1\2<xmax>\1', t, count=1))
+    cfg.model = dict(train_cfg=dict(assigner=dict(
+        type='MaxIoUAssigner', min_pos_iou=overlap)))
+    if smallest:
+        cfg.train_dataloader.dataset.filter_cfg = dict(bbox_min_size=smallest)
+    look = looked(cfg, 'train')
+    told = look.refusals if refused else look.warnings
+    assert bool(look.refusals) == refused
+    assert any('no width or no height' in line
+               for line in told) == (smallest is None)

@@ -8,6 +8,11 @@ from .findings import Look
 from .headers import TURNS, Header, describe, read_header
 from .parts import MAX_HEADERS, PartLook
 
+#: Pixels by which sizes may differ and boxes reach out by rounding.
+MARGIN = 2
+#: Share of boxes outside of their images above which all are in doubt.
+MOSTLY = .5
+
 
 class Annotated(NamedTuple):
     """An image as an annotation describes it.
@@ -54,20 +59,30 @@ def check_sizes(look: Look, part: PartLook, name: str,
     backend = loaders[0].get('imdecode_backend', 'cv2')
     if not part.everything and len(images) > MAX_HEADERS:
         images = random.Random(0).sample(images, MAX_HEADERS)
-    wrong, same = [], []
+    wrong, near, same = [], [], []
     for image in images:
         header = read_header(image.path)
         if header.error:
             # Told where files are looked at.
             continue
         decoded = header.decoded_size(flag, backend)
+        found = Wrong(image, header, decoded)
         if decoded != image.size:
-            wrong.append(Wrong(image, header, decoded))
+            by = max(abs(a - b) for a, b in zip(decoded, image.size))
+            (wrong if by > MARGIN else near).append(found)
         elif header.is_turned(flag, backend) and (
                 header.orientation < 5 or decoded[0] == decoded[1]):
-            same.append(Wrong(image, header, decoded))
+            same.append(found)
     if wrong:
         _refuse(look, name, wrong, len(images))
+    if near:
+        image, header, decoded = near[0]
+        look.warn(
+            f'{name}: {len(near)} of {len(images)} images are a pixel or two '
+            f'larger or smaller than annotated: {image.path!r} is '
+            f'{describe(decoded)} after decoding, annotated '
+            f'{describe(image.size)}. Were they resized after they were '
+            'annotated?')
     if same:
         look.warn(
             f'{name}: {len(same)} of {len(images)} images are '

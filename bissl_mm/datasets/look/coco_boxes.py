@@ -1,16 +1,17 @@
 """Boxes in COCO's files: what they mean, and which of them mmdet uses."""
 
 from collections import Counter, defaultdict
-from typing import Any, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
+from .boxes import MARGIN, MOSTLY
 from .coco_files import CocoFile, tell
 from .findings import Look
 from .parts import PartLook
 
-#: Pixels that a box may reach outside of its image by rounding.
-_MARGIN = 2.
 #: Share of boxes outside of their images from which corners are suspected.
 _SHARE = .1
+#: Areas of masks as a share of their boxes, from a thin line to the whole.
+_LEAST, _MOST = .01, 1.1
 #: Share of boxes left out for one reason that is worth a warning.
 _NOTABLE = .01
 _REMEDIES = {
@@ -48,6 +49,7 @@ def check_boxes(look: Look, part: PartLook, file: CocoFile,
         reason = _reason(ann, images, names, classes)
         (left[reason] if reason else used).append(ann)
     _check_left(look, part, file, left)
+    _check_areas(look, file, used)
     crowd = sum(bool(ann.get('iscrowd')) for ann in used)
     _count(part, used, names, classes, crowd)
     if crowd and crowd == len(used):
@@ -142,32 +144,70 @@ def _check_units(look: Look, file: CocoFile, images: Dict[Any, dict]) -> bool:
              len(rows), 'Write [x1, y1, x2 - x1, y2 - y1], here '
              f'{[x, y, round(x2 - x, 6), round(y2 - y, 6)]}.')
         return True
-    _warn_outside(look, file, outside, len(rows))
+    if len(outside) > MOSTLY * len(rows):
+        _tell_outside(look, file, outside, rows, look.refuse)
+        return True
+    _tell_outside(look, file, outside, rows, look.warn)
     return False
 
 
-def _warn_outside(look: Look, file: CocoFile,
-                  outside: List[Tuple[dict, dict]], total: int) -> None:
+def _tell_outside(look: Look, file: CocoFile,
+                  outside: List[Tuple[dict, dict]],
+                  rows: List[Tuple[dict, dict]],
+                  say: Callable[[str], None]) -> None:
     if not outside:
         return
     ann, image = outside[0]
     tell(look, file.name, '{} boxes reach outside of their images, '
          f'{ann["bbox"]} (x, y, width, height) in {image["file_name"]!r} of '
          f'{image["width"]} x {image["height"]} for example',
-         [ann for ann, _ in outside], total,
-         'Compare them with tools/browse_dataset.py.', look.warn)
+         [ann for ann, _ in outside], len(rows),
+         f'{_reading(rows, len(outside))}Compare them with '
+         'tools/browse_dataset.py.', say)
+
+
+def _reading(rows: List[Tuple[dict, dict]], outside: int) -> str:
+    """In which other reading all boxes would lie within their images."""
+    # A few faulty boxes would fit many readings.
+    readings = [(.05, 'x and y were the centre',
+                 lambda x, y, w, h: (x - w / 2, y - h / 2, w, h)),
+                (.05, 'x and y were swapped',
+                 lambda x, y, w, h: (y, x, h, w)),
+                (MOSTLY, 'they were of images twice as large',
+                 lambda x, y, w, h: (x / 2, y / 2, w / 2, h / 2))]
+    for share, text, read in readings:
+        if outside > share * len(rows) and not any(
+                _outside(dict(bbox=read(*ann['bbox'])), image)
+                for ann, image in rows):
+            return f'All would lie inside if {text}. '
+    return ''
+
+
+def _check_areas(look: Look, file: CocoFile, used: List[dict]) -> None:
+    """Areas that are not of the boxes: COCO's metric sorts objects into
+    small, medium and large by them."""
+    wrong = [ann for ann in used if not
+             _LEAST * (size := ann['bbox'][2] * ann['bbox'][3])
+             <= ann['area'] <= _MOST * size + 4]
+    if len(wrong) > MOSTLY * len(used):
+        ann = wrong[0]
+        tell(look, file.name, '{} annotations have an area that is not of '
+             f'their box, {ann["area"]} for {ann["bbox"]} for example: the '
+             'precision of small, medium and large objects will be wrong',
+             wrong, len(used), 'Write "area" in pixels, width * height of '
+             'the box or the pixels of its mask.', look.warn)
 
 
 def _outside(ann: dict, image: dict) -> bool:
     x, y, width, height = ann['bbox']
-    return min(x, y) < -_MARGIN or x + width > image['width'] + _MARGIN \
-        or y + height > image['height'] + _MARGIN
+    return min(x, y) < -MARGIN or x + width > image['width'] + MARGIN \
+        or y + height > image['height'] + MARGIN
 
 
 def _are_corners(ann: dict, image: dict) -> bool:
     x1, y1, x2, y2 = ann['bbox']
-    return -_MARGIN <= x1 < x2 <= image['width'] + _MARGIN \
-        and -_MARGIN <= y1 < y2 <= image['height'] + _MARGIN
+    return -MARGIN <= x1 < x2 <= image['width'] + MARGIN \
+        and -MARGIN <= y1 < y2 <= image['height'] + MARGIN
 
 
 def _area_of_corners(ann: dict) -> bool:

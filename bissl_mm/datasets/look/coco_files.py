@@ -132,7 +132,7 @@ def _parsed(look: Look, name: str, path: str,
     try:
         # In the encoding that pycocotools reads.
         data = json.loads(content.decode('utf-8'))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         look.refuse(f'{name} is not JSON ({error}). Export it anew in the '
                     'format of COCO.')
         return None
@@ -209,6 +209,12 @@ def _check_numbers(look: Look, name: str, title: str,
              f'finite numbers, {bad[0]["bbox"]!r} for example' if bad else '',
              bad, len(entries), 'Write [x, y, width, height] in pixels, '
              'without quotes, or remove the annotation.')
+        for key in ('iscrowd', 'ignore'):
+            bad = [e for e in entries if isinstance(e.get(key), str)]
+            tell(look, name, f'{{}} annotations have {key!r} as text, '
+                 f'{bad[0][key]!r} for example, which counts as yes'
+                 if bad else '', bad, len(entries),
+                 'Write 0 or 1, without quotes.')
 
 
 def _is_box(box: Any) -> bool:

@@ -1,7 +1,9 @@
 """Metrics of detection: do they measure the data that they are given?"""
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from collections import Counter
+from typing import Any, Iterator, List, NamedTuple, Tuple
 
+from .boxes import MOSTLY
 from .coco_files import CocoFile, plain, tell
 from .findings import Look
 from .parts import PartLook, type_name
@@ -65,7 +67,7 @@ def check_metric_file(look: Look, owner: Part, file: CocoFile,
     total = len(file.annotations)
     tell(look, file.name, "{} annotations have no 'iscrowd', which "
          'pycocotools needs at the first validation',
-         [a for a in file.annotations if 'iscrowd' not in a], total,
+         [a for a in file.annotations if a.get('iscrowd') is None], total,
          'Write "iscrowd": 0 in each.')
     tell(look, file.name, '{} annotations have the id 0: pycocotools counts '
          'a detection that matches it as false',
@@ -111,12 +113,30 @@ def _check_images(look: Look, owner: Part, file: CocoFile) -> None:
             f'({other!r}) has {len(mine)} of them: the boxes of the others '
             'would count as missed. Name the same file in both.')
         return
-    counts: Dict[str, int] = {file.path: len(file.annotations)}
-    number = sum(len(each.annotations) for each in owner.files)
-    if number != counts[file.path]:
-        look.warn(f'{file.name} has {counts[file.path]} boxes, '
-                  f'{owner.part.key} ({other!r}) has {number}: the metric '
-                  'does not measure what the samples show.')
+    _check_same_boxes(look, owner, file)
+
+
+def _check_same_boxes(look: Look, owner: Part, file: CocoFile) -> None:
+    """Two files of the same images: are their boxes the same?"""
+    mine = Counter(map(_signature, (
+        a for each in owner.files for a in each.annotations)))
+    its = Counter(map(_signature, file.annotations))
+    differ = sum((its - mine).values())
+    text = (f'{file.name} has {sum(its.values())} boxes, {owner.part.key} '
+            f'({owner.files[0].path!r}) has {sum(mine.values())}')
+    if differ > MOSTLY * sum(its.values()):
+        look.refuse(f'{text}, and {differ} of the first are not among the '
+                    'second: the metric would measure with other boxes. Name '
+                    'the same file in both.')
+    elif differ or its != mine:
+        look.warn(f'{text}, and {differ} of the first are not among the '
+                  'second: the metric does not measure what the samples '
+                  'show.')
+
+
+def _signature(ann: dict) -> tuple:
+    return str(plain(ann['image_id'])), tuple(
+        round(float(value)) for value in ann['bbox'])
 
 
 def _check_source(look: Look, part: PartLook, key: str, cfg: dict) -> None:

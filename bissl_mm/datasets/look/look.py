@@ -17,6 +17,7 @@ from .coco import check_coco
 from .findings import Look
 from .headers import read_header
 from .images import check_images, check_orientation
+from .label_folders import check_label_folders
 from .lists import check_lists
 from .masks import check_masks
 from .parts import PLACES, parts_of
@@ -52,6 +53,7 @@ DATA_CHECKS: Sequence[Check] = (
     check_seg_evaluation,
     check_classes_with_boxes,
     check_classes,
+    check_label_folders,
     check_labels,
     check_repeated,
     check_pipelines,

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
-from .boxes import Annotated, check_sizes
+from .boxes import MARGIN, MOSTLY, Annotated, check_sizes
 from .coco_classes import nearest
 from .findings import Look
 from .parts import MAX_HEADERS, PartLook
@@ -30,6 +30,8 @@ class _Found:
     difficult: Counter = field(default_factory=Counter)
     small: int = 0
     outside: List[str] = field(default_factory=list)
+    #: Files with boxes of no width or height.
+    flat: List[str] = field(default_factory=list)
     empty: int = 0
     largest: float = 0.
 
@@ -73,13 +75,14 @@ def _check_dataset(look: Look, part: PartLook, key: str,
                     f'{paths[0]!r} for example, {fault}')
     if found.faults:
         return
+    before = len(look.refusals)
     check_sizes(look, part, name, found.images)
+    # Boxes against a wrong size say nothing.
+    if len(look.refusals) == before:
+        _check_outside(look, name, found, classes)
     _check_names(look, part, name, found, classes)
-    if found.outside:
-        look.warn(f'{name}: {len(found.outside)} boxes reach outside of '
-                  f'their images, in {found.outside[0]!r} for example. '
-                  'Compare them with tools/browse_dataset.py.')
-    _count(part, found, classes, dataset, len(ids))
+    _check_flat(look, part, name, found)
+    _count(look, part, name, found, classes, dataset, len(ids))
 
 
 def _read(found: _Found, path: str, image: str, classes: List[str],
@@ -110,9 +113,11 @@ def _read(found: _Found, path: str, image: str, classes: List[str],
         # As mmdet cuts them.
         x1, y1, x2, y2 = map(int, box)
         found.small += min(x2 - x1, y2 - y1) < min_size
+        if min(x2 - x1, y2 - y1) <= 0 and min_size < 1:
+            found.flat.append(path)
         found.largest = max(found.largest, *box)
-        if size and (max(x2 - size[0], y2 - size[1]) > 2
-                     or min(x1, y1) < -2):
+        if size and (max(x2 - size[0], y2 - size[1]) > MARGIN
+                     or min(x1, y1) < -MARGIN):
             found.outside.append(path)
     found.empty += not used
 
@@ -193,15 +198,61 @@ def _check_names(look: Look, part: PartLook, name: str, found: _Found,
                     'height.')
 
 
-def _count(part: PartLook, found: _Found, classes: List[str], dataset: Any,
-           total: int) -> None:
-    number = sum(found.names[name] for name in classes)
+def _check_outside(look: Look, name: str, found: _Found,
+                   classes: List[str]) -> None:
+    if not found.outside:
+        return
+    number = sum(found.names[each] for each in classes)
+    text = f'{name}: {len(found.outside)} of {number} boxes reach outside ' \
+        f'of their images, in {found.outside[0]!r} for example. '
+    if len(found.outside) > MOSTLY * number:
+        look.refuse(text + 'Write them in pixels of the image file, as xmin, '
+                    'ymin, xmax, ymax.')
+    else:
+        look.warn(text + 'Compare them with tools/browse_dataset.py.')
+
+
+def _check_flat(look: Look, part: PartLook, name: str,
+                found: _Found) -> None:
+    """Boxes whose sides coincide: a ratio of sizes has no logarithm."""
+    if not found.flat:
+        return
+    text = f'{name}: {len(found.flat)} boxes have no width or no height, ' \
+        f'in {found.flat[0]!r} for example. '
+    if part.name != 'train':
+        look.warn(text + 'No detection can fit them. Remove or correct them.')
+    elif _takes_any_overlap(look.cfg.get('model')):
+        look.refuse(
+            text + 'With min_pos_iou=0 they make the loss infinite. Remove '
+            'them, or leave them out with --cfg-options '
+            f'{name.partition(":")[0].replace("ann_file", "filter_cfg")}'
+            '.bbox_min_size=1.')
+    else:
+        look.warn(text + 'Remove or correct them.')
+
+
+def _takes_any_overlap(node: Any) -> bool:
+    """Whether an assigner gives objects anchors that do not touch them."""
+    if isinstance(node, dict):
+        return node.get('min_pos_iou') == 0 and 'type' in node or any(
+            map(_takes_any_overlap, node.values()))
+    return isinstance(node, (list, tuple)) and any(
+        map(_takes_any_overlap, node))
+
+
+def _count(look: Look, part: PartLook, name: str, found: _Found,
+           classes: List[str], dataset: Any, total: int) -> None:
+    number = sum(found.names[each] for each in classes)
     difficult = sum(found.difficult.values())
+    if number and difficult == number:
+        look.refuse(f'{name}: all {number} boxes are difficult, which are '
+                    'neither object nor background. Write '
+                    '<difficult>0</difficult> for those that count.')
     part.facts['boxes'] = part.facts.get('boxes', 0) + number - difficult
-    for name in classes:
-        titles = part.classes.setdefault(name, {})
-        titles['boxes'] = titles.get('boxes', 0) + found.names[name] \
-            - found.difficult[name]
+    for each in classes:
+        titles = part.classes.setdefault(each, {})
+        titles['boxes'] = titles.get('boxes', 0) + found.names[each] \
+            - found.difficult[each]
     if difficult:
         part.left_out.append(f'{difficult} of {number} boxes: '
                              'difficult, neither object nor background')

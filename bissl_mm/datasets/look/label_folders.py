@@ -1,0 +1,107 @@
+"""Labels against the folders that images lie in."""
+
+import os.path as osp
+from typing import Any, Dict, Iterator, List, NamedTuple, Set
+
+from .findings import Look
+from .parts import MAX_HEADERS, PartLook
+from .unread import is_local, names_classes_by_folder
+
+
+class Numbered(NamedTuple):
+    """Folders whose images have one label each, no two the same.
+
+    Args:
+        key (str): Dotted key of the dataset in the config.
+        labels (dict[str, int]): By name of the folder.
+        classes (list[str]): Names of the classes in the order of their
+            numbers; may be empty.
+        listed (bool): Whether a list gives the labels.
+    """
+
+    key: str
+    labels: Dict[str, int]
+    classes: List[str]
+    listed: bool
+
+
+def check_label_folders(look: Look) -> None:
+    """Refuse parts that give the images of one folder name different labels.
+
+    A list numbers classes as it likes, a dataset without a list numbers its
+    folders by name: used beside each other they may agree in every name and
+    in no number. Folders say nothing where they hold several labels.
+    """
+    known: List[Numbered] = []
+    for part in look:
+        for found in _numbered(part) if part.name != 'pretext' else ():
+            for other in known:
+                if found.classes and other.classes \
+                        and found.classes != other.classes:
+                    # check_classes has told.
+                    continue
+                differ = [name for name in found.labels
+                          if found.labels[name] != other.labels.get(
+                              name, found.labels[name])]
+                if differ:
+                    _tell(look, other, found, differ)
+                    break
+            known.append(found)
+            _check_declared(look, found)
+
+
+def _numbered(part: PartLook) -> Iterator[Numbered]:
+    keys = [key for key, _ in part.leaf_cfgs()]
+    for key, leaf in zip(keys, part.leaves()):
+        by_folder: Dict[str, Set[int]] = {}
+        for info in _infos(part, leaf):
+            label, path = info.get('gt_label'), info.get('img_path')
+            if isinstance(label, int) and is_local(path):
+                by_folder.setdefault(_folder(leaf, path), set()).add(label)
+        labels = {name: next(iter(found))
+                  for name, found in by_folder.items() if len(found) == 1}
+        if len(labels) == len(by_folder) == len(set(labels.values())) > 1:
+            yield Numbered(
+                key, labels, list(getattr(leaf, 'CLASSES', None) or ()),
+                not names_classes_by_folder(leaf))
+
+
+def _infos(part: PartLook, leaf: Any) -> List[dict]:
+    if leaf is part.whole:
+        return part.infos
+    if not hasattr(leaf, 'get_data_info'):
+        return []
+    return [leaf.get_data_info(i) for i in range(min(len(leaf), MAX_HEADERS))]
+
+
+def _folder(leaf: Any, path: str) -> str:
+    if names_classes_by_folder(leaf):
+        return osp.relpath(path, leaf.img_prefix).split(osp.sep)[0]
+    return osp.basename(osp.dirname(path))
+
+
+def _check_declared(look: Look, found: Numbered) -> None:
+    # check_class_folders compares the names of class folders.
+    wrong = [name for name, label in found.labels.items()
+             if found.listed and name in found.classes
+             and found.classes.index(name) != label]
+    if not wrong:
+        return
+    name = wrong[0]
+    look.warn(
+        f'{found.key} gives images of the folder {name!r} the label '
+        f'{found.labels[name]}, but {name!r} is number '
+        f'{found.classes.index(name)} of its classes; so for {len(wrong)} '
+        'folders named like a class. Reports will give results under the '
+        'wrong names: write classes in the order of the labels.')
+
+
+def _tell(look: Look, first: Numbered, other: Numbered,
+          differ: List[str]) -> None:
+    name = differ[0]
+    look.refuse(
+        f'{other.key} gives images of the folder {name!r} the label '
+        f'{other.labels[name]}, {first.key} the label {first.labels[name]}; '
+        f'so for {len(differ)} folders of the same name. Number the classes '
+        'alike: without an ann_file, class folders are numbered in the order '
+        'of their names.')
