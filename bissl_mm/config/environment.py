@@ -18,12 +18,15 @@ from typing import Callable, Dict, Iterator, List
 from mmengine.config import Config
 
 from ..utils.errors import ValueRefusal
+from .plain_yaml import load_yaml
 
 #: As mmengine's: the name and what is taken if it is not set.
 _VARIABLE = re.compile(r'\{\{[\'"]?\s*\$(\w+)\s*:\s*(\S*?)\s*[\'"]?\}\}')
 _FILE = re.compile(
     r'\{\{\s*(fileDirname|fileBasenameNoExtension|fileBasename|fileExtname)'
     r'\s*\}\}')
+#: Of each temporary file, the config that it was made of.
+_read: Dict[str, str] = {}
 _FSTRING_START = getattr(tokenize, 'FSTRING_START', None)
 _FSTRING_MIDDLE = getattr(tokenize, 'FSTRING_MIDDLE', None)
 
@@ -39,6 +42,7 @@ def variables_as_data() -> Iterator[None]:
     try:
         yield
     finally:
+        _read.clear()
         for name, function in theirs.items():
             setattr(Config, name, function)
 
@@ -68,11 +72,15 @@ def _put_environment(filename: str, temp_config_name: str) -> Dict[str, str]:
         return _escaped(value, where, f'The environment variable {name}')
 
     _rewrite(filename, temp_config_name, _VARIABLE, form)
+    if temp_config_name.endswith(('.yaml', '.yml')):
+        # mmengine's loader would call what the file names.
+        load_yaml(temp_config_name, _read.get(temp_config_name))
     return used
 
 
 def _put_file_names(filename: str, temp_config_name: str) -> None:
     """Replaces mmengine's function of the same arguments."""
+    _read[temp_config_name] = filename
     base = osp.basename(filename)
     values = dict(
         fileDirname=osp.dirname(filename), fileBasename=base,

@@ -67,7 +67,8 @@ def check_keys_of_files(cfg: Config) -> List[str]:
         if name in known or name.startswith('_') or name not in cfg:
             continue
         near = _misspelt(name, known)
-        if near:
+        # Files of OpenMMLab's libraries are not for the user to change.
+        if near and '/.mim/' not in source.path:
             raise TypeRefusal(
                 f'{source.path}: nothing reads the key {name!r}. Did you mean '
                 f'{_deeper(cfg, name) or near!r}? If it is a variable of your '
@@ -125,6 +126,10 @@ def check_option_keys(cfg: Config, options: Mapping[str, Any]) -> None:
     """
     known = known_keys()
     for option in options:
+        if '' in option.split('.'):
+            raise TypeRefusal(
+                f'--cfg-options {option}: a key has one dot between two '
+                'names.')
         first, _, rest = option.partition('.')
         where = f'--cfg-options {option}: '
         for place, allowed in _WITHIN.items():

@@ -2,15 +2,21 @@
 
 import os
 import os.path as osp
+import traceback
 from typing import Any, List, Mapping, Optional
 
-from mmengine.config import Config
+from mmengine.config import Config, config
 
 from ..utils.errors import FileNotFoundRefusal, Refusal, ValueRefusal
 from .environment import variables_as_data
 from .keys import check_keys_of_files, check_option_keys
 from .options import merge_options
+from .paramwise import check_paramwise
 from .type_names import check_scopes, remember
+
+#: What mmengine raises of a file that is no config.
+_OF_FILES = (SyntaxError, OSError, KeyError, ImportError, ValueError,
+             RuntimeError)
 
 
 def read_config(path: str,
@@ -40,20 +46,37 @@ def read_config(path: str,
             cfg = Config.fromfile(path)
     except Refusal:
         raise
-    except (SyntaxError, FileNotFoundError, KeyError,
-            ModuleNotFoundError) as error:
-        text = error.args[0] if isinstance(error, KeyError) else error
-        raise ValueRefusal(f'Config {path!r} cannot be read: '
-                           f'{type(error).__name__}: {text}') from error
+    except Exception as error:
+        place = _line_of_config(error)
+        if place is None and not isinstance(error, _OF_FILES):
+            raise
+        text = str(error.args[0] if isinstance(error, KeyError) else error)
+        text = ' '.join(text.split())
+        if isinstance(error, RecursionError):
+            text = 'does it inherit from itself?'
+        raise ValueRefusal(
+            f'Config {path!r} cannot be read: {type(error).__name__}: {text}'
+            + (f' ({place})' if place else '')) from error
     notes = check_keys_of_files(cfg)
     if options:
         check_option_keys(cfg, options)
         notes += merge_options(cfg, options)
     check_scopes(cfg)
+    check_paramwise(cfg)
     remember(cfg)
     # Beside the settings, so that nothing takes it for one.
     object.__setattr__(cfg, '_bissl_notes', notes)
     return cfg
+
+
+def _line_of_config(error: Exception) -> Optional[str]:
+    """Where an error arose in the code of a config."""
+    frames = traceback.extract_tb(error.__traceback__)
+    for caller, frame in reversed(list(zip(frames, frames[1:]))):
+        if caller.filename == config.__file__ and frame.name == '<module>' \
+                and frame.filename != caller.filename:
+            return f'{frame.filename}, line {frame.lineno}'
+    return None
 
 
 def notes_of(cfg: Config) -> List[str]:

@@ -9,6 +9,8 @@ from typing import Iterator, List, Optional, Set, Tuple
 from mmengine.config import Config
 from mmengine.fileio import load
 
+from .plain_yaml import load_yaml
+
 
 @dataclass
 class Source:
@@ -76,7 +78,8 @@ def read_sources(path: str) -> Source:
 def _read_data(source: Source) -> Source:
     """A config of JSON or YAML, which can read variables of bases only."""
     try:
-        keys = load(source.path)
+        keys = load(source.path) if source.path.endswith('.json') \
+            else load_yaml(source.path)
     except Exception:
         # With variables that are no JSON or YAML before they are put in.
         return source

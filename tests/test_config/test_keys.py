@@ -173,3 +173,50 @@ def test_configs_of_other_formats_are_checked(name, text, tmp_path):
     path.write_text(text.format(base=base.name))
     with pytest.raises(TypeError, match="optim_wraper'. Did you mean 'optim_w"):
         read(path=path)
+
+
+@pytest.mark.parametrize('option, right', [
+    ('lower.paramwise_cfg.norm_decay_mul=0', 'norm_decay_mult'),
+    ('lower.paramwise_cfg.custom_keys.backbone.lr_mul=0', 'lr_mult'),
+    ('upper_head.paramwise_cfg.bias_decay=0', 'bias_decay_mult'),
+])
+def test_a_misspelt_multiplier_of_parameters_is_named(option, right):
+    key, _, value = option.partition('=')
+    with pytest.raises(TypeError, match=f"{key}. Did you mean '{right}'"):
+        read(f'optim_wrapper.{option}')
+    if right != 'lr_mult':
+        cfg = read(f'optim_wrapper.{key.rpartition(".")[0]}.{right}=0')
+        assert right in str(cfg.optim_wrapper)
+
+
+@pytest.mark.parametrize('option', [
+    'train_cfg..num_alternations=3', '.model.pretrained=x', 'model.=x'])
+def test_an_option_with_an_empty_key_is_refused(option):
+    with pytest.raises(TypeError, match='one dot between two names'):
+        read(option)
+
+
+def test_a_config_that_fails_names_its_line(tmp_path):
+    path = child(tmp_path, 'a = 1\nwork_dir = a.nothing')
+    with pytest.raises(ValueError, match=r"'nothing' \(.*child.py, line 3\)"):
+        read(path=path)
+    path.write_text("_base_ = 'child.py'\n")
+    with pytest.raises(ValueError, match='inherit from itself'):
+        read(path=path)
+
+
+def test_a_yaml_config_calls_nothing(tmp_path):
+    path, marker = tmp_path / 'config.yaml', tmp_path / 'ran'
+    path.write_text('work_dir: !!python/object/apply:os.mkdir '
+                    f'["{marker}"]\n')
+    with pytest.raises(ValueError, match='config.yaml.* is not plain YAML'):
+        read(path=path)
+    assert not marker.exists()
+    # As a base, too.
+    other = tmp_path / 'child.yaml'
+    other.write_text('_base_: config.yaml\n')
+    with pytest.raises(ValueError, match='is not plain YAML'):
+        read(path=other)
+    assert not marker.exists()
+    path.write_text('size: !!python/tuple [1, 2]\n')
+    assert read(path=path).size == (1, 2)

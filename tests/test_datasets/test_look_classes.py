@@ -206,3 +206,43 @@ def test_list_against_the_order_of_its_classes_is_a_warning(tmp_path):
     look = look_at(cfg)
     assert not look.refusals
     assert "'ant' is number 0 of its classes" in the_only(look.warnings)
+
+
+@pytest.mark.parametrize('name', ['.ipynb_checkpoints', '__MACOSX'])
+def test_folder_of_a_program_in_every_part_is_no_class(name, tmp_path):
+    write_parts(tmp_path)
+    for part in ('train', 'val'):
+        (tmp_path / part / name).mkdir()
+    lines = look_at(config(tmp_path)).refusals
+    assert len(lines) == 2
+    assert all('Remove ' in line and name in line for line in lines)
+
+
+def test_class_folders_are_looked_for_one_level_too_high(tmp_path):
+    write_parts(tmp_path / 'all', ['train'])
+    (tmp_path / 'all').rename(tmp_path / 'top')
+    cfg = config(tmp_path, ['train'], data_prefix='top')
+    line = the_only(look_at(cfg).refusals)
+    assert 'has one class folder' in line and 'num_classes=1' not in line
+    assert repr(str(tmp_path / 'top/train')) in line
+    # Without a head nobody reads the labels.
+    cfg.model = dict(type='SimCLR', head=dict(type='ContrastiveHead'))
+    assert not look_at(cfg).refusals
+
+
+def test_images_without_class_folders(tmp_path):
+    write_parts(tmp_path)
+    for kind in KINDS:
+        for path in (tmp_path / 'train' / kind).iterdir():
+            path.rename(tmp_path / f'train/{kind}{path.name}')
+        (tmp_path / 'train' / kind).rmdir()
+    assert 'has no class folders' in the_only(
+        look_at(config(tmp_path)).refusals)
+
+
+def test_accents_written_in_two_ways_are_told_apart(tmp_path):
+    write_parts(tmp_path)
+    (tmp_path / 'train/bee').rename(tmp_path / 'train/b\xe9')
+    (tmp_path / 'val/bee').rename(tmp_path / 'val/be\u0301')
+    line = the_only(look_at(config(tmp_path)).refusals)
+    assert "'b\\xe9' and 'be\\u0301' are spelt differently" in line

@@ -103,6 +103,32 @@ def test_images_without_img_suffix_are_counted(suffix, tmp_path):
     assert '2 of 6 images in ' in line and f"'.png': {suffix} 2 (" in line
 
 
+@pytest.mark.parametrize('suffix', ['.heic', '.npy'])
+def test_folder_without_a_file_that_is_taken(suffix, tmp_path):
+    cfg = only_train(tmp_path)
+    for path in sorted((tmp_path / 'train').rglob('*.png')):
+        path.rename(path.with_suffix(suffix))
+    line = the_only(look_at(cfg).refusals)
+    assert line.startswith('train_dataloader.dataset: none of the 4 files')
+    assert f'There are {suffix} 4' in line
+
+
+@pytest.mark.parametrize('all_of_them', [False, True])
+def test_links_to_nowhere_are_counted(all_of_them, tmp_path):
+    cfg = only_train(tmp_path)
+    paths = sorted((tmp_path / 'train').rglob('*.png'))
+    for path in paths if all_of_them else paths[:1]:
+        path.unlink()
+        path.symlink_to(tmp_path / 'gone.png')
+    look = look_at(cfg)
+    if all_of_them:
+        assert 'links to files that do not exist' in the_only(look.refusals)
+    else:
+        assert not look.refusals
+        assert '1 of 4 files' in the_only(look.warnings)
+        assert repr(str(paths[0])) in look.warnings[0]
+
+
 def test_image_beside_the_class_folders(tmp_path):
     cfg = only_train(tmp_path)
     Image.fromarray(noise(RNG)).save(tmp_path / 'train/lost.png')

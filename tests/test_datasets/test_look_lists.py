@@ -34,6 +34,10 @@ def test_windows_line_ends_and_names_with_blanks_are_read(tmp_path):
     (5, 'cow/7.png 2', "line 6 names 'cow/7.png', but there is no file"),
     (5, 'cow\\1.png 2', 'Write / for the backslash'),
     (5, 'cow/1.png  2', 'Remove the blanks'),
+    (5, '"cow/1.png" 2', "Write 'cow/1.png', without quotes"),
+    (5, 'train/cow/1.png 2', "Write 'cow/1.png', the path within"),
+    (5, 'cow/1.jpg 2', "There is '1.png'"),
+    (5, 'cow/1 2', 'looked for without a suffix'),
 ])
 def test_bad_line_is_named(place, new, expected, tmp_path):
     lines = list(GOOD)
@@ -41,6 +45,12 @@ def test_bad_line_is_named(place, new, expected, tmp_path):
     line = the_only(look_at_list(tmp_path, lines).refusals)
     assert line.startswith('train_dataloader.dataset.ann_file: ')
     assert expected in line and 'list.txt' in line
+
+
+@pytest.mark.parametrize('lines', [[], ['', ' ']])
+def test_empty_list_is_refused(lines, tmp_path):
+    assert 'list.txt\' is empty' in the_only(
+        look_at_list(tmp_path, lines).refusals)
 
 
 @pytest.mark.parametrize('encoding, expected', [

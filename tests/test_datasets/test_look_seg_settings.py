@@ -106,3 +106,16 @@ def test_head_is_compared_with_the_data_of_a_test_alone(number, data):
     assert len(look.refusals) == 1
     assert f'num_classes={number}' in look.refusals[0]
     assert 'test_dataloader.dataset declares 3' in look.refusals[0]
+
+
+@pytest.mark.parametrize('classes', [('road',), None])
+def test_one_class_is_nothing_to_learn(classes, data):
+    cfg = seg_folders.config(data)
+    for part in seg_folders.PARTS:
+        if classes:
+            cfg[f'{part}_dataloader'].dataset.metainfo = dict(classes=classes)
+    if classes:
+        cfg.model.decode_head.num_classes = 1
+    look = look_over(cfg)
+    told = [line for line in look.refusals if "has one class, 'road'" in line]
+    assert len(told) == bool(classes)

@@ -95,6 +95,7 @@ def segmentor(ignore_index=255):
     return model, sgd_wrapper(model)
 
 
+@pytest.mark.mmcv_ops
 @pytest.mark.parametrize('ignore_index', [255, 0])
 def test_masks_that_are_ignored_are_blamed(ignore_index):
     model, wrapper = segmentor(ignore_index)

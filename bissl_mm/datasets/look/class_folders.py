@@ -1,10 +1,18 @@
 """Classes by folder: the same numbers in every part?"""
 
+import os
 import os.path as osp
+import unicodedata
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from .findings import Look
+from .parts import head_classes
 from .unread import is_local, names_classes_by_folder, unread
+
+
+#: Folders made by programs, beside hidden ones.
+_NO_CLASSES = {'__MACOSX', '@eaDir', '__pycache__', 'lost+found',
+               'System Volume Information', '$RECYCLE.BIN'}
 
 
 class Folders(NamedTuple):
@@ -36,6 +44,10 @@ def check_class_folders(look: Look) -> None:
         for key, cfg in part.leaf_cfgs() if part.name != 'pretext' else ():
             each = _folders_of(key, cfg)
             if each:
+                if head_classes(look.cfg) is not None:
+                    # Nobody else reads the numbers.
+                    each = _without_no_classes(look, each)
+                    _check_level(look, each, part.name)
                 found.setdefault(part.name, []).append(each)
                 _check_declared(look, each)
     if not found.get('train'):
@@ -45,7 +57,8 @@ def check_class_folders(look: Look) -> None:
     for first in found['train'][:1]:
         for group in found.values():
             for other in group:
-                if other is not first and other.names != first.names:
+                if other is not first and other.names != first.names \
+                        and other.names and first.names:
                     _tell(look, first, other)
 
 
@@ -58,6 +71,37 @@ def _folders_of(key: str, cfg: dict) -> Optional[Folders]:
         return None
     return Folders(key, root, folder_names(root),
                    [str(name) for name in dataset.CLASSES or ()])
+
+
+def _without_no_classes(look: Look, found: Folders) -> Folders:
+    """Refuse folders that programs made."""
+    bad = [name for name in found.names
+           if name.startswith('.') or name in _NO_CLASSES]
+    if not bad:
+        return found
+    look.refuse(
+        f'{found.key}: {found.root!r} has class folder(s) {_some(bad)}, '
+        'which would be numbered as classes, too. Remove '
+        f'{osp.join(found.root, bad[0])!r}.')
+    return found._replace(names=[n for n in found.names if n not in bad])
+
+
+def _check_level(look: Look, found: Folders, part: str) -> None:
+    """Refuse a folder that is not the one that holds the class folders."""
+    if not found.names:
+        look.refuse(
+            f'{found.key}: {found.root!r} has no class folders. Its images '
+            'have to lie in a folder for each class, or their labels in an '
+            'ann_file.')
+    elif len(found.names) == 1 and part == 'train':
+        inner = osp.join(found.root, found.names[0])
+        below = sorted(e.name for e in os.scandir(inner) if e.is_dir())
+        hint = (f' It holds folders of its own, {_some(below)}: if these '
+                f'are the classes, set data_root and data_prefix to {inner!r}.'
+                if below else '')
+        look.refuse(
+            f'{found.key}: {found.root!r} has one class folder, '
+            f'{found.names[0]!r}, so there is nothing to tell apart.{hint}')
 
 
 def folder_names(root: str) -> List[str]:
@@ -124,11 +168,6 @@ def _tell(look: Look, first: Folders, other: Folders) -> None:
 
 def _remedy(first: Folders, other: Folders, missing: List[str],
             extra: List[str]) -> str:
-    for root, names, rest in ((other.root, extra, missing),
-                              (first.root, missing, extra)):
-        # Made by programs, not by people.
-        if names and not rest and all(n.startswith('.') for n in names):
-            return f'Remove {osp.join(root, names[0])!r}.'
     text = 'Make an empty folder for each class without images: ' if (
         missing or extra) else ''
     target, names = (other, missing) if missing else (first, extra)
@@ -141,12 +180,18 @@ def _spelling(missing: List[str], extra: List[str]) -> str:
     """Two names that differ in case, blanks or signs alone."""
 
     def plain(name: str) -> str:
+        name = unicodedata.normalize('NFC', name)
         return ''.join(c for c in name.casefold() if c.isalnum())
 
     for name in missing:
         for other in extra:
             if plain(name) and plain(name) == plain(other):
-                return f'{name!r} and {other!r} are spelt differently'
+                alike = unicodedata.normalize('NFC', name) == \
+                    unicodedata.normalize('NFC', other)
+                # Accents may be signs of their own.
+                name, other = (ascii(name), ascii(other)) if alike else (
+                    repr(name), repr(other))
+                return f'{name} and {other} are spelt differently'
     return ''
 
 

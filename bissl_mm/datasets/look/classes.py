@@ -3,11 +3,9 @@
 from collections import Counter
 from typing import Any, List, Optional
 
-from mmengine.config import Config
-
 from .class_folders import folder_names
 from .findings import Look
-from .parts import PartLook
+from .parts import PartLook, head_classes
 from .unread import names_classes_by_folder
 
 
@@ -47,14 +45,6 @@ def check_labels(look: Look) -> None:
             _tell_outputs(look, names, outputs)
         elif _check_range(look, part, labels, names):
             _check_absent(look, part, names)
-
-
-def head_classes(cfg: Config) -> Optional[int]:
-    """Number of classes of a classifier's head; None if it is not said."""
-    model = cfg.get('model') or {}
-    head = (model.get('downstream') or model).get('head') or {}
-    number = head.get('num_classes') if isinstance(head, dict) else None
-    return number if isinstance(number, int) else None
 
 
 def _by_folder(part: PartLook) -> bool:

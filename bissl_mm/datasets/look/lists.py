@@ -2,6 +2,7 @@
 
 import os.path as osp
 from collections import defaultdict
+from glob import escape, glob
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
 from .findings import Look
@@ -78,6 +79,10 @@ def _check_list(look: Look, given: TextList) -> None:
         content = file.read()
     lines = _decoded(look, given, content)
     if lines is None:
+        return
+    if not any(line.strip() for line in lines):
+        look.refuse(f'{given.key}: {given.path!r} is empty. Write a line for '
+                    'each image, or name another list.')
         return
     faults: Dict[str, List[int]] = defaultdict(list)
     names: Dict[str, Dict[str, List[int]]] = defaultdict(
@@ -172,19 +177,45 @@ def _check_images(look: Look, given: TextList, lines: List[str],
 
 
 def _hint(given: TextList, name: str) -> str:
-    if '\\' in name and osp.isfile(given.image_of(name.replace('\\', '/'))):
+    """What would name a file."""
+
+    def exists(other: str) -> bool:
+        return other != name and osp.isfile(given.image_of(other))
+
+    if '\\' in name and exists(name.replace('\\', '/')):
         return ('Write / for the backslash: sed -i \'s:\\\\:/:g\' '
                 f'{given.path!r}.')
-    if name != name.strip() and osp.isfile(given.image_of(name.strip())):
+    if exists(name.strip()):
         return 'Remove the blanks before and after the name, but for one ' \
             'before a label.'
+    bare = name.strip(' \t,;"\'')
+    if exists(bare):
+        return f'Write {bare!r}, without quotes and commas.'
     first = name.split()[0]
-    if first != name and osp.isfile(given.image_of(first)):
+    if exists(first):
         return f'Write the name alone, without {name[len(first):]!r}.'
     stem = osp.splitext(name)[0]
-    if stem != name and osp.isfile(given.image_of(stem)):
+    if exists(stem):
         return f'The suffix is added to the name: write {stem!r}.'
-    return 'Correct the list or the folder (data_root, data_prefix).'
+    base = osp.basename(stem)
+    for other in (base, osp.basename(name), name.partition('/')[2]):
+        if exists(other):
+            return f'Write {other!r}, the path within the folder of the ' \
+                'images.'
+    return _other_suffix(given.image_of(name)) or \
+        'Correct the list or the folder (data_root, data_prefix).'
+
+
+def _other_suffix(path: str) -> str:
+    """A file of the name, but for its suffix."""
+    stem, suffix = osp.splitext(path)
+    found = sorted(each for each in glob(f'{escape(stem)}.*')
+                   if osp.splitext(each)[0] == stem)
+    if not found:
+        return ''
+    what = f'with the suffix {suffix!r}' if suffix else 'without a suffix'
+    return f'There is {osp.basename(found[0])!r}, but the image is looked ' \
+        f'for {what}: make both alike.'
 
 
 def _check_repeated(look: Look, given: TextList,

@@ -4,6 +4,7 @@ import gc
 from contextlib import contextmanager
 from typing import Callable, Iterable, Iterator, Optional, Sequence
 
+import cv2
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -21,7 +22,7 @@ from .label_folders import check_label_folders
 from .lists import check_lists
 from .masks import check_masks
 from .parts import PLACES, parts_of
-from .passed_over import check_passed_over
+from .passed_over import check_any_file, check_passed_over
 from .repeated import check_repeated
 from .seg_evaluation import check_seg_evaluation, check_seg_inference
 from .seg_files import check_seg_files, check_seg_folders
@@ -37,6 +38,7 @@ FILE_CHECKS: Sequence[Check] = (
     check_class_names,
     check_lists,
     check_class_folders,
+    check_any_file,
     check_seg_folders,
     check_coco,
     check_voc,
@@ -88,7 +90,7 @@ def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
     look = Look(cfg, parts_of(cfg, names, everything), everything, world_size)
     # What datasets draw while they are looked at changes no run.
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')), \
-            seeded(0), _no_old_garbage():
+            seeded(0), _no_old_garbage(), _quiet_decoder():
         _run(FILE_CHECKS, look, on_bug)
         if look.refusals:
             return look
@@ -127,3 +129,18 @@ def _no_old_garbage() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+@contextmanager
+def _quiet_decoder() -> Iterator[None]:
+    """OpenCV writes a line for each file that it cannot decode; the look
+    tells of them itself."""
+    if not hasattr(cv2, 'setLogLevel'):
+        yield
+        return
+    level = cv2.getLogLevel()
+    cv2.setLogLevel(0)
+    try:
+        yield
+    finally:
+        cv2.setLogLevel(level)

@@ -4,7 +4,7 @@ import copy
 import random
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Dict, Iterable, Iterator, List, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from mmengine.config import Config
 
@@ -162,6 +162,14 @@ def type_name(cfg: Any) -> str:
     """Name of a component's class; new-style configs hold the class."""
     kind = cfg.get('type') if isinstance(cfg, dict) else type(cfg)
     return getattr(kind, '__name__', str(kind).rpartition('.')[2])
+
+
+def head_classes(cfg: Config) -> Optional[int]:
+    """Number of classes of a classifier's head; None if it is not said."""
+    model = cfg.get('model') or {}
+    head = (model.get('downstream') or model).get('head') or {}
+    number = head.get('num_classes') if isinstance(head, dict) else None
+    return number if isinstance(number, int) else None
 
 
 def _leaves(cfg: Any, key: str) -> Iterator[Tuple[str, dict]]:

@@ -3,7 +3,7 @@
 import os
 import os.path as osp
 from collections import Counter
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, NamedTuple, Tuple
 
 import mmcv
 from PIL import Image
@@ -11,7 +11,8 @@ from PIL import Image
 from .findings import Look
 from .headers import read_header
 from .parts import PartLook
-from .unread import is_local, lists_folders, names_classes_by_folder
+from .unread import (is_local, lists_folders, names_classes_by_folder,
+                     unread)
 
 #: What Pillow opens, but nobody means as an image of a data set.
 _NO_IMAGES = {'.pdf', '.ps', '.eps', '.mpg', '.mpeg', '.h5', '.hdf', '.bufr',
@@ -19,6 +20,29 @@ _NO_IMAGES = {'.pdf', '.ps', '.eps', '.mpg', '.mpeg', '.h5', '.hdf', '.bufr',
 #: Images that neither Pillow nor OpenCV may open.
 _MORE = {'.heic', '.heif', '.avif', '.dcm', '.dng', '.nef', '.cr2', '.arw',
          '.jxl', '.exr', '.hdr', '.nii', '.svs'}
+
+
+def check_any_file(look: Look) -> None:
+    """Refuse a folder without a file that its dataset takes, with what is
+    there instead."""
+    for part in look:
+        for key, cfg in part.leaf_cfgs():
+            dataset = unread(cfg)
+            if dataset is None or not lists_folders(dataset) \
+                    or not is_local(dataset.img_prefix) \
+                    or _takes_any(dataset.img_prefix, dataset.extensions):
+                continue
+            found = _files(dataset.img_prefix, dataset.extensions, False)
+            if not found.total:
+                # No folder, or an empty one: told before.
+                continue
+            told = _by_suffix(found.passed) or 'links to files that do not ' \
+                f'exist, {found.broken[0]!r} for example'
+            look.refuse(
+                f'{key}: none of the {found.total} files in '
+                f'{dataset.img_prefix!r} is taken, which ends in one of '
+                f'{", ".join(sorted(dataset.extensions))}. There are {told}. '
+                'Convert them, or name the folder of the images.')
 
 
 def check_passed_over(look: Look) -> None:
@@ -76,8 +100,15 @@ def _check_img_suffix(look: Look, part: PartLook, key: str,
 def _check_folder(look: Look, part: PartLook, key: str,
                   dataset: Any) -> None:
     root = dataset.img_prefix
-    total, passed, beside = _files(
+    total, passed, beside, broken = _files(
         root, dataset.extensions, names_classes_by_folder(dataset))
+    if broken:
+        look.warn(
+            f'{key}: {len(broken)} of {total} files in {root!r} are links to '
+            f'files that do not exist and are passed over (first: '
+            f'{broken[0]!r}). Restore what they link to, or remove them.')
+        part.left_out.append(f'{len(broken)} of {total} files: links to '
+                             'files that do not exist')
     if beside:
         look.warn(
             f'{key}: {len(beside)} images lie beside the class folders of '
@@ -87,10 +118,8 @@ def _check_folder(look: Look, part: PartLook, key: str,
                              f'folders of {root!r}')
     if not passed:
         return
-    counts = {suffix: len(paths) for suffix, paths in passed.items()}
-    told = ', '.join(f'{suffix or "no suffix"} {n}'
-                     for suffix, n in Counter(counts).most_common())
-    number = sum(counts.values())
+    told = _by_suffix(passed)
+    number = sum(map(len, passed.values()))
     part.left_out.append(f'{number} of {total} files by their suffix: {told}')
     images = {suffix: paths[0] for suffix, paths in passed.items()
               if _is_image(suffix, paths[0])}
@@ -101,11 +130,27 @@ def _check_folder(look: Look, part: PartLook, key: str,
             f'). {_remedy(key, dataset.extensions, images)}')
 
 
-def _files(root: str, suffixes: Tuple[str, ...], by_class: bool
-           ) -> Tuple[int, Dict[str, List[str]], List[str]]:
-    """Number of files, those passed over by suffix, and images that lie
-    beside the class folders. Hidden files do not count."""
-    total, passed, beside = 0, {}, []
+def _takes_any(root: str, suffixes: Tuple[str, ...]) -> bool:
+    return any(
+        name.lower().endswith(suffixes) and not name.startswith('.')
+        and osp.exists(osp.join(folder, name))
+        for folder, _, names in os.walk(root, followlinks=True)
+        for name in names)
+
+
+class _Files(NamedTuple):
+    """Files of a folder: their number, those passed over by suffix, images
+    beside the class folders, links that lead nowhere."""
+
+    total: int
+    passed: Dict[str, List[str]]
+    beside: List[str]
+    broken: List[str]
+
+
+def _files(root: str, suffixes: Tuple[str, ...], by_class: bool) -> _Files:
+    """Hidden files do not count."""
+    total, passed, beside, broken = 0, {}, [], []
     for folder, _, names in os.walk(root, followlinks=True):
         for name in names:
             if name.startswith('.'):
@@ -114,12 +159,21 @@ def _files(root: str, suffixes: Tuple[str, ...], by_class: bool
             path = osp.join(folder, name)
             suffix = osp.splitext(name)[1].lower()
             taken = name.lower().endswith(suffixes)
-            if by_class and folder == root:
+            if osp.islink(path) and not osp.exists(path):
+                broken.append(path)
+            elif by_class and folder == root:
                 if taken or _is_image(suffix, path):
                     beside.append(path)
             elif not taken:
                 passed.setdefault(suffix, []).append(path)
-    return total, passed, beside
+    return _Files(total, passed, beside, broken)
+
+
+def _by_suffix(passed: Dict[str, List[str]]) -> str:
+    counts = Counter({suffix: len(paths) for suffix, paths in passed.items()})
+    return ', '.join(f'{suffix or "no suffix"} {n}'
+                     for suffix, n in counts.most_common(8)) + (
+        f' and {len(counts) - 8} more' if len(counts) > 8 else '')
 
 
 def _is_image(suffix: str, path: str) -> bool:

@@ -24,6 +24,7 @@ def check_seg_settings(look: Look) -> None:
     _check_classes(look, parts)
     _check_ignored_by_users(look)
     _check_weights(look)
+    _check_one_class(look, parts)
 
 
 def _check_ignored_by_data(look: Look, parts: Sequence[PartLook]) -> None:
@@ -182,3 +183,15 @@ def _check_weights(look: Look) -> None:
                     f'{loss_key}.class_weight has {len(weights)} numbers, '
                     f'but the head has num_classes={number}. Write one for '
                     'each class.')
+
+
+def _check_one_class(look: Look, parts: Sequence[PartLook]) -> None:
+    """One class is what every pixel is of that is not ignored."""
+    for part in parts[:1]:
+        if number_of_classes(look.cfg, part) == 1:
+            name = ''.join(map(repr, part.classes_declared[:1])) or 'class 0'
+            look.refuse(
+                f'{part.key} has one class, {name}: all pixels that are not '
+                'ignored are of it, so there is nothing to learn and the IoU '
+                'is 100 whatever is predicted. Declare the background as a '
+                'class, too, with an id of its own.')
