@@ -20,7 +20,7 @@ demo-seg: $(READY)
 	$(BIN)/python tools/demo.py --task segmentation $(ARGS)
 
 test: $(OPS)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		-m 'not whole'
 
 # Whole command lines on several processes, and more points of interruption.

@@ -194,6 +194,7 @@ def explained_on(rank, world):
 
 
 @pytest.mark.dist
+@pytest.mark.whole
 def test_the_rank_whose_batch_it_was_is_named(pool):
     for text in pool.run(explained_on):
         assert 'is nan. On rank 1, no label of the batch can be used: 1.png' \

@@ -78,6 +78,7 @@ def toy_wrapper(model, **settings):
 
 
 @pytest.mark.dist
+@pytest.mark.whole
 def test_ranks_that_sum_otherwise_take_the_same_steps(pool):
     first, second = pool.run(steps)
     for one, other in zip(first, second, strict=True):

@@ -55,7 +55,8 @@ WITH_WORKERS = STOPS[1:4] + STOPS[-1:]
 
 @pytest.mark.parametrize('event, count, workers', [
     pytest.param(*stop.values, workers, id=f'{stop.id}-{workers}',
-                 marks=[pytest.mark.whole] if workers else [])
+                 marks=[pytest.mark.whole] if workers or stop.id in (
+                     'end-of-lower-phase', 'end-of-upper-phase') else [])
     for workers, stops in ((0, STOPS), (2, WITH_WORKERS)) for stop in stops
 ])
 def test_resumed_run_is_bit_identical(event, count, workers, references,

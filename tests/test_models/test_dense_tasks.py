@@ -178,7 +178,8 @@ print('matched', matched, 'of', len(state), 'in the shared head', head)
 
 @pytest.mark.parametrize('name, count, in_head', [
     ('fcn16-r18-bissl-simclr_b16-8e_camvid', 120, 0),
-    ('faster-rcnn-r50-c4-bissl-simclr_8xb2-50e_voc0712', 318, 60),
+    pytest.param('faster-rcnn-r50-c4-bissl-simclr_8xb2-50e_voc0712', 318, 60,
+                 marks=pytest.mark.whole),
 ])
 def test_export_loads_into_stock_models(name, count, in_head, tmp_path):
     depth = 50 if 'r50' in name else 18

@@ -101,6 +101,7 @@ def test_one_failing_rank_is_named_and_ends_all(image_folders, tmp_path):
 
 
 @pytest.mark.dist
+@pytest.mark.whole
 def test_ordinary_stage_runs_on_two_cpu_processes(image_folders, tmp_path):
     config = ROOT / 'configs/pretext/simclr_r18_b64-100e_imagefolder-64px.py'
     changes = {k[len('model.pretext.'):]: v for k, v in OPTIONS.items()

@@ -85,6 +85,7 @@ def is_there(pid: int) -> bool:
     return state.split()[0] != 'Z'
 
 
+@pytest.mark.whole
 def test_workers_outlive_a_signal_to_the_group_but_not_the_process(tmp_path):
     program = tmp_path / 'program.py'
     program.write_text(PROGRAM)
