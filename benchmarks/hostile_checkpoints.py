@@ -29,6 +29,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'tests'), str(ROOT / 'tools')]
 
 import hostile_files  # noqa: E402
 import torch  # noqa: E402
+from mmengine.config import Config  # noqa: E402
 from mmengine.fileio import backends  # noqa: E402
 from mmengine.runner import checkpoint as mmengine_checkpoint  # noqa: E402
 from mmengine.runner.checkpoint import CheckpointLoader  # noqa: E402
@@ -228,6 +229,8 @@ def main() -> None:
     torch.hub.set_dir(str(folder / 'hub'))
     hostile_files.register_extension()
     use_safe_loading()
+    # Formatting configs is most of an attempt's time, and no matter here.
+    Config.pretty_text = property(lambda self: repr(self.to_dict()))
     store = Path(args.json or folder / 'results.jsonl')
     records = [json.loads(line) for line in store.read_text().splitlines()] \
         if store.exists() else []

@@ -1,5 +1,6 @@
 """Data of the two levels."""
 
+from .in_memory_dataset import InMemoryDataset
 from .level_sampler import LevelBatchSampler
 from .level_stream import LevelStream
 from .replayed_dataset import ReplayedDataset, ReplayedSampler
@@ -8,6 +9,6 @@ from .stratified_part import StratifiedPart
 from .without_images import WithoutImages
 
 __all__ = [
-    'LevelBatchSampler', 'LevelStream', 'ReplayedDataset', 'ReplayedSampler',
-    'SeededDataset', 'StratifiedPart', 'WithoutImages'
+    'InMemoryDataset', 'LevelBatchSampler', 'LevelStream', 'ReplayedDataset',
+    'ReplayedSampler', 'SeededDataset', 'StratifiedPart', 'WithoutImages'
 ]

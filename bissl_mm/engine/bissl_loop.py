@@ -47,7 +47,8 @@ class BiSSLTrainLoop(PhaseLoop):
             place samples of all ranks together.
         pretext_dataloader (dict): Unlabeled data of the pretext task.
         num_alternations (int): T. Defaults to 500.
-        num_lower_steps (int): N_L. Defaults to 20.
+        num_lower_steps (int): N_L; 0 leaves the lower level where it is.
+            Defaults to 20.
         num_upper_steps (int): N_U. Defaults to 8.
         head_warmup (dict, optional): ``num_epochs`` passes over the
             downstream data (default 20) in which only the head trains;
@@ -215,6 +216,8 @@ class BiSSLTrainLoop(PhaseLoop):
         progress, runner = self.progress, self.runner
         self.model.train()
         runner.call_hook('before_lower_phase')
+        if self.settings.num_lower_steps == 0:
+            progress.enter('upper')
         while progress.phase == 'lower':
             batch = self._next_batch('lower')
             logs = runner.optim_wrapper.lower_step(self.model, batch,

@@ -94,7 +94,8 @@ class FirstOrder:
 
     def upper_backward(
             self, model: BiSSLModel, batch: Any, seed: int,
-            direct_weight: float) -> Tuple[Tensor, Tensor, Vectors]:
+            direct_weight: float,
+            indirect_weight: float = 1.) -> Tuple[Tensor, Tensor, Vectors]:
         r"""The first derivatives of an upper step.
 
         What both terms give the head, and what the direct one gives the
@@ -107,6 +108,8 @@ class FirstOrder:
             batch (dict): A downstream batch, as collated.
             seed (int): Of the random draws, the same in both terms.
             direct_weight (float): :math:`\gamma` of the second term.
+            indirect_weight (float): Of the first, in :math:`v` and in the
+                head's gradient. Defaults to 1.
 
         Returns:
             tuple: :math:`\mathcal{L}^D(\theta_P, \phi_D)`,
@@ -123,6 +126,8 @@ class FirstOrder:
         # the one at the upper backbone updates running statistics.
         loss_at_lower, v, head_grads = self.gradients_at_lower(model, parts,
                                                                seed)
+        if indirect_weight != 1:
+            torch._foreach_mul_(list(v) + head_grads, indirect_weight)
         loss_at_upper = self.backward(downstream, parts, seed, direct_weight)
         all_grads(downstream)
         if head:

@@ -102,6 +102,7 @@ class ImplicitSystem:
             keep_graphs=first_order.num_parts['hessian'] == 1,
             product_dtype=self.product_dtype and getattr(
                 torch, self.product_dtype),
+            lazy=not self.solver.uses_products,
             zero_text=partial(zero_hessian_text, first_order,
                               count_images(batch), self.hessian_batch_size))
         self._steps, self._checked_step = done_steps, checked_step

@@ -30,8 +30,10 @@ class LoopSettings:
     rank_check_interval: int = 1
 
     def __post_init__(self) -> None:
-        for name in ('num_alternations', 'num_lower_steps',
-                     'num_upper_steps', 'num_hessian_batches', 'val_begin',
+        if self.num_lower_steps != 0:
+            check_positive_int(WHERE, 'num_lower_steps',
+                               self.num_lower_steps)
+        for name in ('num_alternations', 'num_upper_steps', 'num_hessian_batches', 'val_begin',
                      'val_interval', 'rank_check_interval'):
             check_positive_int(WHERE, name, getattr(self, name))
         check_in(WHERE, 'hessian_batches', self.hessian_batches,

@@ -11,6 +11,7 @@ from ..models.bissl_model import BiSSLModel
 from ..models.proximal import add_proximal_grad_
 from ..registry import OPTIM_WRAPPERS
 from ..utils.check import check_keys, check_non_negative
+from ..utils.errors import ValueRefusal
 from ..utils.random import seeded
 from .batch_report import names_its_batch
 from .distributed import average_
@@ -47,6 +48,11 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         direct_weight (float): Weight :math:`\gamma` of the second upper term
             :math:`\mathcal{L}^D(\theta_D, \phi_D)`. Defaults to 1; the first
             version of the paper has 0.01.
+        indirect_weight (float): Weight of the first upper term
+            :math:`\mathcal{L}^D(\theta_P, \phi_D)`, to the gradients of head
+            and backbone. At 0 it is not evaluated and nothing is solved;
+            with ``num_lower_steps=0`` what is left is supervised training.
+            Defaults to 1.
         check_residual (str): When to spend a product on the true residual of
             the system: at a ``'random'`` step of each upper phase, by the
             run's seed, at the ``'first'``, which ``RecyclingSolver`` never
@@ -99,6 +105,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                  damping: float = 10.,
                  solver: Optional[dict] = None,
                  direct_weight: float = 1.,
+                 indirect_weight: float = 1.,
                  check_residual: str = 'random',
                  num_micro_batches: Optional[Dict[str, int]] = None,
                  first_order_dtype: Optional[str] = None,
@@ -119,7 +126,14 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             id(w): w for w in (lower, upper, head_warmup)}.items()}
         check_non_negative('BiSSLOptimWrapper', 'direct_weight',
                            direct_weight)
+        check_non_negative('BiSSLOptimWrapper', 'indirect_weight',
+                           indirect_weight)
+        if direct_weight + indirect_weight == 0:
+            raise ValueRefusal(
+                'BiSSLOptimWrapper: direct_weight and indirect_weight are 0, '
+                'so that the upper level has no loss. Set one above 0.')
         self.direct_weight = direct_weight
+        self.indirect_weight = indirect_weight
         self.first_order = FirstOrder(num_micro_batches, first_order_dtype)
         self._check_gradient = FirstGradient()
 
@@ -218,9 +232,11 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         """
         if self.system.operator is None:
             raise RuntimeError('upper_step needs begin_upper_phase first.')
+        if not self.indirect_weight:
+            return self._direct_step(model, batch, seed)
         downstream = model.downstream
         loss_at_lower, loss_at_upper, v = self.first_order.upper_backward(
-            model, batch, seed, self.direct_weight)
+            model, batch, seed, self.direct_weight, self.indirect_weight)
         average_([loss_at_lower, loss_at_upper, *v, *all_grads(downstream),
                   *running_statistics(downstream)])
         check_finite('upper level', loss_at_lower=loss_at_lower.item(),
@@ -234,6 +250,19 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                  v_norm=norm(v), cosine=cosine(v, solution.value)))
         logs.update(solution_logs(solution))
         return logs
+
+    def _direct_step(self, model: BiSSLModel, batch: dict,
+                     seed: int) -> Dict[str, float]:
+        """The upper step without its first term."""
+        downstream = model.downstream
+        with seeded(seed, device_of(downstream)):
+            parts = self.first_order.prepare(downstream, 'upper', batch)
+        loss = self.first_order.backward(downstream, parts, seed,
+                                         self.direct_weight)
+        average_([loss, *all_grads(downstream),
+                  *running_statistics(downstream)])
+        return self._apply(self['upper'], 'upper level',
+                           dict(loss_at_upper=loss))
 
     @names_its_batch('upper')
     def head_warmup_step(self, model: BiSSLModel, batch: dict,
@@ -266,6 +295,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         """What a resumed run should not change without notice."""
         return dict(**self.system.settings(),
                     direct_weight=self.direct_weight,
+                    indirect_weight=self.indirect_weight,
                     first_order_dtype=self.first_order.dtype)
 
     def state_dict(self) -> dict:

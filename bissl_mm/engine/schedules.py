@@ -46,6 +46,9 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
     for level in LEVELS:
         cfgs = schedules.get(level) or []
         cfgs = schedules[level] = [cfgs] if isinstance(cfgs, dict) else cfgs
+        if not settings.total_steps(level):
+            # num_lower_steps=0: nothing steps them.
+            cfgs = schedules[level] = []
         for cfg in cfgs:
             if not isinstance(cfg, dict):
                 continue

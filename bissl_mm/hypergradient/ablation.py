@@ -11,6 +11,8 @@ from .vectors import Vectors, clone, zeros_like
 class IdentitySolver(Solver):
     r""":math:`v_{IJ} = v`: the limit of a large ``reg_weight`` or damping."""
 
+    uses_products = False
+
     def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
         return Solution(clone(rhs), Status.FIXED_ITERS, 0, math.nan,
                         math.inf)
@@ -23,6 +25,8 @@ class DiscardSolver(Solver):
     The head still gets its gradient at :math:`\theta_P`, which "IJ
     discarded" of the paper (B.9.5, arXiv:2410.02387) leaves out too.
     """
+
+    uses_products = False
 
     def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
         return Solution(zeros_like(rhs), Status.FIXED_ITERS, 0, 1., math.inf)

@@ -48,6 +48,8 @@ class HessianOperator:
             product compute, ``torch.bfloat16``; the products are then off by
             some 1e-3 and the operator is symmetric only so far. Defaults to
             None: that of the parameters.
+        lazy (bool): Wait with the graphs until the first product, which may
+            never come. Defaults to False.
         zero_text (Callable, optional): Gives the sentence to refuse with
             where the first product, of a vector that is not, is exactly
             zero. Defaults to None: such an ``H`` is as good as any.
@@ -71,6 +73,7 @@ class HessianOperator:
                                                     Vectors]] = None,
                  keep_graphs: bool = True,
                  product_dtype: Optional[torch.dtype] = None,
+                 lazy: bool = False,
                  zero_text: Optional[Callable[[], str]] = None) -> None:
         check_scale(reg_weight, damping)
         if not closures or not params:
@@ -92,10 +95,10 @@ class HessianOperator:
         self._versions = [p._version for p in self.params]
         self._closures = list(closures)
         self._losses: Dict[int, Tensor] = {}
+        self._keep_graphs = keep_graphs
         self._gradients: Optional[List[Any]] = None
-        if keep_graphs:
-            self._gradients = [self._gradient(i)
-                               for i in range(len(closures))]
+        if not lazy:
+            self._build_graphs()
 
     @property
     def loss(self) -> Optional[Tensor]:
@@ -103,6 +106,11 @@ class HessianOperator:
         if not self._losses:
             return None
         return torch.stack(list(self._losses.values())).mean()
+
+    def _build_graphs(self) -> None:
+        if self._keep_graphs and self._gradients is None:
+            self._gradients = [self._gradient(i)
+                               for i in range(len(self._closures))]
 
     def _gradient(self, index: int) -> Any:
         """Of one batch, with its graph, in the form _product takes it."""
@@ -134,6 +142,7 @@ class HessianOperator:
                              self.params)
         self._check_alive()
         self.num_products += 1
+        self._build_graphs()
         total: List[Optional[Tensor]] = [None] * len(self.params)
         for i in range(len(self._closures)):
             products = self._product(

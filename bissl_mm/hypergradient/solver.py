@@ -66,7 +66,13 @@ class Solver(ABC):
     A solver knows tensors and an operator, nothing of models or of BiSSL. It
     takes the same number of iterations on every rank as long as the operator
     returns the same values on every rank.
+
+    Attributes:
+        uses_products (bool): Whether :meth:`solve` applies the operator, so
+            that its graphs are worth building beforehand.
     """
+
+    uses_products = True
 
     @abstractmethod
     def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:

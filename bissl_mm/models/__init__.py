@@ -1,6 +1,7 @@
 """Models of the bilevel stage."""
 
 from .backbone_map import BackboneMap, BackbonePairs
+from .batch_views import BatchViews
 from .bissl_model import BiSSLModel, unwrap
 from .functional import loss_with_state, pretext_closure, pure_forward
 from .norm import DifferentiableSyncBatchNorm, set_sync_norms
@@ -8,10 +9,11 @@ from .outputs import pretext_outputs_closure
 from .pretext import BYOL, SimCLR
 from .pretrained import check_pretrained_init, load_pretrained
 from .proximal import add_proximal_grad_
+from .small_resnet import SmallResNet
 
 __all__ = [
-    'BackboneMap', 'BackbonePairs', 'BiSSLModel',
-    'BYOL', 'DifferentiableSyncBatchNorm', 'SimCLR', 'add_proximal_grad_',
+    'BackboneMap', 'BackbonePairs', 'BatchViews', 'BiSSLModel',
+    'BYOL', 'DifferentiableSyncBatchNorm', 'SimCLR', 'SmallResNet', 'add_proximal_grad_',
     'check_pretrained_init', 'load_pretrained', 'loss_with_state',
     'pretext_closure', 'pretext_outputs_closure', 'pure_forward',
     'set_sync_norms', 'unwrap'

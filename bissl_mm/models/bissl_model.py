@@ -44,6 +44,10 @@ class BiSSLModel(BaseModel):
             processes compute what one does on the union (True), or each
             process those of its own (False). Defaults to None: as the two
             models say.
+        share_backbone (bool): Let both models train one backbone: a control,
+            in which the two levels are two losses of the same weights, one
+            step after the other. With ``indirect_weight=0``. Defaults to
+            False.
         data_preprocessor (dict, optional): Must stay None: each of the two
             models has its own.
         init_cfg (dict, optional): See ``BaseModule``.
@@ -59,6 +63,7 @@ class BiSSLModel(BaseModel):
                  pretrained: Optional[str] = None,
                  eval_backbone: str = 'upper',
                  sync_norms: Optional[bool] = None,
+                 share_backbone: bool = False,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
         if data_preprocessor is not None:
@@ -81,6 +86,12 @@ class BiSSLModel(BaseModel):
         self.pretrained = pretrained
         self.eval_backbone = eval_backbone
         self.pairs = backbone_map.resolve(self.pretext, self.downstream)
+        if share_backbone:
+            params = dict(self.pretext.named_parameters())
+            for lower, upper in self.pairs.params + self.pairs.fixed_params:
+                owner, _, name = upper.rpartition('.')
+                setattr(self.downstream.get_submodule(owner), name,
+                        params[lower])
 
     def init_weights(self) -> None:
         """Initialise both models, then load ``pretrained``."""
@@ -175,17 +186,24 @@ class BiSSLModel(BaseModel):
         state.update({k: b.detach().clone() for k, b in buffers.items()})
         return state
 
-    def backbone_state_dict(self) -> Dict[str, Tensor]:
-        r""":math:`\theta_P` with its buffers, on the CPU.
+    def backbone_state_dict(self, level: str = 'lower') -> Dict[str, Tensor]:
+        r""":math:`\theta_P` or :math:`\theta_D` with buffers, on the CPU.
 
         Names are the pretext model's, its backbone module being called
         ``backbone`` whatever its name there.
+
+        Args:
+            level (str): ``'lower'`` for :math:`\theta_P`, ``'upper'`` for
+                :math:`\theta_D`. Defaults to ``'lower'``.
         """
         root = self.backbone_map.lower_root
+        state = dict(self.pretext.state_dict())
+        if level == 'upper':
+            upper = self.downstream.state_dict()
+            state.update((low, upper[up]) for low, up in self.pairs.all)
         return {
             'backbone.' + name[len(root):]: tensor.detach().cpu().clone()
-            for name, tensor in self.pretext.state_dict().items()
-            if name.startswith(root)
+            for name, tensor in state.items() if name.startswith(root)
         }
 
     def forward(self, inputs, data_samples=None, mode: str = 'tensor'):

@@ -13,7 +13,9 @@ from small_run import make_runner, small_config, weights
 from toy import DictDataset, ToyDownstream, ToyPretext, nt_xent
 
 from bissl_mm.engine import BiSSLOptimWrapper, BiSSLTrainLoop
+from bissl_mm.engine.hooks import ExportBackboneHook
 from bissl_mm.engine.step_parts import check_plain
+from bissl_mm.hypergradient import HessianOperator
 from bissl_mm.models import BiSSLModel
 from bissl_mm.models.checks import check_differentiable
 
@@ -76,6 +78,7 @@ def hand_unrolled(lower, upper, options):
                   for m, lr in ((pretext, 0.1), (downstream, 0.2))]
     reg, damping = 0.3, 2.
     gamma = options.get('direct_weight', 1.)
+    indirect = options.get('indirect_weight', 1.)
     count = options.get('num_hessian_batches', 1)
     first = options.get('hessian_batches', 'next') == 'first'
     theta_p = list(pretext.backbone.parameters())
@@ -110,7 +113,8 @@ def hand_unrolled(lower, upper, options):
             batch = next(upper)
             head = list(downstream.head.parameters())
             at_lower = torch.autograd.grad(
-                downstream_loss(pretext.backbone, batch), theta_p + head)
+                indirect * downstream_loss(pretext.backbone, batch),
+                theta_p + head)
             v, head_lower = at_lower[:len(theta_p)], at_lower[len(theta_p):]
 
             def operator(x):
@@ -149,6 +153,7 @@ def hand_unrolled(lower, upper, options):
     dict(num_hessian_batches=2),
     dict(num_hessian_batches=2, hessian_batches='first'),
     dict(direct_weight=0.01),
+    dict(direct_weight=0., indirect_weight=2.),
     dict(adapt=0.1),
 ], ids=lambda o: '-'.join(o) or 'published')
 def test_two_alternations_equal_the_algorithm_by_hand(options, tmp_path,
@@ -161,14 +166,16 @@ def test_two_alternations_equal_the_algorithm_by_hand(options, tmp_path,
     expected = hand_unrolled(lower, upper, options)
     model = toy_model()
     settings = dict(options)
-    direct_weight = settings.pop('direct_weight', 1.)
+    weights_of_terms = {
+        key: settings.pop(key) for key in ('direct_weight', 'indirect_weight')
+        if key in settings}
     if 'adapt' in settings:
         settings['backbone_adaptation'] = dict(
             interval=1, alpha=settings.pop('adapt'))
     wrapper = BiSSLOptimWrapper(
         sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
         sgd(model.downstream, 0.2), reg_weight=0.3, damping=2.,
-        direct_weight=direct_weight,
+        **weights_of_terms,
         solver=dict(type='CGSolver', max_iters=2,
                     negative_curvature='continue'))
     toy_runner(tmp_path, model, lower, upper, wrapper, **settings).train()
@@ -176,6 +183,107 @@ def test_two_alternations_equal_the_algorithm_by_hand(options, tmp_path,
                                  expected.named_parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11,
                                    msg=lambda text: f'{name}: {text}')
+
+
+def supervised(upper, model, lr=0.2):
+    """Training with the direct term alone, by hand."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    for batch in upper:
+        optimizer.zero_grad()
+        model(**batch, mode='loss')['loss'].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        optimizer.step()
+
+
+def test_the_upper_level_alone_is_supervised_training(tmp_path, float64):
+    """The control "training twice": no lower steps, no indirect term."""
+    lower = batches(2, pretext_batch, 1)
+    upper = batches(4, downstream_batch, 2)
+    expected = toy_model()
+    expected.downstream.backbone.load_state_dict(
+        expected.pretext.backbone.state_dict())
+    supervised(upper, expected.downstream)
+    model = toy_model()
+    wrapper = BiSSLOptimWrapper(
+        sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
+        sgd(model.downstream, 0.2), reg_weight=0.3, indirect_weight=0.)
+    runner = toy_runner(tmp_path, model, lower, upper, wrapper,
+                        num_lower_steps=0)
+    runner.register_hook(ExportBackboneHook(level='upper'))
+    runner.train()
+    for (name, a), (_, b) in zip(model.named_parameters(),
+                                 expected.named_parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11,
+                                   msg=lambda text: f'{name}: {text}')
+    exported = torch.load(tmp_path / 'backbone.pth',
+                          weights_only=True)['state_dict']
+    for name, value in model.downstream.backbone.state_dict().items():
+        assert torch.equal(exported[f'backbone.{name}'], value), name
+
+
+def test_one_backbone_of_both_levels_gets_both_gradients(tmp_path, float64):
+    lower = batches(6, pretext_batch, 1)
+    upper = batches(4, downstream_batch, 2)
+    expected = toy_model()
+    pretext, downstream = expected.pretext, expected.downstream
+    downstream.backbone = pretext.backbone
+    optimizers = [torch.optim.SGD(m.parameters(), lr=lr, momentum=0.9)
+                  for m, lr in ((pretext, 0.1), (downstream, 0.2))]
+    for alternation in range(2):
+        # The third batch of a phase is the Hessian's.
+        for batch in lower[3 * alternation:3 * alternation + 2]:
+            optimizers[0].zero_grad()
+            pretext(**batch, mode='loss')['loss'].backward()
+            torch.nn.utils.clip_grad_norm_(pretext.parameters(), 0.5)
+            optimizers[0].step()
+        for batch in upper[2 * alternation:2 * alternation + 2]:
+            optimizers[1].zero_grad()
+            downstream(**batch, mode='loss')['loss'].backward()
+            torch.nn.utils.clip_grad_norm_(downstream.parameters(), 0.5)
+            optimizers[1].step()
+    torch.manual_seed(0)
+    model = BiSSLModel(ToyPretext(), ToyDownstream(), share_backbone=True)
+    wrapper = BiSSLOptimWrapper(
+        sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
+        sgd(model.downstream, 0.2), reg_weight=0.3, indirect_weight=0.)
+    toy_runner(tmp_path, model, lower, upper, wrapper).train()
+    for level in ('pretext', 'downstream'):
+        for (name, a), (_, b) in zip(
+                getattr(model, level).named_parameters(),
+                getattr(expected, level).named_parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11,
+                                       msg=lambda text: f'{name}: {text}')
+
+
+def test_an_upper_level_without_a_term_is_refused():
+    model = toy_model()
+    with pytest.raises(ValueError, match='the upper level has no loss'):
+        BiSSLOptimWrapper(
+            sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
+            sgd(model.downstream, 0.2), direct_weight=0, indirect_weight=0)
+
+
+def test_a_solver_without_products_builds_no_graph(tmp_path, float64,
+                                                   monkeypatch):
+    built = []
+    gradient = HessianOperator._gradient
+    monkeypatch.setattr(
+        HessianOperator, '_gradient',
+        lambda self, index: built.append(1) or gradient(self, index))
+    for solver, check, number in (('IdentitySolver', 'never', 0),
+                                  ('DiscardSolver', 'never', 0),
+                                  ('IdentitySolver', 'always', 2),
+                                  ('CGSolver', 'never', 2)):
+        built.clear()
+        model = toy_model()
+        wrapper = BiSSLOptimWrapper(
+            sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
+            sgd(model.downstream, 0.2), solver=dict(type=solver),
+            check_residual=check)
+        toy_runner(tmp_path / f'{solver}{check}', model,
+                   batches(6, pretext_batch, 1),
+                   batches(4, downstream_batch, 2), wrapper).train()
+        assert len(built) == number, (solver, check)
 
 
 def test_warm_up_trains_the_head_alone(image_folders, tmp_path, monkeypatch):

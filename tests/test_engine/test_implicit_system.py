@@ -43,7 +43,7 @@ def test_more_samples_than_there_are():
 def test_every_setting_can_be_given_in_a_config():
     settings = dict(
         reg_weight=0.01, damping=1., solver=dict(type='CGSolver'),
-        direct_weight=0.5, check_residual='never',
+        direct_weight=0.5, indirect_weight=2., check_residual='never',
         num_micro_batches=dict(upper=2), first_order_dtype='bfloat16',
         jacobian_params='norm', curvature='gauss_newton',
         hessian_batch_size=4, product_dtype='bfloat16')

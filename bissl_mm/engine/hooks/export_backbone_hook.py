@@ -9,14 +9,14 @@ from mmengine.runner import Runner
 from ...models.bissl_model import unwrap
 from ...models.provenance import describe
 from ...registry import HOOKS
-from ...utils.check import check_keys
+from ...utils.check import check_in, check_keys
 from ...utils.checkpoint import save_atomically
 
 
 @HOOKS.register_module()
 @check_keys
 class ExportBackboneHook(Hook):
-    r"""Write :math:`\theta_P` with plain ``backbone.*`` keys.
+    r"""Write :math:`\theta_P`, the result, with plain ``backbone.*`` keys.
 
     Stock mmpretrain, mmdet and mmseg load the file, without this package,
     through ``init_cfg=dict(type='Pretrained', checkpoint='.../backbone.pth',
@@ -27,13 +27,18 @@ class ExportBackboneHook(Hook):
             ``'backbone.pth'``.
         interval (int): Alternations between writes, beside the one at the
             end; -1 for the end only. Defaults to -1.
+        level (str): ``'upper'`` writes :math:`\theta_D` instead, the
+            backbone that the upper level trains. Defaults to ``'lower'``.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(self,
                  filename: str = 'backbone.pth',
-                 interval: int = -1) -> None:
+                 interval: int = -1,
+                 level: str = 'lower') -> None:
+        check_in('ExportBackboneHook', 'level', level, ('lower', 'upper'))
+        self.level = level
         self.filename = filename
         self.interval = interval
 
@@ -52,10 +57,12 @@ class ExportBackboneHook(Hook):
 
     @master_only
     def _export(self, runner: Runner, num_alternations: int) -> None:
-        state = unwrap(runner.model).backbone_state_dict()
+        state = unwrap(runner.model).backbone_state_dict(self.level)
         path = osp.join(runner.work_dir, self.filename)
         meta = dict(
-            description='lower backbone theta_P of BiSSL',
+            description={'lower': 'lower backbone theta_P of BiSSL',
+                         'upper': 'upper backbone theta_D of BiSSL'
+                         }[self.level],
             num_alternations=num_alternations,
             seed=runner.seed,
             backbone=describe(unwrap(runner.model).pretext),

@@ -73,7 +73,7 @@ class ProgressBarHook(Hook):
         """One step of the upper level."""
         self._bar.update()
         self._bar.set_postfix(
-            downstream_loss=f'{logs["loss_at_lower"]:.3f}')
+            downstream_loss=f'{logs.get("loss_at_lower", logs["loss_at_upper"]):.3f}')
 
     def after_train(self, runner: Runner) -> None:
         """Close the bar."""

@@ -1,0 +1,118 @@
+"""Samples that are prepared once, for networks faster than the decoder."""
+
+import copy
+import os
+from collections import OrderedDict
+from typing import Any, List, Optional, Sequence, Tuple
+
+import torch
+from mmcv.transforms import Compose
+from mmengine.structures import BaseDataElement
+from torch.utils.data import Dataset
+
+from ..registry import DATASETS
+from ..utils.errors import ValueRefusal
+from ..utils.random import seeded
+from .stream_parts import build_dataset
+
+#: Datasets whose samples a process keeps beyond their own life: those of the
+#: parts of one stage, which the next run in the process has, too.
+MAX_KEPT = 8
+_kept: 'OrderedDict[Tuple, List[Any]]' = OrderedDict()
+
+
+@DATASETS.register_module()
+class InMemoryDataset(Dataset):
+    """Runs a dataset's pipeline once a sample and keeps what comes out.
+
+    Decoding and resizing are then no part of a training step. What draws at
+    random belongs after them: in ``pipeline``, or for whole batches in
+    :class:`bissl_mm.models.BatchViews`. Runs of one process over the same
+    files share what is kept.
+
+    Args:
+        dataset (dict): Config of a dataset of OpenMMLab's. Its pipeline must
+            give the same sample each time, and small ones: 10,000 images of
+            32 px take 30 MB.
+        pipeline (Sequence[dict]): Transforms that every access runs on a copy
+            of a kept sample. Defaults to (): it is taken as it is.
+
+    Raises:
+        ValueError: If the pipeline of ``dataset`` draws at random.
+    """
+
+    def __init__(self, dataset: dict, pipeline: Sequence[dict] = ()) -> None:
+        self._config = repr(dataset)
+        self.dataset = build_dataset('InMemoryDataset', dataset)
+        self.pipeline = Compose(list(pipeline)) if pipeline else None
+        self._samples: Optional[List[Any]] = None
+
+    def full_init(self) -> None:
+        """Prepare all samples, unless that was done."""
+        if self._samples is not None:
+            return
+        key = (self._config, *map(self._file_state, range(len(self.dataset))))
+        if key not in _kept:
+            self._check_repeatable()
+            _kept[key] = [self.dataset[i] for i in range(len(self.dataset))]
+            while len(_kept) > MAX_KEPT:
+                _kept.popitem(last=False)
+        _kept.move_to_end(key)
+        self._samples = _kept[key]
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Any:
+        self.full_init()
+        sample = self._samples[index]
+        if self.pipeline is None:
+            return {name: _twin(value) for name, value in sample.items()}
+        return self.pipeline(copy.deepcopy(sample))
+
+    @property
+    def metainfo(self) -> dict:
+        """Of the dataset within."""
+        return getattr(self.dataset, 'metainfo', {})
+
+    def get_data_info(self, index: int) -> dict:
+        """Of the dataset within."""
+        return self.dataset.get_data_info(index)
+
+    def _file_state(self, index: int) -> Tuple:
+        path = self.get_data_info(index).get('img_path')
+        if path is None or not os.path.isfile(path):
+            return (path,)
+        found = os.stat(path)
+        return path, found.st_size, found.st_mtime_ns
+
+    def _check_repeatable(self) -> None:
+        if not len(self.dataset):
+            return
+        samples = []
+        for seed in (0, 1):
+            with seeded(seed):
+                samples.append(_pixels(self.dataset[0]))
+        if not torch.equal(*map(torch.as_tensor, samples)):
+            raise ValueRefusal(
+                'InMemoryDataset: the pipeline of its dataset draws at '
+                'random, which would be done once for the whole run. Move '
+                'the random transforms from dataset.pipeline to pipeline, '
+                'or to the data preprocessor (BatchViews).')
+
+
+def _pixels(sample: dict) -> Any:
+    value = sample['inputs'] if 'inputs' in sample else sample['img']
+    return value[0] if isinstance(value, (list, tuple)) else value
+
+
+def _twin(value: Any) -> Any:
+    """A data sample of its own, on which predictions can be set; tensors are
+    shared."""
+    if not isinstance(value, BaseDataElement):
+        return value
+    twin = copy.copy(value)
+    for name in ('_metainfo_fields', '_data_fields'):
+        if name in twin.__dict__:
+            twin.__dict__[name] = set(twin.__dict__[name])
+    return twin

@@ -1,0 +1,103 @@
+"""Samples kept in memory are those of the dataset within."""
+
+import numpy as np
+import pytest
+import torch
+from look_data import KINDS, look_at, write_parts
+from mmengine.config import Config
+
+import bissl_mm.models  # noqa: F401
+from bissl_mm.datasets import InMemoryDataset
+from bissl_mm.datasets import in_memory_dataset as module
+
+PIPELINE = [dict(type='LoadImageFromFile'),
+            dict(type='ResizeEdge', scale=16, edge='short', backend='pillow'),
+            dict(type='CenterCrop', crop_size=16)]
+
+
+def inner(root, pipeline=None, **settings):
+    return dict(type='CustomDataset', _scope_='mmpretrain',
+                data_root=str(root), data_prefix='train',
+                pipeline=pipeline or [*PIPELINE, dict(type='PackInputs')],
+                **settings)
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_parts(tmp_path, ['train'])
+    module._kept.clear()
+    return tmp_path
+
+
+def test_each_sample_is_that_of_the_dataset(root):
+    kept = InMemoryDataset(inner(root))
+    kept.full_init()
+    assert len(kept) == 6 and kept.metainfo['classes'] == tuple(KINDS)
+    for i in range(len(kept)):
+        ours, theirs = kept[i], kept.dataset[i]
+        assert torch.equal(ours['inputs'], theirs['inputs'])
+        assert ours['data_samples'].gt_label == theirs['data_samples'].gt_label
+        assert ours['data_samples'].img_path == theirs['data_samples'].img_path
+
+
+def test_predictions_stay_with_the_copy_that_they_were_set_on(root):
+    kept = InMemoryDataset(inner(root))
+    kept[0]['data_samples'].set_pred_label(2)
+    assert 'pred_label' not in kept[0]['data_samples']
+    assert 'pred_label' not in kept[0]['data_samples'].keys()
+
+
+def test_runs_share_samples_until_a_file_changes(root, monkeypatch):
+    first = InMemoryDataset(inner(root))
+    first.full_init()
+    second = InMemoryDataset(inner(root))
+    monkeypatch.setattr(second.dataset, 'prepare_data', None)
+    second.full_init()
+    assert second._samples is first._samples
+    path = root / 'train' / KINDS[0] / '0.png'
+    path.write_bytes((root / 'train' / KINDS[1] / '0.png').read_bytes() + b'x')
+    third = InMemoryDataset(inner(root))
+    third.full_init()
+    assert not torch.equal(third[0]['inputs'], first[0]['inputs'])
+    for size in range(module.MAX_KEPT):
+        InMemoryDataset(inner(root, [
+            *PIPELINE, dict(type='CenterCrop', crop_size=size + 1),
+            dict(type='PackInputs')])).full_init()
+    assert len(module._kept) == module.MAX_KEPT
+
+
+def test_random_transforms_within_are_refused(root):
+    kept = InMemoryDataset(inner(root, [
+        dict(type='LoadImageFromFile'),
+        dict(type='RandomResizedCrop', scale=16, backend='pillow'),
+        dict(type='PackInputs')]))
+    with pytest.raises(ValueError, match='draws at random'):
+        kept.full_init()
+
+
+def test_transforms_after_it_work_on_copies(root):
+    kept = InMemoryDataset(
+        inner(root, PIPELINE),
+        [dict(type='RandomFlip', prob=1.),
+         dict(type='mmpretrain.PackInputs')])
+    once, again = kept[0]['inputs'], kept[0]['inputs']
+    assert torch.equal(once, again)
+    plain = InMemoryDataset(inner(root))[0]['inputs']
+    assert torch.equal(once, plain.flip(2))
+    assert np.array_equal(kept._samples[0]['img'],
+                          plain.permute(1, 2, 0).numpy())
+
+
+def test_the_look_sees_through_it(root):
+    (root / 'train' / KINDS[0] / '0.png').write_bytes(b'no image')
+    cfg = Config(dict(
+        default_scope='mmpretrain',
+        model=dict(type='ImageClassifier', head=dict(num_classes=3)),
+        train_dataloader=dict(
+            batch_size=2, num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=True),
+            collate_fn=dict(type='default_collate'),
+            dataset=dict(type='bissl_mm.InMemoryDataset',
+                         dataset=inner(root))),
+        train_cfg=dict(by_epoch=True, max_epochs=1)))
+    assert '0.png' in look_at(cfg).refusals[0]

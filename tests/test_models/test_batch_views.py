@@ -1,0 +1,143 @@
+"""Views of batches against their definition."""
+
+import colorsys
+
+import pytest
+import torch
+
+from bissl_mm.models import BatchViews, SmallResNet
+from bissl_mm.models.batch_views import _hue_rotation
+from bissl_mm.registry import MODELS
+
+MEAN, STD = [120., 110., 100.], [50., 60., 70.]
+
+
+@pytest.fixture
+def images():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (40, 3, 16, 16), generator=generator,
+                         dtype=torch.uint8)
+
+
+def views(images, seed=0, training=True, **settings):
+    torch.manual_seed(seed)
+    return BatchViews(MEAN, STD, **settings)(
+        dict(inputs=images, data_samples=None), training)['inputs']
+
+
+def pixels(normalised):
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (MEAN, STD))
+    return normalised * std + mean
+
+
+NOTHING = dict(crop_scale=None, flip_prob=0.)
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_without_draws_images_are_normalised_alone(images, training):
+    settings = NOTHING if training else {}
+    found = views(images, training=training, **settings)
+    expected = (images.flip(1).float() - torch.tensor(MEAN).view(3, 1, 1)) \
+        / torch.tensor(STD).view(3, 1, 1)
+    assert torch.equal(found, expected)
+    assert torch.allclose(pixels(views(list(images), training=training,
+                                       to_rgb=False, **settings)),
+                          images.float(), atol=1e-3)
+
+
+def test_a_whole_crop_is_the_image_or_its_mirror(images):
+    found = pixels(views(images, to_rgb=False, crop_scale=(1., 1.),
+                         crop_ratio=(1., 1.)))
+    same = [(a - b).abs().max() < .1 for a, b in zip(found, images)]
+    mirrored = [(a - b.flip(2)).abs().max() < .1
+                for a, b in zip(found, images)]
+    assert all(s != m for s, m in zip(same, mirrored))
+    assert 8 < sum(mirrored) < 32
+
+
+def test_crops_lie_within_the_image_and_have_its_scale():
+    # Each pixel tells its place, so a crop tells its corners.
+    place = torch.arange(64.)
+    ramp = torch.stack([place.expand(64, 64), place.expand(64, 64).T,
+                        torch.zeros(64, 64)]).to(torch.uint8)
+    found = pixels(views(ramp.repeat(300, 1, 1, 1), to_rgb=False,
+                         crop_scale=(.2, .6), flip_prob=0.))
+    width = (found[:, 0, 0, -1] - found[:, 0, 0, 0]) / 63
+    height = (found[:, 1, -1, 0] - found[:, 1, 0, 0]) / 63
+    area = width * height
+    assert area.min() > .18 and area.max() < .62
+    assert area.min() < .25 and area.max() > .55
+    ratio = width / height
+    assert .7 < ratio.min() < .85 and 1.2 < ratio.max() < 1.4
+    assert found[:, :2].min() > -1e-3 and found[:, :2].max() < 63.001
+    # Corners everywhere.
+    assert found[:, 0, 0, 0].min() < 3 and found[:, 0, 0, -1].max() > 60
+
+
+def test_views_differ_and_follow_the_seed(images):
+    first, second = views(images, num_views=2)
+    assert first.shape == second.shape == images.shape
+    assert not torch.equal(first, second)
+    again = views(images, num_views=2)
+    assert torch.equal(again[0], first) and torch.equal(again[1], second)
+    # Image by image: crops of the same image differ in a batch.
+    same = views(images[:1].repeat(4, 1, 1, 1))
+    assert len({tuple(v.flatten()[:9].tolist()) for v in same}) == 4
+
+
+@pytest.mark.parametrize('name, most', [('brightness', .4), ('contrast', .4),
+                                        ('saturation', .4)])
+def test_jitter_is_a_factor_around_its_centre(images, name, most):
+    # From the middle of the range, so that nothing is cut off.
+    images = (images.float() / 4 + 96).to(torch.uint8)
+    found = pixels(views(images, to_rgb=False, color_jitter={name: most},
+                         **NOTHING))
+    grey = (images.float() * torch.tensor([.299, .587, .114]).view(3, 1, 1)
+            ).sum(1, keepdim=True)
+    centre = dict(brightness=torch.zeros(1), saturation=grey,
+                  contrast=grey.mean((2, 3), keepdim=True))[name]
+    before, after = images.float() - centre, found - centre
+    factor = (before * after).sum((1, 2, 3)) / before.square().sum((1, 2, 3))
+    assert torch.allclose(after, factor.view(-1, 1, 1, 1) * before, atol=.05)
+    assert 1 - most <= factor.min() < 1 - most / 2
+    assert 1 + most / 2 < factor.max() <= 1.0001 + most
+
+
+def test_hue_turns_as_colorsys_does():
+    turn = torch.tensor([0., 1 / 3])
+    red = torch.tensor([200., 100., 100.])
+    same, turned = _hue_rotation(turn * 2 * torch.pi) @ red
+    assert torch.allclose(same, red, atol=1e-3)
+    hue = colorsys.rgb_to_hsv(*turned.tolist())[0]
+    assert min(hue, 1 - hue) == pytest.approx(1 / 3, abs=.05)
+    grey = torch.full((3, ), 70.)
+    assert torch.allclose(_hue_rotation(torch.tensor([1.]))[0] @ grey, grey,
+                          atol=.2)
+
+
+def test_shares_of_grey_and_of_jittered_images(images):
+    images = images.repeat(20, 1, 1, 1)
+    found = pixels(views(images, gray_prob=.2, **NOTHING))
+    grey = ((found[:, 0] - found[:, 1]).abs().amax((1, 2)) < .01).float()
+    assert .14 < grey.mean() < .26
+    found = pixels(views(images, to_rgb=False, **NOTHING,
+                         color_jitter=dict(brightness=.4, prob=.8)))
+    changed = ((found - images).abs().amax((1, 2, 3)) > .01).float()
+    assert .74 < changed.mean() < .86
+
+
+def test_what_it_cannot_do_is_refused(images):
+    with pytest.raises(TypeError, match='images of one size'):
+        views([images[0], images[0, :, :8]])
+    with pytest.raises(ValueError, match='mixes no images'):
+        BatchViews(MEAN, STD, batch_augments=dict(augments=[]))
+    with pytest.raises(TypeError, match="key 'bright'"):
+        BatchViews(MEAN, STD, color_jitter=dict(bright=1))
+
+
+def test_small_network():
+    network = SmallResNet()
+    assert sum(p.numel() for p in network.parameters()) == 307_536
+    assert network(torch.zeros(2, 3, 32, 32))[-1].shape == (2, 128, 2, 2)
+    deeper = MODELS.build(dict(type='SmallResNet', depth=18, stem_stride=1))
+    assert deeper(torch.zeros(2, 3, 32, 32))[-1].shape == (2, 128, 4, 4)
