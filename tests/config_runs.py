@@ -91,6 +91,8 @@ def small_model(cfg: Config, shallow: bool) -> dict:
         elif not shallow and node.get('type') == 'ResNet':
             for key in ('stem_channels', 'base_channels'):
                 found[f'{place}.{key}'] = node.get(key, 64) // factor
+        elif node.get('type') == 'bissl_mm.SmallResNet':
+            found[f'{place}.base_channels'] = 16 // factor
         if node.get('arch') == 'deit-s':
             found[f'{place}.arch'] = dict(
                 _delete_=True, embed_dims=384 // factor, num_layers=2,
@@ -149,10 +151,11 @@ def options(cfg: Config, shallow: bool) -> dict:
             'train_cfg.num_lower_steps': 2,
             'train_cfg.num_upper_steps': 1,
             'train_cfg.head_warmup.num_epochs': 1,
-            'optim_wrapper.solver.max_iters': 1,
             'param_scheduler.lower.0.end': 1,
             'param_scheduler.lower.1.begin': 1,
         })
+        if 'max_iters' in cfg.optim_wrapper.solver:
+            found['optim_wrapper.solver.max_iters'] = 1
     else:
         found['train_cfg.max_epochs'] = 1
     found['default_hooks.checkpoint.interval'] = 1
