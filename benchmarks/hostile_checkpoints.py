@@ -33,6 +33,7 @@ from mmengine.config import Config  # noqa: E402
 from mmengine.fileio import backends  # noqa: E402
 from mmengine.runner import checkpoint as mmengine_checkpoint  # noqa: E402
 from mmengine.runner.checkpoint import CheckpointLoader  # noqa: E402
+from mmengine.visualization import Visualizer  # noqa: E402
 from small_run import (CLASSES, CONFIG, OPTIONS,  # noqa: E402
                        make_folders)
 
@@ -187,6 +188,8 @@ def attempt(load: Callable[[str, Path], None], source: str, folder: Path,
     work.mkdir()
     shutil.rmtree(folder / 'hub', ignore_errors=True)
     marker.unlink(missing_ok=True)
+    # One of a run in the same second would write to that run's folder.
+    Visualizer._instance_dict.clear()
     try:
         with open(os.devnull, 'w') as nothing, \
                 contextlib.redirect_stdout(nothing), \

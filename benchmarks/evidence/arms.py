@@ -1,0 +1,104 @@
+"""What each arm changes in the config of the stage; see PROTOCOL.md."""
+
+from dataclasses import asdict, dataclass
+from typing import Callable, Dict
+
+from mmengine.config import Config
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """What is chosen for all arms alike."""
+
+    reg_weight: float = 0.03
+    upper_lr: float = 0.03
+    num_alternations: int = 30
+    num_lower_steps: int = 10
+    num_upper_steps: int = 4
+
+    def put(self, cfg: Config) -> None:
+        """Write them into a bilevel config."""
+        cfg.optim_wrapper.reg_weight = self.reg_weight
+        cfg.optim_wrapper.upper.optimizer.lr = self.upper_lr
+        cfg.train_cfg.update(
+            num_alternations=self.num_alternations,
+            num_lower_steps=self.num_lower_steps,
+            num_upper_steps=self.num_upper_steps,
+            val_interval=self.num_alternations)
+        # A tenth of the lower steps warms up.
+        warm = max(1, self.num_alternations * self.num_lower_steps // 10)
+        warmup, decay = cfg.param_scheduler.lower
+        warmup.end = decay.begin = warm
+
+    def __str__(self) -> str:
+        return ','.join(f'{k}={v}' for k, v in asdict(self).items())
+
+
+def _further(cfg: Config) -> None:
+    # theta_P does not see the upper level, which costs one step.
+    cfg.optim_wrapper.update(reg_weight=0., damping=1., indirect_weight=0.)
+    cfg.train_cfg.update(num_upper_steps=1, head_warmup=None)
+
+
+def _further_time(cfg: Config) -> None:
+    _further(cfg)
+    _lengthen(cfg, 4 / 3)
+
+
+def _lengthen(cfg: Config, factor: float) -> None:
+    number = round(cfg.train_cfg.num_alternations * factor)
+    cfg.train_cfg.update(num_alternations=number, val_interval=number)
+
+
+def _twice(cfg: Config) -> None:
+    cfg.optim_wrapper.indirect_weight = 0.
+    cfg.train_cfg.num_lower_steps = 0
+    for hook in cfg.custom_hooks:
+        if hook.type == 'ExportBackboneHook':
+            hook.level = 'upper'
+
+
+def _sum(cfg: Config) -> None:
+    cfg.model.share_backbone = True
+    cfg.optim_wrapper.indirect_weight = 0.
+
+
+def _indirect(cfg: Config) -> None:
+    cfg.optim_wrapper.direct_weight = 0.
+
+
+def _solver(damping: float = 0., curvature: str = 'hessian',
+            **solver) -> Callable[[Config], None]:
+    def patch(cfg: Config) -> None:
+        # Not merged into the other solver's settings.
+        del cfg.optim_wrapper['solver']
+        cfg.optim_wrapper.update(solver=solver, damping=damping,
+                                 curvature=curvature)
+        if solver['type'] not in ('IdentitySolver', 'DiscardSolver'):
+            cfg.optim_wrapper.check_residual = 'random'
+    return patch
+
+
+def _double(patch: Callable[[Config], None]) -> Callable[[Config], None]:
+    def doubled(cfg: Config) -> None:
+        patch(cfg)
+        cfg.optim_wrapper.upper.optimizer.lr *= 2
+    return doubled
+
+
+#: Arms with a stage.
+STAGES: Dict[str, Callable[[Config], None]] = {
+    'further': _further,
+    'further-time': _further_time,
+    'twice': _twice,
+    'twice-2x': _double(_twice),
+    'sum': _sum,
+    'discard': _solver(type='DiscardSolver'),
+    'discard-2x': _double(_solver(type='DiscardSolver')),
+    'indirect-2x': _double(_indirect),
+    'v': lambda cfg: None,
+    'published': _solver(type='LayerwiseCGSolver', max_iters=5, damping=10.),
+    'recommended': _solver(type='RecyclingSolver', tolerance=0.1, damping=1.,
+                           curvature='gauss_newton'),
+}
+ARMS = ('FT', 'FT-long', *STAGES)

@@ -1,0 +1,89 @@
+"""Data of the study: what stands in the configs for each set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import List, Optional
+
+import torch
+from mmengine.config import Config, ConfigDict
+
+from bissl_mm.config import read_config
+
+ROOT = Path(__file__).resolve().parents[2]
+PRETEXT = 'configs/pretext/simclr_r10_b256-60e_imagefolder-32px.py'
+STAGE = 'configs/bissl/bissl-simclr_r10_b128-10x4-30t_imagefolder-32px.py'
+FINE_TUNE = 'configs/fine_tune/r10-simclr_b64-40e_imagefolder-32px.py'
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A labeled set.
+
+    Attributes:
+        name (str): For the records.
+        root (str): Folder with ``train/<class>``, ``val/<class>`` and
+            ``test/<class>``.
+        labels (int, optional): Labeled images of each class; None for all.
+        epochs (int): Of fine-tuning.
+    """
+
+    name: str
+    root: str
+    epochs: int
+    labels: Optional[int] = None
+
+    @property
+    def classes(self) -> List[str]:
+        """Names of the class folders, in the order of their numbers."""
+        return sorted(p.name for p in Path(self.root, 'train').iterdir()
+                      if p.is_dir())
+
+    def put(self, cfg: Config, unit: int, lists: Path) -> None:
+        """Write the set into a bilevel or a fine-tuning config.
+
+        Args:
+            cfg (Config): Changed.
+            unit (int): Which draw of labels.
+            lists (Path): Folder for the lists of labeled images.
+        """
+        model = cfg.model.get('downstream', cfg.model)
+        model.head.num_classes = len(self.classes)
+        for part in ('train', 'val', 'test'):
+            cfg[f'{part}_dataloader'].dataset.dataset.data_root = self.root
+        train = cfg.train_dataloader
+        if self.labels is not None:
+            train.dataset.dataset.ann_file = str(self._write(unit, lists))
+        # Not more than there are.
+        train.batch_size = 50
+        train.drop_last = True
+
+    def _write(self, unit: int, lists: Path) -> Path:
+        path = lists / f'{self.name}-u{unit}.txt'
+        if path.exists():
+            return path
+        generator = torch.Generator().manual_seed(unit)
+        lines = []
+        for number, name in enumerate(self.classes):
+            files = sorted(p.name for p in
+                           Path(self.root, 'train', name).iterdir())
+            order = torch.randperm(len(files), generator=generator)
+            if len(files) < self.labels:
+                raise SystemExit(f'{self.name}: class {name} has '
+                                 f'{len(files)} images, not {self.labels}.')
+            lines += [f'{name}/{files[i]} {number}'
+                      for i in sorted(order[:self.labels].tolist())]
+        lists.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f'.{torch.initial_seed()}.partial')
+        partial.write_text('\n'.join(lines) + '\n')
+        partial.replace(path)
+        return path
+
+
+def read(name: str) -> Config:
+    """A config of the project."""
+    return read_config(str(ROOT / name))
+
+
+def put_pretext(loader: ConfigDict, folder: str) -> None:
+    """Write the folder of unlabeled images into a dataloader."""
+    loader.dataset.dataset.data_root = folder

@@ -1,0 +1,109 @@
+"""What a worker process runs: one pretraining, stage or fine-tuning."""
+
+import logging
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Dict, Optional
+
+import torch
+from arms import STAGES, StageSettings
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
+from packs import FINE_TUNE, PRETEXT, STAGE, Pack, put_pretext, read
+
+from bissl_mm.analysis.fine_tune import Setting, timed_fine_tune
+from bissl_mm.engine.launch import build_runner
+
+#: Steps of fine-tuning that FT-long has beside the others' 150.
+EXTRA = 120 / 150
+
+
+class LastNumbers(Hook):
+    """Keeps what the last iteration logged."""
+
+    def __init__(self) -> None:
+        self.first: Dict[str, float] = {}
+        self.last: Dict[str, float] = {}
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None,
+                         outputs=None) -> None:
+        found = {k: float(torch.as_tensor(v).detach())
+                 for k, v in (outputs or {}).items()
+                 if isinstance(v, (int, float)) or torch.is_tensor(v)
+                 and v.numel() == 1}
+        self.first = self.first or found
+        self.last = found
+
+
+def _train(cfg: Config, work_dir: Path, seed: int) -> Dict[str, object]:
+    cfg.work_dir = str(work_dir)
+    cfg.randomness = dict(seed=seed)
+    cfg.log_level = 'ERROR'
+    cfg.visualizer = dict(type='Visualizer', vis_backends=[])
+    cfg.experiment_name = f'run_{os.getpid()}_{time.time_ns()}'
+    # Its parts were looked over before; formatting it takes seconds.
+    os.environ['BISSL_LOOK'] = '0'
+    Config.pretty_text = property(lambda self: repr(self.to_dict()))
+    runner = build_runner(cfg)
+    MMLogger.get_current_instance().setLevel(logging.ERROR)
+    numbers = LastNumbers()
+    runner.register_hook(numbers, 'VERY_LOW')
+    begin = time.time()
+    runner.train()
+    return dict(seconds=time.time() - begin, first=_finite(numbers.first),
+                last=_finite(numbers.last))
+
+
+def _finite(numbers: Dict[str, float]) -> Dict[str, Optional[float]]:
+    return {k: v if math.isfinite(v) else None for k, v in numbers.items()}
+
+
+def pretrain(folder: str, unit: int, epochs: int,
+             work_dir: Path) -> Dict[str, object]:
+    """SimCLR from a random initialisation; goes on where it was."""
+    cfg = read(PRETEXT)
+    put_pretext(cfg.train_dataloader, folder)
+    cfg.train_cfg.max_epochs = epochs
+    warmup, decay = cfg.param_scheduler
+    warmup.end = decay.begin = min(3, max(1, epochs // 5))
+    decay.end = epochs
+    cfg.default_hooks.checkpoint.update(interval=min(10, epochs), max_keep_ckpts=-1)
+    cfg.resume = (work_dir / 'last_checkpoint').exists()
+    return _train(cfg, work_dir, unit)
+
+
+def stage(arm: str, settings: StageSettings, pack: Pack, unit: int,
+          pretext: str, checkpoint: Path, target: Path,
+          lists: Path) -> Dict[str, object]:
+    """The stage of an arm; its backbone goes to ``target``."""
+    cfg = read(STAGE)
+    settings.put(cfg)
+    STAGES[arm](cfg)
+    pack.put(cfg, unit, lists)
+    put_pretext(cfg.train_cfg.pretext_dataloader, pretext)
+    cfg.model.pretrained = str(checkpoint)
+    cfg.default_hooks.checkpoint = None
+    work_dir = target.with_suffix('.run')
+    result = _train(cfg, work_dir, unit)
+    shutil.move(work_dir / 'backbone.pth', target)
+    shutil.rmtree(work_dir)
+    return result
+
+
+def fine_tune(arm: str, pack: Pack, unit: int, checkpoint: Path,
+              setting: Setting, seed: int, lists: Path, work_dir: Path,
+              test: bool) -> Dict[str, object]:
+    """One fine-tuning."""
+    cfg = read(FINE_TUNE)
+    pack.put(cfg, unit, lists)
+    epochs = round(pack.epochs * (1 + EXTRA * (arm == 'FT-long')))
+    cfg.train_cfg.update(max_epochs=epochs,
+                         val_interval=max(1, round(epochs / 10)))
+    cfg.param_scheduler.end = epochs
+    # Units differ in head, order and augmentation, too.
+    return timed_fine_tune(cfg, str(checkpoint), setting, 100 * unit + seed,
+                           str(work_dir), test=test)
