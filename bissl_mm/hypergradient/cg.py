@@ -58,6 +58,9 @@ class CGSolver(Solver):
         r, p, buffer = clone(rhs), clone(rhs), clone(rhs)
         rr = dot(r, r)
         rhs_square = rr.item()
+        solution = self._solve_scaled(operator, rhs, rhs_square)
+        if solution is not None:
+            return solution
         curvature, met = rr.new_tensor(math.inf), Curvature(rr)
         wanted, seen = self.tolerance**2 * rhs_square, rhs_square
         # Each look at a value on the device waits for it: without a
@@ -106,7 +109,8 @@ class CGSolver(Solver):
             rr = rr_next
         if rhs_square == 0:
             return Solution(x, Status.CONVERGED, 0, 0., math.inf)
-        return finish(x, status, num_iters, rr, curvature, rhs_square)
+        return finish(x, status, num_iters, rr + met.rounding(x), curvature,
+                      rhs_square)
 
     def _doubts(self, met: Curvature, x: Vectors, wanted: float,
                 rhs_square: float) -> bool:

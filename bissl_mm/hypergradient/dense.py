@@ -7,7 +7,7 @@ from ..utils.check import check_keys, check_positive_int
 from ..utils.errors import ValueRefusal
 from .solver import (LinearOperator, Solution, Solver, Status, not_finite,
                      relative_residual)
-from .vectors import Vectors
+from .vectors import Vectors, norm
 
 
 def materialize(operator: LinearOperator, like: Vectors) -> Tensor:
@@ -67,6 +67,9 @@ class DenseSolver(Solver):
             raise ValueRefusal(
                 f'DenseSolver: the system has {size} unknowns, more than '
                 f'max_size={self.max_size}. Use CGSolver.')
+        solution = self._solve_scaled(operator, rhs, norm(rhs).item()**2)
+        if solution is not None:
+            return solution
         matrix = materialize(operator, rhs)
         matrix = (matrix + matrix.T) / 2
         if not (matrix.isfinite().all() and flatten(rhs).isfinite().all()):

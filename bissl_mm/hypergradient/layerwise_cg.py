@@ -49,7 +49,10 @@ class LayerwiseCGSolver(Solver):
         rr = tensor_dots(r, r)
         rhs_square = rr.sum().item()
         if rhs_square == 0:
-            return Solution(x, Status.CONVERGED, 0, 0., math.inf)
+            # Zero, or so small that epsilon leaves nothing of it.
+            return Solution(x, Status.CONVERGED, 0, 0., math.inf) \
+                if not any(bool(b.any()) for b in rhs) else \
+                Solution(x, Status.FIXED_ITERS, 0, 1., math.inf)
         curvature = rr.new_tensor(math.inf)
         for _ in range(self.max_iters):
             q = operator(p)

@@ -58,6 +58,9 @@ class MinresSolver(Solver):
     def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
         r = flatten(rhs)
         rhs_norm = row_norm(r).item()
+        solution = self._solve_scaled(operator, rhs, rhs_norm**2)
+        if solution is not None:
+            return solution
         if rhs_norm == 0:
             return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.,
                             math.inf)
@@ -91,6 +94,7 @@ class MinresRun:
                  max_iters: int, wanted: float, rhs_norm: float,
                  largest: float = 0.) -> None:
         self._operator, self._rhs = operator, rhs
+        self._rhs_norm = rhs_norm
         self._max_iters, self._wanted = max_iters, wanted
         # Where a space is used up, less than this is nothing to go on for.
         self._least = max(
@@ -140,10 +144,14 @@ class MinresRun:
             is_sure = self.num_iters == self._max_iters - 1
 
     def improve(self, x: Tensor) -> Tuple[Tensor, Status, float]:
-        """As :meth:`solve`, where rounding hides what ``x`` leaves."""
+        """As :meth:`solve`, where rounding hides what ``x`` leaves; from
+        zero, where that is more than zero leaves."""
         r, size, left = self._look(x)
         if not math.isfinite(size):
             return x, Status.NOT_FINITE, math.nan
+        if left > self._rhs_norm:
+            x, r = torch.zeros_like(x), flatten(self._rhs)
+            size = left = self._rhs_norm
         if left <= self._least or size == 0 \
                 or self.num_iters == self._max_iters:
             return x, self._ended(left), left

@@ -49,6 +49,9 @@ class NeumannSolver(Solver):
         r = clone(rhs)
         rr = dot(r, r)
         value = rhs_square = rr.item()
+        solution = self._solve_scaled(operator, rhs, rhs_square)
+        if solution is not None:
+            return solution
         if rhs_square == 0:
             return Solution(x, Status.CONVERGED, 0, 0., math.inf)
         curvature = rr.new_tensor(math.inf)

@@ -117,6 +117,9 @@ class RecyclingSolver(Solver):
     def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
         r = self._flatten(rhs)
         rhs_norm = row_norm(r).item()
+        solution = self._solve_scaled(operator, rhs, rhs_norm**2)
+        if solution is not None:
+            return solution
         if rhs_norm == 0:
             return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.,
                             math.inf)
@@ -125,6 +128,7 @@ class RecyclingSolver(Solver):
         wanted = self.tolerance * rhs_norm
         weights, along = self._fit_known(r)
         curvature, status, num_iters = math.inf, Status.MAX_ITERS, 0
+        largest = 0.
         while True:
             residual = row_norm(r).item()
             step = ModelStep(self._model, along, residual)
@@ -151,32 +155,38 @@ class RecyclingSolver(Solver):
             curvature = min(curvature, in_u)
             if not self._append(u, c, in_u, size, num_iters - 1):
                 # The image (nearly) lies in the space already: no way on.
-                status = Status.EXHAUSTED
+                status, largest = Status.EXHAUSTED, size
                 break
             weight, along_u = torch.stack((row_dot(c, r), row_dot(u, r)))
             r.addcmul_(c, weight.to(r), value=-1.)
             weights = torch.cat((weights, weight.cpu()[None]))
             along = torch.cat((along, along_u.cpu()[None])) \
                 - weights[-1] * self._model.overlap[:, -1]
-        if status is Status.CONVERGED:
+        if status in (Status.CONVERGED, Status.EXHAUSTED):
             estimate = math.inf
-        parts = self._parts(weights)
+        if status is Status.EXHAUSTED:
+            # All products may be as rough as the largest.
+            largest = max(largest, self._model.largest)
+        parts = self._model.parts(weights)
         # Where rounding of the kept products may leave more than is wanted,
         # one product shows what is left.
-        is_hidden = self._rounding(parts, r) > max(
-            wanted, 8 * torch.finfo(r.dtype).eps * rhs_norm)
+        eps = torch.finfo(r.dtype).eps
+        rounding = eps * self._model.rounding(parts, largest)
+        is_hidden = rounding > max(wanted, 8 * eps * rhs_norm)
         if is_hidden and status is Status.CONVERGED:
             status = Status.EXHAUSTED if num_iters < self.max_iters \
                 else Status.MAX_ITERS
         if status is not Status.EXHAUSTED or num_iters == self.max_iters:
             x = self._solution(parts, r,
                                step if estimate < residual else None)
-            residual = min(residual, estimate)
+            residual = math.hypot(min(residual, estimate), rounding)
+            if residual > rhs_norm:
+                x, residual = torch.zeros_like(x), rhs_norm
         else:
             # Rounding has used up the basis, not the problem.
             x = self._solution(parts, r, None)
             run = MinresRun(operator, rhs, self.max_iters - num_iters, wanted,
-                            rhs_norm, self._model.largest)
+                            rhs_norm, max(largest, self._model.largest))
             x, status, residual = run.improve(x) if is_hidden \
                 else run.solve(x, r, residual)
             num_iters += run.num_iters
@@ -271,19 +281,6 @@ class RecyclingSolver(Solver):
         else:
             self._unseen[place] = max(unseen, self._unseen[place])
         return True
-
-    def _rounding(self, parts: Tensor, r: Tensor) -> float:
-        """Of the products in a sum of the directions, about."""
-        norms = self._model.triangle.norm(dim=0)
-        return torch.finfo(r.dtype).eps * (parts * norms).norm().item()
-
-    def _parts(self, weights: Tensor) -> Tensor:
-        """:math:`R^{-1}` times the weights of the images: those of the
-        directions, shape ``(k, )``."""
-        if not len(weights):
-            return weights
-        return torch.linalg.solve_triangular(
-            self._model.triangle, weights[:, None], upper=True)[:, 0]
 
     def _solution(self, parts: Tensor, r: Tensor,
                   step: Optional[ModelStep]) -> Tensor:

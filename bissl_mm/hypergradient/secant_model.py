@@ -70,6 +70,25 @@ class SecantModel:
         """Norm of the largest product; 0 without one."""
         return max(self.triangle.norm(dim=0).tolist(), default=0.)
 
+    def parts(self, weights: Tensor) -> Tensor:
+        """:math:`R^{-1}` times the weights of the images: those of the
+        directions, shape ``(k, )``."""
+        if not len(weights):
+            return weights
+        return torch.linalg.solve_triangular(
+            self.triangle, weights[:, None], upper=True)[:, 0]
+
+    def rounding(self, parts: Tensor, largest: float) -> float:
+        """Of the products in a sum of the directions, in eps, about.
+
+        Args:
+            parts (Tensor): Their weights, shape ``(k, )``.
+            largest (float): Norm of a product that is not kept, whose
+                rounding the others may have, too; 0 if there is none.
+        """
+        norms = self.triangle.norm(dim=0).clamp_min(largest)
+        return (parts * norms).norm().item()
+
     def truncate(self, size: int) -> None:
         """Forget the products from number ``size`` on."""
         self.triangle = self.triangle[:size, :size]

@@ -80,13 +80,24 @@ class Solver(ABC):
 
         Args:
             operator (LinearOperator): Applies ``A``. It must be symmetric.
-            rhs (Vectors): The right-hand side ``b``. Squares of its norm are
-                formed in its own type: in float32 it should lie between
-                1e-18 and 1e18.
+            rhs (Vectors): The right-hand side ``b``, of any finite norm.
 
         Returns:
             Solution: See there. ``rhs`` is not changed.
         """
+
+    def _solve_scaled(self, operator: LinearOperator, rhs: Vectors,
+                      rhs_square: float) -> Optional[Solution]:
+        """The solution by way of a system of another scale, where squares
+        would leave the range of their type; None where they do not."""
+        factor = scale_to_range(rhs, rhs_square)
+        if factor == 1:
+            return None
+        solution = self.solve(operator, scaled(rhs, factor))
+        value = scaled(solution.value, 1 / factor)
+        if all(bool(v.isfinite().all()) for v in value):
+            return replace(solution, value=value)
+        return not_finite(rhs, solution.num_iters)
 
     def reset(self) -> None:
         """Called when the operator changes; most solvers keep nothing."""
@@ -108,9 +119,13 @@ def relative_residual(operator: LinearOperator, solution: Vectors,
                       rhs: Vectors) -> float:
     """``||b - A x|| / ||b||`` from one product; 0 if ``b`` is zero."""
     rhs_norm = norm(rhs).item()
+    factor = scale_to_range(rhs, rhs_norm**2)
+    if factor != 1:
+        rhs_norm = norm(scaled(rhs, factor)).item()
     if rhs_norm == 0:
         return 0.
-    return norm(subtract(rhs, operator(solution))).item() / rhs_norm
+    rest = scaled(subtract(rhs, operator(solution)), factor)
+    return norm(rest).item() / rhs_norm
 
 
 def with_true_residual(solution: Solution, operator: LinearOperator,
@@ -119,6 +134,24 @@ def with_true_residual(solution: Solution, operator: LinearOperator,
     return replace(
         solution,
         true_residual_norm=relative_residual(operator, solution.value, rhs))
+
+
+def scale_to_range(x: Vectors, square: float) -> float:
+    """A power of two that brings the largest value near 1, or 1 where the
+    square of the norm, as found, is well within the range of its type."""
+    limits = torch.finfo(x[0].dtype)
+    if not square > 1 / limits.tiny**0.5 and not square < limits.tiny**0.5:
+        return 1.
+    largest = max(v.abs().max().item() for v in x if v.numel())
+    if not 0 < largest < math.inf:
+        return 1.
+    most = math.frexp(limits.max)[1] - 2
+    return 2.**min(max(-math.frexp(largest)[1], -most), most)
+
+
+def scaled(x: Vectors, factor: float) -> Vectors:
+    """``factor * x``; ``x`` itself for 1."""
+    return x if factor == 1 else tuple(torch._foreach_mul(list(x), factor))
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
@@ -161,13 +194,17 @@ class Curvature:
         """Take in a step along p; ``rr`` is the square of the residual."""
         # r_next = r - size A p is orthogonal to r: no look at A p is needed.
         self._norm_square = torch.maximum(
-            self._norm_square, (rr + rr_next) / (size.square() * pp))
+            self._norm_square, ratio(rr + rr_next, size.square() * pp))
 
     def hides(self, x: Vectors, wanted: float, rhs_square: float) -> bool:
         """Whether rounding of ``A x`` is larger than what the recursion says
         is left, less than the square root of ``wanted``."""
-        rounding = self._eps**2 * (self._norm_square * dot(x, x)).item()
-        return rounding > max(wanted, 64 * self._eps**2 * rhs_square)
+        return self.rounding(x).item() > max(
+            wanted, 64 * self._eps**2 * rhs_square)
+
+    def rounding(self, x: Vectors) -> Tensor:
+        """Square of the rounding of ``A x``, about."""
+        return self._eps**2 * self._norm_square * dot(x, x)
 
 
 def not_finite(rhs: Vectors, num_iters: int) -> Solution:

@@ -43,6 +43,9 @@ class TruncatedCGSolver(Solver):
         r = p = clone(rhs)
         rr = dot(r, r)
         rhs_square = rr.item()
+        solution = self._solve_scaled(operator, rhs, rhs_square)
+        if solution is not None:
+            return solution
         if rhs_square == 0:
             return Solution(x, Status.CONVERGED, 0, 0., math.inf)
         curvature, met = rr.new_tensor(math.inf), Curvature(rr)
@@ -88,5 +91,5 @@ class TruncatedCGSolver(Solver):
             seen = value if is_new else seen
             p = r if is_new else add_scaled(r, p, ratio(rr_next, rr))
             rr = rr_next
-        return finish(best, status, num_iters, best_rr, curvature,
-                      rhs_square)
+        return finish(best, status, num_iters, best_rr + met.rounding(best),
+                      curvature, rhs_square)

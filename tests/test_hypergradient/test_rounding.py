@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from bissl_mm.hypergradient import (CGSolver, DenseSolver, LayerwiseCGSolver,
-                                    MinresSolver, RecyclingSolver, Status,
+                                    MinresSolver, NeumannSolver,
+                                    RecyclingSolver, Status,
                                     TruncatedCGSolver, relative_residual)
 
 
@@ -23,7 +24,7 @@ def dense(values, seed):
     """A symmetric matrix of these eigenvalues, and its vectors."""
     generator = torch.Generator().manual_seed(seed)
     basis = torch.linalg.qr(torch.randn(
-        len(values), len(values), generator=generator))[0]
+        len(values), len(values), generator=generator, dtype=values.dtype))[0]
     matrix = (basis * values) @ basis.T
     return (matrix + matrix.T) / 2, basis
 
@@ -185,3 +186,55 @@ def test_dense_solver_of_any_system(diagonal, status):
         assert true == pytest.approx(3**-0.5)
         torch.testing.assert_close(solution.value[0],
                                    torch.tensor([1., 0., 0.5]).double())
+
+
+SOLVERS = [
+    CGSolver(20, 1e-3), TruncatedCGSolver(20, 1e-3), MinresSolver(20, 1e-3),
+    RecyclingSolver(20, 1e-3), NeumannSolver(60, 0.5, 1e-3), DenseSolver()]
+
+
+@pytest.mark.parametrize('size', [1e-38, 1e-30, 1e-17, 1e17, 1e30, 1e37])
+@pytest.mark.parametrize('solver', SOLVERS)
+def test_right_hand_sides_whose_squares_leave_single_precision(solver, size):
+    matrix = dense(torch.linspace(0.5, 2, 8), 0)[0]
+    b = size * torch.randn(8, generator=torch.Generator().manual_seed(0))
+    solver.reset()
+    solution, true = solve(solver, matrix, b)
+    assert solution.status is Status.CONVERGED and true < 2e-3
+    # Below the smallest number of full precision, less of the product is.
+    assert relative_residual(lambda v: (matrix @ v[0], ), solution.value,
+                             (b, )) == pytest.approx(true, abs=1e-6)
+
+
+def test_layerwise_solver_does_not_call_what_epsilon_leaves_converged():
+    b = torch.full((3, ), 1e-30)
+    solution = LayerwiseCGSolver().solve(lambda v: v, (b, ))
+    assert solution.status is Status.FIXED_ITERS
+    assert solution.residual_norm == 1 and not solution.value[0].any()
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+@pytest.mark.parametrize('max_iters', [2, 3, 40])
+def test_recycling_from_a_vector_of_the_null_space(max_iters, dtype):
+    """Its image is rounding, and so would be all that is fitted with it."""
+    for seed in range(8):
+        values = torch.linspace(-3, 3, 9, dtype=dtype)
+        matrix, basis = dense(values, seed)
+        solver = RecyclingSolver(max_iters)
+        generator = torch.Generator().manual_seed(seed)
+        for b in (basis[:, 4],
+                  torch.randn(9, generator=generator, dtype=dtype)):
+            solution, true = solve(solver, matrix, b)
+            if solution.status is not Status.ESTIMATED:
+                assert true <= min(1.05, 1.1 * solution.residual_norm)
+
+
+@pytest.mark.parametrize('solver', [CGSolver(20), TruncatedCGSolver(20, 0.)])
+def test_residual_of_conjugate_gradients_counts_rounding_in(solver):
+    for seed in range(8):
+        values = torch.linspace(1, 2, 6)
+        values[0] = 1e6
+        matrix = dense(values, seed)[0]
+        b = torch.randn(6, generator=torch.Generator().manual_seed(seed))
+        solution, true = solve(solver, matrix, b)
+        assert true <= 3 * solution.residual_norm
