@@ -33,19 +33,26 @@ def check_parts(pretext: nn.Module, first_order: FirstOrder,
         num_processes (int): With several, nothing is known.
 
     Raises:
-        ValueError: Naming the level and the setting.
+        ValueError: Naming the level and the setting. Batch norms of vectors,
+            one an image, are nothing of one image either.
     """
-    if num_processes > 1 or not any(kind.__name__ in _COMPARE
-                                    for kind in type(pretext).__mro__):
+    if num_processes > 1:
         return
+    compares = any(kind.__name__ in _COMPARE
+                   for kind in type(pretext).__mro__)
+    norm = next((name for name, module in pretext.named_modules()
+                 if isinstance(module, nn.BatchNorm1d)), None)
+    if not compares and norm is None:
+        return
+    why = ('loss and Hessian are exactly zero; ' + _NEEDS if compares else
+           f"the batch norm '{norm}' has no statistics; it needs at least 2")
     for level, size in (('lower', batch_size),
                         ('hessian', hessian_batch_size or batch_size)):
         if size // first_order.num_parts[level] < 2:
             raise ValueRefusal(
                 f'{type(pretext).__name__}: '
                 f'{_setting(level, size, first_order, hessian_batch_size)} '
-                f'leaves 1 image in a part of the {level} batch, where loss '
-                f'and Hessian are exactly zero; {_NEEDS}.')
+                f'leaves 1 image in a part of the {level} batch, where {why}.')
 
 
 class FirstGradient:

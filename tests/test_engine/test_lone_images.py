@@ -79,6 +79,11 @@ def test_known_before_training(settings, size, named):
         check_parts(model.pretext, *arguments, size, 1)
     # The images of all processes are compared.
     check_parts(model.pretext, *arguments, size, 2)
+    # Other losses, by the norms of their necks and heads.
+    for kind in ('BYOL', 'Barlow Twins'):
+        with pytest.raises(ValueError, match=named + ".*the batch norm '"):
+            check_parts(bissl_model(kind, torch.float32).pretext, *arguments,
+                        size, 1)
     # Reconstruction needs no other image.
     check_parts(bissl_model('MAE', torch.float32).pretext, *arguments, size,
                 1)
