@@ -9,6 +9,7 @@ from mmengine.registry import OPTIMIZERS
 
 from ..utils.errors import ValueRefusal
 from .types import type_name
+from .values import check_option_value
 
 #: Keys of which the value is a path: a comma or a blank belongs to it.
 _PATHS = ('ann_file', 'checkpoint', 'data_path', 'data_prefix', 'data_root',
@@ -54,13 +55,17 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> List[str]:
         list[str]: About settings that were not taken over.
 
     Raises:
-        ValueError: If a key leads through what has no keys.
+        ValueError: If a key leads through what has no keys, or for text in
+            place of a number.
     """
     values = {key: _value(cfg, key, value)
               if isinstance(value, OptionText) else value
               for key, value in options.items()}
-    for key in values:
+    for key, value in values.items():
         _check_way(cfg, key)
+        if isinstance(options[key], OptionText):
+            check_option_value(
+                key, options[key], _present(cfg, key), value)
     notes = _drop_settings_of_other_types(cfg, values)
     cfg.merge_from_dict(values)
     return notes

@@ -10,9 +10,11 @@ from mmengine.config import Config, config
 from ..utils.errors import FileNotFoundRefusal, Refusal, ValueRefusal
 from .environment import variables_as_data
 from .keys import check_keys_of_files, check_option_keys
+from .metric_names import check_metric_names
 from .options import merge_options
 from .paramwise import check_paramwise
 from .type_names import check_scopes, remember
+from .values import check_values
 
 #: What mmengine raises of a file that is no config.
 _OF_FILES = (SyntaxError, OSError, KeyError, ImportError, ValueError,
@@ -35,8 +37,9 @@ def read_config(path: str,
         FileNotFoundError: If there is no such file.
         KeyError: For a scope that no library has.
         TypeError: For a key that nothing reads.
-        ValueError: If the file cannot be read, or for the value of an
-            environment variable that cannot stand where the config has it.
+        ValueError: If the file cannot be read, for a value of another kind
+            than its setting has, or for the value of an environment variable
+            that cannot stand where the config has it.
     """
     if not osp.isfile(path):
         raise FileNotFoundRefusal(f'Config {path!r} does not exist (working '
@@ -63,6 +66,8 @@ def read_config(path: str,
         notes += merge_options(cfg, options)
     check_scopes(cfg)
     check_paramwise(cfg)
+    check_values(cfg)
+    check_metric_names(cfg)
     remember(cfg)
     # Beside the settings, so that nothing takes it for one.
     object.__setattr__(cfg, '_bissl_notes', notes)

@@ -51,14 +51,16 @@ def place_holder_note(cfg: Any) -> Optional[str]:
     if cfg.get('search') is None or space['found']:
         return None
     optimizer = cfg['optim_wrapper']['optimizer']
+    values = ' and '.join(
+        f'{name}={optimizer[name]:g}' for name in ('lr', 'weight_decay')
+        if name in optimizer)
     ranges = ', '.join(
         f'{name} {low:g} to {high:g}' for name, (low, high) in (
             ('lr', space['lr']), ('weight_decay', space['weight_decay'])))
     path = getattr(cfg, 'filename', None) or 'CONFIG'
     return (
-        f'lr={optimizer["lr"]:g} and weight_decay='
-        f'{optimizer["weight_decay"]:g} are place-holders that no search has '
-        'found, so what this run reaches is no result. tools/compare_arms.py '
-        f'{path} --arm NAME=CHECKPOINT searches {space["settings"]} settings '
-        f'({ranges}) and then trains {space["seeds"]} seeds. If the values '
-        'are yours, add --cfg-options search.found=mine.')
+        f'{values}: place-holders that no search has found, so what this run '
+        f'reaches is no result. tools/compare_arms.py {path} --arm '
+        f'NAME=CHECKPOINT searches {space["settings"]} settings ({ranges}) '
+        f'and then trains {space["seeds"]} seeds. If the values are yours, '
+        'add --cfg-options search.found=mine.')

@@ -56,7 +56,7 @@ def test_run_on_place_holders_says_so_before_and_after(tool, backbone,
         log, = (tmp_path / name).glob('*/*.log')
         lines = log.read_text().splitlines()
         return [i for i, line in enumerate(lines)
-                if 'are place-holders' in line], len(lines)
+                if ': place-holders' in line], len(lines)
 
     (first, last), number = warnings('place_holders')
     assert first < last == number - 1
