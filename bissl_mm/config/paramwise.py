@@ -33,14 +33,16 @@ def check_paramwise(cfg: Any) -> None:
             continue
         place += '.paramwise_cfg'
         _check(place, settings, _KEYS)
+        # Any other key is given to the optimizer: lars_exclude, for example.
         for name, value in (settings.get('custom_keys') or {}).items():
             if isinstance(value, dict):
-                _check(f'{place}.custom_keys.{name}', value, _OF_CUSTOM)
+                _check(f'{place}.custom_keys.{name}', value, _OF_CUSTOM, 0.6)
 
 
-def _check(place: str, settings: dict, known: tuple) -> None:
+def _check(place: str, settings: dict, known: tuple,
+           cutoff: float = 0.) -> None:
     for key in settings:
-        if key not in known and not key.startswith('_'):
-            near = difflib.get_close_matches(key, known, 1, 0.)[0]
+        near = difflib.get_close_matches(key, known, 1, cutoff)
+        if near and key not in known and not key.startswith('_'):
             raise TypeRefusal(f'nothing reads {place}.{key}. Did you mean '
-                              f'{near!r}?')
+                              f'{near[0]!r}?')

@@ -220,3 +220,10 @@ def test_a_yaml_config_calls_nothing(tmp_path):
     assert not marker.exists()
     path.write_text('size: !!python/tuple [1, 2]\n')
     assert read(path=path).size == (1, 2)
+
+
+@pytest.mark.parametrize('key', ['lars_exclude', 'fix_lr', 'lr',
+                                 'weight_decay', 'momentum'])
+def test_custom_keys_may_hold_what_an_optimizer_reads(key):
+    cfg = read(f'optim_wrapper.lower.paramwise_cfg.custom_keys.bn.{key}=1')
+    assert cfg.optim_wrapper.lower.paramwise_cfg.custom_keys.bn == {key: 1}

@@ -188,3 +188,42 @@ def test_damaged_mask_is_named(damage, tmp_path):
     assert len(look.refusals) == 1
     assert 'masks/train/002.png' in look.refusals[0]
     assert 'the mask' in look.refusals[0]
+
+
+COLOURS = (0, 0, 0, 250, 0, 0, 0, 250, 0, 0, 0, 250)
+
+
+def with_palette(ids, order=(0, 1, 2), colours=COLOURS):
+    """A mask whose class ``k`` has the id ``order[k]``, colours kept."""
+    picture = Image.fromarray(np.array(order, np.uint8)[ids], 'L')
+    picture = picture.copy()
+    picture.putpalette([channel for k in np.argsort(order)
+                        for channel in colours[3 * k:3 * k + 3]])
+    return picture
+
+
+@pytest.mark.parametrize('order, where', [
+    (lambda part, i: (1, 0, 2) if part == 'val' else (0, 1, 2),
+     'train_dataloader.dataset and val_dataloader.dataset'),
+    (lambda part, i: (2, 1, 0) if (part, i) == ('test', 2) else (0, 1, 2),
+     'train_dataloader.dataset and test_dataloader.dataset'),
+    # A palette for each mask, as programs that count colours write.
+    (lambda part, i: ((0, 1, 2), (1, 2, 0), (2, 0, 1))[i],
+     'train_dataloader.dataset'),
+])
+def test_a_colour_of_two_ids_is_told(order, where, tmp_path):
+    look = look_over(seg_folders.write(
+        tmp_path, mask=lambda ids, part, i: with_palette(ids, order(part, i))))
+    line, = (w for w in look.warnings if 'colour' in w)
+    assert line.startswith(f'{where}: the colour (')
+    assert not look.refusals
+
+
+@pytest.mark.parametrize('colours', [
+    lambda i: COLOURS, lambda i: (0, ) * 12,
+    lambda i: (i, 1, 9, i, 2, 9, i, 3, 9, i, 4, 9)])
+def test_palettes_of_any_colours_pass(colours, tmp_path):
+    look = look_over(seg_folders.write(
+        tmp_path,
+        mask=lambda ids, part, i: with_palette(ids, colours=colours(i))))
+    assert not [w for w in look.warnings if 'colour' in w]

@@ -15,6 +15,7 @@ from .headers import is_cut_off, read_header
 from .mask_texts import (channels_text, changed_text, damaged_text,
                          undeclared_text, unseen_text)
 from .parts import PartLook
+from .seg_palettes import Colour, colours_of, tell_palettes
 from .seg_parts import ignored_ids, mask_loader, number_of_classes
 
 
@@ -42,6 +43,9 @@ class Found:
     #: Ids of files that are read as one that is passed over.
     taken_as_ignored: Dict[float, str] = field(default_factory=dict)
     damaged: List[Tuple[str, str]] = field(default_factory=list)
+    #: Files with palettes, and the colours of their ids.
+    colours: List[Tuple[str, Dict[int, Colour]]] = field(
+        default_factory=list)
 
     @property
     def seen(self) -> Set[int]:
@@ -58,6 +62,7 @@ class Found:
 def check_masks(look: Look) -> None:
     """Compare the ids in the masks of each part with the declared classes,
     and the ids in the files with those that the loader gives."""
+    palettes: List[Tuple[str, str, Dict[int, Colour]]] = []
     for part in look:
         loader = mask_loader(part)
         number = number_of_classes(look.cfg, part)
@@ -73,6 +78,8 @@ def check_masks(look: Look) -> None:
                 break
             _read(part.infos[position], loader, found)
         _tell(look, part, found)
+        palettes += [(part.key, *each) for each in found.colours]
+    tell_palettes(look, palettes)
 
 
 def _chosen(part: PartLook) -> List[int]:
@@ -99,7 +106,7 @@ def _read(info: dict, loader: Any, found: Found) -> None:
     path = info['seg_map_path']
     found.read += 1
     try:
-        own = _file_ids(path, loader)
+        own = _file_ids(path, loader, found)
         ids = decoded = _loaded(loader, info)
         if info['reduce_zero_label'] or info.get('label_map'):
             decoded = _loaded(loader, dict(info, reduce_zero_label=False,
@@ -131,12 +138,15 @@ def _loaded(loader: Any, info: dict) -> np.ndarray:
     return results['gt_seg_map']
 
 
-def _file_ids(path: str, loader: Any) -> np.ndarray:
-    """The numbers that a mask's file holds."""
+def _file_ids(path: str, loader: Any, found: Found) -> np.ndarray:
+    """The numbers that a mask's file holds; notes the colours of its ids."""
     content = fileio.get(path,
                          backend_args=getattr(loader, 'backend_args', None))
     with Image.open(io.BytesIO(content)) as image:
         ids = np.array(image)
+        colours = colours_of(image, ids)
+    if colours:
+        found.colours.append((path, colours))
     # Pillow stretches grey levels of two and four bits to 0 to 255.
     step = {'L;2': 85, 'L;4': 17}.get(read_header(path).coding)
     return ids // step if step else ids
