@@ -90,22 +90,28 @@ class Store:
 
 
 class Campaign:
-    """The runs of some steps; each yields tasks whose needs are done.
+    """The runs of some steps; each yields tasks in the order of need.
 
     Args:
         args (Namespace): Of the command line.
     """
 
+    arms_of_tables = ARMS
+    epochs = EPOCHS
+
     def __init__(self, args: argparse.Namespace) -> None:
         self.store = Store(Path(args.runs), Path(args.state))
+        self.lists = self.store.state / 'lists'
+        self.units = args.units
+        self._read_packs(args)
+
+    def _read_packs(self, args: argparse.Namespace) -> None:
         data = Path(args.data)
         self.pretext = str(data / 'cifar10_unlabeled/images')
         self.packs = {pack.name: pack for pack in (
             Pack('sign_digits-5', str(data / 'sign_digits'), 150, 5),
             Pack('cifar10-25', str(data / 'cifar10_labeled'), 30, 25),
             Pack('dtd5', str(data / 'dtd5'), 40))}
-        self.lists = self.store.state / 'lists'
-        self.units = args.units
 
     def pretrain(self) -> Iterator[Task]:
         for unit in self.units:
@@ -145,16 +151,17 @@ class Campaign:
 
     def _table(self, name: str, settings: StageSettings) -> Iterator[Task]:
         stages = {(arm, unit): self._stage(arm, settings, name, unit)
-                  for unit in self.units for arm in STAGES}
+                  for unit in self.units for arm in self.arms_of_tables
+                  if arm in STAGES}
         yield from stages.values()
         search = {arm: [self._fine_tuning(
             arm, settings, name, unit, setting, 0, 'search',
             stages.get((arm, unit)), test=False)
             for setting in SEARCH for unit in self.units if unit < 3]
-            for arm in ARMS}
+            for arm in self.arms_of_tables}
         for tasks in search.values():
             yield from tasks
-        for arm in ARMS:
+        for arm in self.arms_of_tables:
             best = self._best(search[arm])
             for unit in self.units if best else ():
                 for seed in range(1, 6):
@@ -171,15 +178,17 @@ class Campaign:
                 return None
             values.setdefault((task.key['lr'], task.key['weight_decay']),
                               []).append(record['val'])
-        if len(values) < len(SEARCH) or min(map(len, values.values())) < 3:
+        least = min(3, len(self.units))
+        if len(values) < len(SEARCH) \
+                or min(map(len, values.values())) < least:
             return None
         return Setting(*max(values, key=lambda s: sum(values[s])))
 
     def _pretraining(self, unit: int) -> Task:
         folder = self.store.state / f'pretraining-{unit}'
-        return Task(dict(kind='pretraining', unit=unit, epochs=EPOCHS),
-                    partial(runs.pretrain, self.pretext, unit, EPOCHS,
-                            folder), folder / f'epoch_{EPOCHS}.pth')
+        return Task(dict(kind='pretraining', unit=unit, epochs=self.epochs),
+                    partial(runs.pretrain, self.pretext, unit, self.epochs,
+                            folder), folder / f'epoch_{self.epochs}.pth')
 
     def _stage(self, arm: str, settings: StageSettings, name: str,
                unit: int) -> Task:
@@ -211,8 +220,16 @@ class Campaign:
         return needed is None or function.args[needed].exists()
 
 
+def show(task: Task, result: dict) -> None:
+    """A line about a finished run."""
+    shown = {k: v for k, v in result.items()
+             if k in ('val', 'test', 'seconds')}
+    print(f'{task.key} {shown}', flush=True)
+
+
 def run(campaign: Campaign, steps: List[str], workers: int,
-        seconds: float) -> None:
+        seconds: float = float('inf'),
+        done: Callable[[Task, dict], None] = show) -> None:
     """All tasks of the steps, in order, as their needs are met."""
     begin = time.time()
     running: Dict[str, Task] = {}
@@ -233,9 +250,7 @@ def run(campaign: Campaign, steps: List[str], workers: int,
             text, result = pool.next()
             task = running.pop(text)
             campaign.store.add(task, result)
-            shown = {k: v for k, v in result.items()
-                     if k in ('val', 'test', 'seconds')}
-            print(f'{task.key} {shown}', flush=True)
+            done(task, result)
 
 
 def main() -> None:

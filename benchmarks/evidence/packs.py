@@ -1,5 +1,6 @@
 """Data of the study: what stands in the configs for each set."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import List, Optional
@@ -38,6 +39,14 @@ class Pack:
         return sorted(p.name for p in Path(self.root, 'train').iterdir()
                       if p.is_dir())
 
+    @property
+    def number(self) -> int:
+        """Labeled images for training."""
+        if self.labels is not None:
+            return self.labels * len(self.classes)
+        return sum(len(files) for _, _, files in
+                   os.walk(Path(self.root, 'train'), followlinks=True))
+
     def put(self, cfg: Config, unit: int, lists: Path) -> None:
         """Write the set into a bilevel or a fine-tuning config.
 
@@ -53,8 +62,7 @@ class Pack:
         train = cfg.train_dataloader
         if self.labels is not None:
             train.dataset.dataset.ann_file = str(self._write(unit, lists))
-        # Not more than there are.
-        train.batch_size = 50
+        train.batch_size = min(50, self.number)
         train.drop_last = True
 
     def _write(self, unit: int, lists: Path) -> Path:

@@ -94,6 +94,33 @@ def permutation_test(first: Sequence[float],
                            total, len(extreme))
 
 
+def sign_flip_test(differences: Sequence[float]) -> PermutationTest:
+    """Two-sided, exact sign-flip test of a mean of zero, for pairs.
+
+    The p value is the share of all assignments of signs to the differences
+    whose mean is at least as far from zero as the observed one.
+
+    Args:
+        differences (Sequence[float]): Second minus first result of each pair;
+            at most 20.
+
+    Raises:
+        ValueError: For fewer than two or more than 20 differences, or one
+            that is NaN or infinite.
+    """
+    given = np.asarray(differences, dtype=np.float64)
+    if not 2 <= given.size <= 20 or not np.isfinite(given).all():
+        raise ValueRefusal(
+            'The sign-flip test needs 2 to 20 finite differences, but got '
+            f'{given.tolist()}.')
+    total = 2**given.size
+    found = stats.permutation_test(
+        (given, ), _distance_of_one, permutation_type='samples',
+        vectorized=True, alternative='greater', n_resamples=total)
+    extreme = found.null_distribution >= found.statistic - _slack([given])
+    return PermutationTest(float(extreme.mean()), total, len(extreme))
+
+
 def significance(outcome: dict) -> str:
     """The p value of a comparison in words, or why there is none.
 
@@ -113,6 +140,10 @@ def _num_resamples(numbers: Sequence[int]) -> int:
 def _distance(first: np.ndarray, second: np.ndarray,
               axis: int = -1) -> np.ndarray:
     return np.abs(first.mean(axis) - second.mean(axis))
+
+
+def _distance_of_one(sample: np.ndarray, axis: int = -1) -> np.ndarray:
+    return np.abs(sample.mean(axis))
 
 
 def _slack(arms: Sequence[np.ndarray]) -> float:

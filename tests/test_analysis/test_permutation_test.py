@@ -1,5 +1,7 @@
 """The permutation test against enumeration in whole numbers and by hand."""
 
+import itertools
+import math
 from fractions import Fraction
 from itertools import combinations
 
@@ -7,7 +9,8 @@ import numpy as np
 import pytest
 
 from bissl_mm.analysis import permutation_test as module
-from bissl_mm.analysis.permutation_test import permutation_test, significance
+from bissl_mm.analysis.permutation_test import (permutation_test,
+                                                sign_flip_test, significance)
 
 
 def exact_p_value(first, second):
@@ -107,3 +110,30 @@ def test_a_p_value_and_its_absence_are_put_in_words():
         'exact permutation test, p = 0.5'
     assert significance(dict(p_value=None, no_p_value='one seed.')) == \
         'no p value: one seed.'
+
+
+def flipped(differences):
+    """The sign-flip test by its definition."""
+    mean = abs(sum(differences))
+    sums = [abs(sum(s * d for s, d in zip(signs, differences)))
+            for signs in itertools.product((1, -1), repeat=len(differences))]
+    return sum(s >= mean - 1e-9 for s in sums) / len(sums)
+
+
+@pytest.mark.parametrize('differences', [
+    (1., 2., 3., 4., 5., 6.), (1., -2., .5, .5), (0., 0.), (3., -3.),
+    (2.1, 2.1, 2.1, -2.1, .3, .3, 1.7), (-1., -2., -.3)])
+def test_sign_flips_are_all_looked_at(differences):
+    found = sign_flip_test(differences)
+    assert found.p_value == pytest.approx(flipped(differences), abs=1e-12)
+    assert found.is_exact and found.num_assignments == 2**len(differences)
+
+
+def test_six_differences_of_one_sign():
+    assert sign_flip_test([.1, .2, .3, .1, .2, .3]).p_value == 2 / 64
+
+
+@pytest.mark.parametrize('differences', [(1., ), (1., math.nan), [1.] * 21])
+def test_what_has_no_sign_flip_test(differences):
+    with pytest.raises(ValueError, match='2 to 20 finite differences'):
+        sign_flip_test(differences)

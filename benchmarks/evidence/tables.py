@@ -1,0 +1,134 @@
+"""The tables of PROTOCOL.md from the records of its runs::
+
+    python benchmarks/evidence/tables.py > benchmarks/evidence/tables.md
+
+Units are compared in pairs. Beside the exact sign-flip test over units stands a
+permutation test over all runs, which takes runs of one unit for independent.
+"""
+
+import argparse
+import json
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import Dict, List, Sequence, Tuple
+
+import numpy as np
+from scipy import stats
+
+from bissl_mm.analysis.permutation_test import (permutation_test,
+                                                sign_flip_test)
+
+HERE = Path(__file__).parent
+Runs = Dict[str, Dict[int, List[float]]]
+
+
+def interval(differences: Sequence[float]) -> Tuple[float, float]:
+    """95% interval of a mean, by Student's t."""
+    n = len(differences)
+    half = stats.t.ppf(0.975, n - 1) * np.std(differences, ddof=1) \
+        / math.sqrt(n)
+    return np.mean(differences) - half, np.mean(differences) + half
+
+
+def read(path: Path) -> List[dict]:
+    """All records; of a run that was repeated the first."""
+    found = {}
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        found.setdefault(json.dumps(record['key'], sort_keys=True), record)
+    return list(found.values())
+
+
+def final_runs(records: List[dict]) -> Dict[str, Runs]:
+    """Test accuracies by set, arm and unit."""
+    found: Dict[str, Runs] = defaultdict(lambda: defaultdict(
+        lambda: defaultdict(list)))
+    for record in records:
+        key = record['key']
+        if key['kind'] == 'final':
+            found[key['set']][key['arm']][key['unit']].append(record['test'])
+    return found
+
+
+def seconds(records: List[dict], name: str, arm: str) -> float:
+    """Wall time of an arm's stage, the mean over units."""
+    found = [r['seconds'] for r in records if r['key']['kind'] == 'stage'
+             and r['key']['set'] == name and r['key']['arm'] == arm]
+    return float(np.mean(found)) if found else 0.
+
+
+def compare(runs: Runs, arm: str, other: str) -> str:
+    """Arm minus other: mean, interval and both p values."""
+    units = sorted(set(runs[arm]) & set(runs[other]))
+    differences = [float(np.mean(runs[arm][u]) - np.mean(runs[other][u]))
+                   for u in units]
+    if len(units) < 2:
+        return f'{np.mean(differences):+.1f} | – | – | –' if units \
+            else '– | – | – | –'
+    low, high = interval(differences)
+    pooled = [sum((runs[a][u] for u in units), []) for a in (other, arm)]
+    return (f'{np.mean(differences):+.1f} | {low:+.1f} to {high:+.1f} | '
+            f'{sign_flip_test(differences).p_value:.3f} | '
+            f'{permutation_test(*pooled).p_value:.4f}')
+
+
+def table_of_arms(records: List[dict], name: str, runs: Runs,
+                  arm: str = 'v') -> str:
+    """Every arm of a set, and how far ``arm`` is ahead of it."""
+    lines = [
+        f'## {name}', '',
+        f'| arm | test accuracy | units | stage, s | {arm} minus it | 95% '
+        'interval | p, units | p, all runs |', '| --- ' * 8 + '|']
+    for other in runs:
+        means = [np.mean(values) for values in runs[other].values()]
+        spread = f' ± {np.std(means, ddof=1):.1f}' if len(means) > 1 else ''
+        against = compare(runs, arm, other) if other != arm and arm in runs \
+            else '| | |'
+        lines.append(
+            f'| {other} | {np.mean(means):.1f}{spread} | {len(means)} | '
+            f'{seconds(records, name, other):.0f} | {against} |')
+    return '\n'.join(lines)
+
+
+def table_of_choices(records: List[dict]) -> str:
+    """Validation accuracy of each setting of the stage that was tried."""
+    found: Dict[str, Dict[str, List[float]]] = defaultdict(
+        lambda: defaultdict(list))
+    for record in records:
+        key = record['key']
+        if key['kind'] == 'choose':
+            found[key['settings']][key['set']].append(record['val'])
+    sets = sorted({name for values in found.values() for name in values})
+    lines = ['## Choice of the settings (validation)', '',
+             f'| setting | {" | ".join(sets)} | mean | runs |',
+             '| --- ' * (len(sets) + 3) + '|']
+
+    def mean(values: Dict[str, List[float]]) -> float:
+        return float(np.mean([v for name in sets for v in values[name]]))
+
+    for setting, values in sorted(found.items(), key=lambda s: -mean(s[1])):
+        cells = [f'{np.mean(values[name]):.1f}' if values[name] else '–'
+                 for name in sets]
+        lines.append(f'| {setting} | {" | ".join(cells)} | {mean(values):.1f} '
+                     f'| {sum(map(len, values.values()))} |')
+    return '\n'.join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--runs', type=Path, default=HERE / 'runs.jsonl')
+    args = parser.parse_args()
+    records = read(args.runs)
+    print('# Tables\n\nMade by `tables.py` from `runs.jsonl`; see '
+          'PROTOCOL.md.\n')
+    if any(r['key']['kind'] == 'choose' for r in records):
+        print(table_of_choices(records) + '\n')
+    for name, runs in final_runs(records).items():
+        print(table_of_arms(records, name, runs) + '\n')
+
+
+if __name__ == '__main__':
+    main()
