@@ -35,6 +35,8 @@ from bissl_mm.analysis.workers import start_workers  # noqa: E402
 HERE = Path(__file__).parent
 UNITS = range(6)
 EPOCHS = 100
+#: Of the fine-tunings of a unit.
+SEEDS = (1, 2, 3, 4, 5)
 SEARCH = [Setting(lr, decay) for lr in (0.02, 0.05, 0.125, 0.3)
           for decay in (0.0005, 0.005)]
 #: Of the choice of the stage's settings, where fine-tuning is not searched.
@@ -164,7 +166,7 @@ class Campaign:
         for arm in self.arms_of_tables:
             best = self._best(search[arm])
             for unit in self.units if best else ():
-                for seed in range(1, 6):
+                for seed in SEEDS:
                     yield self._fine_tuning(
                         arm, settings, name, unit, best, seed, 'final',
                         stages.get((arm, unit)))

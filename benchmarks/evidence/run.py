@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import tables  # noqa: E402
 from arms import StageSettings  # noqa: E402
-from campaign import SEARCH, Campaign, Task, run  # noqa: E402
+from campaign import SEARCH, SEEDS, Campaign, Task, run  # noqa: E402
 from packs import FINE_TUNE, STAGE, Pack, read  # noqa: E402
 
 from bissl_mm.analysis.permutation_test import permutation_test  # noqa: E402
@@ -38,6 +38,8 @@ from bissl_mm.utils.errors import ValueRefusal  # noqa: E402
 NAMES = dict(FT='FT', further='further pretraining', twice='training twice',
              v='BiSSL+FT')
 NAME = 'own'
+#: Of fine-tuning on few images.
+LEAST_STEPS = 200
 VARIABLES = ('BISSL_PRETEXT_DIR', 'BISSL_DOWNSTREAM_DIR')
 
 
@@ -49,9 +51,9 @@ class OwnPack(Campaign):
     def _read_packs(self, args: argparse.Namespace) -> None:
         self.epochs = args.epochs
         self.pretext, root = (os.environ[name] for name in VARIABLES)
-        # About 200 steps, and 15 epochs at least.
+        # 15 epochs at least.
         number = Pack(NAME, root, 0).number
-        epochs = max(15, round(200 / max(1, number // 50)))
+        epochs = max(15, round(LEAST_STEPS / max(1, number // 50)))
         self.packs = {NAME: Pack(NAME, root, epochs)}
         self.settings = StageSettings(num_alternations=args.alternations)
 
@@ -120,7 +122,7 @@ def main(argv: List[str] = None) -> None:
     campaign = OwnPack(args)
     stages = len(NAMES) - 1
     total = 1 + args.stages * stages + len(NAMES) * (
-        len(SEARCH) * min(3, args.stages) + 5 * args.stages)
+        len(SEARCH) * min(3, args.stages) + len(SEEDS) * args.stages)
     finished = len(campaign.store.records)
     with tqdm(total=total, initial=finished, unit='run') as bar:
         def done(task: Task, result: dict) -> None:

@@ -4,7 +4,7 @@ from .bissl_loop import BiSSLTrainLoop
 from .distributed import (CPUDistributedDataParallel, PlainDistributedModel,
                           mean_over_ranks)
 from .hooks import (BiSSLCheckpointHook, ExportBackboneHook, ProgressBarHook,
-                    SolverMonitorHook)
+                    RegimeHook, SolverMonitorHook, TransferHook)
 from .lars import LARS
 from .optim_constructor import BiSSLOptimWrapperConstructor
 from .optim_wrapper import BiSSLOptimWrapper
@@ -13,6 +13,7 @@ __all__ = [
     'BiSSLCheckpointHook', 'BiSSLOptimWrapper',
     'BiSSLOptimWrapperConstructor', 'BiSSLTrainLoop',
     'CPUDistributedDataParallel', 'ExportBackboneHook', 'LARS',
-    'PlainDistributedModel', 'ProgressBarHook', 'SolverMonitorHook',
+    'PlainDistributedModel', 'ProgressBarHook', 'RegimeHook',
+    'SolverMonitorHook', 'TransferHook',
     'mean_over_ranks'
 ]

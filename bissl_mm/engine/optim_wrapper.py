@@ -157,7 +157,10 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             dict[str, float]: ``pretext_loss`` :math:`\mathcal{L}^P` and
             ``proximal_loss`` :math:`\lambda r` at the parameters before the
             step, ``grad_norm`` before clipping, ``distance``
-            :math:`\|\theta_P - \theta_D\|`. Means over ranks.
+            :math:`\|\theta_P - \theta_D\|`, ``pull``, the length of
+            :math:`\lambda(\theta_P - \theta_D)` over that of the pretext
+            gradient at the backbone, and ``clipped``, 1 where ``max_norm``
+            cut the gradient, else 0. Means over ranks.
 
         Raises:
             FloatingPointError: If the loss or the gradient is not finite;
@@ -169,13 +172,16 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                 pretext, self.first_order.prepare(pretext, 'lower', batch))
         average_([loss, *all_grads(pretext), *running_statistics(pretext)])
         self._check_gradient(pretext, self.first_order, batch)
+        slope = norm([p.grad for p in model.lower_backbone()
+                      if p.grad is not None])
         distance = add_proximal_grad_(model.lower_backbone(),
                                       model.upper_backbone(), self.reg_weight)
         proximal = 0.5 * self.reg_weight * distance.square()
         return self._apply(
             self['lower'], 'lower level',
             dict(pretext_loss=loss, proximal_loss=proximal,
-                 distance=distance))
+                 distance=distance,
+                 pull=self.reg_weight * distance / slope))
 
     def begin_upper_phase(self, model: BiSSLModel, batches: Sequence[dict],
                           seed: int, done_steps: int = 0,
@@ -323,7 +329,11 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         logs = dict(logs, grad_norm=self._clipping[id(wrapper)](params))
         values = torch.stack([v.double() for v in logs.values()]).tolist()
         logs = dict(zip(logs, values))
-        check_finite(where, **logs)
+        check_finite(where, **{k: v for k, v in logs.items() if k != 'pull'})
+        limit = getattr(self._clipping[id(wrapper)], 'keywords', {}).get(
+            'max_norm')
+        if limit is not None:
+            logs['clipped'] = float(logs['grad_norm'] > limit)
         wrapper.step()
         wrapper.zero_grad()
         return logs

@@ -13,6 +13,8 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='SolverMonitorHook'),
     dict(type='ExportBackboneHook'),
+    dict(type='RegimeHook'),
+    dict(type='TransferHook', interval=10),
 ]
 # One alternation is one iteration; a window of one keeps its own means.
 log_processor = dict(by_epoch=False, window_size=1)

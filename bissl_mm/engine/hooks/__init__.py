@@ -3,9 +3,11 @@
 from .checkpoint_hook import BiSSLCheckpointHook, find_checkpoints
 from .export_backbone_hook import ExportBackboneHook
 from .progress_bar_hook import ProgressBarHook
+from .regime_hook import RegimeHook
 from .solver_monitor_hook import SolverMonitorHook
+from .transfer_hook import TransferHook
 
 __all__ = [
     'BiSSLCheckpointHook', 'ExportBackboneHook', 'ProgressBarHook',
-    'SolverMonitorHook', 'find_checkpoints'
+    'RegimeHook', 'SolverMonitorHook', 'TransferHook', 'find_checkpoints'
 ]

@@ -11,6 +11,11 @@ from ...models.provenance import describe
 from ...registry import HOOKS
 from ...utils.check import check_in, check_keys
 from ...utils.checkpoint import save_atomically
+from ...utils.errors import ValueRefusal
+from .transfer_hook import NAME, TransferHook
+
+#: Key of a checkpoint: the best value so far.
+BEST = 'bissl_best_transfer'
 
 
 @HOOKS.register_module()
@@ -27,6 +32,9 @@ class ExportBackboneHook(Hook):
             ``'backbone.pth'``.
         interval (int): Alternations between writes, beside the one at the
             end; -1 for the end only. Defaults to -1.
+        best (bool): Write, beside it, ``best_<filename>``: the backbone after
+            the alternation at which :class:`TransferHook`, which has to be
+            there, saw most neighbours right. Defaults to False.
         level (str): ``'upper'`` writes :math:`\theta_D` instead, the
             backbone that the upper level trains. Defaults to ``'lower'``.
     """
@@ -36,7 +44,10 @@ class ExportBackboneHook(Hook):
     def __init__(self,
                  filename: str = 'backbone.pth',
                  interval: int = -1,
+                 best: bool = False,
                  level: str = 'lower') -> None:
+        self.best = best
+        self._best_value = -float('inf')
         check_in('ExportBackboneHook', 'level', level, ('lower', 'upper'))
         self.level = level
         self.filename = filename
@@ -50,15 +61,44 @@ class ExportBackboneHook(Hook):
         """Write every ``interval`` alternations."""
         if self.every_n_train_iters(runner, self.interval):
             self._export(runner, batch_idx + 1)
+        if self.best:
+            self._export_best(runner, batch_idx + 1)
+
+    def before_save_checkpoint(self, runner: Runner,
+                               checkpoint: dict) -> None:
+        """A resumed run knows the best value, too."""
+        if self.best:
+            checkpoint[BEST] = self._best_value
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take it up."""
+        if runner._resume:
+            self._best_value = checkpoint.get(BEST, self._best_value)
 
     def after_train(self, runner: Runner) -> None:
         """Write the result."""
         self._export(runner, runner.iter)
 
     @master_only
-    def _export(self, runner: Runner, num_alternations: int) -> None:
+    def _export_best(self, runner: Runner, alternation: int) -> None:
+        found = runner.message_hub.runtime_info.get(NAME)
+        if found is None:
+            if not any(isinstance(h, TransferHook) for h in runner.hooks):
+                raise ValueRefusal(
+                    'ExportBackboneHook: best=True needs the hook that '
+                    "estimates. Add dict(type='TransferHook') to "
+                    'custom_hooks.')
+            return
+        number, value = found
+        if number == alternation and value > self._best_value:
+            self._best_value = value
+            self._export(runner, alternation, 'best_')
+
+    @master_only
+    def _export(self, runner: Runner, num_alternations: int,
+                prefix: str = '') -> None:
         state = unwrap(runner.model).backbone_state_dict(self.level)
-        path = osp.join(runner.work_dir, self.filename)
+        path = osp.join(runner.work_dir, prefix + self.filename)
         meta = dict(
             description={'lower': 'lower backbone theta_P of BiSSL',
                          'upper': 'upper backbone theta_D of BiSSL'

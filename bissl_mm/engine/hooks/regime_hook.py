@@ -1,0 +1,156 @@
+"""Whether a stage's settings let the two levels meet, in words."""
+
+import math
+from typing import Any, Dict, List, Optional
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor
+
+from ...models.bissl_model import unwrap
+from ...registry import HOOKS
+from ...utils.check import check_keys
+from ..relaxation import gains, median_of_elements, sum_of_rates
+
+#: Key of a checkpoint: the backbone that the stage began with.
+START = 'bissl_regime_start'
+
+
+@HOOKS.register_module()
+@check_keys
+class RegimeHook(Hook):
+    r"""Say how far :math:`\theta_P` can and does follow :math:`\theta_D`.
+
+    With SGD at the start, with LARS and Adam after the first lower phase,
+    whose gradients and states it takes: the relaxation times R of the stage,
+    see :mod:`bissl_mm.engine.relaxation`. A warning says what to set where R
+    is below ``least``. With every alternation ``regime/moved`` is logged, the
+    share of the way from the first backbone to :math:`\theta_D` that
+    :math:`\theta_P` has gone,
+
+    .. math:: \langle \theta_P - \theta_0, \theta_D - \theta_0 \rangle /
+              \|\theta_D - \theta_0\|^2 .
+
+    Words come once where most upper steps are clipped.
+
+    Args:
+        least (float): R below which the warning comes. Defaults to 0.5.
+        aim (float): R that the proposed settings give. Defaults to 3.
+    """
+
+    priority = 'BELOW_NORMAL'
+
+    def __init__(self, least: float = 0.5, aim: float = 3.) -> None:
+        self.least, self.aim = least, aim
+        self.relaxation_times: Optional[float] = None
+        self._handle: Any = None
+        self._start: Optional[List[Tensor]] = None
+        self._warned = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Tell R, or arrange to take it."""
+        if self._start is None:
+            self._start = [p.detach().cpu().clone()
+                           for p in unwrap(runner.model).lower_backbone()]
+        steps = runner.train_loop.settings.total_steps('lower')
+        wrapper = runner.optim_wrapper
+        if not steps or not wrapper.reg_weight:
+            return
+        rates = self._sum_of_rates(runner, steps)
+        params = unwrap(runner.model).lower_backbone()
+        optimizer = wrapper['lower'].optimizer
+        if type(optimizer).__name__ == 'SGD':
+            self._tell(runner, rates, gains(optimizer, params), params)
+            return
+        number = runner.train_loop.settings.num_lower_steps
+        count = [0]
+
+        def before_step(*args: Any) -> None:
+            count[0] += 1
+            # Adam's averages need steps; LARS has the same gradient then.
+            if count[0] == number:
+                self._tell(runner, rates, gains(optimizer, params), params)
+                self._handle.remove()
+                self._handle = None
+
+        self._handle = optimizer.register_step_pre_hook(before_step)
+
+    def on_exit(self, runner: Runner) -> None:
+        """Leave nothing at the optimizer."""
+        if self._handle is not None:
+            self._handle.remove()
+            self._handle = None
+
+    def after_train_iter(self, runner: Runner, batch_idx: int,
+                         data_batch: Any = None,
+                         outputs: Optional[Dict[str, float]] = None) -> None:
+        """How far theta_P has moved; are steps clipped?"""
+        moved = self._moved(runner)
+        if moved is not None:
+            runner.message_hub.update_scalar('train/regime/moved', moved)
+        share = (outputs or {}).get('upper/clipped', 0.)
+        if share > 0.5 and not self._warned:
+            self._warned = True
+            runner.logger.warning(
+                f'{share:.0%} of the upper steps of alternation '
+                f'{batch_idx + 1} were clipped: their length is then '
+                "lr * max_norm, whatever the gradient. Raise optim_wrapper."
+                'upper.clip_grad.max_norm, or lower the learning rate. Said '
+                'once.')
+
+    def before_save_checkpoint(self, runner: Runner,
+                               checkpoint: dict) -> None:
+        """Keep the first backbone for a resumed run."""
+        if self._start is not None:
+            checkpoint[START] = self._start
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take it up."""
+        if runner._resume and START in checkpoint:
+            self._start = list(checkpoint[START])
+
+    def _sum_of_rates(self, runner: Runner, steps: int) -> float:
+        schedules = (runner.cfg.get('param_scheduler') or {}).get('lower', [])
+        if isinstance(schedules, dict):
+            schedules = [schedules]
+        groups = runner.optim_wrapper['lower'].optimizer.param_groups
+        lr = groups[0].get('initial_lr', groups[0]['lr'])
+        return sum_of_rates([dict(dict(end=steps), **cfg)
+                             for cfg in schedules], lr, steps)
+
+    def _tell(self, runner: Runner, rates: float,
+              factors: Optional[List[float]], params: List[Tensor]) -> None:
+        if factors is None:
+            return
+        weight = runner.optim_wrapper.reg_weight
+        gain = median_of_elements(factors, params)
+        times = self.relaxation_times = weight * rates * gain
+        alternations = runner.train_loop.max_iters
+        text = (f'theta_P relaxes R = {times:.2g} times toward theta_D in '
+                f'this stage (lambda {weight:g}, learning rates {rates:.3g} '
+                f'in all, gain {gain:.3g}).')
+        if times >= self.least:
+            runner.logger.info(text)
+            return
+        factor = self.aim / times if times else math.inf
+        runner.logger.warning(
+            f'{text} So theta_P will hardly follow it, and the stage is '
+            f'little but further pretraining. Aim at 2 to 10: set '
+            f'optim_wrapper.reg_weight={weight * factor:.2g}, or '
+            f'train_cfg.num_alternations={math.ceil(alternations * factor)}.'
+            if math.isfinite(factor) else text)
+
+    @torch.no_grad()
+    def _moved(self, runner: Runner) -> Optional[float]:
+        model = unwrap(runner.model)
+        if self._start is None:
+            return None
+        along = length = 0.
+        for start, p, d in zip(self._start, model.lower_backbone(),
+                               model.upper_backbone()):
+            way = (d.cpu() - start).flatten().double()
+            along += torch.dot((p.cpu() - start).flatten().double(),
+                               way).item()
+            length += torch.dot(way, way).item()
+        return along / length if length else None

@@ -1,0 +1,157 @@
+"""An estimate of transfer before any fine-tuning."""
+
+import math
+from contextlib import contextmanager
+from typing import Any, Iterator, List, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ...models.bissl_model import BiSSLModel, unwrap
+from ...models.functional import substituted
+from ...registry import HOOKS
+from ...utils.check import check_keys, check_positive_int
+from ..distributed import get_rank
+
+#: Scalar in the message hub and the log.
+NAME = 'transfer/neighbours'
+
+
+@HOOKS.register_module()
+@check_keys
+class TransferHook(Hook):
+    r"""Accuracy of nearest neighbours on features of :math:`\theta_P`.
+
+    Every ``interval`` alternations, and before the first, the validation
+    images pass the backbone; each is classified by its neighbours among the
+    others, by cosine, weighted by :math:`\exp(s/0.1)`. No head is trained.
+    Batch norms take the statistics of the validation batches, since running
+    ones are those of pretext views (torch's own synchronised ones keep the
+    running ones). Of several processes the first looks, at its images. On
+    data without one label an image the hook does nothing.
+
+    Args:
+        interval (int): Alternations. Defaults to 10.
+        num_neighbours (int): Defaults to 10.
+        max_images (int): Images at most, the first ones. Defaults to 2000.
+    """
+
+    # Before the backbone is exported.
+    priority = 'LOW'
+
+    def __init__(self, interval: int = 10, num_neighbours: int = 10,
+                 max_images: int = 2000) -> None:
+        for name, value in (('interval', interval),
+                            ('num_neighbours', num_neighbours),
+                            ('max_images', max_images)):
+            check_positive_int('TransferHook', name, value)
+        self.interval = interval
+        self.num_neighbours = num_neighbours
+        self.max_images = max_images
+        self.history: List[Tuple[int, float]] = []
+
+    def before_train(self, runner: Runner) -> None:
+        """The value of the pretraining; not again in a resumed run."""
+        if runner.train_loop.iter == 0:
+            self._look(runner, 0)
+
+    def after_train_iter(self, runner: Runner, batch_idx: int,
+                         data_batch: Any = None, outputs: Any = None) -> None:
+        """Look, where it is due."""
+        number = batch_idx + 1
+        if number % self.interval == 0 or number == runner.train_loop.max_iters:
+            self._look(runner, number)
+
+    def _look(self, runner: Runner, number: int) -> None:
+        if runner.val_loop is None or get_rank() != 0:
+            return
+        found = self._features(unwrap(runner.model),
+                               runner.val_loop.dataloader)
+        if found is None:
+            return
+        value = neighbours_accuracy(*found, self.num_neighbours)
+        self.history.append((number, value))
+        runner.message_hub.update_info(NAME, (number, value))
+        runner.visualizer.add_scalar(NAME, value, step=number)
+        runner.logger.info(
+            f'After alternation {number}: neighbours of theta_P\'s features '
+            f'are right in {value:.1f}% of {len(found[1])} validation '
+            f'images (first: {self.history[0][1]:.1f}%).')
+
+    @torch.no_grad()
+    def _features(self, model: BiSSLModel,
+                  loader: Any) -> Optional[Tuple[Tensor, Tensor]]:
+        features, labels = [], []
+        downstream = model.downstream
+        with substituted(downstream, model.upper_state_at_lower()), \
+                _batch_statistics(downstream):
+            for batch in loader:
+                data = downstream.data_preprocessor(batch, False)
+                found = [_label(s) for s in data['data_samples'] or ()]
+                inputs = data['inputs']
+                if not found or None in found \
+                        or not isinstance(inputs, Tensor):
+                    return None
+                features.append(_pooled(downstream.backbone(inputs)).cpu())
+                labels += found
+                if len(labels) >= self.max_images:
+                    break
+        return (torch.cat(features), torch.tensor(labels)) \
+            if features else None
+
+
+def neighbours_accuracy(features: Tensor, labels: Tensor,
+                        number: int) -> float:
+    """Leave-one-out accuracy of weighted nearest neighbours, percent.
+
+    Args:
+        features (Tensor): (N, C).
+        labels (Tensor): (N, ), whole numbers.
+        number (int): Neighbours.
+    """
+    unit = F.normalize(features.double(), dim=1)
+    similarity = unit @ unit.T
+    similarity.fill_diagonal_(-math.inf)
+    nearest, index = similarity.topk(min(number, len(labels) - 1), dim=1)
+    votes = torch.zeros(len(labels), int(labels.max()) + 1,
+                        dtype=torch.float64)
+    votes.scatter_add_(1, labels[index], (nearest / 0.1).exp())
+    return (votes.argmax(1) == labels).double().mean().item() * 100
+
+
+def _label(sample: Any) -> Optional[int]:
+    label = getattr(sample, 'gt_label', None)
+    return int(label) if label is not None and label.numel() == 1 else None
+
+
+def _pooled(outputs: Any) -> Tensor:
+    """Of the last stage one vector an image."""
+    last = outputs[-1] if isinstance(outputs, (tuple, list)) else outputs
+    if isinstance(last, (tuple, list)):
+        last = last[-1]
+    return last.flatten(2).mean(2) if last.dim() > 2 else last
+
+
+@contextmanager
+def _batch_statistics(model: nn.Module) -> Iterator[None]:
+    was = {module: (module.training, getattr(module, 'synchronised', None))
+           for module in model.modules()}
+    model.eval()
+    for module, (_, synchronised) in was.items():
+        if isinstance(module, _BatchNorm) \
+                and not isinstance(module, nn.SyncBatchNorm):
+            module.training = True
+            if synchronised is not None:
+                # The other processes are not here.
+                module.synchronised = False
+    try:
+        yield
+    finally:
+        for module, (training, synchronised) in was.items():
+            module.training = training
+            if synchronised is not None:
+                module.synchronised = synchronised

@@ -1,0 +1,111 @@
+r"""How often the lower level relaxes toward the upper one in a stage.
+
+Where the pretext gradient is left out, a lower step with the rate a moves
+:math:`\theta_P` by :math:`a \lambda (\theta_D - \theta_P)`, with momentum m by
+:math:`1/(1-m)` as much in the long run. The sum of that over a stage is R, a
+number of relaxation times: at R below 1 :math:`\theta_P` hardly follows
+:math:`\theta_D`, and the stage is little but further pretraining.
+"""
+
+import copy
+from typing import List, Optional, Sequence
+
+import torch
+from mmengine.registry import PARAM_SCHEDULERS
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+def sum_of_rates(schedules: Sequence[dict], lr: float, steps: int) -> float:
+    """Learning rates of a level's steps, summed.
+
+    Args:
+        schedules (Sequence[dict]): Configs of the level's schedules.
+        lr (float): The optimizer's.
+        steps (int): Of the level in the run.
+    """
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr)
+    built = [PARAM_SCHEDULERS.build(dict(copy.deepcopy(dict(cfg)),
+                                         optimizer=optimizer))
+             for cfg in schedules]
+    total = 0.
+    for _ in range(steps):
+        total += optimizer.param_groups[0]['lr']
+        # Without a gradient nothing moves; schedules expect the call.
+        optimizer.step()
+        for schedule in built:
+            schedule.step()
+    return total
+
+
+def gains(optimizer: Optimizer, params: Sequence[Tensor]
+          ) -> Optional[List[float]]:
+    """By how much each tensor moves for a unit of gradient and rate, in the
+    long run of its momentum.
+
+    To be called right before a step, when gradients are there; of Adam and
+    its kin after some steps.
+
+    Args:
+        optimizer (Optimizer): SGD, LARS (the package's or mmpretrain's), or
+            of Adam's kind.
+        params (Sequence[Tensor]): Some of its parameters.
+
+    Returns:
+        list[float]: A number a tensor, of Adam's kind the median over its
+        elements; None where a state or the kind is not known.
+    """
+    groups = {id(p): group for group in optimizer.param_groups
+              for p in group['params']}
+    found = []
+    for param in params:
+        group = groups.get(id(param))
+        gain = None if group is None else _gain(optimizer, param, group)
+        if gain is None:
+            return None
+        found.append(gain)
+    return found
+
+
+def _gain(optimizer: Optimizer, param: Tensor,
+          group: dict) -> Optional[float]:
+    if 'LARS' in type(optimizer).__name__.upper():
+        return _trust(param, group) / (1 - group['momentum'])
+    if 'betas' in group:
+        return _adam(optimizer.state.get(param, {}), group)
+    if 'momentum' in group:
+        damped = 1 - group.get('dampening', 0.) if group['momentum'] else 1.
+        return damped / (1 - group['momentum'])
+    return None
+
+
+def _trust(param: Tensor, group: dict) -> float:
+    if param.grad is None or param.dim() < group.get('min_trust_dims', 0):
+        return 1.
+    decay = group['weight_decay'] * (
+        param.dim() >= group.get('min_decay_dims', 0))
+    length = torch.linalg.vector_norm(param.detach()).item()
+    slope = torch.linalg.vector_norm(
+        param.grad + decay * param.detach()).item()
+    return group['eta'] * length / slope if length and slope else 1.
+
+
+def _adam(state: dict, group: dict) -> Optional[float]:
+    if 'exp_avg_sq' not in state:
+        return None
+    steps = float(state['step'])
+    scale = state['exp_avg_sq'] / (1 - group['betas'][1]**steps)
+    return (1 / (scale.sqrt() + group['eps'])).median().item()
+
+
+def median_of_elements(values: Sequence[float],
+                       params: Sequence[Tensor]) -> float:
+    """Median of numbers of tensors, each counted as often as it has
+    elements."""
+    pairs = sorted((v, p.numel()) for v, p in zip(values, params))
+    half, seen = sum(n for _, n in pairs) / 2, 0
+    for value, number in pairs:
+        seen += number
+        if seen >= half:
+            return value
+    raise AssertionError('unreachable: no tensor')
