@@ -89,6 +89,11 @@ class BatchReport:
         return [image for image in self if image.unit.startswith('box')
                 and image.usable < image.total]
 
+    def broken_scores(self) -> List[Labels]:
+        """Images with class scores that are not finite."""
+        return [image for image in self if image.unit == 'class scores'
+                and image.usable < image.total]
+
 
 def names_its_batch(level: str) -> Callable:
     """Decorator of a step ``(self, model, batch, seed)``: where it raises
@@ -156,14 +161,17 @@ _REASONS: Sequence[Tuple[Callable, Callable, str]] = (
      lambda found: 'images of the batch hold NaN or infinity as the network '
      f'gets them: {_join(found)}.',
      'Correct the files, or mean and std of the data preprocessor'),
-    (BatchReport.parts_without_labels, _no_labels,
-     'Correct the labels of these images or leave the images out, or take '
-     'larger batches; if such batches passed before, lower the learning rate '
-     'of this level'),
     (BatchReport.broken_boxes,
      lambda found: 'boxes of the batch have no area, lie outside of their '
      f'image or are not finite: {_join(found)}.',
      'Correct the boxes of these images'),
+    (BatchReport.broken_scores,
+     lambda found: 'class scores of the batch are not finite: '
+     f'{_join(found)}.', 'Correct the scores of these images'),
+    (BatchReport.parts_without_labels, _no_labels,
+     'Correct the labels of these images or leave the images out, or take '
+     'larger batches; if such batches passed before, lower the learning rate '
+     'of this level'),
 )
 
 
@@ -181,7 +189,7 @@ def _report(first_order: Any, model: nn.Module, level: str, batch: Any,
             parts = first_order.prepare(model, level, batch)
         ignored = {module.ignore_index for module in model.modules()
                    if isinstance(getattr(module, 'ignore_index', None), int)}
-        return describe(parts, ignored or {255})
+        return describe(parts, ignored)
     except Exception:
         # Whatever a batch is made of: the step's error is what matters.
         return BatchReport()
@@ -193,7 +201,8 @@ def describe(parts: Sequence[dict], ignored: set) -> BatchReport:
     Args:
         parts (Sequence[dict]): Preprocessed, with ``inputs`` and
             ``data_samples``.
-        ignored (set[int]): Class ids that losses of masks pass over.
+        ignored (set[int]): Class ids that losses pass over; if none is known,
+            those of masks 255.
     """
     report, start = BatchReport(), 0
     for part in parts:
@@ -237,7 +246,7 @@ def _count(sample: Any, ignored: set) -> Tuple[str, Optional[Tensor]]:
         return '', None
     if 'gt_sem_seg' in sample:
         mask = sample.gt_sem_seg.data
-        return 'mask pixels with a class', _not_ignored(mask, ignored)
+        return 'mask pixels with a class', _not_ignored(mask, ignored or {255})
     if 'gt_instances' in sample:
         boxes = sample.gt_instances.bboxes
         boxes = getattr(boxes, 'tensor', boxes)

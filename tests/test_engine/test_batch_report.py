@@ -31,6 +31,13 @@ class PlainCrossEntropy(torch.nn.Module):
         return F.cross_entropy(scores, labels, ignore_index=self.ignore_index)
 
 
+class SoftCrossEntropy(torch.nn.Module):
+    """Of class scores."""
+
+    def forward(self, scores, target, **kwargs):
+        return -(target * scores.log_softmax(1)).sum(1).mean()
+
+
 def message(step, *args, **kwargs) -> str:
     with pytest.raises(FloatingPointError) as info:
         step(*args, **kwargs)
@@ -133,6 +140,16 @@ def test_boxes_without_an_area_are_blamed():
     assert 'Correct the boxes' in text
 
 
+def test_boxes_are_blamed_where_not_one_is_finite():
+    endless = torch.tensor([[1., 2., float('inf'), 4.]])
+    report = describe([dict(inputs=torch.zeros(1, 3, 4, 4), data_samples=[
+        sample('a', gt_instances=InstanceData(bboxes=endless))])], set())
+    with pytest.raises(FloatingPointError) as info:
+        check_finite('upper level', loss=float('nan'))
+    assert 'Boxes of the batch have no area' in str(
+        explained(info.value, report))
+
+
 @pytest.mark.parametrize('value', [float('nan'), float('inf')])
 def test_images_that_hold_no_numbers_are_blamed(value):
     model, wrapper = classifier()
@@ -180,6 +197,31 @@ def test_labels_are_counted_by_image_and_part():
     report = describe([dict(inputs=torch.zeros(1, 3, 4, 4), data_samples=[
         sample('b', gt_instances=nothing)])], set())
     assert len(report.parts_without_labels()) == 1
+
+
+def test_class_255_is_one_of_many_unless_a_mask_holds_it():
+    """Of a batch of one image, say; ImageNet has 1000 classes."""
+    report = describe([
+        dict(inputs=torch.zeros(1, 3, 4, 4), data_samples=[
+            sample('a', gt_label=torch.tensor([255]))]),
+        dict(inputs=torch.zeros(1, 3, 4, 4), data_samples=[
+            sample('b', gt_sem_seg=PixelData(
+                data=torch.full((1, 4, 4), 255)))])], set())
+    assert [str(image) for image in report] == [
+        'a (1 of 1 labels)', 'b (0 of 16 mask pixels with a class)']
+
+
+def test_class_scores_that_are_no_numbers_are_blamed(monkeypatch):
+    monkeypatch.setattr(Ready, 'forward', lambda self, data, training: dict(
+        inputs=data['inputs'].to(self.dtype), data_samples=[
+            sample(f'{i}.png', gt_score=F.one_hot(torch.tensor(0), 3) / label)
+            for i, label in enumerate(data['data_samples'])]))
+    model, wrapper = classifier()
+    model.downstream.head.loss_module = SoftCrossEntropy()
+    text = message(wrapper.head_warmup_step, model, labeled([1, 0, 2]), seed=1)
+    assert 'is nan. Class scores of the batch are not finite: 1.png (0 of 3 ' \
+        'class scores). ' in text
+    assert 'Correct the scores of these images' in text
 
 
 def explained_on(rank, world):
