@@ -8,6 +8,7 @@ number of relaxation times: at R below 1 :math:`\theta_P` hardly follows
 """
 
 import copy
+import itertools
 from typing import List, Optional, Sequence
 
 import torch
@@ -103,9 +104,7 @@ def median_of_elements(values: Sequence[float],
     """Median of numbers of tensors, each counted as often as it has
     elements."""
     pairs = sorted((v, p.numel()) for v, p in zip(values, params))
-    half, seen = sum(n for _, n in pairs) / 2, 0
-    for value, number in pairs:
-        seen += number
-        if seen >= half:
-            return value
-    raise AssertionError('unreachable: no tensor')
+    total = sum(number for _, number in pairs)
+    seen = itertools.accumulate(number for _, number in pairs)
+    return next(value for (value, _), number in zip(pairs, seen)
+                if 2 * number >= total)

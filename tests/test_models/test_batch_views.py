@@ -139,5 +139,6 @@ def test_small_network():
     network = SmallResNet()
     assert sum(p.numel() for p in network.parameters()) == 307_536
     assert network(torch.zeros(2, 3, 32, 32))[-1].shape == (2, 128, 2, 2)
-    deeper = MODELS.build(dict(type='SmallResNet', depth=18, stem_stride=1))
+    deeper = MODELS.build(dict(type='bissl_mm.SmallResNet', depth=18,
+                              stem_stride=1))
     assert deeper(torch.zeros(2, 3, 32, 32))[-1].shape == (2, 128, 4, 4)
