@@ -68,7 +68,8 @@ test-upstream: $(UPSTREAM_READY)
 	$(UPSTREAM) -m pytest -n $(UPSTREAM_WORKERS) --dist loadfile --no-loadscope-reorder -rs \
 		tests/test_hypergradient tests/test_models tests/test_conformance.py \
 		tests/test_engine tests/test_datasets tests/test_compat.py
-	$(UPSTREAM) tools/demo.py --quick --work-dir work_dirs/demo-upstream
+	$(UPSTREAM) tools/demo.py --quick --fresh \
+		--work-dir work_dirs/demo-upstream
 
 $(UPSTREAM_READY): setup.py $(wildcard requirements/upstream*.txt)
 	test -x $(UPSTREAM) || $(UPSTREAM_PYTHON) -m venv $(UPSTREAM_VENV)
