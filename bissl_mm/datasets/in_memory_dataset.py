@@ -51,7 +51,7 @@ class InMemoryDataset(Dataset):
         """Prepare all samples, unless that was done."""
         if self._samples is not None:
             return
-        key = (self._config, *map(self._file_state, range(len(self.dataset))))
+        key = (self._config, *map(self._state, range(len(self.dataset))))
         if key not in _kept:
             self._check_repeatable()
             _kept[key] = [self.dataset[i] for i in range(len(self.dataset))]
@@ -79,12 +79,15 @@ class InMemoryDataset(Dataset):
         """Of the dataset within."""
         return self.dataset.get_data_info(index)
 
-    def _file_state(self, index: int) -> Tuple:
-        path = self.get_data_info(index).get('img_path')
-        if path is None or not os.path.isfile(path):
-            return (path,)
-        found = os.stat(path)
-        return path, found.st_size, found.st_mtime_ns
+    def _state(self, index: int) -> Tuple:
+        """Labels, and what the files of a sample are now."""
+        info = self.get_data_info(index)
+        state = [repr(info)]
+        for path in (info.get('img_path'), info.get('seg_map_path')):
+            if path is not None and os.path.isfile(path):
+                found = os.stat(path)
+                state += [found.st_size, found.st_mtime_ns]
+        return tuple(state)
 
     def _check_repeatable(self) -> None:
         if not len(self.dataset):

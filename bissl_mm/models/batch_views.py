@@ -73,6 +73,9 @@ class BatchViews(BaseDataPreprocessor):
                 'BatchViews mixes no images, but model.train_cfg is '
                 f'{batch_augments!r}. Set model.train_cfg=None, or take '
                 "data_preprocessor.type='ClsDataPreprocessor'.")
+        if min(std) <= 0:
+            raise ValueRefusal(
+                f'BatchViews: std must be above 0, but is {list(std)}.')
         for name, values in (('mean', mean), ('std', std)):
             self.register_buffer(
                 name, torch.tensor(values).float().view(1, -1, 1, 1), False)

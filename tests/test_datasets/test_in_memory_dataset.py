@@ -66,6 +66,19 @@ def test_runs_share_samples_until_a_file_changes(root, monkeypatch):
     assert len(module._kept) == module.MAX_KEPT
 
 
+def test_labels_of_a_list_are_those_it_has_now(root):
+    names = [f'{kind}/0.png' for kind in KINDS]
+    labels = []
+    for shift in (0, 1):
+        (root / 'list.txt').write_text('\n'.join(
+            f'{name} {(i + shift) % 3}' for i, name in enumerate(names)))
+        kept = InMemoryDataset(inner(root, ann_file='list.txt'))
+        kept.full_init()
+        labels.append([int(kept[i]['data_samples'].gt_label)
+                       for i in range(3)])
+    assert labels == [[0, 1, 2], [1, 2, 0]]
+
+
 def test_random_transforms_within_are_refused(root):
     kept = InMemoryDataset(inner(root, [
         dict(type='LoadImageFromFile'),

@@ -129,6 +129,8 @@ def test_shares_of_grey_and_of_jittered_images(images):
 def test_what_it_cannot_do_is_refused(images):
     with pytest.raises(TypeError, match='images of one size'):
         views([images[0], images[0, :, :8]])
+    with pytest.raises(ValueError, match='std must be above 0'):
+        BatchViews(MEAN, [50., 0., 70.])
     with pytest.raises(ValueError, match='mixes no images'):
         BatchViews(MEAN, STD, batch_augments=dict(augments=[]))
     with pytest.raises(TypeError, match="key 'bright'"):
