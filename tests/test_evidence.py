@@ -21,11 +21,15 @@ def study():
         import arms
         import campaign
         import packs
+        import regime
+        import regime_tables
         import run
         import runs
+        import store
         import tables
         yield SimpleNamespace(arms=arms, campaign=campaign, packs=packs,
-                              run=run, runs=runs, tables=tables)
+                              regime=regime, regime_tables=regime_tables,
+                              run=run, runs=runs, store=store, tables=tables)
     finally:
         sys.path.remove(str(FOLDER))
 
@@ -38,8 +42,10 @@ def patched(study, arm):
 
 
 def test_arms_are_what_the_protocol_says(study):
+    protocol = (FOLDER / 'PROTOCOL.md').read_text()
     found = {}
     for arm in study.arms.STAGES:
+        assert arm in protocol
         # Twice: a patch must not use itself up.
         patched(study, arm)
         cfg = patched(study, arm)
@@ -68,7 +74,11 @@ def test_arms_are_what_the_protocol_says(study):
     assert hooks['ExportBackboneHook'].level == 'upper'
     assert patched(study, 'recommended').optim_wrapper.curvature \
         == 'gauss_newton'
-    protocol = (FOLDER / 'PROTOCOL.md').read_text()
+    for total in (0.3, 1):
+        patch = patched(study, f'gn-{total}')
+        assert np.isclose(patch.optim_wrapper.damping + 0.1, total)
+        assert patch.optim_wrapper.curvature == 'gauss_newton'
+        assert patch.train_cfg.num_hessian_batches == 2
     for arm in study.arms.ARMS:
         assert f'\n| {arm} | ' in protocol
 
@@ -147,3 +157,111 @@ def test_tables_compare_units_in_pairs(study, tmp_path):
     # t(0.975, 2) = 4.3027.
     assert np.allclose([low, high], [2 - 4.3027 / 3**.5, 2 + 4.3027 / 3**.5],
                        atol=1e-3)
+
+
+def campaign_of(study, folder, records=()):
+    folder.mkdir(exist_ok=True)
+    (folder / 'runs.jsonl').write_text(
+        ''.join(json.dumps(r) + '\n' for r in records))
+    return study.campaign.Campaign(SimpleNamespace(
+        runs=folder / 'runs.jsonl', state=folder, units=range(6),
+        data='packs'))
+
+
+def choices(study, best):
+    """Records of a finished choice."""
+    return [dict(key=dict(kind='choose', arm='v', settings=str(settings),
+                          set=name, unit=unit, seed=seed),
+                 val=60. + (settings == best), test=60.)
+            for settings in study.regime.CHOICES
+            for name in study.regime.DEVELOPMENT
+            for unit in (0, 1) for seed in (1, 2, 3)]
+
+
+def test_committed_runs_are_found_again(study, tmp_path):
+    records = study.tables.read(FOLDER / 'runs.jsonl')
+    study_of = campaign_of(study, tmp_path)
+    keys = {json.dumps(task.key, sort_keys=True)
+            for step in (study_of.pretrain, study_of.choose)
+            for task in step()}
+    known = [json.dumps(r['key'], sort_keys=True) for r in records
+             if r['key']['kind'] in ('pretraining', 'stage', 'choose')
+             and r['key'].get('arm', 'v') == 'v'
+             and r['key'].get('epochs', 100) == 100]
+    assert len(known) > 2
+    stages = [k for k in known if k not in keys]
+    assert all(json.loads(k)['kind'] == 'stage' for k in stages)
+
+
+def test_steps_wait_for_the_choice_and_repeat_nothing(study, tmp_path):
+    with pytest.raises(SystemExit, match='step choose'):
+        next(campaign_of(study, tmp_path).regime())
+    best = study.arms.StageSettings(0.1, 0.06, 60)
+    found = campaign_of(study, tmp_path, choices(study, best))
+    for step in ('arms', 'regime', 'jacobian', 'best'):
+        tasks = list(getattr(found, step)())
+        stages = [str(t.makes) for t in tasks if 'stage' in t.key['kind']]
+        assert stages and len(set(stages)) == len(stages), step
+        keys = [json.dumps(t.key, sort_keys=True) for t in tasks
+                if t.key['kind'] not in ('pretraining', 'choose')]
+        assert len(set(keys)) == len(keys), step
+    regime = list(found.regime())
+    # At least 120 stages, and all factors of the protocol.
+    stages = [t.key for t in regime if t.key['kind'] == 'stage']
+    assert len(stages) >= 120
+    assert {k['arm'] for k in stages} == {'further', 'twice', 'v'}
+    assert {k.get('epochs', 100) for k in stages} == {5, 20, 100, 200}
+    grid = {k['settings'] for k in stages if k['arm'] == 'v'}
+    for time in study.regime.TIMES:
+        for weight in study.regime.WEIGHTS:
+            assert str(study.arms.StageSettings(weight, 0.06, time)) in grid
+    # Training twice does not see lambda.
+    assert all('reg_weight=0.1,' in k['settings'] for k in stages
+               if k['arm'] == 'twice')
+
+
+def test_tables_of_the_regime(study, tmp_path):
+    frozen = study.arms.StageSettings(0.03, 0.06, 30)
+    assert study.arms.StageSettings.parse(str(frozen)) == frozen
+    records = choices(study, frozen)
+    gains = {}
+    for unit in (0, 1):
+        for task in campaign_of(study, tmp_path / str(unit),
+                                records).regime():
+            key = task.key
+            if key['kind'] == 'regime' and key['unit'] == unit:
+                settings = study.arms.StageSettings.parse(
+                    key['settings'] or str(frozen))
+                gain = dict(FT=-2., further=0., twice=1.).get(
+                    key['arm'], 1 + settings.reg_weight + unit)
+                gains[key['settings'], key['set']] = gain
+                records.append(dict(key=key, val=0., test=60. + gain))
+    results = study.regime_tables.Results(records, frozen)
+    assert study.tables.chosen(records) == frozen
+    strong = study.arms.StageSettings(1., 0.06, 5)
+    name = 'sign_digits-5'
+    # 1 + lambda + unit, the mean over units, over 0 and over 1.
+    assert np.isclose(results.gain(strong, name, 'further'), 2.5)
+    assert np.isclose(results.gain(strong, name, 'twice'), 1.5)
+    assert results.gain(strong, 'dtd5', 'further') is None
+    # lambda * lr / (1 - momentum) * steps / 2, but for the schedule's ends.
+    assert np.isclose(study.regime_tables.relaxation_times(frozen),
+                      0.03 * 0.15 / 0.1 * 300 / 2, rtol=0.06)
+    text = study.regime_tables.text(results)
+    assert '| 1.0 | ' in text and '+2.5 | +1.5 | 2 |' in text
+    paths = study.regime_tables.heat_maps(results, tmp_path)
+    assert [p.name for p in paths] == ['regime-cifar10-25.png',
+                                       'regime-sign_digits-5.png']
+    # The estimate follows the accuracy in unit 0 and contradicts it in 1.
+    for record in [r for r in records if r['key']['kind'] == 'regime']:
+        key = {k: v for k, v in record['key'].items()
+               if k not in ('lr', 'weight_decay', 'seed')}
+        sign = 1 if key['unit'] == 0 else -1
+        records.append(dict(key=dict(key, kind='transfer'),
+                            neighbours=sign * record['test']))
+    rows = study.regime_tables.correlations(
+        study.regime_tables.Results(records, frozen)).splitlines()[4:]
+    for row in rows:
+        cells = [cell.strip() for cell in row.split('|')[1:-1]]
+        assert abs(float(cells[3])) > 0.9
+        assert (float(cells[3]) > 0) == (cells[1] == '0')

@@ -33,6 +33,13 @@ class StageSettings:
     def __str__(self) -> str:
         return ','.join(f'{k}={v}' for k, v in asdict(self).items())
 
+    @classmethod
+    def parse(cls, text: str) -> 'StageSettings':
+        """From what ``str`` gives."""
+        pairs = dict(pair.split('=') for pair in text.split(','))
+        return cls(**{name: type(value)(pairs[name])
+                      for name, value in asdict(cls()).items()})
+
 
 def _further(cfg: Config) -> None:
     # theta_P does not see the upper level, which costs one step.
@@ -67,6 +74,16 @@ def _indirect(cfg: Config) -> None:
     cfg.optim_wrapper.direct_weight = 0.
 
 
+def _gauss_newton(total: float) -> Callable[[Config], None]:
+    """A system that is solved, with lambda + damping = ``total``, over two
+    batches of 128 images."""
+    def patch(cfg: Config) -> None:
+        _solver(total - cfg.optim_wrapper.reg_weight, 'gauss_newton',
+                type='RecyclingSolver', tolerance=0.05)(cfg)
+        cfg.train_cfg.num_hessian_batches = 2
+    return patch
+
+
 def _solver(damping: float = 0., curvature: str = 'hessian',
             **solver) -> Callable[[Config], None]:
     def patch(cfg: Config) -> None:
@@ -86,8 +103,8 @@ def _double(patch: Callable[[Config], None]) -> Callable[[Config], None]:
     return doubled
 
 
-#: Arms with a stage.
-STAGES: Dict[str, Callable[[Config], None]] = {
+#: The arms of the table of arms that have a stage.
+_TABLE: Dict[str, Callable[[Config], None]] = {
     'further': _further,
     'further-time': _further_time,
     'twice': _twice,
@@ -101,4 +118,13 @@ STAGES: Dict[str, Callable[[Config], None]] = {
     'recommended': _solver(type='RecyclingSolver', tolerance=0.1, damping=1.,
                            curvature='gauss_newton'),
 }
-ARMS = ('FT', 'FT-long', *STAGES)
+ARMS = ('FT', 'FT-long', *_TABLE)
+#: All arms with a stage. Those named for time or thrift differ in settings.
+STAGES: Dict[str, Callable[[Config], None]] = {
+    **_TABLE,
+    **{f'gn-{total}': _gauss_newton(total) for total in (0.1, 0.3, 1)},
+    'v-time': _TABLE['v'],
+    'discard-time': _TABLE['discard'],
+    'thrifty': _TABLE['v'],
+    'thrifty-R': _TABLE['v'],
+}

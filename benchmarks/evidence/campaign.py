@@ -11,26 +11,23 @@ import argparse
 import hashlib
 import itertools
 import json
-import platform
 import signal
 import sys
-import time
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional
-
-import torch
+from typing import Dict, Iterator, List, Optional, Sequence
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from arms import ARMS, STAGES, StageSettings  # noqa: E402
 from packs import Pack  # noqa: E402
+from store import Store, Task, run  # noqa: E402
+from regime import (CHOICES, DEVELOPMENT, LABELS, Point,  # noqa: E402
+                    chosen, points, STEPS as TUNING_STEPS)
 import runs  # noqa: E402
 
-import bissl_mm  # noqa: E402
 from bissl_mm.analysis.fine_tune import Setting  # noqa: E402
-from bissl_mm.analysis.workers import start_workers  # noqa: E402
 
 HERE = Path(__file__).parent
 UNITS = range(6)
@@ -41,54 +38,11 @@ SEARCH = [Setting(lr, decay) for lr in (0.02, 0.05, 0.125, 0.3)
           for decay in (0.0005, 0.005)]
 #: Of the choice of the stage's settings, where fine-tuning is not searched.
 FIXED = Setting(0.08, 0.002)
-CHOICES = [StageSettings(weight, lr, number) for weight, lr, number
-           in itertools.product((0.01, 0.03, 0.1), (0.03, 0.06), (30, 60))]
-
-
-@dataclass
-class Task:
-    """A run: its key, which is what its record says of it, and its function.
-
-    Attributes:
-        key (dict): Plain values.
-        function (Callable): Without arguments in the worker.
-        makes (Path, optional): File without which it is not done.
-    """
-
-    key: Dict[str, object]
-    function: Callable[[], Dict[str, object]]
-    makes: Optional[Path] = None
-
-
-class Store:
-    """Records by key, and the folder of the backbones."""
-
-    def __init__(self, path: Path, state: Path) -> None:
-        self.path, self.state = path, state
-        state.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.records = [json.loads(line) for line in lines]
-        self._found = {self._text(r['key']): r for r in self.records}
-
-    @staticmethod
-    def _text(key: dict) -> str:
-        return json.dumps(key, sort_keys=True)
-
-    def get(self, task: Task) -> Optional[dict]:
-        """Its record, if the file that it makes is there as well."""
-        if task.makes is not None and not task.makes.exists():
-            return None
-        return self._found.get(self._text(task.key))
-
-    def add(self, task: Task, result: dict) -> None:
-        """Keep a record; a repeated run is kept beside the first."""
-        record = dict(key=task.key, **result, version=bissl_mm.__version__,
-                      torch=torch.__version__, machine=platform.machine(),
-                      at=time.strftime('%Y-%m-%d %H:%M'))
-        self.records.append(record)
-        self._found[self._text(task.key)] = record
-        with self.path.open('a') as file:
-            file.write(json.dumps(record) + '\n')
+#: lambda and T of the stages whose best alternation is taken.
+BEST = ((0.03, 60), (0.1, 60), (0.3, 60), (0.03, 200))
+JACOBIAN = ('discard', 'v', 'published', 'gn-0.1', 'gn-0.3', 'gn-1')
+STEPS = ('pretrain', 'choose', 'arms', 'held_back', 'regime', 'transfer',
+         'best', 'jacobian', 'thrifty')
 
 
 class Campaign:
@@ -110,10 +64,16 @@ class Campaign:
     def _read_packs(self, args: argparse.Namespace) -> None:
         data = Path(args.data)
         self.pretext = str(data / 'cifar10_unlabeled/images')
-        self.packs = {pack.name: pack for pack in (
-            Pack('sign_digits-5', str(data / 'sign_digits'), 150, 5),
-            Pack('cifar10-25', str(data / 'cifar10_labeled'), 30, 25),
-            Pack('dtd5', str(data / 'dtd5'), 40))}
+        self.packs = {'dtd5': Pack('dtd5', str(data / 'dtd5'), 40)}
+        folders = {'sign_digits-5': ('sign_digits', 10),
+                   'cifar10-25': ('cifar10_labeled', 10)}
+        for base, (folder, classes) in folders.items():
+            family = base.rsplit('-', 1)[0]
+            for labels in LABELS[base]:
+                name = f'{family}-{labels}'
+                steps = max(1, labels * classes // 50)
+                self.packs[name] = Pack(name, str(data / folder),
+                                        round(TUNING_STEPS / steps), labels)
 
     def pretrain(self) -> Iterator[Task]:
         for unit in self.units:
@@ -121,49 +81,130 @@ class Campaign:
 
     def choose(self) -> Iterator[Task]:
         """Stages and fine-tunings that settle the stage's settings."""
-        for name, unit in itertools.product(('sign_digits-5', 'cifar10-25'),
-                                            [u for u in self.units if u < 2]):
+        for name, unit in itertools.product(DEVELOPMENT, self._first(2)):
             for settings in CHOICES:
-                stage = self._stage('v', settings, name, unit)
-                yield stage
-                for seed in (1, 2, 3):
-                    yield self._fine_tuning('v', settings, name, unit, FIXED,
-                                            seed, 'choose', stage)
+                yield from self._at(Point('v', settings, name,
+                                                 self.epochs), unit)
 
     def arms(self) -> Iterator[Task]:
         """The table of arms, set by set."""
-        for name in ('sign_digits-5', 'cifar10-25'):
-            yield from self._table(name, self._chosen())
+        for name in DEVELOPMENT:
+            yield from self._table(name, self._chosen(), self.arms_of_tables)
 
     def held_back(self) -> Iterator[Task]:
         """The same on the set that nothing was chosen on."""
-        yield from self._table('dtd5', self._chosen())
+        yield from self._table('dtd5', self._chosen(), self.arms_of_tables)
+
+    def regime(self) -> Iterator[Task]:
+        """The stage's settings one by one, by arm."""
+        for unit, name in itertools.product(self._first(2), DEVELOPMENT):
+            for point in points(self._chosen(), name, self.epochs):
+                if point.epochs != self.epochs:
+                    yield self._pretraining(unit, point.epochs)
+                yield from self._at(point, unit)
+
+    def best(self) -> Iterator[Task]:
+        """The alternation that the estimate of transfer likes best."""
+        for unit, name in itertools.product(self._first(2), DEVELOPMENT):
+            for weight, number in BEST:
+                settings = replace(self._chosen(), reg_weight=weight,
+                                   num_alternations=number)
+                yield from self._at(Point('v', settings, name,
+                                                 self.epochs), unit, True)
+
+    def transfer(self) -> Iterator[Task]:
+        """The estimate for every backbone that was fine-tuned."""
+        for task in itertools.chain(self.choose(), self.regime()):
+            if task.key['kind'] in ('pretraining', 'stage'):
+                key = dict(task.key, kind='transfer')
+                for name in [task.key['set']] if 'set' in key \
+                        else DEVELOPMENT:
+                    key['set'] = name
+                    yield Task(dict(key), partial(
+                        runs.transfer, self.packs[name], task.makes,
+                        self.lists))
+
+    def jacobian(self) -> Iterator[Task]:
+        """Whether the implicit Jacobian matters beyond v."""
+        settings = self._chosen()
+        for name in DEVELOPMENT:
+            yield from self._table(name, settings, JACOBIAN)
+            factor = self._times_slower(settings, name)
+            longer = factor and replace(
+                settings, num_alternations=round(
+                    factor * settings.num_alternations))
+            if longer:
+                yield from self._table(name, longer, ('v-time',
+                                                      'discard-time'))
+
+    def thrifty(self) -> Iterator[Task]:
+        """The thrifty structure in proportion, beside the default."""
+        settings = self._chosen()
+        short = replace(settings, num_upper_steps=2, num_lower_steps=3,
+                        num_alternations=round(
+                            0.4 * settings.num_alternations))
+        # As many relaxation times as the default.
+        steps = [s.num_alternations * s.num_lower_steps
+                 for s in (settings, short)]
+        as_far = replace(short, reg_weight=settings.reg_weight
+                         * steps[0] / steps[1])
+        for name in DEVELOPMENT:
+            yield from self._table(name, short, ('thrifty', ))
+            yield from self._table(name, as_far, ('thrifty-R', ))
+
+    def _first(self, number: int) -> List[int]:
+        return [u for u in self.units if u < number]
+
+    def _times_slower(self, settings: StageSettings,
+                      name: str) -> Optional[float]:
+        """Of the slowest solved system, against v, over processor time."""
+        found = {}
+        for arm in JACOBIAN:
+            tasks = [self._stage(arm, settings, name, unit)
+                     for unit in self.units]
+            records = [self.store.get(task) for task in tasks]
+            if None in records:
+                return None
+            found[arm] = sum(r.get('cpu_seconds', r['seconds'])
+                             for r in records)
+        return max(found.values()) / found['v']
+
+    def _at(self, point: Point, unit: int,
+            best: bool = False) -> Iterator[Task]:
+        """The stage of a point and three fine-tunings."""
+        stage = None
+        if point.arm != 'FT':
+            stage = self._stage(point.arm, point.settings, point.set, unit,
+                                point.epochs, best)
+            yield stage
+        chosen = point.arm == 'v' and point.settings in CHOICES \
+            and point.set in DEVELOPMENT and point.epochs == self.epochs
+        kind = 'best' if best else 'choose' if chosen else 'regime'
+        for seed in (1, 2, 3):
+            yield self._fine_tuning(
+                point.arm, point.settings, point.set, unit, FIXED, seed, kind,
+                stage, epochs=point.epochs)
 
     def _chosen(self) -> StageSettings:
-        scores = {}
-        for settings in CHOICES:
-            found = [r['val'] for r in self.store.records
-                     if r['key']['kind'] == 'choose'
-                     and r['key']['settings'] == str(settings)]
-            if len(found) != 12:
-                raise SystemExit(f'{settings} has {len(found)} of 12 runs. '
-                                 'Run the step choose first.')
-            scores[settings] = sum(found) / len(found)
-        return max(scores, key=scores.get)
+        found = chosen(self.store.records)
+        if found is None:
+            raise SystemExit('The settings of the stage are not chosen yet. '
+                             'Run the step choose first.')
+        return found
 
-    def _table(self, name: str, settings: StageSettings) -> Iterator[Task]:
+    def _table(self, name: str, settings: StageSettings,
+               arms: Sequence[str]) -> Iterator[Task]:
         stages = {(arm, unit): self._stage(arm, settings, name, unit)
-                  for unit in self.units for arm in self.arms_of_tables
-                  if arm in STAGES}
+                  for unit in self.units for arm in arms if arm in STAGES}
         yield from stages.values()
         search = {arm: [self._fine_tuning(
             arm, settings, name, unit, setting, 0, 'search',
             stages.get((arm, unit)), test=False)
-            for setting in SEARCH for unit in self.units if unit < 3]
-            for arm in self.arms_of_tables}
+            for setting in SEARCH for unit in self._first(3)]
+            for arm in arms}
         for tasks in search.values():
             yield from tasks
-        for arm in self.arms_of_tables:
+        for arm in arms:
             best = self._best(search[arm])
             for unit in self.units if best else ():
                 for seed in SEEDS:
@@ -186,81 +227,59 @@ class Campaign:
             return None
         return Setting(*max(values, key=lambda s: sum(values[s])))
 
-    def _pretraining(self, unit: int) -> Task:
-        folder = self.store.state / f'pretraining-{unit}'
-        return Task(dict(kind='pretraining', unit=unit, epochs=self.epochs),
-                    partial(runs.pretrain, self.pretext, unit, self.epochs,
-                            folder), folder / f'epoch_{self.epochs}.pth')
+    def _pretraining(self, unit: int, epochs: Optional[int] = None) -> Task:
+        epochs = epochs or self.epochs
+        name = f'pretraining-{unit}' + (
+            f'-{epochs}' if epochs != self.epochs else '')
+        folder = self.store.state / name
+        return Task(dict(kind='pretraining', unit=unit, epochs=epochs),
+                    partial(runs.pretrain, self.pretext, unit, epochs,
+                            folder), folder / f'epoch_{epochs}.pth')
 
-    def _stage(self, arm: str, settings: StageSettings, name: str,
-               unit: int) -> Task:
-        key = dict(kind='stage', arm=arm, settings=str(settings), set=name,
-                   unit=unit)
+    def _stage(self, arm: str, settings: StageSettings, name: str, unit: int,
+               epochs: Optional[int] = None, best: bool = False) -> Task:
+        key = dict(kind='best-stage' if best else 'stage', arm=arm,
+                   settings=str(settings), set=name, unit=unit,
+                   **self._other(epochs))
         digest = hashlib.sha256(json.dumps(
             key, sort_keys=True).encode()).hexdigest()[:12]
         target = self.store.state / f'{name}-{arm}-u{unit}-{digest}.pth'
         return Task(key, partial(
             runs.stage, arm, settings, self.packs[name], unit, self.pretext,
-            self._pretraining(unit).makes, target, self.lists), target)
+            self._pretraining(unit, epochs).makes, target, self.lists,
+            best), target)
 
     def _fine_tuning(self, arm: str, settings: StageSettings, name: str,
                      unit: int, setting: Setting, seed: int, kind: str,
-                     stage: Optional[Task], test: bool = True) -> Task:
-        source = self._pretraining(unit) if stage is None else stage
+                     stage: Optional[Task], test: bool = True,
+                     epochs: Optional[int] = None) -> Task:
+        source = self._pretraining(unit, epochs) if stage is None else stage
         key = dict(kind=kind, arm=arm,
                    settings=str(settings) if stage else '', set=name,
                    unit=unit, lr=setting.lr,
-                   weight_decay=setting.weight_decay, seed=seed)
+                   weight_decay=setting.weight_decay, seed=seed,
+                   **self._other(epochs))
         return Task(key, partial(
             runs.fine_tune, arm, self.packs[name], unit, source.makes,
             setting, seed, self.lists, self.store.state / 'fine_tune', test))
 
+    def _other(self, epochs: Optional[int]) -> Dict[str, int]:
+        """Of the pretraining, where they are not the study's."""
+        return {} if epochs in (None, self.epochs) else dict(epochs=epochs)
+
     def is_ready(self, task: Task) -> bool:
         """Whether the backbone that it begins with is there."""
         function = task.function
-        needed = {'stage': 5, 'fine_tune': 3}.get(function.func.__name__)
+        needed = {'stage': 5, 'fine_tune': 3, 'transfer': 1}.get(
+            function.func.__name__)
         return needed is None or function.args[needed].exists()
-
-
-def show(task: Task, result: dict) -> None:
-    """A line about a finished run."""
-    shown = {k: v for k, v in result.items()
-             if k in ('val', 'test', 'seconds')}
-    print(f'{task.key} {shown}', flush=True)
-
-
-def run(campaign: Campaign, steps: List[str], workers: int,
-        seconds: float = float('inf'),
-        done: Callable[[Task, dict], None] = show) -> None:
-    """All tasks of the steps, in order, as their needs are met."""
-    begin = time.time()
-    running: Dict[str, Task] = {}
-    with start_workers(workers, ['mmpretrain']) as pool:
-        while True:
-            tasks = (task for step in steps
-                     for task in getattr(campaign, step)())
-            for task in tasks:
-                if len(running) >= workers or time.time() - begin > seconds:
-                    break
-                text = json.dumps(task.key, sort_keys=True)
-                if text not in running and campaign.store.get(task) is None \
-                        and campaign.is_ready(task):
-                    running[text] = task
-                    pool.submit(text, task.function)
-            if not running:
-                break
-            text, result = pool.next()
-            task = running.pop(text)
-            campaign.store.add(task, result)
-            done(task, result)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('steps', nargs='+', choices=[
-        'pretrain', 'choose', 'arms', 'held_back'])
+    parser.add_argument('steps', nargs='+', choices=STEPS)
     parser.add_argument('--data', required=True,
                         help='folder with cifar10_unlabeled and the sets')
     parser.add_argument('--runs', default=str(HERE / 'runs.jsonl'))

@@ -16,7 +16,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Iterator, List
+from typing import Iterator, List, Optional
 
 import numpy as np
 from tqdm import tqdm
@@ -25,8 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import tables  # noqa: E402
 from arms import StageSettings  # noqa: E402
-from campaign import SEARCH, SEEDS, Campaign, Task, run  # noqa: E402
+from campaign import SEARCH, SEEDS, Campaign  # noqa: E402
 from packs import FINE_TUNE, STAGE, Pack, read  # noqa: E402
+from store import Task, run  # noqa: E402
 
 from bissl_mm.analysis.permutation_test import permutation_test  # noqa: E402
 from bissl_mm.analysis.workers import default_number  # noqa: E402
@@ -57,13 +58,13 @@ class OwnPack(Campaign):
         self.packs = {NAME: Pack(NAME, root, epochs)}
         self.settings = StageSettings(num_alternations=args.alternations)
 
-    def _pretraining(self, unit: int) -> Task:
-        return super()._pretraining(0)
+    def _pretraining(self, unit: int, epochs: Optional[int] = None) -> Task:
+        return super()._pretraining(0, epochs)
 
     def own(self) -> Iterator[Task]:
         """Everything, in the order of need."""
         yield self._pretraining(0)
-        yield from self._table(NAME, self.settings)
+        yield from self._table(NAME, self.settings, self.arms_of_tables)
 
 
 def parse_args(argv: List[str] = None) -> argparse.Namespace:

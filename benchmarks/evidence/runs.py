@@ -13,9 +13,13 @@ from arms import STAGES, StageSettings
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import Runner
 from packs import FINE_TUNE, PRETEXT, STAGE, Pack, put_pretext, read
 
 from bissl_mm.analysis.fine_tune import Setting, timed_fine_tune
+from bissl_mm.engine.hooks.transfer_hook import (batch_features,
+                                                 neighbours_accuracy)
 from bissl_mm.engine.launch import build_runner
 
 #: Steps of fine-tuning that FT-long has beside the others' 150.
@@ -52,9 +56,10 @@ def _train(cfg: Config, work_dir: Path, seed: int) -> Dict[str, object]:
     MMLogger.get_current_instance().setLevel(logging.ERROR)
     numbers = LastNumbers()
     runner.register_hook(numbers, 'VERY_LOW')
-    begin = time.time()
+    begin, used = time.time(), time.process_time()
     runner.train()
-    return dict(seconds=time.time() - begin, first=_finite(numbers.first),
+    return dict(seconds=time.time() - begin,
+                cpu_seconds=time.process_time() - used, first=_finite(numbers.first),
                 last=_finite(numbers.last))
 
 
@@ -77,9 +82,10 @@ def pretrain(folder: str, unit: int, epochs: int,
 
 
 def stage(arm: str, settings: StageSettings, pack: Pack, unit: int,
-          pretext: str, checkpoint: Path, target: Path,
-          lists: Path) -> Dict[str, object]:
-    """The stage of an arm; its backbone goes to ``target``."""
+          pretext: str, checkpoint: Path, target: Path, lists: Path,
+          best: bool = False) -> Dict[str, object]:
+    """The stage of an arm; its backbone goes to ``target``, the last one or
+    the one that the estimate of transfer likes best."""
     cfg = read(STAGE)
     settings.put(cfg)
     STAGES[arm](cfg)
@@ -87,9 +93,18 @@ def stage(arm: str, settings: StageSettings, pack: Pack, unit: int,
     put_pretext(cfg.train_cfg.pretext_dataloader, pretext)
     cfg.model.pretrained = str(checkpoint)
     cfg.default_hooks.checkpoint = None
+    hooks = {hook.type: hook for hook in cfg.custom_hooks}
+    if best:
+        hooks['TransferHook'].interval = max(
+            1, settings.num_alternations // 10)
+        hooks['ExportBackboneHook'].best = True
     work_dir = target.with_suffix('.run')
     result = _train(cfg, work_dir, unit)
-    shutil.move(work_dir / 'backbone.pth', target)
+    name = 'best_backbone.pth' if best else 'backbone.pth'
+    if best:
+        meta = torch.load(work_dir / name, weights_only=True)['meta']
+        result['alternation'] = meta['num_alternations']
+    shutil.move(work_dir / name, target)
     shutil.rmtree(work_dir)
     return result
 
@@ -107,3 +122,18 @@ def fine_tune(arm: str, pack: Pack, unit: int, checkpoint: Path,
     # Units differ in head, order and augmentation, too.
     return timed_fine_tune(cfg, str(checkpoint), setting, 100 * unit + seed,
                            str(work_dir), test=test)
+
+
+def transfer(pack: Pack, checkpoint: Path,
+             lists: Path) -> Dict[str, object]:
+    """The estimate of transfer of a backbone, on the validation images."""
+    cfg = read(FINE_TUNE)
+    pack.put(cfg, 0, lists)
+    init_default_scope(cfg.default_scope)
+    MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
+    cfg.model.backbone.init_cfg.checkpoint = str(checkpoint)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    loader = Runner.build_dataloader(cfg.val_dataloader, seed=0)
+    features, labels = batch_features(model, loader)
+    return dict(neighbours=neighbours_accuracy(features, labels, 10))

@@ -9,6 +9,7 @@ permutation test over all runs, which takes runs of one unit for independent.
 import argparse
 import json
 import math
+import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Dict, List, Sequence, Tuple
@@ -16,11 +17,23 @@ from typing import Dict, List, Sequence, Tuple
 import numpy as np
 from scipy import stats
 
-from bissl_mm.analysis.permutation_test import (permutation_test,
-                                                sign_flip_test)
+sys.path.insert(0, str(Path(__file__).parent))
+
+import regime_tables  # noqa: E402
+from arms import ARMS  # noqa: E402
+from regime import chosen  # noqa: E402
+
+from bissl_mm.analysis.permutation_test import (  # noqa: E402
+    permutation_test, sign_flip_test)
 
 HERE = Path(__file__).parent
 Runs = Dict[str, Dict[int, List[float]]]
+SECTIONS = {
+    'Arms': ARMS,
+    'The implicit Jacobian': ('discard', 'v', 'published', 'gn-0.1',
+                              'gn-0.3', 'gn-1', 'v-time', 'discard-time'),
+    'The thrifty structure': ('v', 'thrifty', 'thrifty-R'),
+}
 
 
 def interval(differences: Sequence[float]) -> Tuple[float, float]:
@@ -52,9 +65,14 @@ def final_runs(records: List[dict]) -> Dict[str, Runs]:
 
 
 def seconds(records: List[dict], name: str, arm: str) -> float:
-    """Wall time of an arm's stage, the mean over units."""
+    """Wall time of the stages that an arm's final runs came from, the mean
+    over units."""
+    keys = [r['key'] for r in records]
+    used = {k['settings'] for k in keys if k['kind'] == 'final'
+            and k['set'] == name and k['arm'] == arm}
     found = [r['seconds'] for r in records if r['key']['kind'] == 'stage'
-             and r['key']['set'] == name and r['key']['arm'] == arm]
+             and r['key']['set'] == name and r['key']['arm'] == arm
+             and r['key']['settings'] in used]
     return float(np.mean(found)) if found else 0.
 
 
@@ -74,13 +92,15 @@ def compare(runs: Runs, arm: str, other: str) -> str:
 
 
 def table_of_arms(records: List[dict], name: str, runs: Runs,
-                  arm: str = 'v') -> str:
-    """Every arm of a set, and how far ``arm`` is ahead of it."""
+                  arms: Sequence[str], arm: str = 'v') -> str:
+    """Some arms of a set, and how far ``arm`` is ahead of each."""
     lines = [
-        f'## {name}', '',
+        f'### {name}', '',
         f'| arm | test accuracy | units | stage, s | {arm} minus it | 95% '
         'interval | p, units | p, all runs |', '| --- ' * 8 + '|']
-    for other in runs:
+    for other in arms:
+        if other not in runs:
+            continue
         means = [np.mean(values) for values in runs[other].values()]
         spread = f' ± {np.std(means, ddof=1):.1f}' if len(means) > 1 else ''
         against = compare(runs, arm, other) if other != arm and arm in runs \
@@ -120,14 +140,27 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--runs', type=Path, default=HERE / 'runs.jsonl')
+    parser.add_argument('--pictures', type=Path, default=HERE)
     args = parser.parse_args()
     records = read(args.runs)
     print('# Tables\n\nMade by `tables.py` from `runs.jsonl`; see '
-          'PROTOCOL.md.\n')
+          'PROTOCOL.md. Times are wall times on two shared cores.\n')
     if any(r['key']['kind'] == 'choose' for r in records):
         print(table_of_choices(records) + '\n')
-    for name, runs in final_runs(records).items():
-        print(table_of_arms(records, name, runs) + '\n')
+    runs = final_runs(records)
+    for title, arms in SECTIONS.items():
+        shown = {name: found for name, found in runs.items()
+                 if set(found) & (set(arms) - {'v', 'discard', 'published'})}
+        if shown:
+            print(f'## {title}\n')
+        for name, found in shown.items():
+            print(table_of_arms(records, name, found, arms) + '\n')
+    frozen = chosen(records)
+    if frozen and any(r['key']['kind'] == 'regime' for r in records):
+        results = regime_tables.Results(records, frozen)
+        print(regime_tables.text(results))
+        for path in regime_tables.heat_maps(results, args.pictures):
+            print(f'\n![gain by T and lambda]({path.name})')
 
 
 if __name__ == '__main__':

@@ -2,7 +2,7 @@
 
 import math
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ...models.bissl_model import BiSSLModel, unwrap
+from ...models.bissl_model import unwrap
 from ...models.functional import substituted
 from ...registry import HOOKS
 from ...utils.check import check_keys, check_positive_int
@@ -69,8 +69,12 @@ class TransferHook(Hook):
     def _look(self, runner: Runner, number: int) -> None:
         if runner.val_loop is None or get_rank() != 0:
             return
-        found = self._features(unwrap(runner.model),
-                               runner.val_loop.dataloader)
+        model = unwrap(runner.model)
+        with torch.no_grad(), substituted(model.downstream,
+                                          model.upper_state_at_lower()):
+            found = batch_features(model.downstream,
+                                   runner.val_loop.dataloader,
+                                   self.max_images)
         if found is None:
             return
         value = neighbours_accuracy(*found, self.num_neighbours)
@@ -82,26 +86,37 @@ class TransferHook(Hook):
             f'are right in {value:.1f}% of {len(found[1])} validation '
             f'images (first: {self.history[0][1]:.1f}%).')
 
-    @torch.no_grad()
-    def _features(self, model: BiSSLModel,
-                  loader: Any) -> Optional[Tuple[Tensor, Tensor]]:
-        features, labels = [], []
-        downstream = model.downstream
-        with substituted(downstream, model.upper_state_at_lower()), \
-                _batch_statistics(downstream):
-            for batch in loader:
-                data = downstream.data_preprocessor(batch, False)
-                found = [_label(s) for s in data['data_samples'] or ()]
-                inputs = data['inputs']
-                if not found or None in found \
-                        or not isinstance(inputs, Tensor):
-                    return None
-                features.append(_pooled(downstream.backbone(inputs)).cpu())
-                labels += found
-                if len(labels) >= self.max_images:
-                    break
-        return (torch.cat(features), torch.tensor(labels)) \
-            if features else None
+
+@torch.no_grad()
+def batch_features(model: nn.Module, loader: Iterable,
+                   max_images: int = 2000
+                   ) -> Optional[Tuple[Tensor, Tensor]]:
+    """Features of a model's backbone, its batch norms at batch statistics.
+
+    Args:
+        model (nn.Module): One of mmpretrain's classifiers, or what has a
+            ``data_preprocessor`` and a ``backbone`` as it has. Left as it
+            was.
+        loader (Iterable): Collated batches with labels.
+        max_images (int): Ends after so many. Defaults to 2000.
+
+    Returns:
+        tuple[Tensor, Tensor], optional: Features (N, C) and labels (N, ), on
+        the CPU; None on data without one label an image.
+    """
+    features, labels = [], []
+    with _batch_statistics(model):
+        for batch in loader:
+            data = model.data_preprocessor(batch, False)
+            found = [_label(s) for s in data['data_samples'] or ()]
+            inputs = data['inputs']
+            if not found or None in found or not isinstance(inputs, Tensor):
+                return None
+            features.append(_pooled(model.backbone(inputs)).cpu())
+            labels += found
+            if len(labels) >= max_images:
+                break
+    return (torch.cat(features), torch.tensor(labels)) if features else None
 
 
 def neighbours_accuracy(features: Tensor, labels: Tensor,

@@ -1,0 +1,111 @@
+"""The points at which the regime is looked at, see PROTOCOL.md."""
+
+import itertools
+from dataclasses import dataclass, replace
+from typing import Dict, Iterator, List, Optional
+
+from arms import StageSettings
+
+DEVELOPMENT = ('sign_digits-5', 'cifar10-25')
+CHOICES = [StageSettings(weight, lr, number) for weight, lr, number
+           in itertools.product((0.01, 0.03, 0.1), (0.03, 0.06), (30, 60))]
+#: Runs of each: two sets, two units, three fine-tunings.
+RUNS_OF_A_CHOICE = 12
+TIMES = (5, 10, 30, 60, 200)
+WEIGHTS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.)
+UPPER_LRS = (0.01, 0.03, 0.06, 0.12)
+LOWER_STEPS = (2, 5, 10, 20)
+EPOCHS = (5, 20, 100, 200)
+#: Labels a class, by the development set that they are drawn from.
+LABELS = {'cifar10-25': (2, 5, 10, 25, 100), 'sign_digits-5': (2, 5, 10, 20)}
+#: Steps of fine-tuning, whatever the number of labels.
+STEPS = 150
+
+
+def chosen(records: List[dict]) -> Optional[StageSettings]:
+    """The setting with the best mean validation accuracy, None before all
+    runs of the choice are there."""
+    scores: Dict[StageSettings, float] = {}
+    for settings in CHOICES:
+        found = [r['val'] for r in records if r['key']['kind'] == 'choose'
+                 and r['key']['settings'] == str(settings)]
+        if len(found) != RUNS_OF_A_CHOICE:
+            return None
+        scores[settings] = sum(found) / len(found)
+    return max(scores, key=scores.__getitem__)
+
+
+@dataclass(frozen=True)
+class Point:
+    """An arm at a point.
+
+    Attributes:
+        arm (str): One of ``arms.ARMS``.
+        settings (StageSettings): Of the stage.
+        set (str): Name of a pack.
+        epochs (int): Of the pretraining.
+    """
+
+    arm: str
+    settings: StageSettings
+    set: str
+    epochs: int
+
+
+def points(frozen: StageSettings, base: str, epochs: int) -> Iterator[Point]:
+    """Those of a development set, in the order in which they are run.
+
+    Args:
+        frozen (StageSettings): Where one factor is varied at a time.
+        base (str): The development set.
+        epochs (int): Of the pretraining, where they are not varied.
+    """
+    seen = set()
+    for point in _all(frozen, base, epochs):
+        point = replace(point, settings=relevant(point, frozen))
+        if point not in seen:
+            seen.add(point)
+            yield point
+
+
+def _all(frozen: StageSettings, base: str, epochs: int) -> Iterator[Point]:
+    def arms(names: str, settings: StageSettings = frozen, name: str = base,
+             number: int = epochs) -> Iterator[Point]:
+        for arm in names.split():
+            yield Point(arm, settings, name, number)
+
+    family = base.rsplit('-', 1)[0]
+    # The longest stages come last: they take as much as all others.
+    for time in TIMES[:-1]:
+        for weight in WEIGHTS:
+            yield from arms('v', replace(frozen, num_alternations=time,
+                                         reg_weight=weight))
+        yield from arms('further twice',
+                        replace(frozen, num_alternations=time))
+    for number in LABELS[base]:
+        yield from arms('FT further twice v', name=f'{family}-{number}')
+    for lr in UPPER_LRS:
+        yield from arms('twice v', replace(frozen, upper_lr=lr))
+    for number in LOWER_STEPS:
+        yield from arms('further v', replace(frozen, num_lower_steps=number))
+    for number in EPOCHS:
+        yield from arms('FT further twice v', number=number)
+    for weight in WEIGHTS:
+        yield from arms('v', replace(frozen, num_alternations=TIMES[-1],
+                                     reg_weight=weight))
+    yield from arms('further twice',
+                    replace(frozen, num_alternations=TIMES[-1]))
+
+
+def relevant(point: Point, frozen: StageSettings) -> StageSettings:
+    """Without what the arm does not see, so that nothing is run twice.
+
+    Args:
+        point (Point): An arm and its settings.
+        frozen (StageSettings): Gives the values of what is not seen.
+    """
+    unseen = {'further': ('reg_weight', 'upper_lr', 'num_upper_steps'),
+              'twice': ('reg_weight', 'num_lower_steps'),
+              'FT': tuple(frozen.__dict__)}.get(point.arm, ())
+    return replace(point.settings,
+                   **{name: getattr(frozen, name) for name in unseen})
