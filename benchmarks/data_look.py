@@ -26,7 +26,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 import bissl_mm.models  # noqa: F401
-from bissl_mm.engine.data_look import check_data
+from bissl_mm.engine.checks.data_look import check_data
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'

@@ -13,7 +13,7 @@ from mmpretrain.structures import DataSample
 from sklearn.datasets import load_digits
 
 from bissl_mm.engine import BiSSLOptimWrapper
-from bissl_mm.engine.head_warmup import frozen_backbone
+from bissl_mm.engine.loop.head_warmup import frozen_backbone
 from bissl_mm.models import BiSSLModel
 
 REG_WEIGHT, DAMPING = 0.001, 10.

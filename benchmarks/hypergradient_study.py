@@ -25,9 +25,9 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import bissl_mm.engine  # noqa: F401  (registers)
-from bissl_mm.engine.first_order import FirstOrder, first_samples
+from bissl_mm.engine.steps.gradients import FirstOrder, first_samples
 from bissl_mm.hypergradient import GaussNewtonOperator, HessianOperator
-from bissl_mm.hypergradient.vectors import (cosine, norm, subtract,
+from bissl_mm.hypergradient.linalg.vectors import (cosine, norm, subtract,
                                             zeros_like)
 from bissl_mm.models import pretext_closure
 from bissl_mm.models.outputs import pretext_outputs_closure

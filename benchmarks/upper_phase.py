@@ -30,7 +30,7 @@ from published_phase import PublishedPhase
 
 from bissl_mm.hypergradient import (HessianOperator, RecyclingSolver,
                                     relative_residual)
-from bissl_mm.hypergradient.vectors import norm, subtract
+from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 from bissl_mm.models import pretext_closure
 from bissl_mm.utils.allocator import keep_freed_memory
 

@@ -47,7 +47,7 @@ def no_look_over_the_data(request, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def bugs_of_the_look_are_raised(monkeypatch):
-    from bissl_mm.engine import data_look
+    from bissl_mm.engine.checks import data_look
     monkeypatch.setattr(data_look, 'RAISE_BUGS', True)
 
 

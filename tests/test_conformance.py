@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from toy import DictDataset, ToyDownstream, ToyPretext
 
 from bissl_mm.engine import BiSSLOptimWrapper, BiSSLTrainLoop
-from bissl_mm.engine.implicit_system import ImplicitSystem
+from bissl_mm.engine.steps.hypergradient import ImplicitSystem
 from bissl_mm.models import BiSSLModel
 
 pytestmark = pytest.mark.conformance

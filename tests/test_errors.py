@@ -22,11 +22,11 @@ INTERNAL = {
     ('bissl_mm/datasets/seeded_dataset.py', 'AssertionError'),
     # Whatever went wrong in a transform, with the sample's file.
     ('bissl_mm/datasets/seeded_dataset.py', 'RuntimeError'),
-    ('bissl_mm/engine/optim_wrapper.py', 'RuntimeError'),
+    ('bissl_mm/engine/steps/optim_wrapper.py', 'RuntimeError'),
     # The exit status after a signal.
-    ('bissl_mm/engine/phase_loop.py', 'SystemExit'),
-    ('bissl_mm/hypergradient/hessian_operator.py', 'RuntimeError'),
-    ('bissl_mm/hypergradient/vectors.py', 'ValueError'),
+    ('bissl_mm/engine/loop/bookkeeping.py', 'SystemExit'),
+    ('bissl_mm/hypergradient/operators/hessian.py', 'RuntimeError'),
+    ('bissl_mm/hypergradient/linalg/vectors.py', 'ValueError'),
     ('bissl_mm/models/functional.py', 'KeyError'),
     # Told to the loader, which refuses the file.
     ('bissl_mm/utils/pickled_objects.py', 'RefusedPickleError'),

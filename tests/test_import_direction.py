@@ -27,6 +27,18 @@ FORBIDDEN = {
 }
 
 
+#: Room -> rooms of the same folder that it may import.
+ROOMS = {
+    'hypergradient': {'linalg': (), 'second_order': (),
+                      'operators': ('linalg', 'second_order'),
+                      'solvers': ('linalg', )},
+    'engine': {'distributed': (), 'checks': ('distributed', ),
+               'steps': ('checks', 'distributed'),
+               'hooks': ('checks', 'distributed', 'steps'),
+               'loop': ('checks', 'distributed', 'steps')},
+}
+
+
 def imported_names(path: Path) -> list:
     parts = ('bissl_mm', *path.relative_to(PACKAGE).with_suffix('').parts)
     names = []
@@ -35,7 +47,9 @@ def imported_names(path: Path) -> list:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = list(parts[:-node.level]) if node.level else []
-            names.append('.'.join(base + [node.module or '']).rstrip('.'))
+            base += [node.module] if node.module else []
+            # ``from .. import engine`` names a module, too.
+            names += ['.'.join(base + [alias.name]) for alias in node.names]
     return names
 
 
@@ -53,6 +67,26 @@ def test_imports_point_one_way(path):
             # The tasks, and a network, that extend mmpretrain's own.
             assert path.parent.name == 'pretext' \
                 or path.name == 'small_resnet.py', name
+
+
+@pytest.mark.parametrize('folder, room', [
+    (folder, room) for folder, rooms in ROOMS.items() for room in rooms])
+def test_rooms_of_a_folder_point_one_way(folder, room):
+    allowed = (room, *ROOMS[folder][room])
+    files = [PACKAGE / folder / f'{room}.py',
+             *(PACKAGE / folder / room).glob('*.py')]
+    assert any(path.exists() for path in files)
+    for path in filter(Path.exists, files):
+        for name in imported_names(path):
+            parts = name.split('.')
+            if parts[:2] == ['bissl_mm', folder]:
+                assert len(parts) > 2 and parts[2] in allowed, (path, name)
+
+
+def test_every_folder_has_rooms_that_the_test_knows():
+    for folder, rooms in ROOMS.items():
+        found = {p.parent.name for p in (PACKAGE / folder).glob('*/*.py')}
+        assert found <= set(rooms)
 
 
 def test_hypergradient_core_loads_without_openmmlab():

@@ -11,7 +11,7 @@ from PIL import Image
 
 import bissl_mm.engine  # noqa: F401
 from bissl_mm.datasets import LevelBatchSampler
-from bissl_mm.engine.loop_settings import LoopSettings
+from bissl_mm.engine.loop.settings import LoopSettings
 from bissl_mm.engine.search_space import place_holder_note, search_space
 
 CONFIGS = sorted(

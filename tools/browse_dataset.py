@@ -72,7 +72,7 @@ def main(argv: Optional[List[str]] = None) -> None:
 
     from bissl_mm.datasets import LevelStream
     from bissl_mm.datasets.folders import check_data_folders
-    from bissl_mm.engine.data_look import check_data, console_logger
+    from bissl_mm.engine.checks.data_look import check_data, console_logger
     from bissl_mm.engine.launch import load_config
     cfg = load_config(args)
     parts = dict(lower=['pretext'], upper=['train']).get(

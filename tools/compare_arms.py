@@ -102,7 +102,7 @@ def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
     from bissl_mm.analysis.permutation_test import significance
     from bissl_mm.analysis.workers import default_number, start_workers
     from bissl_mm.config import notes_of
-    from bissl_mm.engine.data_look import check_data, console_logger
+    from bissl_mm.engine.checks.data_look import check_data, console_logger
     from bissl_mm.engine.launch import load_config, prepare_processes
     from bissl_mm.engine.search_space import search_space
     from bissl_mm.utils.total_batch import share_batches

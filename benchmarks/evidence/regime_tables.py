@@ -21,7 +21,7 @@ from packs import STAGE, read as read_config
 from regime import (EPOCHS, LABELS, LOWER_STEPS, TIMES, UPPER_LRS, WEIGHTS,
                     Point, relevant)
 
-from bissl_mm.engine.relaxation import sum_of_rates
+from bissl_mm.engine.steps.relaxation import sum_of_rates
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402

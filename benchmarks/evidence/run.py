@@ -33,7 +33,8 @@ from bissl_mm.analysis.permutation_test import permutation_test  # noqa: E402
 from bissl_mm.analysis.workers import default_number  # noqa: E402
 from bissl_mm.command_line import run_tool  # noqa: E402
 from bissl_mm.datasets.look import PLACES  # noqa: E402
-from bissl_mm.engine.data_look import check_data, console_logger  # noqa: E402
+from bissl_mm.engine.checks.data_look import (check_data,  # noqa: E402
+                                              console_logger)
 from bissl_mm.utils.errors import ValueRefusal  # noqa: E402
 
 NAMES = dict(FT='FT', further='further pretraining', twice='training twice',

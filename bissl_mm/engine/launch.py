@@ -28,10 +28,10 @@ from ..utils.console import quiet, quiet_pycocotools
 from ..utils.operators import check_compiled_operators
 from ..utils.folders import check_work_dir
 from ..utils.total_batch import share_batches
-from .data_look import check_data
+from .checks.data_look import check_data
 from .distributed import get_world_size, is_parallel
-from .hooks.resume_guard_hook import ResumedPathsHook
-from .loader_checks import check_train_loop
+from .loop.resume_guard import ResumedPathsHook
+from .checks.loaders import check_train_loop
 from .report import report_data, report_run
 from .search_space import place_holder_note
 

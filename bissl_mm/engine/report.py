@@ -7,7 +7,7 @@ import torch
 from mmengine.runner import Runner
 
 from .distributed import get_world_size
-from .loader_checks import check_loader
+from .checks.loaders import check_loader
 
 
 def report_run(runner: Runner) -> None:

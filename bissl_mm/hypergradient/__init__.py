@@ -1,23 +1,23 @@
 """The hypergradient of BiSSL's upper level. Needs torch only.
 
-Reading order: :mod:`implicit`, :mod:`layerwise_cg` and :mod:`cg`,
-:mod:`hessian_operator`.
+Reading order: :mod:`implicit`, :mod:`solvers.layerwise_cg` and
+:mod:`solvers.cg`, :mod:`operators.hessian`.
 """
 
-from .ablation import DiscardSolver, IdentitySolver
-from .cg import CGSolver
-from .dense import DenseSolver, materialize
-from .gauss_newton import GaussNewtonOperator
-from .hessian_operator import HessianOperator, check_scale
+from .solvers.baselines import DiscardSolver, IdentitySolver
+from .solvers.cg import CGSolver
+from .solvers.dense import DenseSolver, materialize
+from .operators.gauss_newton import GaussNewtonOperator
+from .operators.hessian import HessianOperator, check_scale
 from .implicit import implicit_jacobian_product
-from .layerwise_cg import LayerwiseCGSolver
-from .minres import MinresSolver
-from .neumann import NeumannSolver
-from .recycling import RecyclingSolver
-from .solver import (LinearOperator, Solution, Solver, Status,
+from .solvers.layerwise_cg import LayerwiseCGSolver
+from .solvers.minres import MinresSolver
+from .solvers.neumann import NeumannSolver
+from .solvers.recycling import RecyclingSolver
+from .solvers.base import (LinearOperator, Solution, Solver, Status,
                      relative_residual)
-from .truncated_cg import TruncatedCGSolver
-from .vectors import Vectors
+from .solvers.truncated_cg import TruncatedCGSolver
+from .linalg.vectors import Vectors
 
 __all__ = [
     'CGSolver', 'DenseSolver', 'DiscardSolver', 'GaussNewtonOperator',

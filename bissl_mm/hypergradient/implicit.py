@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Optional, Sequence
 
-from .solver import LinearOperator, Solution, Solver, with_true_residual
-from .vectors import Vectors
+from .solvers.base import LinearOperator, Solution, Solver, with_true_residual
+from .linalg.vectors import Vectors
 
 
 def implicit_jacobian_product(grad: Vectors,

@@ -6,8 +6,8 @@ import look_data
 import pytest
 
 from bissl_mm.datasets.look import look as look_module
-from bissl_mm.engine import data_look
-from bissl_mm.engine.data_look import check_data
+from bissl_mm.engine.checks import data_look
+from bissl_mm.engine.checks.data_look import check_data
 from bissl_mm.utils.errors import Refusal
 
 LOG = logging.getLogger('test_data_look')

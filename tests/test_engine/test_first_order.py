@@ -11,9 +11,9 @@ from pretext_models import (Ready, bissl_model, byol, sgd_wrapper,
 from small_models import build, classifier_cfg, views
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
-from bissl_mm.engine.bissl_loop import _check_wrapper
-from bissl_mm.engine.first_order import FirstOrder, split
-from bissl_mm.engine.step_parts import check_plain
+from bissl_mm.engine.loop.bissl_loop import _check_wrapper
+from bissl_mm.engine.steps.gradients import FirstOrder, split
+from bissl_mm.engine.steps.parts import check_plain
 from bissl_mm.hypergradient import HessianOperator
 from bissl_mm.models import pretext_closure
 
@@ -184,7 +184,7 @@ class FullyShardedStandIn(torch.nn.Module):
 
 def test_sharded_training_is_refused(monkeypatch):
     kind = FullyShardedStandIn
-    monkeypatch.setattr('bissl_mm.engine.bissl_loop.is_model_wrapper',
+    monkeypatch.setattr('bissl_mm.engine.loop.bissl_loop.is_model_wrapper',
                         lambda model: isinstance(model, kind))
     with pytest.raises(TypeError, match='FullyShardedStandIn is not known.*'
                        "dict.type='bissl_mm.PlainDistributedModel'"):

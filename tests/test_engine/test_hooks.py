@@ -16,7 +16,7 @@ from small_run import make_runner, small_config, weights
 
 from bissl_mm.engine import SolverMonitorHook
 from bissl_mm.engine.hooks import find_checkpoints
-from bissl_mm.engine.hooks.resume_guard_hook import ResumedPathsHook
+from bissl_mm.engine.loop.resume_guard import ResumedPathsHook
 from bissl_mm.utils.checkpoint import (UnsafeCheckpointError, is_intact,
                                        load_checkpoint, save_atomically,
                                        use_safe_loading)

@@ -10,7 +10,7 @@ from small_models import views
 from bissl_mm.engine import (BiSSLOptimWrapper,
                              BiSSLOptimWrapperConstructor)
 from bissl_mm.hypergradient import HessianOperator
-from bissl_mm.hypergradient.vectors import norm, subtract
+from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 from bissl_mm.models import pretext_closure
 
 

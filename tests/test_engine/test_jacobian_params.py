@@ -4,7 +4,7 @@ import pytest
 import torch
 from pretext_models import bissl_model, sgd_wrapper, two_views
 
-from bissl_mm.engine.jacobian_params import select
+from bissl_mm.engine.steps.params import select
 from bissl_mm.hypergradient import DenseSolver, implicit_jacobian_product
 from bissl_mm.models import pretext_closure
 

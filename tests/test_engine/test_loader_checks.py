@@ -14,7 +14,7 @@ from torch.utils.data import BatchSampler, DataLoader
 from bissl_mm.config.dataloaders import settle_workers
 from bissl_mm.config.explain import explained
 from bissl_mm.datasets import LevelStream
-from bissl_mm.engine.loader_checks import (check_levels, check_loader,
+from bissl_mm.engine.checks.loaders import (check_levels, check_loader,
                                            check_train_loop,
                                            norms_of_one_value)
 

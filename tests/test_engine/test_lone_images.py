@@ -5,7 +5,7 @@ import torch
 from pretext_models import bissl_model, sgd_wrapper
 from small_models import views
 
-from bissl_mm.engine.lone_images import check_parts
+from bissl_mm.engine.steps.lone_images import check_parts
 
 
 def batch(number=4):

@@ -10,7 +10,7 @@ from pretext_models import bissl_model, sgd_wrapper
 from small_models import views
 from test_two_processes import NORM, as_vector, part, relative_error
 
-from bissl_mm.engine.first_order import FirstOrder
+from bissl_mm.engine.steps.gradients import FirstOrder
 
 pytestmark = pytest.mark.dist
 KINDS = ('SimCLR', 'BYOL', 'MAE')

@@ -1,6 +1,6 @@
 """Bookkeeping of where a run stands."""
 
-from bissl_mm.engine.progress import Progress
+from bissl_mm.engine.loop.progress import Progress
 
 
 def test_means_are_taken_and_smallest_values_kept():

@@ -15,9 +15,9 @@ from test_bissl_loop import (downstream_batch, pretext_batch, sgd, toy_model,
 from bissl_mm.engine import BiSSLOptimWrapper
 from bissl_mm.engine.distributed import is_parallel
 from bissl_mm.engine.hooks import BiSSLCheckpointHook
-from bissl_mm.engine.lars import LARS
-from bissl_mm.engine.loop_settings import LoopSettings
-from bissl_mm.engine.rank_check import (check_same_parameters,
+from bissl_mm.engine.steps.lars import LARS
+from bissl_mm.engine.loop.settings import LoopSettings
+from bissl_mm.engine.checks.ranks import (check_same_parameters,
                                         check_same_progress, digests)
 
 SOLVERS = (dict(type='LayerwiseCGSolver'),

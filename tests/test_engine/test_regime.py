@@ -8,7 +8,7 @@ from small_run import make_runner, small_config, weights
 
 from bissl_mm.engine import LARS, RegimeHook, TransferHook
 from bissl_mm.engine.hooks.transfer_hook import NAME, neighbours_accuracy
-from bissl_mm.engine.relaxation import (gains, median_of_elements,
+from bissl_mm.engine.steps.relaxation import (gains, median_of_elements,
                                         sum_of_rates)
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')

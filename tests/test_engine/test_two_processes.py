@@ -14,7 +14,7 @@ from bissl_mm.engine import BiSSLOptimWrapper, mean_over_ranks
 from bissl_mm.engine.distributed import (CPUDistributedDataParallel,
                                          any_rank)
 from bissl_mm.hypergradient import GaussNewtonOperator, HessianOperator
-from bissl_mm.hypergradient.vectors import dot
+from bissl_mm.hypergradient.linalg.vectors import dot
 from bissl_mm.models import (BiSSLModel, DifferentiableSyncBatchNorm,
                              pretext_closure, pretext_outputs_closure)
 

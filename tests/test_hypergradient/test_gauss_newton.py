@@ -6,7 +6,7 @@ from torch.nn.functional import cross_entropy
 
 from bissl_mm.hypergradient import (CGSolver, GaussNewtonOperator,
                                     HessianOperator, Status, materialize)
-from bissl_mm.hypergradient.vectors import dot
+from bissl_mm.hypergradient.linalg.vectors import dot
 
 SHAPES = ((5, 4), (5, ), (3, 5))
 SIZE = sum(torch.Size(s).numel() for s in SHAPES)

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from bissl_mm.hypergradient import HessianOperator
-from bissl_mm.hypergradient.lean_layers import LeanLayers
-from bissl_mm.hypergradient.vectors import norm, subtract
+from bissl_mm.hypergradient.second_order.mode import LeanLayers
+from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 
 CONVS = {
     'plain': (dict(), 3, 4),
@@ -136,9 +136,9 @@ def test_other_norms_and_autocast_go_to_torch(monkeypatch):
     def forbidden(*args):
         raise AssertionError('replaced')
 
-    monkeypatch.setattr('bissl_mm.hypergradient.lean_norm._BatchNorm.apply',
+    monkeypatch.setattr('bissl_mm.hypergradient.second_order.norm._BatchNorm.apply',
                         forbidden)
-    monkeypatch.setattr('bissl_mm.hypergradient.lean_conv._Conv.apply',
+    monkeypatch.setattr('bissl_mm.hypergradient.second_order.conv._Conv.apply',
                         forbidden)
     x, mean, var = torch.randn(4, 3, 5, 5), torch.zeros(3), torch.ones(3)
     w = torch.randn(2, 3, 3, 3)

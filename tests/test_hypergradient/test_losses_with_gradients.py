@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from bissl_mm.hypergradient import HessianOperator
-from bissl_mm.hypergradient.lean_layers import LeanLayers
-from bissl_mm.hypergradient.vectors import norm, subtract
+from bissl_mm.hypergradient.second_order.mode import LeanLayers
+from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 
 
 class PlainBatchNorm(nn.BatchNorm2d):

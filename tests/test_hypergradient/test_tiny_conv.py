@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bissl_mm.hypergradient.lean_layers import LeanLayers
-from bissl_mm.hypergradient.tiny_conv import TinyConv
+from bissl_mm.hypergradient.second_order.mode import LeanLayers
+from bissl_mm.hypergradient.second_order.tiny_conv import TinyConv
 
 CASES = {
     '3x3 on 2x2': ((2, 2), (3, 3), (1, 1), (1, 1), (1, 1)),

@@ -18,7 +18,7 @@ from torch.nn.functional import normalize
 
 from bissl_mm.engine import BiSSLOptimWrapperConstructor
 from bissl_mm.hypergradient import GaussNewtonOperator, HessianOperator
-from bissl_mm.hypergradient.vectors import dot
+from bissl_mm.hypergradient.linalg.vectors import dot
 from bissl_mm.models import pretext_closure, pretext_outputs_closure
 from bissl_mm.models.pretext.convex_losses import convex_form
 from bissl_mm.utils.compat import plain_attention

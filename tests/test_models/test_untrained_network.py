@@ -9,7 +9,7 @@ from bissl_mm.hypergradient import (CGSolver, GaussNewtonOperator,
                                     HessianOperator, LayerwiseCGSolver,
                                     MinresSolver, RecyclingSolver,
                                     relative_residual)
-from bissl_mm.hypergradient.vectors import cosine, dot
+from bissl_mm.hypergradient.linalg.vectors import cosine, dot
 from bissl_mm.models import BiSSLModel, pretext_closure
 from bissl_mm.models.functional import loss_with_state
 from bissl_mm.models.outputs import pretext_outputs_closure

@@ -14,7 +14,7 @@ from ...utils.check import check_keys, check_positive_int
 from ...utils.checkpoint import is_intact
 from ...utils.errors import OSRefusal, ValueRefusal
 from ..distributed import get_world_size, wait_for_all
-from ..rank_check import chosen_by_first_rank
+from ..checks.ranks import chosen_by_first_rank
 from .stop_signals import StopSignals
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...models.bissl_model import unwrap
 from ...registry import HOOKS
 from ...utils.check import check_keys
-from ..relaxation import gains, median_of_elements, sum_of_rates
+from ..steps.relaxation import gains, median_of_elements, sum_of_rates
 
 #: Key of a checkpoint: the backbone that the stage began with.
 START = 'bissl_regime_start'
@@ -24,7 +24,7 @@ class RegimeHook(Hook):
 
     With SGD at the start, with LARS and Adam after the first lower phase,
     whose gradients and states it takes: the relaxation times R of the stage,
-    see :mod:`bissl_mm.engine.relaxation`. A warning says what to set where R
+    see :mod:`bissl_mm.engine.steps.relaxation`. A warning says what to set where R
     is below ``least``. With every alternation ``regime/moved`` is logged, the
     share of the way from the first backbone to :math:`\theta_D` that
     :math:`\theta_P` has gone,

@@ -1,0 +1,148 @@
+"""Do all processes hold the same model?
+
+Every process steps by itself, on gradients that are averaged. Nothing
+re-synchronises the parameters, so a difference would stay and grow.
+"""
+
+import os.path as osp
+from typing import Callable, List, Optional, Tuple
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from ...utils.errors import (FileNotFoundRefusal, Refusal, RuntimeRefusal,
+                            ValueRefusal)
+from ..distributed import is_parallel
+
+#: Integers of the width of a floating-point type.
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+#: Values at a time, so that a digest needs little memory.
+_STRETCH = 2**20
+
+
+@torch.no_grad()
+def digests(tensors: List[Tensor]) -> Tensor:
+    """A fingerprint of each tensor's bits, in whole numbers, whose sums do
+    not depend on the number of threads.
+
+    Args:
+        tensors (list[Tensor]): Of any floating-point type.
+
+    Returns:
+        Tensor: Shape ``(len(tensors), 2)``, int64, on the first one's device:
+        sums of the bits, plain and weighted by odd numbers that tell places
+        apart, modulo 2^64.
+    """
+    found = []
+    for tensor in tensors:
+        bits = tensor.detach().contiguous().view(-1)
+        if bits.is_floating_point():
+            bits = bits.view(_BITS[bits.element_size()])
+        sums = bits.new_zeros(2, dtype=torch.int64)
+        for start in range(0, len(bits), _STRETCH):
+            part = bits[start:start + _STRETCH].to(torch.int64)
+            sums[0] += part.sum()
+            sums[1] += torch.arange(
+                2 * start + 1, 2 * (start + len(part)) + 1, 2,
+                device=part.device).mul_(part).sum()
+        found.append(sums.to(tensors[0].device))
+    return torch.stack(found)
+
+
+def check_same_parameters(model: nn.Module, when: str) -> None:
+    """Refuse to go on where the processes' parameters differ in a bit.
+
+    One gathering of 16 bytes for each tensor. Buffers are not compared.
+
+    Args:
+        model (nn.Module): Its parameters are compared, those that do not
+            train, too. Not changed.
+        when (str): For the message, for example ``'after alternation 3'``.
+
+    Raises:
+        RuntimeError: On all ranks, naming the first tensor and the ranks
+            that differ from rank 0.
+    """
+    if not is_parallel():
+        return
+    names, params = zip(*model.named_parameters())
+    mine = digests(list(params))
+    all_ranks = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
+    dist.all_gather(all_ranks, mine)
+    same = torch.stack([(each == all_ranks[0]).all(1) for each in all_ranks])
+    if not same.all():
+        raise _difference(names, same.tolist(), when)
+
+
+def check_same_progress(place: str) -> None:
+    """Refuse to begin where the processes are not at the same place.
+
+    Args:
+        place (str): Where this process stands.
+
+    Raises:
+        RuntimeError: On all ranks, naming the places.
+    """
+    if not is_parallel():
+        return
+    places: List[str] = [''] * dist.get_world_size()
+    dist.all_gather_object(places, place)
+    for rank, other in enumerate(places):
+        if other != places[0]:
+            raise RuntimeRefusal(
+                f'The processes stand at different places: rank 0 at '
+                f'{places[0]}, rank {rank} at {other}. They have not read the '
+                'same checkpoint. Put the work folder on a file system that '
+                'all of them see, and give them the same --resume PATH.')
+
+
+def chosen_by_first_rank(
+        choose: Callable[[], Optional[str]]) -> Optional[str]:
+    """The file that rank 0 chooses, which all have to see.
+
+    Args:
+        choose (Callable): Gives a path or None; called on rank 0 alone.
+
+    Raises:
+        ValueError: On all ranks, if the choice ends in a refusal.
+        FileNotFoundError: On all ranks, if one of them lacks the file.
+    """
+    if not is_parallel():
+        return choose()
+    choice: List[Optional[str]] = [None, None]
+    if dist.get_rank() == 0:
+        try:
+            choice[0] = choose()
+        except Refusal as refusal:
+            choice[1] = str(refusal)
+    dist.broadcast_object_list(choice, 0)
+    path, refusal = choice
+    if refusal is not None:
+        raise ValueRefusal(refusal)
+    if path is None:
+        return None
+    seen: List[bool] = [False] * dist.get_world_size()
+    dist.all_gather_object(seen, osp.isfile(path))
+    if not all(seen):
+        ranks = ', '.join(str(i) for i, sees in enumerate(seen) if not sees)
+        raise FileNotFoundRefusal(
+            f"--resume: rank 0 goes on from '{path}', which rank(s) {ranks} "
+            'do not see. Put the work folder on a file system that all '
+            'processes see, or copy the file there.')
+    return path
+
+
+def _difference(names: Tuple[str, ...], same: List[List[bool]],
+                when: str) -> RuntimeRefusal:
+    ranks = [rank for rank, row in enumerate(same) if not all(row)]
+    places = [i for i in range(len(names))
+              if not all(row[i] for row in same)]
+    rest = f' and {len(places) - 1} more' if len(places) > 1 else ''
+    return RuntimeRefusal(
+        f'{when[0].upper()}{when[1:]}, the parameters are not the same on all '
+        f'processes: {names[places[0]]}{rest} of {len(names)} tensors differ '
+        f'between rank 0 and rank(s) {", ".join(map(str, ranks))}. The run '
+        'would train several models. Give all processes the same processor '
+        'type, OMP_NUM_THREADS and versions of the libraries, and go on with '
+        '--resume from the last checkpoint, which is that of rank 0.')

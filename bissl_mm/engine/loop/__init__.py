@@ -1,0 +1,1 @@
+"""Algorithm 1: its order, schedules, progress and resume."""

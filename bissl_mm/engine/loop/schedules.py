@@ -1,0 +1,71 @@
+"""Learning-rate schedules that count the steps of their own level."""
+
+from mmengine.hooks import DistSamplerSeedHook, EMAHook, ParamSchedulerHook
+from mmengine.runner import Runner
+
+from ...utils.check import check_known_keys
+from ...utils.errors import TypeRefusal, ValueRefusal
+from .settings import LoopSettings
+
+LEVELS = ('lower', 'upper')
+
+
+def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
+    """Check the schedule configs and remove mmengine's stepping of them.
+
+    mmengine would step both levels' schedules once an alternation. Here the
+    loop steps them, so ``end`` counts steps of the level; where it is left
+    out it becomes the level's number of steps in the run.
+
+    Args:
+        runner (Runner): Its hooks and ``param_schedulers`` configs are
+            changed.
+        settings (LoopSettings): The loop's settings.
+
+    Raises:
+        TypeError: If the schedules do not name the levels, or weights are
+            averaged by ``EMAHook``.
+        ValueError: If a schedule counts epochs or ends before it begins.
+    """
+    for hook in list(runner._hooks):
+        if isinstance(hook, EMAHook):
+            raise TypeRefusal(
+                'BiSSLTrainLoop: EMAHook swaps averaged weights into the '
+                'checkpoints, which then hold no state of Algorithm 1. '
+                'Remove it from the hooks.')
+        if isinstance(hook, (ParamSchedulerHook, DistSamplerSeedHook)):
+            runner._hooks.remove(hook)
+    schedules = runner.param_schedulers
+    if schedules is None:
+        return
+    if not isinstance(schedules, dict) or 'type' in schedules:
+        raise TypeRefusal(
+            'param_scheduler must name the levels, dict(lower=[...], '
+            'upper=[...]), but is one list for both.')
+    check_known_keys('param_scheduler', schedules, LEVELS)
+    for level in LEVELS:
+        cfgs = schedules.get(level) or []
+        cfgs = schedules[level] = [cfgs] if isinstance(cfgs, dict) else cfgs
+        if not settings.total_steps(level):
+            # num_lower_steps=0: nothing steps them.
+            cfgs = schedules[level] = []
+        for cfg in cfgs:
+            if not isinstance(cfg, dict):
+                continue
+            if cfg.get('by_epoch', True):
+                raise ValueRefusal(
+                    f'param_scheduler.{level}: {cfg.get("type")} needs '
+                    'by_epoch=False; it counts steps of this level.')
+            cfg.setdefault('end', settings.total_steps(level))
+            if cfg.get('begin', 0) >= cfg['end']:
+                raise ValueRefusal(
+                    f'param_scheduler.{level}: {cfg.get("type")} begins at '
+                    f'step {cfg["begin"]}, but ends at step {cfg["end"]}; '
+                    f'the run has {settings.total_steps(level)} steps of '
+                    'this level. Lower begin, or raise num_alternations.')
+
+
+def step_schedules(runner: Runner, level: str) -> None:
+    """Advance the schedules of one level by one step."""
+    for schedule in (runner.param_schedulers or {}).get(level, []):
+        schedule.step()

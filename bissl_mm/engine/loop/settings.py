@@ -1,0 +1,132 @@
+"""The counts of Algorithm 1, checked."""
+
+from dataclasses import dataclass
+from typing import Dict, Optional
+
+from ...utils.check import check_in, check_mapping, check_positive_int
+from ...utils.errors import ValueRefusal
+
+WHERE = 'BiSSLTrainLoop'
+
+
+@dataclass
+class LoopSettings:
+    """Settings of :class:`BiSSLTrainLoop`; see there for their meaning.
+
+    Raises:
+        ValueError: If a count is not positive or settings contradict.
+        TypeError: For an unknown key in a dict.
+    """
+
+    num_alternations: int
+    num_lower_steps: int
+    num_upper_steps: int
+    head_warmup: Optional[dict]
+    num_hessian_batches: int
+    hessian_batches: str
+    backbone_adaptation: Optional[dict]
+    val_begin: int
+    val_interval: int
+    rank_check_interval: int = 1
+
+    def __post_init__(self) -> None:
+        if self.num_lower_steps != 0:
+            check_positive_int(WHERE, 'num_lower_steps',
+                               self.num_lower_steps)
+        for name in ('num_alternations', 'num_upper_steps', 'num_hessian_batches', 'val_begin',
+                     'val_interval', 'rank_check_interval'):
+            check_positive_int(WHERE, name, getattr(self, name))
+        check_in(WHERE, 'hessian_batches', self.hessian_batches,
+                 ('next', 'first'))
+        if self.hessian_batches == 'first' \
+                and self.num_hessian_batches > self.num_lower_steps:
+            raise ValueRefusal(
+                f'{WHERE}: num_hessian_batches={self.num_hessian_batches} '
+                f'exceeds num_lower_steps={self.num_lower_steps}, of which '
+                "hessian_batches='first' takes the batches. Lower it.")
+        self.head_warmup = _read_head_warmup(self.head_warmup)
+        self.backbone_adaptation = _read_adaptation(self.backbone_adaptation)
+
+    @property
+    def num_lower_batches(self) -> int:
+        """Pretext batches drawn an alternation.
+
+        B.4 begins a new pass where fewer than N_L batches remain. The
+        released code draws the Hessian batch from the same stack, so that
+        N_L + 1 are needed for a phase without a sample twice, and as many
+        are counted here. The passes differ only where N_L remain exactly:
+        not on ImageNet, where 59 alternations fit into the 1251 batches of
+        1024 by either rule.
+        """
+        extra = self.num_hessian_batches \
+            if self.hessian_batches == 'next' else 0
+        return self.num_lower_steps + extra
+
+    def total_steps(self, level: str) -> int:
+        """Steps of a level in the whole run."""
+        return self.num_alternations * dict(
+            lower=self.num_lower_steps, upper=self.num_upper_steps)[level]
+
+    def is_validation_due(self, alternation: int) -> bool:
+        """Whether an evaluation follows the alternation, counted from 1."""
+        return alternation >= self.val_begin and (
+            alternation % self.val_interval == 0
+            or alternation == self.num_alternations)
+
+    def is_rank_check_due(self, alternation: int) -> bool:
+        """Whether the ranks compare their parameters at the end of the
+        alternation, counted from 1."""
+        return alternation % self.rank_check_interval == 0 \
+            or alternation == self.num_alternations
+
+    def is_adaptation_due(self, alternation: int) -> bool:
+        """Whether theta_D moves toward theta_P in it, counted from 1."""
+        adaptation = self.backbone_adaptation
+        return bool(adaptation) and alternation % adaptation['interval'] == 0
+
+    def fingerprint(self) -> Dict[str, object]:
+        """What must be the same when a run is resumed."""
+        return dict(
+            num_alternations=self.num_alternations,
+            num_lower_steps=self.num_lower_steps,
+            num_upper_steps=self.num_upper_steps,
+            num_hessian_batches=self.num_hessian_batches,
+            hessian_batches=self.hessian_batches,
+            backbone_adaptation=self.backbone_adaptation)
+
+    def check_resumable(self, saved: Dict[str, object]) -> None:
+        """Raise a ``ValueError`` if a checkpoint was written under others."""
+        for key, value in self.fingerprint().items():
+            if saved.get(key) != value:
+                raise ValueRefusal(
+                    f'{WHERE}: {key} is {value!r} now but was '
+                    f'{saved.get(key)!r} when the checkpoint was written. '
+                    'Restore it, or start anew with load_from instead of '
+                    '--resume.')
+
+
+def _read_head_warmup(cfg: Optional[dict]) -> Optional[dict]:
+    if cfg is None:
+        return None
+    where = f'{WHERE}: head_warmup'
+    cfg = check_mapping(where, cfg, ('num_epochs', 'backbone_mode'))
+    cfg.setdefault('num_epochs', 20)
+    cfg.setdefault('backbone_mode', 'train')
+    check_positive_int(where, 'num_epochs', cfg['num_epochs'])
+    check_in(where, 'backbone_mode', cfg['backbone_mode'],
+             ('train', 'eval'))
+    return cfg
+
+
+def _read_adaptation(cfg: Optional[dict]) -> Optional[dict]:
+    if cfg is None:
+        return None
+    where = f'{WHERE}: backbone_adaptation'
+    cfg = check_mapping(where, cfg, ('interval', 'alpha'))
+    cfg.setdefault('interval', 100)
+    cfg.setdefault('alpha', 0.1)
+    check_positive_int(where, 'interval', cfg['interval'])
+    if not 0 < cfg['alpha'] <= 1:
+        raise ValueRefusal(f'{where}: alpha must lie in (0, 1], but is '
+                           f'{cfg["alpha"]!r}.')
+    return cfg

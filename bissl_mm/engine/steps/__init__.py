@@ -1,0 +1,1 @@
+"""What one lower and one upper step compute."""

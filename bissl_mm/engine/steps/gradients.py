@@ -1,0 +1,268 @@
+"""How the losses that give first derivatives are evaluated."""
+
+from contextlib import ExitStack, nullcontext
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from ...hypergradient import Vectors
+from ...models.bissl_model import BiSSLModel
+from ...models.functional import held_averages, loss_with_state
+from ...utils.check import check_in, check_known_keys, check_positive_int
+from ...utils.errors import TypeRefusal, ValueRefusal
+from ...utils.random import fold_seed, seeded
+from .parts import all_grads, device_of, total_loss
+
+#: What can be worked on in parts.
+LEVELS = ('lower', 'upper', 'hessian')
+
+
+class FirstOrder:
+    """In how many parts a batch passes the network, and in which precision.
+
+    Args:
+        num_micro_batches (dict, optional): Parts by ``'lower'``,
+            ``'upper'`` and ``'hessian'``; 1 where not given.
+        dtype (str, optional): ``'bfloat16'`` or None.
+
+    Raises:
+        TypeError: For an unknown level.
+        ValueError: If a number is not positive or the type is another one.
+    """
+
+    def __init__(self, num_micro_batches: Optional[Dict[str, int]],
+                 dtype: Optional[str]) -> None:
+        given = dict(num_micro_batches or {})
+        check_known_keys('num_micro_batches', given, LEVELS)
+        for level, number in given.items():
+            check_positive_int('num_micro_batches', level, number)
+        if dtype == 'float16':
+            raise ValueRefusal(
+                "first_order_dtype='float16' needs a loss scale, which the "
+                "hand-set gradients do not have. Set 'bfloat16'.")
+        check_in('BiSSLOptimWrapper', 'first_order_dtype', dtype,
+                 (None, 'bfloat16'))
+        self.num_parts = {level: given.get(level, 1) for level in LEVELS}
+        self.dtype = dtype
+
+    def prepare(self, model: BaseModel, level: str,
+                batch: Any) -> List[dict]:
+        """Cut a collated batch and preprocess its parts.
+
+        Args:
+            model (BaseModel): Its data preprocessor is used.
+            level (str): ``'lower'``, ``'upper'`` or ``'hessian'``.
+            batch (dict): As collated.
+
+        Raises:
+            ValueError: See :func:`split`.
+        """
+        return [model.data_preprocessor(part, True)
+                for part in split(batch, self.num_parts[level], level)]
+
+    def backward(self, model: BaseModel, parts: Sequence[dict],
+                 seed: Optional[int] = None, weight: float = 1.) -> Tensor:
+        """Add the gradient of a batch's loss to the parameters'.
+
+        Args:
+            model (BaseModel): Gradients and buffers change; an averaged
+                model in it (BYOL's target) is updated once.
+            parts (Sequence[dict]): Of :meth:`prepare`.
+            seed (int, optional): From which each part gets a seed of its
+                own; without one the parts draw on from where the generator
+                stands, as the whole batch would.
+            weight (float): Of the gradient. Defaults to 1.
+
+        Returns:
+            Tensor: The unweighted loss, the mean over the parts.
+        """
+        losses = []
+        for i, data in enumerate(parts):
+            with ExitStack() as stack:
+                if seed is not None:
+                    stack.enter_context(
+                        seeded(part_seed(seed, i), device_of(model)))
+                if losses:
+                    stack.enter_context(held_averages(model))
+                with self._precision(model):
+                    loss = total_loss(model, data)
+                (loss * (weight / len(parts))).backward()
+            losses.append(loss.detach())
+        return torch.stack(losses).mean()
+
+    def upper_backward(
+            self, model: BiSSLModel, batch: Any, seed: int,
+            direct_weight: float,
+            indirect_weight: float = 1.) -> Tuple[Tensor, Tensor, Vectors]:
+        r"""The first derivatives of an upper step.
+
+        What both terms give the head, and what the direct one gives the
+        backbone :math:`\theta_D`, is added to the parameters' gradients;
+        parameters that the loss does not reach get zeros.
+
+        Args:
+            model (BiSSLModel): Its downstream model's gradients and buffers
+                change.
+            batch (dict): A downstream batch, as collated.
+            seed (int): Of the random draws, the same in both terms.
+            direct_weight (float): :math:`\gamma` of the second term.
+            indirect_weight (float): Of the first, in :math:`v` and in the
+                head's gradient. Defaults to 1.
+
+        Returns:
+            tuple: :math:`\mathcal{L}^D(\theta_P, \phi_D)`,
+            :math:`\mathcal{L}^D(\theta_D, \phi_D)` and :math:`v`, the
+            gradient of the first in :math:`\theta_P`.
+
+        Raises:
+            ValueError: See :func:`split`.
+        """
+        downstream, head = model.downstream, model.upper_head()
+        with seeded(seed, device_of(downstream)):
+            parts = self.prepare(downstream, 'upper', batch)
+        # First at the lower backbone: this evaluation leaves no trace, while
+        # the one at the upper backbone updates running statistics.
+        loss_at_lower, v, head_grads = self.gradients_at_lower(model, parts,
+                                                               seed)
+        if indirect_weight != 1:
+            torch._foreach_mul_(list(v) + head_grads, indirect_weight)
+        loss_at_upper = self.backward(downstream, parts, seed, direct_weight)
+        all_grads(downstream)
+        if head:
+            torch._foreach_add_([p.grad for p in head], head_grads)
+        return loss_at_lower, loss_at_upper, v
+
+    def gradients_at_lower(
+            self, model: BiSSLModel, parts: Sequence[dict],
+            seed: int) -> Tuple[Tensor, Vectors, List[Tensor]]:
+        r"""Gradients of :math:`\mathcal{L}^D(\theta_P, \phi_D)`.
+
+        Args:
+            model (BiSSLModel): Not changed, nor are the annotations.
+            parts (Sequence[dict]): Of :meth:`prepare`.
+            seed (int): From which each part gets its own.
+
+        Returns:
+            tuple: The loss, the gradient :math:`v` in :math:`\theta_P` and
+            that in the head :math:`\phi_D`, zero where a parameter takes no
+            part.
+        """
+        backbone, head = model.lower_backbone(), model.upper_head()
+        params = (*backbone, *head)
+        state = model.upper_state_at_lower()
+        losses, total = [], None
+        for i, data in enumerate(parts):
+            with seeded(part_seed(seed, i), device_of(model)), \
+                    self._precision(model):
+                loss = loss_with_state(model.downstream, state, data)
+            grads = torch.autograd.grad(
+                loss / len(parts), params, allow_unused=True)
+            grads = [torch.zeros_like(p) if g is None else g.contiguous()
+                     for g, p in zip(grads, params)]
+            total = grads if total is None else torch._foreach_add(
+                total, grads)
+            losses.append(loss.detach())
+        return (torch.stack(losses).mean(), tuple(total[:len(backbone)]),
+                list(total[len(backbone):]))
+
+    def check_params(self, model: nn.Module) -> None:
+        """Refuse parameters that the precision would silently not apply to.
+
+        Raises:
+            TypeError: For a float64 parameter: autocast leaves it alone.
+        """
+        if self.dtype is None:
+            return
+        for name, param in model.named_parameters():
+            if param.dtype is torch.float64:
+                raise TypeRefusal(
+                    f'first_order_dtype={self.dtype!r} has no effect on '
+                    f'float64 parameters, and {name} is one. Set '
+                    'first_order_dtype=None, or convert the model to '
+                    'float32.')
+
+    def _precision(self, model: nn.Module):
+        if self.dtype is None:
+            return nullcontext()
+        self.check_params(model)
+        return torch.autocast(device_of(model).type,
+                              getattr(torch, self.dtype))
+
+
+def part_seed(seed: int, index: int) -> int:
+    """Seed of the ``index``-th part of a batch."""
+    return fold_seed(seed, index) if index else seed
+
+
+def split(batch: Any, num_parts: int, level: str) -> List[Any]:
+    """Cut a collated batch into parts of equal size.
+
+    Args:
+        batch (dict): Of ``default_collate`` (a tensor, or one a view, with
+            the samples first) or ``pseudo_collate`` (lists of samples).
+        num_parts (int): How many.
+        level (str): For the message.
+
+    Returns:
+        list[dict]: The parts; ``[batch]`` if it is one.
+
+    Raises:
+        ValueError: If the samples do not divide into that many parts.
+    """
+    if num_parts == 1:
+        return [batch]
+    size = num_samples(batch)
+    if size % num_parts:
+        raise ValueRefusal(
+            f'{level} level: a batch of {size} samples on this rank does not '
+            f'divide into num_micro_batches={num_parts}. Set a divisor of '
+            'batch_size.')
+    step = size // num_parts
+    return [_cut(batch, size, slice(i * step, (i + 1) * step))
+            for i in range(num_parts)]
+
+
+def first_samples(batch: Any, number: int) -> Any:
+    """The first ``number`` samples of a collated batch.
+
+    Raises:
+        ValueError: If it holds fewer.
+    """
+    size = num_samples(batch)
+    if size < number:
+        raise ValueRefusal(
+            f'hessian_batch_size={number}, but a pretext batch holds {size} '
+            'samples on this rank. Set at most that many.')
+    return _cut(batch, size, slice(0, number))
+
+
+def num_samples(batch: Any) -> int:
+    """Samples of a collated batch, whatever its views."""
+    inputs = batch['inputs']
+    if isinstance(inputs, Tensor):
+        return len(inputs)
+    first = inputs[0]
+    # A list of views holds batches, a list of samples single images.
+    is_views = not isinstance(first, Tensor) or first.dim() == 4
+    return len(first) if is_views else len(inputs)
+
+
+def _cut(value: Any, size: int, part: slice) -> Any:
+    if isinstance(value, dict):
+        return {key: _cut(v, size, part) for key, v in value.items()}
+    if isinstance(value, Tensor):
+        return value[part]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if _holds_batches(value, size):
+            return [_cut(v, size, part) for v in value]
+        return value[part]
+    return value
+
+
+def _holds_batches(values: Sequence, size: int) -> bool:
+    """Whether a list goes over views rather than over samples."""
+    return len(values) > 0 and all(
+        (isinstance(v, Tensor) and v.dim() == 4 or isinstance(v, list))
+        and len(v) == size for v in values)

@@ -1,0 +1,109 @@
+"""From a config to the optimizers of both levels."""
+
+import copy
+from typing import Optional
+
+from mmengine.optim import build_optim_wrapper
+from torch import nn
+
+from ...models.bissl_model import unwrap
+from ...models.outputs import convex_losses
+from ...registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
+from ...utils.check import check_known_keys, init_keys
+from ...utils.errors import ValueRefusal
+from .optim_wrapper import BiSSLOptimWrapper
+
+_LEVEL_KEYS = ('type', 'optimizer', 'clip_grad', 'paramwise_cfg',
+               'constructor', 'accumulative_counts', '_scope_')
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class BiSSLOptimWrapperConstructor:
+    """Build a :class:`BiSSLOptimWrapper` over a :class:`BiSSLModel`.
+
+    ``optim_wrapper`` has, beside the settings of ``BiSSLOptimWrapper``, a
+    dict a level of mmengine's usual form, with ``optimizer``, ``clip_grad``,
+    ``paramwise_cfg`` and ``constructor``::
+
+        optim_wrapper = dict(
+            type='BiSSLOptimWrapper',
+            constructor='BiSSLOptimWrapperConstructor',
+            lower=dict(optimizer=dict(type='SGD', lr=1.0), clip_grad=...),
+            upper=dict(optimizer=dict(type='SGD', lr=0.03), clip_grad=...))
+
+    ``clip_grad`` defaults to the published ``dict(max_norm=10)`` at both
+    levels (None switches it off); ``head_warmup`` to the upper level's
+    ``optimizer`` and ``paramwise_cfg``, without clipping.
+
+    Args:
+        optim_wrapper_cfg (dict): See above.
+        paramwise_cfg (dict, optional): Must be None: give it to a level.
+
+    Raises:
+        TypeError: For an unknown key, with the nearest right one.
+        ValueError: If a level or its optimizer is missing.
+    """
+
+    def __init__(self,
+                 optim_wrapper_cfg: dict,
+                 paramwise_cfg: Optional[dict] = None) -> None:
+        if paramwise_cfg is not None:
+            raise ValueRefusal(
+                'optim_wrapper: paramwise_cfg belongs to a level. Move it '
+                'into optim_wrapper.lower or optim_wrapper.upper.')
+        cfg = copy.deepcopy(dict(optim_wrapper_cfg))
+        check_known_keys('optim_wrapper', cfg,
+                         (*init_keys(BiSSLOptimWrapper), 'type', '_scope_'))
+        self.levels = {}
+        for level in ('lower', 'upper', 'head_warmup'):
+            self.levels[level] = _level_cfg(level, cfg.pop(level, None),
+                                            self.levels)
+        self.settings = cfg
+
+    def __call__(self, model: nn.Module):
+        """Build the wrapper; the model is only read.
+
+        Args:
+            model (nn.Module): A :class:`BiSSLModel`, wrapped or not.
+
+        Returns:
+            BiSSLOptimWrapper: With fresh optimizers.
+
+        Raises:
+            TypeError: If the pretext loss has no Gauss-Newton matrix that is
+                asked for.
+        """
+        model = unwrap(model)
+        if self.settings.get('curvature') == 'gauss_newton':
+            # Before the head warm-up, not after it.
+            convex_losses(model.pretext)
+        parts = dict(lower=model.pretext, upper=model.downstream,
+                     head_warmup=model.downstream)
+        wrappers = {
+            level: build_optim_wrapper(parts[level], self.levels[level])
+            for level in parts
+        }
+        return OPTIM_WRAPPERS.build({
+            'type': 'bissl_mm.BiSSLOptimWrapper',
+            **self.settings,
+            **wrappers
+        })
+
+
+def _level_cfg(level: str, cfg: Optional[dict], others: dict) -> dict:
+    if level == 'head_warmup':
+        upper = others['upper']
+        cfg = dict(cfg or {})
+        for key in ('optimizer', 'paramwise_cfg', 'constructor'):
+            if key in upper:
+                cfg.setdefault(key, copy.deepcopy(upper[key]))
+        cfg.setdefault('clip_grad', None)
+    if not isinstance(cfg, dict) or 'optimizer' not in cfg:
+        raise ValueRefusal(
+            f'optim_wrapper.{level} must be a dict with an optimizer, but is '
+            f'{cfg!r}. For example {level}=dict(optimizer=dict(type="SGD", '
+            'lr=0.03, momentum=0.9)).')
+    check_known_keys(f'optim_wrapper.{level}', cfg, _LEVEL_KEYS)
+    cfg.setdefault('type', 'OptimWrapper')
+    cfg.setdefault('clip_grad', dict(max_norm=10.))
+    return cfg

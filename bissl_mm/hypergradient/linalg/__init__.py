@@ -1,0 +1,1 @@
+"""Vectors as tuples of tensors, and as flat rows of a basis."""

@@ -1,0 +1,1 @@
+"""Hessian and Gauss-Newton operators over batches and processes."""

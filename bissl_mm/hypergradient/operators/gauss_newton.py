@@ -1,0 +1,139 @@
+"""The Gauss-Newton matrix in the place of the Hessian."""
+
+from typing import Callable, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from ...utils.errors import ValueRefusal
+from .hessian import HessianOperator
+from ..second_order.mode import check_third_derivatives
+from ..linalg.vectors import Vectors
+
+#: Outputs, the same cut off as leaves, and the loss of the leaves.
+CutLoss = Tuple[Sequence[Tensor], Sequence[Tensor], Tensor]
+
+
+class _Factors(NamedTuple):
+    """The gradient ``J^T slopes`` of one batch in its two factors.
+
+    ``pulled`` is ``J^T probes``, one tensor a parameter; the others have one
+    an output.
+    """
+
+    outputs: Vectors
+    leaves: Vectors
+    slopes: Vectors
+    probes: Vectors
+    pulled: Tuple[Optional[Tensor], ...]
+
+
+class GaussNewtonOperator(HessianOperator):
+    r"""The map :math:`v \mapsto v + \frac{1}{\lambda + \delta} G v`.
+
+    Where the pretext loss is :math:`L(z(\theta_P))` with :math:`L` convex in
+    the outputs :math:`z`, its Hessian is
+
+    .. math::
+        H = J^T H_L J + \sum_k \frac{\partial L}{\partial z_k} \nabla^2 z_k
+
+    with the Jacobian :math:`J` of the outputs and the Hessian :math:`H_L` of
+    :math:`L`. :math:`G` is the first term. It is positive semi-definite, so
+    the operator is positive definite and conjugate gradients cannot break
+    down; it equals :math:`H` where the outputs are linear in the parameters
+    or the slopes :math:`\partial L / \partial z_k` are zero.
+
+    A product takes three steps over graphs that are built once: :math:`J v`
+    as the derivative of :math:`w \mapsto J^T w`, :math:`H_L` by double
+    backward of :math:`L` alone, and one backward pass.
+
+    Args:
+        closures (Sequence[Callable[[], tuple]]): One function a pretext
+            batch that returns ``(outputs, leaves, loss)``: tensors of any
+            shapes with their graph to ``params``, the same tensors detached
+            and requiring a gradient, and the scalar loss with its graph to
+            the leaves. That it is convex in them is for the caller to know.
+            Otherwise as for :class:`HessianOperator`.
+        params (Sequence[Tensor]): See :class:`HessianOperator`.
+        reg_weight (float): See :class:`HessianOperator`.
+        damping (float): See :class:`HessianOperator`. Defaults to 0.
+        mean_over_ranks (Callable, optional): See :class:`HessianOperator`.
+            Applied once, to the whole product. Defaults to None.
+        keep_graphs (bool): See :class:`HessianOperator`. Defaults to True.
+        product_dtype (torch.dtype, optional): See :class:`HessianOperator`;
+            the factor :math:`J v` and the last pass of a product are meant.
+            Defaults to None.
+
+    Raises:
+        ValueError: If the loss reaches a parameter past the outputs; for
+            others see :class:`HessianOperator`.
+        TypeError: If a parameter is in half precision.
+
+    Source:
+        Schraudolph, Fast Curvature Matrix-Vector Products for Second-Order
+        Gradient Descent, Neural Computation 14, 2002.
+    """
+
+    _closures: Sequence[Callable[[], CutLoss]]
+
+    def _gradient(self, index: int) -> Optional[_Factors]:
+        with torch.enable_grad():
+            with self._lean:
+                outputs, leaves, loss = self._closures[index]()
+            if index not in self._losses:
+                check_third_derivatives(loss)
+            self._losses[index] = loss.detach()
+            slopes = torch.autograd.grad(
+                loss, (*leaves, *self.params), create_graph=True,
+                allow_unused=True)
+            self._check_cut(index, slopes[len(leaves):])
+            # Outputs that do not depend on a parameter, or with a linear
+            # loss, add nothing.
+            rows = [row for row in zip(outputs, leaves, slopes)
+                    if row[0].requires_grad and row[2] is not None
+                    and row[2].requires_grad]
+            if not rows:
+                return None
+            outputs, leaves, slopes = zip(*rows)
+            probes = tuple(torch.zeros_like(z, requires_grad=True)
+                           for z in outputs)
+            pulled = torch.autograd.grad(
+                outputs, self.params, probes, create_graph=True,
+                allow_unused=True)
+        return _Factors(outputs, leaves, slopes, probes, pulled)
+
+    def _check_cut(self, index: int,
+                   rest: Sequence[Optional[Tensor]]) -> None:
+        for i, gradient in enumerate(rest):
+            if gradient is not None:
+                raise ValueRefusal(
+                    f'GaussNewtonOperator: the loss of batch {index} depends '
+                    f'on parameter {i} of shape {tuple(gradient.shape)} past '
+                    'the outputs, and that part would be lost. Cut the loss '
+                    'at all that depends on the parameters, or use the '
+                    'Hessian.')
+
+    def _product(self, gradient: Optional[_Factors],
+                 vectors: Vectors) -> Sequence[Optional[Tensor]]:
+        if gradient is None:
+            return ()
+        pushed = self._derivative(gradient.pulled, gradient.probes, vectors)
+        curved = self._derivative(
+            gradient.slopes, gradient.leaves,
+            [torch.zeros_like(z) if u is None else u
+             for z, u in zip(gradient.probes, pushed)])
+        return self._derivative(gradient.outputs, self.params, curved)
+
+    def _derivative(
+            self, of: Sequence[Optional[Tensor]], by: Sequence[Tensor],
+            weights: Sequence[Optional[Tensor]]
+    ) -> Sequence[Optional[Tensor]]:
+        """Of the inner product of ``of`` and ``weights``; None is zero."""
+        rows = [(f, w) for f, w in zip(of, weights)
+                if f is not None and w is not None and f.requires_grad]
+        if not rows:
+            return [None] * len(by)
+        return torch.autograd.grad([f for f, _ in rows], by,
+                                   [w for _, w in rows],
+                                   retain_graph=self._gradients is not None,
+                                   allow_unused=True)

@@ -1,0 +1,1 @@
+"""Solvers of the linear system; they know an operator by its products."""

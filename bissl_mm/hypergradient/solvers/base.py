@@ -1,0 +1,235 @@
+"""What every solver of the linear system has in common."""
+
+import enum
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Callable, Optional
+
+import torch
+from torch import Tensor
+
+from ..linalg.vectors import Vectors, clone, dot, norm, subtract
+
+LinearOperator = Callable[[Vectors], Vectors]
+
+
+class Status(enum.Enum):
+    """How a solve ended; the value says what it means for the user."""
+
+    CONVERGED = 'the residual is at or below the tolerance'
+    ESTIMATED = ('the residual is estimated to be at or below the tolerance, '
+                 'and no product has shown that it is')
+    MAX_ITERS = 'all iterations were used before the tolerance was reached'
+    FIXED_ITERS = ('the fixed number of iterations was run; no convergence '
+                   'was checked')
+    NEGATIVE_CURVATURE = (
+        'a direction of negative or zero curvature was met, so the operator '
+        'is not positive definite: raise damping or reg_weight')
+    EXHAUSTED = ('no further direction lowers the residual: the operator is '
+                 'singular, or rounding is all that is left')
+    DIVERGED = ('the residual grew, so the best sum was kept: raise damping '
+                'or take another solver')
+    NOT_FINITE = ('the solution holds NaN or infinity: the pretext loss or '
+                  'the downstream gradient is broken')
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Result of one solve of ``A x = b``.
+
+    Attributes:
+        value (Vectors): The solution ``x``, same structure as ``b``.
+        status (Status): How the solve ended. A NaN gives
+            ``Status.NOT_FINITE``, whatever ``value`` holds.
+        num_iters (int): Iterations, each of one product with the operator.
+        residual_norm (float): ``||b - A x|| / ||b||`` as the solver's own
+            recursion has it; exact only up to rounding. For
+            :class:`LayerwiseCGSolver` it is not the residual of the system
+            at all, and for :class:`RecyclingSolver` it may be an estimate.
+        min_curvature (float): Smallest ``p.Ap / p.p`` met.
+        true_residual_norm (float, optional): ``||b - A x|| / ||b||`` from
+            one more product, where it was asked for.
+    """
+
+    value: Vectors
+    status: Status
+    num_iters: int
+    residual_norm: float
+    min_curvature: float
+    true_residual_norm: Optional[float] = None
+
+
+class Solver(ABC):
+    """Base class of the solvers.
+
+    A solver knows tensors and an operator, nothing of models or of BiSSL. It
+    takes the same number of iterations on every rank as long as the operator
+    returns the same values on every rank.
+
+    Attributes:
+        uses_products (bool): Whether :meth:`solve` applies the operator, so
+            that its graphs are worth building beforehand.
+    """
+
+    uses_products = True
+
+    @abstractmethod
+    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+        """Solve ``A x = b``.
+
+        Args:
+            operator (LinearOperator): Applies ``A``. It must be symmetric.
+            rhs (Vectors): The right-hand side ``b``, of any finite norm.
+
+        Returns:
+            Solution: See there. ``rhs`` is not changed.
+        """
+
+    def _solve_scaled(self, operator: LinearOperator, rhs: Vectors,
+                      rhs_square: float) -> Optional[Solution]:
+        """The solution by way of a system of another scale, where squares
+        would leave the range of their type; None where they do not."""
+        factor = scale_to_range(rhs, rhs_square)
+        if factor == 1:
+            return None
+        solution = self.solve(operator, scaled(rhs, factor))
+        value = scaled(solution.value, 1 / factor)
+        if all(bool(v.isfinite().all()) for v in value):
+            return replace(solution, value=value)
+        return not_finite(rhs, solution.num_iters)
+
+    def reset(self) -> None:
+        """Called when the operator changes; most solvers keep nothing."""
+
+    def state_dict(self) -> dict:
+        """What a solver keeps from one solve of a phase to the next."""
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Take up what :meth:`state_dict` gave."""
+
+    def __repr__(self) -> str:
+        settings = ', '.join(f'{k}={v!r}' for k, v in vars(self).items()
+                             if not k.startswith('_'))
+        return f'{type(self).__name__}({settings})'
+
+
+def relative_residual(operator: LinearOperator, solution: Vectors,
+                      rhs: Vectors) -> float:
+    """``||b - A x|| / ||b||`` from one product; 0 if ``b`` is zero."""
+    rhs_norm = norm(rhs).item()
+    factor = scale_to_range(rhs, rhs_norm**2)
+    if factor != 1:
+        rhs_norm = norm(scaled(rhs, factor)).item()
+    if rhs_norm == 0:
+        return 0.
+    rest = scaled(subtract(rhs, operator(solution)), factor)
+    return norm(rest).item() / rhs_norm
+
+
+def with_true_residual(solution: Solution, operator: LinearOperator,
+                       rhs: Vectors) -> Solution:
+    """The same solution with :attr:`Solution.true_residual_norm` filled."""
+    return replace(
+        solution,
+        true_residual_norm=relative_residual(operator, solution.value, rhs))
+
+
+def scale_to_range(x: Vectors, square: float) -> float:
+    """A power of two that brings the largest value near 1, or 1 where the
+    square of the norm, as found, is well within the range of its type."""
+    limits = torch.finfo(x[0].dtype)
+    if not square > 1 / limits.tiny**0.5 and not square < limits.tiny**0.5:
+        return 1.
+    largest = max(v.abs().max().item() for v in x if v.numel())
+    if not 0 < largest < math.inf:
+        return 1.
+    most = math.frexp(limits.max)[1] - 2
+    return 2.**min(max(-math.frexp(largest)[1], -most), most)
+
+
+def scaled(x: Vectors, factor: float) -> Vectors:
+    """``factor * x``; ``x`` itself for 1."""
+    return x if factor == 1 else tuple(torch._foreach_mul(list(x), factor))
+
+
+def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """``numerator / denominator``, and 0 where either is exactly 0.
+
+    The numerators of conjugate gradients are squared residuals: where one is
+    0 nothing is left to solve, and the step is 0, not 0/0. Along a direction
+    of no curvature no step is right, and an infinite one is worse than none.
+    """
+    is_zero = (numerator == 0) | (denominator == 0)
+    return torch.where(is_zero, 0., numerator / denominator)
+
+
+def rayleigh(pq: Tensor, pp: Tensor) -> Tensor:
+    """The curvature ``p.Ap / p.p``; infinite, as if none was met, for p = 0.
+    """
+    return torch.where(pp == 0, math.inf, pq / pp)
+
+
+class Curvature:
+    """What conjugate gradients have met of an operator, to tell what they do
+    from rounding."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._largest = torch.zeros_like(like)
+        self._norm_square = torch.zeros_like(like)
+        self._eps = torch.finfo(like.dtype).eps
+
+    def is_flat(self, pq: Tensor, pp: Tensor) -> bool:
+        """Whether ``p.Ap`` is negative, zero, or no more than 4 eps of the
+        largest one met."""
+        # Not the other way round: a NaN must get through to the status.
+        is_flat = bool(pq <= 4 * self._eps * self._largest * pp)
+        self._largest = torch.maximum(self._largest, rayleigh(pq, pp)) \
+            if not is_flat else self._largest
+        return is_flat
+
+    def step(self, size: Tensor, rr: Tensor, rr_next: Tensor,
+             pp: Tensor) -> None:
+        """Take in a step along p; ``rr`` is the square of the residual."""
+        # r_next = r - size A p is orthogonal to r: no look at A p is needed.
+        self._norm_square = torch.maximum(
+            self._norm_square, ratio(rr + rr_next, size.square() * pp))
+
+    def hides(self, x: Vectors, wanted: float, rhs_square: float) -> bool:
+        """Whether rounding of ``A x`` is larger than what the recursion says
+        is left, less than the square root of ``wanted``."""
+        return self.rounding(x).item() > max(
+            wanted, 64 * self._eps**2 * rhs_square)
+
+    def rounding(self, x: Vectors) -> Tensor:
+        """Square of the rounding of ``A x``, about."""
+        return self._eps**2 * self._norm_square * dot(x, x)
+
+
+def not_finite(rhs: Vectors, num_iters: int) -> Solution:
+    """Where an iteration met NaN or infinity: a copy of ``rhs``, no
+    residual."""
+    return Solution(clone(rhs), Status.NOT_FINITE, num_iters, math.nan,
+                    math.nan)
+
+
+def finish(x: Vectors, status: Status, num_iters: int, rr: Tensor,
+           curvature: Tensor, rhs_square: float) -> Solution:
+    """Read the scalars off the device in one transfer and settle the status.
+
+    Args:
+        x (Vectors): The solution.
+        status (Status): The status if everything is finite.
+        num_iters (int): Iterations run.
+        rr (Tensor): Square of the recursion's residual norm.
+        curvature (Tensor): Smallest curvature met.
+        rhs_square (float): Square of the right-hand side's norm.
+    """
+    square, rr_value, curvature_value = torch.stack(
+        (dot(x, x), rr, curvature)).tolist()
+    if not (math.isfinite(square) and math.isfinite(rr_value)):
+        return Solution(x, Status.NOT_FINITE, num_iters, math.nan,
+                        curvature_value)
+    return Solution(x, status, num_iters, math.sqrt(rr_value / rhs_square),
+                    curvature_value)

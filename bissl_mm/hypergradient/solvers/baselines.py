@@ -1,0 +1,32 @@
+"""Answers that cost no product: what the solver is compared with."""
+
+import math
+
+from ...utils.check import check_keys
+from .base import LinearOperator, Solution, Solver, Status
+from ..linalg.vectors import Vectors, clone, zeros_like
+
+
+@check_keys
+class IdentitySolver(Solver):
+    r""":math:`v_{IJ} = v`: the limit of a large ``reg_weight`` or damping."""
+
+    uses_products = False
+
+    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+        return Solution(clone(rhs), Status.FIXED_ITERS, 0, math.nan,
+                        math.inf)
+
+
+@check_keys
+class DiscardSolver(Solver):
+    r""":math:`v_{IJ} = 0`: no gradient passes through the lower level.
+
+    The head still gets its gradient at :math:`\theta_P`, which "IJ
+    discarded" of the paper (B.9.5, arXiv:2410.02387) leaves out too.
+    """
+
+    uses_products = False
+
+    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+        return Solution(zeros_like(rhs), Status.FIXED_ITERS, 0, 1., math.inf)

@@ -1,0 +1,86 @@
+"""Materialise a small operator and solve it directly: the tests' oracle."""
+
+import torch
+from torch import Tensor
+
+from ...utils.check import check_keys, check_positive_int
+from ...utils.errors import ValueRefusal
+from .base import (LinearOperator, Solution, Solver, Status, not_finite,
+                     relative_residual)
+from ..linalg.vectors import Vectors, norm
+
+
+def materialize(operator: LinearOperator, like: Vectors) -> Tensor:
+    """The dense matrix of an operator, one product a column.
+
+    Args:
+        operator (LinearOperator): The operator.
+        like (Vectors): Any vector of its domain, n numbers in all.
+
+    Returns:
+        Tensor: Shape ``(n, n)``.
+    """
+    sizes = [t.numel() for t in like]
+    total = sum(sizes)
+    columns = []
+    for i in range(total):
+        unit = like[0].new_zeros(total)
+        unit[i] = 1.
+        columns.append(flatten(operator(_split(unit, like))))
+    return torch.stack(columns, dim=1)
+
+
+def flatten(vectors: Vectors) -> Tensor:
+    """The vector as one tensor of shape ``(n, )``."""
+    return torch.cat([t.flatten() for t in vectors])
+
+
+def _split(flat: Tensor, like: Vectors) -> Vectors:
+    parts = flat.split([t.numel() for t in like])
+    return tuple(p.view_as(t) for p, t in zip(parts, like))
+
+
+@check_keys
+class DenseSolver(Solver):
+    """Solve by the eigenvalues of the materialised matrix.
+
+    For a few hundred parameters: it costs one product a parameter. A singular
+    system gets the shortest vector of smallest residual, ``EXHAUSTED`` unless
+    that is below the root of eps.
+
+    Args:
+        max_size (int): Largest number of parameters that it takes on.
+            Defaults to 5000.
+
+    Raises:
+        ValueError: On solve, if the system is larger than ``max_size``.
+    """
+
+    def __init__(self, max_size: int = 5000) -> None:
+        check_positive_int('DenseSolver', 'max_size', max_size)
+        self.max_size = max_size
+
+    @torch.no_grad()
+    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+        size = sum(t.numel() for t in rhs)
+        if size > self.max_size:
+            raise ValueRefusal(
+                f'DenseSolver: the system has {size} unknowns, more than '
+                f'max_size={self.max_size}. Use CGSolver.')
+        solution = self._solve_scaled(operator, rhs, norm(rhs).item()**2)
+        if solution is not None:
+            return solution
+        matrix = materialize(operator, rhs)
+        matrix = (matrix + matrix.T) / 2
+        if not (matrix.isfinite().all() and flatten(rhs).isfinite().all()):
+            return not_finite(rhs, size)
+        values, vectors = torch.linalg.eigh(matrix)
+        # What is zero but for rounding is left out.
+        eps = torch.finfo(matrix.dtype).eps
+        inverse = torch.where(
+            values.abs() > size * eps * values.abs().max(), 1 / values, 0.)
+        x = _split(vectors @ (inverse * (vectors.T @ flatten(rhs))), rhs)
+        residual = relative_residual(operator, x, rhs)
+        return Solution(
+            x, Status.CONVERGED if residual <= eps**0.5 else Status.EXHAUSTED,
+            size, residual, values[0].item())

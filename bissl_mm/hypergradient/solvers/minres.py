@@ -1,0 +1,282 @@
+"""The iterate of smallest residual, for operators of any sign."""
+
+import math
+from typing import Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from ...utils.check import check_keys, check_non_negative, check_positive_int
+from ..linalg.basis import Basis, flatten, row_norm, unflatten
+from .base import (LinearOperator, Solution, Solver, Status, finish,
+                     not_finite)
+from ..linalg.vectors import Vectors, zeros_like
+
+
+def rounding_of(dtype: torch.dtype) -> float:
+    """Of a product and of what is done to it, relative to its norm."""
+    return 4 * torch.finfo(dtype).eps
+
+
+@check_keys
+class MinresSolver(Solver):
+    """Minimal residuals: of all vectors in the Krylov space, the best.
+
+    The operator may be indefinite, as that of a barely trained network is:
+    the residual never grows with the iterations and never exceeds that of the
+    zero vector, beyond the rounding of the products. Conjugate gradients need
+    fewer iterations where the operator is positive definite.
+
+    The Lanczos vectors are kept and orthogonalised against each other: in
+    single precision the short recursion loses its orthogonality within some
+    ten iterations. Memory is one vector an iteration.
+
+    What the rounding of the products can add to the residual is known, and
+    the solution is chosen by the sum of both, see :class:`KrylovSpace`. Where
+    rounding is the larger part, one product shows the residual itself, and the
+    iteration starts anew from it: in its products the largest eigenvalues
+    have a smaller part. Where this gains nothing, the solve ends as
+    ``EXHAUSTED``.
+
+    Args:
+        max_iters (int): Largest number of iterations, of one product each.
+            Defaults to 10.
+        tolerance (float): Stop once ``||b - A x|| / ||b||`` is at most this,
+            rounding included. Defaults to 0.01.
+
+    Source:
+        Paige & Saunders 1975.
+    """
+
+    def __init__(self, max_iters: int = 10, tolerance: float = 0.01) -> None:
+        check_positive_int('MinresSolver', 'max_iters', max_iters)
+        check_non_negative('MinresSolver', 'tolerance', tolerance)
+        self.max_iters = max_iters
+        self.tolerance = tolerance
+
+    @torch.no_grad()
+    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+        r = flatten(rhs)
+        rhs_norm = row_norm(r).item()
+        solution = self._solve_scaled(operator, rhs, rhs_norm**2)
+        if solution is not None:
+            return solution
+        if rhs_norm == 0:
+            return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.,
+                            math.inf)
+        run = MinresRun(operator, rhs, self.max_iters,
+                        self.tolerance * rhs_norm, rhs_norm)
+        x, status, residual = run.solve(torch.zeros_like(r), r, rhs_norm)
+        if status is Status.NOT_FINITE:
+            return not_finite(rhs, run.num_iters)
+        square = r.new_tensor(residual**2, dtype=torch.float64).to(r)
+        return finish(unflatten(x, rhs), status, run.num_iters, square,
+                      r.new_tensor(run.curvature), rhs_norm**2)
+
+
+class MinresRun:
+    """Spaces of one operator, each built on what the one before has left.
+
+    Args:
+        operator (LinearOperator): Symmetric.
+        rhs (Vectors): The whole problem's right-hand side.
+        max_iters (int): Largest number of products in all.
+        wanted (float): Norm of the residual to stop at.
+        rhs_norm (float): Of the whole problem, for rounding.
+        largest (float): Largest norm of a product so far. Defaults to 0.
+
+    Attributes:
+        num_iters (int): Products made.
+        curvature (float): Smallest Ritz value met.
+    """
+
+    def __init__(self, operator: LinearOperator, rhs: Vectors,
+                 max_iters: int, wanted: float, rhs_norm: float,
+                 largest: float = 0.) -> None:
+        self._operator, self._rhs = operator, rhs
+        self._rhs_norm = rhs_norm
+        self._max_iters, self._wanted = max_iters, wanted
+        # Where a space is used up, less than this is nothing to go on for.
+        self._least = max(
+            wanted, 100 * torch.finfo(rhs[0].dtype).eps * rhs_norm)
+        self._largest = largest
+        self.num_iters, self.curvature = 0, math.inf
+
+    def solve(self, x: Tensor, r: Tensor, r_norm: float,
+              is_sure: bool = True) -> Tuple[Tensor, Status, float]:
+        """Go on from a solution of the whole problem.
+
+        Args:
+            x (Tensor): Shape ``(n, )``; zeros to begin with.
+            r (Tensor): What it leaves, likewise.
+            r_norm (float): The norm of ``r``.
+            is_sure (bool): See :class:`KrylovSpace`. Defaults to True.
+
+        Returns:
+            tuple: The solution, flat; how it ended; the norm of what it
+            leaves, rounding included.
+        """
+        size = r_norm
+        while True:
+            # Where it is not sure, the last product goes to the residual.
+            number = self._max_iters - self.num_iters - (not is_sure)
+            space = KrylovSpace(r / size, number, self._largest, is_sure)
+            if not self._fill(space, number, self._wanted / size):
+                return x, Status.NOT_FINITE, math.nan
+            self._largest = space.largest
+            self.curvature = min(self.curvature, space.curvature())
+            left = (space.left + space.rounding) * size
+            if not left < size:
+                return x, self._ended(size), size
+            before = x
+            x = space.added_to(x, size)
+            if is_sure and (left <= self._least
+                            or self.num_iters == self._max_iters):
+                return x, self._ended(left), left
+            # What rounding has done is seen in the residual itself.
+            r, size_r, left = self._look(x)
+            if not left < size:
+                return before, self._ended(size), size
+            if left <= self._least or size_r == 0 \
+                    or self.num_iters == self._max_iters:
+                return x, self._ended(left), left
+            size = size_r
+            is_sure = self.num_iters == self._max_iters - 1
+
+    def improve(self, x: Tensor) -> Tuple[Tensor, Status, float]:
+        """As :meth:`solve`, where rounding hides what ``x`` leaves; from
+        zero, where that is more than zero leaves."""
+        r, size, left = self._look(x)
+        if not math.isfinite(size):
+            return x, Status.NOT_FINITE, math.nan
+        if left > self._rhs_norm:
+            x, r = torch.zeros_like(x), flatten(self._rhs)
+            size = left = self._rhs_norm
+        if left <= self._least or size == 0 \
+                or self.num_iters == self._max_iters:
+            return x, self._ended(left), left
+        return self.solve(x, r, size, self.num_iters == self._max_iters - 1)
+
+    def _look(self, x: Tensor) -> Tuple[Tensor, float, float]:
+        """What ``x`` leaves, its norm, and that with the rounding of the
+        product."""
+        image = flatten(self._operator(unflatten(x, self._rhs)))
+        self.num_iters += 1
+        r = flatten(self._rhs) - image
+        size, of_image, of_x = torch.stack(
+            [row_norm(t) for t in (r, image, x)]).tolist()
+        return r, size, size + rounding_of(r.dtype) * max(
+            of_image, min(1., self._largest) * of_x)
+
+    def _ended(self, left: float) -> Status:
+        if left <= self._least:
+            return Status.CONVERGED
+        return Status.MAX_ITERS if self.num_iters == self._max_iters \
+            else Status.EXHAUSTED
+
+    def _fill(self, space: 'KrylovSpace', number: int,
+              wanted: float) -> bool:
+        """At most ``number`` products, until enough is reached or no more can
+        be; False for a NaN."""
+        for _ in range(number):
+            image = flatten(self._operator(
+                unflatten(space.direction, self._rhs)))
+            self.num_iters += 1
+            if not space.append(image):
+                return False
+            if space.left + space.rounding <= wanted or space.is_used_up:
+                break
+        return True
+
+
+class KrylovSpace:
+    r"""Orthonormal :math:`V` with :math:`A V_k = V_{k+1} T`, from one vector.
+
+    For weights y the residual is :math:`e_1 - T y` along :math:`V_{k+1}`, and
+    rounding adds at most about :math:`\sum_j \epsilon s_j |y_j|`. What is sure
+    is that a product is right to some eps of the norm of A. Mostly it is to
+    some eps of its own norm, or of that of its vector, which the identity in
+    A adds: where this is assumed the residual wants to be seen afterwards.
+    Of the solutions of the least squares problem with 1 to k of its singular
+    values the one with the smallest sum of both is taken.
+
+    Args:
+        start (Tensor): The first direction, a unit vector of shape ``(n, )``.
+        max_size (int): Largest number of products.
+        largest (float): Largest norm of a product so far.
+        is_sure (bool): Whether to assume the worse.
+
+    Attributes:
+        direction (Tensor): What to multiply next.
+        left (float): Norm of the residual of the best solution, of 1.
+        rounding (float): What rounding adds to it at most.
+        is_used_up (bool): Whether another product would bring nothing but
+            rounding.
+        largest (float): As given, and of the products here.
+    """
+
+    def __init__(self, start: Tensor, max_size: int, largest: float,
+                 is_sure: bool) -> None:
+        self._is_sure = is_sure
+        self.direction, self.largest = start, largest
+        self.left, self.rounding, self.is_used_up = 1., 0., False
+        self._eps = rounding_of(start.dtype)
+        self._basis = Basis()
+        self._weights: Optional[Tensor] = None
+        self._matrix = torch.zeros(max_size + 1, max_size,
+                                   dtype=torch.float64)
+
+    def append(self, image: Tensor) -> bool:
+        """Take in the product with :attr:`direction`, which is overwritten;
+        False if it is not finite."""
+        basis, matrix, k = self._basis, self._matrix, len(self._basis)
+        basis.append(self.direction)
+        for _ in range(2):
+            parts = basis.dots(image)
+            basis.add_to_(image, -parts)
+            matrix[:k + 1, k] += parts.cpu()
+        rest = row_norm(image).item()
+        matrix[k + 1, k] = rest
+        size = matrix[:k + 2, k].norm().item()
+        if not math.isfinite(size):
+            return False
+        self.largest = max(self.largest, size)
+        self._minimise(matrix[:k + 2, :k + 1])
+        # The next direction would be rounding, and not orthogonal.
+        self.is_used_up |= rest <= 24 * self._eps * max(
+            size, min(1., self.largest))
+        self.direction = image / rest if rest > 0 else image
+        return True
+
+    def _minimise(self, matrix: Tensor) -> None:
+        # Of columns of equal rounding.
+        scale = matrix.norm(dim=0).clamp_min(
+            self.largest if self._is_sure else min(1., self.largest))
+        scale = scale.clamp_min(torch.finfo(torch.float64).tiny)
+        left, values, right = torch.linalg.svd(matrix / scale,
+                                               full_matrices=False)
+        # Row j: the solution with the first j + 1 singular values.
+        solutions = (left[0] / values.clamp_min(1e-300))[:, None] * right
+        solutions = solutions.cumsum(0)
+        residuals = solutions @ (matrix / scale).T
+        residuals[:, 0] -= 1
+        residuals = residuals.norm(dim=1)
+        rounding = self._eps * solutions.norm(dim=1)
+        best = (residuals + rounding).argmin()
+        self.left, self.rounding = residuals[best].item(), \
+            rounding[best].item()
+        self._weights = solutions[best] / scale
+        # Beyond this a longer basis is not a better one.
+        self.is_used_up = bool(rounding[-1] > residuals[-1])
+
+    def added_to(self, x: Tensor, size: float) -> Tensor:
+        """``x`` and ``size`` times the best solution, shape ``(n, )``."""
+        x = x.clone()
+        self._basis.add_to_(x, size * self._weights)
+        return x
+
+    def curvature(self) -> float:
+        """Smallest Ritz value."""
+        k = len(self._basis)
+        square = self._matrix[:k, :k]
+        return torch.linalg.eigvalsh((square + square.T) / 2)[0].item()
