@@ -206,6 +206,33 @@ def downstream_folder(root: Path, rng: np.random.Generator) -> None:
                   val=2, test=2)
 
 
+def downstream_coco(root: Path, rng: np.random.Generator) -> None:
+    classes = ('ape', 'bee', 'cow')
+    write_lines(root / 'classes.txt', classes)
+    for part, number in dict(train=4, val=2, test=2).items():
+        (root / part).mkdir()
+        names, sizes = [f'{i}.jpg' for i in range(number)], []
+        for name in names:
+            image = picture(rng, any_size(rng))
+            image.save(root / part / name)
+            sizes.append(image.size)
+        coco_json(root / f'annotations/instances_{part}.json', names, sizes,
+                  [regions(rng, size, classes) for size in sizes], classes)
+
+
+def downstream_masks(root: Path, rng: np.random.Generator) -> None:
+    for part, number in dict(train=4, val=2, test=2).items():
+        for kind in ('img_dir', 'ann_dir'):
+            (root / kind / part).mkdir(parents=True)
+        for i in range(number):
+            image = picture(rng, any_size(rng))
+            image.save(root / f'img_dir/{part}/{i}.jpg')
+            ids = rng.integers(0, 4, (4, 4)).astype(np.uint8)
+            ids[ids == 3] = 255
+            Image.fromarray(ids).resize(image.size, Image.NEAREST).save(
+                root / f'ann_dir/{part}/{i}.png')
+
+
 def digits(root: Path, rng: np.random.Generator) -> None:
     from bissl_mm.analysis.digits import write_digits
     write_digits(str(root))
@@ -235,6 +262,8 @@ LAYOUTS: Dict[str, Layout] = dict(
     camvid=Layout('data/camvid', camvid),
     pretext=Layout('data/pretext', pretext_folder),
     downstream=Layout('data/downstream', downstream_folder),
+    downstream_coco=Layout('data/downstream_coco', downstream_coco),
+    downstream_masks=Layout('data/downstream_masks', downstream_masks),
     digits=Layout('work_dirs/demo/data', digits),
     scenes_det=Layout('work_dirs/demo-det/data', scenes),
     scenes_seg=Layout('work_dirs/demo-seg/data', scenes),

@@ -1,6 +1,7 @@
 """Samples that are prepared once, for networks faster than the decoder."""
 
 import copy
+import hashlib
 import os
 from collections import OrderedDict
 from typing import Any, List, Optional, Sequence, Tuple
@@ -18,7 +19,7 @@ from .stream_parts import build_dataset
 #: Datasets whose samples a process keeps beyond their own life: those of the
 #: parts of one stage, which the next run in the process has, too.
 MAX_KEPT = 8
-_kept: 'OrderedDict[Tuple, List[Any]]' = OrderedDict()
+_kept: 'OrderedDict[str, List[Any]]' = OrderedDict()
 
 
 @DATASETS.register_module()
@@ -51,7 +52,7 @@ class InMemoryDataset(Dataset):
         """Prepare all samples, unless that was done."""
         if self._samples is not None:
             return
-        key = (self._config, *map(self._state, range(len(self.dataset))))
+        key = self._key()
         if key not in _kept:
             self._check_repeatable()
             _kept[key] = [self.dataset[i] for i in range(len(self.dataset))]
@@ -79,8 +80,20 @@ class InMemoryDataset(Dataset):
         """Of the dataset within."""
         return self.dataset.get_data_info(index)
 
+    def get_cat_ids(self, index: int) -> List[int]:
+        """Of the dataset within."""
+        return self.dataset.get_cat_ids(index)
+
+    def _key(self) -> str:
+        """Of the settings and all that samples are made of: boxes of many
+        images are too long to be kept twice."""
+        digest = hashlib.sha256(self._config.encode())
+        for i in range(len(self.dataset)):
+            digest.update(repr(self._state(i)).encode())
+        return digest.hexdigest()
+
     def _state(self, index: int) -> Tuple:
-        """Labels, and what the files of a sample are now."""
+        """Labels or boxes, and what the files of a sample are now."""
         info = self.get_data_info(index)
         state = [repr(info)]
         for path in (info.get('img_path'), info.get('seg_map_path')):

@@ -9,12 +9,12 @@ from .outputs import pretext_outputs_closure
 from .pretext import BYOL, SimCLR
 from .pretrained import check_pretrained_init, load_pretrained
 from .proximal import add_proximal_grad_
-from .small_resnet import SmallResNet
+from .small_resnet import SmallResLayer, SmallResNet
 
 __all__ = [
     'BackboneMap', 'BackbonePairs', 'BatchViews', 'BiSSLModel',
-    'BYOL', 'DifferentiableSyncBatchNorm', 'SimCLR', 'SmallResNet', 'add_proximal_grad_',
-    'check_pretrained_init', 'load_pretrained', 'loss_with_state',
-    'pretext_closure', 'pretext_outputs_closure', 'pure_forward',
-    'set_sync_norms', 'unwrap'
+    'BYOL', 'DifferentiableSyncBatchNorm', 'SimCLR', 'SmallResLayer',
+    'SmallResNet', 'add_proximal_grad_', 'check_pretrained_init',
+    'load_pretrained', 'loss_with_state', 'pretext_closure', 'pretext_outputs_closure',
+    'pure_forward', 'set_sync_norms', 'unwrap'
 ]

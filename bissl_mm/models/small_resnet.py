@@ -1,9 +1,12 @@
 """A ResNet for small images that two cores can train hundreds of times."""
 
-from typing import Any, Sequence
+from typing import Any, Optional, Sequence
 
+from mmengine.model import BaseModule
 from mmpretrain.models.backbones import ResNet_CIFAR
-from mmpretrain.models.backbones.resnet import BasicBlock
+from mmpretrain.models.backbones.resnet import (BasicBlock, ResLayer,
+                                               get_expansion)
+from torch import Tensor
 
 from ..registry import MODELS
 
@@ -34,3 +37,47 @@ class SmallResNet(ResNet_CIFAR):
                          stem_channels=base_channels, strides=strides,
                          **kwargs)
         self.conv1.stride = (stem_stride, stem_stride)
+
+
+@MODELS.register_module()
+class SmallResLayer(BaseModule):
+    """The last stage of a :class:`SmallResNet` as a detector's shared head.
+
+    mmdet's ``ResLayer`` has the widths of a ResNet of 64 base channels only.
+    Weights have the names of the backbone's, so that one checkpoint serves
+    both parts of a C4 detector.
+
+    Args:
+        depth (int): As the backbone's. Defaults to 10.
+        base_channels (int): As the backbone's. Defaults to 16.
+        stage (int): Counted from 0. Defaults to 3.
+        stride (int): Of its first block. Defaults to 2.
+        norm_cfg (dict): Defaults to ``dict(type='BN')``.
+        init_cfg (dict or list, optional): Defaults to that of mmpretrain's
+            ResNet.
+    """
+
+    def __init__(self, depth: int = 10, base_channels: int = 16,
+                 stage: int = 3, stride: int = 2,
+                 norm_cfg: Optional[dict] = None, init_cfg: Any = None
+                 ) -> None:
+        super().__init__(init_cfg or [
+            dict(type='Kaiming', layer=['Conv2d']),
+            dict(type='Constant', val=1, layer=['_BatchNorm'])])
+        block, blocks = SmallResNet.arch_settings[depth]
+        width = base_channels * get_expansion(block) * 2**stage
+        self.name = f'layer{stage + 1}'
+        self.add_module(self.name, ResLayer(
+            block, blocks[stage], width // 2, width, stride=stride,
+            norm_cfg=dict(norm_cfg or dict(type='BN'))))
+
+    def forward(self, regions: Tensor) -> Tensor:
+        """Features of regions.
+
+        Args:
+            regions (Tensor): (R, C, H, W).
+
+        Returns:
+            Tensor: (R, 2C, H / stride, W / stride).
+        """
+        return getattr(self, self.name)(regions)

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from look_data import KINDS, look_at, write_parts
+from layout_parts import coco_json
+from look_data import KINDS, look_at, noise, write_parts
 from mmengine.config import Config
+from PIL import Image
 
 import bissl_mm.models  # noqa: F401
 from bissl_mm.datasets import InMemoryDataset
@@ -77,6 +79,33 @@ def test_labels_of_a_list_are_those_it_has_now(root):
         labels.append([int(kept[i]['data_samples'].gt_label)
                        for i in range(3)])
     assert labels == [[0, 1, 2], [1, 2, 0]]
+
+
+def test_boxes_and_masks_are_those_that_the_files_have_now(tmp_path):
+    rng = np.random.default_rng(0)
+    Image.fromarray(noise(rng)).save(tmp_path / '0.png')
+    found = []
+    for x in (2, 5):
+        coco_json(tmp_path / 'boxes.json', ['0.png'], [(24, 20)],
+                  [[('ant', [x, 3, x + 9, 15])]], ['ant'])
+        Image.fromarray(np.full((20, 24), x, np.uint8)).save(
+            tmp_path / '0_mask.png')
+        boxes = InMemoryDataset(dict(
+            type='CocoDataset', _scope_='mmdet', ann_file='boxes.json',
+            data_root=str(tmp_path), metainfo=dict(classes=('ant', )),
+            data_prefix=dict(img=''), pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='LoadAnnotations', with_bbox=True)]))
+        masks = InMemoryDataset(dict(
+            type='BaseSegDataset', _scope_='mmseg', data_root=str(tmp_path),
+            img_suffix='0.png', seg_map_suffix='0_mask.png',
+            metainfo=dict(classes=tuple('abcdefg')), pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='LoadAnnotations')]))
+        found.append((boxes[0]['gt_bboxes'].tensor.tolist(),
+                      masks[0]['gt_seg_map'].max()))
+        assert boxes.get_cat_ids(0) == [0]
+    assert found == [([[2, 3, 11, 15]], 2), ([[5, 3, 14, 15]], 5)]
 
 
 def test_random_transforms_within_are_refused(root):

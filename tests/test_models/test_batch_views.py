@@ -5,7 +5,7 @@ import colorsys
 import pytest
 import torch
 
-from bissl_mm.models import BatchViews, SmallResNet
+from bissl_mm.models import BatchViews, SmallResLayer, SmallResNet
 from bissl_mm.models.batch_views import _hue_rotation
 from bissl_mm.registry import MODELS
 
@@ -144,3 +144,16 @@ def test_small_network():
     deeper = MODELS.build(dict(type='bissl_mm.SmallResNet', depth=18,
                               stem_stride=1))
     assert deeper(torch.zeros(2, 3, 32, 32))[-1].shape == (2, 128, 4, 4)
+
+
+def test_shared_head_is_the_last_stage_of_the_small_network():
+    network, head = SmallResNet(), SmallResLayer()
+    stages = SmallResNet(num_stages=3, strides=(1, 2, 2),
+                         dilations=(1, 1, 1), out_indices=(2, ))
+    network.eval()
+    for part in (head, stages):
+        part.eval()
+        left = part.load_state_dict(network.state_dict(), strict=False)
+        assert not left.missing_keys
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(head(stages(images)[-1]), network(images)[-1])
