@@ -1,5 +1,7 @@
-# Two commands do everything: make demo, make test. demo-det and demo-seg are
-# the demo on detection and on segmentation. ARGS go to the demo, for example
+# Two commands do everything: make demo, make test. demo-images, demo-det and
+# demo-seg are the demo on colour images (BISSL_PRETEXT_DIR and
+# BISSL_DOWNSTREAM_DIR name yours), on detection and on segmentation. ARGS go to
+# the demo, for example
 # make demo ARGS='--workers 4'.
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,10 +10,13 @@ READY = $(VENV)/.ready
 OPS = $(VENV)/.ops
 INSTALL = PYTHON='$(PYTHON)' sh requirements/install.sh $(VENV)
 
-.PHONY: demo demo-det demo-seg test test-whole test-processor test-upstream env ops clean
+.PHONY: demo demo-images demo-det demo-seg test test-whole test-processor test-upstream env ops clean
 
 demo: $(READY)
 	$(BIN)/python tools/demo.py $(ARGS)
+
+demo-images: $(READY)
+	$(BIN)/python tools/demo.py --task images $(ARGS)
 
 demo-det: $(OPS)
 	$(BIN)/python tools/demo.py --task detection $(ARGS)

@@ -72,7 +72,8 @@ setup(
             'onedl-mmcv>=2.3', 'onedl-mmdetection>=3.5',
             'onedl-mmsegmentation>=1.4', 'onedl-mmpretrain>=1.3'
         ],
-        'demo': ['matplotlib', 'pillow>=10.1', 'scikit-learn'],
+        'demo': ['matplotlib', 'pillow>=10.1', 'scikit-image',
+                 'scikit-learn'],
         'tests': ['pytest', 'pytest-xdist', 'scikit-learn', 'matplotlib'],
     },
     cmdclass={'build_py': BuildWithConfigs},

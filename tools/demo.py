@@ -1,9 +1,12 @@
-"""See BiSSL work: all four stages on handwritten digits, then a report.
+"""See BiSSL work: all four stages on small real images, then a report.
 
-SimCLR pretrains a small ResNet on unlabeled digits, the bilevel stage aligns
+SimCLR pretrains a small ResNet on unlabeled images, the bilevel stage aligns
 it with a task that has few labels (reading digits, finding or segmenting them
-in scenes), and fine-tuning with and without that stage is compared over
-several seeds. The digits come with scikit-learn; nothing is downloaded.
+in scenes, or telling colour images apart), and fine-tuning after it is
+compared with fine-tuning alone and after training on the task twice, over
+three stages and several seeds. The digits come with scikit-learn and the
+photographs for --task images with scikit-image; nothing is downloaded. Set
+BISSL_PRETEXT_DIR and BISSL_DOWNSTREAM_DIR for images of yours.
 """
 
 import argparse
@@ -20,24 +23,27 @@ from typing import List, Optional
 from bissl_mm.command_line import run_tool
 from bissl_mm.utils.console import quiet_console
 
-CONFIGS = osp.join(osp.dirname(osp.abspath(__file__)), '..', 'configs',
-                   'demo')
+CONFIGS = osp.join(osp.dirname(osp.abspath(__file__)), '..', 'configs')
 
 
 def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        '--task', choices=['classification', 'detection', 'segmentation'],
-        default='classification')
+        '--task',
+        choices=['classification', 'images', 'detection', 'segmentation'],
+        default='classification', help='classification: of handwritten '
+        'digits; images: of colour images, yours or crops of photographs')
     parser.add_argument(
-        '--work-dir', help='default: work_dirs/demo, demo-det or demo-seg')
+        '--work-dir', help='default: work_dirs/demo, demo-images, demo-det or '
+        'demo-seg')
     parser.add_argument(
         '--quick', action='store_true',
         help='a few steps of everything, to see that it runs; the results '
         'mean nothing')
     parser.add_argument(
         '--workers', type=int,
-        help='fine-tuning runs side by side, each in a process of one thread; '
+        help='stages and fine-tuning runs side by side, each in a process of '
+        'one thread; '
         'default: the number of GPUs, or without one of cores')
     parser.add_argument(
         '--fresh', action='store_true',
@@ -57,7 +63,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     from mmengine.logging import MMLogger
 
     from bissl_mm.analysis.demo import TASKS, Demo
-    from bissl_mm.analysis.stages import move_aside
+    from bissl_mm.analysis.demo.stages import move_aside
     from bissl_mm.analysis.workers import default_number
     from bissl_mm.engine.launch import prepare_processes
     # mmengine collects garbage whenever it builds a dataset; the libraries
@@ -71,7 +77,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     task = TASKS[args.task]
     work_dir = args.work_dir or task.folder
     if args.fresh:
-        aside = move_aside(work_dir, ('pretext', 'bissl', 'fine_tune'))
+        aside = move_aside(work_dir, Demo.folders())
         if aside:
             print(f'The earlier stages are in {aside} now.')
     demo = Demo(task, CONFIGS, work_dir, args.quick)
@@ -91,33 +97,41 @@ def run(demo: 'Demo', number: int) -> None:  # noqa: F821
     import torch
 
     import bissl_mm
-    from bissl_mm.analysis.demo_page import write_page
+    from bissl_mm.analysis.demo.page import write_page
     from bissl_mm.analysis.json_file import write_json
-    from bissl_mm.analysis.permutation_test import significance
     task, work_dir = demo.task, demo.work_dir
+    begin = time.time()
     # They import the libraries beside the first stage.
     with demo.workers(number) as workers:
         demo.run_pretext()
-        demo.run_bissl()
+        demo.run_stages(workers)
         outcome = demo.run_comparison(workers)
-    begin = time.time()
+    demo.note_seconds()
     page = write_page(demo, outcome)
-    results = dict(outcome, task=task.name,
-                   seconds=dict(demo.seconds, report=time.time() - begin),
+    results = dict(outcome, task=task.name, seconds=demo.seconds,
+                   wall_seconds=time.time() - begin,
                    resumed=demo.resumed, workers=number,
                    data=demo.counts, quick=demo.quick, cores=os.cpu_count(),
                    torch=torch.__version__, python=platform.python_version(),
                    bissl_mm=bissl_mm.__version__)
     path = osp.join(work_dir, 'results.json')
     write_json(path, results)
-    for arm in outcome['arms']:
-        print(f'{arm["name"]:>9}: {arm["mean"]:.2f} +- {arm["std"]:.2f} % '
-              f'{task.metric_name}')
-    print('A few steps of everything: these numbers mean nothing.'
-          if demo.quick else
-          f'difference {outcome["difference"]:+.2f}, '
-          f'{significance(outcome)}')
+    print_results(demo, outcome)
     print(f'{page}\n{path}')
+
+
+def print_results(demo: 'Demo', outcome: dict) -> None:  # noqa: F821
+    """A line an arm, and one for each difference."""
+    from bissl_mm.analysis.demo.results import (CAVEAT, arm_line,
+                                                comparison_line)
+    for arm in outcome['arms']:
+        print(arm_line(arm, demo.task.metric_name))
+    if demo.quick:
+        print('A few steps of everything: these numbers mean nothing.')
+        return
+    for found in outcome['comparisons']:
+        print(comparison_line(found))
+    print(CAVEAT)
 
 
 if __name__ == '__main__':

@@ -86,6 +86,7 @@ class Run:
     """A run of an arm: of the search (seed 0), or a final one."""
 
     arm: 'Arm'
+    checkpoint: str
     setting: Setting
     seed: int
     key: str = ''
@@ -101,15 +102,17 @@ class Arm:
 
     Args:
         name (str): Name of the arm.
-        checkpoint (str): Its backbone.
+        checkpoints (Sequence[str]): Its backbones. The first is searched
+            with, and the seeds are shared out in order.
         settings (Sequence[Setting]): The search.
         seeds (Sequence[int]): Of the final runs.
     """
 
-    def __init__(self, name: str, checkpoint: str,
+    def __init__(self, name: str, checkpoints: Sequence[str],
                  settings: Sequence[Setting], seeds: Sequence[int]) -> None:
-        self.name, self.checkpoint = name, checkpoint
-        self.search = [Run(self, setting, 0) for setting in settings]
+        self.name, self.checkpoints = name, checkpoints
+        self.search = [Run(self, checkpoints[0], setting, 0)
+                       for setting in settings]
         self.final: List[Run] = []
         self.seeds = seeds
         self.setting: Optional[Setting] = None
@@ -131,7 +134,10 @@ class Arm:
             return []
         best = max(numbers, key=lambda r: self._results[r]['val'])
         self.setting = best.setting
-        self.final = [Run(self, best.setting, seed) for seed in self.seeds]
+        share = len(self.checkpoints) / len(self.seeds)
+        self.final = [
+            Run(self, self.checkpoints[int(i * share)], best.setting, seed)
+            for i, seed in enumerate(self.seeds)]
         return self.final
 
     def result(self) -> ArmResult:
@@ -139,7 +145,7 @@ class Arm:
         search = [self._results[run] for run in self.search]
         final = [self._results[run] for run in self.final]
         return ArmResult(
-            self.name, self.checkpoint,
+            self.name, self.checkpoints[0],
             search=[dict(asdict(run.setting), val=result['val'])
                     for run, result in zip(self.search, search, strict=True)],
             setting=self.setting,
@@ -150,7 +156,7 @@ class Arm:
 
 
 def compare(cfg: Config,
-            checkpoints: Dict[str, str],
+            checkpoints: Dict[str, Union[str, Sequence[str]]],
             settings: Sequence[Setting],
             seeds: Sequence[int],
             work_dir: str,
@@ -168,7 +174,9 @@ def compare(cfg: Config,
 
     Args:
         cfg (Config): Fine-tuning config.
-        checkpoints (dict[str, str]): Backbone of each arm by its name.
+        checkpoints (dict[str, str or Sequence[str]]): Backbone of each arm by
+            its name, or several of one kind: the first is searched with, and
+            the seeds are shared out among them, in order.
         settings (Sequence[Setting]): The search.
         seeds (Sequence[int]): Of the final runs.
         work_dir (str): Folder of the logs.
@@ -198,7 +206,7 @@ def compare(cfg: Config,
     known = deque()
 
     def start(run: Run, final: bool) -> None:
-        name, checkpoint = run.arm.name, run.arm.checkpoint
+        name, checkpoint = run.arm.name, run.checkpoint
         # A run that was not looked at does not stand for one that is.
         options = dict(inspect=inspect and partial(inspect, name, run.seed)) \
             if final else dict(test=False)
@@ -212,8 +220,8 @@ def compare(cfg: Config,
                         cfg, checkpoint, run.setting, run.seed, folder,
                         metric)
 
-    arms = [Arm(name, checkpoint, settings, seeds)
-            for name, checkpoint in checkpoints.items()]
+    arms = [Arm(name, [found] if isinstance(found, str) else found, settings,
+                list(seeds)) for name, found in checkpoints.items()]
     for arm in arms:
         for run in arm.search:
             start(run, final=False)
@@ -234,26 +242,37 @@ def compare(cfg: Config,
 def _outcome(metric: str, arms: List[ArmResult]) -> dict:
     outcome = dict(metric=metric, arms=[arm.to_dict() for arm in arms])
     if len(arms) == 2:
-        outcome['difference'] = arms[1].mean - arms[0].mean
-        outcome.update(_significance(metric, arms))
+        outcome.update(difference(metric, *outcome['arms']))
     return outcome
 
 
-def _significance(metric: str, arms: List[ArmResult]) -> dict:
-    """The p value and its test, or why there is none: by now everything is
-    trained, so nothing may stop here."""
-    for arm in arms:
-        if arm.setting is None:
-            return dict(p_value=None, no_p_value=(
-                f'no setting of the search gave arm {arm.name} a number for '
-                f'{metric}. Lower the learning rates (--lr).'))
-        for seed, value in zip(arm.seeds, arm.test, strict=True):
+def difference(metric: str, first: dict, second: dict) -> dict:
+    """How far one arm is ahead of another, and whether that is chance.
+
+    By now everything is trained, so nothing may stop here.
+
+    Args:
+        metric (str): Of the comparison.
+        first (dict): Of :meth:`ArmResult.to_dict`.
+        second (dict): The one that may be ahead.
+
+    Returns:
+        dict: ``difference`` of the means, ``p_value`` and ``test``; where
+        there is no p value, it is None and ``no_p_value`` says why.
+    """
+    found = dict(difference=second['mean'] - first['mean'])
+    for arm in (first, second):
+        if arm['setting'] is None:
+            return dict(found, p_value=None, no_p_value=(
+                f'no setting of the search gave arm {arm["name"]} a number '
+                f'for {metric}. Lower the learning rates (--lr).'))
+        for seed, value in zip(arm['seeds'], arm['test'], strict=True):
             if not math.isfinite(value):
-                return dict(p_value=None, no_p_value=(
-                    f'{metric} of arm {arm.name}, seed {seed} is {value}. '
+                return dict(found, p_value=None, no_p_value=(
+                    f'{metric} of arm {arm["name"]}, seed {seed} is {value}. '
                     'Look at that run, or lower the learning rates (--lr).'))
     try:
-        found = permutation_test(arms[0].test, arms[1].test)
+        test = permutation_test(first['test'], second['test'])
     except Refusal as refusal:
-        return dict(p_value=None, no_p_value=str(refusal))
-    return dict(p_value=found.p_value, test=str(found))
+        return dict(found, p_value=None, no_p_value=str(refusal))
+    return dict(found, p_value=test.p_value, test=str(test))

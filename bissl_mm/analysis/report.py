@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import math
+from itertools import cycle
 from typing import Dict, List, Sequence, Tuple
 
 import matplotlib
@@ -117,14 +118,17 @@ def section(title: str, text: str, *pictures: str) -> str:
             '\n'.join(pictures))
 
 
-def strip_plot(outcome: dict, metric: str) -> str:
-    """Every seed of every arm as a dot."""
+def strip_plot(outcome: dict, metric: str, num_stages: int = 1) -> str:
+    """Every seed of every arm as a dot; each stage has a form of its own."""
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(7.5, 2.6))
+        figure, axes = plt.subplots(
+            figsize=(7.5, 0.9 + 0.85 * len(outcome['arms'])))
         for i, arm in enumerate(outcome['arms']):
             jitter = np.linspace(-0.16, 0.16, len(arm['test']))
-            axes.scatter(arm['test'], i + jitter, color=COLOURS[i], s=42,
-                         alpha=0.8)
+            parts = np.array_split(np.arange(len(arm['test'])), num_stages)
+            for part, form in zip(parts, cycle('os^Dv')):
+                axes.scatter(np.take(arm['test'], part), i + jitter[part],
+                             color=COLOURS[i], s=42, alpha=0.8, marker=form)
             axes.errorbar(arm['mean'], i + 0.33, xerr=arm['std'], fmt='d',
                           color=COLOURS[i], capsize=4)
         axes.set_yticks(range(len(outcome['arms'])),

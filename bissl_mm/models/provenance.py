@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Optional
 import torch
 from torch import nn
 
+from ..config import is_type
 from .pixels import Pixels
 
 
@@ -83,9 +84,11 @@ def _pixels(preprocessor: Dict[str, Any]) -> Pixels:
     for name in ('mean', 'std'):
         value = torch.tensor(preprocessor.get(name) or [0.])
         setattr(model.data_preprocessor, name, value)
-    model.data_preprocessor.to_rgb = any(
-        preprocessor.get(name) for name in ('to_rgb', 'bgr_to_rgb',
-                                            'rgb_to_bgr'))
+    # BatchViews turns the channels where nothing is said.
+    default = is_type(preprocessor, 'BatchViews')
+    model.data_preprocessor.to_rgb = any((
+        preprocessor.get('to_rgb', default), preprocessor.get('bgr_to_rgb'),
+        preprocessor.get('rgb_to_bgr')))
     return Pixels.of(model, ())
 
 

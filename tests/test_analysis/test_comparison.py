@@ -55,6 +55,22 @@ def test_each_arm_gets_the_same_budget_and_its_own_choice(monkeypatch,
     json.dumps(outcome)
 
 
+def test_seeds_are_shared_out_among_the_backbones_of_an_arm(monkeypatch,
+                                                            tmp_path):
+    calls = []
+
+    def fake(cfg, checkpoint, setting, seed, *args, **kwargs):
+        calls.append((checkpoint, seed))
+        return dict(val=50., test=50.)
+
+    monkeypatch.setattr(fine_tune, 'fine_tune', fake)
+    compare(None, dict(A='a', B=['b1', 'b2', 'b3']), [Setting(0.1, 0.)],
+            range(1, 7), str(tmp_path))
+    assert sorted(calls) == [
+        *(('a', seed) for seed in range(7)), ('b1', 0), ('b1', 1), ('b1', 2),
+        ('b2', 3), ('b2', 4), ('b3', 5), ('b3', 6)]
+
+
 def test_interrupted_comparison_goes_on_where_it_was(monkeypatch, tmp_path):
     calls = []
 

@@ -3,12 +3,12 @@
 import pytest
 from mmengine.config import Config
 
-from bissl_mm.analysis.stages import Stage, move_aside
+from bissl_mm.analysis.demo.stages import Stage, move_aside
 from bissl_mm.utils.errors import ValueRefusal
 
 
-def stage(tmp_path, before=None, name='stage', **cfg):
-    return Stage(str(tmp_path / name), Config(cfg), str(tmp_path), before)
+def stage(tmp_path, *before, name='stage', **cfg):
+    return Stage(str(tmp_path / name), Config(cfg), str(tmp_path), *before)
 
 
 def test_a_stage_is_gone_on_with_and_then_finished(tmp_path):

@@ -28,9 +28,13 @@ def warnings(monkeypatch):
     return lines
 
 
-def pretext(style='pytorch', **norm):
+def pretext(style='pytorch', views=None, **norm):
     cfg = simclr_cfg(data_preprocessor=dict(
         type='SelfSupDataPreprocessor', **{**NORM, **norm}))
+    if views is not None:
+        cfg['data_preprocessor'] = dict(
+            type='bissl_mm.BatchViews', mean=NORM['mean'], std=NORM['std'],
+            num_views=2, **views)
     cfg['backbone']['style'] = style
     return cfg
 
@@ -57,6 +61,19 @@ def test_stage_3_is_told_of_another_stage_1(change, both, tmp_path, warnings):
     assert len(warnings) == bool(both)
     for value in both:
         assert value in warnings[0]
+
+
+@pytest.mark.parametrize('views, number', [
+    (dict(), 0), (dict(to_rgb=False), 1)])
+def test_views_of_batches_are_of_rgb_where_nothing_is_said(
+        views, number, tmp_path, warnings):
+    cfg = pretext(views=views)
+    path = saved(tmp_path, MODELS.build(cfg),
+                 dict(cfg=Config(dict(model=cfg)).pretty_text))
+    model = MODELS.build(pretext())
+    load_pretrained(model, path,
+                    [n for n in model.state_dict() if 'backbone' in n])
+    assert len(warnings) == number
 
 
 @pytest.mark.parametrize('change, number', [

@@ -7,7 +7,7 @@ import pytest
 from tool_runs import tool
 
 from bissl_mm.analysis.finished_runs import FinishedRuns
-from bissl_mm.engine import ProgressBarHook
+from bissl_mm.engine import ProgressBarHook, RegimeHook
 
 __all__ = ['tool']
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('plain_config_text')]
@@ -31,7 +31,8 @@ def whole(tool, tmp_path_factory):
     'classification',
     pytest.param('detection',
                  marks=[pytest.mark.mmcv_ops, pytest.mark.whole]),
-    pytest.param('segmentation', marks=pytest.mark.whole)])
+    pytest.param('segmentation', marks=pytest.mark.whole),
+    pytest.param('images', marks=pytest.mark.whole)])
 def test_demo_in_quick_mode(task, tool, whole, tmp_path):
     work_dir = whole
     if task != 'classification':
@@ -39,8 +40,13 @@ def test_demo_in_quick_mode(task, tool, whole, tmp_path):
         tool('demo', '--quick', '--task', task, '--work-dir', work_dir,
              '--workers', 1)
     results = json.loads((work_dir / 'results.json').read_text())
-    assert [a['name'] for a in results['arms']] == ['FT', 'BiSSL+FT']
-    assert all(len(a['test']) == 1 for a in results['arms'])
+    assert [a['name'] for a in results['arms']] == [
+        'FT', 'training twice', 'BiSSL+FT']
+    # A seed a stage.
+    assert all(a['stage_means'] == a['test'] and len(a['test']) == 2
+               for a in results['arms'])
+    assert [c['against'] for c in results['comparisons']] == [
+        'FT', 'training twice']
     page = (work_dir / 'report.html').read_text()
     assert page.count('<img src="data:image/png') == 5
 
@@ -48,13 +54,18 @@ def test_demo_in_quick_mode(task, tool, whole, tmp_path):
 def test_finished_stages_are_kept_and_workers_change_nothing(tool, whole,
                                                              capfd):
     before = numbers(whole)
-    weights = whole / 'bissl' / 'backbone.pth'
-    written = weights.stat().st_mtime_ns
+    weights = [whole / f'{name}/backbone.pth'
+               for name in ('bissl-1', 'bissl-2', 'twice-1', 'twice-2')]
+    assert len({path.read_bytes() for path in weights}) == 4
+    written = [path.stat().st_mtime_ns for path in weights]
     shutil.rmtree(whole / 'fine_tune')
     tool('demo', '--quick', '--work-dir', whole, '--workers', 1)
     assert numbers(whole) == before
-    assert weights.stat().st_mtime_ns == written
-    assert capfd.readouterr().out.count('finished before') == 2
+    assert [path.stat().st_mtime_ns for path in weights] == written
+    assert '1 pretraining: finished before' in capfd.readouterr().out
+    results = json.loads((whole / 'results.json').read_text())
+    assert results['resumed'] == ['pretext', 'bissl-1', 'bissl-2', 'twice-1',
+                                  'twice-2']
 
 
 def test_demo_goes_on_in_every_stage(tool, whole, tmp_path, monkeypatch,
@@ -71,9 +82,9 @@ def test_demo_goes_on_in_every_stage(tool, whole, tmp_path, monkeypatch,
     def run():
         tool('demo', '--quick', '--work-dir', tmp_path, '--workers', 1)
 
-    # In the second epoch, in the second alternation, after the third run.
+    # In the second epoch, in the second stage, after the third run.
     for owner, name, count in ((ProgressBarHook, 'after_train_iter', 2),
-                               (ProgressBarHook, 'after_upper_step', 2),
+                               (RegimeHook, 'after_train_iter', 4),
                                (FinishedRuns, 'add', 3)):
         with monkeypatch.context() as patch:
             patch.setattr(owner, name,
@@ -85,4 +96,5 @@ def test_demo_goes_on_in_every_stage(tool, whole, tmp_path, monkeypatch,
     run()
     assert numbers(tmp_path) == numbers(whole)
     results = json.loads((tmp_path / 'results.json').read_text())
-    assert results['resumed'] == ['pretext', 'bissl', 'fine_tune']
+    assert {'pretext', 'bissl-1', 'bissl-2', 'fine_tune'} <= set(
+        results['resumed'])

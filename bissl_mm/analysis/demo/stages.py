@@ -11,8 +11,8 @@ import torch
 from mmengine.config import Config
 from mmengine.utils import mkdir_or_exist
 
-from .. import __version__
-from ..utils.errors import ValueRefusal
+from ... import __version__
+from ...utils.errors import ValueRefusal
 
 STAMP = 'stage.json'
 
@@ -25,20 +25,20 @@ class Stage:
         cfg (Config): What will run there.
         work_dir (str): Folder of all stages; that it has another name does
             not make another stage.
-        before (Stage, optional): The stage that this one builds on.
+        *before (Stage): The stages that this one builds on.
 
     Attributes:
+        cfg (Config): What will run there.
         settings (dict[str, str]): All that the result depends on.
         finished (bool): Whether it ran to its end, with these settings.
         seconds (float, optional): How long that took.
     """
 
     def __init__(self, folder: str, cfg: Config, work_dir: str,
-                 before: Optional['Stage'] = None) -> None:
-        self.folder = folder
+                 *before: 'Stage') -> None:
+        self.folder, self.cfg = folder, cfg
         text = repr(cfg.to_dict()).replace(work_dir, 'WORK_DIR')
-        if before is not None:
-            text += json.dumps(before.settings)
+        text += ''.join(json.dumps(stage.settings) for stage in before)
         self.settings: Dict[str, str] = dict(
             bissl_mm=__version__,
             torch=torch.__version__,

@@ -1,0 +1,125 @@
+"""Crops of photographs that install with scikit-image and scikit-learn.
+
+The task: of which of ten photographs is a crop? Each photograph is cut into
+cells, and every cell belongs to one part, so that no pixel is in two parts.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Dict, List
+
+import numpy as np
+from PIL import Image
+
+from ...utils.errors import FileNotFoundRefusal
+
+_SKIMAGE, _SKLEARN = ('skimage', 'data'), ('sklearn', 'datasets/images')
+#: Package, folder in it and file of each photograph. All of them lie in the
+#: wheels; nothing is downloaded.
+PHOTOGRAPHS = {
+    'astronaut': (*_SKIMAGE, 'astronaut.png'),
+    'cat': (*_SKIMAGE, 'chelsea.png'),
+    'coffee': (*_SKIMAGE, 'coffee.png'),
+    'flower': (*_SKLEARN, 'flower.jpg'),
+    'galaxies': (*_SKIMAGE, 'hubble_deep_field.jpg'),
+    'motorcycle': (*_SKIMAGE, 'motorcycle_left.png'),
+    'palace': (*_SKLEARN, 'china.jpg'),
+    'retina': (*_SKIMAGE, 'retina.jpg'),
+    'rocket': (*_SKIMAGE, 'rocket.jpg'),
+    'tissue': (*_SKIMAGE, 'ihc.png'),
+}
+INSTALL = dict(skimage='scikit-image', sklearn='scikit-learn')
+#: Edges of a cell and of a crop, and from one crop to the next, pixels.
+CELL, CROP, STRIDE = 64, 32, 16
+#: Shares of the cells.
+SHARES = dict(pretext=0.4, val=0.15, test=0.45)
+#: Crops of each photograph. Those for training lie in the cells of the
+#: unlabeled ones.
+PER_CLASS = dict(pretext=270, train=5, val=15, test=110)
+#: Crops whose grey values spread less are bare background.
+LEAST_STD = 2.
+
+
+def photograph(name: str) -> np.ndarray:
+    """A photograph, ``(H, W, 3)`` uint8.
+
+    Raises:
+        FileNotFoundError: If its package is not installed or lacks it.
+    """
+    package, folder, file = PHOTOGRAPHS[name]
+    spec = find_spec(package)
+    for root in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(root, folder, file)
+        if path.is_file():
+            return np.asarray(Image.open(path).convert('RGB'))
+    raise FileNotFoundRefusal(
+        f"The photograph '{name}' ({file}) comes with {INSTALL[package]}, "
+        f'which {"lacks it" if spec else "is not installed"}. Type pip '
+        f'install {INSTALL[package]}, or name folders of your own: '
+        'BISSL_PRETEXT_DIR and BISSL_DOWNSTREAM_DIR.')
+
+
+def split_crops(picture: np.ndarray,
+                rng: np.random.Generator) -> Dict[str, List[np.ndarray]]:
+    """Crops of a photograph by part.
+
+    Args:
+        picture (ndarray): ``(H, W, 3)`` uint8.
+        rng (Generator): Deals out the cells and chooses among the crops.
+
+    Returns:
+        dict[str, list[ndarray]]: ``(32, 32, 3)`` each. Those of ``'train'``
+        are among those of the cells of ``'pretext'``.
+    """
+    rows, columns = (size // CELL for size in picture.shape[:2])
+    cells = [(row * CELL, column * CELL)
+             for row in range(rows) for column in range(columns)]
+    cells = [cells[i] for i in rng.permutation(len(cells))]
+    borders = np.round(np.cumsum([0, *SHARES.values()]) * len(cells))
+    parts = {}
+    for part, begin, end in zip(SHARES, borders, borders[1:]):
+        crops = [crop for cell in cells[int(begin):int(end)]
+                 for crop in _crops(picture, *cell)]
+        parts[part] = [crops[i] for i in rng.permutation(len(crops))]
+    parts['train'] = parts['pretext']
+    return {part: parts[part][:number]
+            for part, number in PER_CLASS.items()}
+
+
+def _crops(picture: np.ndarray, y: int, x: int) -> List[np.ndarray]:
+    """Of the cell at (y, x), those that show something."""
+    offsets = range(0, CELL - CROP + 1, STRIDE)
+    found = [picture[y + dy:y + dy + CROP, x + dx:x + dx + CROP]
+             for dy in offsets for dx in offsets]
+    return [crop for crop in found if crop.mean(2).std() >= LEAST_STD]
+
+
+def write_crops(root: str, seed: int = 0) -> Dict[str, int]:
+    """Write the crops as folders of 32 x 32 PNG files.
+
+    Args:
+        root (str): Gets ``pretext`` and
+            ``downstream/{train,val,test}/<name>``; nothing is written if it is complete already.
+        seed (int): Of the split. Defaults to 0.
+
+    Returns:
+        dict[str, int]: Number of crops by part.
+
+    Raises:
+        FileNotFoundError: If a photograph is not installed.
+    """
+    counts = dict.fromkeys(PER_CLASS, 0)
+    done = Path(root) / 'complete'
+    rng = np.random.default_rng(seed)
+    for name in PHOTOGRAPHS:
+        for part, crops in split_crops(photograph(name), rng).items():
+            counts[part] += len(crops)
+            if done.exists():
+                continue
+            folder = Path(root, 'pretext') if part == 'pretext' \
+                else Path(root, 'downstream', part, name)
+            folder.mkdir(parents=True, exist_ok=True)
+            for i, crop in enumerate(crops):
+                Image.fromarray(crop).save(folder / f'{name}-{i:04}.png')
+    done.touch()
+    return counts
