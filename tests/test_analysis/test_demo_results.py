@@ -9,7 +9,7 @@ pytest.importorskip('sklearn')
 
 from bissl_mm.analysis.demo.results import (  # noqa: E402
     arm_line, comparison_line, with_stages)
-from bissl_mm.engine.relaxation import gains, sum_of_rates  # noqa: E402
+from bissl_mm.engine.steps.relaxation import gains, sum_of_rates  # noqa: E402
 
 
 def arm(name, *test):

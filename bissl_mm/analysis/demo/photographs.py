@@ -99,7 +99,8 @@ def write_crops(root: str, seed: int = 0) -> Dict[str, int]:
 
     Args:
         root (str): Gets ``pretext`` and
-            ``downstream/{train,val,test}/<name>``; nothing is written if it is complete already.
+            ``downstream/{train,val,test}/<name>``; nothing is
+            written if it is complete already.
         seed (int): Of the split. Defaults to 0.
 
     Returns:

@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmengine.utils import mkdir_or_exist
 from tqdm import tqdm
 
-from ...engine.data_look import check_data, console_logger
+from ...engine.checks.data_look import check_data, console_logger
 from ...engine.launch import build_runner
 from ...utils.operators import check_compiled_operators
 from ..comparison import compare, draw_settings
