@@ -197,22 +197,24 @@ class Campaign:
         stages = {(arm, unit): self._stage(arm, settings, name, unit)
                   for unit in self.units for arm in arms if arm in STAGES}
         yield from stages.values()
+        pack = self.packs[name]
         search = {arm: [self._fine_tuning(
             arm, settings, name, unit, setting, 0, 'search',
             stages.get((arm, unit)), test=False)
-            for setting in SEARCH for unit in self._first(3)]
+            for setting in pack.search or SEARCH
+            for unit in self._first(pack.search_units)]
             for arm in arms}
         for tasks in search.values():
             yield from tasks
         for arm in arms:
-            best = self._best(search[arm])
+            best = self._best(search[arm], pack)
             for unit in self.units if best else ():
                 for seed in SEEDS:
                     yield self._fine_tuning(
                         arm, settings, name, unit, best, seed, 'final',
                         stages.get((arm, unit)))
 
-    def _best(self, tasks: List[Task]) -> Optional[Setting]:
+    def _best(self, tasks: List[Task], pack: Pack) -> Optional[Setting]:
         """The setting with the best mean; None before all are known."""
         values: Dict[tuple, List[float]] = {}
         for task in tasks:
@@ -221,11 +223,12 @@ class Campaign:
                 return None
             values.setdefault((task.key['lr'], task.key['weight_decay']),
                               []).append(record['val'])
-        least = min(3, len(self.units))
-        if len(values) < len(SEARCH) \
+        least = min(pack.search_units, len(self.units))
+        if len(values) < len(pack.search or SEARCH) \
                 or min(map(len, values.values())) < least:
             return None
-        return Setting(*max(values, key=lambda s: sum(values[s])))
+        # NaN, of a run that diverged, is the least.
+        return Setting(*max(values, key=lambda s: max(-1., sum(values[s]))))
 
     def _pretraining(self, unit: int, epochs: Optional[int] = None) -> Task:
         epochs = epochs or self.epochs

@@ -18,7 +18,21 @@ FINE_TUNE = 'configs/fine_tune/r10-simclr_b64-40e_imagefolder-32px.py'
 
 @dataclass(frozen=True)
 class Pack:
-    """A labeled set.
+    """A labeled set of class folders; dense_packs.py has the other kinds.
+
+    What a kind has as a class:
+        libraries (list[str]): OpenMMLab's that a worker needs.
+        metric, metric_name (str): Chosen by and tested, percent; for a table.
+        stage_config, fine_tune_config (str): Of the kind.
+        search (list[Setting], optional): Of fine-tuning; None for the
+            protocol's.
+        search_units (int): On how many units, the first ones.
+        evaluations (int): Of a fine-tuning run.
+        extra (float): Steps of a stage's upper level as a share of those of
+            fine-tuning.
+        stage (dict): Settings of the stage that differ from
+            :class:`arms.StageSettings`.
+        notes (Sequence[str]): What a reader has to know about its parts.
 
     Attributes:
         name (str): For the records.
@@ -32,6 +46,16 @@ class Pack:
     root: str
     epochs: int
     labels: Optional[int] = None
+
+    libraries = ['mmpretrain']
+    metric, metric_name = 'accuracy/top1', 'accuracy'
+    stage_config, fine_tune_config = STAGE, FINE_TUNE
+    search = None
+    search_units = 3
+    evaluations = 10
+    extra = 120 / 150
+    stage = {}
+    notes = ()
 
     @property
     def classes(self) -> List[str]:

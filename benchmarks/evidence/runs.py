@@ -1,10 +1,12 @@
 """What a worker process runs: one pretraining, stage or fine-tuning."""
 
+import io
 import logging
 import math
 import os
 import shutil
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Dict, Optional
 
@@ -15,15 +17,12 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
-from packs import FINE_TUNE, PRETEXT, STAGE, Pack, put_pretext, read
+from packs import FINE_TUNE, PRETEXT, Pack, put_pretext, read
 
 from bissl_mm.analysis.fine_tune import Setting, timed_fine_tune
 from bissl_mm.engine.hooks.transfer_hook import (batch_features,
                                                  neighbours_accuracy)
 from bissl_mm.engine.launch import build_runner
-
-#: Steps of fine-tuning that FT-long has beside the others' 150.
-EXTRA = 120 / 150
 
 
 class LastNumbers(Hook):
@@ -57,7 +56,9 @@ def _train(cfg: Config, work_dir: Path, seed: int) -> Dict[str, object]:
     numbers = LastNumbers()
     runner.register_hook(numbers, 'VERY_LOW')
     begin, used = time.time(), time.process_time()
-    runner.train()
+    # pycocotools prints at every look.
+    with redirect_stdout(io.StringIO()):
+        runner.train()
     return dict(seconds=time.time() - begin,
                 cpu_seconds=time.process_time() - used, first=_finite(numbers.first),
                 last=_finite(numbers.last))
@@ -86,7 +87,7 @@ def stage(arm: str, settings: StageSettings, pack: Pack, unit: int,
           best: bool = False) -> Dict[str, object]:
     """The stage of an arm; its backbone goes to ``target``, the last one or
     the one that the estimate of transfer likes best."""
-    cfg = read(STAGE)
+    cfg = read(pack.stage_config)
     settings.put(cfg)
     STAGES[arm](cfg)
     pack.put(cfg, unit, lists)
@@ -113,15 +114,15 @@ def fine_tune(arm: str, pack: Pack, unit: int, checkpoint: Path,
               setting: Setting, seed: int, lists: Path, work_dir: Path,
               test: bool) -> Dict[str, object]:
     """One fine-tuning."""
-    cfg = read(FINE_TUNE)
+    cfg = read(pack.fine_tune_config)
     pack.put(cfg, unit, lists)
-    epochs = round(pack.epochs * (1 + EXTRA * (arm == 'FT-long')))
+    epochs = round(pack.epochs * (1 + pack.extra * (arm == 'FT-long')))
     cfg.train_cfg.update(max_epochs=epochs,
-                         val_interval=max(1, round(epochs / 10)))
+                         val_interval=max(1, round(epochs / pack.evaluations)))
     cfg.param_scheduler.end = epochs
     # Units differ in head, order and augmentation, too.
     return timed_fine_tune(cfg, str(checkpoint), setting, 100 * unit + seed,
-                           str(work_dir), test=test)
+                           str(work_dir), pack.metric, test)
 
 
 def transfer(pack: Pack, checkpoint: Path,

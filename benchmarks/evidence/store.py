@@ -6,7 +6,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Protocol
+from typing import Callable, Dict, Iterator, List, Optional, Protocol, Sequence
 
 import torch
 
@@ -88,11 +88,13 @@ def show(task: Task, result: dict) -> None:
 
 def run(campaign: Steps, steps: List[str], workers: int,
         seconds: float = float('inf'),
-        done: Callable[[Task, dict], None] = show) -> None:
-    """All tasks of the steps, in order, as their needs are met."""
+        done: Callable[[Task, dict], None] = show,
+        libraries: Sequence[str] = ('mmpretrain', )) -> None:
+    """All tasks of the steps, in order, as their needs are met; the
+    ``libraries`` of OpenMMLab are those that they import."""
     begin = time.time()
     running: Dict[str, Task] = {}
-    with start_workers(workers, ['mmpretrain']) as pool:
+    with start_workers(workers, list(libraries)) as pool:
         while True:
             tasks = (task for step in steps
                      for task in getattr(campaign, step)())

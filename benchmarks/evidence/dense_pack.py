@@ -1,0 +1,171 @@
+"""What sets of boxes and of masks have in common."""
+
+import hashlib
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Dict, List, Optional, Tuple
+
+import torch
+from layout_words import PARTS
+from mmengine.config import Config, ConfigDict
+
+from bissl_mm.analysis.fine_tune import Setting
+from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
+
+#: Of the training images: for a part that the set does not have.
+SHARE = 0.2
+
+
+class DensePack:
+    """What packs of boxes and of masks share.
+
+    The interface is that of :class:`packs.Pack`: the stages and the
+    fine-tuning runs ask for nothing else.
+
+    Args:
+        name (str): For the records.
+        root (str): Folder of the set.
+        epochs (int, optional): Of fine-tuning. Defaults to as many as make
+            ``STEPS`` steps.
+        num_classes (int, optional): Classes that there must be. Defaults to
+            None: for boxes those that are used.
+
+    Attributes:
+        parts (dict): What was found of each part, and what was drawn for one
+            that is missing.
+        notes (list[str]): Sentences about parts that are missing.
+        epochs (int): Of fine-tuning.
+        search (list[Setting]): Of fine-tuning, the same for all arms.
+        search_units (int): On how many units, the first ones.
+        evaluations (int): Of a fine-tuning run.
+        metric (str): Chosen by and tested, percent.
+        stage (dict): Settings of the stage that differ from those of
+            classification.
+    """
+
+    STEPS = 200
+    evaluations = 5
+    search_units = 1
+    #: Images of a training batch.
+    batch = 8
+    library: str
+    metric: str
+    metric_name: str
+    stage_config: str
+    fine_tune_config: str
+    search: List[Setting]
+    stage: Dict[str, float] = {}
+
+    def __init__(self, name: str, root: str, epochs: Optional[int] = None,
+                 num_classes: Optional[int] = None) -> None:
+        self.name, self.root = name, root
+        self.num_classes = num_classes
+        self._epochs = epochs
+
+    def find(self) -> dict:
+        """The parts that the folder has."""
+        raise NotImplementedError
+
+    def draw(self, part, indices: List[int]):
+        """Some of a part's images as a part."""
+        raise NotImplementedError
+
+    def put(self, cfg: Config, unit: int, lists: Path) -> None:
+        """Write the set into a bilevel or a fine-tuning config.
+
+        Args:
+            cfg (Config): Changed.
+            unit (int): Not used: every unit has all labels.
+            lists (Path): Folder for files that say what is in each part.
+        """
+        raise NotImplementedError
+
+    @property
+    def libraries(self) -> List[str]:
+        """That a worker needs."""
+        return ['mmpretrain', self.library]
+
+    @cached_property
+    def _found(self) -> Tuple[dict, List[str]]:
+        found = self.find()
+        if not found:
+            raise FileNotFoundRefusal(
+                f'{self.root} has no {self.metric_name} set: '
+                f'{self.looked_for}.')
+        return self._with_all_parts(found)
+
+    @property
+    def parts(self) -> dict:
+        """By name, in the order train, val, test."""
+        return self._found[0]
+
+    @property
+    def notes(self) -> List[str]:
+        """What a reader of the results has to know about the parts."""
+        return self._found[1]
+
+    @property
+    def number(self) -> int:
+        """Labeled images for training."""
+        return self.parts['train'].number
+
+    @property
+    def epochs(self) -> int:
+        return self._epochs or max(
+            5, round(self.STEPS / max(1, self.number // self.batch)))
+
+    @property
+    def extra(self) -> float:
+        """Upper steps of a stage, as a share of the fine-tuning's."""
+        steps = self.epochs * max(1, self.number // self.batch)
+        return 120 / steps
+
+    def _with_all_parts(self, found: dict) -> Tuple[dict, List[str]]:
+        """A seeded share of the training images is taken for a missing
+        part."""
+        found, notes = dict(found), []
+        missing = [part for part in ('val', 'test') if part not in found]
+        if missing == ['test']:
+            found['test'] = found.pop('val')
+            notes.append(
+                f'{self.name} has no test part: the part for validation '
+                f'({found["test"].number} images) is tested on, and a seeded '
+                'fifth of the training part is for choosing.')
+            missing = ['val']
+        elif missing:
+            notes.append(
+                f'{self.name} has no part {" and no part ".join(missing)}: '
+                'for each a seeded fifth of the training part is taken.')
+        train = found['train']
+        order = torch.randperm(train.number, generator=torch.Generator()
+                               .manual_seed(0)).tolist()
+        size = max(1, round(SHARE * train.number))
+        if missing and train.number < 5:
+            raise ValueRefusal(
+                f'{self.root}: the training part has {train.number} images, '
+                f'too few to take some for the part {missing[0]!r}, which is '
+                'missing. Add that part.')
+        for i, part in enumerate(missing):
+            found[part] = self.draw(train, sorted(
+                order[i * size:(i + 1) * size]))
+        if missing:
+            found['train'] = self.draw(train, sorted(
+                order[len(missing) * size:]))
+        return {part: found[part] for part in PARTS}, notes
+
+    def put_loader(self, loader: ConfigDict) -> None:
+        loader.batch_size = min(self.batch, self.number)
+        loader.drop_last = True
+
+
+def write(folder: Path, name: str, suffix: str, text: str) -> Path:
+    """A file whose name says what is in it: other runs may read it."""
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    path = folder / f'{name}-{digest}{suffix}'
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f'.{os.getpid()}.partial')
+        partial.write_text(text)
+        partial.replace(path)
+    return path.resolve()

@@ -1,0 +1,174 @@
+"""Sets with boxes or masks: what stands in the small configs for each."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+import numpy as np
+from coco_layout import CocoPart, find_coco
+from dense_pack import DensePack, write
+from mask_layout import MaskPart, find_masks
+from mmengine.config import Config, ConfigDict
+from PIL import Image
+
+from bissl_mm.analysis.fine_tune import Setting
+from bissl_mm.utils.errors import ValueRefusal
+
+
+class DetectionPack(DensePack):
+    """A set in COCO's format, for a small Faster R-CNN C4.
+
+    Its files are written anew: with the images of a part, the categories that
+    are used, and ``area``, ``iscrowd`` and ``id`` where they are missing.
+    """
+
+    library = 'mmdet'
+    metric, metric_name = 'coco/bbox_mAP_50', 'AP50'
+    stage_config = 'configs/bissl/bissl-simclr_r10_b128-10x4-30t_coco-c4-128px.py'
+    fine_tune_config = 'configs/fine_tune/' \
+        'faster-rcnn-r10-c4-simclr_b8-8e_coco-128px.py'
+    looked_for = 'looked for JSON files with images, annotations that have ' \
+        'a bbox, and categories'
+    search = [Setting(lr, 0.001) for lr in (0.05, 0.1, 0.2, 0.4)]
+
+    def find(self) -> Dict[str, CocoPart]:
+        return find_coco(Path(self.root))
+
+    def draw(self, part: CocoPart, indices: List[int]) -> CocoPart:
+        images = [part.data['images'][i] for i in indices]
+        ids = {each.get('id') for each in images}
+        return CocoPart(part.file, part.images, dict(
+            part.data, images=images,
+            annotations=[each for each in part.data['annotations']
+                         if each.get('image_id') in ids]))
+
+    @cached_property
+    def categories(self) -> List[dict]:
+        """Those that a box has, or all if that is the number asked for."""
+        everything = self.parts['train'].data['categories']
+        ids = set().union(*(part.used() for part in self.parts.values()))
+        used = [each for each in everything if each.get('id') in ids]
+        wanted = self.num_classes
+        if wanted in (None, len(used)):
+            return used
+        if wanted == len(everything):
+            return everything
+        raise ValueRefusal(
+            f'BISSL_NUM_CLASSES is {wanted}, but '
+            f'{self.parts["train"].file} has {len(everything)} categories, '
+            f'of which boxes have {len(used)}: '
+            f'{", ".join(str(each.get("name")) for each in used)}. Type '
+            f'export BISSL_NUM_CLASSES={len(used)}.')
+
+    def put(self, cfg: Config, unit: int, lists: Path) -> None:
+        names = tuple(str(each.get('name')) for each in self.categories)
+        model = cfg.model.get('downstream', cfg.model)
+        model.roi_head.bbox_head.num_classes = len(names)
+        for name, part in self.parts.items():
+            dataset = cfg[f'{name}_dataloader'].dataset.dataset
+            path = str(write(lists, f'{self.name}-{name}', '.json',
+                              json.dumps(self._file(part))))
+            dataset.update(data_root='', ann_file=path,
+                           data_prefix=dict(img=f'{part.images}/'),
+                           metainfo=dict(classes=names))
+            if name != 'train':
+                cfg[f'{name}_evaluator'].ann_file = path
+        self.put_loader(cfg.train_dataloader)
+
+    def _file(self, part: CocoPart) -> dict:
+        kept = {each.get('id') for each in self.categories}
+        known = {each.get('id') for each in part.data['categories']}
+        boxes = []
+        for i, each in enumerate(part.data['annotations'], 1):
+            if each.get('category_id') in known - kept:
+                continue
+            box = each.get('bbox')
+            filled = dict(id=i, iscrowd=0)
+            if isinstance(box, list) and len(box) == 4 and all(
+                    isinstance(v, (int, float)) for v in box):
+                filled['area'] = box[2] * box[3]
+            boxes.append({**filled, **{k: v for k, v in each.items()
+                                       if v is not None}})
+        return dict(images=part.data['images'], annotations=boxes,
+                    categories=[each for each in part.data['categories']
+                                if each.get('id') in kept])
+
+
+class SegmentationPack(DensePack):
+    """A set in mmseg's format, for a small FCN.
+
+    Masks hold the number of a class, from 0, and 255 where there is none.
+    """
+
+    library = 'mmseg'
+    metric, metric_name = 'mIoU', 'mIoU'
+    stage_config = 'configs/bissl/' \
+        'bissl-simclr_r10_b128-10x4-30t_masks-fcn8-128px.py'
+    fine_tune_config = 'configs/fine_tune/' \
+        'fcn8-r10-simclr_b8-8e_masks-128px.py'
+    looked_for = 'looked for folders of images and of masks, img_dir/train ' \
+        'and ann_dir/train for example'
+    batch = 8
+    #: Pixels of an image, whatever its shape.
+    AREA = 128 * 96
+    search = [Setting(lr, 0.001) for lr in (0.05, 0.1, 0.2, 0.4)]
+
+    def find(self) -> Dict[str, MaskPart]:
+        return find_masks(Path(self.root))
+
+    def draw(self, part: MaskPart, indices: List[int]) -> MaskPart:
+        everything = [(suffix, name) for suffix, names in part.names.items()
+                      for name in names]
+        names: Dict[str, List[str]] = {}
+        for i in indices:
+            names.setdefault(everything[i][0], []).append(everything[i][1])
+        return MaskPart(part.images, part.masks, part.mask_suffix, names)
+
+    @cached_property
+    def size(self) -> Tuple[int, int]:
+        """Width and height in the networks: the shape of most training
+        images."""
+        part, ratios = self.parts['train'], []
+        for suffix, names in part.names.items():
+            for name in names[:100]:
+                try:
+                    with Image.open(part.images / (name + suffix)) as image:
+                        ratios.append(image.width / image.height)
+                except OSError:
+                    # The look over the data names it.
+                    continue
+        ratio = min(2., max(0.5, float(np.median(ratios or [1.]))))
+        width = 16 * round((self.AREA * ratio)**0.5 / 16)
+        return width, 16 * max(1, round(self.AREA / width / 16))
+
+    def put(self, cfg: Config, unit: int, lists: Path) -> None:
+        if not self.num_classes:
+            raise ValueRefusal(
+                'The number of classes in the masks is not known. Type '
+                'export BISSL_NUM_CLASSES=NUMBER.')
+        model = cfg.model.get('downstream', cfg.model)
+        model.decode_head.num_classes = self.num_classes
+        for name, part in self.parts.items():
+            self._put_part(cfg[f'{name}_dataloader'], name, part, lists)
+        self.put_loader(cfg.train_dataloader)
+
+    def _put_part(self, loader: ConfigDict, name: str, part: MaskPart,
+                  lists: Path) -> None:
+        inner = loader.dataset.dataset
+        for step in inner.pipeline:
+            if step.type == 'Resize':
+                step.scale = self.size
+        datasets = []
+        for suffix, names in part.names.items():
+            path = write(lists, f'{self.name}-{name}', '.txt',
+                          '\n'.join(names) + '\n')
+            datasets.append(dict(
+                inner, data_root='', ann_file=str(path),
+                data_prefix=dict(img_path=str(part.images),
+                                 seg_map_path=str(part.masks)),
+                img_suffix=suffix, seg_map_suffix=part.mask_suffix,
+                metainfo=dict(classes=tuple(
+                    map(str, range(self.num_classes))))))
+        loader.dataset.dataset = datasets[0] if len(datasets) == 1 else dict(
+            type='ConcatDataset', _scope_='mmseg', datasets=datasets)

@@ -1,0 +1,302 @@
+"""Sets of every kind as publishers lay them out; no accuracy is judged."""
+
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import dense_sets as written
+import pytest
+from conftest import ROOT
+from look_data import write_parts
+from PIL import Image
+
+FOLDER = ROOT / 'benchmarks/evidence'
+COCO = {
+    'coco': ('annotations/instances_{}2017.json', '{}2017'),
+    'one_folder': ('annotations_coco/{}.json', 'JPEGImages'),
+    'images': ('annotations/{}.json', 'images/{}'),
+    'roboflow': ('{}/_annotations.coco.json', '{}'),
+    'beside': ('{}.json', 'images'),
+}
+MASKS = {
+    'mmseg': ('img_dir/{}', 'ann_dir/{}'),
+    'labels': ('images/{}', 'labels/{}'),
+    'ade20k': ('images/{}', 'annotations/{}'),
+    'within': ('{}/images', '{}/masks'),
+    'camvid': ('{}', '{}annot'),
+}
+NAMES = (dict(train='train', val='val', test='test'),
+         dict(train='training', val='validation', test='testing'))
+
+
+@pytest.fixture(scope='module')
+def packs():
+    """The modules that know packs."""
+    sys.path.insert(0, str(FOLDER))
+    try:
+        import campaign
+        import coco_layout
+        import dense_packs
+        import kinds
+        import mask_layout
+        import run
+        import runs
+        yield SimpleNamespace(**{m.__name__: m for m in (
+            campaign, coco_layout, dense_packs, kinds, mask_layout, run,
+            runs)})
+    finally:
+        sys.path.remove(str(FOLDER))
+
+
+def coco(root: Path, layout: str = 'coco', names=NAMES[0], **settings) -> Path:
+    file, folder = COCO[layout]
+    if 'JPEG' in folder or folder == 'images':
+        # One folder of all parts cannot have a name twice.
+        return one_folder(root, file, folder, **settings)
+    return written.coco(
+        root, {p: file.format(name) for p, name in names.items()},
+        {p: folder.format(name) for p, name in names.items()}, **settings)
+
+
+def one_folder(root: Path, file: str, folder: str, **settings) -> Path:
+    written.coco(root, {p: file.format(p) for p in NAMES[0]},
+                 {p: folder for p in NAMES[0]}, **settings)
+    for path in root.rglob('*.json'):
+        data = json.loads(path.read_text())
+        for image in data['images']:
+            name = f'{path.stem}_{image["file_name"]}'
+            Image.new('RGB', (image['width'], image['height'])).save(
+                root / folder / name)
+            image['file_name'] = name
+        path.write_text(json.dumps(data))
+    return root
+
+
+@pytest.mark.parametrize('layout', COCO)
+def test_boxes_are_found(packs, tmp_path, layout):
+    names = dict(NAMES[0], val='valid') if layout == 'roboflow' else NAMES[0]
+    root = coco(tmp_path, layout, names)
+    (root / 'info.json').write_text('{"images": 3}')
+    assert packs.kinds.kind_of(root) == 'detection'
+    found = packs.coco_layout.find_coco(root)
+    assert {p: part.number for p, part in found.items()} == written.PARTS
+    for part in found.values():
+        assert all((part.images / image['file_name']).is_file()
+                   for image in part.data['images'])
+
+
+@pytest.mark.parametrize('names', NAMES, ids=['short', 'long'])
+@pytest.mark.parametrize('layout', MASKS)
+def test_masks_are_found(packs, tmp_path, layout, names):
+    parts = {names[p]: number for p, number in written.PARTS.items()}
+    root = written.masks(tmp_path, *MASKS[layout], parts)
+    (root / 'meta.json').write_text('{"classes": ["a"]}')
+    assert packs.kinds.kind_of(root) == 'segmentation'
+    found = packs.mask_layout.find_masks(root)
+    assert {p: part.number for p, part in found.items()} == written.PARTS
+    for part in found.values():
+        for suffix, stems in part.names.items():
+            for stem in stems:
+                assert (part.images / (stem + suffix)).is_file()
+                assert (part.masks / (stem + part.mask_suffix)).is_file()
+
+
+def test_names_of_masks_and_lists_of_parts(packs, tmp_path):
+    root = written.masks(tmp_path, 'JPEGImages', 'SegmentationClass',
+                         suffix='_img.JPG', mask_suffix='_mask.png')
+    # A second suffix of images.
+    (root / 'JPEGImages/train0_img.JPG').rename(
+        root / 'JPEGImages/train0_img.png')
+    for part, number in written.PARTS.items():
+        path = root / f'ImageSets/Segmentation/{part}.txt'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(''.join(f'{part}{i}\n' for i in range(number)))
+    found = packs.mask_layout.find_masks(root)
+    assert {p: part.number for p, part in found.items()} == written.PARTS
+    assert found['train'].names == {
+        '_img.JPG': [f'train{i}' for i in range(1, 6)],
+        '_img.png': ['train0']}
+    assert found['train'].mask_suffix == '_mask.png'
+
+
+def test_classes_are_those_with_boxes(packs, tmp_path):
+    root = coco(tmp_path, unused='round')
+    for number in (None, 2):
+        pack = packs.kinds.own_pack('own', str(root), None, number)
+        # The super-category bears the name of a class.
+        assert [c['id'] for c in pack.categories] == [3, 7]
+    pack.num_classes = 3
+    del pack.__dict__['categories']
+    assert len(pack.categories) == 3
+    pack.num_classes = 5
+    del pack.__dict__['categories']
+    with pytest.raises(ValueError, match='export BISSL_NUM_CLASSES=2'):
+        pack.categories
+
+
+@pytest.mark.parametrize('kind', ['coco', 'masks'])
+def test_missing_parts_are_drawn_and_said(packs, tmp_path, kind):
+    parts = dict(train=10, val=4)
+    if kind == 'coco':
+        root = written.coco(tmp_path, {p: f'{p}.json' for p in parts},
+                            {p: p for p in parts}, parts=parts)
+    else:
+        root = written.masks(tmp_path, parts=parts)
+
+    def numbers():
+        pack = packs.kinds.own_pack('own', str(root), None, 2)
+        return {p: part.number for p, part in pack.parts.items()}, pack.notes
+
+    found, notes = numbers()
+    assert found == dict(train=8, val=2, test=4)
+    assert 'no test part' in notes[0] and '4 images' in notes[0]
+    for path in [*root.rglob('val'), root / 'val.json']:
+        if path.exists():
+            path.rename(path.with_name(path.name.replace('val', 'test')))
+    found, notes = numbers()
+    assert found == dict(train=8, val=2, test=4)
+    assert 'no part val' in notes[0]
+    for path in [*root.rglob('test'), root / 'test.json']:
+        if path.exists():
+            path.rename(root.parent / f'{tmp_path.name}-{path.parent.name}-'
+                        f'{path.name}')
+    found, notes = numbers()
+    assert found == dict(train=6, val=2, test=2)
+
+
+def test_what_is_missing_or_ambiguous_is_refused(packs, tmp_path):
+    def refused(error, match, root, task=None):
+        with pytest.raises(error, match=match):
+            pack = packs.kinds.own_pack('own', str(root), task, 2)
+            pack.parts
+
+    refused(FileNotFoundError, 'no folder', tmp_path / 'none')
+    (tmp_path / 'empty').mkdir()
+    refused(FileNotFoundError, 'train/<class>.*COCO.*img_dir/train',
+            tmp_path / 'empty')
+    for task in packs.kinds.KINDS:
+        refused(FileNotFoundError, 'has no', tmp_path / 'empty', task)
+    root = coco(tmp_path / 'twice')
+    (root / 'train.json').write_bytes(
+        (root / 'annotations/instances_train2017.json').read_bytes())
+    (root / 'annotations/instances_train2017.json').rename(
+        root / 'annotations/train.json')
+    refused(ValueError, "annotations/train.json', 'train.json' can each",
+            root)
+    root = coco(tmp_path / 'test_alone')
+    for part in ('train', 'val'):
+        (root / f'annotations/instances_{part}2017.json').unlink()
+    refused(FileNotFoundError, 'none is named as the training part', root)
+    root = coco(tmp_path / 'absent')
+    (root / 'train2017/000.jpg').unlink()
+    refused(FileNotFoundError, "the image '000.jpg', which is in no folder",
+            root)
+    root = written.masks(tmp_path / 'two', labels='labels/{}')
+    written.masks(root, labels='masks/{}')
+    refused(ValueError, 'labels/train; .*masks/train', root)
+    root = written.masks(tmp_path / 'strange')
+    for path in root.glob('ann_dir/train/*'):
+        path.rename(path.with_name(f'z{path.name}'))
+    refused(FileNotFoundError, "'ztrain0.png' for example.*'train0.jpg'", root)
+    root = coco(written.masks(tmp_path / 'both'))
+    refused(ValueError, 'Type --task detection or --task segmentation', root)
+
+
+def test_class_folders_may_be_named_as_masks(packs, tmp_path):
+    write_parts(tmp_path, ['train', 'val', 'test'],
+                ['with_mask', 'without_mask', 'image'])
+    pack = packs.kinds.own_pack('own', str(tmp_path), None, 3)
+    assert pack.classes == ['image', 'with_mask', 'without_mask']
+    with pytest.raises(ValueError, match='export BISSL_NUM_CLASSES=3'):
+        packs.kinds.own_pack('own', str(tmp_path), None, 4)
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize('kind', ['boxes', 'masks', 'classes'])
+def test_the_look_finds_nothing_to_refuse(packs, tmp_path, monkeypatch,
+                                          capsys, kind):
+    root = tmp_path / 'data'
+    if kind == 'boxes':
+        coco(root, 'images', unused='long')
+    elif kind == 'masks':
+        written.masks(root)
+        (root / 'img_dir/train/train0.jpg').rename(
+            root / 'img_dir/train/train0.jpeg')
+    else:
+        write_parts(root, ['train', 'val', 'test'])
+        # Grey, tiny, large; a class of one image.
+        folder = root / 'train/ant'
+        Image.open(folder / '0.png').convert('L').save(folder / '0.png')
+        Image.open(folder / '1.png').resize((5, 4)).save(folder / '1.png')
+        Image.open(root / 'train/bee/0.png').resize((900, 700)).save(
+            root / 'train/bee/0.png')
+        (root / 'train/cow/1.png').unlink()
+    write_parts(tmp_path, ['images'], number=43)
+    monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'images'))
+    monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(root))
+    monkeypatch.delenv('BISSL_NUM_CLASSES', raising=False)
+    if kind == 'masks':
+        monkeypatch.setenv('BISSL_NUM_CLASSES', '2')
+    pack = packs.run.read_pack(None)
+    packs.run.look(pack, tmp_path / 'lists')
+    shown = capsys.readouterr().out
+    number = pack.number
+    assert number == dict(boxes=6, masks=6, classes=5)[kind]
+    assert f'  train   {number} samples' in shown
+    assert 'classes: ' in shown
+
+
+def test_a_folder_has_the_runs_of_one_set(packs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('BISSL_PRETEXT_DIR', 'images')
+
+    def opened(root, *options):
+        monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', root)
+        args = packs.run.parse_args(list(options))
+        args.pack = packs.dense_packs.DetectionPack('own', root)
+        return packs.run.open_work_dir(args)
+
+    found = {opened('a'), opened('b'), opened('a', '--epochs', '3')}
+    assert len(found) == 3 and opened('a') in found
+    opened('a', '--work-dir', 'run')
+    for other in ('b', ), ('a', '--alternations', '5'):
+        with pytest.raises(ValueError, match='has runs of other folders'):
+            opened(*other, '--work-dir', 'run')
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize('kind', ['boxes', 'masks'])
+def test_from_pretraining_to_the_report(packs, tmp_path, monkeypatch, capsys,
+                                        kind):
+    parts = dict(train=10, val=4)
+    root = tmp_path / 'data'
+    if kind == 'boxes':
+        written.coco(root, {p: f'annotations/{p}.json' for p in parts},
+                     {p: f'images/{p}' for p in parts}, unused='all',
+                     parts=parts)
+    else:
+        written.masks(root, parts=parts)
+    write_parts(tmp_path, ['images'], number=90)
+    monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'images'))
+    monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(root))
+    monkeypatch.setenv('BISSL_NUM_CLASSES', '2')
+    kinds = packs.dense_packs
+    for pack in (kinds.DetectionPack, kinds.SegmentationPack):
+        monkeypatch.setattr(pack, 'search', pack.search[:2])
+        monkeypatch.setattr(pack, 'STEPS', 5)
+    monkeypatch.setattr(packs.campaign, 'SEEDS', (1, 2))
+    monkeypatch.setattr(packs.run, 'SEEDS', (1, 2))
+    command = ['--epochs', '2', '--alternations', '1', '--stages', '2',
+               '--workers', '1', '--work-dir', str(tmp_path / 'run')]
+    packs.run.main(command)
+    shown = capsys.readouterr().out
+    assert 'no test part: the part for validation (4 images)' in shown
+    assert f'test {dict(boxes="AP50", masks="mIoU")[kind]}' in shown
+    assert shown.count('p = ') == 3
+    records = (tmp_path / 'run/runs.jsonl').read_text()
+    found = [json.loads(line)['key']['kind'] for line in records.splitlines()]
+    assert [found.count(k) for k in (
+        'pretraining', 'stage', 'search', 'final')] == [1, 6, 8, 16]
+    packs.run.main(command)
+    assert (tmp_path / 'run/runs.jsonl').read_text() == records
