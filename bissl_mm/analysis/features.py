@@ -60,7 +60,10 @@ def backbone_features(cfg: Config, checkpoint: str,
 
 def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """t-SNE of features ``(N, C)`` to the plane, ``(N, 2)``."""
-    return TSNE(init='pca', random_state=seed).fit_transform(features)
+    # The default of 30 neighbours is too many for the least sets.
+    perplexity = min(30., (len(features) - 1) / 2)
+    return TSNE(init='pca', perplexity=perplexity,
+                random_state=seed).fit_transform(features)
 
 
 def nearest_neighbour_accuracy(features: np.ndarray,

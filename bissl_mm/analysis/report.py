@@ -170,19 +170,21 @@ def scatter_pair(titles: Sequence[str], points: Sequence[np.ndarray],
     with plt.rc_context({**STYLE, 'axes.grid': False}):
         figure, grid = plt.subplots(1, len(points),
                                     figsize=(5.2 * len(points), 4.9))
-        colours = plt.get_cmap('tab10')
+        colours = plt.get_cmap('tab10' if len(names) <= 10 else 'tab20')
         for axes, title, xy in zip(grid, titles, points, strict=True):
             for i, name in enumerate(names):
                 chosen = labels == i
-                axes.scatter(*xy[chosen].T, s=11, color=colours(i % 10),
+                axes.scatter(*xy[chosen].T, s=11, color=colours(i % colours.N),
                              label=name)
             axes.set_title(title)
             axes.set_xticks([])
             axes.set_yticks([])
         figure.tight_layout(rect=(0, 0.08, 1, 1))
-        figure.legend(*grid[0].get_legend_handles_labels(),
-                      loc='lower center', ncols=len(names), frameon=False,
-                      markerscale=2, columnspacing=1., handletextpad=0.1)
+        if len(names) <= colours.N:
+            figure.legend(*grid[0].get_legend_handles_labels(),
+                          loc='lower center', ncols=min(10, len(names)),
+                          frameon=False, markerscale=2, columnspacing=1.,
+                          handletextpad=0.1)
         return _embed(figure)
 
 

@@ -3,7 +3,7 @@
 import html
 import os
 import os.path as osp
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 import numpy as np
 import torch
@@ -12,11 +12,13 @@ from ... import __version__
 from .. import report
 from ..features import backbone_features, embed, nearest_neighbour_accuracy
 from ..scalars import Series, read_scalars
-from .results import CAVEAT, arm_line, comparison_line
+from .results import CAVEAT, comparison_line
 from .run import Demo
 from .samples import samples
 from .tasks import ARMS
 
+#: Of a t-SNE picture, which takes a minute for ten times as many.
+MOST_POINTS = 2000
 
 def write_page(demo: Demo, outcome: dict) -> str:
     """Write ``report.html``.
@@ -37,7 +39,8 @@ def write_page(demo: Demo, outcome: dict) -> str:
         f'then {counts["train"]} {task.labeled}. Does the bilevel stage '
         'between pretraining and fine-tuning help, and more than training on '
         'the labeled ones twice?</p>',
-        _headline(outcome, task.metric_name),
+        _headline(outcome),
+        _stage_table(outcome, demo.num_stages),
         report.strip_plot(outcome, f'{task.metric_name} [%], one dot a '
                           'fine-tuning, one form a stage', demo.num_stages),
         report.result_table(outcome),
@@ -63,11 +66,20 @@ def write_page(demo: Demo, outcome: dict) -> str:
     return path
 
 
-def _headline(outcome: dict, metric: str) -> str:
-    lines = [comparison_line(found) for found in outcome['comparisons']]
-    lines += [arm_line(arm, metric).strip() for arm in outcome['arms']]
+def _headline(outcome: dict) -> str:
     return '<p class="headline">' + '<br>'.join(
-        html.escape(line) for line in lines) + '</p>'
+        html.escape(comparison_line(found))
+        for found in outcome['comparisons']) + '</p>'
+
+
+def _stage_table(outcome: dict, number: int) -> str:
+    """Means of the stages, which are the units."""
+    rows = [('mean of', *(f'stage {i + 1}' for i in range(number)), 'all')]
+    rows += [(arm['name'], *(f'{mean:.1f}' for mean in arm['stage_means']),
+              f'{arm["mean"]:.1f}') for arm in outcome['arms']]
+    return report.table(rows) + (
+        f'<small>{ARMS[0]} has no stage: its seeds are those of the stages '
+        'beside it.</small>')
 
 
 def _small_print(demo: Demo, outcome: dict) -> str:
@@ -136,7 +148,7 @@ def _panels(logs: Dict[str, Series]) -> list:
 
 def _features(demo: Demo, outcome: dict) -> str:
     cfg = demo.stages['fine_tune'].cfg
-    features = {name: backbone_features(cfg, found[0])
+    features = {name: _some(*backbone_features(cfg, found[0]))
                 for name, found in demo.checkpoints.items()}
     neighbours = {name: nearest_neighbour_accuracy(*pair)
                   for name, pair in features.items()}
@@ -152,7 +164,14 @@ def _features(demo: Demo, outcome: dict) -> str:
         report.scatter_pair(
             ('after pretraining', 'after BiSSL'),
             [embed(features[name][0]) for name in shown],
-            np.asarray(features[ARMS[0]][1]), demo.data.classes))
+            features[ARMS[0]][1], demo.data.classes))
+
+
+def _some(features: np.ndarray, labels: np.ndarray) -> Tuple[np.ndarray,
+                                                             np.ndarray]:
+    """At most :data:`MOST_POINTS`, from all of them."""
+    step = -(-len(labels) // MOST_POINTS)
+    return features[::step], labels[::step]
 
 
 def _time(demo: Demo) -> str:
