@@ -17,8 +17,9 @@ from .run import Demo
 from .samples import samples
 from .tasks import ARMS
 
-#: Of a t-SNE picture, which takes a minute for ten times as many.
+#: Of a t-SNE picture, whose time grows faster than their number.
 MOST_POINTS = 2000
+
 
 def write_page(demo: Demo, outcome: dict) -> str:
     """Write ``report.html``.

@@ -4,6 +4,7 @@ import os
 import os.path as osp
 import time
 from functools import partial
+from glob import glob
 from itertools import product
 from typing import Callable, Dict, List, Tuple, Union
 
@@ -224,7 +225,8 @@ def run_stage(cfg: Config, folder: str) -> float:
         float: Seconds.
     """
     begin = time.time()
-    cfg.work_dir, cfg.resume = folder, True
+    # mmengine says so aloud where there is nothing to go on with.
+    cfg.work_dir, cfg.resume = folder, bool(glob(osp.join(folder, '*.pth')))
     # mmengine's default is the second in which a run begins.
     cfg.experiment_name = f'{osp.basename(folder)}_{time.time_ns()}'
     build_runner(cfg).train()
