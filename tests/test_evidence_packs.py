@@ -1,5 +1,6 @@
 """Sets of every kind as publishers lay them out; no accuracy is judged."""
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from types import SimpleNamespace
 import dense_sets as written
 import pytest
 from conftest import ROOT
-from look_data import write_parts
+from look_data import KINDS, write_parts
+from mmengine.registry import DATASETS
 from PIL import Image
 
 FOLDER = ROOT / 'benchmarks/evidence'
@@ -40,13 +42,20 @@ def packs():
         import dense_packs
         import kinds
         import mask_layout
+        import packs
         import run
         import runs
         yield SimpleNamespace(**{m.__name__: m for m in (
-            campaign, coco_layout, dense_packs, kinds, mask_layout, run,
-            runs)})
+            campaign, coco_layout, dense_packs, kinds, mask_layout, packs,
+            run, runs)})
     finally:
         sys.path.remove(str(FOLDER))
+
+
+@pytest.fixture(scope='module')
+def tuned(packs):
+    """The config of fine-tuning a classifier."""
+    return packs.packs.read(packs.packs.FINE_TUNE)
 
 
 def coco(root: Path, layout: str = 'coco', names=NAMES[0], **settings) -> Path:
@@ -212,6 +221,34 @@ def test_class_folders_may_be_named_as_masks(packs, tmp_path):
         packs.kinds.own_pack('own', str(tmp_path), None, 4)
 
 
+@pytest.mark.parametrize('parts, numbers', [
+    (dict(train='train', val='val', test='test'), (5, 5, 5)),
+    (dict(train='training', val='valid', test='testing'), (5, 5, 5)),
+    (dict(train='train', val='val'), (4, 1, 5)),
+    (dict(train='train', test='test'), (4, 1, 5)),
+    (dict(train='.'), (3, 1, 1))], ids=lambda p: '-'.join(map(str, p)))
+def test_parts_of_class_folders(packs, tuned, tmp_path, parts, numbers):
+    write_parts(tmp_path, parts.values(), number=5)
+    assert packs.kinds.kind_of(tmp_path) == 'classification'
+    pack = packs.kinds.own_pack('own', str(tmp_path), None, 3)
+    assert pack.classes == list(KINDS) and pack.number == 3 * numbers[0]
+    assert (type(pack).__name__ == 'Pack') == (
+        parts.get('test') == 'test' and 'val' in parts)
+    assert bool(pack.notes) == (len(parts) < 3)
+    cfg = copy.deepcopy(tuned)
+    pack.put(cfg, 0, tmp_path / 'lists')
+    seen = {}
+    for part in written.PARTS:
+        dataset = DATASETS.build(cfg[f'{part}_dataloader'].dataset.dataset)
+        dataset.full_init()
+        labels = dataset.get_gt_labels().tolist()
+        seen[part] = {dataset.get_data_info(i)['img_path']
+                      for i in range(len(dataset))}
+        assert [labels.count(i) for i in range(3)] == [len(seen[part]) // 3] * 3
+    assert tuple(len(own) // 3 for own in seen.values()) == numbers
+    assert len(set().union(*seen.values())) == 3 * sum(numbers)
+
+
 @pytest.mark.whole
 @pytest.mark.parametrize('kind', ['boxes', 'masks', 'classes'])
 def test_the_look_finds_nothing_to_refuse(packs, tmp_path, monkeypatch,
@@ -224,7 +261,7 @@ def test_the_look_finds_nothing_to_refuse(packs, tmp_path, monkeypatch,
         (root / 'img_dir/train/train0.jpg').rename(
             root / 'img_dir/train/train0.jpeg')
     else:
-        write_parts(root, ['train', 'val', 'test'])
+        write_parts(root, ['train', 'val'])
         # Grey, tiny, large; a class of one image.
         folder = root / 'train/ant'
         Image.open(folder / '0.png').convert('L').save(folder / '0.png')
@@ -242,7 +279,7 @@ def test_the_look_finds_nothing_to_refuse(packs, tmp_path, monkeypatch,
     packs.run.look(pack, tmp_path / 'lists')
     shown = capsys.readouterr().out
     number = pack.number
-    assert number == dict(boxes=6, masks=6, classes=5)[kind]
+    assert number == dict(boxes=6, masks=6, classes=3)[kind]
     assert f'  train   {number} samples' in shown
     assert 'classes: ' in shown
 

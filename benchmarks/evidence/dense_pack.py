@@ -1,6 +1,7 @@
 """What sets of boxes and of masks have in common."""
 
 import hashlib
+import math
 import os
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,8 @@ from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
 
 #: Of the training images: for a part that the set does not have.
 SHARE = 0.2
+#: Images to choose by: every run is evaluated some times.
+MOST_VAL = 200
 
 
 class DensePack:
@@ -112,8 +115,8 @@ class DensePack:
 
     @property
     def epochs(self) -> int:
-        return self._epochs or max(
-            5, round(self.STEPS / max(1, self.number // self.batch)))
+        return self._epochs or math.ceil(
+            self.STEPS / max(1, self.number // self.batch))
 
     @property
     def extra(self) -> float:
@@ -129,34 +132,44 @@ class DensePack:
         if missing == ['test']:
             found['test'] = found.pop('val')
             notes.append(
-                f'{self.name} has no test part: the part for validation '
+                f'{self.root} has no test part: the part for validation '
                 f'({found["test"].number} images) is tested on, and a seeded '
                 'fifth of the training part is for choosing.')
             missing = ['val']
         elif missing:
             notes.append(
-                f'{self.name} has no part {" and no part ".join(missing)}: '
+                f'{self.root} has no part {" and no part ".join(missing)}: '
                 'for each a seeded fifth of the training part is taken.')
+        self._take(found, missing)
+        number = found['val'].number
+        if number > MOST_VAL:
+            found['val'] = self.draw(found['val'], _some(number)[:MOST_VAL])
+            notes.append(f'Of the {number} images for validation {MOST_VAL} '
+                         'are taken, drawn with a seed.')
+        return {part: found[part] for part in PARTS}, notes
+
+    def _take(self, found: dict, missing: List[str]) -> None:
         train = found['train']
-        order = torch.randperm(train.number, generator=torch.Generator()
-                               .manual_seed(0)).tolist()
-        size = max(1, round(SHARE * train.number))
         if missing and train.number < 5:
             raise ValueRefusal(
                 f'{self.root}: the training part has {train.number} images, '
                 f'too few to take some for the part {missing[0]!r}, which is '
                 'missing. Add that part.')
+        order, size = _some(train.number), round(SHARE * train.number)
         for i, part in enumerate(missing):
-            found[part] = self.draw(train, sorted(
-                order[i * size:(i + 1) * size]))
+            found[part] = self.draw(train, order[i * size:(i + 1) * size])
         if missing:
-            found['train'] = self.draw(train, sorted(
-                order[len(missing) * size:]))
-        return {part: found[part] for part in PARTS}, notes
+            found['train'] = self.draw(train, order[len(missing) * size:])
 
     def put_loader(self, loader: ConfigDict) -> None:
         loader.batch_size = min(self.batch, self.number)
         loader.drop_last = True
+
+
+def _some(number: int) -> List[int]:
+    """Numbers in an order that is always the same."""
+    return torch.randperm(
+        number, generator=torch.Generator().manual_seed(0)).tolist()
 
 
 def write(folder: Path, name: str, suffix: str, text: str) -> Path:

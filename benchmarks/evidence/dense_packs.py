@@ -30,18 +30,24 @@ class DetectionPack(DensePack):
         'faster-rcnn-r10-c4-simclr_b8-8e_coco-128px.py'
     looked_for = 'looked for JSON files with images, annotations that have ' \
         'a bbox, and categories'
-    search = [Setting(lr, 0.001) for lr in (0.05, 0.1, 0.2, 0.4)]
+    search = [Setting(lr, 0.001) for lr in (0.1, 0.2, 0.4, 0.8)]
 
     def find(self) -> Dict[str, CocoPart]:
         return find_coco(Path(self.root))
 
     def draw(self, part: CocoPart, indices: List[int]) -> CocoPart:
-        images = [part.data['images'][i] for i in indices]
+        images = [part.data['images'][i] for i in sorted(indices)]
         ids = {each.get('id') for each in images}
         return CocoPart(part.file, part.images, dict(
             part.data, images=images,
             annotations=[each for each in part.data['annotations']
                          if each.get('image_id') in ids]))
+
+    @property
+    def number(self) -> int:
+        """Images for training that have a box; mmdet leaves others out."""
+        return len({each.get('image_id') for each
+                    in self._file(self.parts['train'])['annotations']})
 
     @cached_property
     def categories(self) -> List[dict]:
@@ -77,11 +83,19 @@ class DetectionPack(DensePack):
         self.put_loader(cfg.train_dataloader)
 
     def _file(self, part: CocoPart) -> dict:
-        kept = {each.get('id') for each in self.categories}
-        known = {each.get('id') for each in part.data['categories']}
+        kept = {each.get('id'): each.get('name') for each in self.categories}
+        known = {each.get('id'): each.get('name')
+                 for each in part.data['categories']}
+        for number, name in kept.items():
+            if known.get(number, name) != name:
+                raise ValueRefusal(
+                    f'{part.file}: the category {number!r} is '
+                    f'{known[number]!r}, but in '
+                    f'{self.parts["train"].file} it is {name!r}. Number them '
+                    'alike.')
         boxes = []
         for i, each in enumerate(part.data['annotations'], 1):
-            if each.get('category_id') in known - kept:
+            if each.get('category_id') in {*known} - {*kept}:
                 continue
             box = each.get('bbox')
             filled = dict(id=i, iscrowd=0)
@@ -112,7 +126,7 @@ class SegmentationPack(DensePack):
     batch = 8
     #: Pixels of an image, whatever its shape.
     AREA = 128 * 96
-    search = [Setting(lr, 0.001) for lr in (0.05, 0.1, 0.2, 0.4)]
+    search = [Setting(lr, 0.001) for lr in (0.1, 0.2, 0.4, 0.8)]
 
     def find(self) -> Dict[str, MaskPart]:
         return find_masks(Path(self.root))
@@ -121,7 +135,7 @@ class SegmentationPack(DensePack):
         everything = [(suffix, name) for suffix, names in part.names.items()
                       for name in names]
         names: Dict[str, List[str]] = {}
-        for i in indices:
+        for i in sorted(indices):
             names.setdefault(everything[i][0], []).append(everything[i][1])
         return MaskPart(part.images, part.masks, part.mask_suffix, names)
 

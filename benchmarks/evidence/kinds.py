@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Dict, Optional
 
+from class_folders import OwnClasses, find_parts
 from coco_layout import find_coco
 from dense_packs import DetectionPack, SegmentationPack
-from layout_words import SUFFIXES, folders, is_mask, listed
+from layout_words import PARTS, SUFFIXES, folders, is_mask, listed
 from mask_layout import are_masks, find_masks
 from packs import Pack
 
@@ -37,7 +38,8 @@ def kind_of(root: Path) -> str:
         raise FileNotFoundRefusal(
             f'BISSL_DOWNSTREAM_DIR is {str(root)!r}, which is no folder. Type '
             'export BISSL_DOWNSTREAM_DIR=FOLDER.')
-    classes = _has_class_folders(root)
+    parts = find_parts(root)
+    classes = bool(parts) and _are_classes(root / parts['train'])
     try:
         masks = find_masks(root)
     except Refusal:
@@ -47,8 +49,10 @@ def kind_of(root: Path) -> str:
         masks = {}
     has = dict(detection=bool(find_coco(root)),
                segmentation=bool(masks) and (
-                   not classes or are_masks(masks['train'])),
-               classification=classes)
+                   not classes or are_masks(masks['train'])))
+    # Any folders of images could be classes, if they are of no part.
+    has['classification'] = classes and (
+        parts['train'] != '.' or not any(has.values()))
     found = [kind for kind, it_has in has.items() if it_has]
     if not found:
         looked = '; '.join(f'for {kind} {what}'
@@ -78,26 +82,30 @@ def own_pack(name: str, root: str, task: Optional[str],
         return DetectionPack(name, root, num_classes=num_classes)
     if task == 'segmentation':
         return SegmentationPack(name, root, num_classes=num_classes)
-    if not _has_class_folders(Path(root)):
+    parts = find_parts(Path(root))
+    if not parts:
         raise FileNotFoundRefusal(
-            f'{root} has no {KINDS[task]}. Lay the images out so.')
-    classes = Pack(name, root, 0).classes
-    if num_classes not in (None, len(classes)):
-        raise ValueRefusal(
-            f'BISSL_NUM_CLASSES is {num_classes}, but {root}/train has '
-            f'{len(classes)} class folders: {listed(classes)}. Type export '
-            f'BISSL_NUM_CLASSES={len(classes)}.')
+            f'{root} has no {KINDS["classification"]}. Lay the images out '
+            'so.')
     # 15 epochs at least.
-    number = Pack(name, root, 0).number
-    return Pack(name, root, max(15, round(
-        LEAST_STEPS / max(1, number // 50))))
+    as_usual = parts == {part: part for part in PARTS}
+    number = _classes(name, root, 0, as_usual).number
+    pack = _classes(name, root, max(15, round(
+        LEAST_STEPS / max(1, number // 50))), as_usual)
+    if num_classes not in (None, len(pack.classes)):
+        raise ValueRefusal(
+            f'BISSL_NUM_CLASSES is {num_classes}, but {root} has '
+            f'{len(pack.classes)} class folders: {listed(pack.classes)}. Type '
+            f'export BISSL_NUM_CLASSES={len(pack.classes)}.')
+    return pack
 
 
-def _has_class_folders(root: Path) -> bool:
-    train = root / 'train'
-    if not train.is_dir():
-        return False
-    names = {names[0] for names, files in folders(train)
+def _classes(name: str, root: str, epochs: int, as_usual: bool) -> Pack:
+    return (Pack if as_usual else OwnClasses)(name, root, epochs)
+
+
+def _are_classes(folder: Path) -> bool:
+    """Not folders of images and masks, or of images alone."""
+    names = {names[0] for names, files in folders(folder)
              if names and any(f.lower().endswith(SUFFIXES) for f in files)}
-    # Not where images and masks, or images alone, are below.
     return len(names) > 2 or any(is_mask((name, )) is None for name in names)

@@ -12,7 +12,8 @@ images; interrupted, the same command goes on::
 
 The labeled set is one of these, told by its layout (or by --task):
 
-classification: train/<class>, val/<class>, test/<class>; accuracy.
+classification: train/<class>, val/<class>, test/<class>, or <class> alone;
+    accuracy.
 detection: files in COCO's format, annotations/instances_train2017.json,
     annotations/train.json or train/_annotations.coco.json for example, with the
     images wherever their file names are; a small Faster R-CNN C4 on images within
@@ -23,7 +24,7 @@ segmentation: folders of images and of masks, img_dir/train and ann_dir/train fo
 
 A part that is missing is taken from the others, and that is said: without a test
 part the validation part is tested on, and a seeded fifth of the training part is
-for choosing. Fine-tuning is searched for all arms alike: 8 settings on three stages
+for choosing. Of boxes and masks at most 200 images are for choosing. Fine-tuning is searched for all arms alike: 8 settings on three stages
 in classification; for boxes and masks, whose runs take longer, 4 learning rates on
 the first stage alone.
 """

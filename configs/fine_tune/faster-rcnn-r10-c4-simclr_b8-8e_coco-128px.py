@@ -20,10 +20,10 @@ model = dict(
     backbone=dict(init_cfg=init_cfg),
     roi_head=dict(shared_head=dict(init_cfg=init_cfg)))
 search = dict(
-    metric='coco/bbox_mAP_50', lr=(0.05, 0.4), weight_decay=(5e-4, 5e-3))
+    metric='coco/bbox_mAP_50', lr=(0.1, 0.8), weight_decay=(5e-4, 5e-3))
 train_cfg = dict(max_epochs=8, val_interval=2)
 optim_wrapper = dict(
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.001),
+    optimizer=dict(type='SGD', lr=0.2, momentum=0.9, weight_decay=0.001),
     clip_grad=dict(max_norm=10.0))
 param_scheduler = dict(end=8)
 default_hooks = dict(
