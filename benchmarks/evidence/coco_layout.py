@@ -149,4 +149,7 @@ def _images(root: Path, everything: List[tuple], part: str, path: str,
         root.joinpath(*f, n).is_file() for f, _ in everything)), names[0])
     raise FileNotFoundRefusal(
         f'{root / path} names the image {absent!r}, which is in no folder '
-        f'of {root}. Put the images of a part into one folder.')
+        f'of {root}. ' + (
+            'Write slashes: a backslash separates folders on Windows alone.'
+            if '\\' in absent else
+            'Put the images of a part into one folder.'))

@@ -73,8 +73,9 @@ class DetectionPack(DensePack):
         model.roi_head.bbox_head.num_classes = len(names)
         for name, part in self.parts.items():
             dataset = cfg[f'{name}_dataloader'].dataset.dataset
-            path = str(write(lists, f'{self.name}-{name}', '.json',
-                              json.dumps(self._file(part))))
+            source = Path(part.file).stem
+            path = str(write(lists, f'{self.name}-{name}-of-{source}',
+                             '.json', json.dumps(self._file(part))))
             dataset.update(data_root='', ann_file=path,
                            data_prefix=dict(img=f'{part.images}/'),
                            metainfo=dict(classes=names))
@@ -126,7 +127,7 @@ class SegmentationPack(DensePack):
     batch = 8
     #: Pixels of an image, whatever its shape.
     AREA = 128 * 96
-    search = [Setting(lr, 0.001) for lr in (0.1, 0.2, 0.4, 0.8)]
+    search = [Setting(lr, 0.001) for lr in (0.05, 0.1, 0.2, 0.4)]
 
     def find(self) -> Dict[str, MaskPart]:
         return find_masks(Path(self.root))

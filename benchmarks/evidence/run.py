@@ -103,7 +103,11 @@ def parse_args(argv: List[str] = None) -> argparse.Namespace:
     parser.add_argument('--stages', type=int, default=3)
     parser.add_argument('--workers', type=int, default=default_number(),
                         help='runs side by side, in one thread each')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.epochs < 2 or min(args.alternations, args.stages) < 1:
+        parser.error('--epochs has to be 2 or more, --alternations and '
+                     '--stages 1 or more')
+    return args
 
 
 def read_pack(task: Optional[str]):

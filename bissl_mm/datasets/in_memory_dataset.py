@@ -47,10 +47,19 @@ class InMemoryDataset(Dataset):
         self.dataset = build_dataset('InMemoryDataset', dataset)
         self.pipeline = Compose(list(pipeline)) if pipeline else None
         self._samples: Optional[List[Any]] = None
+        self._keeps = True
+
+    def keep_nothing(self) -> None:
+        """Prepare a sample when it is asked for, each time: for a look at
+        some of them."""
+        self._keeps = False
 
     def full_init(self) -> None:
         """Prepare all samples, unless that was done."""
         if self._samples is not None:
+            return
+        if not self._keeps:
+            self._check_repeatable()
             return
         key = self._key()
         if key not in _kept:
@@ -66,7 +75,7 @@ class InMemoryDataset(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         self.full_init()
-        sample = self._samples[index]
+        sample = self._samples[index] if self._keeps else self.dataset[index]
         if self.pipeline is None:
             return {name: _twin(value) for name, value in sample.items()}
         return self.pipeline(copy.deepcopy(sample))
@@ -106,9 +115,15 @@ class InMemoryDataset(Dataset):
         if not len(self.dataset):
             return
         samples = []
-        for seed in (0, 1):
-            with seeded(seed):
-                samples.append(_pixels(self.dataset[0]))
+        try:
+            for seed in (0, 1):
+                with seeded(seed):
+                    samples.append(_pixels(self.dataset[0]))
+        except Exception:
+            if self._keeps:
+                raise
+            # Whoever looks finds the damaged file.
+            return
         if not torch.equal(*map(torch.as_tensor, samples)):
             raise ValueRefusal(
                 'InMemoryDataset: the pipeline of its dataset draws at '

@@ -17,7 +17,7 @@ model = dict(
             type='Pretrained',
             checkpoint='work_dirs/simclr_r10_b256-60e_imagefolder-32px/epoch_60.pth',
             prefix='backbone.')))
-search = dict(metric='mIoU', lr=(0.1, 0.8), weight_decay=(5e-4, 5e-3))
+search = dict(metric='mIoU', lr=(0.05, 0.4), weight_decay=(5e-4, 5e-3))
 train_cfg = dict(max_epochs=8, val_interval=2)
 optim_wrapper = dict(
     optimizer=dict(type='SGD', lr=0.2, momentum=0.9, weight_decay=0.001),

@@ -142,4 +142,6 @@ def test_the_look_sees_through_it(root):
             dataset=dict(type='bissl_mm.InMemoryDataset',
                          dataset=inner(root))),
         train_cfg=dict(by_epoch=True, max_epochs=1)))
-    assert '0.png' in look_at(cfg).refusals[0]
+    refusal, = look_at(cfg).refusals
+    assert '0.png' in refusal and 'InMemoryDataset' not in refusal
+    assert not module._kept

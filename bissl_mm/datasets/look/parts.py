@@ -70,6 +70,9 @@ class PartLook:
             # Some components take keys out of the settings they get.
             dataset = DATASETS.build(copy.deepcopy(self.cfg)) \
                 if isinstance(self.cfg, dict) else self.cfg
+            if hasattr(dataset, 'keep_nothing'):
+                # Damaged files are told of one by one.
+                dataset.keep_nothing()
             if hasattr(dataset, 'full_init'):
                 dataset.full_init()
         except Refusal:
