@@ -105,7 +105,8 @@ class Ready(torch.nn.Module):
         return data
 
 
-def wrapper_of(model: BiSSLModel, **kwargs) -> BiSSLOptimWrapper:
+def wrapper_of(model: BiSSLModel, weight: float = REG_WEIGHT,
+               **hypergradient) -> BiSSLOptimWrapper:
     def level(part):
         return OptimWrapper(
             torch.optim.SGD(part.parameters(), lr=1e-3, momentum=0.9),
@@ -113,8 +114,8 @@ def wrapper_of(model: BiSSLModel, **kwargs) -> BiSSLOptimWrapper:
 
     return BiSSLOptimWrapper(
         lower=level(model.pretext), upper=level(model.downstream),
-        head_warmup=level(model.downstream), damping=DAMPING,
-        **{'reg_weight': REG_WEIGHT, **kwargs})
+        head_warmup=level(model.downstream), regularizer=dict(weight=weight),
+        hypergradient=dict(damping=DAMPING, **hypergradient))
 
 
 class DigitsTask:
@@ -155,7 +156,7 @@ class DigitsTask:
         return dict(inputs=pictures.views(index, 1)[0], data_samples=samples)
 
     def _pretrain(self, pictures: Pictures) -> None:
-        wrapper = wrapper_of(self.model, reg_weight=0.)
+        wrapper = wrapper_of(self.model, weight=0.)
         for group in wrapper['lower'].optimizer.param_groups:
             group['lr'] = 1e-4 if self.is_mae else self.args.lr
         for step in range(self.args.train_steps):

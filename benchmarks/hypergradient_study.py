@@ -26,9 +26,10 @@ from mmengine.runner import Runner
 
 import bissl_mm.engine  # noqa: F401  (registers)
 from bissl_mm.engine.steps.gradients import FirstOrder, first_samples
-from bissl_mm.hypergradient import GaussNewtonOperator, HessianOperator
+from bissl_mm.hypergradient import (Curvature, GaussNewton, Hessian,
+                                    implicit_operator)
 from bissl_mm.hypergradient.linalg.vectors import (cosine, norm, subtract,
-                                            zeros_like)
+                                                   zeros_like)
 from bissl_mm.models import pretext_closure
 from bissl_mm.models.outputs import pretext_outputs_closure
 from bissl_mm.registry import build_solver
@@ -76,7 +77,7 @@ class Study:
         self.args = args
         loop = runner.train_loop
         self.model = loop.model
-        self.reg_weight = runner.optim_wrapper.reg_weight
+        self.reg_weight = runner.optim_wrapper.regularizer.weight
         # Far beyond what the run itself draws.
         begin = 10**6 + 100 * loop.iter
         lower, upper = loop.streams['lower'], loop.streams['upper']
@@ -90,28 +91,28 @@ class Study:
             for i in range(args.rhs)
         ]
 
-    def operator(self, batches: list, damping: float,
-                 gauss_newton: bool = False) -> HessianOperator:
+    def curvature(self, batches: list,
+                  gauss_newton: bool = False) -> Curvature:
         pretext = self.model.pretext
         closure = pretext_outputs_closure if gauss_newton else pretext_closure
-        kind = GaussNewtonOperator if gauss_newton else HessianOperator
+        kind = GaussNewton if gauss_newton else Hessian
         return kind([closure(pretext,
                              pretext.data_preprocessor(batch, True), i)
                      for i, batch in enumerate(batches)],
-                    self.model.lower_backbone(), self.reg_weight, damping)
+                    self.model.lower_backbone())
 
-    def solve(self, operator: HessianOperator, damping: float,
+    def solve(self, curvature: Curvature, damping: float,
               solver: dict) -> list:
         """All right-hand sides in turn, with the processor time of each."""
-        operator.scale = 1. / (self.reg_weight + damping)
-        solver = build_solver(solver)
+        bound = build_solver(solver).bind(
+            implicit_operator(curvature, self.reg_weight, damping))
         found = []
         for v in self.rhs:
-            begin, products = time.process_time(), operator.num_products
-            solution = solver.solve(operator, v)
+            begin, products = time.process_time(), curvature.num_products
+            solution = bound.solve(v)
             found.append(dict(
                 cpu_seconds=time.process_time() - begin,
-                products=operator.num_products - products,
+                products=curvature.num_products - products,
                 min_curvature=solution.min_curvature,
                 residual=solution.residual_norm,
                 cosine=cosine(v, solution.value).item(),
@@ -121,15 +122,16 @@ class Study:
     def solvers(self) -> list:
         """Every solver at every damping, on one pretext batch."""
         records = []
-        hessian = self.operator(self.batches[:1], 1.)
-        gauss_newton = self.operator(self.batches[:1], 1., True)
+        hessian = self.curvature(self.batches[:1])
+        gauss_newton = self.curvature(self.batches[:1], True)
         for operator in (hessian, gauss_newton):
             # The first product finds its memory; it is nobody's time.
             operator(self.rhs[0])
         for damping, name in itertools.product(self.args.damping, SOLVERS):
             solver, use_gauss_newton = SOLVERS[name]
-            operator = gauss_newton if use_gauss_newton else hessian
-            found = self.solve(operator, damping, solver)
+            curvature = gauss_newton if use_gauss_newton else hessian
+            operator = implicit_operator(curvature, self.reg_weight, damping)
+            found = self.solve(curvature, damping, solver)
             residuals = [
                 (norm(subtract(v, operator(f['v_ij']))) / norm(v)).item()
                 for v, f in zip(self.rhs, found)]
@@ -152,18 +154,17 @@ class Study:
         # Residuals that are known, so that none of it counts as noise.
         solver = dict(type='RecyclingSolver', max_iters=24, tolerance=0.02,
                       max_basis=48, extrapolate=False)
-        operator = self.operator(self.batches[4:], damping)
-        reference = self.solve(operator, damping, solver)
+        curvature = self.curvature(self.batches[4:])
+        reference = self.solve(curvature, damping, solver)
         records = [self._size(f'4 x {len_of(self.batches[0])}', damping,
                               [reference], reference)]
-        operator.close()
+        curvature.close()
         for size in self.args.size:
             samples = []
             for batch in self.batches[:3]:
-                operator = self.operator([first_samples(batch, size)],
-                                         damping)
-                samples.append(self.solve(operator, damping, solver))
-                operator.close()
+                curvature = self.curvature([first_samples(batch, size)])
+                samples.append(self.solve(curvature, damping, solver))
+                curvature.close()
             records.append(self._size(size, damping, samples, reference))
         return records
 

@@ -45,7 +45,7 @@ ARMS = {
         solver=dict(type='RecyclingSolver', tolerance=0.1), damping=100.),
     'recycling, damping 100, half the batch': dict(
         solver=dict(type='RecyclingSolver', tolerance=0.1), damping=100.,
-        hessian_batch_size=32),
+        batch_size=32),
     'Gauss-Newton, damping 10': dict(
         solver=dict(type='CGSolver', tolerance=0.1),
         curvature='gauss_newton'),
@@ -74,15 +74,15 @@ def stage(arm: str, seed: int, args: argparse.Namespace) -> dict:
                           re.sub(r'\W+', '-', arm) + f'-{seed}')
     # Every residual is checked, in all arms alike: RecyclingSolver estimates
     # some of its own.
-    wrapper = dict(ARMS[arm], check_residual='always')
-    if 'solver' in wrapper:
+    own = dict(ARMS[arm], check_residual='always')
+    if 'solver' in own:
         # Merging would keep arguments of the solver that is replaced.
-        wrapper['solver'] = dict(wrapper['solver'], _delete_=True)
+        own['solver'] = dict(own['solver'], _delete_=True)
     os.makedirs(args.work_dir, exist_ok=True)
     config = folder + '.py'
     with open(config, 'w') as file:
         file.write(f'_base_ = {os.path.abspath(STAGE)!r}\n'
-                   f'optim_wrapper = {wrapper!r}\n')
+                   f'optim_wrapper = dict(hypergradient={own!r})\n')
     begin = children_seconds()
     subprocess.run(
         [sys.executable, 'tools/train.py', config, '--work-dir', folder,

@@ -28,8 +28,8 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from published_phase import PublishedPhase
 
-from bissl_mm.hypergradient import (HessianOperator, RecyclingSolver,
-                                    relative_residual)
+from bissl_mm.hypergradient import (Hessian, RecyclingSolver, Sum,
+                                    implicit_operator, relative_residual)
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 from bissl_mm.models import pretext_closure
 from bissl_mm.utils.allocator import keep_freed_memory
@@ -47,12 +47,12 @@ VARIANTS = {
         solver=dict(type='RecyclingSolver', tolerance='matched')),
     'recycling-bf16': dict(
         solver=dict(type='RecyclingSolver', tolerance=0.08),
-        product_dtype='bfloat16'),
+        dtype='bfloat16'),
     'half-batch': dict(
         solver=dict(type='RecyclingSolver', tolerance=0.08),
-        hessian_batch_size='half'),
+        batch_size='half'),
     'norms': dict(solver=dict(type='RecyclingSolver', tolerance=0.08),
-                  jacobian_params='norm'),
+                  params='norm'),
 }
 
 
@@ -226,7 +226,7 @@ class Variant(Side):
         self.logs.append(self.wrapper.upper_step(self.model, batch, seed=0))
 
     def end(self) -> None:
-        self.products = self.wrapper.system.operator.num_products
+        self.products = self.wrapper.system.curvature_operator.num_products
         self.wrapper.end_upper_phase()
 
     @property
@@ -261,11 +261,11 @@ def alone(task: DigitsTask, side: Side) -> int:
     return memory.peak()
 
 
-def full_operator(task: DigitsTask) -> HessianOperator:
+def full_operator(task: DigitsTask) -> Sum:
     task.model.load_state_dict(task.state)
-    return HessianOperator(
+    return implicit_operator(Hessian(
         [pretext_closure(task.model.pretext, task.hessian_batch, 0)],
-        task.model.lower_backbone(), REG_WEIGHT, DAMPING)
+        task.model.lower_backbone()), REG_WEIGHT, DAMPING)
 
 
 def worst_residual(task: DigitsTask, pairs: list) -> float:
@@ -280,7 +280,7 @@ def separate_products(task: DigitsTask, pairs: list, solver: dict) -> float:
     settings = {k: v for k, v in solver.items() if k != 'type'}
     for v, _ in pairs:
         RecyclingSolver(**settings).solve(operator, v)
-    return operator.num_products / len(pairs)
+    return operator.second.operator.num_products / len(pairs)
 
 
 def settings_of(variant: str, args: argparse.Namespace,
@@ -288,8 +288,8 @@ def settings_of(variant: str, args: argparse.Namespace,
     settings = copy.deepcopy(VARIANTS[variant])
     if settings['solver'].get('tolerance') == 'matched':
         settings['solver']['tolerance'] = min(0.8 * baseline_residual, 0.5)
-    if settings.get('hessian_batch_size') == 'half':
-        settings['hessian_batch_size'] = args.batch // 2
+    if settings.get('batch_size') == 'half':
+        settings['batch_size'] = args.batch // 2
     return settings
 
 

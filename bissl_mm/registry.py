@@ -1,7 +1,7 @@
 """Registries of the package, children of mmengine's.
 
-``SOLVERS`` is the package's own. The hypergradient core stays free of
-mmengine, so its solvers are registered here.
+``SOLVERS`` and ``REGULARIZERS`` are the package's own. The hypergradient core
+stays free of mmengine, so what is in it is registered here.
 """
 
 import mmengine.registry as mmengine_registry
@@ -9,8 +9,8 @@ from mmengine.registry import Registry
 
 from .hypergradient import (CGSolver, DenseSolver, DiscardSolver,
                             IdentitySolver, LayerwiseCGSolver, MinresSolver,
-                            NeumannSolver, RecyclingSolver, Solver,
-                            TruncatedCGSolver)
+                            NeumannSolver, RecyclingSolver, Regularizer,
+                            Solver, SquaredDistance, TruncatedCGSolver)
 from .utils.errors import TypeRefusal
 
 _SCOPE = 'bissl_mm'
@@ -46,6 +46,31 @@ for _solver in (CGSolver, DenseSolver, DiscardSolver, IdentitySolver,
                 LayerwiseCGSolver, MinresSolver, NeumannSolver,
                 RecyclingSolver, TruncatedCGSolver):
     SOLVERS.register_module(module=_solver)
+
+
+REGULARIZERS = Registry('regularizer', scope=_SCOPE)
+for _regularizer in (SquaredDistance, ):
+    REGULARIZERS.register_module(module=_regularizer)
+
+
+def build_regularizer(cfg) -> Regularizer:
+    """Build the regularizer of the lower level from its config.
+
+    Args:
+        cfg (dict or Regularizer, optional): For example
+            ``dict(weight=0.001)``; without a type half the squared distance.
+
+    Raises:
+        TypeError: If it is neither.
+        KeyError: If the type is not registered.
+    """
+    if isinstance(cfg, Regularizer):
+        return cfg
+    if not isinstance(cfg, dict):
+        raise TypeRefusal('regularizer must be a dict or a Regularizer, but '
+                          f'is {cfg!r}.')
+    return REGULARIZERS.build({'type': 'SquaredDistance', '_scope_': _SCOPE,
+                               **cfg})
 
 
 def build_solver(cfg) -> Solver:

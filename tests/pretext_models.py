@@ -204,8 +204,10 @@ def bissl_model(kind: str, dtype: torch.dtype, norm: str = 'BN'):
 
 def sgd_wrapper(model, **kwargs) -> BiSSLOptimWrapper:
     """Plain optimizers and, unless given, conjugate gradients."""
-    settings = {**dict(reg_weight=0.1,
-                       solver=dict(type='CGSolver', max_iters=3)), **kwargs}
+    hypergradient = {'solver': dict(type='CGSolver', max_iters=3),
+                     **kwargs.pop('hypergradient', {})}
+    settings = dict(regularizer=dict(weight=0.1),
+                    hypergradient=hypergradient, **kwargs)
     return BiSSLOptimWrapper(
         **{name: OptimWrapper(torch.optim.SGD(part.parameters(), lr=0.1))
            for name, part in (('lower', model.pretext),

@@ -98,7 +98,8 @@ def test_paper_config_has_the_papers_figures():
     assert (loop.num_alternations, loop.num_lower_steps,
             loop.num_upper_steps) == (500, 20, 8)
     assert loop.head_warmup.num_epochs == 20
-    assert (wrapper.reg_weight, wrapper.damping) == (0.001, 10.)
+    assert (wrapper.regularizer.weight,
+            wrapper.hypergradient.damping) == (0.001, 10.)
     assert wrapper.solver == dict(type='LayerwiseCGSolver', max_iters=5)
     for level in ('lower', 'upper'):
         assert wrapper[level].clip_grad == dict(max_norm=10.)

@@ -106,11 +106,12 @@ def test_upper_step_gives_the_published_hypergradient(path, monkeypatch):
     monkeypatch.setattr(ImplicitSystem, 'solve', keep_solution)
     wrapper = BiSSLOptimWrapper(
         sgd(model.pretext), sgd(model.downstream), sgd(model.downstream),
-        reg_weight=case.settings['lam'], damping=case.settings['damping'],
-        solver=case.solver())
+        regularizer=dict(weight=case.settings['lam']),
+        hypergradient=dict(damping=case.settings['damping'],
+                           solver=case.solver()))
     pretext_batch = dict(inputs=[case['in/view1'], case['in/view2']])
     wrapper.begin_upper_phase(model, [pretext_batch], seed=0)
-    assert_same(wrapper.system.operator.loss, case['out/pretext_loss'],
+    assert_same(wrapper.system.curvature_operator.loss, case['out/pretext_loss'],
                 'pretext loss')
     wrapper.upper_step(
         model,
@@ -181,9 +182,9 @@ def test_loop_gives_the_published_trajectory(path, tmp_path, float64):
         optim_wrapper=BiSSLOptimWrapper(
             **levels,
             head_warmup=sgd(model.downstream),
-            reg_weight=settings['lam'],
-            damping=settings['damping'],
-            solver=case.solver()),
+            regularizer=dict(weight=settings['lam']),
+            hypergradient=dict(damping=settings['damping'],
+                               solver=case.solver())),
         default_hooks=dict(checkpoint=None),
         custom_hooks=[hook],
         cfg=Config(dict(log_level='ERROR')),

@@ -51,7 +51,8 @@ def test_arms_are_what_the_protocol_says(study):
         cfg = patched(study, arm)
         wrapper = cfg.optim_wrapper
         found[arm] = (
-            wrapper.reg_weight, wrapper.get('damping'), wrapper.solver.type,
+            wrapper.regularizer.weight, wrapper.hypergradient.get('damping'),
+            wrapper.hypergradient.solver.type,
             wrapper.get('direct_weight', 1.),
             wrapper.get('indirect_weight', 1.),
             wrapper.upper.optimizer.lr, cfg.train_cfg.num_alternations,
@@ -72,13 +73,13 @@ def test_arms_are_what_the_protocol_says(study):
     assert patched(study, 'sum').model.share_backbone
     hooks = {h.type: h for h in patched(study, 'twice-2x').custom_hooks}
     assert hooks['ExportBackboneHook'].level == 'upper'
-    assert patched(study, 'recommended').optim_wrapper.curvature \
-        == 'gauss_newton'
+    assert patched(study, 'recommended').optim_wrapper.hypergradient \
+        .curvature == 'gauss_newton'
     for total in (0.3, 1):
         patch = patched(study, f'gn-{total}')
-        assert np.isclose(patch.optim_wrapper.damping + 0.1, total)
-        assert patch.optim_wrapper.curvature == 'gauss_newton'
-        assert patch.train_cfg.num_hessian_batches == 2
+        own = patch.optim_wrapper.hypergradient
+        assert np.isclose(own.damping + 0.1, total)
+        assert own.curvature == 'gauss_newton' and own.num_batches == 2
     for arm in study.arms.ARMS:
         assert f'\n| {arm} | ' in protocol
 

@@ -31,7 +31,7 @@ FORBIDDEN = {
 ROOMS = {
     'hypergradient': {'linalg': (), 'second_order': (),
                       'operators': ('linalg', 'second_order'),
-                      'solvers': ('linalg', )},
+                      'solvers': ('linalg', 'operators')},
     'engine': {'distributed': (), 'checks': ('distributed', ),
                'steps': ('checks', 'distributed'),
                'hooks': ('checks', 'distributed', 'steps'),

@@ -18,7 +18,7 @@ class StageSettings:
 
     def put(self, cfg: Config) -> None:
         """Write them into a bilevel config."""
-        cfg.optim_wrapper.reg_weight = self.reg_weight
+        cfg.optim_wrapper.regularizer.weight = self.reg_weight
         cfg.optim_wrapper.upper.optimizer.lr = self.upper_lr
         cfg.train_cfg.update(
             num_alternations=self.num_alternations,
@@ -43,7 +43,9 @@ class StageSettings:
 
 def _further(cfg: Config) -> None:
     # theta_P does not see the upper level, which costs one step.
-    cfg.optim_wrapper.update(reg_weight=0., damping=1., indirect_weight=0.)
+    cfg.optim_wrapper.indirect_weight = 0.
+    cfg.optim_wrapper.regularizer.weight = 0.
+    cfg.optim_wrapper.hypergradient.damping = 1.
     cfg.train_cfg.update(num_upper_steps=1, head_warmup=None)
 
 
@@ -78,21 +80,21 @@ def _gauss_newton(total: float) -> Callable[[Config], None]:
     """A system that is solved, with lambda + damping = ``total``, over two
     batches of 128 images."""
     def patch(cfg: Config) -> None:
-        _solver(total - cfg.optim_wrapper.reg_weight, 'gauss_newton',
+        _solver(total - cfg.optim_wrapper.regularizer.weight, 'gauss_newton',
                 type='RecyclingSolver', tolerance=0.05)(cfg)
-        cfg.train_cfg.num_hessian_batches = 2
+        cfg.optim_wrapper.hypergradient.num_batches = 2
     return patch
 
 
 def _solver(damping: float = 0., curvature: str = 'hessian',
             **solver) -> Callable[[Config], None]:
     def patch(cfg: Config) -> None:
+        own = cfg.optim_wrapper.hypergradient
         # Not merged into the other solver's settings.
-        del cfg.optim_wrapper['solver']
-        cfg.optim_wrapper.update(solver=solver, damping=damping,
-                                 curvature=curvature)
+        del own['solver']
+        own.update(solver=solver, damping=damping, curvature=curvature)
         if solver['type'] not in ('IdentitySolver', 'DiscardSolver'):
-            cfg.optim_wrapper.check_residual = 'random'
+            own.check_residual = 'random'
     return patch
 
 

@@ -101,7 +101,8 @@ def check_keys_of_files(cfg: Config) -> List[str]:
 def _solver_notes(top: Source, cfg: Config) -> List[str]:
     """About settings that a solver has from one of another type."""
     changed = inherited_settings(top, 'solver')
-    solver = _at(cfg, 'optim_wrapper.solver')
+    place = 'optim_wrapper.hypergradient.solver'
+    solver = _at(cfg, place)
     if changed is None or not isinstance(solver, dict):
         return []
     old, new, given = changed
@@ -109,7 +110,7 @@ def _solver_notes(top: Source, cfg: Config) -> List[str]:
             if k not in given and k != '_scope_']
     if not kept:
         return []
-    return [f'{top.path}: optim_wrapper.solver: {new} takes over '
+    return [f'{top.path}: {place}: {new} takes over '
             f'{", ".join(kept)} of {old}. Add _delete_=True to begin with its '
             'own settings.']
 

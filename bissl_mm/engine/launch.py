@@ -34,6 +34,7 @@ from .loop.resume_guard import ResumedPathsHook
 from .checks.loaders import check_train_loop
 from .report import report_data, report_run
 from .search_space import place_holder_note
+from .steps.settings import refuse_moved
 
 #: Parts of the data that training needs.
 TRAINING_DATA = ('pretext', 'train', 'val')
@@ -57,6 +58,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = osp.join('work_dirs', name)
     check_work_dir(cfg.work_dir)
     check_compiled_operators(cfg)
+    refuse_moved(cfg)
     settle_workers(cfg)
     return cfg
 

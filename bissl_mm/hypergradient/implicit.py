@@ -1,17 +1,48 @@
 """From the downstream gradient to the implicit-Jacobian product."""
 
 from dataclasses import replace
-from typing import Optional, Sequence
+from typing import Callable, Optional, Sequence
 
-from .solvers.base import LinearOperator, Solution, Solver, with_true_residual
+from ..utils.check import check_non_negative
+from ..utils.errors import ValueRefusal
 from .linalg.vectors import Vectors
+from .operators.base import Identity, Operator, Sum
+from .solvers.base import BoundSolver, Solution, with_true_residual
+
+
+def implicit_operator(curvature: Operator, reg_weight: float,
+                      damping: float = 0.,
+                      metric: Optional[Operator] = None) -> Sum:
+    r"""The operator :math:`C + \frac{1}{\lambda + \delta} H`.
+
+    Note the place of the damping: it stretches :math:`\lambda`. Tikhonov
+    damping would be :math:`I + H/\lambda + (\delta/\lambda) I`, which differs
+    by the factor :math:`(\lambda + \delta)/\lambda`.
+
+    Args:
+        curvature (Operator): :math:`H`.
+        reg_weight (float): :math:`\lambda`.
+        damping (float): :math:`\delta`. Defaults to 0.
+        metric (Operator, optional): :math:`C = \partial^2 r / \partial
+            \theta_P^2`. Defaults to None: the identity, that of half the
+            squared distance.
+
+    Raises:
+        ValueError: If :math:`\lambda + \delta` is not a positive number.
+
+    Source:
+        Algorithm 2 and Eq. (6), arXiv:2410.02387.
+    """
+    check_scale(reg_weight, damping)
+    return (metric or Identity()) + 1. / (reg_weight + damping) * curvature
 
 
 def implicit_jacobian_product(grad: Vectors,
-                              operator: LinearOperator,
-                              solver: Solver,
+                              bound: BoundSolver,
                               check_residual: bool = False,
-                              through: Optional[Sequence[bool]] = None
+                              through: Optional[Sequence[bool]] = None,
+                              cross: Optional[Callable[[Vectors],
+                                                       Vectors]] = None
                               ) -> Solution:
     r"""The first term of the hypergradient, :math:`v_{IJ}`.
 
@@ -26,14 +57,15 @@ def implicit_jacobian_product(grad: Vectors,
     Args:
         grad (Vectors): ``v``, one tensor a lower backbone parameter; the mean
             over ranks, equal on all of them.
-        operator (LinearOperator): The operator in brackets, see
-            :class:`HessianOperator`.
-        solver (Solver): Solves the system.
+        bound (BoundSolver): Solves the systems of the operator in brackets,
+            see :func:`implicit_operator`.
         check_residual (bool): Spend one more product on the true residual.
             Defaults to False.
         through (Sequence[bool], optional): Tensors of ``grad`` that the
             operator acts on; for the others :math:`v_{IJ} = v`. Residual and
             curvature are those of the smaller system. Defaults to None: all.
+        cross (Callable, optional): What the regularizer makes of the
+            solution, :meth:`Regularizer.cross`. Defaults to None: nothing.
 
     Returns:
         Solution: :math:`v_{IJ}` in ``value``; equal on all ranks. ``grad`` is
@@ -45,12 +77,31 @@ def implicit_jacobian_product(grad: Vectors,
     if through is None:
         through = [True] * len(grad)
     rhs = tuple(g for g, inside in zip(grad, through, strict=True) if inside)
-    solution = solver.solve(operator, rhs)
+    solution = bound.solve(rhs)
     if check_residual:
         # Of the system itself, not of one with rounded products.
+        operator = bound.operator
         solution = with_true_residual(
             solution, getattr(operator, 'exact', operator), rhs)
-    values = iter(solution.value)
+    values = iter(solution.value if cross is None
+                  else cross(solution.value))
     return replace(solution, value=tuple(
         next(values) if inside else g.clone()
         for g, inside in zip(grad, through)))
+
+
+def check_scale(reg_weight: float, damping: float) -> None:
+    """Raise a ``ValueError`` unless ``reg_weight + damping`` is usable.
+
+    Args:
+        reg_weight (float): Regularisation weight lambda, at least 0.
+        damping (float): Damping delta, at least 0.
+    """
+    check_non_negative('BiSSL', 'lambda', reg_weight)
+    check_non_negative('BiSSL', 'damping', damping)
+    if reg_weight + damping <= 0:
+        raise ValueRefusal(
+            f'lambda (={reg_weight}) + damping (={damping}) is 0, and the '
+            'Hessian is divided by their sum. Set regularizer.weight or '
+            'hypergradient.damping above 0; the published values are 0.001 '
+            'and 10.')

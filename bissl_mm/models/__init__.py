@@ -8,13 +8,12 @@ from .norm import DifferentiableSyncBatchNorm, set_sync_norms
 from .outputs import pretext_outputs_closure
 from .pretext import BYOL, SimCLR
 from .pretrained import check_pretrained_init, load_pretrained
-from .proximal import add_proximal_grad_
 from .small_resnet import SmallResLayer, SmallResNet
 
 __all__ = [
-    'BackboneMap', 'BackbonePairs', 'BatchViews', 'BiSSLModel',
-    'BYOL', 'DifferentiableSyncBatchNorm', 'SimCLR', 'SmallResLayer',
-    'SmallResNet', 'add_proximal_grad_', 'check_pretrained_init',
-    'load_pretrained', 'loss_with_state', 'pretext_closure', 'pretext_outputs_closure',
-    'pure_forward', 'set_sync_norms', 'unwrap'
+    'BYOL', 'BackboneMap', 'BackbonePairs', 'BatchViews', 'BiSSLModel',
+    'DifferentiableSyncBatchNorm', 'SimCLR', 'SmallResLayer', 'SmallResNet',
+    'check_pretrained_init', 'load_pretrained', 'loss_with_state',
+    'pretext_closure', 'pretext_outputs_closure', 'pure_forward',
+    'set_sync_norms', 'unwrap'
 ]

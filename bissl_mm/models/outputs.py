@@ -56,7 +56,7 @@ def pretext_outputs_closure(
 
     Returns:
         Callable[[], tuple]: Returns ``(outputs, leaves, loss)`` as
-        :class:`bissl_mm.hypergradient.GaussNewtonOperator` takes them: one
+        :class:`bissl_mm.hypergradient.GaussNewton` takes them: one
         output and one leaf for each call of a loss module, and the scalar
         loss of this rank. Like
         :func:`bissl_mm.models.functional.pretext_closure` it repeats and

@@ -36,6 +36,9 @@ def check_known_keys(where: str, given: Iterable[str],
 def check_keys(cls: type) -> type:
     """Class decorator: a misspelt constructor argument names the right one.
 
+    A class may have ``MOVED``, a dict of arguments of old, each with the place
+    of its setting now.
+
     A class whose ``__init__`` takes ``**kwargs`` for its parent is checked
     against the parent's arguments too.
     """
@@ -44,12 +47,33 @@ def check_keys(cls: type) -> type:
 
     @functools.wraps(init)
     def checked_init(self, *args: Any, **kwargs: Any) -> None:
+        check_not_moved(cls.__name__, kwargs, getattr(cls, 'MOVED', {}))
         check_known_keys(cls.__name__, kwargs, known)
         init(self, *args, **kwargs)
 
     checked_init._is_checked = True
     cls.__init__ = checked_init
     return cls
+
+
+def check_not_moved(where: str, given: Iterable[str],
+                    moved: Mapping[str, str]) -> None:
+    """Refuse keys of an earlier version, all at once.
+
+    Args:
+        where (str): Where the keys stand.
+        given (Iterable[str]): The keys.
+        moved (dict): Key of old -> place now.
+
+    Raises:
+        TypeError: Naming each new place.
+    """
+    found = [key for key in moved if key in given]
+    if found:
+        raise TypeRefusal(
+            f'{where}: ' + '; '.join(f'{key} is now {moved[key]}'
+                                     for key in found) + '. Move '
+            + ('it' if len(found) == 1 else 'them') + ' there.')
 
 
 def init_keys(cls: type) -> set:

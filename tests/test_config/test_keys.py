@@ -26,7 +26,7 @@ def child(tmp_path, text, base=CONFIG):
     ('custom_hook=[]', 'custom_hooks'),
     ('param_schedular.lower=[]', 'param_scheduler'),
     ('modle.pretrained=x', 'model'),
-    ('damping=3', 'optim_wrapper.damping'),
+    ('damping=3', 'optim_wrapper.hypergradient.damping'),
     ('env_cfg.mp_cfg.mp_start_methd=fork', 'env_cfg.mp_cfg.mp_start_method'),
     ('auto_scale_lr.enabel=True', 'auto_scale_lr.enable'),
 ])
@@ -135,30 +135,33 @@ def test_other_values_are_read_as_by_mmengine():
 
 
 def test_a_solver_of_another_type_begins_with_its_own_settings():
-    cfg = read('optim_wrapper.solver.type=MinresSolver')
-    assert cfg.optim_wrapper.solver == dict(type='MinresSolver')
+    place = 'optim_wrapper.hypergradient.solver'
+    cfg = read(f'{place}.type=MinresSolver')
+    hypergradient = cfg.optim_wrapper.hypergradient
+    assert hypergradient.solver == dict(type='MinresSolver')
     note, = notes_of(cfg)
     assert 'max_iters=5 of LayerwiseCGSolver' in note
-    cfg = read('optim_wrapper.solver.type=CGSolver',
-               'optim_wrapper.solver.max_iters=7')
-    assert cfg.optim_wrapper.solver == dict(type='CGSolver', max_iters=7)
+    cfg = read(f'{place}.type=CGSolver', f'{place}.max_iters=7')
+    hypergradient = cfg.optim_wrapper.hypergradient
+    assert hypergradient.solver == dict(type='CGSolver', max_iters=7)
     assert notes_of(cfg) == []
     cfg = read('optim_wrapper.lower.optimizer.type=AdamW')
     assert cfg.optim_wrapper.lower.optimizer == dict(
         type='AdamW', lr=0.125, weight_decay=1e-6)
-    cfg = read('optim_wrapper.solver.type=LayerwiseCGSolver')
-    assert cfg.optim_wrapper.solver.max_iters == 5
+    cfg = read('optim_wrapper.hypergradient.solver.type=LayerwiseCGSolver')
+    assert cfg.optim_wrapper.hypergradient.solver.max_iters == 5
 
 
 def test_a_file_that_changes_the_solver_is_told_what_it_keeps(tmp_path):
-    path = child(tmp_path, "optim_wrapper = dict(solver=dict("
-                 "type='MinresSolver', tolerance=0.1))")
+    path = child(tmp_path, "optim_wrapper = dict(hypergradient=dict("
+                 "solver=dict(type='MinresSolver', tolerance=0.1)))")
     note, = notes_of(read(path=path))
     assert 'MinresSolver takes over max_iters=5 of LayerwiseCGSolver' in note
-    path = child(tmp_path, "optim_wrapper = dict(solver=dict("
-                 "_delete_=True, type='MinresSolver'))")
+    path = child(tmp_path, "optim_wrapper = dict(hypergradient=dict("
+                 "solver=dict(_delete_=True, type='MinresSolver')))")
     assert notes_of(read(path=path)) == []
-    path = child(tmp_path, 'optim_wrapper = dict(solver=dict(max_iters=9))')
+    path = child(tmp_path, 'optim_wrapper = dict(hypergradient=dict('
+                 'solver=dict(max_iters=9)))')
     assert notes_of(read(path=path)) == []
 
 

@@ -15,7 +15,7 @@ from toy import DictDataset, ToyDownstream, ToyPretext, nt_xent
 from bissl_mm.engine import BiSSLOptimWrapper, BiSSLTrainLoop
 from bissl_mm.engine.hooks import ExportBackboneHook
 from bissl_mm.engine.steps.parts import check_plain
-from bissl_mm.hypergradient import HessianOperator
+from bissl_mm.hypergradient import Hessian
 from bissl_mm.models import BiSSLModel
 from bissl_mm.models.checks import check_differentiable
 
@@ -79,8 +79,8 @@ def hand_unrolled(lower, upper, options):
     reg, damping = 0.3, 2.
     gamma = options.get('direct_weight', 1.)
     indirect = options.get('indirect_weight', 1.)
-    count = options.get('num_hessian_batches', 1)
-    first = options.get('hessian_batches', 'next') == 'first'
+    count = options.get('num_batches', 1)
+    first = options.get('batches', 'next') == 'first'
     theta_p = list(pretext.backbone.parameters())
     theta_d = list(downstream.backbone.parameters())
     lower, upper = iter(lower), iter(upper)
@@ -150,16 +150,16 @@ def hand_unrolled(lower, upper, options):
 
 @pytest.mark.parametrize('options', [
     {},
-    dict(num_hessian_batches=2),
-    dict(num_hessian_batches=2, hessian_batches='first'),
+    dict(num_batches=2),
+    dict(num_batches=2, batches='first'),
     dict(direct_weight=0.01),
     dict(direct_weight=0., indirect_weight=2.),
     dict(adapt=0.1),
 ], ids=lambda o: '-'.join(o) or 'published')
 def test_two_alternations_equal_the_algorithm_by_hand(options, tmp_path,
                                                       float64):
-    count = options.get('num_hessian_batches', 1)
-    per_phase = 2 + (0 if options.get('hessian_batches') == 'first'
+    count = options.get('num_batches', 1)
+    per_phase = 2 + (0 if options.get('batches') == 'first'
                      else count)
     lower = batches(2 * per_phase, pretext_batch, 1)
     upper = batches(4, downstream_batch, 2)
@@ -169,15 +169,17 @@ def test_two_alternations_equal_the_algorithm_by_hand(options, tmp_path,
     weights_of_terms = {
         key: settings.pop(key) for key in ('direct_weight', 'indirect_weight')
         if key in settings}
+    own = {key: settings.pop(key) for key in ('num_batches', 'batches')
+           if key in settings}
     if 'adapt' in settings:
         settings['backbone_adaptation'] = dict(
             interval=1, alpha=settings.pop('adapt'))
     wrapper = BiSSLOptimWrapper(
         sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
-        sgd(model.downstream, 0.2), reg_weight=0.3, damping=2.,
-        **weights_of_terms,
-        solver=dict(type='CGSolver', max_iters=2,
-                    negative_curvature='continue'))
+        sgd(model.downstream, 0.2), regularizer=dict(weight=0.3),
+        **weights_of_terms, hypergradient=dict(
+            damping=2., solver=dict(type='CGSolver', max_iters=2,
+                                    negative_curvature='continue'), **own))
     toy_runner(tmp_path, model, lower, upper, wrapper, **settings).train()
     for (name, a), (_, b) in zip(model.named_parameters(),
                                  expected.named_parameters(), strict=True):
@@ -206,7 +208,8 @@ def test_the_upper_level_alone_is_supervised_training(tmp_path, float64):
     model = toy_model()
     wrapper = BiSSLOptimWrapper(
         sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
-        sgd(model.downstream, 0.2), reg_weight=0.3, indirect_weight=0.)
+        sgd(model.downstream, 0.2), regularizer=dict(weight=0.3),
+        indirect_weight=0.)
     runner = toy_runner(tmp_path, model, lower, upper, wrapper,
                         num_lower_steps=0)
     runner.register_hook(ExportBackboneHook(level='upper'))
@@ -245,7 +248,8 @@ def test_one_backbone_of_both_levels_gets_both_gradients(tmp_path, float64):
     model = BiSSLModel(ToyPretext(), ToyDownstream(), share_backbone=True)
     wrapper = BiSSLOptimWrapper(
         sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
-        sgd(model.downstream, 0.2), reg_weight=0.3, indirect_weight=0.)
+        sgd(model.downstream, 0.2), regularizer=dict(weight=0.3),
+        indirect_weight=0.)
     toy_runner(tmp_path, model, lower, upper, wrapper).train()
     for level in ('pretext', 'downstream'):
         for (name, a), (_, b) in zip(
@@ -266,9 +270,9 @@ def test_an_upper_level_without_a_term_is_refused():
 def test_a_solver_without_products_builds_no_graph(tmp_path, float64,
                                                    monkeypatch):
     built = []
-    gradient = HessianOperator._gradient
+    gradient = Hessian._gradient
     monkeypatch.setattr(
-        HessianOperator, '_gradient',
+        Hessian, '_gradient',
         lambda self, index: built.append(1) or gradient(self, index))
     for solver, check, number in (('IdentitySolver', 'never', 0),
                                   ('DiscardSolver', 'never', 0),
@@ -278,8 +282,8 @@ def test_a_solver_without_products_builds_no_graph(tmp_path, float64,
         model = toy_model()
         wrapper = BiSSLOptimWrapper(
             sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
-            sgd(model.downstream, 0.2), solver=dict(type=solver),
-            check_residual=check)
+            sgd(model.downstream, 0.2), hypergradient=dict(
+                solver=dict(type=solver), check_residual=check))
         toy_runner(tmp_path / f'{solver}{check}', model,
                    batches(6, pretext_batch, 1),
                    batches(4, downstream_batch, 2), wrapper).train()
@@ -421,15 +425,24 @@ def test_nan_stops_within_the_step_and_names_the_site(
      "Did you mean 'num_epochs'"),
     (dict(train_cfg__backbone_adaptation=dict(alpha=2)), ValueError,
      'alpha must lie in'),
-    (dict(train_cfg__hessian_batches='last'), ValueError, "'next', 'first'"),
-    (dict(train_cfg__hessian_batches='first',
-          train_cfg__num_hessian_batches=4), ValueError, 'exceeds'),
-    (dict(optim_wrapper__reg_weight=0., optim_wrapper__damping=0.),
+    (dict(train_cfg__hessian_batches='last'), TypeError,
+     'hessian_batches is now optim_wrapper.hypergradient.batches'),
+    (dict(optim_wrapper__hypergradient__batches='last'), ValueError,
+     "'next', 'first'"),
+    (dict(optim_wrapper__hypergradient__batches='first',
+          optim_wrapper__hypergradient__num_batches=4), ValueError,
+     'exceeds'),
+    (dict(optim_wrapper__regularizer__weight=0.,
+          optim_wrapper__hypergradient__damping=0.),
      ValueError, 'is 0, and the Hessian is divided by their sum'),
-    (dict(optim_wrapper__dampning=1.), TypeError, "Did you mean 'damping'"),
+    (dict(optim_wrapper__hypergradient__dampning=1.), TypeError,
+     "Did you mean 'damping'"),
+    (dict(optim_wrapper__regularizer__wieght=1.), TypeError,
+     "Did you mean 'weight'"),
     (dict(optim_wrapper__lower__clip_gard=dict(max_norm=1.)), TypeError,
      "Did you mean 'clip_grad'"),
-    (dict(optim_wrapper__solver=dict(type='CGSolver', tol=1)), TypeError,
+    (dict(optim_wrapper__hypergradient__solver=dict(
+        type='CGSolver', tol=1)), TypeError,
      'CGSolver: unknown key'),
     (dict(optim_wrapper__lower__accumulative_counts=2), TypeError,
      'accumulative_counts=2'),

@@ -14,7 +14,7 @@ from torch.distributed.optim import ZeroRedundancyOptimizer
 from bissl_mm.engine.loop.bissl_loop import _check_wrapper
 from bissl_mm.engine.steps.gradients import FirstOrder, split
 from bissl_mm.engine.steps.parts import check_plain
-from bissl_mm.hypergradient import HessianOperator
+from bissl_mm.hypergradient import Hessian
 from bissl_mm.models import pretext_closure
 
 
@@ -63,16 +63,16 @@ def test_parts_of_the_hessian_batch_average_their_hessians():
     wrapper = sgd_wrapper(model, num_micro_batches=dict(hessian=2))
     images = views(4)[0]
     wrapper.begin_upper_phase(model, [dict(inputs=images)], seed=6)
-    operator = wrapper.system.operator
+    operator = wrapper.system.curvature_operator
     assert operator._gradients is None
     params = model.lower_backbone()
     torch.manual_seed(0)
     vector = tuple(torch.randn_like(p) for p in params)
     by_parts = [
-        HessianOperator([closure], params, 1.).hvp(vector)
+        Hessian([closure], params)(vector)
         for closure in operator._closures
     ]
-    for found, a, b in zip(operator.hvp(vector), *by_parts, strict=True):
+    for found, a, b in zip(operator(vector), *by_parts, strict=True):
         torch.testing.assert_close(found, (a + b) / 2, rtol=1e-12,
                                    atol=1e-14)
     assert operator.loss.isfinite()
@@ -115,7 +115,7 @@ def test_bfloat16_reaches_the_gradients_alone():
     for dtype in (None, 'bfloat16'):
         wrapper = sgd_wrapper(model, first_order_dtype=dtype)
         wrapper.begin_upper_phase(model, [dict(inputs=views(4)[0])], seed=6)
-        products.append(wrapper.system.operator.hvp(vector))
+        products.append(wrapper.system.curvature_operator(vector))
     for a, b in zip(*products, strict=True):
         assert torch.equal(a, b)
 

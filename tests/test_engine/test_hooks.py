@@ -17,6 +17,8 @@ from small_run import make_runner, small_config, weights
 from bissl_mm.engine import SolverMonitorHook
 from bissl_mm.engine.hooks import find_checkpoints
 from bissl_mm.engine.loop.resume_guard import ResumedPathsHook
+from bissl_mm.engine.steps.settings import HypergradientSettings
+from bissl_mm.hypergradient import SquaredDistance
 from bissl_mm.utils.checkpoint import (UnsafeCheckpointError, is_intact,
                                        load_checkpoint, save_atomically,
                                        use_safe_loading)
@@ -283,7 +285,8 @@ def test_export_loads_into_stock_mmpretrain(image_folders, tmp_path,
 def fake_runner(outputs):
     warnings = []
     wrapper = SimpleNamespace(system=SimpleNamespace(
-        solver=SolverMonitorHook(), reg_weight=0.001, damping=10.))
+        solver=SolverMonitorHook(), regularizer=SquaredDistance(0.001),
+        config=HypergradientSettings()))
     return warnings, SimpleNamespace(
         optim_wrapper=wrapper, logger=SimpleNamespace(
             warning=warnings.append))
@@ -304,7 +307,7 @@ def test_monitor_warns_once_in_words(outputs, text):
     assert len(warnings) == 1
     import re
     assert re.search(text, warnings[0])
-    assert 'reg_weight=0.001, damping=10.0' in warnings[0]
+    assert 'lambda 0.001, damping 10.0' in warnings[0]
 
 
 def test_monitor_is_silent_about_a_good_solve():

@@ -1,39 +1,45 @@
 """The operator that an upper phase builds from the settings."""
 
 import inspect
+from dataclasses import fields
 
 import pytest
 import torch
+from mmengine.config import Config
 from pretext_models import bissl_model, sgd_wrapper
 from small_models import views
 
 from bissl_mm.engine import (BiSSLOptimWrapper,
                              BiSSLOptimWrapperConstructor)
-from bissl_mm.hypergradient import HessianOperator
+from bissl_mm.engine.steps.settings import (MOVED_OF_LOOP,
+                                            MOVED_OF_WRAPPER,
+                                            HypergradientSettings,
+                                            refuse_moved)
+from bissl_mm.hypergradient import Hessian
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 from bissl_mm.models import pretext_closure
 
 
 def test_hessian_of_the_first_samples():
     model = bissl_model('SimCLR', torch.float64)
-    wrapper = sgd_wrapper(model, hessian_batch_size=4)
+    wrapper = sgd_wrapper(model, hypergradient=dict(batch_size=4))
     first, second = views(6)
     wrapper.begin_upper_phase(
         model, [dict(inputs=[first, second], data_samples=None)], seed=0)
     params = model.lower_backbone()
-    expected = HessianOperator([pretext_closure(
+    expected = Hessian([pretext_closure(
         model.pretext, dict(inputs=[first[:4], second[:4]],
-                            data_samples=None), 0)], params, 1.)
+                            data_samples=None), 0)], params)
     vector = tuple(torch.randn_like(p) for p in params)
-    for a, b in zip(wrapper.system.operator.hvp(vector), expected.hvp(vector),
+    for a, b in zip(wrapper.system.curvature_operator(vector), expected(vector),
                     strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
 
 
 def test_more_samples_than_there_are():
     model = bissl_model('SimCLR', torch.float64)
-    wrapper = sgd_wrapper(model, hessian_batch_size=7)
-    with pytest.raises(ValueError, match='hessian_batch_size=7, but a '
+    wrapper = sgd_wrapper(model, hypergradient=dict(batch_size=7))
+    with pytest.raises(ValueError, match='hypergradient.batch_size=7, but a '
                        'pretext batch holds 6 samples on this rank. Set at '
                        'most that many'):
         wrapper.begin_upper_phase(
@@ -42,11 +48,15 @@ def test_more_samples_than_there_are():
 
 def test_every_setting_can_be_given_in_a_config():
     settings = dict(
-        reg_weight=0.01, damping=1., solver=dict(type='CGSolver'),
-        direct_weight=0.5, indirect_weight=2., check_residual='never',
-        num_micro_batches=dict(upper=2), first_order_dtype='bfloat16',
-        jacobian_params='norm', curvature='gauss_newton',
-        hessian_batch_size=4, product_dtype='bfloat16')
+        regularizer=dict(type='SquaredDistance', weight=0.01),
+        hypergradient=dict(
+            damping=1., solver=dict(type='CGSolver'), curvature='gauss_newton',
+            params='norm', num_batches=2, batches='first', batch_size=4,
+            dtype='bfloat16', check_residual='never'),
+        direct_weight=0.5, indirect_weight=2.,
+        num_micro_batches=dict(upper=2), first_order_dtype='bfloat16')
+    assert set(settings['hypergradient']) == {
+        field.name for field in fields(HypergradientSettings)}
     known = inspect.signature(BiSSLOptimWrapper).parameters
     assert set(known) == {*settings, 'lower', 'upper', 'head_warmup'}
     level = dict(optimizer=dict(type='SGD', lr=0.1))
@@ -54,18 +64,46 @@ def test_every_setting_can_be_given_in_a_config():
         type='bissl_mm.BiSSLOptimWrapper', lower=level, upper=level,
         **settings))(bissl_model('SimCLR', torch.float32))
     assert wrapper.first_order.num_parts['upper'] == 2
-    assert wrapper.system.check_residual == 'never'
-    kept = {k: v for k, v in wrapper.settings().items() if k != 'solver'}
+    kept = wrapper.settings()
+    assert 'CGSolver' in kept.pop('hypergradient.solver')
+    for key, value in settings['hypergradient'].items():
+        assert key == 'solver' or kept.pop(f'hypergradient.{key}') == value
+    assert kept.pop('regularizer.weight') == 0.01
+    assert kept.pop('regularizer.type') == 'SquaredDistance'
     assert {k: settings[k] for k in kept} == kept
-    assert 'CGSolver' in wrapper.settings()['solver']
 
 
 @pytest.mark.parametrize('setting, message', [
-    (dict(hessian_batch_size=0), 'hessian_batch_size'),
-    (dict(product_dtype='float16'), 'product_dtype')])
+    (dict(batch_size=0), 'hypergradient: batch_size must be'),
+    (dict(dtype='float16'), "hypergradient: dtype is 'float16'"),
+    (dict(batches='last'), "'next', 'first'"),
+    (dict(num_batches=0), 'num_batches must be'),
+    (dict(damping=-1.), 'damping must be')])
 def test_bad_settings_are_named(setting, message):
     with pytest.raises(ValueError, match=message):
-        sgd_wrapper(bissl_model('SimCLR', torch.float32), **setting)
+        sgd_wrapper(bissl_model('SimCLR', torch.float32),
+                    hypergradient=setting)
+
+
+def test_settings_of_old_name_their_new_places():
+    level = dict(optimizer=dict(type='SGD', lr=0.1))
+    with pytest.raises(TypeError, match=(
+            'optim_wrapper: reg_weight is now optim_wrapper.regularizer.'
+            'weight; solver is now optim_wrapper.hypergradient.solver. Move '
+            'them there')):
+        BiSSLOptimWrapperConstructor(dict(
+            type='BiSSLOptimWrapper', lower=level, upper=level,
+            reg_weight=1., solver=dict(type='CGSolver')))
+    cfg = Config(dict(
+        optim_wrapper={key: None for key in MOVED_OF_WRAPPER},
+        train_cfg={key: None for key in MOVED_OF_LOOP}))
+    with pytest.raises(TypeError) as caught:
+        refuse_moved(cfg)
+    for part, moved in (('optim_wrapper', MOVED_OF_WRAPPER),
+                        ('train_cfg', MOVED_OF_LOOP)):
+        for key, place in moved.items():
+            assert f'{part}.{key} is now {place}' in str(caught.value)
+    assert len(MOVED_OF_WRAPPER) + len(MOVED_OF_LOOP) == 10
 
 
 def test_products_in_bfloat16():
@@ -73,16 +111,16 @@ def test_products_in_bfloat16():
     batch = dict(inputs=views(6), data_samples=None)
     vector, products = None, []
     for dtype in (None, 'bfloat16'):
-        wrapper = sgd_wrapper(model, product_dtype=dtype)
+        wrapper = sgd_wrapper(model, hypergradient=dict(dtype=dtype))
         wrapper.begin_upper_phase(model, [batch], seed=0)
         torch.manual_seed(1)
         vector = tuple(torch.randn_like(p) for p in model.lower_backbone())
-        products.append(wrapper.system.operator(vector))
+        products.append(wrapper.system.bound.operator(vector))
         wrapper.end_upper_phase()
     error = norm(subtract(*products)) / norm(products[0])
     # The identity is exact; zero would mean that the setting has no effect.
     assert 0 < error < 5e-2
-    assert wrapper.settings()['product_dtype'] == 'bfloat16'
+    assert wrapper.settings()['hypergradient.dtype'] == 'bfloat16'
 
 
 def test_a_kept_basis_belongs_to_one_system():
@@ -91,9 +129,8 @@ def test_a_kept_basis_belongs_to_one_system():
     batch = dict(inputs=views(6), data_samples=None)
 
     def begun(state=None, **settings):
-        wrapper = sgd_wrapper(
-            model, solver=dict(type='RecyclingSolver', tolerance=1e-6),
-            **settings)
+        wrapper = sgd_wrapper(model, hypergradient=dict(
+            solver=dict(type='RecyclingSolver', tolerance=1e-6), **settings))
         if state is not None:
             wrapper.load_state_dict(state)
         wrapper.begin_upper_phase(model, [batch], seed=0,
@@ -125,7 +162,7 @@ def test_a_kept_basis_belongs_to_one_system():
 def test_step_of_a_phase_whose_residual_is_checked(setting, checked):
     """By default the one that the loop has drawn."""
     model = bissl_model('SimCLR', torch.float32)
-    wrapper = sgd_wrapper(model, **setting)
+    wrapper = sgd_wrapper(model, hypergradient=setting)
     wrapper.begin_upper_phase(
         model, [dict(inputs=views(4), data_samples=None)], seed=0,
         checked_step=2)

@@ -19,7 +19,7 @@ def test_block_of_the_dense_system():
     def operator(vectors):
         return tuple((block @ torch.cat(vectors)).split([2, 2]))
 
-    solution = implicit_jacobian_product(v, operator, DenseSolver(), True,
+    solution = implicit_jacobian_product(v, DenseSolver().bind(operator), True,
                                          [True, False, True])
     expected = torch.linalg.solve(block, torch.cat([v[0], v[2]]))
     first, kept, last = solution.value
@@ -33,12 +33,12 @@ def test_block_of_the_dense_system():
     ([r'^backbone\.conv1', 'bn1\\.w'], 10)])
 def test_wrapper_solves_for_the_chosen_ones(wanted, number):
     model = bissl_model('SimCLR', torch.float64)
-    wrapper = sgd_wrapper(model, jacobian_params=wanted)
+    wrapper = sgd_wrapper(model, hypergradient=dict(params=wanted))
     batch = two_views()
     wrapper.begin_upper_phase(model, [batch], seed=0)
     names = [name for name, _ in model.pairs.params]
     params = model.lower_backbone()
-    assert len(wrapper.system.operator.params) == number
+    assert len(wrapper.system.curvature_operator.params) == number
     torch.manual_seed(1)
     v = tuple(torch.randn_like(p) for p in params)
     found = wrapper.system.solve(v).value
@@ -46,14 +46,14 @@ def test_wrapper_solves_for_the_chosen_ones(wanted, number):
     assert changed == wrapper.system.through
     assert {n for n, c in zip(names, changed) if c} == {
         n for n, p in zip(names, params)
-        if any(p is q for q in wrapper.system.operator.params)}
+        if any(p is q for q in wrapper.system.curvature_operator.params)}
     # One product by hand: the block of the whole Hessian.
     closure = pretext_closure(model.pretext, batch, 0)
     grads = torch.autograd.grad(closure(), params, create_graph=True)
     total = sum((g * x).sum() for g, x, c in zip(grads, v, changed) if c)
     expected = [p for p, c in zip(torch.autograd.grad(total, params), changed)
                 if c]
-    product = wrapper.system.operator.hvp(
+    product = wrapper.system.curvature_operator(
         tuple(x for x, c in zip(v, changed) if c))
     for a, b in zip(product, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)

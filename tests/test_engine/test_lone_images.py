@@ -20,24 +20,24 @@ def solve(model, **settings):
 
 
 @pytest.mark.parametrize('settings, named', [
-    (dict(hessian_batch_size=1), 'hessian_batch_size=1 leaves'),
+    (dict(hypergradient=dict(batch_size=1)),
+     'hypergradient.batch_size=1 leaves'),
     (dict(num_micro_batches=dict(hessian=4)),
      r'a batch of 4 images with num_micro_batches=dict\(hessian=4\) leaves'),
-    (dict(hessian_batch_size=2, num_micro_batches=dict(hessian=2),
-          solver=dict(type='RecyclingSolver')),
-     r'hessian_batch_size=2 with num_micro_batches=dict\(hessian=2\) leaves'),
-    (dict(hessian_batch_size=1, curvature='gauss_newton'),
-     'hessian_batch_size=1 leaves'),
+    (dict(num_micro_batches=dict(hessian=2), hypergradient=dict(
+        batch_size=2, solver=dict(type='RecyclingSolver'))),
+     r'hypergradient.batch_size=2 with num_micro_batches=dict\(hessian=2\) leaves'),
+    (dict(hypergradient=dict(batch_size=1, curvature='gauss_newton')),
+     'hypergradient.batch_size=1 leaves'),
 ])
 def test_hessian_of_one_image(settings, named):
     model = bissl_model('SimCLR', torch.float32)
     with pytest.raises(ValueError, match='exactly zero, so v_IJ would be v.*'
                        + named + ' 1 image in a part; .*at least 2'):
         solve(model, **settings)
-    del settings['hessian_batch_size' if 'hessian_batch_size' in settings
-                 else 'num_micro_batches']
-    settings.pop('num_micro_batches', None)
-    assert solve(model, **settings).num_iters > 0
+    hypergradient = dict(settings.get('hypergradient', {}))
+    hypergradient.pop('batch_size', None)
+    assert solve(model, hypergradient=hypergradient).num_iters > 0
 
 
 @pytest.mark.parametrize('parts, size', [(4, 4), (1, 1)])
@@ -68,13 +68,14 @@ def test_a_pretext_loss_without_the_backbone():
 @pytest.mark.parametrize('settings, size, named', [
     (dict(num_micro_batches=dict(lower=8)), 8, 'the lower batch'),
     (dict(num_micro_batches=dict(hessian=8)), 8, 'the hessian batch'),
-    (dict(hessian_batch_size=1), 8, 'hessian_batch_size=1 leaves'),
+    (dict(hypergradient=dict(batch_size=1)), 8,
+     'hypergradient.batch_size=1 leaves'),
     (dict(), 1, 'a batch of 1 image leaves'),
 ])
 def test_known_before_training(settings, size, named):
     model = bissl_model('SimCLR', torch.float32)
     wrapper = sgd_wrapper(model, **settings)
-    arguments = (wrapper.first_order, wrapper.system.hessian_batch_size)
+    arguments = (wrapper.first_order, wrapper.system.config.batch_size)
     with pytest.raises(ValueError, match=named):
         check_parts(model.pretext, *arguments, size, 1)
     # The images of all processes are compared.

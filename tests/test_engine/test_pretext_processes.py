@@ -26,7 +26,7 @@ def hypergradient(rank, world, kind, dtype=torch.float32):
     model = bissl_model(kind, dtype, NORM)
     # Above the negative eigenvalues of these untrained networks: conjugate
     # gradients get through, and the system is well conditioned.
-    wrapper = sgd_wrapper(model, damping=5000.)
+    wrapper = sgd_wrapper(model, hypergradient=dict(damping=5000.))
     noise = part(torch.rand(8, 9, generator=torch.Generator().manual_seed(1)),
                  rank, world)
     found = {}
@@ -86,7 +86,8 @@ def weights_after(rank, world, kind, alternations):
     # Batch statistics of each process: theirs over all ranks cost messages by
     # the hundred, and what is to show here is that nothing drifts.
     model = bissl_model(kind, torch.float32)
-    wrapper = sgd_wrapper(model, solver=dict(type='CGSolver', max_iters=1))
+    wrapper = sgd_wrapper(model, hypergradient=dict(
+        solver=dict(type='CGSolver', max_iters=1)))
     begin = torch.cat([p.detach().flatten() for p in model.parameters()])
     for i in range(alternations):
         wrapper.lower_step(model, pretext_batch(kind, rank, world, 8, 3 * i),
@@ -132,8 +133,9 @@ def phase_of_solves(rank, world, solver, options):
     """Iterations and answers of three systems of one upper phase."""
     model = bissl_model('SimCLR', torch.float64, NORM)
     # Above the negative eigenvalues of this untrained network.
-    system = sgd_wrapper(model, solver=solver, damping=500.,
-                         check_residual='never', **options).system
+    system = sgd_wrapper(model, hypergradient=dict(
+        solver=solver, damping=500., check_residual='never',
+        **options)).system
     system.begin(model, [pretext_batch('SimCLR', rank, world, 8, 1)], 0,
                  FirstOrder(None, None))
     generator = torch.Generator().manual_seed(5)
@@ -153,7 +155,7 @@ def phase_of_solves(rank, world, solver, options):
     ('LayerwiseCGSolver', {}), ('CGSolver', {}), ('TruncatedCGSolver', {}),
     ('MinresSolver', {}), ('RecyclingSolver', {}), ('NeumannSolver', {}),
     ('TruncatedCGSolver', dict(curvature='gauss_newton')),
-    ('RecyclingSolver', dict(jacobian_params='norm'))],
+    ('RecyclingSolver', dict(params='norm'))],
     ids=lambda value: value if isinstance(value, str) else
     '-'.join(map(str, value.values())))
 def test_solvers_go_the_same_way_on_two_processes(name, options, pool):

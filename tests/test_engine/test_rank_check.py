@@ -51,8 +51,8 @@ def steps(rank, world):
             other_sums(patch)
         for solver in SOLVERS:
             model, generator = toy_model(), torch.Generator().manual_seed(rank)
-            wrapper = toy_wrapper(model, solver=solver, damping=20.,
-                                  check_residual='always')
+            wrapper = toy_wrapper(model, hypergradient=dict(
+                solver=solver, damping=20., check_residual='always'))
             if solver['type'] == 'CGSolver':
                 wrapper['lower'].optimizer = LARS(model.pretext.parameters(),
                                                   lr=0.5)
@@ -74,7 +74,7 @@ def toy_wrapper(model, **settings):
     """With clipping, for which norms are taken, too."""
     return BiSSLOptimWrapper(
         sgd(model.pretext, 0.1), sgd(model.downstream, 0.1),
-        sgd(model.downstream, 0.1), reg_weight=0.3, **settings)
+        sgd(model.downstream, 0.1), regularizer=dict(weight=0.3), **settings)
 
 
 @pytest.mark.dist

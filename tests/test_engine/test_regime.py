@@ -94,7 +94,7 @@ def test_a_stage_that_is_too_short_is_told_what_to_set(
     def run(name, weight):
         cfg = small_config(monkeypatch, image_folders, tmp_path / name,
                            train_cfg__num_alternations=2,
-                           optim_wrapper__reg_weight=weight)
+                           optim_wrapper__regularizer__weight=weight)
         cfg.optim_wrapper.lower.optimizer = optimizer
         runner = make_runner(cfg)
         lines = Lines(monkeypatch, runner)
@@ -105,7 +105,7 @@ def test_a_stage_that_is_too_short_is_told_what_to_set(
     hook, lines = run('weak', weak)
     line, = (w for w in lines.warnings if 'relaxes' in w)
     assert 0 < hook.relaxation_times < 0.5
-    proposed = float(line.split('reg_weight=')[1].split(',')[0])
+    proposed = float(line.split('regularizer.weight=')[1].split(',')[0])
     hook, lines = run('strong', proposed)
     assert not [w for w in lines.warnings if 'relaxes' in w]
     line, = (i for i in lines.infos if 'relaxes' in i)

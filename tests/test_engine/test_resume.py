@@ -87,7 +87,8 @@ def test_a_basis_reused_within_a_phase_is_taken_up(image_folders, tmp_path,
         return small_config(
             monkeypatch, image_folders, tmp_path / name,
             train_cfg__num_alternations=2,
-            optim_wrapper__solver=dict(type='RecyclingSolver', max_iters=2))
+            optim_wrapper__hypergradient__solver=dict(
+                type='RecyclingSolver', max_iters=2))
 
     whole = weights(run_to_end(config('whole')))
     cfg = config('parts')
@@ -163,12 +164,12 @@ def test_changed_lambda_is_announced(image_folders, tmp_path, monkeypatch):
     cfg = small_config(monkeypatch, image_folders, tmp_path)
     with pytest.raises(SystemExit):
         run_to_end(cfg, [StopAt('after_lower_step', 2)])
-    cfg.resume, cfg.optim_wrapper.damping = True, 5.
+    cfg.resume, cfg.optim_wrapper.hypergradient.damping = True, 5.
     runner = make_runner(cfg)
     lines = []
     monkeypatch.setattr(runner.logger, 'warning', lines.append)
     runner.train()
-    assert any('damping is 5.0 now but was 10.0' in line for line in lines)
+    assert any('hypergradient.damping is 5.0 now but was 10.0' in line for line in lines)
 
 
 def test_warm_up_leaves_no_trace_in_the_first_alternation(

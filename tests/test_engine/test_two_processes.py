@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import BatchNorm2d
 from bissl_mm.engine import BiSSLOptimWrapper, mean_over_ranks
 from bissl_mm.engine.distributed import (CPUDistributedDataParallel,
                                          any_rank)
-from bissl_mm.hypergradient import GaussNewtonOperator, HessianOperator
+from bissl_mm.hypergradient import GaussNewton, Hessian
 from bissl_mm.hypergradient.linalg.vectors import dot
 from bissl_mm.models import (BiSSLModel, DifferentiableSyncBatchNorm,
                              pretext_closure, pretext_outputs_closure)
@@ -39,12 +39,11 @@ def derivatives(model, data, params):
     closure = pretext_closure(model, data, 0)
     gradient = mean_over_ranks(torch.autograd.grad(closure(), params))
     operators = (
-        HessianOperator([closure], params, 1.,
+        Hessian([closure], params,
                         mean_over_ranks=mean_over_ranks),
-        GaussNewtonOperator([pretext_outputs_closure(model, data, 0)], params,
-                            1., mean_over_ranks=mean_over_ranks))
+        GaussNewton([pretext_outputs_closure(model, data, 0)], params, mean_over_ranks=mean_over_ranks))
     return [[t.tolist() for t in vector] for vector in (
-        gradient, *(o.hvp(direction(params)) for o in operators))]
+        gradient, *(o(direction(params)) for o in operators))]
 
 
 def simclr_derivatives(rank, world, separate_views):
@@ -119,8 +118,9 @@ def bissl_steps(rank, world):
         for name, part_ in (('lower', pretext), ('upper', downstream),
                             ('head_warmup', downstream))
     }
-    wrapper = BiSSLOptimWrapper(**wrappers, reg_weight=0.1, damping=1.,
-                                solver=dict(type='CGSolver', max_iters=4))
+    wrapper = BiSSLOptimWrapper(**wrappers, regularizer=dict(weight=0.1),
+        hypergradient=dict(damping=1., solver=dict(type='CGSolver',
+                                                   max_iters=4)))
     model.pretext.data_preprocessor = Cast()
     model.downstream.data_preprocessor = Cast()
     wrapper.lower_step(model, dict(
@@ -210,8 +210,8 @@ def dense_steps(rank, world, kind):
                                 ('upper', model.downstream),
                                 ('head_warmup', model.downstream))}
         wrapper = BiSSLOptimWrapper(
-            **sgd, reg_weight=0.1, damping=10.,
-            solver=dict(type='CGSolver', max_iters=2))
+            **sgd, regularizer=dict(weight=0.1), hypergradient=dict(
+                damping=10., solver=dict(type='CGSolver', max_iters=2)))
         for step, seed in ((wrapper.lower_step, 1),
                            (wrapper.begin_upper_phase, 2)):
             batch = dict(inputs=[part(v, rank, world)

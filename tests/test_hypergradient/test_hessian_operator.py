@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from bissl_mm.hypergradient import HessianOperator, materialize
+from bissl_mm.hypergradient import (Hessian, implicit_operator,
+                                    materialize)
 
 
 @pytest.fixture
@@ -33,20 +34,20 @@ def dense_hessian(loss, params, batch):
 
 def test_operator_equals_the_dense_matrix(problem):
     params, batches, loss = problem
-    operator = HessianOperator([lambda: loss(*params, batches[0])], params,
-                               reg_weight=0.5, damping=1.5)
+    curvature = Hessian([lambda: loss(*params, batches[0])], params)
+    operator = implicit_operator(curvature, reg_weight=0.5, damping=1.5)
     hessian = dense_hessian(loss, params, batches[0])
     expected = torch.eye(15, dtype=torch.float64) + hessian / 2.
     torch.testing.assert_close(
         materialize(operator, params), expected, rtol=1e-10, atol=1e-12)
-    assert operator.num_products == 15
-    assert operator.loss == loss(*params, batches[0])
+    assert curvature.num_products == 15
+    assert curvature.loss == loss(*params, batches[0])
 
 
 def test_several_batches_average_their_hessians(problem):
     params, batches, loss = problem
-    operator = HessianOperator(
-        [lambda b=b: loss(*params, b) for b in batches], params, 0.5)
+    operator = implicit_operator(Hessian(
+        [lambda b=b: loss(*params, b) for b in batches], params), 0.5)
     hessian = sum(dense_hessian(loss, params, b) for b in batches) / 2
     expected = torch.eye(15, dtype=torch.float64) + hessian / 0.5
     torch.testing.assert_close(
@@ -55,17 +56,16 @@ def test_several_batches_average_their_hessians(problem):
 
 def test_products_are_symmetric_linear_and_repeatable(problem):
     params, batches, loss = problem
-    operator = HessianOperator([lambda: loss(*params, batches[0])], params,
-                               0.5)
+    operator = Hessian([lambda: loss(*params, batches[0])], params)
     generator = torch.Generator().manual_seed(3)
     u, v = (tuple(torch.randn(p.shape, generator=generator,
                               dtype=torch.float64) for p in params)
             for _ in range(2))
-    inner = [sum((a * b).sum() for a, b in zip(x, operator.hvp(y)))
+    inner = [sum((a * b).sum() for a, b in zip(x, operator(y)))
              for x, y in ((u, v), (v, u))]
     torch.testing.assert_close(inner[0], inner[1], rtol=1e-10, atol=0.)
-    both = operator.hvp(tuple(2 * a - b for a, b in zip(u, v)))
-    for c, a, b in zip(both, operator.hvp(u), operator.hvp(v), strict=True):
+    both = operator(tuple(2 * a - b for a, b in zip(u, v)))
+    for c, a, b in zip(both, operator(u), operator(v), strict=True):
         torch.testing.assert_close(c, 2 * a - b, rtol=1e-9, atol=1e-11)
     for a, b in zip(operator(u), operator(u), strict=True):
         assert torch.equal(a, b)
@@ -74,17 +74,18 @@ def test_products_are_symmetric_linear_and_repeatable(problem):
 def test_cached_graph_equals_a_rebuilt_one_bit_for_bit(problem):
     params, batches, loss = problem
     vector = tuple(torch.ones_like(p) for p in params)
-    cached = HessianOperator([lambda: loss(*params, batches[0])], params, 1.)
-    cached.hvp(vector)
-    rebuilt = HessianOperator([lambda: loss(*params, batches[0])], params, 1.)
-    for a, b in zip(cached.hvp(vector), rebuilt.hvp(vector), strict=True):
+    cached = Hessian([lambda: loss(*params, batches[0])], params)
+    cached(vector)
+    rebuilt = Hessian([lambda: loss(*params, batches[0])], params)
+    for a, b in zip(cached(vector), rebuilt(vector), strict=True):
         assert torch.equal(a, b)
 
 
 def test_linear_loss_and_unused_parameter_have_a_zero_hessian():
     used = torch.ones(3, dtype=torch.float64, requires_grad=True)
     unused = torch.ones(2, dtype=torch.float64, requires_grad=True)
-    operator = HessianOperator([lambda: 2 * used.sum()], (used, unused), 1.)
+    operator = implicit_operator(
+        Hessian([lambda: 2 * used.sum()], (used, unused)), 1.)
     vector = (torch.ones(3).double(), torch.ones(2).double())
     for a, b in zip(operator(vector), vector, strict=True):
         assert torch.equal(a, b)
@@ -98,19 +99,17 @@ def test_products_go_through_the_mean_over_ranks(problem):
         calls.append(len(vectors))
         return tuple(v / 2 for v in vectors)
 
-    plain = HessianOperator([lambda: loss(*params, batches[0])], params, 1.)
-    reduced = HessianOperator([lambda: loss(*params, batches[0])], params,
-                              1., mean_over_ranks=halve)
+    plain = Hessian([lambda: loss(*params, batches[0])], params)
+    reduced = Hessian([lambda: loss(*params, batches[0])], params, mean_over_ranks=halve)
     vector = tuple(torch.ones_like(p) for p in params)
-    for a, b in zip(reduced.hvp(vector), plain.hvp(vector), strict=True):
+    for a, b in zip(reduced(vector), plain(vector), strict=True):
         torch.testing.assert_close(a, b / 2)
     assert calls == [2]
 
 
 def test_changed_parameters_are_noticed(problem):
     params, batches, loss = problem
-    operator = HessianOperator([lambda: loss(*params, batches[0])], params,
-                               1.)
+    operator = Hessian([lambda: loss(*params, batches[0])], params)
     with torch.no_grad():
         params[1].add_(1.)
     with pytest.raises(RuntimeError, match='changed in place'):
@@ -119,8 +118,7 @@ def test_changed_parameters_are_noticed(problem):
 
 def test_use_after_close_is_refused(problem):
     params, batches, loss = problem
-    operator = HessianOperator([lambda: loss(*params, batches[0])], params,
-                               1.)
+    operator = Hessian([lambda: loss(*params, batches[0])], params)
     operator.close()
     with pytest.raises(RuntimeError, match='after close'):
         operator(params)
@@ -134,20 +132,19 @@ def test_use_after_close_is_refused(problem):
 def test_impossible_scales_are_refused(problem, reg_weight, damping, message):
     params, batches, loss = problem
     with pytest.raises(ValueError, match=message):
-        HessianOperator([lambda: loss(*params, batches[0])], params,
-                        reg_weight, damping)
+        implicit_operator(Hessian([lambda: loss(*params, batches[0])],
+                                  params), reg_weight, damping)
 
 
 def test_half_precision_is_refused():
     param = torch.ones(2, dtype=torch.bfloat16, requires_grad=True)
     with pytest.raises(TypeError, match='keep the backbone in float32'):
-        HessianOperator([lambda: param.sum()], (param, ), 1.)
+        Hessian([lambda: param.sum()], (param, ))
 
 
 def test_vectors_of_another_structure_are_refused(problem):
     params, batches, loss = problem
-    operator = HessianOperator([lambda: loss(*params, batches[0])], params,
-                               1.)
+    operator = Hessian([lambda: loss(*params, batches[0])], params)
     with pytest.raises(ValueError, match='has 1 tensors'):
         operator((params[0], ))
     with pytest.raises(ValueError, match=r'tensor 1 has shape \(4,\)'):

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bissl_mm.hypergradient import (CGSolver, DenseSolver, HessianOperator,
+from bissl_mm.hypergradient import (CGSolver, DenseSolver, Hessian,
                                     implicit_jacobian_product,
+                                    implicit_operator,
                                     relative_residual)
 
 SIZE = 6
@@ -40,12 +41,12 @@ def test_hypergradient_of_a_quadratic_has_its_closed_form():
 
     theta_p = minimiser.detach().requires_grad_()
     v = torch.autograd.grad(downstream(theta_p), theta_p)
-    operator = HessianOperator(
-        [lambda: 0.5 * (theta_p - a) @ hessian @ (theta_p - a)], (theta_p, ),
-        reg_weight)
+    operator = implicit_operator(Hessian(
+        [lambda: 0.5 * (theta_p - a) @ hessian @ (theta_p - a)],
+        (theta_p, )), reg_weight)
     direct, = torch.autograd.grad(downstream(theta_d), theta_d)
     for solver in (CGSolver(max_iters=40, tolerance=1e-13), DenseSolver()):
-        solution = implicit_jacobian_product(v, operator, solver,
+        solution = implicit_jacobian_product(v, solver.bind(operator),
                                              check_residual=True)
         error = (solution.value[0] + direct - expected).norm()
         assert error <= 1e-8 * expected.norm()
@@ -58,11 +59,11 @@ def test_large_reg_weight_gives_v_itself():
     v = (quadratic(3)[1], )
     errors = []
     for reg_weight in (1e2, 1e4, 1e6):
-        operator = HessianOperator(
-            [lambda: 0.5 * (theta - a) @ hessian @ (theta - a)], (theta, ),
-            reg_weight)
-        value = implicit_jacobian_product(v, operator,
-                                          CGSolver(max_iters=20)).value[0]
+        operator = implicit_operator(Hessian(
+            [lambda: 0.5 * (theta - a) @ hessian @ (theta - a)],
+            (theta, )), reg_weight)
+        value = implicit_jacobian_product(
+            v, CGSolver(max_iters=20).bind(operator)).value[0]
         errors.append(((value - v[0]).norm() / v[0].norm()).item())
     # The distance falls in proportion to 1 / lambda.
     assert errors[2] < 1e-4
@@ -72,14 +73,14 @@ def test_large_reg_weight_gives_v_itself():
 
 def test_residual_is_checked_only_on_request():
     theta = torch.ones(3, dtype=torch.float64, requires_grad=True)
-    operator = HessianOperator([lambda: theta.pow(4).sum()], (theta, ), 1.)
+    curvature = Hessian([lambda: theta.pow(4).sum()], (theta, ))
     v = (torch.ones(3, dtype=torch.float64), )
-    solver = CGSolver(max_iters=2)
-    solution = implicit_jacobian_product(v, operator, solver)
+    bound = CGSolver(max_iters=2).bind(implicit_operator(curvature, 1.))
+    solution = implicit_jacobian_product(v, bound)
     assert solution.true_residual_norm is None
-    products = operator.num_products
-    implicit_jacobian_product(v, operator, solver, check_residual=True)
-    assert operator.num_products == 2 * products + 1
+    products = curvature.num_products
+    implicit_jacobian_product(v, bound, check_residual=True)
+    assert curvature.num_products == 2 * products + 1
 
 
 @pytest.mark.parametrize('keep_graphs', [True, False])
@@ -95,12 +96,15 @@ def test_true_residual_is_that_of_the_exact_operator(keep_graphs, pixels):
         return F.conv2d(x, weights[0], padding=1).square().mean()
 
     v = tuple(torch.randn_like(w) for w in weights)
-    rough = HessianOperator([closure], weights, 0.01, keep_graphs=keep_graphs,
-                            product_dtype=torch.bfloat16)
+    rough = implicit_operator(
+        Hessian([closure], weights, keep_graphs=keep_graphs,
+                product_dtype=torch.bfloat16), 0.01)
     solution = implicit_jacobian_product(
-        v, rough, CGSolver(max_iters=30, tolerance=1e-3), check_residual=True)
-    expected = relative_residual(HessianOperator([closure], weights, 0.01),
-                                 solution.value, v)
+        v, CGSolver(max_iters=30, tolerance=1e-3).bind(rough),
+        check_residual=True)
+    expected = relative_residual(
+        implicit_operator(Hessian([closure], weights), 0.01),
+        solution.value, v)
     assert solution.true_residual_norm == pytest.approx(expected, rel=1e-2)
     # The rounded operator shows another number.
     assert relative_residual(rough, solution.value, v) != pytest.approx(

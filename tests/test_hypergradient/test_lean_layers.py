@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bissl_mm.hypergradient import HessianOperator
+from bissl_mm.hypergradient import Hessian
 from bissl_mm.hypergradient.second_order.mode import LeanLayers
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 
@@ -175,13 +175,13 @@ def test_bfloat16_touches_the_product_alone():
         return y.pow(3).mean()
 
     vector = tuple(torch.randn_like(w) for w in weights)
-    exact = HessianOperator([closure], weights, 1.)
-    rough = HessianOperator([closure], weights, 1.,
+    exact = Hessian([closure], weights)
+    rough = Hessian([closure], weights,
                             product_dtype=torch.bfloat16)
     assert torch.equal(exact.loss, rough.loss)
     for a, b in zip(exact._gradients[0], rough._gradients[0], strict=True):
         assert torch.equal(a, b)
-    expected, found = exact.hvp(vector), rough.hvp(vector)
+    expected, found = exact(vector), rough(vector)
     error = norm(subtract(found, expected)) / norm(expected)
     assert 1e-4 < error < 2e-2
     assert all(f.dtype == torch.float32 for f in found)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from bissl_mm.hypergradient import HessianOperator
+from bissl_mm.hypergradient import Hessian
 from bissl_mm.hypergradient.second_order.mode import LeanLayers
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 
@@ -92,8 +92,7 @@ def expected_product(net, loss, vectors, step=1e-5):
 def test_product_of_a_loss_that_holds_a_derivative(kind, loss):
     net, plain = network(kind), network(kind, plain=True)
     vectors = tuple(torch.randn_like(p) for p in net.parameters())
-    found = HessianOperator([lambda: loss(net)], tuple(net.parameters()),
-                            1.).hvp(vectors)
+    found = Hessian([lambda: loss(net)], tuple(net.parameters()))(vectors)
     expected = expected_product(plain, loss, vectors)
     assert norm(subtract(found, expected)) < 1e-6 * norm(expected)
 
@@ -108,9 +107,9 @@ def test_norms_that_torch_derives_wrongly_are_refused(kind, loss):
     params = tuple(net.parameters())
     with pytest.raises(ValueError, match='holds a gradient of its own.*'
                        'Take GroupNorm instead'):
-        HessianOperator([lambda: loss(net)], params, 1.)
+        Hessian([lambda: loss(net)], params)
     # Without a gradient in the loss there is nothing to refuse.
-    HessianOperator([lambda: net(image()).square().sum()], params, 1.)
+    Hessian([lambda: net(image()).square().sum()], params)
 
 
 def test_gradient_within_the_loss_is_not_rounded():
@@ -123,7 +122,7 @@ def test_gradient_within_the_loss_is_not_rounded():
             + net(x).square().sum()
 
     params = tuple(net.parameters())
-    exact, rough = (HessianOperator([closure], params, 1., product_dtype=d)
+    exact, rough = (Hessian([closure], params, product_dtype=d)
                     for d in (None, torch.bfloat16))
     assert torch.equal(exact.loss, rough.loss)
 

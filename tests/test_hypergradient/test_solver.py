@@ -364,45 +364,45 @@ def test_recycling_spends_fewer_products_on_a_phase():
     eigenvalues = torch.ones(SIZE).double()
     eigenvalues[:6] = torch.tensor([-3., 9., 6., 4., 30., 14.])
     matrix, counts, residuals = make_matrix(eigenvalues), [], []
-    shared, single = RecyclingSolver(tolerance=1e-2), 0
+    operator, single = Operator(matrix), 0
+    shared = RecyclingSolver(tolerance=1e-2).bind(operator)
     for step in range(8):
-        operator, rhs = Operator(matrix), random_rhs(seed=step)
-        solution = shared.solve(operator, rhs)
-        counts.append(operator.count)
+        before, rhs = operator.count, random_rhs(seed=step)
+        solution = shared.solve(rhs)
+        counts.append(operator.count - before)
         residuals.append(relative_residual(operator, solution.value, rhs))
         single += RecyclingSolver(tolerance=1e-2).solve(
             Operator(matrix), rhs).num_iters
     assert max(residuals) <= 1e-2
     assert sum(counts) < single / 2
-    shared.reset()
+    # Another binding knows nothing of it.
     operator = Operator(matrix)
-    shared.solve(operator, random_rhs(seed=0))
+    shared.solver.bind(operator).solve(random_rhs(seed=0))
     assert operator.count == counts[0]
 
 
 def test_recycling_answers_what_it_has_seen_without_a_product():
     matrix, rhs = make_matrix(INDEFINITE), random_rhs()
     solver = RecyclingSolver(SIZE, tolerance=1e-8, max_basis=SIZE)
-    first = solver.solve(Operator(matrix), rhs)
-    kept = solver.state_dict()
     operator = Operator(matrix)
-    again = solver.solve(operator, tuple(2 * r for r in rhs))
+    bound = solver.bind(operator)
+    first = bound.solve(rhs)
+    kept, operator.count = bound.state_dict(), 0
+    again = bound.solve(tuple(2 * r for r in rhs))
     assert operator.count == 0 and again.status is Status.CONVERGED
     torch.testing.assert_close(flatten(again.value),
                                2 * flatten(first.value), rtol=1e-6, atol=0.)
-    other = RecyclingSolver(SIZE, tolerance=1e-8, max_basis=SIZE)
-    other.load_state_dict(kept)
-    restored = other.solve(operator, tuple(2 * r for r in rhs))
+    restored = solver.bind(operator, kept).solve(tuple(2 * r for r in rhs))
     assert torch.equal(flatten(restored.value), flatten(again.value))
     assert operator.count == 0
 
 
 def test_recycling_keeps_no_more_than_it_may():
-    solver = RecyclingSolver(5, tolerance=0., max_basis=3)
+    bound = RecyclingSolver(5, tolerance=0., max_basis=3).bind(
+        Operator(make_matrix(INDEFINITE)))
     for seed in range(3):
-        solution = solver.solve(Operator(make_matrix(INDEFINITE)),
-                                random_rhs(seed))
-        assert len(solver.state_dict()['images']) == 3
+        solution = bound.solve(random_rhs(seed))
+        assert len(bound.state_dict()['images']) == 3
         assert solution.residual_norm < 1
 
 
@@ -424,13 +424,14 @@ def test_recycling_estimates_what_it_leaves():
     factor = torch.randn(size, size).double()
     noise = (factor + factor.T) / size**0.5 * 0.05
     matrix = torch.eye(size).double() + noise
-    known = RecyclingSolver(tolerance=0.03, extrapolate=False)
-    guessed = RecyclingSolver(tolerance=0.03)
+    known, guessed = (
+        RecyclingSolver(tolerance=0.03, extrapolate=extrapolate).bind(
+            lambda v: (matrix @ v[0], )) for extrapolate in (False, True))
     products, estimated = {known: 0, guessed: 0}, 0
     for step in range(8):
         rhs = (torch.randn(size).double(), )
         for solver in products:
-            solution = solver.solve(lambda v: (matrix @ v[0], ), rhs)
+            solution = solver.solve(rhs)
             products[solver] += solution.num_iters
             true = relative_residual(lambda v: (matrix @ v[0], ),
                                      solution.value, rhs)
@@ -463,13 +464,12 @@ def test_recycling_looks_at_solves_that_could_be_free(kinds, products):
     values = torch.full((400, ), 1.05).double()
     values[200:] = 1.5
     solver, found = RecyclingSolver(tolerance=0.1), []
+    bound = solver.bind(lambda v: (values * v[0], ))
     for seed, kind in enumerate(kinds):
         rhs = _two_kinds(kind, seed)
         if seed == 4:
-            kept = solver.state_dict()
-            solver = RecyclingSolver(tolerance=0.1)
-            solver.load_state_dict(kept)
-        solution = solver.solve(lambda v: (values * v[0], ), rhs)
+            bound = solver.bind(bound.operator, bound.state_dict())
+        solution = bound.solve(rhs)
         found.append(solution.num_iters)
         true = relative_residual(lambda v: (values * v[0], ), solution.value,
                                  rhs)
@@ -480,10 +480,10 @@ def test_recycling_looks_at_solves_that_could_be_free(kinds, products):
 def test_recycling_does_not_guess_of_a_large_unseen_part():
     """Where the rest is no identity, the known residual is the better."""
     matrix = make_matrix(torch.linspace(-40, 60, SIZE).double())
-    shared = RecyclingSolver(3, tolerance=1e-3)
+    shared = RecyclingSolver(3, tolerance=1e-3).bind(Operator(matrix))
     for step in range(4):
         rhs = random_rhs(seed=step)
-        solution = shared.solve(Operator(matrix), rhs)
+        solution = shared.solve(rhs)
         true = relative_residual(Operator(matrix), solution.value, rhs)
         assert true <= 1
         assert true == pytest.approx(solution.residual_norm, rel=1e-6)
@@ -511,15 +511,15 @@ def test_recycling_in_single_precision_on_a_wild_operator():
     def operator(v):
         return (v[0] + basis.T @ (values * (basis @ v[0])), )
 
-    solver = RecyclingSolver(tolerance=0.05)
+    bound = RecyclingSolver(tolerance=0.05).bind(operator)
     for step in range(4):
         rhs = (torch.randn(size, generator=generator) +
                20 * torch.randn(8, generator=generator) @ basis[:8], )
-        solution = solver.solve(operator, rhs)
+        solution = bound.solve(rhs)
         true = relative_residual(operator, solution.value, rhs)
         assert true < 1
         assert true == pytest.approx(solution.residual_norm, rel=0.05)
-    state = solver.state_dict()
+    state = bound.state_dict()
     directions = state['directions'].double()
     images = state['images'].double()
     torch.testing.assert_close(directions @ directions.T,
@@ -550,12 +550,12 @@ def test_recycling_reports_the_residual_it_leaves(leading, noise, count, size,
         def operator(v):
             return (v[0] + basis.T @ (values * (basis @ v[0])), )
 
-        solver = RecyclingSolver(max_iters=20, tolerance=0.05)
+        bound = RecyclingSolver(max_iters=20, tolerance=0.05).bind(operator)
         for _ in range(8):
             along = 20 * torch.randn(len(leading), generator=generator)
             rhs = (torch.randn(size, generator=generator) +
                    along @ basis[:len(leading)], )
-            solution = solver.solve(operator, rhs)
+            solution = bound.solve(rhs)
             true = relative_residual(operator, solution.value, rhs)
             assert true < max(2 * solution.residual_norm, 0.075)
 
@@ -565,10 +565,11 @@ def test_recycling_reports_the_residual_it_leaves(leading, noise, count, size,
 def test_recycling_calls_an_estimate_so(dtype, share):
     """Later right-hand sides in directions that the first ones lack."""
     generator = torch.Generator().manual_seed(0)
-    size, solver = 600, RecyclingSolver(tolerance=0.1)
+    size = 600
     values = 1 + 0.02 * torch.randn(size, generator=generator).to(dtype)
     values[:6] = torch.tensor([21., 15., 11., 8., -6., 4.])
     missed = 0
+    bound = RecyclingSolver(tolerance=0.1).bind(lambda v: (values * v[0], ))
     for step in range(8):
         b = torch.randn(size, generator=generator).to(dtype)
         new = torch.zeros_like(b)
@@ -576,7 +577,7 @@ def test_recycling_calls_an_estimate_so(dtype, share):
         if step > 2:
             b = (1 - share)**0.5 * b / b.norm() \
                 + share**0.5 * new / new.norm()
-        solution = solver.solve(lambda v: (values * v[0], ), (b, ))
+        solution = bound.solve((b, ))
         true = relative_residual(lambda v: (values * v[0], ), solution.value,
                                  (b, ))
         assert solution.status in (Status.CONVERGED, Status.ESTIMATED)

@@ -5,8 +5,7 @@ import torch
 from small_models import build, classifier_cfg, simclr_cfg
 from toy import ToyDownstream, ToyPretext
 
-from bissl_mm.models import (BiSSLModel, add_proximal_grad_, loss_with_state,
-                             unwrap)
+from bissl_mm.models import BiSSLModel, loss_with_state, unwrap
 from bissl_mm.models.checks import check_num_classes
 
 
@@ -92,20 +91,6 @@ def test_models_may_be_configs_or_models():
 def test_unwrap_names_what_is_missing():
     with pytest.raises(TypeError, match='is a Linear, but'):
         unwrap(torch.nn.Linear(1, 1))
-
-
-def test_proximal_gradient_equals_automatic_differentiation():
-    lower = [torch.randn(3, 2, dtype=torch.float64, requires_grad=True),
-             torch.randn(4, dtype=torch.float64, requires_grad=True)]
-    upper = [torch.randn_like(p) for p in lower]
-    value = 0.5 * 0.3 * sum((p - q).square().sum()
-                            for p, q in zip(lower, upper))
-    expected = torch.autograd.grad(value, lower)
-    lower[0].grad = torch.ones(3, 2, dtype=torch.float64)
-    distance = add_proximal_grad_(lower, upper, 0.3)
-    torch.testing.assert_close(lower[0].grad, expected[0] + 1)
-    torch.testing.assert_close(lower[1].grad, expected[1])
-    torch.testing.assert_close(0.15 * distance.square(), value.detach())
 
 
 def test_head_for_another_number_of_classes_is_named():

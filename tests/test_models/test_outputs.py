@@ -17,7 +17,7 @@ from pretext_models import METHODS, bissl_model, make, sgd_wrapper
 from torch.nn.functional import normalize
 
 from bissl_mm.engine import BiSSLOptimWrapperConstructor
-from bissl_mm.hypergradient import GaussNewtonOperator, HessianOperator
+from bissl_mm.hypergradient import GaussNewton, Hessian
 from bissl_mm.hypergradient.linalg.vectors import dot
 from bissl_mm.models import pretext_closure, pretext_outputs_closure
 from bissl_mm.models.pretext.convex_losses import convex_form
@@ -151,12 +151,12 @@ def dense_gauss_newton(name, model, data, params, directions):
 @pytest.mark.parametrize('name', REFERENCES)
 def test_products_equal_the_definition(name):
     model, data, params = prepare(name)
-    operator = GaussNewtonOperator(
-        [pretext_outputs_closure(model, data, SEED)], params, 0.5)
+    operator = GaussNewton(
+        [pretext_outputs_closure(model, data, SEED)], params)
     torch.manual_seed(5)
     directions = [tuple(torch.randn_like(p) for p in params)
                   for _ in range(3)]
-    products = [operator.hvp(d) for d in directions]
+    products = [operator(d) for d in directions]
     found = torch.stack([torch.stack([dot(d, p) for p in products])
                          for d in directions])
     expected = dense_gauss_newton(name, model, data, params, directions)
@@ -170,16 +170,15 @@ def test_products_equal_the_definition(name):
 
 def test_curvature_is_never_negative_where_that_of_the_hessian_is():
     model, data, params = prepare('MAE')
-    gauss_newton = GaussNewtonOperator(
-        [pretext_outputs_closure(model, data, SEED)], params, 1.)
-    hessian = HessianOperator([pretext_closure(model, data, SEED)], params,
-                              1.)
+    gauss_newton = GaussNewton(
+        [pretext_outputs_closure(model, data, SEED)], params)
+    hessian = Hessian([pretext_closure(model, data, SEED)], params)
     torch.manual_seed(5)
     smallest = [0., 0.]
     for _ in range(15):
         vector = tuple(torch.randn_like(p) for p in params)
         for i, operator in enumerate((gauss_newton, hessian)):
-            curvature = dot(vector, operator.hvp(vector)) / dot(vector,
+            curvature = dot(vector, operator(vector)) / dot(vector,
                                                                 vector)
             smallest[i] = min(smallest[i], curvature.item())
     assert smallest[0] >= -1e-12
@@ -193,10 +192,10 @@ def test_ten_products_repeat_and_leave_no_trace(name):
     before = {k: v.clone() for k, v in model.state_dict().items()}
     state = torch.get_rng_state()
     closures = [pretext_outputs_closure(model, data, SEED)]
-    first = GaussNewtonOperator(closures, params, 1.).hvp(params)
-    held = GaussNewtonOperator(closures, params, 1.)
+    first = GaussNewton(closures, params)(params)
+    held = GaussNewton(closures, params)
     for _ in range(9):
-        for a, b in zip(first, held.hvp(params), strict=True):
+        for a, b in zip(first, held(params), strict=True):
             assert torch.equal(a, b)
     assert torch.equal(torch.get_rng_state(), state)
     for key, value in model.state_dict().items():
@@ -246,7 +245,7 @@ class OwnCrossEntropyLoss(CrossEntropyLoss):
 @pytest.mark.parametrize('change, message', [
     (lambda h: setattr(h.loss_module, 'penalty', torch.nn.L1Loss()),
      r'head.loss_module is PixelReconstructionLoss\( \(penalty\): L1Loss.*'
-     "optim_wrapper.curvature='hessian'"),
+     "optim_wrapper.hypergradient.curvature='hessian'"),
     (lambda h: setattr(h, 'loss_module', CosineSimilarityLoss(0., -1.)),
      'CosineSimilarityLoss.*weights of at least 0'),
     (lambda h: setattr(h, 'loss_module', CrossEntropyLoss(loss_weight=-1.)),
@@ -266,7 +265,7 @@ def test_other_losses_are_refused(change, message):
             ('hessian', nullcontext())):
         constructor = BiSSLOptimWrapperConstructor(dict(
             type='bissl_mm.BiSSLOptimWrapper', lower=level, upper=level,
-            curvature=curvature))
+            hypergradient=dict(curvature=curvature)))
         with expected:
             constructor(model)
 
@@ -277,8 +276,8 @@ def test_loss_beside_the_loss_module_is_refused(monkeypatch):
     monkeypatch.setattr(model.head, 'loss', lambda positive, negative: loss(
         positive, negative) - 0.1 * positive.mean())
     with pytest.raises(ValueError, match='past the outputs'):
-        GaussNewtonOperator([pretext_outputs_closure(model, data, SEED)],
-                            params, 1.)
+        GaussNewton([pretext_outputs_closure(model, data, SEED)],
+                            params)
 
 
 def test_bilevel_step_with_either_curvature():
@@ -288,9 +287,10 @@ def test_bilevel_step_with_either_curvature():
     found = {}
     for curvature in ('gauss_newton', 'hessian'):
         torch.manual_seed(0)
-        wrapper = sgd_wrapper(model, damping=0., curvature=curvature,
-                              solver=dict(type='CGSolver', max_iters=20))
-        assert wrapper.settings()['curvature'] == curvature
+        wrapper = sgd_wrapper(model, hypergradient=dict(
+            damping=0., curvature=curvature,
+            solver=dict(type='CGSolver', max_iters=20)))
+        assert wrapper.settings()['hypergradient.curvature'] == curvature
         wrapper.lower_step(model, batch(), seed=1)
         wrapper.begin_upper_phase(model, [batch()], seed=2)
         found[curvature] = wrapper.upper_step(
@@ -304,4 +304,4 @@ def test_bilevel_step_with_either_curvature():
     assert found['hessian']['min_curvature'] < 1
     with pytest.raises(ValueError, match="curvature is 'gauss', but must be "
                        "one of 'hessian', 'gauss_newton'"):
-        sgd_wrapper(model, curvature='gauss')
+        sgd_wrapper(model, hypergradient=dict(curvature='gauss'))

@@ -8,7 +8,7 @@ from mmpretrain.models import SwAV
 from pretext_models import METHODS, byol, make
 from small_models import build, views
 
-from bissl_mm.hypergradient import HessianOperator
+from bissl_mm.hypergradient import Hessian
 from bissl_mm.models import BYOL, pretext_closure
 from bissl_mm.models.checks import check_differentiable
 
@@ -57,7 +57,7 @@ def test_product_equals_finite_differences(operator, monkeypatch):
     model, params, closure, direction = operator
     if type(model).__name__ == 'SimSiam':
         hold_targets(model, monkeypatch)
-    product = HessianOperator([closure], params, 1.).hvp(direction)
+    product = Hessian([closure], params)(direction)
 
     def gradient(step):
         with torch.no_grad():
@@ -83,10 +83,10 @@ def test_ten_products_repeat_and_leave_no_trace(operator):
     model, params, closure, direction = operator
     before = {k: v.clone() for k, v in model.state_dict().items()}
     state = torch.get_rng_state()
-    first = HessianOperator([closure], params, 1.).hvp(direction)
-    held = HessianOperator([closure], params, 1.)
+    first = Hessian([closure], params)(direction)
+    held = Hessian([closure], params)
     for _ in range(9):
-        for a, b in zip(first, held.hvp(direction), strict=True):
+        for a, b in zip(first, held(direction), strict=True):
             assert torch.equal(a, b)
     assert torch.equal(torch.get_rng_state(), state)
     for name, value in model.state_dict().items():
@@ -105,10 +105,9 @@ def test_target_follows_the_closed_recursion():
         weights.append(model.get_parameter(name).detach().clone())
         model(**data, mode='loss')
         # Any number of products in between.
-        operator = HessianOperator([pretext_closure(model, data, 0)], params,
-                                   1.)
+        operator = Hessian([pretext_closure(model, data, 0)], params)
         for _ in range(i % 3):
-            operator.hvp(params)
+            operator(params)
         with torch.no_grad():
             for param in params:
                 param.add_(0.1 * torch.randn_like(param))

@@ -5,9 +5,9 @@ import torch
 from mmpretrain.structures import DataSample
 from small_models import classifier_cfg, simclr_cfg
 
-from bissl_mm.hypergradient import (CGSolver, GaussNewtonOperator,
-                                    HessianOperator, LayerwiseCGSolver,
-                                    MinresSolver, RecyclingSolver,
+from bissl_mm.hypergradient import (CGSolver, GaussNewton, Hessian,
+                                    LayerwiseCGSolver, MinresSolver,
+                                    RecyclingSolver, implicit_operator,
                                     relative_residual)
 from bissl_mm.hypergradient.linalg.vectors import cosine, dot
 from bissl_mm.models import BiSSLModel, pretext_closure
@@ -34,8 +34,9 @@ def system():
     v = torch.autograd.grad(
         loss_with_state(model.downstream, model.upper_state_at_lower(),
                         labeled), params)
-    operator = HessianOperator([pretext_closure(model.pretext, data, 0)],
-                               params, REG_WEIGHT, DAMPING)
+    operator = implicit_operator(
+        Hessian([pretext_closure(model.pretext, data, 0)], params),
+        REG_WEIGHT, DAMPING)
     return model, data, operator, v
 
 
@@ -60,9 +61,9 @@ def test_the_smallest_residual_still_points_along_v(solver, system):
 
 def test_gauss_newton_has_no_negative_curvature(system):
     model, data, _, v = system
-    operator = GaussNewtonOperator(
+    operator = implicit_operator(GaussNewton(
         [pretext_outputs_closure(model.pretext, data, 0)],
-        model.lower_backbone(), REG_WEIGHT, DAMPING)
+        model.lower_backbone()), REG_WEIGHT, DAMPING)
     solution = CGSolver(max_iters=20, tolerance=0.01).solve(operator, v)
     assert solution.min_curvature >= 1 - 1e-12
     assert relative_residual(operator, solution.value, v) < 1

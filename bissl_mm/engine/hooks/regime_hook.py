@@ -55,7 +55,7 @@ class RegimeHook(Hook):
                            for p in unwrap(runner.model).lower_backbone()]
         steps = runner.train_loop.settings.total_steps('lower')
         wrapper = runner.optim_wrapper
-        if not steps or not wrapper.reg_weight:
+        if not steps or not wrapper.regularizer.weight:
             return
         rates = self._sum_of_rates(runner, steps)
         params = unwrap(runner.model).lower_backbone()
@@ -123,7 +123,7 @@ class RegimeHook(Hook):
               factors: Optional[List[float]], params: List[Tensor]) -> None:
         if factors is None:
             return
-        weight = runner.optim_wrapper.reg_weight
+        weight = runner.optim_wrapper.regularizer.weight
         gain = median_of_elements(factors, params)
         times = self.relaxation_times = weight * rates * gain
         alternations = runner.train_loop.max_iters
@@ -137,7 +137,7 @@ class RegimeHook(Hook):
         runner.logger.warning(
             f'{text} So theta_P will hardly follow it, and the stage is '
             f'little but further pretraining. Aim at 2 to 10: set '
-            f'optim_wrapper.reg_weight={weight * factor:.2g}, or '
+            f'optim_wrapper.regularizer.weight={weight * factor:.2g}, or '
             f'train_cfg.num_alternations={math.ceil(alternations * factor)}.'
             if math.isfinite(factor) else text)
 

@@ -38,8 +38,9 @@ class SolverMonitorHook(Hook):
         """Look at the means of one alternation."""
         system = runner.optim_wrapper.system
         solver = type(system.solver).__name__
-        where = (f'alternation {batch_idx + 1}, {solver}, reg_weight='
-                 f'{system.reg_weight}, damping={system.damping}')
+        where = (f'alternation {batch_idx + 1}, {solver}, lambda '
+                 f'{system.regularizer.weight}, damping '
+                 f'{system.config.damping}')
         residual = outputs.get('upper/residual')
         if residual is not None and not residual <= self.max_residual:
             self._warn(
@@ -50,7 +51,7 @@ class SolverMonitorHook(Hook):
                 'unreliable. Raise damping, or '
                 + ('set extrapolate=False of the solver, which then estimates '
                    'nothing.' if outputs.get('upper/estimated') else
-                   "choose solver=dict(type='RecyclingSolver'), or where "
+                   "choose hypergradient.solver=dict(type='RecyclingSolver'), or where "
                    "curvature is negative curvature='gauss_newton' with "
                    "solver=dict(type='CGSolver')."))
         curvature = outputs.get('upper/min_curvature')

@@ -20,6 +20,7 @@ from ..checks.loaders import check_levels
 from ..steps.lone_images import check_parts
 from .settings import LoopSettings
 from ..steps.optim_wrapper import BiSSLOptimWrapper
+from ..steps.settings import MOVED_OF_LOOP, HypergradientSettings
 from .bookkeeping import PhaseLoop
 from ..checks.ranks import check_same_parameters, check_same_progress
 
@@ -55,11 +56,6 @@ class BiSSLTrainLoop(PhaseLoop):
             ``backbone_mode`` of the frozen backbone's norms, ``'train'``
             (default) or ``'eval'``. None skips the warm-up. Defaults to
             ``dict()``.
-        num_hessian_batches (int): Pretext batches K whose Hessians are
-            averaged. Defaults to 1.
-        hessian_batches (str): ``'next'`` draws them after the lower steps;
-            ``'first'`` takes the first K of the lower phase, as the first
-            version of the paper does. Defaults to ``'next'``.
         backbone_adaptation (dict, optional): ``interval`` N_a and ``alpha``:
             after the lower phase of every N_a-th alternation, theta_D becomes
             ``(1 - alpha) * theta_D + alpha * theta_P``. First version of the
@@ -80,6 +76,8 @@ class BiSSLTrainLoop(PhaseLoop):
         Algorithm 1, 4.2.2 and B.4, arXiv:2410.02387.
     """
 
+    MOVED = MOVED_OF_LOOP
+
     def __init__(self,
                  runner,
                  dataloader: dict,
@@ -88,18 +86,17 @@ class BiSSLTrainLoop(PhaseLoop):
                  num_lower_steps: int = 20,
                  num_upper_steps: int = 8,
                  head_warmup: Optional[dict] = dict(),
-                 num_hessian_batches: int = 1,
-                 hessian_batches: str = 'next',
                  backbone_adaptation: Optional[dict] = None,
                  val_begin: int = 1,
                  val_interval: int = 10,
                  rank_check_interval: int = 1) -> None:
-        settings = LoopSettings(
-            num_alternations, num_lower_steps, num_upper_steps, head_warmup,
-            num_hessian_batches, hessian_batches, backbone_adaptation,
-            val_begin, val_interval, rank_check_interval)
         _check_wrapper(runner)
         _check_optim_wrapper(runner.optim_wrapper)
+        hypergradient = _hypergradient(runner.optim_wrapper)
+        settings = LoopSettings(
+            num_alternations, num_lower_steps, num_upper_steps, head_warmup,
+            hypergradient.num_batches, hypergradient.batches,
+            backbone_adaptation, val_begin, val_interval, rank_check_interval)
         for name, loader in (('train_dataloader', dataloader),
                              ('train_cfg.pretext_dataloader',
                               pretext_dataloader)):
@@ -131,14 +128,14 @@ class BiSSLTrainLoop(PhaseLoop):
         wrapper = runner.optim_wrapper
         check_levels(self.model, self.streams,
                      wrapper.first_order.num_parts,
-                     wrapper.system.hessian_batch_size)
+                     wrapper.system.config.batch_size)
         for line in differences(self.model, *self._pipelines):
             runner.logger.warning(line)
         note = statistics_note(self.model)
         if note:
             runner.logger.info(note)
         check_parts(self.model.pretext, wrapper.first_order,
-                    wrapper.system.hessian_batch_size,
+                    wrapper.system.config.batch_size,
                     self.streams['lower'].batch_size, get_world_size())
         self._begin()
         check_same_progress(self.progress.describe())
@@ -193,6 +190,7 @@ class BiSSLTrainLoop(PhaseLoop):
         progress, runner, index = self.progress, self.runner, self._iter
         runner.call_hook(
             'before_train_iter', batch_idx=index, data_batch=None)
+        runner.optim_wrapper.begin_alternation(index, self.max_iters)
         if progress.phase == 'lower':
             self._run_lower_phase()
         self._run_upper_phase()
@@ -286,6 +284,13 @@ def _check_wrapper(runner) -> None:
     raise TypeRefusal(
         f'BiSSLTrainLoop: {type(runner.model).__name__} {why}. Set '
         "model_wrapper_cfg=dict(type='bissl_mm.PlainDistributedModel').")
+
+
+def _hypergradient(optim_wrapper: Any) -> HypergradientSettings:
+    """Its settings, of a wrapper that is built or not."""
+    if isinstance(optim_wrapper, BiSSLOptimWrapper):
+        return optim_wrapper.system.config
+    return HypergradientSettings.read(optim_wrapper.get('hypergradient'))
 
 
 def _check_optim_wrapper(optim_wrapper: Any) -> None:

@@ -33,17 +33,16 @@ class LoopSettings:
         if self.num_lower_steps != 0:
             check_positive_int(WHERE, 'num_lower_steps',
                                self.num_lower_steps)
-        for name in ('num_alternations', 'num_upper_steps', 'num_hessian_batches', 'val_begin',
+        for name in ('num_alternations', 'num_upper_steps', 'val_begin',
                      'val_interval', 'rank_check_interval'):
             check_positive_int(WHERE, name, getattr(self, name))
-        check_in(WHERE, 'hessian_batches', self.hessian_batches,
-                 ('next', 'first'))
         if self.hessian_batches == 'first' \
                 and self.num_hessian_batches > self.num_lower_steps:
             raise ValueRefusal(
-                f'{WHERE}: num_hessian_batches={self.num_hessian_batches} '
-                f'exceeds num_lower_steps={self.num_lower_steps}, of which '
-                "hessian_batches='first' takes the batches. Lower it.")
+                'optim_wrapper.hypergradient.num_batches='
+                f'{self.num_hessian_batches} exceeds num_lower_steps='
+                f"{self.num_lower_steps}, of which batches='first' takes "
+                'them. Lower it.')
         self.head_warmup = _read_head_warmup(self.head_warmup)
         self.backbone_adaptation = _read_adaptation(self.backbone_adaptation)
 

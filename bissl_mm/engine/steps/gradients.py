@@ -233,7 +233,7 @@ def first_samples(batch: Any, number: int) -> Any:
     size = num_samples(batch)
     if size < number:
         raise ValueRefusal(
-            f'hessian_batch_size={number}, but a pretext batch holds {size} '
+            f'hypergradient.batch_size={number}, but a pretext batch holds {size} '
             'samples on this rank. Set at most that many.')
     return _cut(batch, size, slice(0, number))
 

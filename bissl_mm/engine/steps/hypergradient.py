@@ -2,88 +2,84 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Callable, Dict, List, Optional, Sequence
 
 import torch
 
-from ...hypergradient import (GaussNewtonOperator, HessianOperator, Solution,
-                             Status, Vectors, check_scale,
-                             implicit_jacobian_product)
+from ...hypergradient import (BoundSolver, Curvature, GaussNewton, Hessian,
+                              Solution, Status, Vectors, check_scale,
+                              implicit_jacobian_product, implicit_operator)
 from ...hypergradient.linalg.basis import flatten, unflatten
 from ...hypergradient.linalg.vectors import scalars_agreed
+from ...hypergradient.regularizer import Regularizer
 from ...models.bissl_model import BiSSLModel
 from ...models.functional import pretext_closure
 from ...models.outputs import pretext_outputs_closure
 from ...registry import build_solver
-from ...utils.check import check_in, check_positive_int
 from ...utils.random import seeded
 from ..checks.batch_report import NotFinite
 from ..distributed import from_first_rank, is_parallel, mean_over_ranks
 from .gradients import FirstOrder, first_samples, part_seed
-from .params import select
 from .lone_images import count_images, zero_hessian_text
+from .params import select
 from .parts import device_of
+from .settings import HypergradientSettings
 
 #: Setting -> the pretext loss as a function, and the operator that takes it.
 _CURVATURES = dict(
-    hessian=(pretext_closure, HessianOperator),
-    gauss_newton=(pretext_outputs_closure, GaussNewtonOperator))
+    hessian=(pretext_closure, Hessian),
+    gauss_newton=(pretext_outputs_closure, GaussNewton))
 
 
 class ImplicitSystem:
     r""":math:`[I + H/(\lambda + \delta)] \, v_{IJ} = v` and its solver.
 
-    The operator exists between :meth:`begin` and :meth:`end`, for one upper
-    phase. For the arguments see :class:`BiSSLOptimWrapper`.
+    A bound solver exists between :meth:`begin` and :meth:`end`, for one upper
+    phase.
+
+    Args:
+        regularizer (Regularizer): Of the lower level.
+        settings (HypergradientSettings): Of the system.
 
     Attributes:
         solver (Solver): Of the system.
-        operator (HessianOperator, optional): Of the phase; None outside.
+        bound (BoundSolver, optional): To the operator of the phase; None
+            outside.
         through (list[bool]): For each lower backbone parameter whether the
             operator acts on it.
     """
 
-    def __init__(self, reg_weight: float, damping: float,
-                 solver: Optional[dict], check_residual: str,
-                 jacobian_params: Union[str, List[str], None], curvature: str,
-                 hessian_batch_size: Optional[int],
-                 product_dtype: Optional[str]) -> None:
-        check_scale(reg_weight, damping)
-        owner = 'BiSSLOptimWrapper'
-        check_in(owner, 'check_residual', check_residual,
-                 ('random', 'first', 'always', 'never'))
-        check_in(owner, 'curvature', curvature, tuple(_CURVATURES))
-        check_in(owner, 'product_dtype', product_dtype, (None, 'bfloat16'))
-        if hessian_batch_size is not None:
-            check_positive_int(owner, 'hessian_batch_size',
-                               hessian_batch_size)
-        self.reg_weight = reg_weight
-        self.damping = damping
-        self.solver = build_solver(
-            solver or dict(type='LayerwiseCGSolver', max_iters=5))
-        self.check_residual = check_residual
-        self.jacobian_params = jacobian_params
-        self.curvature = curvature
-        self.hessian_batch_size = hessian_batch_size
-        self.product_dtype = product_dtype
-        self.operator: Optional[HessianOperator] = None
+    def __init__(self, regularizer: Regularizer,
+                 settings: HypergradientSettings) -> None:
+        check_scale(regularizer.weight, settings.damping)
+        self.regularizer = regularizer
+        self.config = settings
+        self.solver = build_solver(settings.solver)
+        self.bound: Optional[BoundSolver] = None
+        # What a resumed run found of the phase that it was interrupted in.
+        self._resumed: dict = {}
         self.through: List[bool] = []
         self._steps = self._checked_step = 0
         # Preprocessed, as the closures of the operator hold them, too.
         self._parts: List[dict] = []
+        self._cross: Optional[Callable[[Vectors], Vectors]] = None
+
+    @property
+    def curvature_operator(self) -> Optional[Curvature]:
+        """Of the phase's operator; None outside."""
+        return None if self.bound is None \
+            else self.bound.operator.second.operator
 
     def begin(self, model: BiSSLModel, batches: Sequence[dict], seed: int,
               first_order: FirstOrder, done_steps: int = 0,
               checked_step: int = 0) -> None:
         """See :meth:`BiSSLOptimWrapper.begin_upper_phase`."""
-        if done_steps == 0:
-            self.solver.reset()
         pretext = model.pretext
-        make_closure, make_operator = _CURVATURES[self.curvature]
+        make_closure, make_curvature = _CURVATURES[self.config.curvature]
         closures, self._parts = [], []
         for batch in batches:
-            if self.hessian_batch_size is not None:
-                batch = first_samples(batch, self.hessian_batch_size)
+            if self.config.batch_size is not None:
+                batch = first_samples(batch, self.config.batch_size)
             with seeded(seed, device_of(pretext)):
                 parts = first_order.prepare(pretext, 'hessian', batch)
             self._parts += parts
@@ -91,28 +87,36 @@ class ImplicitSystem:
                          for i, data in enumerate(parts)]
         self.through = select(pretext,
                               [name for name, _ in model.pairs.params],
-                              self.jacobian_params)
-        self.operator = make_operator(
-            closures,
-            [p for p, inside in zip(model.lower_backbone(), self.through)
-             if inside],
-            self.reg_weight,
-            self.damping,
+                              self.config.params)
+        lower, upper = (
+            [p for p, inside in zip(params, self.through) if inside]
+            for params in (model.lower_backbone(), model.upper_backbone()))
+        curvature = make_curvature(
+            closures, lower,
             mean_over_ranks=mean_over_ranks,
             keep_graphs=first_order.num_parts['hessian'] == 1,
-            product_dtype=self.product_dtype and getattr(
-                torch, self.product_dtype),
+            product_dtype=self.config.dtype and getattr(torch, self.config.dtype),
             lazy=not self.solver.uses_products,
             zero_text=partial(zero_hessian_text, first_order,
-                              count_images(batch), self.hessian_batch_size))
+                              count_images(batch), self.config.batch_size))
+        # What a solver keeps belongs to one operator: that of the same
+        # phase, under the same settings.
+        resumed, self._resumed = self._resumed, {}
+        same = done_steps > 0 and resumed.get('of') == repr(self.settings())
+        self.bound = self.solver.bind(
+            implicit_operator(curvature, self.regularizer.weight,
+                              self.config.damping,
+                              self.regularizer.metric(lower, upper)),
+            resumed['solver'] if same else None)
+        self._cross = partial(self.regularizer.cross, lower=lower,
+                              upper=upper)
         self._steps, self._checked_step = done_steps, checked_step
 
     def end(self) -> None:
         """Free the graphs of the operator and what the solver keeps."""
-        if self.operator is not None:
-            self.operator.close()
-            self.solver.reset()
-        self.operator, self._parts = None, []
+        if self.bound is not None:
+            self.bound.operator.close()
+        self.bound, self._parts = None, []
 
     def solve(self, v: Vectors) -> Solution:
         r"""Of one step; the same on all ranks to the bit.
@@ -128,13 +132,13 @@ class ImplicitSystem:
         Raises:
             FloatingPointError: If the solution is not finite.
         """
-        check = self.check_residual == 'always' or self._steps == dict(
-            first=0, random=self._checked_step).get(self.check_residual)
+        check = self.config.check_residual == 'always' or self._steps == dict(
+            first=0, random=self._checked_step).get(
+                self.config.check_residual)
         self._steps += 1
         with scalars_agreed(from_first_rank):
-            solution = implicit_jacobian_product(v, self.operator,
-                                                 self.solver, check,
-                                                 self.through)
+            solution = implicit_jacobian_product(
+                v, self.bound, check, self.through, self._cross)
         # With the scalars of rank 0, another processor's arithmetic may still
         # round otherwise.
         solution = replace(solution, value=unflatten(
@@ -143,8 +147,8 @@ class ImplicitSystem:
         if solution.status is Status.NOT_FINITE:
             raise NotFinite(
                 f'{type(self.solver).__name__}: {solution.status.value} '
-                f'(after {solution.num_iters} iterations, reg_weight='
-                f'{self.reg_weight}, damping={self.damping}).',
+                f'(after {solution.num_iters} iterations, lambda '
+                f'{self.regularizer.weight}, damping {self.config.damping}).',
                 remedy='Lower the learning rates or raise damping',
                 parts=self._parts)
         return solution
@@ -152,22 +156,17 @@ class ImplicitSystem:
     def settings(self) -> Dict[str, object]:
         """What a resumed run should not change without notice."""
         return dict(
-            reg_weight=self.reg_weight,
-            damping=self.damping,
-            solver=repr(self.solver),
-            jacobian_params=self.jacobian_params,
-            curvature=self.curvature,
-            hessian_batch_size=self.hessian_batch_size,
-            product_dtype=self.product_dtype)
+            **{f'regularizer.{k}': v
+               for k, v in self.regularizer.settings().items()},
+            **{f'hypergradient.{k}': v for k, v in dict(
+                self.config.settings(), solver=repr(self.solver)).items()})
 
     def state_dict(self) -> dict:
         """What the solver keeps within an upper phase, and for which
         system; empty if nothing."""
-        kept = self.solver.state_dict()
+        kept = self.bound.state_dict() if self.bound is not None else {}
         return dict(solver=kept, of=repr(self.settings())) if kept else {}
 
     def load_state_dict(self, state: dict) -> None:
-        """Take up what :meth:`state_dict` gave, unless the settings changed:
-        what a solver keeps belongs to one operator."""
-        same = state.get('of') == repr(self.settings())
-        self.solver.load_state_dict(state['solver'] if same else {})
+        """Take up what :meth:`state_dict` gave, in the next phase."""
+        self._resumed = state

@@ -124,7 +124,7 @@ def _setting(level: str, size: int, first_order: FirstOrder,
              hessian_batch_size: Optional[int]) -> str:
     text = f'a batch of {size} image' + 's' * (size != 1)
     if level == 'hessian' and hessian_batch_size is not None:
-        text = f'hessian_batch_size={hessian_batch_size}'
+        text = f'hypergradient.batch_size={hessian_batch_size}'
     number = first_order.num_parts[level]
     return text + (f' with num_micro_batches=dict({level}={number})'
                    if number > 1 else '')

@@ -9,9 +9,11 @@ from torch import nn
 from ...models.bissl_model import unwrap
 from ...models.outputs import convex_losses
 from ...registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
-from ...utils.check import check_known_keys, init_keys
+from ...utils.check import (check_known_keys, check_not_moved,
+                            init_keys)
 from ...utils.errors import ValueRefusal
 from .optim_wrapper import BiSSLOptimWrapper
+from .settings import MOVED_OF_WRAPPER, HypergradientSettings
 
 _LEVEL_KEYS = ('type', 'optimizer', 'clip_grad', 'paramwise_cfg',
                'constructor', 'accumulative_counts', '_scope_')
@@ -52,12 +54,15 @@ class BiSSLOptimWrapperConstructor:
                 'optim_wrapper: paramwise_cfg belongs to a level. Move it '
                 'into optim_wrapper.lower or optim_wrapper.upper.')
         cfg = copy.deepcopy(dict(optim_wrapper_cfg))
+        check_not_moved('optim_wrapper', cfg, MOVED_OF_WRAPPER)
         check_known_keys('optim_wrapper', cfg,
                          (*init_keys(BiSSLOptimWrapper), 'type', '_scope_'))
         self.levels = {}
         for level in ('lower', 'upper', 'head_warmup'):
             self.levels[level] = _level_cfg(level, cfg.pop(level, None),
                                             self.levels)
+        cfg['hypergradient'] = HypergradientSettings.read(
+            cfg.get('hypergradient'))
         self.settings = cfg
 
     def __call__(self, model: nn.Module):
@@ -74,7 +79,7 @@ class BiSSLOptimWrapperConstructor:
                 asked for.
         """
         model = unwrap(model)
-        if self.settings.get('curvature') == 'gauss_newton':
+        if self.settings['hypergradient'].curvature == 'gauss_newton':
             # Before the head warm-up, not after it.
             convex_losses(model.pretext)
         parts = dict(lower=model.pretext, upper=model.downstream,

@@ -1,15 +1,15 @@
 """The gradient steps of Algorithm 1."""
 
-from typing import Dict, List, Optional, Sequence, Union
+from typing import Dict, Optional, Sequence, Union
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor
 
 from ...hypergradient.linalg.vectors import cosine, norm
+from ...hypergradient.regularizer import Regularizer
 from ...models.bissl_model import BiSSLModel
-from ...models.proximal import add_proximal_grad_
-from ...registry import OPTIM_WRAPPERS
+from ...registry import OPTIM_WRAPPERS, build_regularizer
 from ...utils.check import check_keys, check_non_negative
 from ...utils.errors import ValueRefusal
 from ...utils.random import seeded
@@ -19,7 +19,8 @@ from .gradients import FirstOrder
 from .hypergradient import ImplicitSystem
 from .lone_images import FirstGradient
 from .parts import (all_grads, check_finite, check_plain, device_of,
-                         running_statistics, solution_logs, take_clipping)
+                    running_statistics, solution_logs, take_clipping)
+from .settings import MOVED_OF_WRAPPER, HypergradientSettings
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -39,12 +40,12 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         lower (OptimWrapper): For :math:`\theta_P` and :math:`\phi_P`.
         upper (OptimWrapper): For :math:`\theta_D` and :math:`\phi_D`.
         head_warmup (OptimWrapper): For :math:`\phi_D` during the warm-up.
-        reg_weight (float): Regularisation weight :math:`\lambda`. Defaults
-            to 0.001.
-        damping (float): Damping :math:`\delta` of the operator
-            :math:`I + H/(\lambda + \delta)`. Defaults to 10.
-        solver (dict): Solver of the linear system. Defaults to the published
-            one, ``dict(type='LayerwiseCGSolver', max_iters=5)``.
+        regularizer (dict): What ties the two backbones at the lower level,
+            with its weight :math:`\lambda`. Defaults to
+            ``dict(type='SquaredDistance', weight=0.001)``, the published one.
+        hypergradient (dict): See
+            :class:`bissl_mm.engine.steps.settings.HypergradientSettings`.
+            Defaults to the published settings.
         direct_weight (float): Weight :math:`\gamma` of the second upper term
             :math:`\mathcal{L}^D(\theta_D, \phi_D)`. Defaults to 1; the first
             version of the paper has 0.01.
@@ -53,10 +54,6 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             and backbone. At 0 it is not evaluated and nothing is solved;
             with ``num_lower_steps=0`` what is left is supervised training.
             Defaults to 1.
-        check_residual (str): When to spend a product on the true residual of
-            the system: at a ``'random'`` step of each upper phase, by the
-            run's seed, at the ``'first'``, which ``RecyclingSolver`` never
-            estimates, ``'always'`` or ``'never'``. Defaults to ``'random'``.
         num_micro_batches (dict, optional): In how many parts a rank's batch
             passes the network, by ``'lower'``, ``'upper'`` and ``'hessian'``,
             for batches that do not fit the memory. Gradients are those of
@@ -68,25 +65,6 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         first_order_dtype (str, optional): ``'bfloat16'`` evaluates the
             losses of all gradients under autocast; parameters and
             Hessian-vector products stay in float32. Defaults to None.
-        jacobian_params (str or list[str], optional): Lower backbone
-            parameters through which the implicit Jacobian is taken; for the
-            others :math:`v_{IJ} = v`. ``'norm'`` are those of normalisation
-            layers, a list holds regular expressions searched for in the
-            pretext model's names, for example ``['layer4']``. Defaults to
-            None: all.
-        curvature (str): Matrix :math:`H` of the operator: the
-            ``'hessian'`` of the pretext loss, as published, or the positive
-            semi-definite ``'gauss_newton'`` matrix of the losses that
-            :func:`bissl_mm.models.pretext.convex_losses.convex_form` knows.
-            Defaults to ``'hessian'``.
-        hessian_batch_size (int, optional): Samples of each pretext batch, on
-            each rank, that the Hessian is computed on: its first ones. Time
-            and memory of the operator fall with it, its sampling noise grows.
-            Defaults to None: the whole batch, as published.
-        product_dtype (str, optional): ``'bfloat16'`` computes the
-            convolutions within a product in it; parameters, gradients and
-            the solver's vectors stay in float32. Products are then off by
-            some 1e-3. Defaults to None: float32.
 
     Raises:
         ValueError: If a setting is out of its range.
@@ -97,25 +75,22 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         Algorithm 1, 4.2.2 and B.3, arXiv:2410.02387.
     """
 
+    MOVED = MOVED_OF_WRAPPER
+
     def __init__(self,
                  lower: OptimWrapper,
                  upper: OptimWrapper,
                  head_warmup: OptimWrapper,
-                 reg_weight: float = 0.001,
-                 damping: float = 10.,
-                 solver: Optional[dict] = None,
+                 *,
+                 regularizer: Union[dict, Regularizer] = dict(),
+                 hypergradient: Union[dict, HypergradientSettings] = dict(),
                  direct_weight: float = 1.,
                  indirect_weight: float = 1.,
-                 check_residual: str = 'random',
                  num_micro_batches: Optional[Dict[str, int]] = None,
-                 first_order_dtype: Optional[str] = None,
-                 jacobian_params: Union[str, List[str], None] = None,
-                 curvature: str = 'hessian',
-                 hessian_batch_size: Optional[int] = None,
-                 product_dtype: Optional[str] = None) -> None:
+                 first_order_dtype: Optional[str] = None) -> None:
+        self.regularizer = build_regularizer(regularizer)
         self.system = ImplicitSystem(
-            reg_weight, damping, solver, check_residual, jacobian_params,
-            curvature, hessian_batch_size, product_dtype)
+            self.regularizer, HypergradientSettings.read(hypergradient))
         super().__init__(lower=lower, upper=upper)
         for name, wrapper in (('lower', lower), ('upper', upper),
                               ('head_warmup', head_warmup)):
@@ -137,10 +112,10 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         self.first_order = FirstOrder(num_micro_batches, first_order_dtype)
         self._check_gradient = FirstGradient()
 
-    @property
-    def reg_weight(self) -> float:
-        r""":math:`\lambda`, of the proximal term and of the operator."""
-        return self.system.reg_weight
+    def begin_alternation(self, index: int, total: int) -> None:
+        """Before the steps of an alternation, or before those that are left
+        of it: weights that change are set here."""
+        self.regularizer.begin_alternation(index, total)
 
     @names_its_batch('lower')
     def lower_step(self, model: BiSSLModel, batch: dict,
@@ -174,14 +149,13 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         self._check_gradient(pretext, self.first_order, batch)
         slope = norm([p.grad for p in model.lower_backbone()
                       if p.grad is not None])
-        distance = add_proximal_grad_(model.lower_backbone(),
-                                      model.upper_backbone(), self.reg_weight)
-        proximal = 0.5 * self.reg_weight * distance.square()
+        pull = self.regularizer.add_gradient_(
+            [p.grad for p in model.lower_backbone()],
+            model.lower_backbone(), model.upper_backbone())
         return self._apply(
             self['lower'], 'lower level',
-            dict(pretext_loss=loss, proximal_loss=proximal,
-                 distance=distance,
-                 pull=self.reg_weight * distance / slope))
+            dict(pretext_loss=loss, proximal_loss=pull.value,
+                 distance=pull.distance, pull=pull.length / slope))
 
     def begin_upper_phase(self, model: BiSSLModel, batches: Sequence[dict],
                           seed: int, done_steps: int = 0,
@@ -236,7 +210,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                 not finite; the parameters are then unchanged. The message
                 says what the batch was.
         """
-        if self.system.operator is None:
+        if self.system.bound is None:
             raise RuntimeError('upper_step needs begin_upper_phase first.')
         if not self.indirect_weight:
             return self._direct_step(model, batch, seed)

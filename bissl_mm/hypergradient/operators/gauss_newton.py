@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from ...utils.errors import ValueRefusal
-from .hessian import HessianOperator
-from ..second_order.mode import check_third_derivatives
 from ..linalg.vectors import Vectors
+from ..second_order.mode import check_third_derivatives
+from .curvature import Curvature
 
 #: Outputs, the same cut off as leaves, and the loss of the leaves.
 CutLoss = Tuple[Sequence[Tensor], Sequence[Tensor], Tensor]
@@ -28,8 +28,8 @@ class _Factors(NamedTuple):
     pulled: Tuple[Optional[Tensor], ...]
 
 
-class GaussNewtonOperator(HessianOperator):
-    r"""The map :math:`v \mapsto v + \frac{1}{\lambda + \delta} G v`.
+class GaussNewton(Curvature):
+    r"""The map :math:`v \mapsto G v`.
 
     Where the pretext loss is :math:`L(z(\theta_P))` with :math:`L` convex in
     the outputs :math:`z`, its Hessian is
@@ -39,8 +39,8 @@ class GaussNewtonOperator(HessianOperator):
 
     with the Jacobian :math:`J` of the outputs and the Hessian :math:`H_L` of
     :math:`L`. :math:`G` is the first term. It is positive semi-definite, so
-    the operator is positive definite and conjugate gradients cannot break
-    down; it equals :math:`H` where the outputs are linear in the parameters
+    that with the identity added it is positive definite and conjugate gradients
+    cannot break down; it equals :math:`H` where the outputs are linear in the parameters
     or the slopes :math:`\partial L / \partial z_k` are zero.
 
     A product takes three steps over graphs that are built once: :math:`J v`
@@ -53,20 +53,11 @@ class GaussNewtonOperator(HessianOperator):
             shapes with their graph to ``params``, the same tensors detached
             and requiring a gradient, and the scalar loss with its graph to
             the leaves. That it is convex in them is for the caller to know.
-            Otherwise as for :class:`HessianOperator`.
-        params (Sequence[Tensor]): See :class:`HessianOperator`.
-        reg_weight (float): See :class:`HessianOperator`.
-        damping (float): See :class:`HessianOperator`. Defaults to 0.
-        mean_over_ranks (Callable, optional): See :class:`HessianOperator`.
-            Applied once, to the whole product. Defaults to None.
-        keep_graphs (bool): See :class:`HessianOperator`. Defaults to True.
-        product_dtype (torch.dtype, optional): See :class:`HessianOperator`;
-            the factor :math:`J v` and the last pass of a product are meant.
-            Defaults to None.
+            Otherwise as for :class:`Curvature`, as are the other arguments.
 
     Raises:
         ValueError: If the loss reaches a parameter past the outputs; for
-            others see :class:`HessianOperator`.
+            others see :class:`Curvature`.
         TypeError: If a parameter is in half precision.
 
     Source:
@@ -74,6 +65,7 @@ class GaussNewtonOperator(HessianOperator):
         Gradient Descent, Neural Computation 14, 2002.
     """
 
+    is_positive_semidefinite = True
     _closures: Sequence[Callable[[], CutLoss]]
 
     def _gradient(self, index: int) -> Optional[_Factors]:
@@ -107,7 +99,7 @@ class GaussNewtonOperator(HessianOperator):
         for i, gradient in enumerate(rest):
             if gradient is not None:
                 raise ValueRefusal(
-                    f'GaussNewtonOperator: the loss of batch {index} depends '
+                    f'GaussNewton: the loss of batch {index} depends '
                     f'on parameter {i} of shape {tuple(gradient.shape)} past '
                     'the outputs, and that part would be lost. Cut the loss '
                     'at all that depends on the parameters, or use the '

@@ -24,7 +24,7 @@ from .norm import lean_batch_norm, plain_batch_norm
 _WRONG_NODES = 'NormBackwardBackward'
 _WRONG_NORMS = (F.batch_norm, F.layer_norm, F.instance_norm)
 _WRONG = (
-    'HessianOperator: the pretext loss holds a gradient of its own, taken '
+    'Hessian: the pretext loss holds a gradient of its own, taken '
     'through a norm {}, of which torch gives a wrong third derivative. Take '
     'GroupNorm instead, leave that norm out of the penalised part, or write '
     'it in elementary operations.')

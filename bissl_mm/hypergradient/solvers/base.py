@@ -4,14 +4,14 @@ import enum
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Callable, Optional
+from typing import Any, Dict, Optional
 
 import torch
 from torch import Tensor
 
-from ..linalg.vectors import Vectors, clone, dot, norm, subtract
-
-LinearOperator = Callable[[Vectors], Vectors]
+from ..linalg.vectors import (Vectors, clone, dot, norm, subtract,
+                              zeros_like)
+from ..operators.base import LinearOperator
 
 
 class Status(enum.Enum):
@@ -61,58 +61,107 @@ class Solution:
 
 
 class Solver(ABC):
-    """Base class of the solvers.
+    """Settings of a solver; :meth:`bind` makes one for a given operator.
 
     A solver knows tensors and an operator, nothing of models or of BiSSL. It
     takes the same number of iterations on every rank as long as the operator
     returns the same values on every rank.
 
     Attributes:
-        uses_products (bool): Whether :meth:`solve` applies the operator, so
-            that its graphs are worth building beforehand.
+        uses_products (bool): Whether a solve applies the operator, so that
+            its graphs are worth building beforehand.
+        is_homogeneous (bool): Whether a multiple of the right-hand side has
+            that multiple of the solution.
     """
 
     uses_products = True
+    is_homogeneous = True
 
-    @abstractmethod
-    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
-        """Solve ``A x = b``.
+    def bind(self, operator: LinearOperator,
+             state: Optional[Dict[str, Any]] = None) -> 'BoundSolver':
+        """A solver of the systems of one operator.
 
         Args:
             operator (LinearOperator): Applies ``A``. It must be symmetric.
-            rhs (Vectors): The right-hand side ``b``, of any finite norm.
-
-        Returns:
-            Solution: See there. ``rhs`` is not changed.
+            state (dict, optional): Of a bound solver of the same settings
+                and the same operator, for example from a checkpoint.
         """
+        return BoundSolver(self, operator)
 
-    def _solve_scaled(self, operator: LinearOperator, rhs: Vectors,
-                      rhs_square: float) -> Optional[Solution]:
-        """The solution by way of a system of another scale, where squares
-        would leave the range of their type; None where they do not."""
-        factor = scale_to_range(rhs, rhs_square)
-        if factor == 1:
-            return None
-        solution = self.solve(operator, scaled(rhs, factor))
-        value = scaled(solution.value, 1 / factor)
-        if all(bool(v.isfinite().all()) for v in value):
-            return replace(solution, value=value)
-        return not_finite(rhs, solution.num_iters)
+    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+        """One solve; see :meth:`BoundSolver.solve`."""
+        return self.bind(operator).solve(rhs)
 
-    def reset(self) -> None:
-        """Called when the operator changes; most solvers keep nothing."""
+    @abstractmethod
+    def _solve(self, operator: LinearOperator, rhs: Vectors,
+               rhs_square: float) -> Solution:
+        """Of a right-hand side that is finite, not zero and, for a
+        homogeneous solver, within the range of its type.
 
-    def state_dict(self) -> dict:
-        """What a solver keeps from one solve of a phase to the next."""
-        return {}
-
-    def load_state_dict(self, state: dict) -> None:
-        """Take up what :meth:`state_dict` gave."""
+        Args:
+            operator (LinearOperator): Applies ``A``.
+            rhs (Vectors): Not changed.
+            rhs_square (float): Square of its norm.
+        """
 
     def __repr__(self) -> str:
         settings = ', '.join(f'{k}={v!r}' for k, v in vars(self).items()
                              if not k.startswith('_'))
         return f'{type(self).__name__}({settings})'
+
+
+class BoundSolver:
+    """A solver and the operator of its systems.
+
+    What a solver keeps from one solve to the next lives here, and ends with
+    the operator.
+
+    Args:
+        solver (Solver): The settings.
+        operator (LinearOperator): Applies ``A``, symmetric.
+    """
+
+    def __init__(self, solver: Solver, operator: LinearOperator) -> None:
+        self.solver, self.operator = solver, operator
+
+    @torch.no_grad()
+    def solve(self, rhs: Vectors) -> Solution:
+        """Solve ``A x = b``.
+
+        Args:
+            rhs (Vectors): The right-hand side ``b``, of any finite norm. It
+                is not changed.
+
+        Returns:
+            Solution: See there; zero for zero, ``Status.NOT_FINITE`` for a
+            right-hand side that is not finite.
+        """
+        if not self.solver.uses_products:
+            return self._solve(rhs, math.nan)
+        square = dot(rhs, rhs).item()
+        if square == 0 and not any(bool(b.any()) for b in rhs):
+            return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.,
+                            math.inf)
+        factor = scale_to_range(rhs, square) \
+            if self.solver.is_homogeneous else 1.
+        if factor == 1:
+            return self._solve(rhs, square) if math.isfinite(square) \
+                else not_finite(rhs, 0)
+        # Squares would leave the range of their type.
+        own = scaled(rhs, factor)
+        solution = self._solve(own, dot(own, own).item())
+        value = scaled(solution.value, 1 / factor)
+        if all(bool(v.isfinite().all()) for v in value):
+            return replace(solution, value=value)
+        return not_finite(rhs, solution.num_iters)
+
+    def _solve(self, rhs: Vectors, rhs_square: float) -> Solution:
+        return self.solver._solve(self.operator, rhs, rhs_square)
+
+    def state_dict(self) -> Dict[str, Any]:
+        """What is kept from one solve to the next, for :meth:`Solver.bind`;
+        empty if nothing."""
+        return {}
 
 
 def relative_residual(operator: LinearOperator, solution: Vectors,

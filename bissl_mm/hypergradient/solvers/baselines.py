@@ -13,7 +13,8 @@ class IdentitySolver(Solver):
 
     uses_products = False
 
-    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+    def _solve(self, operator: LinearOperator, rhs: Vectors,
+               rhs_square: float) -> Solution:
         return Solution(clone(rhs), Status.FIXED_ITERS, 0, math.nan,
                         math.inf)
 
@@ -28,5 +29,6 @@ class DiscardSolver(Solver):
 
     uses_products = False
 
-    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+    def _solve(self, operator: LinearOperator, rhs: Vectors,
+               rhs_square: float) -> Solution:
         return Solution(zeros_like(rhs), Status.FIXED_ITERS, 0, 1., math.inf)

@@ -52,30 +52,28 @@ class CGSolver(Solver):
         self.negative_curvature = negative_curvature
         self.epsilon = epsilon
 
-    @torch.no_grad()
-    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+    def _solve(self, operator: LinearOperator, rhs: Vectors,
+               rhs_square: float) -> Solution:
         x = zeros_like(rhs)
         r, p, buffer = clone(rhs), clone(rhs), clone(rhs)
         rr = dot(r, r)
-        rhs_square = rr.item()
-        solution = self._solve_scaled(operator, rhs, rhs_square)
-        if solution is not None:
-            return solution
         curvature, met = rr.new_tensor(math.inf), Curvature(rr)
         wanted, seen = self.tolerance**2 * rhs_square, rhs_square
         # Each look at a value on the device waits for it: without a
         # tolerance or a stop there is no decision, so none is taken.
-        decides = self.tolerance > 0 or self.negative_curvature == 'stop'
+        stops = self.negative_curvature == 'stop' \
+            and not getattr(operator, 'is_positive_definite', False)
+        decides = self.tolerance > 0 or stops
         status = Status.MAX_ITERS if self.tolerance > 0 \
             else Status.FIXED_ITERS
         num_iters = 0
-        while rhs_square > 0 and num_iters < self.max_iters:
+        while num_iters < self.max_iters:
             q = operator(p)
             pq = dot(p, q)
             num_iters += 1
             pp = dot(p, p)
             curvature = torch.minimum(curvature, rayleigh(pq, pp))
-            if self.negative_curvature == 'stop' and met.is_flat(pq, pp):
+            if stops and met.is_flat(pq, pp):
                 status = Status.NEGATIVE_CURVATURE
                 if num_iters == 1:
                     x = clone(rhs)
@@ -107,8 +105,6 @@ class CGSolver(Solver):
                 continue
             scale_add_(p, ratio(rr_next, rr + self.epsilon), r)
             rr = rr_next
-        if rhs_square == 0:
-            return Solution(x, Status.CONVERGED, 0, 0., math.inf)
         return finish(x, status, num_iters, rr + met.rounding(x), curvature,
                       rhs_square)
 

@@ -7,7 +7,7 @@ from ...utils.check import check_keys, check_positive_int
 from ...utils.errors import ValueRefusal
 from .base import (LinearOperator, Solution, Solver, Status, not_finite,
                      relative_residual)
-from ..linalg.vectors import Vectors, norm
+from ..linalg.vectors import Vectors
 
 
 def materialize(operator: LinearOperator, like: Vectors) -> Tensor:
@@ -60,19 +60,16 @@ class DenseSolver(Solver):
         check_positive_int('DenseSolver', 'max_size', max_size)
         self.max_size = max_size
 
-    @torch.no_grad()
-    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+    def _solve(self, operator: LinearOperator, rhs: Vectors,
+               rhs_square: float) -> Solution:
         size = sum(t.numel() for t in rhs)
         if size > self.max_size:
             raise ValueRefusal(
                 f'DenseSolver: the system has {size} unknowns, more than '
                 f'max_size={self.max_size}. Use CGSolver.')
-        solution = self._solve_scaled(operator, rhs, norm(rhs).item()**2)
-        if solution is not None:
-            return solution
         matrix = materialize(operator, rhs)
         matrix = (matrix + matrix.T) / 2
-        if not (matrix.isfinite().all() and flatten(rhs).isfinite().all()):
+        if not matrix.isfinite().all():
             return not_finite(rhs, size)
         values, vectors = torch.linalg.eigh(matrix)
         # What is zero but for rounding is left out.

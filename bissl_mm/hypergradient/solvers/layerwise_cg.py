@@ -42,17 +42,17 @@ class LayerwiseCGSolver(Solver):
         self.max_iters = max_iters
         self.epsilon = epsilon
 
-    @torch.no_grad()
-    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+    # Epsilon is an absolute number.
+    is_homogeneous = False
+
+    def _solve(self, operator: LinearOperator, rhs: Vectors,
+               rhs_square: float) -> Solution:
         x = zeros_like(rhs)
         r, p, buffer = clone(rhs), clone(rhs), clone(rhs)
         rr = tensor_dots(r, r)
-        rhs_square = rr.sum().item()
         if rhs_square == 0:
-            # Zero, or so small that epsilon leaves nothing of it.
-            return Solution(x, Status.CONVERGED, 0, 0., math.inf) \
-                if not any(bool(b.any()) for b in rhs) else \
-                Solution(x, Status.FIXED_ITERS, 0, 1., math.inf)
+            # So small that epsilon leaves nothing of it.
+            return Solution(x, Status.FIXED_ITERS, 0, 1., math.inf)
         curvature = rr.new_tensor(math.inf)
         for _ in range(self.max_iters):
             q = operator(p)

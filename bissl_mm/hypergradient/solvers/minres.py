@@ -10,7 +10,7 @@ from ...utils.check import check_keys, check_non_negative, check_positive_int
 from ..linalg.basis import Basis, flatten, row_norm, unflatten
 from .base import (LinearOperator, Solution, Solver, Status, finish,
                      not_finite)
-from ..linalg.vectors import Vectors, zeros_like
+from ..linalg.vectors import Vectors
 
 
 def rounding_of(dtype: torch.dtype) -> float:
@@ -54,16 +54,10 @@ class MinresSolver(Solver):
         self.max_iters = max_iters
         self.tolerance = tolerance
 
-    @torch.no_grad()
-    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+    def _solve(self, operator: LinearOperator, rhs: Vectors,
+               rhs_square: float) -> Solution:
         r = flatten(rhs)
         rhs_norm = row_norm(r).item()
-        solution = self._solve_scaled(operator, rhs, rhs_norm**2)
-        if solution is not None:
-            return solution
-        if rhs_norm == 0:
-            return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.,
-                            math.inf)
         run = MinresRun(operator, rhs, self.max_iters,
                         self.tolerance * rhs_norm, rhs_norm)
         x, status, residual = run.solve(torch.zeros_like(r), r, rhs_norm)

@@ -43,17 +43,12 @@ class NeumannSolver(Solver):
         self.step_size = step_size
         self.tolerance = tolerance
 
-    @torch.no_grad()
-    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+    def _solve(self, operator: LinearOperator, rhs: Vectors,
+               rhs_square: float) -> Solution:
         x = zeros_like(rhs)
         r = clone(rhs)
         rr = dot(r, r)
-        value = rhs_square = rr.item()
-        solution = self._solve_scaled(operator, rhs, rhs_square)
-        if solution is not None:
-            return solution
-        if rhs_square == 0:
-            return Solution(x, Status.CONVERGED, 0, 0., math.inf)
+        value = rhs_square
         curvature = rr.new_tensor(math.inf)
         status, num_iters = Status.MAX_ITERS, 0
         while num_iters < self.max_iters:

@@ -10,9 +10,9 @@ from ...utils.check import check_keys, check_non_negative, check_positive_int
 from ..linalg.basis import Basis, flatten, row_dot, row_norm, unflatten
 from .minres import MinresRun
 from .secant_model import ModelStep, SecantModel
-from .base import (LinearOperator, Solution, Solver, Status, finish,
-                     not_finite)
-from ..linalg.vectors import Vectors, zeros_like
+from .base import (BoundSolver, LinearOperator, Solution, Solver, Status,
+                   finish, not_finite)
+from ..linalg.vectors import Vectors
 
 
 @check_keys
@@ -47,9 +47,8 @@ class RecyclingSolver(Solver):
     the same, so that the estimate meets more than the first solve.
 
     Memory is two vectors a kept product and one more, in blocks of four
-    and up to two blocks to spare, held between phases too. A
-    checkpoint written within a phase holds them, so that a resumed run goes
-    on the same.
+    and up to two blocks to spare, for a phase. A checkpoint written within
+    one holds them, so that a resumed run goes on the same.
 
     Args:
         max_iters (int): Largest number of new products a solve. Defaults to
@@ -76,19 +75,42 @@ class RecyclingSolver(Solver):
         self.tolerance = tolerance
         self.max_basis = max_basis
         self.extrapolate = extrapolate
-        self._directions, self._images = Basis(), Basis()
-        self._residual: Optional[Tensor] = None
-        self.reset()
 
-    def reset(self) -> None:
-        """Forget the basis: the operator is another one."""
-        self._directions.clear()
-        self._images.clear()
-        self._model = SecantModel()
+    def bind(self, operator: LinearOperator,
+             state: Optional[Dict[str, Tensor]] = None) -> 'RecyclingSolves':
+        """See :meth:`Solver.bind`; the state holds the basis."""
+        return RecyclingSolves(self, operator, state)
+
+    def _solve(self, operator: LinearOperator, rhs: Vectors,
+               rhs_square: float) -> Solution:
+        return self.bind(operator)._solve(rhs, rhs_square)
+
+
+class RecyclingSolves(BoundSolver):
+    """The solves of one operator, with what they know of it.
+
+    Args:
+        solver (RecyclingSolver): The settings.
+        operator (LinearOperator): Applies ``A``.
+        state (dict, optional): Of :meth:`state_dict`. Defaults to None:
+            nothing is known.
+    """
+
+    def __init__(self, solver: RecyclingSolver, operator: LinearOperator,
+                 state: Optional[Dict[str, Tensor]] = None) -> None:
+        super().__init__(solver, operator)
+        state = state or {}
+        self._directions = Basis(state.get('directions'))
+        self._images = Basis(state.get('images'))
+        # Checkpoints are read onto the device, where only rows belong.
+        self._model = SecantModel(state['triangle'].cpu(),
+                                  state['overlap'].cpu()) \
+            if state else SecantModel()
         # By place in a solve: ||A z - z|| / ||z|| off the known space.
-        self._unseen: List[float] = []
+        self._unseen: List[float] = state['unseen'].tolist() if state else []
         # Solves so far that could have done without a product.
-        self._num_free = 0
+        self._num_free = int(state.get('num_free', 0))
+        self._residual: Optional[Tensor] = None
 
     def state_dict(self) -> Dict[str, Tensor]:
         """The basis; empty without one."""
@@ -101,31 +123,11 @@ class RecyclingSolver(Solver):
                     unseen=torch.tensor(self._unseen, dtype=torch.float64),
                     num_free=torch.tensor(self._num_free))
 
-    def load_state_dict(self, state: Dict[str, Tensor]) -> None:
-        """Take up a basis of :meth:`state_dict`, or none."""
-        self.reset()
-        if state:
-            self._directions = Basis(state['directions'])
-            self._images = Basis(state['images'])
-            # Checkpoints are read onto the device, where only rows belong.
-            self._model = SecantModel(state['triangle'].cpu(),
-                                      state['overlap'].cpu())
-            self._unseen = state['unseen'].tolist()
-            self._num_free = int(state.get('num_free', 0))
-
-    @torch.no_grad()
-    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+    def _solve(self, rhs: Vectors, rhs_square: float) -> Solution:
+        operator, max_iters = self.operator, self.solver.max_iters
         r = self._flatten(rhs)
         rhs_norm = row_norm(r).item()
-        solution = self._solve_scaled(operator, rhs, rhs_norm**2)
-        if solution is not None:
-            return solution
-        if rhs_norm == 0:
-            return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.,
-                            math.inf)
-        if not math.isfinite(rhs_norm):
-            return not_finite(rhs, 0)
-        wanted = self.tolerance * rhs_norm
+        wanted = self.solver.tolerance * rhs_norm
         weights, along = self._fit_known(r)
         curvature, status, num_iters = math.inf, Status.MAX_ITERS, 0
         largest = 0.
@@ -140,7 +142,7 @@ class RecyclingSolver(Solver):
                 status = Status.ESTIMATED if residual > wanted \
                     else Status.CONVERGED
                 break
-            if num_iters == self.max_iters:
+            if num_iters == max_iters:
                 break
             u = self._complement(step, r)
             if u is None:
@@ -174,9 +176,9 @@ class RecyclingSolver(Solver):
         rounding = eps * self._model.rounding(parts, largest)
         is_hidden = rounding > max(wanted, 8 * eps * rhs_norm)
         if is_hidden and status is Status.CONVERGED:
-            status = Status.EXHAUSTED if num_iters < self.max_iters \
+            status = Status.EXHAUSTED if num_iters < max_iters \
                 else Status.MAX_ITERS
-        if status is not Status.EXHAUSTED or num_iters == self.max_iters:
+        if status is not Status.EXHAUSTED or num_iters == max_iters:
             x = self._solution(parts, r,
                                step if estimate < residual else None)
             residual = math.hypot(min(residual, estimate), rounding)
@@ -185,7 +187,7 @@ class RecyclingSolver(Solver):
         else:
             # Rounding has used up the basis, not the problem.
             x = self._solution(parts, r, None)
-            run = MinresRun(operator, rhs, self.max_iters - num_iters, wanted,
+            run = MinresRun(operator, rhs, max_iters - num_iters, wanted,
                             rhs_norm, max(largest, self._model.largest))
             x, status, residual = run.improve(x) if is_hidden \
                 else run.solve(x, r, residual)
@@ -218,7 +220,7 @@ class RecyclingSolver(Solver):
 
     def _estimate(self, step: ModelStep, place: int) -> float:
         """Norm of what the model's step leaves; infinite if unknown."""
-        if not self.extrapolate or place >= len(self._unseen) \
+        if not self.solver.extrapolate or place >= len(self._unseen) \
                 or not step.is_sane:
             return math.inf
         # Off the known directions, and along them.
@@ -293,4 +295,4 @@ class RecyclingSolver(Solver):
     def _forget(self) -> None:
         """The last beyond ``max_basis``: R stays triangular without them."""
         for kept in (self._directions, self._images, self._model):
-            kept.truncate(self.max_basis)
+            kept.truncate(self.solver.max_basis)

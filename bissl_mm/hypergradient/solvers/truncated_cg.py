@@ -37,17 +37,11 @@ class TruncatedCGSolver(Solver):
         self.max_iters = max_iters
         self.tolerance = tolerance
 
-    @torch.no_grad()
-    def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
+    def _solve(self, operator: LinearOperator, rhs: Vectors,
+               rhs_square: float) -> Solution:
         x = zeros_like(rhs)
         r = p = clone(rhs)
         rr = dot(r, r)
-        rhs_square = rr.item()
-        solution = self._solve_scaled(operator, rhs, rhs_square)
-        if solution is not None:
-            return solution
-        if rhs_square == 0:
-            return Solution(x, Status.CONVERGED, 0, 0., math.inf)
         curvature, met = rr.new_tensor(math.inf), Curvature(rr)
         wanted, seen = self.tolerance**2 * rhs_square, rhs_square
         best, best_rr, best_value = x, rr, math.inf

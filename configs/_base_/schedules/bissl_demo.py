@@ -13,10 +13,11 @@ train_cfg = dict(
 optim_wrapper = dict(
     type='BiSSLOptimWrapper',
     constructor='BiSSLOptimWrapperConstructor',
-    reg_weight=0.3,
-    damping=0.0,
-    solver=dict(type='IdentitySolver'),
-    check_residual='never',
+    regularizer=dict(type='SquaredDistance', weight=0.3),
+    hypergradient=dict(
+        damping=0.0,
+        solver=dict(type='IdentitySolver'),
+        check_residual='never'),
     lower=dict(
         optimizer=dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4),
         clip_grad=dict(max_norm=10.0)),

@@ -11,9 +11,9 @@ train_cfg = dict(
 optim_wrapper = dict(
     type='BiSSLOptimWrapper',
     constructor='BiSSLOptimWrapperConstructor',
-    reg_weight=0.001,
-    damping=10.0,
-    solver=dict(type='LayerwiseCGSolver', max_iters=5),
+    regularizer=dict(type='SquaredDistance', weight=0.001),
+    hypergradient=dict(
+        damping=10.0, solver=dict(type='LayerwiseCGSolver', max_iters=5)),
     # The paper's 1.0 at a batch of 1024, scaled to 128.
     lower=dict(
         optimizer=dict(

@@ -5,7 +5,7 @@ _base_ = 'bissl_r18_100t.py'
 
 train_cfg = dict(num_alternations=10, val_interval=5)
 optim_wrapper = dict(
-    reg_weight=0.1,
+    regularizer=dict(weight=0.1),
     # The paper's 1.0 at a batch of 1024, scaled to 64.
     lower=dict(optimizer=dict(lr=0.0625)))
 param_scheduler = dict(

@@ -1,0 +1,126 @@
+"""All settings of the hypergradient, in one place."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Dict, List, Mapping, Optional, Union
+
+from ...utils.check import (check_in, check_mapping, check_non_negative,
+                            check_not_moved, check_positive_int)
+
+WHERE = 'optim_wrapper.hypergradient'
+#: Keys of ``optim_wrapper`` and of ``train_cfg`` in version 0.1 -> where they
+#: are now.
+MOVED_OF_WRAPPER = dict(
+    reg_weight='optim_wrapper.regularizer.weight',
+    damping=f'{WHERE}.damping',
+    solver=f'{WHERE}.solver',
+    curvature=f'{WHERE}.curvature',
+    jacobian_params=f'{WHERE}.params',
+    hessian_batch_size=f'{WHERE}.batch_size',
+    product_dtype=f'{WHERE}.dtype',
+    check_residual=f'{WHERE}.check_residual')
+MOVED_OF_LOOP = dict(
+    num_hessian_batches=f'{WHERE}.num_batches',
+    hessian_batches=f'{WHERE}.batches')
+
+
+@dataclass(frozen=True)
+class HypergradientSettings:
+    r"""How :math:`v_{IJ}` is computed.
+
+    Attributes:
+        damping (float): Damping :math:`\delta` of the operator
+            :math:`I + H/(\lambda + \delta)`. Defaults to 10.
+        solver (dict): Solver of the linear system. Defaults to the published
+            one, ``dict(type='LayerwiseCGSolver', max_iters=5)``.
+        curvature (str): Matrix :math:`H` of the operator: the
+            ``'hessian'`` of the pretext loss, as published, or the positive
+            semi-definite ``'gauss_newton'`` matrix of the losses that
+            :func:`bissl_mm.models.pretext.convex_losses.convex_form` knows.
+            Defaults to ``'hessian'``.
+        params (str or list[str], optional): Lower backbone parameters
+            through which the implicit Jacobian is taken; for the others
+            :math:`v_{IJ} = v`. ``'norm'`` are those of normalisation layers,
+            a list holds regular expressions searched for in the pretext
+            model's names, for example ``['layer4']``. Defaults to None: all.
+        num_batches (int): Pretext batches K whose Hessians are averaged in an
+            upper phase. Defaults to 1; the first version of the paper has 5.
+        batches (str): ``'next'`` draws them after the lower steps;
+            ``'first'`` takes the first K of the lower phase, as the first
+            version of the paper does. Defaults to ``'next'``.
+        batch_size (int, optional): Samples of each pretext batch, on each
+            rank, that the Hessian is computed on: its first ones. Time and
+            memory of the operator fall with it, its sampling noise grows.
+            Defaults to None: the whole batch, as published.
+        dtype (str, optional): ``'bfloat16'`` computes the convolutions
+            within a product in it; parameters, gradients and the solver's
+            vectors stay in float32. Products are then off by some 1e-3.
+            Defaults to None: float32.
+        check_residual (str): When to spend a product on the true residual of
+            the system: at a ``'random'`` step of each upper phase, by the
+            run's seed, at the ``'first'``, which ``RecyclingSolver`` never
+            estimates, ``'always'`` or ``'never'``. Defaults to ``'random'``.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+    """
+
+    damping: float = 10.
+    solver: Any = None
+    curvature: str = 'hessian'
+    params: Union[str, List[str], None] = None
+    num_batches: int = 1
+    batches: str = 'next'
+    batch_size: Optional[int] = None
+    dtype: Optional[str] = None
+    check_residual: str = 'random'
+
+    def __post_init__(self) -> None:
+        check_non_negative(WHERE, 'damping', self.damping)
+        check_in(WHERE, 'curvature', self.curvature,
+                 ('hessian', 'gauss_newton'))
+        check_positive_int(WHERE, 'num_batches', self.num_batches)
+        check_in(WHERE, 'batches', self.batches, ('next', 'first'))
+        check_in(WHERE, 'dtype', self.dtype, (None, 'bfloat16'))
+        check_in(WHERE, 'check_residual', self.check_residual,
+                 ('random', 'first', 'always', 'never'))
+        if self.batch_size is not None:
+            check_positive_int(WHERE, 'batch_size', self.batch_size)
+        if self.solver is None:
+            object.__setattr__(self, 'solver', dict(type='LayerwiseCGSolver',
+                                                    max_iters=5))
+
+    @classmethod
+    def read(cls, given: Any) -> 'HypergradientSettings':
+        """From ``optim_wrapper.hypergradient`` of a config, or such an
+        object; None gives the defaults.
+
+        Raises:
+            TypeError: For an unknown key, with the nearest right one.
+        """
+        if isinstance(given, cls):
+            return given
+        return cls(**check_mapping(WHERE, given,
+                                   [field.name for field in fields(cls)]))
+
+    def settings(self) -> Dict[str, Any]:
+        """As plain values but for the solver."""
+        return asdict(self) if isinstance(self.solver, dict) else {
+            field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def refuse_moved(cfg: Mapping[str, Any]) -> None:
+    """Refuse what a config of version 0.1 has elsewhere, each key with its
+    new place.
+
+    Args:
+        cfg (dict): A whole config.
+
+    Raises:
+        TypeError: If there are such keys.
+    """
+    moved = {f'{part}.{key}': place
+             for part, keys in (('optim_wrapper', MOVED_OF_WRAPPER),
+                                ('train_cfg', MOVED_OF_LOOP))
+             for key, place in keys.items() if key in (cfg.get(part) or ())}
+    where = getattr(cfg, 'filename', None) or 'config'
+    check_not_moved(where, moved, moved)

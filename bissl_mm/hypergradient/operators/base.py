@@ -1,0 +1,104 @@
+"""Symmetric linear maps, how they add up, and what they promise."""
+
+from abc import ABC, abstractmethod
+from typing import Callable
+
+import torch
+
+from ..linalg.vectors import Vectors
+
+#: What a solver needs of a system: its products.
+LinearOperator = Callable[[Vectors], Vectors]
+
+
+class Operator(ABC):
+    """A symmetric linear map on vectors.
+
+    Operators add, and take a factor: ``Identity() + 0.1 * curvature``.
+
+    Attributes:
+        is_positive_definite (bool): Whether it is known to be, before any
+            product. Defaults to False: not known.
+    """
+
+    is_positive_definite = False
+
+    @abstractmethod
+    def __call__(self, vectors: Vectors) -> Vectors:
+        """The product; the argument is not changed."""
+
+    def exact(self, vectors: Vectors) -> Vectors:
+        """The product in the precision of the vectors, whatever precision
+        the other ones are computed in."""
+        return self(vectors)
+
+    def close(self) -> None:
+        """Free what is kept for products; there will be none."""
+
+    def __rmul__(self, factor: float) -> 'Scaled':
+        return Scaled(factor, self)
+
+    def __add__(self, other: 'Scaled') -> 'Sum':
+        return Sum(self, other)
+
+
+class Identity(Operator):
+    """The product is the vector itself, not a copy."""
+
+    is_positive_definite = True
+
+    def __call__(self, vectors: Vectors) -> Vectors:
+        return vectors
+
+
+class Scaled(Operator):
+    """An operator times a number.
+
+    Args:
+        factor (float): The number.
+        operator (Operator): The operator.
+    """
+
+    def __init__(self, factor: float, operator: Operator) -> None:
+        self.factor, self.operator = factor, operator
+        self.is_positive_definite = factor > 0 \
+            and operator.is_positive_definite
+
+    def __call__(self, vectors: Vectors) -> Vectors:
+        return tuple(torch._foreach_mul(list(self.operator(vectors)),
+                                        self.factor))
+
+    def close(self) -> None:
+        self.operator.close()
+
+
+class Sum(Operator):
+    """``first + factor * second``.
+
+    Args:
+        first (Operator): For example the identity.
+        second (Scaled): For example a curvature over lambda + delta.
+    """
+
+    def __init__(self, first: Operator, second: Scaled) -> None:
+        self.first, self.second = first, second
+        curvature = second.operator
+        self.is_positive_definite = first.is_positive_definite \
+            and second.factor >= 0 and (
+                curvature.is_positive_definite
+                or getattr(curvature, 'is_positive_semidefinite', False))
+
+    def __call__(self, vectors: Vectors) -> Vectors:
+        return self._sum(self.first(vectors), self.second.operator(vectors))
+
+    def exact(self, vectors: Vectors) -> Vectors:
+        return self._sum(self.first.exact(vectors),
+                         self.second.operator.exact(vectors))
+
+    def _sum(self, first: Vectors, second: Vectors) -> Vectors:
+        return tuple(torch._foreach_add(list(first), list(second),
+                                        alpha=self.second.factor))
+
+    def close(self) -> None:
+        self.first.close()
+        self.second.close()

@@ -1,0 +1,181 @@
+"""A curvature of the pretext loss: its batches, ranks and life."""
+
+from abc import abstractmethod
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+import torch
+from torch import Tensor
+
+from ...utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
+from ..linalg.vectors import Vectors, check_same_structure
+from ..second_order.mode import LeanLayers
+from .base import Operator
+
+
+class Curvature(Operator):
+    r"""A second derivative in :math:`\theta_P`, on fixed pretext batches.
+
+    What a product needs of each batch is computed once, on construction, and
+    its graph is kept for every product, because neither :math:`\theta_P` nor
+    the batch changes during an upper phase. Memory for one graph a batch is
+    held until :meth:`close`. Convolutions and batch norms in it derive as
+    :mod:`bissl_mm.hypergradient.second_order` says. With
+    ``keep_graphs=False`` every product builds the graphs anew, one batch
+    after the other: more time, the memory of one batch.
+
+    Args:
+        closures (Sequence[Callable]): One function a pretext batch; what it
+            returns is the kind's. It must be twice differentiable in
+            ``params`` and leave no trace (buffers, random state); see
+            :func:`bissl_mm.models.functional.pure_forward`. The curvature is
+            the mean over the batches.
+        params (Sequence[Tensor]): The leaves :math:`\theta_P`, float32 or
+            float64.
+        mean_over_ranks (Callable, optional): Averages a tuple of tensors
+            over processes. It is applied to every product, *before* a solver
+            forms a step size from it. Defaults to None: one process.
+        keep_graphs (bool): See above. Defaults to True.
+        product_dtype (torch.dtype, optional): In which the convolutions of a
+            product compute, ``torch.bfloat16``; the products are then off by
+            some 1e-3 and the operator is symmetric only so far. Defaults to
+            None: that of the parameters.
+        lazy (bool): Wait with the graphs until the first product, which may
+            never come. Defaults to False.
+        zero_text (Callable, optional): Gives the sentence to refuse with
+            where the first product, of a vector that is not, is exactly
+            zero. Defaults to None: such a curvature is as good as any.
+
+    Raises:
+        ValueError: If no closure or no parameter is given, or a loss holds a
+            gradient of its own of which torch gives a wrong third
+            derivative.
+        TypeError: If a parameter is in half precision.
+    """
+
+    def __init__(self,
+                 closures: Sequence[Callable[[], Any]],
+                 params: Sequence[Tensor],
+                 mean_over_ranks: Optional[Callable[[Vectors],
+                                                    Vectors]] = None,
+                 keep_graphs: bool = True,
+                 product_dtype: Optional[torch.dtype] = None,
+                 lazy: bool = False,
+                 zero_text: Optional[Callable[[], str]] = None) -> None:
+        if not closures or not params:
+            raise ValueRefusal(
+                f'{type(self).__name__}: got {len(closures)} pretext batches '
+                f'and {len(params)} parameters; both must be at least 1.')
+        for i, param in enumerate(params):
+            if param.dtype not in (torch.float32, torch.float64):
+                raise TypeRefusal(
+                    f'{type(self).__name__}: parameter {i} is {param.dtype}. '
+                    'A Hessian-vector product in half precision is far off; '
+                    'keep the backbone in float32.')
+        self.params = tuple(params)
+        self.num_products = 0
+        self._mean_over_ranks = mean_over_ranks
+        self._zero_text = zero_text
+        self._lean = LeanLayers(product_dtype)
+        self._versions = [p._version for p in self.params]
+        self._closures = list(closures)
+        self._losses: Dict[int, Tensor] = {}
+        self._keep_graphs = keep_graphs
+        self._gradients: Optional[List[Any]] = None
+        if not lazy:
+            self._build_graphs()
+
+    @property
+    def loss(self) -> Optional[Tensor]:
+        """Mean loss of the batches; None before the first evaluation."""
+        if not self._losses:
+            return None
+        return torch.stack(list(self._losses.values())).mean()
+
+    def _build_graphs(self) -> None:
+        if self._keep_graphs and self._gradients is None:
+            self._gradients = [self._gradient(i)
+                               for i in range(len(self._closures))]
+
+    @abstractmethod
+    def _gradient(self, index: int) -> Any:
+        """Of one batch, with its graph, in the form _product takes it."""
+
+    @abstractmethod
+    def _product(self, gradient: Any,
+                 vectors: Vectors) -> Sequence[Optional[Tensor]]:
+        """The product of one batch; None, or nothing at all, is zero."""
+
+    def __call__(self, vectors: Vectors) -> Vectors:
+        """The product, the mean over batches and ranks.
+
+        Args:
+            vectors (Vectors): One tensor a parameter, same shapes.
+
+        Returns:
+            Vectors: Same structure. The argument is not changed.
+
+        Raises:
+            RuntimeError: If a parameter was changed in place since
+                construction, or :meth:`close` was called.
+            ValueError: If the structure differs from the parameters', or
+                the product is zero and ``zero_text`` given.
+        """
+        check_same_structure(f'{type(self).__name__}: the vector', vectors,
+                             self.params)
+        self._check_alive()
+        self.num_products += 1
+        self._build_graphs()
+        total: List[Optional[Tensor]] = [None] * len(self.params)
+        for i in range(len(self._closures)):
+            products = self._product(
+                self._gradient(i) if self._gradients is None
+                else self._gradients[i], vectors)
+            for j, product in enumerate(products):
+                if product is not None:
+                    total[j] = product if total[j] is None \
+                        else total[j] + product
+        result = tuple(
+            torch.zeros_like(p) if t is None else t.detach().contiguous()
+            for t, p in zip(total, self.params))
+        if len(self._closures) > 1:
+            result = tuple(torch._foreach_div(list(result),
+                                              float(len(self._closures))))
+        if self._mean_over_ranks is not None:
+            result = self._mean_over_ranks(result)
+        if self._zero_text is not None and self.num_products == 1 \
+                and _is_zero(result) and not _is_zero(vectors):
+            raise ValueRefusal(self._zero_text())
+        return result
+
+    def exact(self, vectors: Vectors) -> Vectors:
+        """The same in the parameters' own type, whatever ``product_dtype``
+        says."""
+        product_dtype, self._lean.product_dtype = \
+            self._lean.product_dtype, None
+        try:
+            return self(vectors)
+        finally:
+            self._lean.product_dtype = product_dtype
+
+    def close(self) -> None:
+        """Free the kept graphs."""
+        self._closures = []
+        self._gradients = None
+
+    def _check_alive(self) -> None:
+        if not self._closures:
+            raise RuntimeError(
+                f'{type(self).__name__}: used after close(). Build a new '
+                'operator for each upper phase.')
+        for i, (param, version) in enumerate(
+                zip(self.params, self._versions)):
+            if param._version != version:
+                raise RuntimeRefusal(
+                    f'{type(self).__name__}: lower backbone parameter {i} of '
+                    f'shape {tuple(param.shape)} was changed in place since '
+                    'the operator was built. Nothing may write to the lower '
+                    'backbone during an upper phase.')
+
+
+def _is_zero(vectors: Vectors) -> bool:
+    return not any(bool(v.any()) for v in vectors)

@@ -1,0 +1,125 @@
+r"""The term that ties the two backbones, :math:`\lambda r`.
+
+The lower level minimises :math:`\mathcal{L}^P(\theta_P) + \lambda
+r(\theta_P, \theta_D)`. Its condition of optimality, :math:`\nabla
+\mathcal{L}^P + \lambda \nabla_{\theta_P} r = 0`, derived in
+:math:`\theta_D`, gives the implicit Jacobian. What a regularizer has to say
+for both is here and nowhere else.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, Dict, NamedTuple, Sequence
+
+import torch
+from torch import Tensor
+
+from ..utils.check import check_keys, check_non_negative
+from .linalg.vectors import Vectors
+from .operators.base import Identity, Operator
+
+
+class Pull(NamedTuple):
+    r"""What a lower step logs of its regularizer; tensors of one number.
+
+    ``value`` is :math:`\lambda r`, ``distance`` :math:`\|\theta_P -
+    \theta_D\|`, ``length`` the norm of :math:`\lambda \nabla_{\theta_P} r`.
+    """
+
+    value: Tensor
+    distance: Tensor
+    length: Tensor
+
+
+class Regularizer(ABC):
+    r""":math:`\lambda r(\theta_P, \theta_D)`.
+
+    A kind of its own gives the gradient, and where its second derivatives
+    are not those of half the squared distance also :meth:`metric` and
+    :meth:`cross`. A weight that changes is set in :meth:`begin_alternation`,
+    as a function of its arguments, so that a resumed run has the same one.
+
+    Args:
+        weight (float): :math:`\lambda`, at least 0. Defaults to 0.001.
+
+    Attributes:
+        weight (float): :math:`\lambda` of the present alternation.
+    """
+
+    def __init__(self, weight: float = 0.001) -> None:
+        check_non_negative('regularizer', 'weight', weight)
+        self.weight = weight
+
+    def begin_alternation(self, index: int, total: int) -> None:
+        """Before the steps of an alternation.
+
+        Args:
+            index (int): Of the alternation, from 0.
+            total (int): T.
+        """
+
+    @abstractmethod
+    def add_gradient_(self, grads: Sequence[Tensor], lower: Sequence[Tensor],
+                      upper: Sequence[Tensor]) -> Pull:
+        r"""Add :math:`\lambda \nabla_{\theta_P} r` to ``grads``, in place.
+
+        Args:
+            grads (Sequence[Tensor]): Of the pretext loss.
+            lower (Sequence[Tensor]): :math:`\theta_P`, same shapes.
+            upper (Sequence[Tensor]): :math:`\theta_D`, same shapes.
+        """
+
+    def metric(self, lower: Sequence[Tensor],
+               upper: Sequence[Tensor]) -> Operator:
+        r""":math:`\partial^2 r / \partial \theta_P^2` where the operator
+        acts; defaults to the identity."""
+        return Identity()
+
+    def cross(self, vectors: Vectors, lower: Sequence[Tensor],
+              upper: Sequence[Tensor]) -> Vectors:
+        r""":math:`-(\partial^2 r / \partial \theta_P \partial
+        \theta_D)^T` times the solution; defaults to the solution."""
+        return vectors
+
+    def settings(self) -> Dict[str, Any]:
+        """What a resumed run should not change without notice."""
+        return dict(type=type(self).__name__,
+                    **{k: v for k, v in vars(self).items()
+                       if not k.startswith('_')})
+
+
+@check_keys
+class SquaredDistance(Regularizer):
+    r""":math:`r = \frac{1}{2} \|\theta_P - \theta_D\|_2^2`.
+
+    Its gradient is added by hand: it is known, and a pass of automatic
+    differentiation over all weights would cost time at every lower step.
+
+    Args:
+        weight (float): :math:`\lambda`. Defaults to 0.001, the published
+            value.
+
+    Source:
+        Eq. (3) and 4.2.2, arXiv:2410.02387.
+    """
+
+    def __init__(self, weight: float = 0.001) -> None:
+        super().__init__(weight)
+
+    @torch.no_grad()
+    def add_gradient_(self, grads: Sequence[Tensor], lower: Sequence[Tensor],
+                      upper: Sequence[Tensor]) -> Pull:
+        if lower[0].is_cuda:
+            # Few large kernels.
+            differences = torch._foreach_sub(list(lower), list(upper))
+            torch._foreach_add_(list(grads), differences, alpha=self.weight)
+            norms = torch._foreach_norm(differences)
+        else:
+            # Tensor by tensor, so that each difference stays in the cache.
+            norms = []
+            for grad, p, d in zip(grads, lower, upper):
+                difference = p - d
+                grad.add_(difference, alpha=self.weight)
+                norms.append(torch.linalg.vector_norm(difference))
+        distance = torch.linalg.vector_norm(torch.stack(norms))
+        return Pull(0.5 * self.weight * distance.square(), distance,
+                    self.weight * distance)

@@ -1,0 +1,135 @@
+"""Regularizers against automatic differentiation and solved lower levels."""
+
+import pytest
+import torch
+
+from bissl_mm.hypergradient import (CGSolver, Hessian, SquaredDistance,
+                                    implicit_jacobian_product,
+                                    implicit_operator, materialize)
+from bissl_mm.hypergradient.operators.base import Operator
+from bissl_mm.hypergradient.regularizer import Pull, Regularizer
+
+SIZE = 5
+
+
+class Diagonal(Operator):
+    """A positive diagonal matrix."""
+
+    is_positive_definite = True
+
+    def __init__(self, values):
+        self.values = values
+
+    def __call__(self, vectors):
+        return (self.values * vectors[0], )
+
+
+class Weighted(Regularizer):
+    r"""r = 1/2 (theta_P - M theta_D)^T W (theta_P - M theta_D), with a weight
+    that grows: a general quadratic one, written outside the package."""
+
+    def __init__(self, weight, diagonal, mixing):
+        super().__init__(weight)
+        self._diagonal, self._mixing = diagonal, mixing
+        self._most = weight
+
+    def begin_alternation(self, index, total):
+        self.weight = self._most * (index + 1) / total
+
+    def value(self, lower, upper):
+        rest = lower[0] - self._mixing @ upper[0]
+        return 0.5 * (self._diagonal * rest.square()).sum()
+
+    def add_gradient_(self, grads, lower, upper):
+        rest = lower[0] - self._mixing @ upper[0]
+        slope = self.weight * self._diagonal * rest
+        grads[0].add_(slope)
+        return Pull(self.weight * self.value(lower, upper), rest.norm(),
+                    slope.norm())
+
+    def metric(self, lower, upper):
+        return Diagonal(self._diagonal)
+
+    def cross(self, vectors, lower, upper):
+        return (self._mixing.T @ (self._diagonal * vectors[0]), )
+
+
+def draw(*shape, seed):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed),
+                       dtype=torch.float64)
+
+
+@pytest.fixture(params=['squared distance', 'general quadratic'])
+def regularizer(request):
+    if request.param == 'squared distance':
+        return SquaredDistance(0.3)
+    return Weighted(0.3, draw(SIZE, seed=0).abs() + 0.5,
+                    draw(SIZE, SIZE, seed=1))
+
+
+def value_of(regularizer, lower, upper):
+    if isinstance(regularizer, Weighted):
+        return regularizer.weight * regularizer.value(lower, upper)
+    return regularizer.weight * 0.5 * sum(
+        (p - d).square().sum() for p, d in zip(lower, upper))
+
+
+def test_gradient_equals_automatic_differentiation(regularizer):
+    lower = (draw(SIZE, seed=2).requires_grad_(), )
+    upper = (draw(SIZE, seed=3), )
+    value = value_of(regularizer, lower, upper)
+    expected, = torch.autograd.grad(value, lower)
+    grads = [torch.ones(SIZE).double()]
+    with torch.no_grad():
+        pull = regularizer.add_gradient_(grads, lower, upper)
+    torch.testing.assert_close(grads[0], expected + 1)
+    torch.testing.assert_close(pull.value, value.detach())
+    torch.testing.assert_close(pull.length, expected.norm())
+
+
+def test_metric_and_cross_are_second_derivatives(regularizer):
+    lower = (draw(SIZE, seed=2).requires_grad_(), )
+    upper = (draw(SIZE, seed=3).requires_grad_(), )
+    value = value_of(regularizer, lower, upper) / regularizer.weight
+    slope, = torch.autograd.grad(value, lower, create_graph=True)
+    rows = [torch.autograd.grad(s, (*lower, *upper), retain_graph=True)
+            for s in slope]
+    matrix = torch.stack([row[0] for row in rows])
+    mixed = torch.stack([row[1] for row in rows])
+    torch.testing.assert_close(
+        materialize(regularizer.metric(lower, upper), lower), matrix)
+    vector = (draw(SIZE, seed=4), )
+    torch.testing.assert_close(
+        regularizer.cross(vector, lower, upper)[0], -mixed.T @ vector[0])
+
+
+def test_hypergradient_is_that_of_the_solved_lower_level(regularizer):
+    """A quadratic lower level, its solution derived as a function."""
+    factor = draw(SIZE, SIZE, seed=5)
+    curvature = factor @ factor.T / SIZE
+    minimum, target = draw(SIZE, seed=6), draw(SIZE, seed=7)
+    upper = (draw(SIZE, seed=8).requires_grad_(), )
+    point = (draw(SIZE, seed=9).requires_grad_(), )
+
+    def total(x, d):
+        return 0.5 * (x - minimum) @ curvature @ (x - minimum) \
+            + value_of(regularizer, (x, ), (d, ))
+
+    # Of a quadratic function one Newton step is the solution.
+    slope, = torch.autograd.grad(total(point[0], upper[0]), point,
+                                 create_graph=True)
+    matrix = torch.autograd.functional.hessian(
+        lambda x: total(x, upper[0]), point[0].detach())
+    solved = point[0].detach() - torch.linalg.solve(matrix, slope)
+    objective = 0.5 * (solved - target).square().sum()
+    expected, = torch.autograd.grad(objective, upper)
+
+    theta = (solved.detach().requires_grad_(), )
+    hessian = Hessian([lambda: 0.5 * (theta[0] - minimum) @ curvature
+                       @ (theta[0] - minimum)], theta)
+    operator = implicit_operator(hessian, regularizer.weight,
+                                 metric=regularizer.metric(theta, upper))
+    solution = implicit_jacobian_product(
+        ((solved - target).detach(), ), CGSolver(50, 1e-13).bind(operator),
+        cross=lambda v: regularizer.cross(v, theta, upper))
+    assert (solution.value[0] - expected).norm() <= 1e-9 * expected.norm()
