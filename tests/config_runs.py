@@ -154,8 +154,8 @@ def options(cfg: Config, shallow: bool) -> dict:
             'param_scheduler.lower.0.end': 1,
             'param_scheduler.lower.1.begin': 1,
         })
-        if 'max_iters' in cfg.optim_wrapper.solver:
-            found['optim_wrapper.solver.max_iters'] = 1
+        if 'max_iters' in cfg.optim_wrapper.hypergradient.solver:
+            found['optim_wrapper.hypergradient.solver.max_iters'] = 1
     else:
         found['train_cfg.max_epochs'] = 1
     found['default_hooks.checkpoint.interval'] = 1

@@ -30,7 +30,7 @@ OPTIONS = {
     'train_cfg.val_interval': 1,
     'train_cfg.pretext_dataloader.batch_size': 4,
     'train_dataloader.batch_size': 2,
-    'optim_wrapper.solver.max_iters': 2,
+    'optim_wrapper.hypergradient.solver.max_iters': 2,
     'param_scheduler.lower': [],
     'default_hooks.checkpoint.interval': 2,
     'log_level': 'WARNING',

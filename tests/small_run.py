@@ -67,7 +67,7 @@ OPTIONS = {
     'train_cfg.num_upper_steps': 2,
     'train_cfg.head_warmup.num_epochs': 1,
     'train_cfg.val_interval': 2,
-    'optim_wrapper.solver.max_iters': 2,
+    'optim_wrapper.hypergradient.solver.max_iters': 2,
     'param_scheduler.lower.0.end': 4,
     'param_scheduler.lower.1.begin': 4,
     'default_hooks.checkpoint.interval': 2,

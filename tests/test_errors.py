@@ -25,7 +25,7 @@ INTERNAL = {
     ('bissl_mm/engine/steps/optim_wrapper.py', 'RuntimeError'),
     # The exit status after a signal.
     ('bissl_mm/engine/loop/bookkeeping.py', 'SystemExit'),
-    ('bissl_mm/hypergradient/operators/hessian.py', 'RuntimeError'),
+    ('bissl_mm/hypergradient/operators/curvature.py', 'RuntimeError'),
     ('bissl_mm/hypergradient/linalg/vectors.py', 'ValueError'),
     ('bissl_mm/models/functional.py', 'KeyError'),
     # Told to the loader, which refuses the file.

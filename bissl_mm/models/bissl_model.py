@@ -1,6 +1,7 @@
 """The two models of the bilevel problem in one."""
 
-from typing import Dict, List, Optional, Tuple, Union
+from functools import cached_property
+from typing import Dict, List, NamedTuple, Optional, Tuple, Union
 
 import torch
 from mmengine.model import BaseAveragedModel, BaseModel
@@ -13,6 +14,22 @@ from .backbone_map import BackboneMap
 from .functional import substituted
 from .norm import set_sync_norms
 from .pretrained import check_pretrained_init, load_pretrained
+
+
+class Levels(NamedTuple):
+    r"""The parameters that the two levels share or own.
+
+    ``theta_p`` and ``theta_d`` are the trained backbones, pair by pair, with
+    their names in the pretext and in the downstream model; ``phi_d`` is the
+    downstream head.
+    """
+
+    lower_names: Tuple[str, ...]
+    upper_names: Tuple[str, ...]
+    head_names: Tuple[str, ...]
+    theta_p: Tuple[Tensor, ...]
+    theta_d: Tuple[Tensor, ...]
+    phi_d: Tuple[Tensor, ...]
 
 
 @MODELS.register_module()
@@ -149,21 +166,33 @@ class BiSSLModel(BaseModel):
         torch._foreach_lerp_(
             list(self.upper_backbone()), list(self.lower_backbone()), alpha)
 
+    @cached_property
+    def levels(self) -> Levels:
+        """The parameters of both levels; made once, since modules keep
+        theirs."""
+        lower = dict(self.pretext.named_parameters())
+        upper = dict(self.downstream.named_parameters())
+        paired = {name for _, name in self.pairs.all}
+        heads = [name for name, p in upper.items()
+                 if name not in paired and p.requires_grad]
+        names = [[pair[level] for pair in self.pairs.params]
+                 for level in (0, 1)]
+        return Levels(tuple(names[0]), tuple(names[1]), tuple(heads),
+                      tuple(lower[name] for name in names[0]),
+                      tuple(upper[name] for name in names[1]),
+                      tuple(upper[name] for name in heads))
+
     def lower_backbone(self) -> Tuple[Tensor, ...]:
         r"""The trained parameters :math:`\theta_P`."""
-        params = dict(self.pretext.named_parameters())
-        return tuple(params[lower] for lower, _ in self.pairs.params)
+        return self.levels.theta_p
 
     def upper_backbone(self) -> Tuple[Tensor, ...]:
         r""":math:`\theta_D`, in the order of :meth:`lower_backbone`."""
-        params = dict(self.downstream.named_parameters())
-        return tuple(params[upper] for _, upper in self.pairs.params)
+        return self.levels.theta_d
 
     def upper_head(self) -> Tuple[Tensor, ...]:
         r"""The trained parameters :math:`\phi_D`: all without a partner."""
-        paired = {upper for _, upper in self.pairs.all}
-        return tuple(p for name, p in self.downstream.named_parameters()
-                     if name not in paired and p.requires_grad)
+        return self.levels.phi_d
 
     def upper_state_at_lower(self) -> Dict[str, Tensor]:
         r"""State of the downstream model with :math:`\theta_P` put in.

@@ -34,7 +34,8 @@ def convex_losses(pretext: BaseModel) -> List[Tuple[nn.Module, ConvexForm]]:
         raise TypeRefusal(
             "curvature='gauss_newton': the pretext model "
             f'{type(pretext).__name__} has no loss_module at which its loss '
-            "could be cut. Use the Hessian: optim_wrapper.curvature="
+            "could be cut. Use the Hessian: "
+            "optim_wrapper.hypergradient.curvature="
             "'hessian'.")
     return found
 

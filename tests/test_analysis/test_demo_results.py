@@ -57,6 +57,6 @@ def test_the_demos_let_theta_p_follow(name):
     rates = sum_of_rates([dict(dict(end=steps), **schedule)
                           for schedule in cfg.param_scheduler.lower],
                          wanted['lr'], steps)
-    times = cfg.optim_wrapper.reg_weight * rates * gains(optimizer,
-                                                         [param])[0]
+    times = cfg.optim_wrapper.regularizer.weight * rates \
+        * gains(optimizer, [param])[0]
     assert 2 <= times <= 10

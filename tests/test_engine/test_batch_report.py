@@ -66,7 +66,7 @@ def test_classes_that_are_ignored_are_blamed(stage, monkeypatch):
     model, wrapper = classifier()
     step = wrapper.head_warmup_step
     if stage == 'upper':
-        monkeypatch.setattr(wrapper.system, 'operator', object())
+        monkeypatch.setattr(wrapper.system, 'bound', object())
         step = wrapper.upper_step
     text = message(step, model, labeled([-1, -1, -1]), seed=1)
     assert 'is nan. No label of the batch can be used: 0.png (0 of 1 labels)' \

@@ -22,21 +22,15 @@ def gradients(dtype=torch.float64, **kwargs):
     """Of the lower level, then of the upper one, of one step each."""
     model = bissl_model('MAE', dtype)
     wrapper = sgd_wrapper(model, **kwargs)
-    found, apply = [], wrapper._apply
-
-    def keep(optim, where, logs):
-        level = model.pretext if 'lower' in where else model.downstream
-        found.append({n: p.grad.clone() for n, p in level.named_parameters()
-                      if p.grad is not None})
-        return apply(optim, where, logs)
-
-    wrapper._apply = keep
     images = views(8)[0]
+    _, lower = wrapper.lower_gradient(model, dict(inputs=images), seed=5)
+    lower = {n: g.clone() for n, g in lower.items()}
     first = wrapper.lower_step(model, dict(inputs=images), seed=5)
     wrapper.begin_upper_phase(model, [dict(inputs=images[:4])], seed=6)
-    second = wrapper.upper_step(
-        model, dict(inputs=images, data_samples=torch.arange(8) % 3), seed=7)
-    return found, first, second
+    batch = dict(inputs=images, data_samples=torch.arange(8) % 3)
+    upper = wrapper.upper_gradient(model, batch, seed=7).gradients
+    second = wrapper.upper_step(model, batch, seed=7)
+    return [lower, upper], first, second
 
 
 @pytest.fixture(scope='module')
@@ -90,7 +84,8 @@ def test_target_network_moves_once_for_all_parts():
         model.data_preprocessor = Ready(torch.float64)
         order = FirstOrder(dict(lower=parts), None)
         for _ in range(2):
-            order.backward(model, order.prepare(model, 'lower', two_views()))
+            order.loss_gradient(
+                model, order.prepare(model, 'lower', two_views()))
             with torch.no_grad():
                 model.backbone.conv1.weight.add_(1.)
         targets.append(model.target_net.module[0].conv1.weight.clone())
@@ -206,9 +201,9 @@ def test_batch_norm_sees_the_part_alone():
     model.data_preprocessor = Ready(torch.float64)
     grads = []
     for parts in (1, 2):
-        model.zero_grad()
         order = FirstOrder(dict(upper=parts), None)
         batch = dict(inputs=views(4)[0], data_samples=torch.arange(4) % 3)
-        order.backward(model, order.prepare(model, 'upper', batch))
-        grads.append(model.backbone.conv1.weight.grad.clone())
+        _, found = order.loss_gradient(
+            model, order.prepare(model, 'upper', batch))
+        grads.append(found['backbone.conv1.weight'])
     assert not torch.allclose(*grads, rtol=1e-3)

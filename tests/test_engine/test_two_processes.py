@@ -1,5 +1,7 @@
 """Two processes with data of their own against one on the union."""
 
+import copy
+
 import dense_models
 import pretext_models
 import pytest
@@ -129,18 +131,14 @@ def bissl_steps(rank, world):
         inputs=[part(v, rank, world) for v in views(8, seed=2)])], seed=rank)
     images, _ = views(8, seed=3)
     labels = torch.arange(8) % 3
-    grads = {}
-    apply = wrapper._apply
-
-    def keep(optim, where, logs):
-        grads.update({n: p.grad.tolist() for n, p in
-                      downstream.named_parameters()})
-        return apply(optim, where, logs)
-
-    wrapper._apply = keep
-    logs = wrapper.upper_step(
-        model, dict(inputs=part(images, rank, world),
-                    data_samples=part(labels, rank, world)), seed=rank)
+    batch = dict(inputs=part(images, rank, world),
+                 data_samples=part(labels, rank, world))
+    before = copy.deepcopy(downstream.state_dict())
+    grads = {n: g.tolist() for n, g in wrapper.upper_gradient(
+        model, batch, seed=rank).gradients.items()}
+    # Statistics moved with it.
+    downstream.load_state_dict(before)
+    logs = wrapper.upper_step(model, batch, seed=rank)
     state = {k: v.tolist() for k, v in model.state_dict().items()
              if v.is_floating_point()}
     return grads, state, logs['iters'], logs['loss_at_lower']

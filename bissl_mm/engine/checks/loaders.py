@@ -86,7 +86,7 @@ def check_levels(model: nn.Module, streams: Dict[str, Any],
         streams (dict[str, LevelStream]): ``'lower'`` and ``'upper'``.
         parts (dict[str, int]): ``num_micro_batches`` of ``'lower'``,
             ``'upper'`` and ``'hessian'``.
-        hessian_size (int, optional): ``hessian_batch_size``.
+        hessian_size (int, optional): ``hypergradient.batch_size``.
 
     Raises:
         ValueError: Naming level, layer, numbers and remedy.
@@ -106,7 +106,7 @@ def check_levels(model: nn.Module, streams: Dict[str, Any],
         key = 'train_dataloader' if level == 'upper' \
             else 'train_cfg.pretext_dataloader'
         if level == 'hessian' and hessian_size:
-            setting = f'optim_wrapper.hessian_batch_size={size}'
+            setting = f'optim_wrapper.hypergradient.batch_size={size}'
         else:
             setting = f'{key}.batch_size={size}'
         cut = f' in {number} parts (optim_wrapper.num_micro_batches.' \

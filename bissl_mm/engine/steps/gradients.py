@@ -1,7 +1,7 @@
 """How the losses that give first derivatives are evaluated."""
 
 from contextlib import ExitStack, nullcontext
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmengine.model import BaseModel
@@ -13,10 +13,30 @@ from ...models.functional import held_averages, loss_with_state
 from ...utils.check import check_in, check_known_keys, check_positive_int
 from ...utils.errors import TypeRefusal, ValueRefusal
 from ...utils.random import fold_seed, seeded
-from .parts import all_grads, device_of, total_loss
+from .parts import device_of, total_loss
 
 #: What can be worked on in parts.
 LEVELS = ('lower', 'upper', 'hessian')
+
+
+#: By the names of a model's trained parameters.
+Gradients = Dict[str, Tensor]
+
+
+class UpperGradient(NamedTuple):
+    r"""First derivatives of an upper step.
+
+    ``loss_at_lower`` is :math:`\mathcal{L}^D(\theta_P, \phi_D)`,
+    ``loss_at_upper`` :math:`\mathcal{L}^D(\theta_D, \phi_D)`, ``v`` the
+    gradient of the first in :math:`\theta_P`, and ``gradients`` what both
+    give the head and the direct one gives :math:`\theta_D`, by names of the
+    downstream model.
+    """
+
+    loss_at_lower: Tensor
+    loss_at_upper: Tensor
+    v: Vectors
+    gradients: Gradients
 
 
 class FirstOrder:
@@ -62,13 +82,14 @@ class FirstOrder:
         return [model.data_preprocessor(part, True)
                 for part in split(batch, self.num_parts[level], level)]
 
-    def backward(self, model: BaseModel, parts: Sequence[dict],
-                 seed: Optional[int] = None, weight: float = 1.) -> Tensor:
-        """Add the gradient of a batch's loss to the parameters'.
+    def loss_gradient(self, model: BaseModel, parts: Sequence[dict],
+                      seed: Optional[int] = None,
+                      weight: float = 1.) -> Tuple[Tensor, Gradients]:
+        """A batch's loss and its gradient.
 
         Args:
-            model (BaseModel): Gradients and buffers change; an averaged
-                model in it (BYOL's target) is updated once.
+            model (BaseModel): Its buffers change; an averaged model in it
+                (BYOL's target) is updated once.
             parts (Sequence[dict]): Of :meth:`prepare`.
             seed (int, optional): From which each part gets a seed of its
                 own; without one the parts draw on from where the generator
@@ -76,9 +97,13 @@ class FirstOrder:
             weight (float): Of the gradient. Defaults to 1.
 
         Returns:
-            Tensor: The unweighted loss, the mean over the parts.
+            tuple: The unweighted loss, the mean over the parts; and the
+            gradient in every trained parameter by name, zero where the loss
+            does not reach it.
         """
-        losses = []
+        params = {name: p for name, p in model.named_parameters()
+                  if p.requires_grad}
+        losses, total = [], None
         for i, data in enumerate(parts):
             with ExitStack() as stack:
                 if seed is not None:
@@ -88,38 +113,30 @@ class FirstOrder:
                     stack.enter_context(held_averages(model))
                 with self._precision(model):
                     loss = total_loss(model, data)
-                (loss * (weight / len(parts))).backward()
+            grads = _gradient(loss * (weight / len(parts)),
+                              list(params.values()))
+            total = grads if total is None else torch._foreach_add(
+                total, grads)
             losses.append(loss.detach())
-        return torch.stack(losses).mean()
+        return torch.stack(losses).mean(), dict(zip(params, total))
 
-    def upper_backward(
-            self, model: BiSSLModel, batch: Any, seed: int,
-            direct_weight: float,
-            indirect_weight: float = 1.) -> Tuple[Tensor, Tensor, Vectors]:
+    def upper_gradient(self, model: BiSSLModel, batch: Any, seed: int,
+                       direct_weight: float,
+                       indirect_weight: float = 1.) -> UpperGradient:
         r"""The first derivatives of an upper step.
 
-        What both terms give the head, and what the direct one gives the
-        backbone :math:`\theta_D`, is added to the parameters' gradients;
-        parameters that the loss does not reach get zeros.
-
         Args:
-            model (BiSSLModel): Its downstream model's gradients and buffers
-                change.
+            model (BiSSLModel): Its downstream model's buffers change.
             batch (dict): A downstream batch, as collated.
             seed (int): Of the random draws, the same in both terms.
             direct_weight (float): :math:`\gamma` of the second term.
             indirect_weight (float): Of the first, in :math:`v` and in the
                 head's gradient. Defaults to 1.
 
-        Returns:
-            tuple: :math:`\mathcal{L}^D(\theta_P, \phi_D)`,
-            :math:`\mathcal{L}^D(\theta_D, \phi_D)` and :math:`v`, the
-            gradient of the first in :math:`\theta_P`.
-
         Raises:
             ValueError: See :func:`split`.
         """
-        downstream, head = model.downstream, model.upper_head()
+        downstream, levels = model.downstream, model.levels
         with seeded(seed, device_of(downstream)):
             parts = self.prepare(downstream, 'upper', batch)
         # First at the lower backbone: this evaluation leaves no trace, while
@@ -128,11 +145,12 @@ class FirstOrder:
                                                                seed)
         if indirect_weight != 1:
             torch._foreach_mul_(list(v) + head_grads, indirect_weight)
-        loss_at_upper = self.backward(downstream, parts, seed, direct_weight)
-        all_grads(downstream)
-        if head:
-            torch._foreach_add_([p.grad for p in head], head_grads)
-        return loss_at_lower, loss_at_upper, v
+        loss_at_upper, grads = self.loss_gradient(downstream, parts, seed,
+                                                  direct_weight)
+        if head_grads:
+            torch._foreach_add_([grads[n] for n in levels.head_names],
+                                head_grads)
+        return UpperGradient(loss_at_lower, loss_at_upper, v, grads)
 
     def gradients_at_lower(
             self, model: BiSSLModel, parts: Sequence[dict],
@@ -157,10 +175,7 @@ class FirstOrder:
             with seeded(part_seed(seed, i), device_of(model)), \
                     self._precision(model):
                 loss = loss_with_state(model.downstream, state, data)
-            grads = torch.autograd.grad(
-                loss / len(parts), params, allow_unused=True)
-            grads = [torch.zeros_like(p) if g is None else g.contiguous()
-                     for g, p in zip(grads, params)]
+            grads = _gradient(loss / len(parts), params)
             total = grads if total is None else torch._foreach_add(
                 total, grads)
             losses.append(loss.detach())
@@ -189,6 +204,13 @@ class FirstOrder:
         self.check_params(model)
         return torch.autocast(device_of(model).type,
                               getattr(torch, self.dtype))
+
+
+def _gradient(loss: Tensor, params: Sequence[Tensor]) -> List[Tensor]:
+    """Of a scalar, zero where it does not reach."""
+    grads = torch.autograd.grad(loss, params, allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g.contiguous()
+            for g, p in zip(grads, params)]
 
 
 def part_seed(seed: int, index: int) -> int:

@@ -10,8 +10,7 @@ from typing import Any, Optional
 from torch import nn
 
 from ...utils.errors import ValueRefusal
-from .gradients import FirstOrder, num_samples
-from .parts import all_grads
+from .gradients import FirstOrder, Gradients, num_samples
 
 #: Pretext models that tell an image from the others of its batch and keep no
 #: queue of older ones.
@@ -63,13 +62,12 @@ class FirstGradient:
     def __init__(self) -> None:
         self._is_seen = False
 
-    def __call__(self, pretext: nn.Module, first_order: FirstOrder,
+    def __call__(self, grads: Gradients, first_order: FirstOrder,
                  batch: Any) -> None:
         """Look at it; later ones are not looked at.
 
         Args:
-            pretext (nn.Module): With the gradients of a lower step, the
-                means over ranks.
+            grads (dict[str, Tensor]): Of a lower step, the means over ranks.
             first_order (FirstOrder): Knows the number of parts.
             batch (dict): The pretext batch of this rank, as collated.
 
@@ -77,7 +75,7 @@ class FirstGradient:
             ValueError: Naming the setting, on every rank alike.
         """
         if not self._is_seen and not any(
-                bool(grad.any()) for grad in all_grads(pretext)):
+                bool(grad.any()) for grad in grads.values()):
             raise ValueRefusal(
                 'lower level: the gradient of the pretext loss is exactly '
                 'zero in all parameters, so nothing would be learned. '

@@ -1,11 +1,12 @@
 """The gradient steps of Algorithm 1."""
 
-from typing import Dict, Optional, Sequence, Union
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple, Union
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
-from torch import Tensor
+from torch import Tensor, nn
 
+from ...hypergradient import Solution, Vectors
 from ...hypergradient.linalg.vectors import cosine, norm
 from ...hypergradient.regularizer import Regularizer
 from ...models.bissl_model import BiSSLModel
@@ -15,12 +16,31 @@ from ...utils.errors import ValueRefusal
 from ...utils.random import seeded
 from ..checks.batch_report import names_its_batch
 from ..distributed import average_
-from .gradients import FirstOrder
+from .gradients import FirstOrder, Gradients
 from .hypergradient import ImplicitSystem
 from .lone_images import FirstGradient
-from .parts import (all_grads, check_finite, check_plain, device_of,
+from .parts import (check_finite, check_plain, device_of,
                     running_statistics, solution_logs, take_clipping)
 from .settings import MOVED_OF_WRAPPER, HypergradientSettings
+
+
+#: For messages.
+_WHERE = dict(lower='lower level', upper='upper level',
+              head_warmup='head warm-up')
+
+
+class Hypergradient(NamedTuple):
+    r"""What an upper step computes before it changes anything.
+
+    ``logs`` are tensors of one number, ``gradients`` go by the downstream
+    model's names, ``v`` and the ``solution`` with :math:`v_{IJ}` are None
+    without the indirect term.
+    """
+
+    logs: Dict[str, Tensor]
+    gradients: Gradients
+    v: Optional[Vectors]
+    solution: Optional[Solution]
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -141,21 +161,35 @@ class BiSSLOptimWrapper(OptimWrapperDict):
             FloatingPointError: If the loss or the gradient is not finite;
                 the parameters are then unchanged.
         """
-        pretext = model.pretext
+        logs, grads = self.lower_gradient(model, batch, seed)
+        return self._apply('lower', model.pretext, grads, logs)
+
+    def lower_gradient(self, model: BiSSLModel, batch: dict,
+                       seed: int) -> Tuple[Dict[str, Tensor], Gradients]:
+        r"""The gradient of :math:`\mathcal{L}^P + \lambda r`, the mean over
+        ranks, before clipping.
+
+        Args:
+            model (BiSSLModel): The pretext model's buffers change.
+            batch (dict): See :meth:`lower_step`.
+            seed (int): See :meth:`lower_step`.
+
+        Returns:
+            tuple: What is logged, as tensors; the gradient by the pretext
+            model's names.
+        """
+        pretext, levels = model.pretext, model.levels
         with seeded(seed, device_of(pretext)):
-            loss = self.first_order.backward(
+            loss, grads = self.first_order.loss_gradient(
                 pretext, self.first_order.prepare(pretext, 'lower', batch))
-        average_([loss, *all_grads(pretext), *running_statistics(pretext)])
-        self._check_gradient(pretext, self.first_order, batch)
-        slope = norm([p.grad for p in model.lower_backbone()
-                      if p.grad is not None])
-        pull = self.regularizer.add_gradient_(
-            [p.grad for p in model.lower_backbone()],
-            model.lower_backbone(), model.upper_backbone())
-        return self._apply(
-            self['lower'], 'lower level',
-            dict(pretext_loss=loss, proximal_loss=pull.value,
-                 distance=pull.distance, pull=pull.length / slope))
+        average_([loss, *grads.values(), *running_statistics(pretext)])
+        self._check_gradient(grads, self.first_order, batch)
+        backbone = [grads[name] for name in levels.lower_names]
+        slope = norm(backbone)
+        pull = self.regularizer.add_gradient_(backbone, levels.theta_p,
+                                              levels.theta_d)
+        return dict(pretext_loss=loss, proximal_loss=pull.value,
+                    distance=pull.distance, pull=pull.length / slope), grads
 
     def begin_upper_phase(self, model: BiSSLModel, batches: Sequence[dict],
                           seed: int, done_steps: int = 0,
@@ -210,39 +244,53 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                 not finite; the parameters are then unchanged. The message
                 says what the batch was.
         """
+        found = self.upper_gradient(model, batch, seed)
+        logs = self._apply('upper', model.downstream, found.gradients,
+                           found.logs)
+        if found.solution is not None:
+            logs.update(solution_logs(found.solution))
+        return logs
+
+    def upper_gradient(self, model: BiSSLModel, batch: dict,
+                       seed: int) -> Hypergradient:
+        r"""The hypergradient, Eq. (7): :math:`v_{IJ}` plus the direct term,
+        and the head's gradient; means over ranks, before clipping.
+
+        Args:
+            model (BiSSLModel): The downstream model's buffers change.
+            batch (dict): See :meth:`upper_step`.
+            seed (int): See :meth:`upper_step`.
+        """
         if self.system.bound is None:
             raise RuntimeError('upper_step needs begin_upper_phase first.')
         if not self.indirect_weight:
-            return self._direct_step(model, batch, seed)
+            return self._direct_gradient(model, batch, seed)
         downstream = model.downstream
-        loss_at_lower, loss_at_upper, v = self.first_order.upper_backward(
-            model, batch, seed, self.direct_weight, self.indirect_weight)
-        average_([loss_at_lower, loss_at_upper, *v, *all_grads(downstream),
+        loss_at_lower, loss_at_upper, v, grads = \
+            self.first_order.upper_gradient(
+                model, batch, seed, self.direct_weight, self.indirect_weight)
+        average_([loss_at_lower, loss_at_upper, *v, *grads.values(),
                   *running_statistics(downstream)])
         check_finite('upper level', loss_at_lower=loss_at_lower.item(),
                      loss_at_upper=loss_at_upper.item())
         solution = self.system.solve(v)
-        torch._foreach_add_([p.grad for p in model.upper_backbone()],
+        torch._foreach_add_([grads[n] for n in model.levels.upper_names],
                             list(solution.value))
-        logs = self._apply(
-            self['upper'], 'upper level',
+        return Hypergradient(
             dict(loss_at_lower=loss_at_lower, loss_at_upper=loss_at_upper,
-                 v_norm=norm(v), cosine=cosine(v, solution.value)))
-        logs.update(solution_logs(solution))
-        return logs
+                 v_norm=norm(v), cosine=cosine(v, solution.value)),
+            grads, v, solution)
 
-    def _direct_step(self, model: BiSSLModel, batch: dict,
-                     seed: int) -> Dict[str, float]:
-        """The upper step without its first term."""
+    def _direct_gradient(self, model: BiSSLModel, batch: dict,
+                         seed: int) -> Hypergradient:
+        """Without the first term of the upper level."""
         downstream = model.downstream
         with seeded(seed, device_of(downstream)):
             parts = self.first_order.prepare(downstream, 'upper', batch)
-        loss = self.first_order.backward(downstream, parts, seed,
-                                         self.direct_weight)
-        average_([loss, *all_grads(downstream),
-                  *running_statistics(downstream)])
-        return self._apply(self['upper'], 'upper level',
-                           dict(loss_at_upper=loss))
+        loss, grads = self.first_order.loss_gradient(downstream, parts, seed,
+                                                     self.direct_weight)
+        average_([loss, *grads.values(), *running_statistics(downstream)])
+        return Hypergradient(dict(loss_at_upper=loss), grads, None, None)
 
     @names_its_batch('upper')
     def head_warmup_step(self, model: BiSSLModel, batch: dict,
@@ -264,12 +312,11 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         """
         downstream = model.downstream
         with seeded(seed, device_of(downstream)):
-            loss = self.first_order.backward(
+            loss, grads = self.first_order.loss_gradient(
                 downstream,
                 self.first_order.prepare(downstream, 'upper', batch))
-        average_([loss, *all_grads(downstream),
-                  *running_statistics(downstream)])
-        return self._apply(self.head_warmup, 'head warm-up', dict(loss=loss))
+        average_([loss, *grads.values(), *running_statistics(downstream)])
+        return self._apply('head_warmup', downstream, grads, dict(loss=loss))
 
     def settings(self) -> Dict[str, object]:
         """What a resumed run should not change without notice."""
@@ -295,17 +342,22 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         self.head_warmup.load_state_dict(state_dict.pop('head_warmup'))
         super().load_state_dict(state_dict)
 
-    def _apply(self, wrapper: OptimWrapper, where: str,
+    def _apply(self, level: str, model: nn.Module, grads: Gradients,
                logs: Dict[str, Tensor]) -> Dict[str, float]:
-        """Clip, check, step, zero; the logs come in one transfer."""
+        """Hand over the gradient, clip, check, step; the logs come in one
+        transfer."""
+        wrapper = self.head_warmup if level == 'head_warmup' else self[level]
+        for name, param in model.named_parameters():
+            param.grad = grads.get(name)
         params = [p for group in wrapper.optimizer.param_groups
                   for p in group['params'] if p.grad is not None]
-        logs = dict(logs, grad_norm=self._clipping[id(wrapper)](params))
+        clip = self._clipping[id(wrapper)]
+        logs = dict(logs, grad_norm=clip(params))
         values = torch.stack([v.double() for v in logs.values()]).tolist()
         logs = dict(zip(logs, values))
-        check_finite(where, **{k: v for k, v in logs.items() if k != 'pull'})
-        limit = getattr(self._clipping[id(wrapper)], 'keywords', {}).get(
-            'max_norm')
+        check_finite(_WHERE[level],
+                     **{k: v for k, v in logs.items() if k != 'pull'})
+        limit = getattr(clip, 'keywords', {}).get('max_norm')
         if limit is not None:
             logs['clipped'] = float(logs['grad_norm'] > limit)
         wrapper.step()

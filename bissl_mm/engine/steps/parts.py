@@ -24,17 +24,6 @@ def total_loss(model: nn.Module, data: dict) -> Tensor:
     return model.parse_losses(losses)[0]
 
 
-def all_grads(model: nn.Module) -> List[Tensor]:
-    """Gradients of all trained parameters, zero where a rank has none."""
-    grads = []
-    for param in model.parameters():
-        if param.requires_grad:
-            if param.grad is None:
-                param.grad = torch.zeros_like(param)
-            grads.append(param.grad)
-    return grads
-
-
 def running_statistics(model: nn.Module) -> List[Tensor]:
     """Of batch norms; averaged, so that every rank has the same state."""
     return [

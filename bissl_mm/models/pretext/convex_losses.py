@@ -58,7 +58,8 @@ def convex_form(name: str, loss: nn.Module) -> ConvexForm:
         "function of its first argument. Known are mmpretrain's "
         'CrossEntropyLoss, PixelReconstructionLoss with criterion=L2, '
         'CrossCorrelationLoss and CosineSimilarityLoss with weights of at '
-        "least 0. Use the Hessian: optim_wrapper.curvature='hessian'.")
+        "least 0. Use the Hessian: "
+        "optim_wrapper.hypergradient.curvature='hessian'.")
 
 
 def _as_given(argument: Tensor) -> Tensor:
