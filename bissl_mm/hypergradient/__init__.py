@@ -4,6 +4,7 @@ Reading order: :mod:`implicit`, :mod:`solvers.layerwise_cg` and
 :mod:`solvers.cg`, :mod:`operators.base`, :mod:`operators.hessian`.
 """
 
+from .domain import Domain
 from .implicit import (check_scale, implicit_jacobian_product,
                        implicit_operator)
 from .linalg.vectors import Vectors
@@ -25,7 +26,7 @@ from .solvers.truncated_cg import TruncatedCGSolver
 
 __all__ = [
     'BoundSolver', 'CGSolver', 'Curvature', 'DenseSolver', 'DiscardSolver',
-    'GaussNewton', 'Hessian', 'Identity', 'IdentitySolver',
+    'Domain', 'GaussNewton', 'Hessian', 'Identity', 'IdentitySolver',
     'LayerwiseCGSolver', 'LinearOperator', 'MinresSolver', 'NeumannSolver', 'Operator',
     'RecyclingSolver', 'Regularizer', 'Solution', 'Solver',
     'SquaredDistance', 'Status', 'Sum', 'TruncatedCGSolver',

@@ -1,10 +1,11 @@
 """From the downstream gradient to the implicit-Jacobian product."""
 
 from dataclasses import replace
-from typing import Callable, Optional, Sequence
+from typing import Callable, Optional
 
 from ..utils.check import check_non_negative
 from ..utils.errors import ValueRefusal
+from .domain import Domain
 from .linalg.vectors import Vectors
 from .operators.base import Identity, Operator, Sum
 from .solvers.base import BoundSolver, Solution, with_true_residual
@@ -40,7 +41,7 @@ def implicit_operator(curvature: Operator, reg_weight: float,
 def implicit_jacobian_product(grad: Vectors,
                               bound: BoundSolver,
                               check_residual: bool = False,
-                              through: Optional[Sequence[bool]] = None,
+                              domain: Optional[Domain] = None,
                               cross: Optional[Callable[[Vectors],
                                                        Vectors]] = None
                               ) -> Solution:
@@ -61,9 +62,8 @@ def implicit_jacobian_product(grad: Vectors,
             see :func:`implicit_operator`.
         check_residual (bool): Spend one more product on the true residual.
             Defaults to False.
-        through (Sequence[bool], optional): Tensors of ``grad`` that the
-            operator acts on; for the others :math:`v_{IJ} = v`. Residual and
-            curvature are those of the smaller system. Defaults to None: all.
+        domain (Domain, optional): The unknowns. Residual and curvature are
+            those of their system. Defaults to None: all of ``grad``.
         cross (Callable, optional): What the regularizer makes of the
             solution, :meth:`Regularizer.cross`. Defaults to None: nothing.
 
@@ -74,20 +74,16 @@ def implicit_jacobian_product(grad: Vectors,
     Source:
         Eq. (6) and (7) and line 11 of Algorithm 1, arXiv:2410.02387.
     """
-    if through is None:
-        through = [True] * len(grad)
-    rhs = tuple(g for g, inside in zip(grad, through, strict=True) if inside)
+    domain = domain or Domain([True] * len(grad))
+    rhs = domain.put(grad)
     solution = bound.solve(rhs)
     if check_residual:
         # Of the system itself, not of one with rounded products.
         operator = bound.operator
         solution = with_true_residual(
             solution, getattr(operator, 'exact', operator), rhs)
-    values = iter(solution.value if cross is None
-                  else cross(solution.value))
-    return replace(solution, value=tuple(
-        next(values) if inside else g.clone()
-        for g, inside in zip(grad, through)))
+    value = solution.value if cross is None else cross(solution.value)
+    return replace(solution, value=domain.take(value, grad))
 
 
 def check_scale(reg_weight: float, damping: float) -> None:

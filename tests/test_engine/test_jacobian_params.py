@@ -5,7 +5,8 @@ import torch
 from pretext_models import bissl_model, sgd_wrapper, two_views
 
 from bissl_mm.engine.steps.params import select
-from bissl_mm.hypergradient import DenseSolver, implicit_jacobian_product
+from bissl_mm.hypergradient import (DenseSolver, Domain,
+                                    implicit_jacobian_product)
 from bissl_mm.models import pretext_closure
 
 
@@ -20,7 +21,7 @@ def test_block_of_the_dense_system():
         return tuple((block @ torch.cat(vectors)).split([2, 2]))
 
     solution = implicit_jacobian_product(v, DenseSolver().bind(operator), True,
-                                         [True, False, True])
+                                         Domain([True, False, True]))
     expected = torch.linalg.solve(block, torch.cat([v[0], v[2]]))
     first, kept, last = solution.value
     torch.testing.assert_close(torch.cat([first, last]), expected)
@@ -43,7 +44,7 @@ def test_wrapper_solves_for_the_chosen_ones(wanted, number):
     v = tuple(torch.randn_like(p) for p in params)
     found = wrapper.system.solve(v).value
     changed = [not torch.equal(a, b) for a, b in zip(found, v)]
-    assert changed == wrapper.system.through
+    assert changed == wrapper.system.domain.through
     assert {n for n, c in zip(names, changed) if c} == {
         n for n, p in zip(names, params)
         if any(p is q for q in wrapper.system.curvature_operator.params)}

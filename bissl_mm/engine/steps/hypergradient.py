@@ -6,8 +6,8 @@ from typing import Callable, Dict, List, Optional, Sequence
 
 import torch
 
-from ...hypergradient import (BoundSolver, Curvature, GaussNewton, Hessian,
-                              Solution, Status, Vectors, check_scale,
+from ...hypergradient import (BoundSolver, Curvature, Domain, GaussNewton,
+                              Hessian, Solution, Status, Vectors, check_scale,
                               implicit_jacobian_product, implicit_operator)
 from ...hypergradient.linalg.basis import flatten, unflatten
 from ...hypergradient.linalg.vectors import scalars_agreed
@@ -45,8 +45,7 @@ class ImplicitSystem:
         solver (Solver): Of the system.
         bound (BoundSolver, optional): To the operator of the phase; None
             outside.
-        through (list[bool]): For each lower backbone parameter whether the
-            operator acts on it.
+        domain (Domain, optional): The unknowns of the phase's system.
     """
 
     def __init__(self, regularizer: Regularizer,
@@ -58,7 +57,7 @@ class ImplicitSystem:
         self.bound: Optional[BoundSolver] = None
         # What a resumed run found of the phase that it was interrupted in.
         self._resumed: dict = {}
-        self.through: List[bool] = []
+        self.domain: Optional[Domain] = None
         self._steps = self._checked_step = 0
         # Preprocessed, as the closures of the operator hold them, too.
         self._parts: List[dict] = []
@@ -85,17 +84,16 @@ class ImplicitSystem:
             self._parts += parts
             closures += [make_closure(pretext, data, part_seed(seed, i))
                          for i, data in enumerate(parts)]
-        self.through = select(pretext,
-                              [name for name, _ in model.pairs.params],
-                              self.config.params)
-        lower, upper = (
-            [p for p, inside in zip(params, self.through) if inside]
-            for params in (model.lower_backbone(), model.upper_backbone()))
+        levels = model.levels
+        self.domain = Domain(select(pretext, levels.lower_names,
+                                    self.config.params))
+        lower, upper = map(self.domain.put, (levels.theta_p, levels.theta_d))
         curvature = make_curvature(
             closures, lower,
             mean_over_ranks=mean_over_ranks,
             keep_graphs=first_order.num_parts['hessian'] == 1,
-            product_dtype=self.config.dtype and getattr(torch, self.config.dtype),
+            product_dtype=self.config.dtype and getattr(torch,
+                                                        self.config.dtype),
             lazy=not self.solver.uses_products,
             zero_text=partial(zero_hessian_text, first_order,
                               count_images(batch), self.config.batch_size))
@@ -138,7 +136,7 @@ class ImplicitSystem:
         self._steps += 1
         with scalars_agreed(from_first_rank):
             solution = implicit_jacobian_product(
-                v, self.bound, check, self.through, self._cross)
+                v, self.bound, check, self.domain, self._cross)
         # With the scalars of rank 0, another processor's arithmetic may still
         # round otherwise.
         solution = replace(solution, value=unflatten(
