@@ -23,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from arms import ARMS, STAGES, StageSettings  # noqa: E402
 from packs import Pack  # noqa: E402
 from store import Store, Task, run  # noqa: E402
-from regime import (CHOICES, DEVELOPMENT, LABELS, Point,  # noqa: E402
-                    chosen, points, STEPS as TUNING_STEPS)
+from study_packs import other_packs, study_packs  # noqa: E402
+from regime import (CHOICES, DEVELOPMENT, Point, chosen,  # noqa: E402
+                    points)
 import runs  # noqa: E402
 
 from bissl_mm.analysis.fine_tune import Setting  # noqa: E402
@@ -42,7 +43,7 @@ FIXED = Setting(0.08, 0.002)
 BEST = ((0.03, 60), (0.1, 60), (0.3, 60), (0.03, 200))
 JACOBIAN = ('discard', 'v', 'published', 'gn-0.1', 'gn-0.3', 'gn-1')
 STEPS = ('pretrain', 'choose', 'arms', 'held_back', 'regime', 'transfer',
-         'best', 'jacobian', 'thrifty')
+         'best', 'jacobian', 'thrifty', 'others')
 
 
 class Campaign:
@@ -62,18 +63,9 @@ class Campaign:
         self._read_packs(args)
 
     def _read_packs(self, args: argparse.Namespace) -> None:
-        data = Path(args.data)
-        self.pretext = str(data / 'cifar10_unlabeled/images')
-        self.packs = {'dtd5': Pack('dtd5', str(data / 'dtd5'), 40)}
-        folders = {'sign_digits-5': ('sign_digits', 10),
-                   'cifar10-25': ('cifar10_labeled', 10)}
-        for base, (folder, classes) in folders.items():
-            family = base.rsplit('-', 1)[0]
-            for labels in LABELS[base]:
-                name = f'{family}-{labels}'
-                steps = max(1, labels * classes // 50)
-                self.packs[name] = Pack(name, str(data / folder),
-                                        round(TUNING_STEPS / steps), labels)
+        self.data = Path(args.data)
+        self.pretext = str(self.data / 'cifar10_unlabeled/images')
+        self.packs = study_packs(self.data)
 
     def pretrain(self) -> Iterator[Task]:
         for unit in self.units:
@@ -84,7 +76,7 @@ class Campaign:
         for name, unit in itertools.product(DEVELOPMENT, self._first(2)):
             for settings in CHOICES:
                 yield from self._at(Point('v', settings, name,
-                                                 self.epochs), unit)
+                                          self.epochs), unit)
 
     def arms(self) -> Iterator[Task]:
         """The table of arms, set by set."""
@@ -110,7 +102,7 @@ class Campaign:
                 settings = replace(self._chosen(), reg_weight=weight,
                                    num_alternations=number)
                 yield from self._at(Point('v', settings, name,
-                                                 self.epochs), unit, True)
+                                          self.epochs), unit, True)
 
     def transfer(self) -> Iterator[Task]:
         """The estimate for every backbone that was fine-tuned."""
@@ -152,6 +144,18 @@ class Campaign:
             yield from self._table(name, short, ('thrifty', ))
             yield from self._table(name, as_far, ('thrifty-R', ))
 
+    def others(self) -> Iterator[Task]:
+        """Other pretext tasks, and dense tasks: a sign, not a proof."""
+        units, packs = self._first(3), other_packs(self.data)
+        self.packs.update(packs)
+        for name, pack in packs.items():
+            if pack.pretext != 'simclr':
+                yield from (self._pretraining(unit, None, pack.pretext)
+                            for unit in units)
+            yield from self._table(
+                name, replace(self._chosen(), **pack.stage),
+                ('FT', 'further', 'twice', 'v'), units)
+
     def _first(self, number: int) -> List[int]:
         return [u for u in self.units if u < number]
 
@@ -192,10 +196,11 @@ class Campaign:
                              'Run the step choose first.')
         return found
 
-    def _table(self, name: str, settings: StageSettings,
-               arms: Sequence[str]) -> Iterator[Task]:
+    def _table(self, name: str, settings: StageSettings, arms: Sequence[str],
+               units: Optional[Sequence[int]] = None) -> Iterator[Task]:
+        units = self.units if units is None else units
         stages = {(arm, unit): self._stage(arm, settings, name, unit)
-                  for unit in self.units for arm in arms if arm in STAGES}
+                  for unit in units for arm in arms if arm in STAGES}
         yield from stages.values()
         pack = self.packs[name]
         search = {arm: [self._fine_tuning(
@@ -208,7 +213,7 @@ class Campaign:
             yield from tasks
         for arm in arms:
             best = self._best(search[arm], pack)
-            for unit in self.units if best else ():
+            for unit in units if best else ():
                 for seed in SEEDS:
                     yield self._fine_tuning(
                         arm, settings, name, unit, best, seed, 'final',
@@ -230,14 +235,18 @@ class Campaign:
         # NaN, of a run that diverged, is the least.
         return Setting(*max(values, key=lambda s: max(-1., sum(values[s]))))
 
-    def _pretraining(self, unit: int, epochs: Optional[int] = None) -> Task:
+    def _pretraining(self, unit: int, epochs: Optional[int] = None,
+                     pretext: str = 'simclr') -> Task:
         epochs = epochs or self.epochs
-        name = f'pretraining-{unit}' + (
-            f'-{epochs}' if epochs != self.epochs else '')
+        other = {} if pretext == 'simclr' else dict(pretext=pretext)
+        name = '-'.join([
+            f'pretraining-{unit}', *other.values(),
+            *([str(epochs)] if epochs != self.epochs else [])])
         folder = self.store.state / name
-        return Task(dict(kind='pretraining', unit=unit, epochs=epochs),
+        return Task(dict(kind='pretraining', unit=unit, epochs=epochs,
+                         **other),
                     partial(runs.pretrain, self.pretext, unit, epochs,
-                            folder), folder / f'epoch_{epochs}.pth')
+                            folder, pretext), folder / f'epoch_{epochs}.pth')
 
     def _stage(self, arm: str, settings: StageSettings, name: str, unit: int,
                epochs: Optional[int] = None, best: bool = False) -> Task:
@@ -249,14 +258,15 @@ class Campaign:
         target = self.store.state / f'{name}-{arm}-u{unit}-{digest}.pth'
         return Task(key, partial(
             runs.stage, arm, settings, self.packs[name], unit, self.pretext,
-            self._pretraining(unit, epochs).makes, target, self.lists,
-            best), target)
+            self._pretraining(unit, epochs, self.packs[name].pretext).makes,
+            target, self.lists, best), target)
 
     def _fine_tuning(self, arm: str, settings: StageSettings, name: str,
                      unit: int, setting: Setting, seed: int, kind: str,
                      stage: Optional[Task], test: bool = True,
                      epochs: Optional[int] = None) -> Task:
-        source = self._pretraining(unit, epochs) if stage is None else stage
+        source = stage or self._pretraining(unit, epochs,
+                                            self.packs[name].pretext)
         key = dict(kind=kind, arm=arm,
                    settings=str(settings) if stage else '', set=name,
                    unit=unit, lr=setting.lr,

@@ -59,6 +59,7 @@ class DensePack:
     fine_tune_config: str
     search: List[Setting]
     stage: Dict[str, float] = {}
+    pretext = 'simclr'
 
     def __init__(self, name: str, root: str, epochs: Optional[int] = None,
                  num_classes: Optional[int] = None) -> None:

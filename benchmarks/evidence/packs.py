@@ -11,7 +11,11 @@ from mmengine.config import Config, ConfigDict
 from bissl_mm.config import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
-PRETEXT = 'configs/pretext/simclr_r10_b256-60e_imagefolder-32px.py'
+#: Of pretraining, by pretext task.
+PRETEXTS = dict(
+    simclr='configs/pretext/simclr_r10_b256-60e_imagefolder-32px.py',
+    byol='configs/pretext/byol_r10_b256-60e_imagefolder-32px.py',
+    mae='configs/pretext/mae_vit-p4_b256-60e_imagefolder-32px.py')
 STAGE = 'configs/bissl/bissl-simclr_r10_b128-10x4-30t_imagefolder-32px.py'
 FINE_TUNE = 'configs/fine_tune/r10-simclr_b64-40e_imagefolder-32px.py'
 
@@ -23,6 +27,7 @@ class Pack:
     What a kind has as a class:
         libraries (list[str]): OpenMMLab's that a worker needs.
         metric, metric_name (str): Chosen by and tested, percent; for a table.
+        pretext (str): One of ``PRETEXTS``.
         stage_config, fine_tune_config (str): Of the kind.
         search (list[Setting], optional): Of fine-tuning; None for the
             protocol's.
@@ -49,6 +54,7 @@ class Pack:
 
     libraries = ['mmpretrain']
     metric, metric_name = 'accuracy/top1', 'accuracy'
+    pretext = 'simclr'
     stage_config, fine_tune_config = STAGE, FINE_TUNE
     search = None
     search_units = 3
@@ -109,6 +115,24 @@ class Pack:
         partial.write_text('\n'.join(lines) + '\n')
         partial.replace(path)
         return path
+
+
+class ByolPack(Pack):
+    """The same after BYOL."""
+
+    pretext = 'byol'
+    stage_config = STAGE.replace('simclr', 'byol')
+    fine_tune_config = FINE_TUNE.replace('simclr', 'byol')
+
+
+class MaePack(Pack):
+    """The same after MAE, with a small ViT."""
+
+    pretext = 'mae'
+    stage_config = 'configs/bissl/' \
+        'bissl-mae_vit-p4_b128-10x4-30t_imagefolder-32px.py'
+    fine_tune_config = 'configs/fine_tune/' \
+        'vit-p4-mae_b64-40e_imagefolder-32px.py'
 
 
 def read(name: str) -> Config:

@@ -77,8 +77,9 @@ class OwnPack(Campaign):
         self.settings = StageSettings(**{
             **self.pack.stage, 'num_alternations': args.alternations})
 
-    def _pretraining(self, unit: int, epochs: Optional[int] = None) -> Task:
-        return super()._pretraining(0, epochs)
+    def _pretraining(self, unit: int, epochs: Optional[int] = None,
+                     pretext: str = 'simclr') -> Task:
+        return super()._pretraining(0, epochs, pretext)
 
     def own(self) -> Iterator[Task]:
         """Everything, in the order of need."""

@@ -17,7 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
-from packs import FINE_TUNE, PRETEXT, Pack, put_pretext, read
+from packs import PRETEXTS, Pack, put_pretext, read
 
 from bissl_mm.analysis.fine_tune import Setting, timed_fine_tune
 from bissl_mm.engine.hooks.transfer_hook import (batch_features,
@@ -69,9 +69,9 @@ def _finite(numbers: Dict[str, float]) -> Dict[str, Optional[float]]:
 
 
 def pretrain(folder: str, unit: int, epochs: int,
-             work_dir: Path) -> Dict[str, object]:
-    """SimCLR from a random initialisation; goes on where it was."""
-    cfg = read(PRETEXT)
+             work_dir: Path, task: str = 'simclr') -> Dict[str, object]:
+    """From a random initialisation; goes on where it was."""
+    cfg = read(PRETEXTS[task])
     put_pretext(cfg.train_dataloader, folder)
     cfg.train_cfg.max_epochs = epochs
     warmup, decay = cfg.param_scheduler
@@ -128,7 +128,7 @@ def fine_tune(arm: str, pack: Pack, unit: int, checkpoint: Path,
 def transfer(pack: Pack, checkpoint: Path,
              lists: Path) -> Dict[str, object]:
     """The estimate of transfer of a backbone, on the validation images."""
-    cfg = read(FINE_TUNE)
+    cfg = read(pack.fine_tune_config)
     pack.put(cfg, 0, lists)
     init_default_scope(cfg.default_scope)
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
