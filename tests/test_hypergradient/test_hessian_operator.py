@@ -125,8 +125,8 @@ def test_use_after_close_is_refused(problem):
 
 
 @pytest.mark.parametrize('reg_weight, damping, message', [
-    (0., 0., r'reg_weight \(=0.0\) \+ damping \(=0.0\) is 0'),
-    (-1., 10., 'reg_weight must be a number of at least 0, but is -1.0'),
+    (0., 0., r'lambda \(=0.0\) \+ damping \(=0.0\) is 0'),
+    (-1., 10., 'lambda must be a number of at least 0, but is -1.0'),
     (0.001, float('nan'), 'damping must be .* but is nan'),
 ])
 def test_impossible_scales_are_refused(problem, reg_weight, damping, message):
