@@ -11,7 +11,7 @@ from pretext_models import (Ready, bissl_model, byol, sgd_wrapper,
 from small_models import build, classifier_cfg, views
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
-from bissl_mm.engine.loop.bissl_loop import _check_wrapper
+from bissl_mm.engine.loop.beforehand import check_parts_of_runner
 from bissl_mm.engine.steps.gradients import FirstOrder, split
 from bissl_mm.engine.steps.parts import check_plain
 from bissl_mm.hypergradient import Hessian
@@ -183,11 +183,15 @@ def test_sharded_training_is_refused(monkeypatch):
                         lambda model: isinstance(model, kind))
     with pytest.raises(TypeError, match='FullyShardedStandIn is not known.*'
                        "dict.type='bissl_mm.PlainDistributedModel'"):
-        _check_wrapper(SimpleNamespace(model=kind()))
+        check_parts_of_runner(SimpleNamespace(model=kind()))
     with pytest.raises(TypeError, match='SimpleNamespace shards or wraps.*'
                        'Remove runner_type and strategy'):
-        _check_wrapper(SimpleNamespace(strategy=SimpleNamespace()))
-    _check_wrapper(SimpleNamespace(model=torch.nn.Linear(1, 1)))
+        check_parts_of_runner(SimpleNamespace(strategy=SimpleNamespace()))
+    settings = dict(type='BiSSLOptimWrapper', hypergradient=dict(damping=3.),
+                    constructor='BiSSLOptimWrapperConstructor')
+    found = check_parts_of_runner(SimpleNamespace(
+        model=torch.nn.Linear(1, 1), optim_wrapper=settings))
+    assert found.damping == 3
     optimizer = ZeroRedundancyOptimizer.__new__(ZeroRedundancyOptimizer)
     wrapper = OptimWrapper.__new__(OptimWrapper)
     wrapper.optimizer = optimizer

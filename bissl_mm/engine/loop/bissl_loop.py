@@ -2,44 +2,47 @@
 
 from typing import Any, List, Optional
 
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
+from torch import nn
 
-from ...config import is_type
 from ...config.dataloaders import pipelines_of
 from ...datasets import LevelStream
-from ...models.agreement import differences, statistics_note
-from ...models.checks import check_differentiable
+from ...models.bissl_model import unwrap
 from ...registry import LOOPS
 from ...utils.check import check_keys
-from ...utils.errors import TypeRefusal, ValueRefusal
 from ...utils.random import fold_seed
 from ...utils.total_batch import describe_batch
-from ..distributed import PlainDistributedModel, get_rank, get_world_size
-from .head_warmup import frozen_backbone
-from ..checks.loaders import check_levels
-from ..steps.lone_images import check_parts
-from .settings import LoopSettings
-from ..steps.optim_wrapper import BiSSLOptimWrapper
-from ..steps.settings import MOVED_OF_LOOP, HypergradientSettings
-from .bookkeeping import PhaseLoop
 from ..checks.ranks import check_same_parameters, check_same_progress
+from ..distributed import get_rank, get_world_size
+from ..steps.settings import MOVED_OF_LOOP
+from .beforehand import check_before_training, check_parts_of_runner
+from .bookkeeping import Bookkeeping
+from .head_warmup import frozen_backbone
+from .progress import Progress
+from .settings import LoopSettings
+
+#: Methods of hooks beside mmengine's, in the order of a run. Those after a step
+#: get ``logs``, a dict of numbers.
+HOOK_POINTS = (
+    'before_head_warmup', 'after_head_warmup_step', 'after_head_warmup',
+    'before_lower_phase', 'after_lower_step',
+    'before_upper_phase', 'after_upper_step',
+    # Once, where a stop was requested, after the current step.
+    'on_stop',
+    # However training ends.
+    'on_exit')
 
 
 @LOOPS.register_module()
 @check_keys
-class BiSSLTrainLoop(PhaseLoop):
+class BiSSLTrainLoop(BaseLoop):
     r"""Head warm-up, then T alternations of N_L lower and N_U upper steps.
 
     One alternation is one iteration for mmengine: checkpoints, logs and
     ``max_iters`` count alternations. The loop steps the schedules of each
     level itself, once a step of that level.
 
-    Beside mmengine's methods, hooks may define ``before_head_warmup``,
-    ``after_head_warmup_step``, ``after_head_warmup``, ``before_lower_phase``,
-    ``after_lower_step``, ``before_upper_phase`` and ``after_upper_step``; the
-    step methods get ``logs``, a dict of numbers. ``on_stop`` is called once
-    when a stop was requested, after the current step; ``on_exit`` however
-    training ends.
+    Beside mmengine's methods, hooks may define those of ``HOOK_POINTS``.
 
     Args:
         runner (Runner): The runner.
@@ -79,7 +82,7 @@ class BiSSLTrainLoop(PhaseLoop):
     MOVED = MOVED_OF_LOOP
 
     def __init__(self,
-                 runner,
+                 runner: Runner,
                  dataloader: dict,
                  pretext_dataloader: dict,
                  num_alternations: int = 500,
@@ -90,10 +93,8 @@ class BiSSLTrainLoop(PhaseLoop):
                  val_begin: int = 1,
                  val_interval: int = 10,
                  rank_check_interval: int = 1) -> None:
-        _check_wrapper(runner)
-        _check_optim_wrapper(runner.optim_wrapper)
-        hypergradient = _hypergradient(runner.optim_wrapper)
-        settings = LoopSettings(
+        hypergradient = check_parts_of_runner(runner)
+        self.settings = LoopSettings(
             num_alternations, num_lower_steps, num_upper_steps, head_warmup,
             hypergradient.num_batches, hypergradient.batches,
             backbone_adaptation, val_begin, val_interval, rank_check_interval)
@@ -104,15 +105,20 @@ class BiSSLTrainLoop(PhaseLoop):
             if line is not None:
                 runner.logger.info(line)
         place = dict(rank=get_rank(), world_size=get_world_size())
-        streams = dict(
+        self.streams = dict(
             lower=LevelStream(pretext_dataloader, 'lower',
-                              settings.num_lower_batches, **place),
+                              self.settings.num_lower_batches, **place),
             upper=LevelStream(dataloader, 'upper', num_upper_steps, **place))
-        super().__init__(runner, settings, streams)
+        super().__init__(runner, self.streams['upper'])
+        self.model = unwrap(runner.model)
+        self.books = Bookkeeping(runner, self.settings, self.streams)
+        self.stop_training = False
         self._pipelines = [pipelines_of(loader)
                            for loader in (pretext_dataloader, dataloader)]
+        runner.visualizer.dataset_meta = getattr(self.dataloader.dataset,
+                                                 'metainfo', None)
 
-    def run(self):
+    def run(self) -> nn.Module:
         """Train.
 
         Returns:
@@ -121,23 +127,10 @@ class BiSSLTrainLoop(PhaseLoop):
         Raises:
             SystemExit: After a requested stop.
         """
-        runner = self.runner
-        check_differentiable(self.model.pretext, self.model.downstream,
-                             get_world_size())
-        runner.optim_wrapper.first_order.check_params(self.model)
-        wrapper = runner.optim_wrapper
-        check_levels(self.model, self.streams,
-                     wrapper.first_order.num_parts,
-                     wrapper.system.config.batch_size)
-        for line in differences(self.model, *self._pipelines):
-            runner.logger.warning(line)
-        note = statistics_note(self.model)
-        if note:
-            runner.logger.info(note)
-        check_parts(self.model.pretext, wrapper.first_order,
-                    wrapper.system.config.batch_size,
-                    self.streams['lower'].batch_size, get_world_size())
-        self._begin()
+        runner, books = self.runner, self.books
+        check_before_training(runner, self.model, self.streams,
+                              self._pipelines)
+        books.begin()
         check_same_progress(self.progress.describe())
         check_same_parameters(self.model, 'at the beginning')
         runner.call_hook('before_train')
@@ -149,26 +142,21 @@ class BiSSLTrainLoop(PhaseLoop):
         runner.model.train()
         try:
             if self.progress.phase == 'head_warmup':
-                self._run_head_warmup()
-            self._run_due_validation()
-            while self._iter < self.max_iters and not self.stop_training:
-                self._run_alternation()
-                self._run_due_validation()
+                self._warm_up_head()
+            books.validate_if_due()
+            while self.iter < self.max_iters and not self.stop_training:
+                self._alternate()
+                books.validate_if_due()
         finally:
             runner.optim_wrapper.end_upper_phase()
-            self._close_streams()
+            books.close()
             runner.call_hook('on_exit')
         runner.call_hook('after_train_epoch')
         runner.call_hook('after_train')
         return runner.model
 
-    def _run_head_warmup(self) -> None:
-        progress, runner = self.progress, self.runner
-        if not self.model.upper_head():
-            raise ValueRefusal(
-                'BiSSLTrainLoop: the downstream model has no trained '
-                'parameter outside its backbone, so there is no head to warm '
-                'up. Set head_warmup=None.')
+    def _warm_up_head(self) -> None:
+        runner, books, progress = self.runner, self.books, self.progress
         settings = self.settings.head_warmup
         stream = self.streams['upper'].sibling('head_warmup')
         stream.start(runner.seed, progress.streams.get('head_warmup'))
@@ -176,24 +164,26 @@ class BiSSLTrainLoop(PhaseLoop):
         runner.call_hook('before_head_warmup')
         with frozen_backbone(self.model, settings['backbone_mode']):
             while progress.step < settings['num_epochs'] * len(stream):
-                batch = self._next_batch('head_warmup')
                 logs = runner.optim_wrapper.head_warmup_step(
-                    self.model, batch, self._seed('head_warmup'))
-                self._finish_step('head_warmup', logs)
+                    self.model, books.next_batch('head_warmup'),
+                    books.seed('head_warmup'))
+                books.finish_step('head_warmup', logs)
         stream.close()
         del self.streams['head_warmup'], progress.streams['head_warmup']
         progress.enter('lower')
-        self._publish_progress()
+        books.publish()
         runner.call_hook('after_head_warmup')
 
-    def _run_alternation(self) -> None:
-        progress, runner, index = self.progress, self.runner, self._iter
+    def _alternate(self) -> None:
+        """Lines 4 to 13 of Algorithm 1."""
+        runner, books, progress = self.runner, self.books, self.progress
+        index = self.iter
         runner.call_hook(
             'before_train_iter', batch_idx=index, data_batch=None)
         runner.optim_wrapper.begin_alternation(index, self.max_iters)
         if progress.phase == 'lower':
-            self._run_lower_phase()
-        self._run_upper_phase()
+            self._lower_phase()
+        self._upper_phase()
         # Before a checkpoint takes them along.
         if self.settings.is_rank_check_due(index + 1):
             check_same_parameters(self.model, f'after alternation {index + 1}')
@@ -202,105 +192,98 @@ class BiSSLTrainLoop(PhaseLoop):
         progress.enter('lower')
         progress.validation_due = runner.val_loop is not None \
             and self.settings.is_validation_due(index + 1)
-        self._publish_progress()
+        books.publish()
         runner.call_hook(
             'after_train_iter',
             batch_idx=index,
             data_batch=None,
             outputs=outputs)
-        self._iter = index + 1
+        books.iteration = index + 1
 
-    def _run_lower_phase(self) -> None:
-        progress, runner = self.progress, self.runner
+    def _lower_phase(self) -> None:
+        runner, books, progress = self.runner, self.books, self.progress
         self.model.train()
         runner.call_hook('before_lower_phase')
         if self.settings.num_lower_steps == 0:
             progress.enter('upper')
         while progress.phase == 'lower':
-            batch = self._next_batch('lower')
-            logs = runner.optim_wrapper.lower_step(self.model, batch,
-                                                   self._seed('lower'))
+            logs = runner.optim_wrapper.lower_step(
+                self.model, books.next_batch('lower'), books.seed('lower'))
             is_last = progress.step + 1 == self.settings.num_lower_steps
-            if is_last and self.settings.is_adaptation_due(self._iter + 1):
+            if is_last and self.settings.is_adaptation_due(self.iter + 1):
                 self.model.adapt_upper_backbone(
                     self.settings.backbone_adaptation['alpha'])
-            self._finish_step('lower', logs, then='upper' if is_last else None)
+            books.finish_step('lower', logs, then='upper' if is_last else None)
 
-    def _run_upper_phase(self) -> None:
-        progress, runner = self.progress, self.runner
+    def _upper_phase(self) -> None:
+        runner, books, progress = self.runner, self.books, self.progress
         if progress.step == self.settings.num_upper_steps:
             return
         self.model.train()
         runner.optim_wrapper.begin_upper_phase(
             self.model,
-            self._draw_hessian_batches(),
-            self._seed('hessian', step=0),
+            self._hessian_batches(),
+            books.seed('hessian', step=0),
             done_steps=progress.step,
-            checked_step=fold_seed(runner.seed, 'check', self._iter)
+            checked_step=fold_seed(runner.seed, 'check', self.iter)
             % self.settings.num_upper_steps)
         runner.call_hook('before_upper_phase')
         while progress.step < self.settings.num_upper_steps:
-            batch = self._next_batch('upper')
-            logs = runner.optim_wrapper.upper_step(self.model, batch,
-                                                   self._seed('upper'))
-            self._finish_step('upper', logs)
+            logs = runner.optim_wrapper.upper_step(
+                self.model, books.next_batch('upper'), books.seed('upper'))
+            books.finish_step('upper', logs)
         runner.optim_wrapper.end_upper_phase()
 
-    def _draw_hessian_batches(self) -> List[Any]:
+    def _hessian_batches(self) -> List[Any]:
         """The pretext batches of this upper phase's Hessian.
 
         Their numbers follow from the alternation, so a run resumed within
         the phase gets the same ones.
         """
         settings, stream = self.settings, self.streams['lower']
-        begin = self._iter * settings.num_lower_batches
+        begin = self.iter * settings.num_lower_batches
         if settings.hessian_batches == 'next':
             begin += settings.num_lower_steps
         numbers = range(begin, begin + settings.num_hessian_batches)
         return [
-            self._next_batch('lower')
+            self.books.next_batch('lower')
             if stream.position == number else stream.batch_at(number)
             for number in numbers
         ]
 
+    @property
+    def progress(self) -> Progress:
+        """Where the run stands."""
+        return self.books.progress
 
-def _check_wrapper(runner) -> None:
-    """Refuse what distributes parameters or gradients by itself."""
-    if hasattr(runner, 'strategy'):
-        raise TypeRefusal(
-            f'BiSSLTrainLoop: {type(runner).__name__} with '
-            f'{type(runner.strategy).__name__} shards or wraps the model, and '
-            'the implicit Jacobian needs whole parameters on every process. '
-            'Remove runner_type and strategy from the config.')
-    if isinstance(runner.model, PlainDistributedModel) \
-            or not is_model_wrapper(runner.model):
-        return
-    if isinstance(runner.model, MMDistributedDataParallel):
-        why = 'does not see the gradients of the bilevel stage'
-    else:
-        why = ('is not known to leave the parameters whole on every process, '
-               'which the implicit Jacobian needs; sharded training is not '
-               'supported')
-    raise TypeRefusal(
-        f'BiSSLTrainLoop: {type(runner.model).__name__} {why}. Set '
-        "model_wrapper_cfg=dict(type='bissl_mm.PlainDistributedModel').")
+    def request_stop(self, signal_number: int) -> None:
+        """Stop after the current step, with a checkpoint.
 
+        Args:
+            signal_number (int): The process exits with 128 plus this.
+        """
+        self.books.request_stop(signal_number)
 
-def _hypergradient(optim_wrapper: Any) -> HypergradientSettings:
-    """Its settings, of a wrapper that is built or not."""
-    if isinstance(optim_wrapper, BiSSLOptimWrapper):
-        return optim_wrapper.system.config
-    return HypergradientSettings.read(optim_wrapper.get('hypergradient'))
+    def stop_if_requested(self) -> None:
+        """Leave with a checkpoint if any process was asked to."""
+        self.books.stop_if_requested()
 
+    @property
+    def max_epochs(self) -> int:
+        """1, for mmengine."""
+        return 1
 
-def _check_optim_wrapper(optim_wrapper: Any) -> None:
-    """Built or not, it must be the bilevel one."""
-    if isinstance(optim_wrapper, BiSSLOptimWrapper):
-        return
-    if not isinstance(optim_wrapper, dict) or not is_type(
-            dict(type=optim_wrapper.get('constructor')),
-            'BiSSLOptimWrapperConstructor'):
-        raise TypeRefusal(
-            'BiSSLTrainLoop: optim_wrapper serves one model only. Set '
-            "optim_wrapper=dict(type='BiSSLOptimWrapper', constructor="
-            "'BiSSLOptimWrapperConstructor', lower=..., upper=...).")
+    @property
+    def max_iters(self) -> int:
+        """T."""
+        return self.settings.num_alternations
+
+    @property
+    def epoch(self) -> int:
+        """0, for mmengine."""
+        return 0
+
+    @property
+    def iter(self) -> int:
+        """Alternations completed."""
+        return self.books.iteration

@@ -1,71 +1,51 @@
-"""What every phase of the bilevel stage needs around its steps."""
+"""Progress, streams, seeds and the request to stop, around Algorithm 1."""
 
 from typing import Any, Dict, NoReturn, Optional
 
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 
 from ...datasets import LevelStream
 from ...models.bissl_model import unwrap
 from ...utils.random import fold_seed
 from ..distributed import any_rank, get_rank
-from .resume_guard import ResumeGuardHook
-from .settings import LoopSettings
 from .progress import HUB_KEY, Progress
+from .resume_guard import ResumeGuardHook
 from .schedules import step_schedules, take_over_schedules
+from .settings import LoopSettings
 
 
-class PhaseLoop(BaseLoop):
-    """A loop of phases that can stop after any step and go on from there.
+class Bookkeeping:
+    """What lets a loop of phases stop after any step and go on from there.
 
     It keeps the progress where checkpoints find it, draws batches and seeds
     by it, steps the schedules and listens for a request to stop. What the
-    phases are is the subclass's, see :class:`BiSSLTrainLoop`.
+    phases are is the loop's.
 
     Args:
         runner (Runner): The runner. Its hooks and ``param_schedulers``
             configs are changed.
         settings (LoopSettings): The loop's settings.
-        streams (dict[str, LevelStream]): One a level; ``'upper'`` is the
-            config's ``train_dataloader``.
+        streams (dict[str, LevelStream]): One a level.
+
+    Attributes:
+        progress (Progress): Where the run stands.
+        iteration (int): Of the alternation that is running, from 0; that of
+            ``progress`` moves on before the hooks at its end, this one after
+            them, as mmengine's loops do.
     """
 
     def __init__(self, runner: Runner, settings: LoopSettings,
                  streams: Dict[str, LevelStream]) -> None:
-        super().__init__(runner, streams['upper'])
+        self.runner = runner
         self.settings = settings
         self.streams = streams
-        self.model = unwrap(runner.model)
         self.progress = Progress()
-        self.stop_training = False
+        self.iteration = 0
         self._stop_signal: Optional[int] = None
-        self._epoch = 0
-        self._iter = 0
         # A hub of an earlier run in this process may carry the same name.
         runner.message_hub.pop_info(HUB_KEY, None)
         take_over_schedules(runner, settings)
         runner.register_hook(ResumeGuardHook())
-        runner.visualizer.dataset_meta = getattr(self.dataloader.dataset,
-                                                 'metainfo', None)
-
-    @property
-    def max_epochs(self) -> int:
-        """1, for mmengine."""
-        return 1
-
-    @property
-    def max_iters(self) -> int:
-        """T."""
-        return self.settings.num_alternations
-
-    @property
-    def epoch(self) -> int:
-        """0, for mmengine."""
-        return self._epoch
-
-    @property
-    def iter(self) -> int:
-        """Alternations completed."""
-        return self._iter
 
     def request_stop(self, signal_number: int) -> None:
         """Stop after the current step, with a checkpoint.
@@ -77,7 +57,7 @@ class PhaseLoop(BaseLoop):
 
     def stop_if_requested(self) -> None:
         """Leave with a checkpoint if any process was asked to."""
-        device = next(self.model.parameters()).device
+        device = next(self.runner.model.parameters()).device
         if any_rank(self._stop_signal is not None, device):
             self._leave()
 
@@ -85,7 +65,7 @@ class PhaseLoop(BaseLoop):
         self.runner.call_hook('on_stop')
         raise SystemExit(128 + (self._stop_signal or 15))
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
         """Take up the progress of a checkpoint, or start anew."""
         hub = self.runner.message_hub
         if HUB_KEY in hub.runtime_info:
@@ -95,18 +75,19 @@ class PhaseLoop(BaseLoop):
             self.runner.logger.info(
                 f'Resumed at {self.progress.describe()}.')
         else:
-            self.model.copy_backbone_to_upper()
-            self.model.restart_targets()
+            model = unwrap(self.runner.model)
+            model.copy_backbone_to_upper()
+            model.restart_targets()
             if self.settings.head_warmup is None:
                 self.progress.enter('lower')
-        self._iter = self.progress.alternation
+        self.iteration = self.progress.alternation
         self.progress.settings = {
             **self.settings.fingerprint(),
             **self.runner.optim_wrapper.settings()
         }
         for name, stream in self.streams.items():
             stream.start(self.runner.seed, self.progress.streams.get(name))
-        self._publish_progress()
+        self.publish()
 
     def _warn_of_changes(self, saved: Dict[str, object]) -> None:
         for key, value in self.runner.optim_wrapper.settings().items():
@@ -117,11 +98,16 @@ class PhaseLoop(BaseLoop):
                     'checkpoint was written; the run goes on with the new '
                     'one.')
 
-    def _finish_step(self,
-                     phase: str,
-                     logs: Dict[str, float],
-                     then: Optional[str] = None) -> None:
-        """Bookkeeping of one step; checkpoints are written from its hook."""
+    def finish_step(self, phase: str, logs: Dict[str, float],
+                    then: Optional[str] = None) -> None:
+        """After a step; checkpoints are written from its hook.
+
+        Args:
+            phase (str): Of the step.
+            logs (dict[str, float]): Of the step.
+            then (str, optional): The phase that follows, where this was its
+                last step. Defaults to None.
+        """
         step_schedules(self.runner, phase)
         self.progress.record(phase, logs)
         self.progress.step += 1
@@ -132,7 +118,7 @@ class PhaseLoop(BaseLoop):
                 self._log_warmup_epoch(epoch)
         if then is not None:
             self.progress.enter(then)
-        self._publish_progress()
+        self.publish()
         self.runner.call_hook(f'after_{phase}_step', logs=logs)
         self.stop_if_requested()
 
@@ -143,13 +129,14 @@ class PhaseLoop(BaseLoop):
         self.runner.logger.info(f'Head warm-up [{epoch}/{num_epochs}]  {text}')
         self.runner.visualizer.add_scalars(means, step=epoch)
 
-    def _publish_progress(self) -> None:
+    def publish(self) -> None:
         """Put the progress where every checkpoint takes it along."""
         for name, stream in self.streams.items():
             self.progress.streams[name] = stream.state_dict()
         self.runner.message_hub.update_info(HUB_KEY, self.progress.to_dict())
 
-    def _next_batch(self, level: str) -> Any:
+    def next_batch(self, level: str) -> Any:
+        """The next one of a level's stream."""
         try:
             return self.streams[level].next()
         except RuntimeError:
@@ -159,22 +146,25 @@ class PhaseLoop(BaseLoop):
                 raise
             self._leave()
 
-    def _seed(self, phase: str, step: Optional[int] = None) -> int:
+    def seed(self, phase: str, step: Optional[int] = None) -> int:
+        """Of a step of this rank; of the present one by default."""
         step = self.progress.step if step is None else step
-        return fold_seed(self.runner.seed, phase, get_rank(), self._iter,
-                         step)
+        return fold_seed(self.runner.seed, phase, get_rank(),
+                         self.iteration, step)
 
-    def _run_due_validation(self) -> None:
+    def validate_if_due(self) -> None:
+        """Evaluate after an alternation, or after a resume before it."""
         if not self.progress.validation_due:
             return
         if self.runner.val_loop is not None:
             self.runner.val_loop.run()
             self.runner.model.train()
         self.progress.validation_due = False
-        self._publish_progress()
+        self.publish()
         self.stop_if_requested()
 
-    def _close_streams(self) -> None:
+    def close(self) -> None:
+        """End the streams; say what they could not read."""
         for name, stream in self.streams.items():
             if stream.unreadable:
                 self.runner.logger.warning(

@@ -1,0 +1,105 @@
+"""What is checked before a bilevel run takes its first step."""
+
+from typing import Any, Dict, List
+
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.runner import Runner
+
+from ...config import is_type
+from ...datasets import LevelStream
+from ...models.agreement import differences, statistics_note
+from ...models.bissl_model import BiSSLModel
+from ...models.checks import check_differentiable
+from ...utils.errors import TypeRefusal, ValueRefusal
+from ..checks.loaders import check_levels
+from ..distributed import PlainDistributedModel, get_world_size
+from ..steps.lone_images import check_parts
+from ..steps.optim_wrapper import BiSSLOptimWrapper
+from ..steps.settings import HypergradientSettings
+
+
+def check_parts_of_runner(runner: Runner) -> HypergradientSettings:
+    """The model's wrapper and the optimizers', built or not.
+
+    Returns:
+        HypergradientSettings: Those of the optimizers' wrapper.
+
+    Raises:
+        TypeError: For a wrapper that distributes parameters or gradients by
+            itself, or serves one model.
+    """
+    _check_wrapper(runner)
+    wrapper = runner.optim_wrapper
+    if isinstance(wrapper, BiSSLOptimWrapper):
+        return wrapper.system.config
+    _check_optim_wrapper(wrapper)
+    return HypergradientSettings.read(wrapper.get('hypergradient'))
+
+
+def check_before_training(runner: Runner, model: BiSSLModel,
+                          streams: Dict[str, LevelStream],
+                          pipelines: List[Any]) -> None:
+    """Layers, precision, sizes of batches and parts, and what the two models
+    do not agree in.
+
+    Args:
+        runner (Runner): With all parts built.
+        model (BiSSLModel): Its model.
+        streams (dict[str, LevelStream]): One a level.
+        pipelines (list): Of the pretext data and of the downstream data.
+
+    Raises:
+        TypeError: If the stage cannot honour a part.
+        ValueError: If a batch is too small.
+    """
+    wrapper, world_size = runner.optim_wrapper, get_world_size()
+    check_differentiable(model.pretext, model.downstream, world_size)
+    wrapper.first_order.check_params(model)
+    size = wrapper.system.config.batch_size
+    check_levels(model, streams, wrapper.first_order.num_parts, size)
+    for line in differences(model, *pipelines):
+        runner.logger.warning(line)
+    note = statistics_note(model)
+    if note:
+        runner.logger.info(note)
+    check_parts(model.pretext, wrapper.first_order, size,
+                streams['lower'].batch_size, world_size)
+    if runner.train_loop.settings.head_warmup is not None \
+            and not model.upper_head():
+        raise ValueRefusal(
+            'BiSSLTrainLoop: the downstream model has no trained '
+            'parameter outside its backbone, so there is no head to warm '
+            'up. Set head_warmup=None.')
+
+
+def _check_wrapper(runner) -> None:
+    """Refuse what distributes parameters or gradients by itself."""
+    if hasattr(runner, 'strategy'):
+        raise TypeRefusal(
+            f'BiSSLTrainLoop: {type(runner).__name__} with '
+            f'{type(runner.strategy).__name__} shards or wraps the model, and '
+            'the implicit Jacobian needs whole parameters on every process. '
+            'Remove runner_type and strategy from the config.')
+    if isinstance(runner.model, PlainDistributedModel) \
+            or not is_model_wrapper(runner.model):
+        return
+    if isinstance(runner.model, MMDistributedDataParallel):
+        why = 'does not see the gradients of the bilevel stage'
+    else:
+        why = ('is not known to leave the parameters whole on every process, '
+               'which the implicit Jacobian needs; sharded training is not '
+               'supported')
+    raise TypeRefusal(
+        f'BiSSLTrainLoop: {type(runner.model).__name__} {why}. Set '
+        "model_wrapper_cfg=dict(type='bissl_mm.PlainDistributedModel').")
+
+
+def _check_optim_wrapper(optim_wrapper: Any) -> None:
+    """The config of the bilevel one."""
+    if not isinstance(optim_wrapper, dict) or not is_type(
+            dict(type=optim_wrapper.get('constructor')),
+            'BiSSLOptimWrapperConstructor'):
+        raise TypeRefusal(
+            'BiSSLTrainLoop: optim_wrapper serves one model only. Set '
+            "optim_wrapper=dict(type='BiSSLOptimWrapper', constructor="
+            "'BiSSLOptimWrapperConstructor', lower=..., upper=...).")
