@@ -179,7 +179,7 @@ class FullyShardedStandIn(torch.nn.Module):
 
 def test_sharded_training_is_refused(monkeypatch):
     kind = FullyShardedStandIn
-    monkeypatch.setattr('bissl_mm.engine.loop.bissl_loop.is_model_wrapper',
+    monkeypatch.setattr('bissl_mm.engine.loop.beforehand.is_model_wrapper',
                         lambda model: isinstance(model, kind))
     with pytest.raises(TypeError, match='FullyShardedStandIn is not known.*'
                        "dict.type='bissl_mm.PlainDistributedModel'"):
