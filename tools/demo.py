@@ -81,9 +81,8 @@ def main(argv: Optional[List[str]] = None) -> None:
         if aside:
             print(f'The earlier stages are in {aside} now.')
     demo = Demo(task, CONFIGS, work_dir, args.quick)
-    print('Pictures: ' + ', '.join(f'{n} {part}'
-                                   for part, n in demo.counts.items()),
-          flush=True)
+    print(f'Pictures ({demo.data.title}): ' + ', '.join(
+        f'{n} {part}' for part, n in demo.counts.items()), flush=True)
     try:
         run(demo, default_number() if args.workers is None else args.workers)
     except (KeyboardInterrupt, SystemExit):
