@@ -4,9 +4,11 @@ import json
 import shutil
 
 import pytest
+import torch
 from tool_runs import tool
 
 from bissl_mm.analysis.finished_runs import FinishedRuns
+from bissl_mm.analysis.scalars import read_scalars
 from bissl_mm.engine import ProgressBarHook, RegimeHook
 
 __all__ = ['tool']
@@ -49,6 +51,16 @@ def test_demo_in_quick_mode(task, tool, whole, tmp_path):
         'FT', 'training twice']
     page = (work_dir / 'report.html').read_text()
     assert page.count('<img src="data:image/png') == 5
+
+
+def test_training_twice_has_no_pretext_task(whole):
+    exported = {name: torch.load(whole / f'{name}-1/backbone.pth',
+                                 weights_only=False)['meta']['description']
+                for name in ('twice', 'bissl')}
+    assert 'upper' in exported['twice'] and 'lower' in exported['bissl']
+    steps = {name: 'lower/pretext_loss' in read_scalars(
+        str(whole / f'{name}-1')) for name in ('twice', 'bissl')}
+    assert steps == dict(twice=False, bissl=True)
 
 
 def test_finished_stages_are_kept_and_workers_change_nothing(tool, whole,
