@@ -8,6 +8,7 @@ from typing import List, Optional
 import torch
 from mmengine.config import Config, ConfigDict
 
+from bissl_mm.analysis.fine_tune import Setting
 from bissl_mm.config import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -129,6 +130,10 @@ class MaePack(Pack):
     """The same after MAE, with a small ViT."""
 
     pretext = 'mae'
+    # A small ViT falls apart at the learning rates of a ResNet.
+    search = [Setting(lr, decay) for lr in (0.005, 0.01, 0.02, 0.05)
+              for decay in (0.0005, 0.005)]
+    stage = dict(upper_lr=0.003)
     stage_config = 'configs/bissl/' \
         'bissl-mae_vit-p4_b128-10x4-30t_imagefolder-32px.py'
     fine_tune_config = 'configs/fine_tune/' \

@@ -81,6 +81,7 @@ def test_labels_of_a_list_are_those_it_has_now(root):
     assert labels == [[0, 1, 2], [1, 2, 0]]
 
 
+@pytest.mark.mmcv_ops
 def test_boxes_and_masks_are_those_that_the_files_have_now(tmp_path):
     rng = np.random.default_rng(0)
     Image.fromarray(noise(rng)).save(tmp_path / '0.png')

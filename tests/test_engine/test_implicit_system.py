@@ -52,7 +52,7 @@ def test_every_setting_can_be_given_in_a_config():
         hypergradient=dict(
             damping=1., solver=dict(type='CGSolver'), curvature='gauss_newton',
             params='norm', num_batches=2, batches='first', batch_size=4,
-            dtype='bfloat16', check_residual='never'),
+            dtype='bfloat16', second_order='lean', check_residual='never'),
         direct_weight=0.5, indirect_weight=2.,
         num_micro_batches=dict(upper=2), first_order_dtype='bfloat16')
     assert set(settings['hypergradient']) == {
@@ -78,6 +78,8 @@ def test_every_setting_can_be_given_in_a_config():
     (dict(dtype='float16'), "hypergradient: dtype is 'float16'"),
     (dict(batches='last'), "'next', 'first'"),
     (dict(num_batches=0), 'num_batches must be'),
+    (dict(second_order='own'), "second_order is 'own'"),
+    (dict(second_order='torch', dtype='bfloat16'), 'Set dtype=None'),
     (dict(damping=-1.), 'damping must be')])
 def test_bad_settings_are_named(setting, message):
     with pytest.raises(ValueError, match=message):

@@ -185,3 +185,33 @@ def test_bfloat16_touches_the_product_alone():
     error = norm(subtract(found, expected)) / norm(expected)
     assert 1e-4 < error < 2e-2
     assert all(f.dtype == torch.float32 for f in found)
+
+
+def test_the_layers_can_be_left_to_torch():
+    torch.manual_seed(0)
+    x = torch.randn(6, 3, 8, 8).double()
+    weight = torch.randn(4, 3, 3, 3).double().requires_grad_()
+    gamma = torch.rand(4).double().requires_grad_()
+    params = (weight, gamma)
+
+    def closure():
+        y = F.batch_norm(F.conv2d(x, weight), None, None, gamma,
+                         torch.zeros_like(gamma), True)
+        return y.tanh().pow(3).mean()
+
+    def nodes(operator):
+        # Names of what the kept gradients were made by.
+        found, stack = set(), [g.grad_fn for g in operator._gradients[0]]
+        while stack:
+            node = stack.pop()
+            if node is not None and node not in found:
+                found.add(node)
+                stack += [n for n, _ in node.next_functions]
+        return {node.name() for node in found}
+
+    vector = tuple(torch.randn_like(p) for p in params)
+    lean, torchs = (Hessian([closure], params, second_order=kind)
+                    for kind in ('lean', 'torch'))
+    for a, b in zip(lean(vector), torchs(vector), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+    assert 'ConvolutionBackwardBackward0' in nodes(torchs) - nodes(lean)

@@ -94,6 +94,7 @@ class ImplicitSystem:
             keep_graphs=first_order.num_parts['hessian'] == 1,
             product_dtype=self.config.dtype and getattr(torch,
                                                         self.config.dtype),
+            second_order=self.config.second_order,
             lazy=not self.solver.uses_products,
             zero_text=partial(zero_hessian_text, first_order,
                               count_images(batch), self.config.batch_size))

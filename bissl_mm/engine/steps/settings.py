@@ -5,6 +5,7 @@ from typing import Any, Dict, List, Mapping, Optional, Union
 
 from ...utils.check import (check_in, check_mapping, check_non_negative,
                             check_not_moved, check_positive_int)
+from ...utils.errors import ValueRefusal
 
 WHERE = 'optim_wrapper.hypergradient'
 #: Keys of ``optim_wrapper`` and of ``train_cfg`` in version 0.1 -> where they
@@ -55,6 +56,9 @@ class HypergradientSettings:
             within a product in it; parameters, gradients and the solver's
             vectors stay in float32. Products are then off by some 1e-3.
             Defaults to None: float32.
+        second_order (str): Who derives convolutions and batch norms a second
+            time: ``'lean'`` formulas, faster on CPU, or ``'torch'``. The
+            values are the same but for rounding. Defaults to ``'lean'``.
         check_residual (str): When to spend a product on the true residual of
             the system: at a ``'random'`` step of each upper phase, by the
             run's seed, at the ``'first'``, which ``RecyclingSolver`` never
@@ -72,6 +76,7 @@ class HypergradientSettings:
     batches: str = 'next'
     batch_size: Optional[int] = None
     dtype: Optional[str] = None
+    second_order: str = 'lean'
     check_residual: str = 'random'
 
     def __post_init__(self) -> None:
@@ -81,6 +86,11 @@ class HypergradientSettings:
         check_positive_int(WHERE, 'num_batches', self.num_batches)
         check_in(WHERE, 'batches', self.batches, ('next', 'first'))
         check_in(WHERE, 'dtype', self.dtype, (None, 'bfloat16'))
+        check_in(WHERE, 'second_order', self.second_order, ('lean', 'torch'))
+        if self.dtype is not None and self.second_order == 'torch':
+            raise ValueRefusal(
+                f"{WHERE}: dtype={self.dtype!r} is for second_order='lean', "
+                "but it is 'torch'. Set dtype=None.")
         check_in(WHERE, 'check_residual', self.check_residual,
                  ('random', 'first', 'always', 'never'))
         if self.batch_size is not None:

@@ -18,9 +18,7 @@ class Curvature(Operator):
     What a product needs of each batch is computed once, on construction, and
     its graph is kept for every product, because neither :math:`\theta_P` nor
     the batch changes during an upper phase. Memory for one graph a batch is
-    held until :meth:`close`. Convolutions and batch norms in it derive as
-    :mod:`bissl_mm.hypergradient.second_order` says. With
-    ``keep_graphs=False`` every product builds the graphs anew, one batch
+    held until :meth:`close`. With ``keep_graphs=False`` every product builds the graphs anew, one batch
     after the other: more time, the memory of one batch.
 
     Args:
@@ -39,6 +37,9 @@ class Curvature(Operator):
             product compute, ``torch.bfloat16``; the products are then off by
             some 1e-3 and the operator is symmetric only so far. Defaults to
             None: that of the parameters.
+        second_order (str): ``'lean'`` derives convolutions and batch norms
+            as :mod:`bissl_mm.hypergradient.second_order` does, ``'torch'``
+            as torch does. Defaults to ``'lean'``.
         lazy (bool): Wait with the graphs until the first product, which may
             never come. Defaults to False.
         zero_text (Callable, optional): Gives the sentence to refuse with
@@ -59,6 +60,7 @@ class Curvature(Operator):
                                                     Vectors]] = None,
                  keep_graphs: bool = True,
                  product_dtype: Optional[torch.dtype] = None,
+                 second_order: str = 'lean',
                  lazy: bool = False,
                  zero_text: Optional[Callable[[], str]] = None) -> None:
         if not closures or not params:
@@ -75,7 +77,7 @@ class Curvature(Operator):
         self.num_products = 0
         self._mean_over_ranks = mean_over_ranks
         self._zero_text = zero_text
-        self._lean = LeanLayers(product_dtype)
+        self._lean = LeanLayers(product_dtype, second_order == 'lean')
         self._versions = [p._version for p in self.params]
         self._closures = list(closures)
         self._losses: Dict[int, Tensor] = {}

@@ -46,6 +46,8 @@ class LeanLayers(TorchFunctionMode):
             the last derivative compute; their results are of the parameters'
             type again. Loss and gradient are not touched. Defaults to None:
             the parameters'.
+        is_lean (bool): False leaves both layers to torch; what it derives
+            wrongly is refused all the same. Defaults to True.
 
     Attributes:
         product_dtype (torch.dtype, optional): May be changed between
@@ -53,9 +55,11 @@ class LeanLayers(TorchFunctionMode):
         is_open (bool): Whether the loss is being evaluated.
     """
 
-    def __init__(self, product_dtype: Optional[torch.dtype] = None) -> None:
+    def __init__(self, product_dtype: Optional[torch.dtype] = None,
+                 is_lean: bool = True) -> None:
         super().__init__()
         self.product_dtype = product_dtype
+        self.is_lean = is_lean
         self.is_open = False
 
     def __enter__(self):
@@ -69,7 +73,9 @@ class LeanLayers(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         result = None
-        if func is F.conv2d or func is torch.conv2d:
+        if not self.is_lean:
+            pass
+        elif func is F.conv2d or func is torch.conv2d:
             if not is_transformed():
                 result = lean_conv(self, *args, **kwargs)
         elif func is F.batch_norm:
