@@ -20,6 +20,7 @@ def study():
     try:
         import arms
         import campaign
+        import kinds
         import packs
         import regime
         import regime_tables
@@ -27,8 +28,8 @@ def study():
         import runs
         import store
         import tables
-        yield SimpleNamespace(arms=arms, campaign=campaign, packs=packs,
-                              regime=regime, regime_tables=regime_tables,
+        yield SimpleNamespace(arms=arms, campaign=campaign, kinds=kinds,
+                              packs=packs, regime=regime, regime_tables=regime_tables,
                               run=run, runs=runs, store=store, tables=tables)
     finally:
         sys.path.remove(str(FOLDER))
@@ -117,7 +118,7 @@ def test_own_images_from_pretraining_to_the_report(
                         study.campaign.SEARCH[::7])
     monkeypatch.setattr(study.campaign, 'SEEDS', (1, 2))
     monkeypatch.setattr(study.run, 'SEEDS', (1, 2))
-    monkeypatch.setattr(study.run, 'LEAST_STEPS', 15)
+    monkeypatch.setattr(study.kinds, 'LEAST_STEPS', 15)
     command = ['--epochs', '2', '--alternations', '1', '--stages', '2',
                '--workers', '1', '--work-dir', str(tmp_path / 'run')]
     study.run.main(command)
