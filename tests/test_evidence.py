@@ -29,7 +29,8 @@ def study():
         import store
         import tables
         yield SimpleNamespace(arms=arms, campaign=campaign, kinds=kinds,
-                              packs=packs, regime=regime, regime_tables=regime_tables,
+                              packs=packs, regime=regime,
+                              regime_tables=regime_tables,
                               run=run, runs=runs, store=store, tables=tables)
     finally:
         sys.path.remove(str(FOLDER))

@@ -60,8 +60,8 @@ def _train(cfg: Config, work_dir: Path, seed: int) -> Dict[str, object]:
     with redirect_stdout(io.StringIO()):
         runner.train()
     return dict(seconds=time.time() - begin,
-                cpu_seconds=time.process_time() - used, first=_finite(numbers.first),
-                last=_finite(numbers.last))
+                cpu_seconds=time.process_time() - used,
+                first=_finite(numbers.first), last=_finite(numbers.last))
 
 
 def _finite(numbers: Dict[str, float]) -> Dict[str, Optional[float]]:

@@ -27,9 +27,9 @@ from .solvers.truncated_cg import TruncatedCGSolver
 __all__ = [
     'BoundSolver', 'CGSolver', 'Curvature', 'DenseSolver', 'DiscardSolver',
     'Domain', 'GaussNewton', 'Hessian', 'Identity', 'IdentitySolver',
-    'LayerwiseCGSolver', 'LinearOperator', 'MinresSolver', 'NeumannSolver', 'Operator',
-    'RecyclingSolver', 'Regularizer', 'Solution', 'Solver',
-    'SquaredDistance', 'Status', 'Sum', 'TruncatedCGSolver',
-    'Vectors', 'check_scale', 'implicit_jacobian_product',
-    'implicit_operator', 'materialize', 'relative_residual'
+    'LayerwiseCGSolver', 'LinearOperator', 'MinresSolver', 'NeumannSolver',
+    'Operator', 'RecyclingSolver', 'Regularizer', 'Solution', 'Solver',
+    'SquaredDistance', 'Status', 'Sum', 'TruncatedCGSolver', 'Vectors',
+    'check_scale', 'implicit_jacobian_product', 'implicit_operator',
+    'materialize', 'relative_residual'
 ]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bissl_mm.hypergradient import (Hessian, implicit_operator,
+from bissl_mm.hypergradient import (Hessian, Identity, implicit_operator,
                                     materialize)
 
 
@@ -100,7 +100,8 @@ def test_products_go_through_the_mean_over_ranks(problem):
         return tuple(v / 2 for v in vectors)
 
     plain = Hessian([lambda: loss(*params, batches[0])], params)
-    reduced = Hessian([lambda: loss(*params, batches[0])], params, mean_over_ranks=halve)
+    reduced = Hessian([lambda: loss(*params, batches[0])], params,
+                      mean_over_ranks=halve)
     vector = tuple(torch.ones_like(p) for p in params)
     for a, b in zip(reduced(vector), plain(vector), strict=True):
         torch.testing.assert_close(a, b / 2)
@@ -149,3 +150,23 @@ def test_vectors_of_another_structure_are_refused(problem):
         operator((params[0], ))
     with pytest.raises(ValueError, match=r'tensor 1 has shape \(4,\)'):
         operator((params[0], params[0][0]))
+
+
+def test_operators_take_a_factor():
+    """Of rounded products the exact ones stay exact."""
+    class Rounded(Identity):
+        def __call__(self, vectors):
+            return tuple(v.round() for v in vectors)
+
+        def exact(self, vectors):
+            return vectors
+
+    half = 0.5 * Rounded()
+    vector = (torch.tensor([1.2, 3.]), )
+    assert half(vector)[0].tolist() == [0.5, 1.5]
+    torch.testing.assert_close(half.exact(vector)[0], vector[0] / 2)
+    both = Identity() + half
+    torch.testing.assert_close(both.exact(vector)[0], 1.5 * vector[0])
+    assert half.is_positive_definite and both.is_positive_definite
+    assert not (-1. * Rounded()).is_positive_definite
+    assert not (Identity() + -1. * Rounded()).is_positive_definite

@@ -24,8 +24,8 @@ class RegimeHook(Hook):
 
     With SGD at the start, with LARS and Adam after the first lower phase,
     whose gradients and states it takes: the relaxation times R of the stage,
-    see :mod:`bissl_mm.engine.steps.relaxation`. A warning says what to set where R
-    is below ``least``. With every alternation ``regime/moved`` is logged, the
+    see :mod:`bissl_mm.engine.steps.relaxation`. A warning says what to set
+    where R is below ``least``. With every alternation ``regime/moved`` is logged, the
     share of the way from the first backbone to :math:`\theta_D` that
     :math:`\theta_P` has gone,
 

@@ -47,12 +47,12 @@ class SolverMonitorHook(Hook):
                 runner, 'residual',
                 f'The linear system was not solved ({where}): the true '
                 f'relative residual of v_IJ is {residual:.3g}, where 0 is '
-                'solved and 1 is what the zero vector gives, so the update direction is '
-                'unreliable. Raise damping, or '
+                'solved and 1 is what the zero vector gives, so the update '
+                'direction is unreliable. Raise damping, or '
                 + ('set extrapolate=False of the solver, which then estimates '
                    'nothing.' if outputs.get('upper/estimated') else
-                   "choose hypergradient.solver=dict(type='RecyclingSolver'), or where "
-                   "curvature is negative curvature='gauss_newton' with "
+                   "choose hypergradient.solver=dict(type='RecyclingSolver'), "
+                   "or where curvature is negative curvature='gauss_newton' with "
                    "solver=dict(type='CGSolver')."))
         curvature = outputs.get('upper/min_curvature')
         if curvature is not None and curvature <= 0:

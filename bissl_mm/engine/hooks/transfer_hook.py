@@ -63,7 +63,8 @@ class TransferHook(Hook):
                          data_batch: Any = None, outputs: Any = None) -> None:
         """Look, where it is due."""
         number = batch_idx + 1
-        if number % self.interval == 0 or number == runner.train_loop.max_iters:
+        if number % self.interval == 0 \
+                or number == runner.train_loop.max_iters:
             self._look(runner, number)
 
     def _look(self, runner: Runner, number: int) -> None:

@@ -1,6 +1,6 @@
 """All settings of the hypergradient, in one place."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Dict, List, Mapping, Optional, Union
 
 from ...utils.check import (check_in, check_mapping, check_non_negative,
@@ -114,8 +114,8 @@ class HypergradientSettings:
 
     def settings(self) -> Dict[str, Any]:
         """As plain values but for the solver."""
-        return asdict(self) if isinstance(self.solver, dict) else {
-            field.name: getattr(self, field.name) for field in fields(self)}
+        return {field.name: getattr(self, field.name)
+                for field in fields(self)}
 
 
 def refuse_moved(cfg: Mapping[str, Any]) -> None:

@@ -68,6 +68,10 @@ class Scaled(Operator):
         return tuple(torch._foreach_mul(list(self.operator(vectors)),
                                         self.factor))
 
+    def exact(self, vectors: Vectors) -> Vectors:
+        return tuple(torch._foreach_mul(list(self.operator.exact(vectors)),
+                                        self.factor))
+
     def close(self) -> None:
         self.operator.close()
 

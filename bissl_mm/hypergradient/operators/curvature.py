@@ -18,8 +18,9 @@ class Curvature(Operator):
     What a product needs of each batch is computed once, on construction, and
     its graph is kept for every product, because neither :math:`\theta_P` nor
     the batch changes during an upper phase. Memory for one graph a batch is
-    held until :meth:`close`. With ``keep_graphs=False`` every product builds the graphs anew, one batch
-    after the other: more time, the memory of one batch.
+    held until :meth:`close`. With ``keep_graphs=False`` every product builds
+    the graphs anew, one batch after the other: more time, the memory of one
+    batch.
 
     Args:
         closures (Sequence[Callable]): One function a pretext batch; what it

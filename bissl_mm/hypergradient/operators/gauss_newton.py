@@ -39,9 +39,9 @@ class GaussNewton(Curvature):
 
     with the Jacobian :math:`J` of the outputs and the Hessian :math:`H_L` of
     :math:`L`. :math:`G` is the first term. It is positive semi-definite, so
-    that with the identity added it is positive definite and conjugate gradients
-    cannot break down; it equals :math:`H` where the outputs are linear in the parameters
-    or the slopes :math:`\partial L / \partial z_k` are zero.
+    that with the identity added it is positive definite and conjugate
+    gradients cannot break down; it equals :math:`H` where the outputs are
+    linear in the parameters or the slopes :math:`\partial L / \partial z_k` are zero.
 
     A product takes three steps over graphs that are built once: :math:`J v`
     as the derivative of :math:`w \mapsto J^T w`, :math:`H_L` by double

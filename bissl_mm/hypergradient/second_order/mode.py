@@ -3,9 +3,9 @@
 torch derives its backward formulas of both once more from elementary
 operations: the weight part of a convolution becomes a convolution with a
 kernel as large as the image, and batch norm some twenty passes over the data.
-Written out, the second derivative of a convolution (:mod:`lean_conv`) is four
+Written out, the second derivative of a convolution (:mod:`conv`) is four
 convolutions that torch has fast kernels for, and that of batch norm
-(:mod:`lean_norm`) some sums over each channel and five passes.
+(:mod:`norm`) some sums over each channel and five passes.
 """
 
 from typing import Optional
