@@ -6,9 +6,9 @@ import math
 import os
 import shutil
 import time
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Dict, Iterator, Optional
 
 import torch
 from arms import STAGES, StageSettings
@@ -20,6 +20,7 @@ from mmengine.runner import Runner
 from packs import PRETEXTS, Pack, put_pretext, read
 
 from bissl_mm.analysis.fine_tune import Setting, timed_fine_tune
+from bissl_mm.engine.checks.data_look import VARIABLE
 from bissl_mm.engine.hooks.transfer_hook import (batch_features,
                                                  neighbours_accuracy)
 from bissl_mm.engine.launch import build_runner
@@ -42,23 +43,37 @@ class LastNumbers(Hook):
         self.last = found
 
 
+@contextmanager
+def quick_start() -> Iterator[None]:
+    """Neither looks over the data nor formats the config."""
+    variable, pretty_text = os.environ.get(VARIABLE), Config.pretty_text
+    os.environ[VARIABLE] = '0'
+    Config.pretty_text = property(repr)
+    try:
+        yield
+    finally:
+        Config.pretty_text = pretty_text
+        del os.environ[VARIABLE]
+        if variable is not None:
+            os.environ[VARIABLE] = variable
+
+
 def _train(cfg: Config, work_dir: Path, seed: int) -> Dict[str, object]:
     cfg.work_dir = str(work_dir)
     cfg.randomness = dict(seed=seed)
     cfg.log_level = 'ERROR'
     cfg.visualizer = dict(type='Visualizer', vis_backends=[])
     cfg.experiment_name = f'run_{os.getpid()}_{time.time_ns()}'
-    # Its parts were looked over before; formatting it takes seconds.
-    os.environ['BISSL_LOOK'] = '0'
-    Config.pretty_text = property(lambda self: repr(self.to_dict()))
-    runner = build_runner(cfg)
-    MMLogger.get_current_instance().setLevel(logging.ERROR)
     numbers = LastNumbers()
-    runner.register_hook(numbers, 'VERY_LOW')
-    begin, used = time.time(), time.process_time()
-    # pycocotools prints at every look.
-    with redirect_stdout(io.StringIO()):
-        runner.train()
+    # Its parts were looked over before; formatting it takes seconds.
+    with quick_start():
+        runner = build_runner(cfg)
+        MMLogger.get_current_instance().setLevel(logging.ERROR)
+        runner.register_hook(numbers, 'VERY_LOW')
+        begin, used = time.time(), time.process_time()
+        # pycocotools prints at every look.
+        with redirect_stdout(io.StringIO()):
+            runner.train()
     return dict(seconds=time.time() - begin,
                 cpu_seconds=time.process_time() - used,
                 first=_finite(numbers.first), last=_finite(numbers.last))
