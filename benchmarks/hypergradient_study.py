@@ -31,7 +31,7 @@ from bissl_mm.hypergradient import (Curvature, GaussNewton, Hessian,
 from bissl_mm.hypergradient.linalg.vectors import (cosine, norm, subtract,
                                                    zeros_like)
 from bissl_mm.models import pretext_closure
-from bissl_mm.models.outputs import pretext_outputs_closure
+from bissl_mm.models.losses.outputs import pretext_outputs_closure
 from bissl_mm.registry import build_solver
 
 #: Name -> (solver, whether on the Gauss-Newton operator).

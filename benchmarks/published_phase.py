@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bissl_mm.models import BiSSLModel, pretext_closure
-from bissl_mm.models.functional import loss_with_state
+from bissl_mm.models.losses.functional import loss_with_state
 
 Vector = Tuple[Tensor, ...]
 

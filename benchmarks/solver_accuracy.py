@@ -25,7 +25,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 import bissl_mm.engine  # noqa: F401  (registers)
-from bissl_mm.analysis.fine_tune import Setting, fine_tune
+from bissl_mm.analysis.runs.fine_tune import Setting, fine_tune
 from bissl_mm.analysis.permutation_test import permutation_test
 
 PRETRAINED = 'work_dirs/simclr_r18_b256-20e_cifar10-48px/epoch_20.pth'

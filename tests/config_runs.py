@@ -25,7 +25,7 @@ from mmengine.registry import MODELS, init_default_scope
 import bissl_mm.models  # noqa: F401
 from bissl_mm.engine.launch import (build_runner, load_config,
                                     prepare_processes)
-from bissl_mm.models.public_weights import to_mmpretrain
+from bissl_mm.models.weights.public_weights import to_mmpretrain
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ('pretext', 'bissl', 'fine_tune', 'demo')

@@ -107,7 +107,7 @@ def plain_config_text(monkeypatch):
 def log_lines(monkeypatch) -> list:
     """What the package logs outside of a runner."""
     lines = []
-    for module in ('datasets.seeded_dataset', 'models.pretrained'):
+    for module in ('datasets.seeded_dataset', 'models.weights.pretrained'):
         monkeypatch.setattr(f'bissl_mm.{module}.print_log',
                             lambda text, **kwargs: lines.append(text))
     return lines

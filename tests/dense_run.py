@@ -72,7 +72,7 @@ MODEL_OPTIONS = {
 
 def make_scenes(root: Path) -> None:
     """A few scenes in COCO and in mask format, and digits for the pretext."""
-    from bissl_mm.analysis import scenes
+    from bissl_mm.analysis.demo import scenes
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scenes, 'NUM_SCENES', PARTS)
         scenes.write_scenes(str(root))

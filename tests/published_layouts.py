@@ -234,12 +234,12 @@ def downstream_masks(root: Path, rng: np.random.Generator) -> None:
 
 
 def digits(root: Path, rng: np.random.Generator) -> None:
-    from bissl_mm.analysis.digits import write_digits
+    from bissl_mm.analysis.demo.digits import write_digits
     write_digits(str(root))
 
 
 def scenes(root: Path, rng: np.random.Generator) -> None:
-    from bissl_mm.analysis.scenes import write_scenes
+    from bissl_mm.analysis.demo.scenes import write_scenes
     write_scenes(str(root))
 
 

@@ -18,7 +18,7 @@ from bissl_mm.utils.errors import (KeyRefusal, Refusal, ValueRefusal,
 #: Raised for mistakes of the code that calls, whose traceback is needed.
 INTERNAL = {
     # An error of a worker process again, of its own kind, with its run.
-    ('bissl_mm/analysis/workers.py', '_named'),
+    ('bissl_mm/analysis/runs/workers.py', '_named'),
     ('bissl_mm/datasets/seeded_dataset.py', 'AssertionError'),
     # Whatever went wrong in a transform, with the sample's file.
     ('bissl_mm/datasets/seeded_dataset.py', 'RuntimeError'),
@@ -27,7 +27,7 @@ INTERNAL = {
     ('bissl_mm/engine/loop/bookkeeping.py', 'SystemExit'),
     ('bissl_mm/hypergradient/operators/curvature.py', 'RuntimeError'),
     ('bissl_mm/hypergradient/linalg/vectors.py', 'ValueError'),
-    ('bissl_mm/models/functional.py', 'KeyError'),
+    ('bissl_mm/models/losses/functional.py', 'KeyError'),
     # Told to the loader, which refuses the file.
     ('bissl_mm/utils/pickled_objects.py', 'RefusedPickleError'),
     ('bissl_mm/utils/pickled_storages.py', 'RefusedPickleError'),

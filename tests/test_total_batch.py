@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from small_run import small_config
 from toy import DictDataset
 
-from bissl_mm.analysis.fine_tune import Setting, fine_tune
+from bissl_mm.analysis.runs.fine_tune import Setting, fine_tune
 from bissl_mm.datasets import LevelStream
 from bissl_mm.engine.launch import build_runner, count_processes
 from bissl_mm.utils.total_batch import share_batches

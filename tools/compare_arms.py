@@ -96,11 +96,11 @@ def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
     from mmengine.logging import MMLogger
     from tqdm import tqdm
 
-    from bissl_mm.analysis.comparison import compare, draw_settings
+    from bissl_mm.analysis.runs.comparison import compare, draw_settings
     from bissl_mm.analysis.json_file import write_json
-    from bissl_mm.analysis.needed_parts import check_parts
+    from bissl_mm.analysis.runs.needed_parts import check_parts
     from bissl_mm.analysis.permutation_test import significance
-    from bissl_mm.analysis.workers import default_number, start_workers
+    from bissl_mm.analysis.runs.workers import default_number, start_workers
     from bissl_mm.config import notes_of
     from bissl_mm.engine.checks.data_look import check_data, console_logger
     from bissl_mm.engine.launch import load_config, prepare_processes

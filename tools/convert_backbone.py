@@ -40,7 +40,7 @@ def main(argv: Optional[List[str]] = None) -> None:
 
     from bissl_mm.engine.launch import load_config
     from bissl_mm.models.bissl_model import unwrap
-    from bissl_mm.models.pretrained import load_pretrained
+    from bissl_mm.models.weights.pretrained import load_pretrained
     from bissl_mm.utils.checkpoint import save_atomically, use_safe_loading
     cfg = load_config(args)
     use_safe_loading()

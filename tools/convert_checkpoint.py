@@ -44,7 +44,7 @@ def compare(args: argparse.Namespace, state: dict) -> str:
 
     from bissl_mm.engine.launch import load_config
     from bissl_mm.models.bissl_model import BiSSLModel
-    from bissl_mm.models.pretrained import backbone_report
+    from bissl_mm.models.weights.pretrained import backbone_report
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     model = MODELS.build(cfg.model)
@@ -63,7 +63,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     quiet_console()
     from mmengine.utils import mkdir_or_exist
 
-    from bissl_mm.models.public_weights import to_mmpretrain
+    from bissl_mm.models.weights.public_weights import to_mmpretrain
     from bissl_mm.utils.checkpoint import (load_checkpoint, save_atomically,
                                            state_dict_of)
     given = state_dict_of(load_checkpoint(args.source), args.source)

@@ -64,7 +64,7 @@ def main(argv: Optional[List[str]] = None) -> None:
 
     from bissl_mm.analysis.demo import TASKS, Demo
     from bissl_mm.analysis.demo.stages import move_aside
-    from bissl_mm.analysis.workers import default_number
+    from bissl_mm.analysis.runs.workers import default_number
     from bissl_mm.engine.launch import prepare_processes
     # mmengine collects garbage whenever it builds a dataset; the libraries
     # imported by now need not be searched each time.

@@ -24,7 +24,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     quiet_console()
     from bissl_mm.engine.launch import (build_runner, load_config,
                                         prepare_processes)
-    from bissl_mm.models.pretrained import REQUIRED_SHARE, check_load_from
+    from bissl_mm.models.weights.pretrained import REQUIRED_SHARE, check_load_from
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     if args.eval_backbone is not None:

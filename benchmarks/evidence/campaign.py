@@ -28,7 +28,7 @@ from regime import (CHOICES, DEVELOPMENT, Point, chosen,  # noqa: E402
                     points)
 import runs  # noqa: E402
 
-from bissl_mm.analysis.fine_tune import Setting  # noqa: E402
+from bissl_mm.analysis.runs.fine_tune import Setting  # noqa: E402
 
 HERE = Path(__file__).parent
 UNITS = range(6)

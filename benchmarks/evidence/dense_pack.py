@@ -11,7 +11,7 @@ import torch
 from layout_words import PARTS
 from mmengine.config import Config, ConfigDict
 
-from bissl_mm.analysis.fine_tune import Setting
+from bissl_mm.analysis.runs.fine_tune import Setting
 from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
 
 #: Of the training images: for a part that the set does not have.

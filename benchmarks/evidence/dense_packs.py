@@ -12,7 +12,7 @@ from mask_layout import MaskPart, find_masks
 from mmengine.config import Config, ConfigDict
 from PIL import Image
 
-from bissl_mm.analysis.fine_tune import Setting
+from bissl_mm.analysis.runs.fine_tune import Setting
 from bissl_mm.utils.errors import ValueRefusal
 
 

@@ -8,7 +8,7 @@ from typing import List, Optional
 import torch
 from mmengine.config import Config, ConfigDict
 
-from bissl_mm.analysis.fine_tune import Setting
+from bissl_mm.analysis.runs.fine_tune import Setting
 from bissl_mm.config import read_config
 
 ROOT = Path(__file__).resolve().parents[2]

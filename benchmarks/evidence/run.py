@@ -51,7 +51,7 @@ from packs import put_pretext, read  # noqa: E402
 from store import Task, run  # noqa: E402
 
 from bissl_mm.analysis.permutation_test import permutation_test  # noqa: E402
-from bissl_mm.analysis.workers import default_number  # noqa: E402
+from bissl_mm.analysis.runs.workers import default_number  # noqa: E402
 from bissl_mm.command_line import run_tool  # noqa: E402
 from bissl_mm.datasets.look import PLACES  # noqa: E402
 from bissl_mm.engine.checks.data_look import (check_data,  # noqa: E402

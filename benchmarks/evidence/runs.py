@@ -19,7 +19,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from packs import PRETEXTS, Pack, put_pretext, read
 
-from bissl_mm.analysis.fine_tune import Setting, timed_fine_tune
+from bissl_mm.analysis.runs.fine_tune import Setting, timed_fine_tune
 from bissl_mm.engine.checks.data_look import VARIABLE
 from bissl_mm.engine.hooks.transfer_hook import (batch_features,
                                                  neighbours_accuracy)

@@ -11,7 +11,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Protocol, Sequence
 import torch
 
 import bissl_mm
-from bissl_mm.analysis.workers import start_workers
+from bissl_mm.analysis.runs.workers import start_workers
 
 
 def commit() -> str:

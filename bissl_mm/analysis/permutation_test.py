@@ -125,7 +125,7 @@ def significance(outcome: dict) -> str:
     """The p value of a comparison in words, or why there is none.
 
     Args:
-        outcome (dict): Of :func:`bissl_mm.analysis.comparison.compare`.
+        outcome (dict): Of :func:`bissl_mm.analysis.runs.comparison.compare`.
     """
     if outcome['p_value'] is None:
         return f'no p value: {outcome["no_p_value"]}'

@@ -12,7 +12,7 @@ import torch.distributed as dist
 from mmengine.model import MMDistributedDataParallel
 from torch import Tensor, nn
 
-from ..models.norm import set_sync_norms
+from ..models.pretext.norm import set_sync_norms
 from ..registry import MODEL_WRAPPERS
 
 

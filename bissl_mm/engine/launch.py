@@ -20,7 +20,7 @@ from ..config.dataloaders import settle_workers
 from ..datasets.folders import check_data_folders
 from ..datasets.look import PLACES
 from ..models.checks import check_num_classes
-from ..models.pretrained import check_load_from, check_pretrained_init
+from ..models.weights.pretrained import check_load_from, check_pretrained_init
 from ..utils.allocator import keep_freed_memory
 from ..utils.checkpoint import use_safe_loading
 from ..utils.checkpoint_sources import settle_sources

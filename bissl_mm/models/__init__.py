@@ -3,11 +3,11 @@
 from .backbone_map import BackboneMap, BackbonePairs
 from .batch_views import BatchViews
 from .bissl_model import BiSSLModel, unwrap
-from .functional import loss_with_state, pretext_closure, pure_forward
-from .norm import DifferentiableSyncBatchNorm, set_sync_norms
-from .outputs import pretext_outputs_closure
+from .losses.functional import loss_with_state, pretext_closure, pure_forward
+from .pretext.norm import DifferentiableSyncBatchNorm, set_sync_norms
+from .losses.outputs import pretext_outputs_closure
 from .pretext import BYOL, SimCLR
-from .pretrained import check_pretrained_init, load_pretrained
+from .weights.pretrained import check_pretrained_init, load_pretrained
 from .small_resnet import SmallResLayer, SmallResNet
 
 __all__ = [

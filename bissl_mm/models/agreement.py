@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from .bissl_model import BiSSLModel
-from .pixels import Pixels
+from .weights.pixels import Pixels
 
 Modules = List[Tuple[str, nn.Module, str, nn.Module]]
 

@@ -11,9 +11,9 @@ from ..registry import MODELS
 from ..utils.check import check_in, check_keys
 from ..utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from .backbone_map import BackboneMap
-from .functional import substituted
-from .norm import set_sync_norms
-from .pretrained import check_pretrained_init, load_pretrained
+from .losses.functional import substituted
+from .pretext.norm import set_sync_norms
+from .weights.pretrained import check_pretrained_init, load_pretrained
 
 
 class Levels(NamedTuple):

@@ -8,14 +8,15 @@ import torch
 from conftest import ROOT
 from mmengine.config import Config
 
-from bissl_mm.analysis import fine_tune, permutation_test, report
-from bissl_mm.analysis.best_epoch import percent
-from bissl_mm.analysis.comparison import (ArmResult, Setting, compare,
+from bissl_mm.analysis import permutation_test, report
+from bissl_mm.analysis.runs import fine_tune
+from bissl_mm.analysis.runs.best_epoch import percent
+from bissl_mm.analysis.runs.comparison import (ArmResult, Setting, compare,
                                           draw_settings)
-from bissl_mm.analysis.digits import write_digits
+from bissl_mm.analysis.demo.digits import write_digits
 from bissl_mm.analysis.features import nearest_neighbour_accuracy
 from bissl_mm.analysis.json_file import write_json
-from bissl_mm.analysis.needed_parts import check_parts
+from bissl_mm.analysis.runs.needed_parts import check_parts
 from bissl_mm.analysis.permutation_test import significance
 from bissl_mm.analysis.scalars import read_scalars
 

@@ -8,9 +8,9 @@ from PIL import Image
 
 pytest.importorskip('sklearn')
 
-from bissl_mm.analysis import scenes  # noqa: E402
-from bissl_mm.analysis.digits import split_digits  # noqa: E402
-from bissl_mm.analysis.scene_pictures import (  # noqa: E402
+from bissl_mm.analysis.demo import scenes
+from bissl_mm.analysis.demo.digits import split_digits  # noqa: E402
+from bissl_mm.analysis.demo.scene_pictures import (  # noqa: E402
     ZOOM, draw_boxes, draw_labels)
 
 

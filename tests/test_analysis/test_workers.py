@@ -11,13 +11,13 @@ from functools import partial
 import pytest
 import torch
 
-from bissl_mm.analysis import workers
-from bissl_mm.analysis.workers import InTurn, Workers
+from bissl_mm.analysis.runs import workers
+from bissl_mm.analysis.runs.workers import InTurn, Workers
 from bissl_mm.utils.errors import RuntimeRefusal, ValueRefusal
 
 SCRIPT = '''
 import os, time
-from bissl_mm.analysis.workers import Workers
+from bissl_mm.analysis.runs.workers import Workers
 if __name__ == "__main__":
     with Workers(1) as pool:
         pool.submit('pid', os.getpid)

@@ -9,7 +9,7 @@ from small_models import classifier_cfg, simclr_cfg
 
 import bissl_mm.models  # noqa: F401
 from bissl_mm.models.agreement import differences, statistics_note
-from bissl_mm.models.pixels import Pixels
+from bissl_mm.models.weights.pixels import Pixels
 
 NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
             to_rgb=True)

@@ -6,7 +6,7 @@ from mmengine.model import BaseModel, ExponentialMovingAverage
 from torch import nn
 
 from bissl_mm.models import loss_with_state, pretext_closure, pure_forward
-from bissl_mm.models.functional import substituted
+from bissl_mm.models.losses.functional import substituted
 
 
 class Busy(BaseModel):

@@ -20,7 +20,7 @@ from bissl_mm.engine import BiSSLOptimWrapperConstructor
 from bissl_mm.hypergradient import GaussNewton, Hessian
 from bissl_mm.hypergradient.linalg.vectors import dot
 from bissl_mm.models import pretext_closure, pretext_outputs_closure
-from bissl_mm.models.pretext.convex_losses import convex_form
+from bissl_mm.models.losses.convex_losses import convex_form
 from bissl_mm.utils.compat import plain_attention
 
 SEED = 4

@@ -8,7 +8,7 @@ from small_models import build, classifier_cfg, simclr_cfg
 
 from bissl_mm.models import (BiSSLModel, check_pretrained_init,
                              load_pretrained)
-from bissl_mm.models.pretrained import check_load_from
+from bissl_mm.models.weights.pretrained import check_load_from
 
 
 def save(tmp_path, content):

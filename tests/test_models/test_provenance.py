@@ -8,9 +8,9 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from small_models import classifier_cfg, simclr_cfg
 
-import bissl_mm.models.pretrained as pretrained
-from bissl_mm.models.pretrained import check_pretrained_init, load_pretrained
-from bissl_mm.models.provenance import describe
+import bissl_mm.models.weights.pretrained as pretrained
+from bissl_mm.models.weights.pretrained import check_pretrained_init, load_pretrained
+from bissl_mm.models.weights.provenance import describe
 
 NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
             to_rgb=True)

@@ -14,7 +14,7 @@ from small_models import backbone, build, simclr_cfg
 from torch import nn
 
 from bissl_mm.models import check_pretrained_init, load_pretrained
-from bissl_mm.models.public_weights import UnknownLayoutError, to_mmpretrain
+from bissl_mm.models.weights.public_weights import UnknownLayoutError, to_mmpretrain
 from bissl_mm.utils.checkpoint import load_checkpoint, state_dict_of
 
 

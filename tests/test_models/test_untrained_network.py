@@ -11,8 +11,8 @@ from bissl_mm.hypergradient import (CGSolver, GaussNewton, Hessian,
                                     relative_residual)
 from bissl_mm.hypergradient.linalg.vectors import cosine, dot
 from bissl_mm.models import BiSSLModel, pretext_closure
-from bissl_mm.models.functional import loss_with_state
-from bissl_mm.models.outputs import pretext_outputs_closure
+from bissl_mm.models.losses.functional import loss_with_state
+from bissl_mm.models.losses.outputs import pretext_outputs_closure
 
 REG_WEIGHT, DAMPING = 0.001, 10.
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tool_runs import tool
 
-from bissl_mm.analysis.finished_runs import FinishedRuns
+from bissl_mm.analysis.runs.finished_runs import FinishedRuns
 from bissl_mm.analysis.scalars import read_scalars
 from bissl_mm.engine import ProgressBarHook, RegimeHook
 

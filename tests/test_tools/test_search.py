@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from tool_runs import tool
 
-from bissl_mm.analysis.finished_runs import FinishedRuns
+from bissl_mm.analysis.runs.finished_runs import FinishedRuns
 from bissl_mm.utils.errors import Refusal
 
 __all__ = ['tool']

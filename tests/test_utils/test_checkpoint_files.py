@@ -18,7 +18,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 from torchvision.models import resnet18
 
-from bissl_mm.models.public_weights import to_mmpretrain
+from bissl_mm.models.weights.public_weights import to_mmpretrain
 from bissl_mm.utils import checkpoint_sources
 from bissl_mm.utils.checkpoint import (load_checkpoint, state_dict_of,
                                        use_safe_loading)

@@ -4,7 +4,7 @@ from typing import Dict, List
 
 import numpy as np
 
-from ..comparison import difference
+from ..runs.comparison import difference
 from ..permutation_test import significance
 from .tasks import ARMS
 
@@ -18,7 +18,7 @@ def with_stages(outcome: dict, num_stages: int) -> dict:
     """Add means of the stages and differences of the last arm to the others.
 
     Args:
-        outcome (dict): Of :func:`bissl_mm.analysis.comparison.compare`, the
+        outcome (dict): Of :func:`bissl_mm.analysis.runs.comparison.compare`, the
             seeds of the first stage first.
         num_stages (int): Stages of each arm that has one. The first arm has
             none: its seeds are split alike.
@@ -26,7 +26,7 @@ def with_stages(outcome: dict, num_stages: int) -> dict:
     Returns:
         dict: The same with ``stage_means`` of each arm and ``comparisons``,
         each with ``against``, what
-        :func:`~bissl_mm.analysis.comparison.difference` gives and
+        :func:`~bissl_mm.analysis.runs.comparison.difference` gives and
         ``stage_differences``.
     """
     arms = [dict(arm, stage_means=_means(arm['test'], num_stages))

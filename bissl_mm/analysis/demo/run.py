@@ -17,8 +17,8 @@ from tqdm import tqdm
 from ...engine.checks.data_look import check_data, console_logger
 from ...engine.launch import build_runner
 from ...utils.operators import check_compiled_operators
-from ..comparison import compare, draw_settings
-from ..workers import InTurn, Workers, start_workers
+from ..runs.comparison import compare, draw_settings
+from ..runs.workers import InTurn, Workers, start_workers
 from .configs import DemoConfigs
 from .data import QUICK
 from .results import with_stages

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Callable, Dict
 
-from ..digits import write_digits
-from ..scene_pictures import detections, segmentations
-from ..scenes import write_scenes
+from .digits import write_digits
+from .scene_pictures import detections, segmentations
+from .scenes import write_scenes
 from .data import DemoData, digits
 from .images import images
 

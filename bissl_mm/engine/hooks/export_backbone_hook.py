@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...models.bissl_model import unwrap
-from ...models.provenance import describe
+from ...models.weights.provenance import describe
 from ...registry import HOOKS
 from ...utils.check import check_in, check_keys
 from ...utils.checkpoint import save_atomically

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...models.bissl_model import unwrap
-from ...models.functional import substituted
+from ...models.losses.functional import substituted
 from ...registry import HOOKS
 from ...utils.check import check_keys, check_positive_int
 from ..distributed import get_rank

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...hypergradient import Vectors
 from ...models.bissl_model import BiSSLModel
-from ...models.functional import held_averages, loss_with_state
+from ...models.losses.functional import held_averages, loss_with_state
 from ...utils.check import check_in, check_known_keys, check_positive_int
 from ...utils.errors import TypeRefusal, ValueRefusal
 from ...utils.random import fold_seed, seeded

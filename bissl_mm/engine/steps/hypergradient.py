@@ -13,8 +13,8 @@ from ...hypergradient.linalg.basis import flatten, unflatten
 from ...hypergradient.linalg.vectors import scalars_agreed
 from ...hypergradient.regularizer import Regularizer
 from ...models.bissl_model import BiSSLModel
-from ...models.functional import pretext_closure
-from ...models.outputs import pretext_outputs_closure
+from ...models.losses.functional import pretext_closure
+from ...models.losses.outputs import pretext_outputs_closure
 from ...registry import build_solver
 from ...utils.random import seeded
 from ..checks.batch_report import NotFinite

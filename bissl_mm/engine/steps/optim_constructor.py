@@ -7,7 +7,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 
 from ...models.bissl_model import unwrap
-from ...models.outputs import convex_losses
+from ...models.losses.outputs import convex_losses
 from ...registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from ...utils.check import (check_known_keys, check_not_moved,
                             init_keys)

@@ -36,7 +36,7 @@ class HypergradientSettings:
         curvature (str): Matrix :math:`H` of the operator: the
             ``'hessian'`` of the pretext loss, as published, or the positive
             semi-definite ``'gauss_newton'`` matrix of the losses that
-            :func:`bissl_mm.models.pretext.convex_losses.convex_form` knows.
+            :func:`bissl_mm.models.losses.convex_losses.convex_form` knows.
             Defaults to ``'hessian'``.
         params (str or list[str], optional): Lower backbone parameters
             through which the implicit Jacobian is taken; for the others

@@ -26,7 +26,7 @@ class Curvature(Operator):
         closures (Sequence[Callable]): One function a pretext batch; what it
             returns is the kind's. It must be twice differentiable in
             ``params`` and leave no trace (buffers, random state); see
-            :func:`bissl_mm.models.functional.pure_forward`. The curvature is
+            :func:`bissl_mm.models.losses.functional.pure_forward`. The curvature is
             the mean over the batches.
         params (Sequence[Tensor]): The leaves :math:`\theta_P`, float32 or
             float64.

@@ -34,7 +34,7 @@ class LeanLayers(TorchFunctionMode):
     """Inside, ``conv2d`` and ``batch_norm`` compute as ever but derive lean.
 
     Batch norm is replaced where it uses the statistics of the batch and keeps
-    no running ones, as in :func:`bissl_mm.models.functional.pure_forward`.
+    no running ones, as in :func:`bissl_mm.models.losses.functional.pure_forward`.
 
     A gradient taken inside (a penalty on it, say) is computed in operations
     that torch derives any number of times, and so are both layers inside a

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 
 from ...registry import MODELS
-from ..norm import DifferentiableSyncBatchNorm
+from .norm import DifferentiableSyncBatchNorm
 
 
 @MODELS.register_module()

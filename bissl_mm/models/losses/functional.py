@@ -10,8 +10,8 @@ from mmengine.model import BaseAveragedModel, BaseModel
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..utils.compat import plain_attention
-from ..utils.random import seeded
+from ...utils.compat import plain_attention
+from ...utils.random import seeded
 
 
 @contextmanager

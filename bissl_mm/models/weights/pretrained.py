@@ -6,9 +6,9 @@ from typing import Any, Dict, List, Sequence, Tuple
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from ..config import is_type
-from ..utils.checkpoint import load_checkpoint, state_dict_of
-from ..utils.errors import ValueRefusal
+from ...config import is_type
+from ...utils.checkpoint import load_checkpoint, state_dict_of
+from ...utils.errors import ValueRefusal
 from .provenance import origin_differences
 from .public_weights import UnknownLayoutError, to_mmpretrain
 
@@ -27,7 +27,7 @@ def load_pretrained(model: nn.Module, path: str,
     with neck and head), a supervised mmpretrain classifier, a bilevel
     checkpoint (``pretext.backbone.*``), a bare backbone such as torchvision's
     (``conv1.weight``) and the public releases of
-    :func:`~bissl_mm.models.public_weights.to_mmpretrain`. A report says what
+    :func:`~bissl_mm.models.weights.public_weights.to_mmpretrain`. A report says what
     matched.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from torch import Tensor
 
-from ..utils.errors import ValueRefusal
+from ...utils.errors import ValueRefusal
 
 KNOWN = ('mmpretrain; ResNets named as in torchvision (conv1, '
          'layer1.0.conv1) or as an nn.Sequential of its parts (0, '

@@ -11,11 +11,11 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..utils.errors import Refusal
+from ...utils.errors import Refusal
 from . import fine_tune
 from .fine_tune import Setting
 from .finished_runs import FinishedRuns, run_key
-from .permutation_test import permutation_test
+from ..permutation_test import permutation_test
 from .workers import InTurn, Workers
 
 

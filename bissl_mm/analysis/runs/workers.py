@@ -25,9 +25,9 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from ..engine.launch import prepare_processes
-from ..utils.console import quiet_console
-from ..utils.errors import RuntimeRefusal, ValueRefusal
+from ...engine.launch import prepare_processes
+from ...utils.console import quiet_console
+from ...utils.errors import RuntimeRefusal, ValueRefusal
 
 #: Read by the libraries when a process starts.
 ONE_THREAD = {name: '1' for name in (

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional
 import torch
 from torch import nn
 
-from ..config import is_type
+from ...config import is_type
 from .pixels import Pixels
 
 

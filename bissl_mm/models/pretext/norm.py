@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..registry import MODELS
-from ..utils.check import check_keys
-from ..utils.errors import ValueRefusal
+from ...registry import MODELS
+from ...utils.check import check_keys
+from ...utils.errors import ValueRefusal
 
 
 @MODELS.register_module('DifferentiableSyncBN')

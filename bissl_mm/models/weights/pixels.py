@@ -5,7 +5,7 @@ from typing import Any, Iterator, List, Sequence
 
 from torch import nn
 
-from ..config import is_type
+from ...config import is_type
 
 
 @dataclass

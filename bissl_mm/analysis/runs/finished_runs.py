@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 from mmengine.utils import mkdir_or_exist
 
-from .. import __version__
+from ... import __version__
 
 
 class FinishedRuns:

@@ -4,8 +4,8 @@ from typing import Any, Dict
 
 from mmengine.config import Config
 
-from ..datasets.folders import check_data_folders
-from ..utils.errors import ValueRefusal
+from ...datasets.folders import check_data_folders
+from ...utils.errors import ValueRefusal
 
 
 def check_parts(cfg: Config) -> None:

@@ -7,9 +7,9 @@ from unittest import mock
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from ..utils.errors import TypeRefusal
+from ...utils.errors import TypeRefusal
 from .functional import pure_forward
-from .pretext.convex_losses import ConvexForm, convex_form
+from .convex_losses import ConvexForm, convex_form
 
 Tensors = Tuple[Tensor, ...]
 
@@ -60,7 +60,7 @@ def pretext_outputs_closure(
         :class:`bissl_mm.hypergradient.GaussNewton` takes them: one
         output and one leaf for each call of a loss module, and the scalar
         loss of this rank. Like
-        :func:`bissl_mm.models.functional.pretext_closure` it repeats and
+        :func:`bissl_mm.models.losses.functional.pretext_closure` it repeats and
         leaves no trace.
 
     Raises:

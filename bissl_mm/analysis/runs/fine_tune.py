@@ -13,10 +13,10 @@ from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-from ..config import is_type
-from ..engine.checks.loaders import check_train_loop
-from ..models.pretrained import check_pretrained_init
-from ..utils.total_batch import share_batches
+from ...config import is_type
+from ...engine.checks.loaders import check_train_loop
+from ...models.weights.pretrained import check_pretrained_init
+from ...utils.total_batch import share_batches
 from .best_epoch import KeepBest, percent
 
 

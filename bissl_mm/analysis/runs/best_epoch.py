@@ -7,7 +7,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ..utils.errors import KeyRefusal
+from ...utils.errors import KeyRefusal
 
 #: Metrics that OpenMMLab's evaluators give as fractions; those of
 #: mmpretrain and mmseg are percent.

@@ -1,0 +1,1 @@
+"""Independent runs side by side: workers, results on disk, arms compared."""

@@ -1,0 +1,1 @@
+"""Pretext losses of a batch: pure functions, cut into outputs, convex in them."""
