@@ -28,9 +28,8 @@ class BuildWithConfigs(build_py):
             target = Path(self.build_lib) / 'bissl_mm' / '.mim' / folder
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(
-                ROOT / folder,
-                target,
-                ignore=shutil.ignore_patterns('__pycache__'))
+                ROOT / folder, target, ignore=shutil.ignore_patterns('__pycache__')
+            )
 
 
 setup(
@@ -45,8 +44,13 @@ setup(
     license_files=['LICENSE'],
     project_urls={'Paper': 'https://arxiv.org/abs/2410.02387'},
     keywords=[
-        'bilevel optimization', 'self-supervised learning', 'fine-tuning',
-        'transfer learning', 'computer vision', 'OpenMMLab', 'PyTorch'
+        'bilevel optimization',
+        'self-supervised learning',
+        'fine-tuning',
+        'transfer learning',
+        'computer vision',
+        'OpenMMLab',
+        'PyTorch',
     ],
     classifiers=[
         'Development Status :: 4 - Beta',
@@ -63,17 +67,19 @@ setup(
     python_requires='>=3.10',
     # torch, mmcv and the OpenMMLab libraries are left to the user's own
     # environment: mmcv must match the torch that it was compiled with.
-    install_requires=['numpy', 'pillow', 'safetensors', 'scipy>=1.10',
-                      'tqdm'],
+    install_requires=['numpy', 'pillow', 'safetensors', 'scipy>=1.10', 'tqdm'],
     extras_require={
         # Ranges: the tested versions are pinned in requirements/ alone.
         'openmmlab': [
-            'torch>=2.1', 'torchvision>=0.16', 'onedl-mmengine>=0.10',
-            'onedl-mmcv>=2.3', 'onedl-mmdetection>=3.5',
-            'onedl-mmsegmentation>=1.4', 'onedl-mmpretrain>=1.3'
+            'torch>=2.1',
+            'torchvision>=0.16',
+            'onedl-mmengine>=0.10',
+            'onedl-mmcv>=2.3',
+            'onedl-mmdetection>=3.5',
+            'onedl-mmsegmentation>=1.4',
+            'onedl-mmpretrain>=1.3',
         ],
-        'demo': ['matplotlib', 'pillow>=10.1', 'scikit-image',
-                 'scikit-learn'],
+        'demo': ['matplotlib', 'pillow>=10.1', 'scikit-image', 'scikit-learn'],
         'tests': ['pytest', 'pytest-xdist', 'scikit-learn', 'matplotlib'],
     },
     cmdclass={'build_py': BuildWithConfigs},

@@ -30,16 +30,24 @@ def resident() -> float:
     if platform.libc_ver()[0] == 'glibc':
         ctypes.CDLL(None).malloc_trim(0)
     with open('/proc/self/status') as file:
-        return next(int(line.split()[1]) / 1024 for line in file
-                    if line.startswith('VmRSS'))
+        return next(
+            int(line.split()[1]) / 1024 for line in file if line.startswith('VmRSS')
+        )
 
 
 def measure(args: argparse.Namespace, with_checkpoints: bool) -> dict:
     torch.manual_seed(0)
-    blocks = nn.Sequential(*[
-        nn.Sequential(nn.Conv2d(32, 32, 3, padding=1), nn.Softplus(),
-                      nn.Conv2d(32, 32, 3, padding=1), nn.Softplus())
-        for _ in range(args.blocks)])
+    blocks = nn.Sequential(
+        *[
+            nn.Sequential(
+                nn.Conv2d(32, 32, 3, padding=1),
+                nn.Softplus(),
+                nn.Conv2d(32, 32, 3, padding=1),
+                nn.Softplus(),
+            )
+            for _ in range(args.blocks)
+        ]
+    )
     params = list(blocks.parameters())
     images = torch.randn(args.batch, 32, args.pixels, args.pixels)
     # What torch allocates once for all.
@@ -47,8 +55,7 @@ def measure(args: argparse.Namespace, with_checkpoints: bool) -> dict:
     start = resident()
     x = images
     for block in blocks:
-        x = checkpoint(block, x, use_reentrant=False) if with_checkpoints \
-            else block(x)
+        x = checkpoint(block, x, use_reentrant=False) if with_checkpoints else block(x)
     loss = x.square().mean()
     found = dict(checkpoints=with_checkpoints, loss_mib=resident() - start)
     grads = torch.autograd.grad(loss, params, create_graph=True)
@@ -57,41 +64,47 @@ def measure(args: argparse.Namespace, with_checkpoints: bool) -> dict:
     for _ in range(args.repeats):
         begin = time.perf_counter()
         product = torch.autograd.grad(
-            grads, params, [torch.ones_like(p) for p in params],
-            retain_graph=True)
+            grads, params, [torch.ones_like(p) for p in params], retain_graph=True
+        )
         seconds.append(time.perf_counter() - begin)
     found['product_seconds'] = statistics.median(seconds)
-    found['product_norm'] = torch.stack(
-        [p.double().norm() for p in product]).norm().item()
+    found['product_norm'] = (
+        torch.stack([p.double().norm() for p in product]).norm().item()
+    )
     return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--blocks', type=int, default=8)
     parser.add_argument('--batch', type=int, default=16)
     parser.add_argument('--pixels', type=int, default=64)
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--json')
     args = parser.parse_args()
-    with multiprocessing.get_context('spawn').Pool(1, maxtasksperchild=1) \
-            as pool:
-        records = pool.starmap(measure, [(args, False), (args, True)],
-                               chunksize=1)
+    with multiprocessing.get_context('spawn').Pool(1, maxtasksperchild=1) as pool:
+        records = pool.starmap(measure, [(args, False), (args, True)], chunksize=1)
     for found in records:
-        print('with checkpoints:' if found['checkpoints'] else 'as it is:',
-              f'loss {found["loss_mib"]:.0f} MiB, with its gradient '
-              f'{found["gradient_mib"]:.0f} MiB, a product '
-              f'{found["product_seconds"]:.2f} s, its norm '
-              f'{found["product_norm"]:.6g}')
-    print(f'{records[1]["gradient_mib"] / records[0]["gradient_mib"]:.2f} '
-          'times the memory with checkpoints')
+        print(
+            'with checkpoints:' if found['checkpoints'] else 'as it is:',
+            f'loss {found["loss_mib"]:.0f} MiB, with its gradient '
+            f'{found["gradient_mib"]:.0f} MiB, a product '
+            f'{found["product_seconds"]:.2f} s, its norm '
+            f'{found["product_norm"]:.6g}',
+        )
+    print(
+        f'{records[1]["gradient_mib"] / records[0]["gradient_mib"]:.2f} '
+        'times the memory with checkpoints'
+    )
     if args.json:
         with open(args.json, 'w') as file:
-            json.dump(dict(arguments=vars(args), records=records,
-                           torch=torch.__version__), file, indent=1)
+            json.dump(
+                dict(arguments=vars(args), records=records, torch=torch.__version__),
+                file,
+                indent=1,
+            )
 
 
 if __name__ == '__main__':

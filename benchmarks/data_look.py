@@ -42,23 +42,26 @@ def draw(root: Path, number: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         size = rng.integers(64, 97, 2)
         small = rng.integers(0, 256, (8, 8, 3)).astype(np.uint8)
-        Image.fromarray(small).resize(tuple(size.tolist())).save(
-            folder / f'{i:06}.jpg')
+        Image.fromarray(small).resize(tuple(size.tolist())).save(folder / f'{i:06}.jpg')
 
 
 def small_config(root: Path, work_dir: Path) -> Config:
     """The shipped config of fine-tuning on narrow layers."""
-    os.environ.update(BISSL_DOWNSTREAM_DIR=str(root),
-                      BISSL_NUM_CLASSES=str(KINDS))
+    os.environ.update(BISSL_DOWNSTREAM_DIR=str(root), BISSL_NUM_CLASSES=str(KINDS))
     cfg = Config.fromfile(CONFIG)
-    cfg.merge_from_dict({
-        'model.backbone.stem_channels': 8, 'model.backbone.base_channels': 8,
-        'model.backbone.init_cfg': None, 'model.head.in_channels': 64,
-        'train_dataloader.num_workers': 0,
-        'train_dataloader.persistent_workers': False,
-        'val_dataloader.num_workers': 0,
-        'val_dataloader.persistent_workers': False,
-        'train_dataloader.batch_size': 16})
+    cfg.merge_from_dict(
+        {
+            'model.backbone.stem_channels': 8,
+            'model.backbone.base_channels': 8,
+            'model.backbone.init_cfg': None,
+            'model.head.in_channels': 64,
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            'val_dataloader.num_workers': 0,
+            'val_dataloader.persistent_workers': False,
+            'train_dataloader.batch_size': 16,
+        }
+    )
     for key in ('test_dataloader', 'test_cfg', 'test_evaluator'):
         cfg.pop(key)
     cfg.work_dir = str(work_dir)
@@ -75,8 +78,7 @@ class Steps:
         self.runner = Runner.from_cfg(cfg)
         if look:
             check_data(cfg, ('train', 'val'), silent())
-        self.runner.optim_wrapper = self.runner.build_optim_wrapper(
-            cfg.optim_wrapper)
+        self.runner.optim_wrapper = self.runner.build_optim_wrapper(cfg.optim_wrapper)
         self.loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
         self.batches = iter(self.loader)
 
@@ -102,11 +104,12 @@ def silent() -> logging.Logger:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--number', type=int, default=10000, help='files')
-    parser.add_argument('--rounds', type=int, default=30,
-                        help='alternations of both kinds of run')
+    parser.add_argument(
+        '--rounds', type=int, default=30, help='alternations of both kinds of run'
+    )
     parser.add_argument('--steps', type=int, default=8, help='a round')
     parser.add_argument('--json', help='file for the outcome')
     args = parser.parse_args()
@@ -127,24 +130,28 @@ def measure(cfg: Config, args: argparse.Namespace) -> dict:
         begin = time.perf_counter()
         check_data(cfg, ('train', 'val'), silent())
         seconds.append(time.perf_counter() - begin)
-    runs = dict(without=Steps(cfg, 'without', False),
-                after=Steps(cfg, 'after', True))
+    runs = dict(without=Steps(cfg, 'without', False), after=Steps(cfg, 'after', True))
     for run in runs.values():
         run.take(3)
     times = {name: [] for name in runs}
     for i in range(args.rounds):
         for name in sorted(runs, reverse=bool(i % 2)):
             times[name].append(runs[name].take(args.steps))
-    ratios = [a / b for a, b in zip(times['after'], times['without'],
-                                    strict=True)]
+    ratios = [a / b for a, b in zip(times['after'], times['without'], strict=True)]
     return dict(
-        command=' '.join(['python', *sys.argv]), files=args.number,
-        look_seconds_first=seconds[0], look_seconds_second=seconds[1],
-        ms_per_step={name: 1e3 * statistics.median(found)
-                     for name, found in times.items()},
-        ratio_of_steps=statistics.median(ratios), rounds=args.rounds,
-        threads=torch.get_num_threads(), torch=torch.__version__,
-        machine=platform.machine())
+        command=' '.join(['python', *sys.argv]),
+        files=args.number,
+        look_seconds_first=seconds[0],
+        look_seconds_second=seconds[1],
+        ms_per_step={
+            name: 1e3 * statistics.median(found) for name, found in times.items()
+        },
+        ratio_of_steps=statistics.median(ratios),
+        rounds=args.rounds,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        machine=platform.machine(),
+    )
 
 
 if __name__ == '__main__':

@@ -23,14 +23,16 @@ from mmengine.structures import InstanceData
 
 import bissl_mm.engine  # noqa: F401  (registers)
 
-CONFIG = (Path(__file__).resolve().parents[1] / 'configs/bissl/bissl-simclr_'
-          'r50_8xb128-20x8-500t_in1k-voc0712-c4.py')
+CONFIG = (
+    Path(__file__).resolve().parents[1] / 'configs/bissl/bissl-simclr_'
+    'r50_8xb128-20x8-500t_in1k-voc0712-c4.py'
+)
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--pixels', type=int, default=224)
     parser.add_argument('--batch', type=int, default=2)
     parser.add_argument('--pretext-pixels', type=int, default=96)
@@ -50,28 +52,39 @@ def peak_gib() -> float:
 def random_scenes(number: int, pixels: int) -> dict:
     """A collated batch of pictures with five boxes each."""
     from mmdet.structures import DetDataSample
+
     samples = []
     for _ in range(number):
         corner = torch.rand(5, 2) * pixels * 0.6
         size = 16 + torch.rand(5, 2) * pixels * 0.3
-        sample = DetDataSample(metainfo=dict(
-            img_shape=(pixels, pixels), ori_shape=(pixels, pixels),
-            scale_factor=(1., 1.)))
+        sample = DetDataSample(
+            metainfo=dict(
+                img_shape=(pixels, pixels),
+                ori_shape=(pixels, pixels),
+                scale_factor=(1.0, 1.0),
+            )
+        )
         sample.gt_instances = InstanceData(
             bboxes=torch.cat([corner, corner + size], dim=1),
-            labels=torch.randint(20, (5, )))
+            labels=torch.randint(20, (5,)),
+        )
         samples.append(sample)
-    inputs = [torch.randint(0, 255, (3, pixels, pixels)).to(torch.uint8)
-              for _ in range(number)]
+    inputs = [
+        torch.randint(0, 255, (3, pixels, pixels)).to(torch.uint8)
+        for _ in range(number)
+    ]
     return dict(inputs=inputs, data_samples=samples)
 
 
 def write(args: argparse.Namespace, records: list) -> None:
     """The record so far; a phase of the paper's model takes long."""
     result = dict(
-        config=CONFIG.name, arguments=vars(args), alternations=records,
+        config=CONFIG.name,
+        arguments=vars(args),
+        alternations=records,
         machine=f'{platform.machine()}, {os.cpu_count()} cores, '
-        f'{torch.get_num_threads()} threads, torch {torch.__version__}')
+        f'{torch.get_num_threads()} threads, torch {torch.__version__}',
+    )
     with open(args.json, 'w') as file:
         json.dump(result, file, indent=1)
 
@@ -89,9 +102,12 @@ def main() -> None:
     def views() -> dict:
         size = (3, args.pretext_pixels, args.pretext_pixels)
         return dict(
-            inputs=[torch.randint(0, 255, (args.pretext_batch, *size)).to(
-                torch.uint8) for _ in range(2)],
-            data_samples=[None] * args.pretext_batch)
+            inputs=[
+                torch.randint(0, 255, (args.pretext_batch, *size)).to(torch.uint8)
+                for _ in range(2)
+            ],
+            data_samples=[None] * args.pretext_batch,
+        )
 
     records = []
     for alternation in range(1, args.alternations + 1):
@@ -104,15 +120,20 @@ def main() -> None:
         wrapper.begin_upper_phase(model, [views()], seed=0)
         for step in range(args.upper_steps):
             logs = wrapper.upper_step(
-                model, random_scenes(args.batch, args.pixels), seed=step)
+                model, random_scenes(args.batch, args.pixels), seed=step
+            )
         wrapper.end_upper_phase()
-        records.append(dict(
-            alternation=alternation, lower_phase_seconds=lower,
-            peak_gib_after_lower=after_lower,
-            upper_phase_seconds=time.perf_counter() - begin,
-            peak_gib=peak_gib(), loss_at_lower=logs['loss_at_lower']))
-        print(', '.join(f'{k} {v:.4g}' for k, v in records[-1].items()),
-              flush=True)
+        records.append(
+            dict(
+                alternation=alternation,
+                lower_phase_seconds=lower,
+                peak_gib_after_lower=after_lower,
+                upper_phase_seconds=time.perf_counter() - begin,
+                peak_gib=peak_gib(),
+                loss_at_lower=logs['loss_at_lower'],
+            )
+        )
+        print(', '.join(f'{k} {v:.4g}' for k, v in records[-1].items()), flush=True)
         if args.json:
             write(args, records)
 

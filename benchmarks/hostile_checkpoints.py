@@ -21,8 +21,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Tuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / 'tests'), str(ROOT / 'tools')]
@@ -34,31 +34,41 @@ from mmengine.fileio import backends  # noqa: E402
 from mmengine.runner import checkpoint as mmengine_checkpoint  # noqa: E402
 from mmengine.runner.checkpoint import CheckpointLoader  # noqa: E402
 from mmengine.visualization import Visualizer  # noqa: E402
-from small_run import (CLASSES, CONFIG, OPTIONS,  # noqa: E402
-                       make_folders)
+from small_run import CLASSES, CONFIG, OPTIONS, make_folders  # noqa: E402
 
-from bissl_mm.utils.checkpoint import (load_checkpoint,  # noqa: E402
-                                       use_safe_loading)
+from bissl_mm.utils.checkpoint import load_checkpoint, use_safe_loading  # noqa: E402
 from bissl_mm.utils.errors import Refusal  # noqa: E402
 
-SCHEMES = ('file', 'http', 'torchvision', 'modelzoo', 'open-mmlab',
-           'openmmlab', 'mmcls', 's3', 'petrel')
+SCHEMES = (
+    'file',
+    'http',
+    'torchvision',
+    'modelzoo',
+    'open-mmlab',
+    'openmmlab',
+    'mmcls',
+    's3',
+    'petrel',
+)
 KINDS = {**hostile_files.EXECUTING, **hostile_files.OTHER}
 FINE_TUNE = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
 PRETEXT = ROOT / 'configs/pretext/simclr_r18_b64-100e_imagefolder-64px.py'
 SMALL = {
-    'model.backbone.stem_channels': 4, 'model.backbone.base_channels': 4,
-    'train_dataloader.batch_size': 6, 'train_dataloader.num_workers': 0,
+    'model.backbone.stem_channels': 4,
+    'model.backbone.base_channels': 4,
+    'train_dataloader.batch_size': 6,
+    'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False,
     'train_cfg.max_epochs': 1,
 }
-NO_WORKERS = {f'{part}_dataloader.{key}': value for part in ('val', 'test')
-              for key, value in (('num_workers', 0),
-                                 ('persistent_workers', False))}
+NO_WORKERS = {
+    f'{part}_dataloader.{key}': value
+    for part in ('val', 'test')
+    for key, value in (('num_workers', 0), ('persistent_workers', False))
+}
 STAGES = {
     'bilevel': (CONFIG, OPTIONS),
-    'fine-tuning': (FINE_TUNE, {**SMALL, **NO_WORKERS,
-                                'model.head.in_channels': 32}),
+    'fine-tuning': (FINE_TUNE, {**SMALL, **NO_WORKERS, 'model.head.in_channels': 32}),
     'pretraining': (PRETEXT, {**SMALL, 'model.neck.in_channels': 32}),
 }
 NO_INIT = {'model.backbone.init_cfg': None}
@@ -66,18 +76,24 @@ NO_INIT = {'model.backbone.init_cfg': None}
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--kinds', nargs='+', default=list(KINDS))
-    parser.add_argument('--seconds', type=float, default=float('inf'),
-                        help='begin nothing new after this time')
+    parser.add_argument(
+        '--seconds',
+        type=float,
+        default=float('inf'),
+        help='begin nothing new after this time',
+    )
     parser.add_argument('--json')
     return parser.parse_args()
 
 
-def options(stage: str, **changes) -> List[str]:
-    merged = {**STAGES[stage][1],
-              **{k.replace('__', '.'): v for k, v in changes.items()}}
+def options(stage: str, **changes) -> list[str]:
+    merged = {
+        **STAGES[stage][1],
+        **{k.replace('__', '.'): v for k, v in changes.items()},
+    }
     return ['--cfg-options', *(f'{k}={v}' for k, v in merged.items())]
 
 
@@ -86,8 +102,9 @@ def tool(name: str, *arguments: object) -> None:
 
 
 def train(stage: str, work: Path, *more: object, **changes: object) -> None:
-    tool('train', STAGES[stage][0], '--work-dir', work, *more,
-         *options(stage, **changes))
+    tool(
+        'train', STAGES[stage][0], '--work-dir', work, *more, *options(stage, **changes)
+    )
 
 
 def resume_auto(stage: str, source: str, work: Path) -> None:
@@ -95,56 +112,115 @@ def resume_auto(stage: str, source: str, work: Path) -> None:
     name = 'iter_1.pth' if stage == 'bilevel' else 'epoch_1.pth'
     shutil.copy(source, work / name)
     (work / 'last_checkpoint').write_text(str(work / name))
-    train(stage, work, '--resume', **({} if stage != 'fine-tuning' else
-                                      dict(model__backbone__init_cfg=None)))
+    train(
+        stage,
+        work,
+        '--resume',
+        **({} if stage != 'fine-tuning' else dict(model__backbone__init_cfg=None)),
+    )
 
 
-def tool_paths() -> Dict[str, Tuple[bool, Callable[[str, Path], None]]]:
+def tool_paths() -> dict[str, tuple[bool, Callable[[str, Path], None]]]:
     """Whether a path takes addresses, and what runs it."""
     no_init = {k.replace('.', '__'): v for k, v in NO_INIT.items()}
     paths = {
-        'model.pretrained': (True, lambda source, work: train(
-            'bilevel', work, model__pretrained=source)),
-        'init_cfg of fine-tuning': (True, lambda source, work: train(
-            'fine-tuning', work,
-            model__backbone__init_cfg__checkpoint=source)),
-        'init_cfg without a prefix': (True, lambda source, work: train(
-            'fine-tuning', work,
-            model__backbone__init_cfg__prefix=None,
-            model__backbone__init_cfg__checkpoint=source)),
-        'convert_checkpoint': (True, lambda source, work: tool(
-            'convert_checkpoint', source, work / 'out.pth')),
-        'convert_checkpoint --config': (False, lambda source, work: tool(
-            'convert_checkpoint', source, work / 'out.pth', '--config',
-            CONFIG, *options('bilevel'))),
-        'convert_backbone': (True, lambda source, work: tool(
-            'convert_backbone', CONFIG, source, work / 'out.pth',
-            *options('bilevel'))),
-        'compare_arms': (False, lambda source, work: tool(
-            'compare_arms', FINE_TUNE, '--arm', f'A={source}', '--work-dir',
-            work, '--settings', 1, '--seeds', 1, '--workers', 1,
-            *options('fine-tuning'))),
+        'model.pretrained': (
+            True,
+            lambda source, work: train('bilevel', work, model__pretrained=source),
+        ),
+        'init_cfg of fine-tuning': (
+            True,
+            lambda source, work: train(
+                'fine-tuning', work, model__backbone__init_cfg__checkpoint=source
+            ),
+        ),
+        'init_cfg without a prefix': (
+            True,
+            lambda source, work: train(
+                'fine-tuning',
+                work,
+                model__backbone__init_cfg__prefix=None,
+                model__backbone__init_cfg__checkpoint=source,
+            ),
+        ),
+        'convert_checkpoint': (
+            True,
+            lambda source, work: tool('convert_checkpoint', source, work / 'out.pth'),
+        ),
+        'convert_checkpoint --config': (
+            False,
+            lambda source, work: tool(
+                'convert_checkpoint',
+                source,
+                work / 'out.pth',
+                '--config',
+                CONFIG,
+                *options('bilevel'),
+            ),
+        ),
+        'convert_backbone': (
+            True,
+            lambda source, work: tool(
+                'convert_backbone',
+                CONFIG,
+                source,
+                work / 'out.pth',
+                *options('bilevel'),
+            ),
+        ),
+        'compare_arms': (
+            False,
+            lambda source, work: tool(
+                'compare_arms',
+                FINE_TUNE,
+                '--arm',
+                f'A={source}',
+                '--work-dir',
+                work,
+                '--settings',
+                1,
+                '--seeds',
+                1,
+                '--workers',
+                1,
+                *options('fine-tuning'),
+            ),
+        ),
     }
     for stage in STAGES:
         more = no_init if stage == 'fine-tuning' else {}
         paths[f'--resume PATH, {stage}'] = (
-            True, lambda source, work, stage=stage, more=more: train(
-                stage, work, '--resume', source, **more))
+            True,
+            lambda source, work, stage=stage, more=more: train(
+                stage, work, '--resume', source, **more
+            ),
+        )
         paths[f'--resume auto, {stage}'] = (
-            False, functools.partial(resume_auto, stage))
+            False,
+            functools.partial(resume_auto, stage),
+        )
         paths[f'load_from, {stage}'] = (
-            True, lambda source, work, stage=stage, more=more: train(
-                stage, work, load_from=source, **more))
+            True,
+            lambda source, work, stage=stage, more=more: train(
+                stage, work, load_from=source, **more
+            ),
+        )
         if stage != 'pretraining':
             paths[f'test.py, {stage}'] = (
-                True, lambda source, work, stage=stage, more=more: tool(
-                    'test', STAGES[stage][0], source, '--work-dir', work,
-                    *options(stage, **more)))
+                True,
+                lambda source, work, stage=stage, more=more: tool(
+                    'test',
+                    STAGES[stage][0],
+                    source,
+                    '--work-dir',
+                    work,
+                    *options(stage, **more),
+                ),
+            )
     return paths
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-
     def log_message(self, *args: object) -> None:
         pass
 
@@ -153,16 +229,16 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 def served(folder: Path) -> Iterator[str]:
     """The address of a folder, to which the schemes lead as well."""
     server = http.server.ThreadingHTTPServer(
-        ('127.0.0.1', 0), functools.partial(Quiet, directory=str(folder)))
+        ('127.0.0.1', 0), functools.partial(Quiet, directory=str(folder))
+    )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     address = f'http://127.0.0.1:{server.server_port}'
 
-    def table() -> Dict[str, str]:
+    def table() -> dict[str, str]:
         return dict(file=f'{address}/file.pth')
 
-    for name in ('get_torchvision_models', 'get_external_models',
-                 'get_mmcls_models'):
+    for name in ('get_torchvision_models', 'get_external_models', 'get_mmcls_models'):
         setattr(mmengine_checkpoint, name, table)
 
     class FromFolder(backends.LocalBackend):
@@ -175,13 +251,17 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def source_of(scheme: str, file: Path, address: str) -> str:
-    return dict(file=str(file), http=f'{address}/file.pth',
-                s3='s3://bucket/file.pth', petrel='petrel://bucket/file.pth'
-                ).get(scheme, f'{scheme}://file')
+    return dict(
+        file=str(file),
+        http=f'{address}/file.pth',
+        s3='s3://bucket/file.pth',
+        petrel='petrel://bucket/file.pth',
+    ).get(scheme, f'{scheme}://file')
 
 
-def attempt(load: Callable[[str, Path], None], source: str, folder: Path,
-            marker: Path) -> Dict[str, object]:
+def attempt(
+    load: Callable[[str, Path], None], source: str, folder: Path, marker: Path
+) -> dict[str, object]:
     """What came of a load."""
     work = folder / 'work'
     shutil.rmtree(work, ignore_errors=True)
@@ -191,22 +271,25 @@ def attempt(load: Callable[[str, Path], None], source: str, folder: Path,
     # One of a run in the same second would write to that run's folder.
     Visualizer._instance_dict.clear()
     try:
-        with open(os.devnull, 'w') as nothing, \
-                contextlib.redirect_stdout(nothing), \
-                contextlib.redirect_stderr(nothing):
+        with (
+            open(os.devnull, 'w') as nothing,
+            contextlib.redirect_stdout(nothing),
+            contextlib.redirect_stderr(nothing),
+        ):
             load(source, work)
         outcome = 'ended'
     except Refusal as error:
         outcome = f'refused: {error}'.replace(str(folder), '')[:160]
     except (Exception, SystemExit) as error:
-        outcome = f'{type(error).__name__}: {error}'.replace(
-            str(folder), '')[:160]
+        outcome = f'{type(error).__name__}: {error}'.replace(str(folder), '')[:160]
     return dict(executed=marker.exists(), outcome=outcome)
 
 
-def cases(kinds: List[str]) -> Iterator[tuple]:
-    for path, load in (('load_checkpoint', load_checkpoint),
-                       ("mmengine's loader", CheckpointLoader.load_checkpoint)):
+def cases(kinds: list[str]) -> Iterator[tuple]:
+    for path, load in (
+        ('load_checkpoint', load_checkpoint),
+        ("mmengine's loader", CheckpointLoader.load_checkpoint),
+    ):
         for scheme in SCHEMES:
             for kind in kinds:
                 yield path, scheme, kind, lambda s, work, f=load: f(s)
@@ -228,15 +311,19 @@ def main() -> None:
     os.environ.update(
         BISSL_PRETEXT_DIR=str(folder / 'data/pretext'),
         BISSL_DOWNSTREAM_DIR=str(folder / 'data/downstream'),
-        BISSL_NUM_CLASSES=str(len(CLASSES)))
+        BISSL_NUM_CLASSES=str(len(CLASSES)),
+    )
     torch.hub.set_dir(str(folder / 'hub'))
     hostile_files.register_extension()
     use_safe_loading()
     # Formatting configs is most of an attempt's time, and no matter here.
     Config.pretty_text = property(lambda self: repr(self.to_dict()))
     store = Path(args.json or folder / 'results.jsonl')
-    records = [json.loads(line) for line in store.read_text().splitlines()] \
-        if store.exists() else []
+    records = (
+        [json.loads(line) for line in store.read_text().splitlines()]
+        if store.exists()
+        else []
+    )
     done = {(r['path'], r['scheme'], r['kind']) for r in records}
     marker, file = folder / 'marker', folder / 'served' / 'file.pth'
     file.parent.mkdir()
@@ -248,17 +335,23 @@ def main() -> None:
                 print('The time is up; the same command goes on.')
                 break
             file.write_bytes(KINDS[kind](hostile_files.marking(marker)))
-            record = dict(path=path, scheme=scheme, kind=kind, **attempt(
-                load, source_of(scheme, file, address), folder, marker))
+            record = dict(
+                path=path,
+                scheme=scheme,
+                kind=kind,
+                **attempt(load, source_of(scheme, file, address), folder, marker),
+            )
             records.append(record)
             out.write(json.dumps(record) + '\n')
             out.flush()
     shutil.rmtree(folder)
     executed = [r for r in records if r['executed']]
     ended = [r for r in records if r['outcome'] == 'ended']
-    print(f'{len(records)} loads of {len({r["kind"] for r in records})} kinds '
-          f'through {len({(r["path"], r["scheme"]) for r in records})} paths '
-          f'and schemes: {len(executed)} executed, {len(ended)} loaded')
+    print(
+        f'{len(records)} loads of {len({r["kind"] for r in records})} kinds '
+        f'through {len({(r["path"], r["scheme"]) for r in records})} paths '
+        f'and schemes: {len(executed)} executed, {len(ended)} loaded'
+    )
     for record in executed + ended:
         print(json.dumps(record))
 

@@ -26,10 +26,8 @@ from mmengine.runner import Runner
 
 import bissl_mm.engine  # noqa: F401  (registers)
 from bissl_mm.engine.steps.gradients import FirstOrder, first_samples
-from bissl_mm.hypergradient import (Curvature, GaussNewton, Hessian,
-                                    implicit_operator)
-from bissl_mm.hypergradient.linalg.vectors import (cosine, norm, subtract,
-                                                   zeros_like)
+from bissl_mm.hypergradient import Curvature, GaussNewton, Hessian, implicit_operator
+from bissl_mm.hypergradient.linalg.vectors import cosine, norm, subtract, zeros_like
 from bissl_mm.models import pretext_closure
 from bissl_mm.models.losses.outputs import pretext_outputs_closure
 from bissl_mm.registry import build_solver
@@ -43,28 +41,39 @@ SOLVERS = {
     'MINRES': (dict(type='MinresSolver', tolerance=0.1), False),
     'recycling': (dict(type='RecyclingSolver', tolerance=0.1), False),
     # Its residual is that of its own system.
-    'Gauss-Newton': (dict(type='CGSolver', max_iters=10, tolerance=0.1),
-                     True),
+    'Gauss-Newton': (dict(type='CGSolver', max_iters=10, tolerance=0.1), True),
 }
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config')
-    parser.add_argument('--at', type=int, nargs='+', default=[1, 4],
-                        help='alternations, counted from 1')
-    parser.add_argument('--damping', type=float, nargs='+',
-                        default=[1., 10., 100.])
-    parser.add_argument('--size', type=int, nargs='+', default=[16, 32, 64],
-                        help='samples of the Hessian, at most a pretext '
-                        'batch; the reference has four whole batches')
-    parser.add_argument('--size-damping', type=float, default=10.,
-                        help='damping of the comparison of sizes')
-    parser.add_argument('--rhs', type=int, default=2,
-                        help='downstream batches a system is solved for, one '
-                        'after the other')
+    parser.add_argument(
+        '--at', type=int, nargs='+', default=[1, 4], help='alternations, counted from 1'
+    )
+    parser.add_argument('--damping', type=float, nargs='+', default=[1.0, 10.0, 100.0])
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs='+',
+        default=[16, 32, 64],
+        help='samples of the Hessian, at most a pretext '
+        'batch; the reference has four whole batches',
+    )
+    parser.add_argument(
+        '--size-damping',
+        type=float,
+        default=10.0,
+        help='damping of the comparison of sizes',
+    )
+    parser.add_argument(
+        '--rhs',
+        type=int,
+        default=2,
+        help='downstream batches a system is solved for, one after the other',
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     parser.add_argument('--json')
     return parser.parse_args()
@@ -86,37 +95,45 @@ class Study:
         self.rhs = [
             first_order.gradients_at_lower(
                 self.model,
-                first_order.prepare(self.model.downstream, 'upper',
-                                    upper.batch_at(begin + i)), i)[1]
+                first_order.prepare(
+                    self.model.downstream, 'upper', upper.batch_at(begin + i)
+                ),
+                i,
+            )[1]
             for i in range(args.rhs)
         ]
 
-    def curvature(self, batches: list,
-                  gauss_newton: bool = False) -> Curvature:
+    def curvature(self, batches: list, gauss_newton: bool = False) -> Curvature:
         pretext = self.model.pretext
         closure = pretext_outputs_closure if gauss_newton else pretext_closure
         kind = GaussNewton if gauss_newton else Hessian
-        return kind([closure(pretext,
-                             pretext.data_preprocessor(batch, True), i)
-                     for i, batch in enumerate(batches)],
-                    self.model.lower_backbone())
+        return kind(
+            [
+                closure(pretext, pretext.data_preprocessor(batch, True), i)
+                for i, batch in enumerate(batches)
+            ],
+            self.model.lower_backbone(),
+        )
 
-    def solve(self, curvature: Curvature, damping: float,
-              solver: dict) -> list:
+    def solve(self, curvature: Curvature, damping: float, solver: dict) -> list:
         """All right-hand sides in turn, with the processor time of each."""
         bound = build_solver(solver).bind(
-            implicit_operator(curvature, self.reg_weight, damping))
+            implicit_operator(curvature, self.reg_weight, damping)
+        )
         found = []
         for v in self.rhs:
             begin, products = time.process_time(), curvature.num_products
             solution = bound.solve(v)
-            found.append(dict(
-                cpu_seconds=time.process_time() - begin,
-                products=curvature.num_products - products,
-                min_curvature=solution.min_curvature,
-                residual=solution.residual_norm,
-                cosine=cosine(v, solution.value).item(),
-                v_ij=solution.value))
+            found.append(
+                dict(
+                    cpu_seconds=time.process_time() - begin,
+                    products=curvature.num_products - products,
+                    min_curvature=solution.min_curvature,
+                    residual=solution.residual_norm,
+                    cosine=cosine(v, solution.value).item(),
+                    v_ij=solution.value,
+                )
+            )
         return found
 
     def solvers(self) -> list:
@@ -134,17 +151,26 @@ class Study:
             found = self.solve(curvature, damping, solver)
             residuals = [
                 (norm(subtract(v, operator(f['v_ij']))) / norm(v)).item()
-                for v, f in zip(self.rhs, found)]
-            records.append(dict(
-                solver=name, damping=damping, residual=max(residuals),
-                cosine=min(f['cosine'] for f in found),
-                min_curvature=min(f['min_curvature'] for f in found),
-                products=mean(f['products'] for f in found),
-                cpu_seconds=mean(f['cpu_seconds'] for f in found)))
+                for v, f in zip(self.rhs, found)
+            ]
+            records.append(
+                dict(
+                    solver=name,
+                    damping=damping,
+                    residual=max(residuals),
+                    cosine=min(f['cosine'] for f in found),
+                    min_curvature=min(f['min_curvature'] for f in found),
+                    products=mean(f['products'] for f in found),
+                    cpu_seconds=mean(f['cpu_seconds'] for f in found),
+                )
+            )
             r = records[-1]
-            print(f'| {name} | {damping:g} | {r["residual"]:.2g} | '
-                  f'{r["cosine"]:.2f} | {r["min_curvature"]:.2g} | '
-                  f'{r["products"]:.1f} | {r["cpu_seconds"]:.1f} |', flush=True)
+            print(
+                f'| {name} | {damping:g} | {r["residual"]:.2g} | '
+                f'{r["cosine"]:.2f} | {r["min_curvature"]:.2g} | '
+                f'{r["products"]:.1f} | {r["cpu_seconds"]:.1f} |',
+                flush=True,
+            )
         hessian.close()
         gauss_newton.close()
         return records
@@ -152,12 +178,20 @@ class Study:
     def sizes(self, damping: float) -> list:
         """Hessian batches of several sizes against one of four batches."""
         # Residuals that are known, so that none of it counts as noise.
-        solver = dict(type='RecyclingSolver', max_iters=24, tolerance=0.02,
-                      max_basis=48, extrapolate=False)
+        solver = dict(
+            type='RecyclingSolver',
+            max_iters=24,
+            tolerance=0.02,
+            max_basis=48,
+            extrapolate=False,
+        )
         curvature = self.curvature(self.batches[4:])
         reference = self.solve(curvature, damping, solver)
-        records = [self._size(f'4 x {len_of(self.batches[0])}', damping,
-                              [reference], reference)]
+        records = [
+            self._size(
+                f'4 x {len_of(self.batches[0])}', damping, [reference], reference
+            )
+        ]
         curvature.close()
         for size in self.args.size:
             samples = []
@@ -168,30 +202,39 @@ class Study:
             records.append(self._size(size, damping, samples, reference))
         return records
 
-    def _size(self, size, damping: float, samples: list,
-              reference: list) -> dict:
-        pairs = [(v, a['v_ij'], b['v_ij'])
-                 for x, y in itertools.combinations(samples, 2)
-                 for v, a, b in zip(self.rhs, x, y)]
-        off = [(v, a['v_ij'], b['v_ij']) for x in samples
-               for v, a, b in zip(self.rhs, x, reference)]
+    def _size(self, size, damping: float, samples: list, reference: list) -> dict:
+        pairs = [
+            (v, a['v_ij'], b['v_ij'])
+            for x, y in itertools.combinations(samples, 2)
+            for v, a, b in zip(self.rhs, x, y)
+        ]
+        off = [
+            (v, a['v_ij'], b['v_ij'])
+            for x in samples
+            for v, a, b in zip(self.rhs, x, reference)
+        ]
         record = dict(
-            size=size, damping=damping,
+            size=size,
+            damping=damping,
             products=mean(f['products'] for x in samples for f in x),
             residual=max(f['residual'] for x in samples for f in x),
             cpu_seconds=mean(f['cpu_seconds'] for x in samples for f in x),
             spread=mean(distance(a, b) for _, a, b in pairs),
             correction_cosine=mean(
-                cosine(subtract(a, v), subtract(b, v)).item()
-                for v, a, b in pairs),
+                cosine(subtract(a, v), subtract(b, v)).item() for v, a, b in pairs
+            ),
             off_reference=mean(distance(a, b) for _, a, b in off),
-            v_off_reference=mean(distance(v, b) for v, _, b in off))
-        print(f'| {size} | {damping:g} | {record["products"]:.1f} | '
-              f'{record["residual"]:.2g} | '
-              f'{record["cpu_seconds"]:.1f} | {record["spread"]:.3f} | '
-              f'{record["correction_cosine"]:.2f} | '
-              f'{record["off_reference"]:.3f} | '
-              f'{record["v_off_reference"]:.3f} |', flush=True)
+            v_off_reference=mean(distance(v, b) for v, _, b in off),
+        )
+        print(
+            f'| {size} | {damping:g} | {record["products"]:.1f} | '
+            f'{record["residual"]:.2g} | '
+            f'{record["cpu_seconds"]:.1f} | {record["spread"]:.3f} | '
+            f'{record["correction_cosine"]:.2f} | '
+            f'{record["off_reference"]:.3f} | '
+            f'{record["v_off_reference"]:.3f} |',
+            flush=True,
+        )
         return record
 
 
@@ -203,7 +246,7 @@ def mean(values) -> float:
 def distance(a, b) -> float:
     """Relative to the second, 0 if both are zero."""
     size = norm(subtract(b, zeros_like(b))).item()
-    return norm(subtract(a, b)).item() / size if size else 0.
+    return norm(subtract(a, b)).item() / size if size else 0.0
 
 
 def len_of(batch: dict) -> int:
@@ -225,17 +268,20 @@ class StudyHook(Hook):
         # What is measured must not move the run's own draws.
         with torch.random.fork_rng():
             study = Study(runner, self.args)
-            print(f'\nAlternation {alternation}\n\n| solver | damping | '
-                  'residual | cosine | curvature | products | CPU s |\n'
-                  '| --- | --- | --- | --- | --- | --- | --- |')
+            print(
+                f'\nAlternation {alternation}\n\n| solver | damping | '
+                'residual | cosine | curvature | products | CPU s |\n'
+                '| --- | --- | --- | --- | --- | --- | --- |'
+            )
             solvers = study.solvers()
-            print('\n| samples | damping | products | residual | CPU s | '
-                  'spread '
-                  '| cosine of corrections | off the reference | v off it |\n'
-                  '| --- | --- | --- | --- | --- | --- | --- | --- | --- |')
+            print(
+                '\n| samples | damping | products | residual | CPU s | '
+                'spread '
+                '| cosine of corrections | off the reference | v off it |\n'
+                '| --- | --- | --- | --- | --- | --- | --- | --- | --- |'
+            )
             sizes = study.sizes(self.args.size_damping)
-        self.records.append(dict(alternation=alternation, solvers=solvers,
-                                 sizes=sizes))
+        self.records.append(dict(alternation=alternation, solvers=solvers, sizes=sizes))
         self._save()
         if alternation >= max(self.args.at):
             runner.train_loop.stop_training = True
@@ -244,12 +290,18 @@ class StudyHook(Hook):
         """After every moment, so that an interruption loses one at most."""
         if self.args.json:
             with open(self.args.json, 'w') as file:
-                json.dump(dict(
-                    config=os.path.basename(self.args.config),
-                    points=self.records, threads=torch.get_num_threads(),
-                    cores=os.cpu_count(), torch=torch.__version__,
-                    machine=platform.processor() or platform.machine()),
-                    file, indent=1)
+                json.dump(
+                    dict(
+                        config=os.path.basename(self.args.config),
+                        points=self.records,
+                        threads=torch.get_num_threads(),
+                        cores=os.cpu_count(),
+                        torch=torch.__version__,
+                        machine=platform.processor() or platform.machine(),
+                    ),
+                    file,
+                    indent=1,
+                )
 
 
 def main() -> None:

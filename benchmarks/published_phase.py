@@ -5,7 +5,7 @@ Hessian-vector product evaluates the pretext loss and its gradient anew, and
 backbone and head get their gradients from a backward pass of their own.
 """
 
-from typing import Callable, List, Sequence, Tuple
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from bissl_mm.models import BiSSLModel, pretext_closure
 from bissl_mm.models.losses.functional import loss_with_state
 
-Vector = Tuple[Tensor, ...]
+Vector = tuple[Tensor, ...]
 
 
 class PublishedPhase:
@@ -28,16 +28,22 @@ class PublishedPhase:
         num_iters (int): N_c.
     """
 
-    def __init__(self, model: BiSSLModel, batch: dict, optimizer,
-                 reg_weight: float, damping: float, num_iters: int) -> None:
+    def __init__(
+        self,
+        model: BiSSLModel,
+        batch: dict,
+        optimizer,
+        reg_weight: float,
+        damping: float,
+        num_iters: int,
+    ) -> None:
         self.model = model
-        self.closure: Callable[[], Tensor] = pretext_closure(
-            model.pretext, batch, 0)
+        self.closure: Callable[[], Tensor] = pretext_closure(model.pretext, batch, 0)
         self.optimizer = optimizer
-        self.scale = 1. / (reg_weight + damping)
+        self.scale = 1.0 / (reg_weight + damping)
         self.num_iters = num_iters
         self.num_products = 0
-        self.solutions: List[Tuple[Vector, Vector]] = []
+        self.solutions: list[tuple[Vector, Vector]] = []
 
     def product(self, vector: Sequence[Tensor]) -> Vector:
         """``(I + H / (lambda + delta)) vector``, from scratch."""
@@ -45,8 +51,10 @@ class PublishedPhase:
         params = self.model.lower_backbone()
         grads = torch.autograd.grad(self.closure(), params, create_graph=True)
         inner = sum((g * x).sum() for g, x in zip(grads, vector))
-        return tuple(x + self.scale * h for x, h in zip(
-            vector, torch.autograd.grad(inner, params)))
+        return tuple(
+            x + self.scale * h
+            for x, h in zip(vector, torch.autograd.grad(inner, params))
+        )
 
     def solve(self, v: Vector) -> Vector:
         """Layer-wise conjugate gradients, always ``num_iters`` of them."""
@@ -70,8 +78,7 @@ class PublishedPhase:
         phi = model.upper_head()
 
         def at_lower() -> Tensor:
-            return loss_with_state(model.downstream,
-                                   model.upper_state_at_lower(), data)
+            return loss_with_state(model.downstream, model.upper_state_at_lower(), data)
 
         def at_upper() -> Tensor:
             losses = model.downstream(**data, mode='loss')
@@ -84,10 +91,11 @@ class PublishedPhase:
         loss = at_upper()
         direct = torch.autograd.grad(loss, theta_d, retain_graph=True)
         head_direct = torch.autograd.grad(loss, phi)
-        for param, a, b in zip((*theta_d, *phi), (*solution, *head),
-                               (*direct, *head_direct), strict=True):
+        for param, a, b in zip(
+            (*theta_d, *phi), (*solution, *head), (*direct, *head_direct), strict=True
+        ):
             param.grad = a + b
-        torch.nn.utils.clip_grad_norm_((*theta_d, *phi), 10.)
+        torch.nn.utils.clip_grad_norm_((*theta_d, *phi), 10.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.solutions.append((v, solution))

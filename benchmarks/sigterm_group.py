@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List, TextIO, Tuple
+from typing import Any, TextIO
 
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,35 +55,41 @@ FIRST_STEPS = 'Iter(train) [1/'
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--runs', type=int, default=10,
-                        help='of each number of processes')
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--runs', type=int, default=10, help='of each number of processes'
+    )
     parser.add_argument('--processes', type=int, nargs='+', default=[1, 2])
-    parser.add_argument('--after', type=float, default=2.,
-                        help='most seconds after the first steps')
+    parser.add_argument(
+        '--after', type=float, default=2.0, help='most seconds after the first steps'
+    )
     parser.add_argument('--folder', help='default: a temporary one')
     parser.add_argument('--json')
     return parser.parse_args()
 
 
-def arguments(work_dir: Path) -> List[str]:
+def arguments(work_dir: Path) -> list[str]:
     options = {**OPTIONS, **CHANGES}
-    return ['--work-dir', str(work_dir), '--cfg-options',
-            *(f'{key}={value}' for key, value in options.items())]
+    return [
+        '--work-dir',
+        str(work_dir),
+        '--cfg-options',
+        *(f'{key}={value}' for key, value in options.items()),
+    ]
 
 
-def environment(data: Path) -> Dict[str, str]:
+def environment(data: Path) -> dict[str, str]:
     return {
-        'PYTHONPATH': os.pathsep.join(
-            [str(ROOT), os.environ.get('PYTHONPATH', '')]),
+        'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]),
         'PATH': os.path.dirname(sys.executable) + ':' + os.environ['PATH'],
         'BISSL_PRETEXT_DIR': str(data / 'pretext'),
         'BISSL_DOWNSTREAM_DIR': str(data / 'downstream'),
-        'BISSL_NUM_CLASSES': str(len(CLASSES))}
+        'BISSL_NUM_CLASSES': str(len(CLASSES)),
+    }
 
 
-def forked(given: List[str], variables: Dict[str, str]) -> Tuple[int, TextIO]:
+def forked(given: list[str], variables: dict[str, str]) -> tuple[int, TextIO]:
     """train.py in a child with a group of its own; its id and its output."""
     ours, theirs = os.pipe()
     pid = os.fork()
@@ -115,24 +121,31 @@ def end_of(pid: int) -> int:
 def train(processes: int, work_dir: Path, data: Path, *more: str) -> None:
     """To the end, without interruption."""
     given = [*arguments(work_dir), *more]
-    ranks: List[Dict[str, str]] = [{}]
+    ranks: list[dict[str, str]] = [{}]
     if processes > 1:
         with socket.socket() as free:
             free.bind(('127.0.0.1', 0))
             port = free.getsockname()[1]
         given = ['--launcher', 'pytorch', *given]
-        ranks = [dict(RANK=str(rank), LOCAL_RANK=str(rank),
-                      WORLD_SIZE=str(processes), MASTER_ADDR='127.0.0.1',
-                      MASTER_PORT=str(port)) for rank in range(processes)]
-    children = [forked(given, {**environment(data), **rank})
-                for rank in ranks]
+        ranks = [
+            dict(
+                RANK=str(rank),
+                LOCAL_RANK=str(rank),
+                WORLD_SIZE=str(processes),
+                MASTER_ADDR='127.0.0.1',
+                MASTER_PORT=str(port),
+            )
+            for rank in range(processes)
+        ]
+    children = [forked(given, {**environment(data), **rank}) for rank in ranks]
     output = [file.read() for _, file in children]
     if any([end_of(pid) for pid, _ in children]):
         raise RuntimeError('\n'.join(output)[-3000:])
 
 
-def interrupt(processes: int, work_dir: Path, data: Path,
-              delay: float) -> Dict[str, Any]:
+def interrupt(
+    processes: int, work_dir: Path, data: Path, delay: float
+) -> dict[str, Any]:
     """Send the signal; what the process did."""
     given = arguments(work_dir)
     if processes == 1:
@@ -140,9 +153,13 @@ def interrupt(processes: int, work_dir: Path, data: Path,
     else:
         process = subprocess.Popen(
             ['bash', 'tools/dist_train.sh', CONFIG, str(processes), *given],
-            cwd=ROOT, env={**os.environ, **environment(data)}, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            start_new_session=True)
+            cwd=ROOT,
+            env={**os.environ, **environment(data)},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
         pid, output = process.pid, process.stdout
     lines = []
     for line in output:
@@ -155,9 +172,12 @@ def interrupt(processes: int, work_dir: Path, data: Path,
     lines.append(output.read())
     status = end_of(pid) if processes == 1 else process.wait()
     found = sorted(p.name for p in work_dir.glob('iter_*.pth'))
-    return dict(exit=status, seconds=time.time() - begin,
-                checkpoints=found, tail=[] if found else
-                ''.join(lines).splitlines()[-8:])
+    return dict(
+        exit=status,
+        seconds=time.time() - begin,
+        checkpoints=found,
+        tail=[] if found else ''.join(lines).splitlines()[-8:],
+    )
 
 
 def same(first: Any, second: Any) -> bool:
@@ -166,20 +186,20 @@ def same(first: Any, second: Any) -> bool:
         return torch.equal(first, second)
     if isinstance(first, dict):
         return first.keys() == second.keys() and all(
-            same(value, second[key]) for key, value in first.items())
+            same(value, second[key]) for key, value in first.items()
+        )
     if isinstance(first, (list, tuple)):
         return len(first) == len(second) and all(map(same, first, second))
     return first == second
 
 
-def last_state(work_dir: Path) -> Dict[str, Any]:
+def last_state(work_dir: Path) -> dict[str, Any]:
     last = CHANGES['train_cfg.num_alternations']
     checkpoint = load_checkpoint(str(work_dir / f'iter_{last}.pth'))
     return {key: checkpoint[key] for key in ('state_dict', 'optimizer')}
 
 
-def run(processes: int, number: int, folder: Path,
-        after: float) -> Dict[str, Any]:
+def run(processes: int, number: int, folder: Path, after: float) -> dict[str, Any]:
     data, whole = folder / 'data', folder / f'whole{processes}'
     if not data.exists():
         make_folders(data)
@@ -188,8 +208,12 @@ def run(processes: int, number: int, folder: Path,
     work_dir = folder / 'interrupted'
     shutil.rmtree(work_dir, ignore_errors=True)
     delay = random.Random(f'{processes}/{number}').uniform(0, after)
-    record = dict(processes=processes, run=number, delay=delay,
-                  **interrupt(processes, work_dir, data, delay))
+    record = dict(
+        processes=processes,
+        run=number,
+        delay=delay,
+        **interrupt(processes, work_dir, data, delay),
+    )
     record['saved'] = bool(record['checkpoints'])
     if record['saved']:
         train(processes, work_dir, data, '--resume')
@@ -217,10 +241,13 @@ def main() -> None:
                     file.write(line + '\n')
     for processes in args.processes:
         mine = [r for r in records if r['processes'] == processes]
-        print(f'{processes} process(es): {len(mine)} runs, '
-              f'{sum(r["saved"] for r in mine)} saved, '
-              f'{sum(r.get("identical", False) for r in mine)} resumed bit '
-              'for bit', flush=True)
+        print(
+            f'{processes} process(es): {len(mine)} runs, '
+            f'{sum(r["saved"] for r in mine)} saved, '
+            f'{sum(r.get("identical", False) for r in mine)} resumed bit '
+            'for bit',
+            flush=True,
+        )
 
 
 if __name__ == '__main__':

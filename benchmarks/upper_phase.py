@@ -28,8 +28,13 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from published_phase import PublishedPhase
 
-from bissl_mm.hypergradient import (Hessian, RecyclingSolver, Sum,
-                                    implicit_operator, relative_residual)
+from bissl_mm.hypergradient import (
+    Hessian,
+    RecyclingSolver,
+    Sum,
+    implicit_operator,
+    relative_residual,
+)
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 from bissl_mm.models import pretext_closure
 from bissl_mm.utils.allocator import keep_freed_memory
@@ -43,53 +48,75 @@ VARIANTS = {
     'cg': dict(solver=dict(type='CGSolver', max_iters=5)),
     'minres': dict(solver=dict(type='MinresSolver', tolerance=0.1)),
     'recycling': dict(solver=dict(type='RecyclingSolver', tolerance=0.08)),
-    'recycling-matched': dict(
-        solver=dict(type='RecyclingSolver', tolerance='matched')),
+    'recycling-matched': dict(solver=dict(type='RecyclingSolver', tolerance='matched')),
     'recycling-bf16': dict(
-        solver=dict(type='RecyclingSolver', tolerance=0.08),
-        dtype='bfloat16'),
+        solver=dict(type='RecyclingSolver', tolerance=0.08), dtype='bfloat16'
+    ),
     'half-batch': dict(
-        solver=dict(type='RecyclingSolver', tolerance=0.08),
-        batch_size='half'),
-    'norms': dict(solver=dict(type='RecyclingSolver', tolerance=0.08),
-                  params='norm'),
+        solver=dict(type='RecyclingSolver', tolerance=0.08), batch_size='half'
+    ),
+    'norms': dict(solver=dict(type='RecyclingSolver', tolerance=0.08), params='norm'),
 }
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--model', nargs='+', default=['resnet18'],
-                        choices=['resnet18', 'resnet50', 'resnet101',
-                                 'vit-s'])
-    parser.add_argument('--variant', nargs='+', choices=list(VARIANTS),
-                        default=['published', 'recycling',
-                                 'recycling-matched'])
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--model',
+        nargs='+',
+        default=['resnet18'],
+        choices=['resnet18', 'resnet50', 'resnet101', 'vit-s'],
+    )
+    parser.add_argument(
+        '--variant',
+        nargs='+',
+        choices=list(VARIANTS),
+        default=['published', 'recycling', 'recycling-matched'],
+    )
     parser.add_argument('--pixels', type=int, default=64)
-    parser.add_argument('--batch', type=int, default=32,
-                        help='pretext images of the Hessian')
-    parser.add_argument('--downstream-batch', type=int,
-                        help='default: a quarter of the batch, as 256 of the '
-                        'paper to 1024')
-    parser.add_argument('--steps', type=int, default=8,
-                        help='upper steps of the phase')
+    parser.add_argument(
+        '--batch', type=int, default=32, help='pretext images of the Hessian'
+    )
+    parser.add_argument(
+        '--downstream-batch',
+        type=int,
+        help='default: a quarter of the batch, as 256 of the paper to 1024',
+    )
+    parser.add_argument('--steps', type=int, default=8, help='upper steps of the phase')
     parser.add_argument('--repeats', type=int, default=3)
-    parser.add_argument('--train-steps', type=int, default=300,
-                        help='pretext steps before; 0 leaves the network at '
-                        'its initialisation')
-    parser.add_argument('--lr', type=float, default=0.1,
-                        help='of them for a ResNet; the larger, the flatter '
-                        'the minimum they end in')
-    parser.add_argument('--head-steps', type=int, default=60,
-                        help='steps of the classifier alone after them')
+    parser.add_argument(
+        '--train-steps',
+        type=int,
+        default=300,
+        help='pretext steps before; 0 leaves the network at its initialisation',
+    )
+    parser.add_argument(
+        '--lr',
+        type=float,
+        default=0.1,
+        help='of them for a ResNet; the larger, the flatter the minimum they end in',
+    )
+    parser.add_argument(
+        '--head-steps',
+        type=int,
+        default=60,
+        help='steps of the classifier alone after them',
+    )
     parser.add_argument('--device', default='cpu')
-    parser.add_argument('--double', action='store_true',
-                        help='in double precision: what variants differ by '
-                        'from the baseline without the rounding that an '
-                        'ill-conditioned system blows up')
-    parser.add_argument('--quick', action='store_true',
-                        help='ResNet-18, few steps; the figures are rough')
+    parser.add_argument(
+        '--double',
+        action='store_true',
+        help='in double precision: what variants differ by '
+        'from the baseline without the rounding that an '
+        'ill-conditioned system blows up',
+    )
+    parser.add_argument(
+        '--quick',
+        action='store_true',
+        help='ResNet-18, few steps; the figures are rough',
+    )
     parser.add_argument('--json')
     args = parser.parse_args()
     if args.quick:
@@ -120,8 +147,11 @@ class Memory:
             file.write('5')
 
     def peak(self) -> int:
-        return torch.cuda.max_memory_allocated() if self.device != 'cpu' \
+        return (
+            torch.cuda.max_memory_allocated()
+            if self.device != 'cpu'
             else self._status('VmHWM')
+        )
 
     @staticmethod
     def _status(key: str) -> int:
@@ -149,7 +179,7 @@ class Side:
     def begin(self) -> None:
         """All that a phase needs before its first step."""
         self.model.load_state_dict(self.task.state)
-        self.seconds, self.pairs = 0., []
+        self.seconds, self.pairs = 0.0, []
         self._timed(self._begin)
 
     def step(self, batch: dict) -> None:
@@ -166,14 +196,20 @@ class Side:
 
 
 class Baseline(Side):
-
     def _begin(self) -> None:
         optimizer = torch.optim.SGD(
-            [p for p in self.model.downstream.parameters()
-             if p.requires_grad], lr=1e-3, momentum=0.9)
-        self.phase = PublishedPhase(self.model, self.task.hessian_batch,
-                                    optimizer, REG_WEIGHT, DAMPING,
-                                    NUM_ITERS)
+            [p for p in self.model.downstream.parameters() if p.requires_grad],
+            lr=1e-3,
+            momentum=0.9,
+        )
+        self.phase = PublishedPhase(
+            self.model,
+            self.task.hessian_batch,
+            optimizer,
+            REG_WEIGHT,
+            DAMPING,
+            NUM_ITERS,
+        )
 
     def _step(self, batch: dict) -> None:
         self.phase.step(batch)
@@ -191,11 +227,9 @@ class Variant(Side):
         products (int): Of the phase.
     """
 
-    def __init__(self, task: DigitsTask, settings: dict,
-                 keep: bool = False) -> None:
+    def __init__(self, task: DigitsTask, settings: dict, keep: bool = False) -> None:
         super().__init__(task, keep)
-        self.wrapper = wrapper_of(self.model, check_residual='never',
-                                  **settings)
+        self.wrapper = wrapper_of(self.model, check_residual='never', **settings)
         system = self.wrapper.system
         solve = system.solve
 
@@ -219,8 +253,7 @@ class Variant(Side):
         self.parts['graph'] = self.seconds
 
     def _begin(self) -> None:
-        self.wrapper.begin_upper_phase(self.model, [self.task.hessian_batch],
-                                       seed=0)
+        self.wrapper.begin_upper_phase(self.model, [self.task.hessian_batch], seed=0)
 
     def _step(self, batch: dict) -> None:
         self.logs.append(self.wrapper.upper_step(self.model, batch, seed=0))
@@ -263,9 +296,14 @@ def alone(task: DigitsTask, side: Side) -> int:
 
 def full_operator(task: DigitsTask) -> Sum:
     task.model.load_state_dict(task.state)
-    return implicit_operator(Hessian(
-        [pretext_closure(task.model.pretext, task.hessian_batch, 0)],
-        task.model.lower_backbone()), REG_WEIGHT, DAMPING)
+    return implicit_operator(
+        Hessian(
+            [pretext_closure(task.model.pretext, task.hessian_batch, 0)],
+            task.model.lower_backbone(),
+        ),
+        REG_WEIGHT,
+        DAMPING,
+    )
 
 
 def worst_residual(task: DigitsTask, pairs: list) -> float:
@@ -283,8 +321,9 @@ def separate_products(task: DigitsTask, pairs: list, solver: dict) -> float:
     return operator.second.operator.num_products / len(pairs)
 
 
-def settings_of(variant: str, args: argparse.Namespace,
-                baseline_residual: float) -> dict:
+def settings_of(
+    variant: str, args: argparse.Namespace, baseline_residual: float
+) -> dict:
     settings = copy.deepcopy(VARIANTS[variant])
     if settings['solver'].get('tolerance') == 'matched':
         settings['solver']['tolerance'] = min(0.8 * baseline_residual, 0.5)
@@ -293,24 +332,24 @@ def settings_of(variant: str, args: argparse.Namespace,
     return settings
 
 
-def check(task: DigitsTask, settings: dict, base_memory: int,
-          reference: tuple) -> dict:
+def check(task: DigitsTask, settings: dict, base_memory: int, reference: tuple) -> dict:
     """What is not timed of a variant, from a phase with fresh memory."""
     side = Variant(task, settings, keep=True)
     memory = alone(task, side)
     pairs, logs = side.pairs, side.logs
     found = dict(
         true_residual=worst_residual(task, pairs),
-        rel_diff=(norm(subtract(pairs[0][1], reference)) /
-                  norm(reference)).item(),
+        rel_diff=(norm(subtract(pairs[0][1], reference)) / norm(reference)).item(),
         cosine=min(log['cosine'] for log in logs),
         min_curvature=min(log['min_curvature'] for log in logs),
         products_per_step=side.products / len(logs),
-        peak_memory_ratio=memory / base_memory, settings=settings)
-    if settings['solver']['type'] == 'RecyclingSolver' \
-            and len(settings) == 1:
+        peak_memory_ratio=memory / base_memory,
+        settings=settings,
+    )
+    if settings['solver']['type'] == 'RecyclingSolver' and len(settings) == 1:
         found['separate_products_per_step'] = separate_products(
-            task, pairs, settings['solver'])
+            task, pairs, settings['solver']
+        )
     return found
 
 
@@ -324,32 +363,41 @@ def measure(name: str, args: argparse.Namespace) -> list:
     del baseline
     for variant in args.variant:
         checked[variant] = check(
-            task, settings_of(variant, args, baseline_residual), base_memory,
-            reference)
-    sides = [Baseline(task)] + [Variant(task, checked[variant]['settings'])
-                                for variant in args.variant]
+            task, settings_of(variant, args, baseline_residual), base_memory, reference
+        )
+    sides = [Baseline(task)] + [
+        Variant(task, checked[variant]['settings']) for variant in args.variant
+    ]
     times = [race(task, sides) for _ in range(args.repeats)]
-    print(f'{name}: baseline {times[-1][0]:.1f} s a phase of {args.steps} '
-          f'steps, residual {baseline_residual:.3g}, {NUM_ITERS} products a '
-          'step')
+    print(
+        f'{name}: baseline {times[-1][0]:.1f} s a phase of {args.steps} '
+        f'steps, residual {baseline_residual:.3g}, {NUM_ITERS} products a '
+        'step'
+    )
     records = []
     for i, (variant, found) in enumerate(checked.items(), 1):
         ratios = [seconds[0] / seconds[i] for seconds in times]
         record = dict(
-            model=name, variant=variant, speedup=statistics.median(ratios),
-            speedups=ratios, baseline_residual=baseline_residual, **found,
-            shares=sides[i].shares)
+            model=name,
+            variant=variant,
+            speedup=statistics.median(ratios),
+            speedups=ratios,
+            baseline_residual=baseline_residual,
+            **found,
+            shares=sides[i].shares,
+        )
         records.append(record)
         separate = record.get('separate_products_per_step')
-        without = '' if separate is None \
-            else f' ({separate:.2f} without a basis)'
-        print(f'{variant:>18}: {record["speedup"]:5.2f} times as fast '
-              f'({min(ratios):.2f} to {max(ratios):.2f}), residual '
-              f'{record["true_residual"]:.3g}, '
-              f'{record["products_per_step"]:.2f} products a step{without}, '
-              f'v_IJ {record["rel_diff"]:.2g} off, memory '
-              f'{record["peak_memory_ratio"]:.2f}, {record["shares"]}',
-              flush=True)
+        without = '' if separate is None else f' ({separate:.2f} without a basis)'
+        print(
+            f'{variant:>18}: {record["speedup"]:5.2f} times as fast '
+            f'({min(ratios):.2f} to {max(ratios):.2f}), residual '
+            f'{record["true_residual"]:.3g}, '
+            f'{record["products_per_step"]:.2f} products a step{without}, '
+            f'v_IJ {record["rel_diff"]:.2g} off, memory '
+            f'{record["peak_memory_ratio"]:.2f}, {record["shares"]}',
+            flush=True,
+        )
     return records
 
 
@@ -363,11 +411,18 @@ def main() -> None:
         records += measure(name, args)
         if args.json:
             with open(args.json, 'w') as file:
-                json.dump(dict(
-                    records=records, arguments=vars(args),
-                    threads=torch.get_num_threads(), cores=os.cpu_count(),
-                    machine=platform.processor() or platform.machine(),
-                    torch=torch.__version__), file, indent=1)
+                json.dump(
+                    dict(
+                        records=records,
+                        arguments=vars(args),
+                        threads=torch.get_num_threads(),
+                        cores=os.cpu_count(),
+                        machine=platform.processor() or platform.machine(),
+                        torch=torch.__version__,
+                    ),
+                    file,
+                    indent=1,
+                )
 
 
 if __name__ == '__main__':

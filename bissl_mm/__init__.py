@@ -5,4 +5,4 @@ from .version import __version__
 
 check_versions()
 
-__all__ = ["__version__"]
+__all__ = ['__version__']

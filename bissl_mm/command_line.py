@@ -8,8 +8,9 @@ import argparse
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from os import _exit
-from typing import Any, Callable, List, NoReturn, Optional
+from typing import Any, NoReturn
 
 from .utils.console import VERBOSE, restore_console
 from .utils.errors import Refusal, refusal_in, refusal_text
@@ -18,10 +19,15 @@ from .utils.errors import Refusal, refusal_in, refusal_text
 class CfgOptions(argparse.Action):
     """Options by their keys; what reads them is imported when there are."""
 
-    def __call__(self, parser: argparse.ArgumentParser,
-                 namespace: argparse.Namespace, values: Any,
-                 option_string: Optional[str] = None) -> None:
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
         from .config.options import split_options
+
         options = getattr(namespace, self.dest) or {}
         setattr(namespace, self.dest, {**options, **split_options(values)})
 
@@ -38,14 +44,15 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',
-        help='folder for logs and checkpoints; default: '
-        'work_dirs/NAME-OF-CONFIG')
+        help='folder for logs and checkpoints; default: work_dirs/NAME-OF-CONFIG',
+    )
     add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='how several processes were started')
+        help='how several processes were started',
+    )
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
     add_verbose(parser)
 
@@ -58,19 +65,23 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         action=CfgOptions,
         help='settings that replace those of the config, key=value, for '
         'example train_cfg.num_alternations=100 or '
-        'train_dataloader.dataset.data_root=data/flowers')
+        'train_dataloader.dataset.data_root=data/flowers',
+    )
 
 
 def add_verbose(parser: argparse.ArgumentParser) -> None:
     """The argument ``--verbose``."""
     parser.add_argument(
-        '--verbose', nargs=0, action=_Verbose,
+        '--verbose',
+        nargs=0,
+        action=_Verbose,
         help='show on the console what else only the log file has: the '
         'whole config, the environment, warnings of libraries; '
-        f'{VERBOSE}=1 does the same')
+        f'{VERBOSE}=1 does the same',
+    )
 
 
-def run_tool(main: Callable[[Optional[List[str]]], None]) -> None:
+def run_tool(main: Callable[[list[str] | None], None]) -> None:
     """Run a tool's main function; an error names the rank.
 
     What the package refuses (:class:`~bissl_mm.utils.errors.Refusal`) ends
@@ -97,18 +108,22 @@ def run_tool(main: Callable[[Optional[List[str]]], None]) -> None:
         restore_console()
 
 
-def _explained(error: Exception) -> Optional[Refusal]:
+def _explained(error: Exception) -> Refusal | None:
     """What a library says about a setting, in one sentence."""
     if 'mmengine' not in sys.modules:
         return None
     from .config.explain import explained
+
     return explained(error)
 
 
 def _is_distributed() -> bool:
     torch = sys.modules.get('torch')
-    return torch is not None and torch.distributed.is_available() \
+    return (
+        torch is not None
+        and torch.distributed.is_available()
         and torch.distributed.is_initialized()
+    )
 
 
 def _part() -> None:
@@ -119,6 +134,7 @@ def _part() -> None:
     """
     if _is_distributed():
         from .engine.distributed import wait_for_all
+
         wait_for_all()
         sys.modules['torch'].distributed.destroy_process_group()
 
@@ -126,8 +142,7 @@ def _part() -> None:
 def _fail(text: str) -> NoReturn:
     rank = os.environ.get('RANK')
     if rank is None:
-        rank = sys.modules['torch'].distributed.get_rank() \
-            if _is_distributed() else 0
+        rank = sys.modules['torch'].distributed.get_rank() if _is_distributed() else 0
     print(f'[rank {rank}] {text}', file=sys.stderr, flush=True)
     # Other ranks wait in collectives; leaving without a farewell lets the
     # launcher see the failure at once.

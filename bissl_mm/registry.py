@@ -7,10 +7,20 @@ stays free of mmengine, so what is in it is registered here.
 import mmengine.registry as mmengine_registry
 from mmengine.registry import Registry
 
-from .hypergradient import (CGSolver, DenseSolver, DiscardSolver,
-                            IdentitySolver, LayerwiseCGSolver, MinresSolver,
-                            NeumannSolver, RecyclingSolver, Regularizer,
-                            Solver, SquaredDistance, TruncatedCGSolver)
+from .hypergradient import (
+    CGSolver,
+    DenseSolver,
+    DiscardSolver,
+    IdentitySolver,
+    LayerwiseCGSolver,
+    MinresSolver,
+    NeumannSolver,
+    RecyclingSolver,
+    Regularizer,
+    Solver,
+    SquaredDistance,
+    TruncatedCGSolver,
+)
 from .utils.errors import TypeRefusal
 
 _SCOPE = 'bissl_mm'
@@ -18,8 +28,7 @@ _SCOPE = 'bissl_mm'
 
 def _child(name: str, *locations: str) -> Registry:
     parent = getattr(mmengine_registry, name)
-    return Registry(
-        parent.name, parent=parent, scope=_SCOPE, locations=list(locations))
+    return Registry(parent.name, parent=parent, scope=_SCOPE, locations=list(locations))
 
 
 MODELS = _child('MODELS', 'bissl_mm.models')
@@ -27,29 +36,45 @@ MODEL_WRAPPERS = _child('MODEL_WRAPPERS', 'bissl_mm.engine')
 LOOPS = _child('LOOPS', 'bissl_mm.engine')
 HOOKS = _child('HOOKS', 'bissl_mm.engine')
 OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'bissl_mm.engine')
-OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS',
-                                    'bissl_mm.engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'bissl_mm.engine')
 OPTIMIZERS = _child('OPTIMIZERS', 'bissl_mm.engine')
 DATASETS = _child('DATASETS', 'bissl_mm.datasets')
 DATA_SAMPLERS = _child('DATA_SAMPLERS', 'bissl_mm.datasets')
 
 # Nothing of the package's own, but without a child of the scope mmengine
 # warns at every look-up.
-for _name in ('EVALUATOR', 'FUNCTIONS', 'LOG_PROCESSORS', 'METRICS',
-              'PARAM_SCHEDULERS', 'RUNNERS', 'RUNNER_CONSTRUCTORS',
-              'TRANSFORMS', 'VISBACKENDS', 'VISUALIZERS',
-              'WEIGHT_INITIALIZERS'):
+for _name in (
+    'EVALUATOR',
+    'FUNCTIONS',
+    'LOG_PROCESSORS',
+    'METRICS',
+    'PARAM_SCHEDULERS',
+    'RUNNERS',
+    'RUNNER_CONSTRUCTORS',
+    'TRANSFORMS',
+    'VISBACKENDS',
+    'VISUALIZERS',
+    'WEIGHT_INITIALIZERS',
+):
     _child(_name)
 
 SOLVERS = Registry('solver', scope=_SCOPE)
-for _solver in (CGSolver, DenseSolver, DiscardSolver, IdentitySolver,
-                LayerwiseCGSolver, MinresSolver, NeumannSolver,
-                RecyclingSolver, TruncatedCGSolver):
+for _solver in (
+    CGSolver,
+    DenseSolver,
+    DiscardSolver,
+    IdentitySolver,
+    LayerwiseCGSolver,
+    MinresSolver,
+    NeumannSolver,
+    RecyclingSolver,
+    TruncatedCGSolver,
+):
     SOLVERS.register_module(module=_solver)
 
 
 REGULARIZERS = Registry('regularizer', scope=_SCOPE)
-for _regularizer in (SquaredDistance, ):
+for _regularizer in (SquaredDistance,):
     REGULARIZERS.register_module(module=_regularizer)
 
 
@@ -67,10 +92,10 @@ def build_regularizer(cfg) -> Regularizer:
     if isinstance(cfg, Regularizer):
         return cfg
     if not isinstance(cfg, dict):
-        raise TypeRefusal('regularizer must be a dict or a Regularizer, but '
-                          f'is {cfg!r}.')
-    return REGULARIZERS.build({'type': 'SquaredDistance', '_scope_': _SCOPE,
-                               **cfg})
+        raise TypeRefusal(
+            f'regularizer must be a dict or a Regularizer, but is {cfg!r}.'
+        )
+    return REGULARIZERS.build({'type': 'SquaredDistance', '_scope_': _SCOPE, **cfg})
 
 
 def build_solver(cfg) -> Solver:
@@ -86,6 +111,5 @@ def build_solver(cfg) -> Solver:
     if isinstance(cfg, Solver):
         return cfg
     if not isinstance(cfg, dict):
-        raise TypeRefusal(
-            f'solver must be a dict or a Solver, but is {cfg!r}.')
+        raise TypeRefusal(f'solver must be a dict or a Solver, but is {cfg!r}.')
     return SOLVERS.build({'_scope_': _SCOPE, **cfg})

@@ -13,8 +13,8 @@ prints them as arguments of ``tools/train.py``.
 import argparse
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List, Optional, Tuple
 
 import published_layouts
 import pytest
@@ -23,29 +23,46 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 import bissl_mm.models  # noqa: F401
-from bissl_mm.engine.launch import (build_runner, load_config,
-                                    prepare_processes)
+from bissl_mm.engine.launch import build_runner, load_config, prepare_processes
 from bissl_mm.models.weights.public_weights import to_mmpretrain
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ('pretext', 'bissl', 'fine_tune', 'demo')
-CONFIGS = sorted(p for folder in FOLDERS
-                 for p in (ROOT / 'configs' / folder).rglob('*.py'))
+CONFIGS = sorted(
+    p for folder in FOLDERS for p in (ROOT / 'configs' / folder).rglob('*.py')
+)
 #: Keys of a model that count channels.
-WIDTHS = ('in_channels', 'out_channels', 'hid_channels', 'feat_channels',
-          'channels', 'fc_out_channels', 'embed_dim', 'decoder_embed_dim',
-          'embed_dims', 'feedforward_channels')
+WIDTHS = (
+    'in_channels',
+    'out_channels',
+    'hid_channels',
+    'feat_channels',
+    'channels',
+    'fc_out_channels',
+    'embed_dim',
+    'decoder_embed_dim',
+    'embed_dims',
+    'feedforward_channels',
+)
 #: What writes the checkpoint that the demos' configs begin with.
 DEMO_PRETEXT = ROOT / 'configs/demo/simclr_digits.py'
 #: Data lie where the configs look by default.
-VARIABLES = dict(BISSL_DATA_DIR=None, BISSL_DEMO_DATA=None,
-                 BISSL_PRETEXT_DIR=None, BISSL_DOWNSTREAM_DIR=None,
-                 BISSL_NUM_CLASSES='3')
-LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader',
-           'train_cfg.pretext_dataloader')
+VARIABLES = dict(
+    BISSL_DATA_DIR=None,
+    BISSL_DEMO_DATA=None,
+    BISSL_PRETEXT_DIR=None,
+    BISSL_DOWNSTREAM_DIR=None,
+    BISSL_NUM_CLASSES='3',
+)
+LOADERS = (
+    'train_dataloader',
+    'val_dataloader',
+    'test_dataloader',
+    'train_cfg.pretext_dataloader',
+)
 
 
-def nodes(cfg, place: str = '') -> Iterator[Tuple[str, dict]]:
+def nodes(cfg, place: str = '') -> Iterator[tuple[str, dict]]:
     """Every dict of a config with its dotted place."""
     if isinstance(cfg, dict):
         yield place, cfg
@@ -66,15 +83,19 @@ def is_c4(cfg: Config) -> bool:
 
 def is_dense(cfg: Config) -> bool:
     """Whether the downstream task is detection or segmentation."""
-    return any(key in node for _, node in nodes(cfg.model)
-               for key in ('roi_head', 'bbox_head', 'decode_head'))
+    return any(
+        key in node
+        for _, node in nodes(cfg.model)
+        for key in ('roi_head', 'bbox_head', 'decode_head')
+    )
 
 
 def small_model(cfg: Config, shallow: bool) -> dict:
     """Options for a narrow model, or for a shallow one of full width."""
     found = {}
-    depths = [node['depth'] for _, node in nodes(cfg.model)
-              if node.get('type') == 'ResNet']
+    depths = [
+        node['depth'] for _, node in nodes(cfg.model) if node.get('type') == 'ResNet'
+    ]
     factor = 8
     if shallow:
         # ResNet-18 ends in a quarter of the channels of ResNet-50.
@@ -95,10 +116,15 @@ def small_model(cfg: Config, shallow: bool) -> dict:
             found[f'{place}.base_channels'] = 16 // factor
         if node.get('arch') == 'deit-s':
             found[f'{place}.arch'] = dict(
-                _delete_=True, embed_dims=384 // factor, num_layers=2,
-                num_heads=2, feedforward_channels=64)
-        for key, value in dict(num_layers=2, num_heads=2, decoder_depth=1,
-                               decoder_num_heads=2).items():
+                _delete_=True,
+                embed_dims=384 // factor,
+                num_layers=2,
+                num_heads=2,
+                feedforward_channels=64,
+            )
+        for key, value in dict(
+            num_layers=2, num_heads=2, decoder_depth=1, decoder_num_heads=2
+        ).items():
             if key in node and node.get('type') != 'NonLinearNeck':
                 found[f'{place}.{key}'] = value
         if node.get('type') == 'RandomSampler':
@@ -107,7 +133,7 @@ def small_model(cfg: Config, shallow: bool) -> dict:
             found[f'{place}.max_per_img'] = 8
         if 'score_thr' in node:
             # An untrained detector is sure of nothing.
-            found[f'{place}.score_thr'] = 0.
+            found[f'{place}.score_thr'] = 0.0
     return found
 
 
@@ -138,22 +164,23 @@ def options(cfg: Config, shallow: bool) -> dict:
             small = 16 if bilevel else 8
         else:
             small = 2
-        key = 'total_batch_size' if 'total_batch_size' in loader \
-            else 'batch_size'
+        key = 'total_batch_size' if 'total_batch_size' in loader else 'batch_size'
         found[f'{name}.{key}'] = min(loader[key], small)
         # The streams of the bilevel loop do not know the key.
         if name in LOADERS[1:3] or name == LOADERS[0] and not bilevel:
             found[f'{name}.num_batch_per_epoch'] = 2 if 'train' in name else 1
     found['train_cfg.val_interval'] = 1
     if bilevel:
-        found.update({
-            'train_cfg.num_alternations': 1,
-            'train_cfg.num_lower_steps': 2,
-            'train_cfg.num_upper_steps': 1,
-            'train_cfg.head_warmup.num_epochs': 1,
-            'param_scheduler.lower.0.end': 1,
-            'param_scheduler.lower.1.begin': 1,
-        })
+        found.update(
+            {
+                'train_cfg.num_alternations': 1,
+                'train_cfg.num_lower_steps': 2,
+                'train_cfg.num_upper_steps': 1,
+                'train_cfg.head_warmup.num_epochs': 1,
+                'param_scheduler.lower.0.end': 1,
+                'param_scheduler.lower.1.begin': 1,
+            }
+        )
         if 'max_iters' in cfg.optim_wrapper.hypergradient.solver:
             found['optim_wrapper.hypergradient.solver.max_iters'] = 1
     else:
@@ -162,11 +189,14 @@ def options(cfg: Config, shallow: bool) -> dict:
     return found
 
 
-def checkpoints(cfg: Config) -> List[str]:
+def checkpoints(cfg: Config) -> list[str]:
     """The files that a config starts from."""
-    found = [node[key] for _, node in nodes(cfg.to_dict())
-             for key in ('checkpoint', 'pretrained', 'load_from')
-             if isinstance(node.get(key), str)]
+    found = [
+        node[key]
+        for _, node in nodes(cfg.to_dict())
+        for key in ('checkpoint', 'pretrained', 'load_from')
+        if isinstance(node.get(key), str)
+    ]
     return sorted(set(found))
 
 
@@ -181,8 +211,9 @@ class ConfigRuns:
         self.root = root
         self.finished = {}
 
-    def run(self, path: Path, shallow: Optional[bool] = None,
-            work_dir: Optional[str] = None) -> dict:
+    def run(
+        self, path: Path, shallow: bool | None = None, work_dir: str | None = None
+    ) -> dict:
         """Train and evaluate a config, reduced; twice is once.
 
         Args:
@@ -224,48 +255,65 @@ class ConfigRuns:
             if not Path(file).exists():
                 self._write_checkpoint(Path(file), path, shallow)
 
-    def _write_checkpoint(self, file: Path, reader: Path,
-                          shallow: bool) -> None:
+    def _write_checkpoint(self, file: Path, reader: Path, shallow: bool) -> None:
         if file.parent == Path('work_dirs'):
             write_public_weights(file, reader, shallow)
             return
         stem = file.parent.name
-        found = [DEMO_PRETEXT] if stem == 'pretext' else [
-            p for p in CONFIGS if p.stem == stem]
-        assert found, (f'{reader.name} starts from {str(file)!r}, which no '
-                       'shipped config writes.')
+        found = (
+            [DEMO_PRETEXT]
+            if stem == 'pretext'
+            else [p for p in CONFIGS if p.stem == stem]
+        )
+        assert found, (
+            f'{reader.name} starts from {str(file)!r}, which no shipped config writes.'
+        )
         work_dir = self.run(found[0], shallow, str(file.parent))['work_dir']
         if not file.exists():
             epochs = Config.fromfile(found[0]).train_cfg.max_epochs
             assert file.name == f'epoch_{epochs}.pth', (
                 f'{reader.name} starts from {str(file)!r}, but '
-                f'{found[0].name} trains {epochs} epochs.')
+                f'{found[0].name} trains {epochs} epochs.'
+            )
             shutil.copy(Path(work_dir) / 'epoch_1.pth', file)
 
-    def _train(self, path: Path, shallow: bool,
-               work_dir: Optional[str]) -> dict:
-        cfg = load_config(argparse.Namespace(
-            config=str(path), launcher='none', local_rank=0,
-            work_dir=work_dir,
-            cfg_options=options(Config.fromfile(path), shallow)))
+    def _train(self, path: Path, shallow: bool, work_dir: str | None) -> dict:
+        cfg = load_config(
+            argparse.Namespace(
+                config=str(path),
+                launcher='none',
+                local_rank=0,
+                work_dir=work_dir,
+                cfg_options=options(Config.fromfile(path), shallow),
+            )
+        )
         cfg.log_level = 'WARNING'
         # One name per run: what mmengine keeps by name would be shared.
         cfg.experiment_name = f'{path.stem}-{shallow}'
         prepare_processes(cfg)
         runner = build_runner(cfg)
         runner.train()
-        scalars = {name: history.current() for name, history
-                   in runner.message_hub.log_scalars.items()}
+        scalars = {
+            name: history.current()
+            for name, history in runner.message_hub.log_scalars.items()
+        }
         test = runner.test() if 'test_dataloader' in cfg else None
-        return dict(work_dir=Path(runner.work_dir).resolve(),
-                    scalars=scalars, test=test)
+        return dict(
+            work_dir=Path(runner.work_dir).resolve(), scalars=scalars, test=test
+        )
 
 
 def write_public_weights(file: Path, reader: Path, shallow: bool) -> None:
     """A release of a backbone, its names converted as the README has it."""
-    cfg = load_config(argparse.Namespace(
-        config=str(reader), launcher='none', local_rank=0, work_dir=None,
-        cfg_options=options(Config.fromfile(reader), shallow)))
+    cfg = load_config(
+        argparse.Namespace(
+            config=str(reader),
+            launcher='none',
+            local_rank=0,
+            work_dir=None,
+            cfg_options=options(Config.fromfile(reader), shallow),
+        )
+    )
     init_default_scope(cfg.default_scope)
     backbone = dict(cfg.model.backbone, _scope_='mmpretrain')
     backbone.pop('init_cfg')

@@ -48,6 +48,7 @@ def no_look_over_the_data(request, monkeypatch):
 @pytest.fixture(autouse=True)
 def bugs_of_the_look_are_raised(monkeypatch):
     from bissl_mm.engine.checks import data_look
+
     monkeypatch.setattr(data_look, 'RAISE_BUGS', True)
 
 
@@ -70,14 +71,16 @@ def float64():
     torch.set_default_dtype(previous)
 
 
-CONFORMANCE_DIR = Path(os.environ.get(
-    'BISSL_CONFORMANCE_DIR', ROOT / 'tests' / 'conformance'))
+CONFORMANCE_DIR = Path(
+    os.environ.get('BISSL_CONFORMANCE_DIR', ROOT / 'tests' / 'conformance')
+)
 
 
 @pytest.fixture(scope='session')
 def pool():
     """Two gloo processes."""
     from dist_pool import Pool
+
     pool = Pool(2)
     yield pool
     pool.close()
@@ -87,6 +90,7 @@ def pool():
 def image_folders(tmp_path_factory) -> Path:
     """Small folders of unlabeled and of labeled pictures."""
     from small_run import make_folders
+
     root = tmp_path_factory.mktemp('images')
     make_folders(root)
     return root
@@ -99,8 +103,10 @@ def plain_config_text(monkeypatch):
     That takes most of the time of a small run, and nothing here reads it.
     """
     from mmengine.config import Config
-    monkeypatch.setattr(Config, 'pretty_text',
-                        property(lambda self: 'not formatted in tests'))
+
+    monkeypatch.setattr(
+        Config, 'pretty_text', property(lambda self: 'not formatted in tests')
+    )
 
 
 @pytest.fixture
@@ -108,6 +114,7 @@ def log_lines(monkeypatch) -> list:
     """What the package logs outside of a runner."""
     lines = []
     for module in ('datasets.seeded_dataset', 'models.weights.pretrained'):
-        monkeypatch.setattr(f'bissl_mm.{module}.print_log',
-                            lambda text, **kwargs: lines.append(text))
+        monkeypatch.setattr(
+            f'bissl_mm.{module}.print_log', lambda text, **kwargs: lines.append(text)
+        )
     return lines

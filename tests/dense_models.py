@@ -11,8 +11,10 @@ from small_models import simclr_cfg
 import bissl_mm.models  # noqa: F401  (registers)
 
 BASE = ROOT / 'configs/_base_/models'
-C4_RULES = [('backbone.layer4', 'roi_head.shared_head.layer4'),
-            ('backbone', 'backbone')]
+C4_RULES = [
+    ('backbone.layer4', 'roi_head.shared_head.layer4'),
+    ('backbone', 'backbone'),
+]
 
 
 def small(name: str, changes: dict) -> dict:
@@ -22,22 +24,36 @@ def small(name: str, changes: dict) -> dict:
 
 
 def detector_cfg() -> dict:
-    return small('faster-rcnn_r50-c4', {
-        'backbone.depth': 18, 'rpn_head.in_channels': 256,
-        'rpn_head.feat_channels': 8, 'roi_head.shared_head.depth': 18,
-        'roi_head.bbox_roi_extractor.out_channels': 256,
-        'roi_head.bbox_roi_extractor.roi_layer.output_size': 4,
-        'roi_head.bbox_head.roi_feat_size': 2,
-        'roi_head.bbox_head.in_channels': 512,
-        'roi_head.bbox_head.num_classes': 3,
-        'train_cfg.rcnn.sampler.num': 8, 'train_cfg.rpn.sampler.num': 16})
+    return small(
+        'faster-rcnn_r50-c4',
+        {
+            'backbone.depth': 18,
+            'rpn_head.in_channels': 256,
+            'rpn_head.feat_channels': 8,
+            'roi_head.shared_head.depth': 18,
+            'roi_head.bbox_roi_extractor.out_channels': 256,
+            'roi_head.bbox_roi_extractor.roi_layer.output_size': 4,
+            'roi_head.bbox_head.roi_feat_size': 2,
+            'roi_head.bbox_head.in_channels': 512,
+            'roi_head.bbox_head.num_classes': 3,
+            'train_cfg.rcnn.sampler.num': 8,
+            'train_cfg.rpn.sampler.num': 16,
+        },
+    )
 
 
 def segmentor_cfg() -> dict:
-    return small('fcn16_r50', {
-        'backbone.depth': 18, 'backbone.stem_channels': 4,
-        'backbone.base_channels': 4, 'decode_head.in_channels': 32,
-        'decode_head.channels': 8, 'decode_head.num_classes': 3})
+    return small(
+        'fcn16_r50',
+        {
+            'backbone.depth': 18,
+            'backbone.stem_channels': 4,
+            'backbone.base_channels': 4,
+            'decode_head.in_channels': 32,
+            'decode_head.channels': 8,
+            'decode_head.num_classes': 3,
+        },
+    )
 
 
 def wide_simclr_cfg() -> dict:
@@ -62,8 +78,9 @@ def with_norm(cfg: dict, norm: str) -> dict:
 def build(downstream, pretext, **kwargs):
     init_default_scope('bissl_mm')
     torch.manual_seed(0)
-    model = MODELS.build(dict(type='BiSSLModel', pretext=pretext,
-                              downstream=downstream, **kwargs))
+    model = MODELS.build(
+        dict(type='BiSSLModel', pretext=pretext, downstream=downstream, **kwargs)
+    )
     model.init_weights()
     model.double().train()
     with torch.no_grad():
@@ -74,23 +91,32 @@ def build(downstream, pretext, **kwargs):
     return model
 
 
-def detection_batch(boxes=((8., 8., 40., 36.), (20., 4., 60., 44.))):
+def detection_batch(boxes=((8.0, 8.0, 40.0, 36.0), (20.0, 4.0, 60.0, 44.0))):
     from mmdet.structures import DetDataSample
-    sample = DetDataSample(metainfo=dict(
-        img_shape=(48, 64), pad_shape=(48, 64), ori_shape=(48, 64),
-        batch_input_shape=(48, 64), scale_factor=(1., 1.)))
+
+    sample = DetDataSample(
+        metainfo=dict(
+            img_shape=(48, 64),
+            pad_shape=(48, 64),
+            ori_shape=(48, 64),
+            batch_input_shape=(48, 64),
+            scale_factor=(1.0, 1.0),
+        )
+    )
     sample.gt_instances = InstanceData(
         bboxes=torch.tensor(boxes, dtype=torch.float64).reshape(-1, 4),
-        labels=torch.arange(len(boxes)) % 3)
+        labels=torch.arange(len(boxes)) % 3,
+    )
     generator = torch.Generator().manual_seed(2)
     return dict(
-        inputs=torch.randn(2, 3, 48, 64, generator=generator,
-                           dtype=torch.float64),
-        data_samples=[sample, sample.clone()])
+        inputs=torch.randn(2, 3, 48, 64, generator=generator, dtype=torch.float64),
+        data_samples=[sample, sample.clone()],
+    )
 
 
 def segmentation_batch(labels=3):
     from mmseg.structures import SegDataSample
+
     generator = torch.Generator().manual_seed(2)
     samples = []
     for _ in range(2):
@@ -99,9 +125,10 @@ def segmentation_batch(labels=3):
         mask[:, :4] = 255
         sample.gt_sem_seg = PixelData(data=mask)
         samples.append(sample)
-    return dict(inputs=torch.randn(2, 3, 48, 64, generator=generator,
-                                   dtype=torch.float64),
-                data_samples=samples)
+    return dict(
+        inputs=torch.randn(2, 3, 48, 64, generator=generator, dtype=torch.float64),
+        data_samples=samples,
+    )
 
 
 def fix_proposals(detector, monkeypatch):
@@ -111,19 +138,28 @@ def fix_proposals(detector, monkeypatch):
     constants of the step, as they must be for finite differences.
     """
     rpn_loss = detector.rpn_head.loss
-    boxes = torch.tensor([[6., 6., 42., 38.], [0., 0., 20., 20.],
-                          [22., 6., 58., 42.], [40., 20., 63., 47.]],
-                         dtype=torch.float64)
+    boxes = torch.tensor(
+        [
+            [6.0, 6.0, 42.0, 38.0],
+            [0.0, 0.0, 20.0, 20.0],
+            [22.0, 6.0, 58.0, 42.0],
+            [40.0, 20.0, 63.0, 47.0],
+        ],
+        dtype=torch.float64,
+    )
 
     def loss_and_predict(x, data_samples, proposal_cfg=None):
-        proposals = [InstanceData(bboxes=boxes.clone(),
-                                  labels=torch.zeros(len(boxes)).long(),
-                                  scores=torch.ones(len(boxes)).double())
-                     for _ in data_samples]
+        proposals = [
+            InstanceData(
+                bboxes=boxes.clone(),
+                labels=torch.zeros(len(boxes)).long(),
+                scores=torch.ones(len(boxes)).double(),
+            )
+            for _ in data_samples
+        ]
         return rpn_loss(x, data_samples), proposals
 
-    monkeypatch.setattr(detector.rpn_head, 'loss_and_predict',
-                        loss_and_predict)
+    monkeypatch.setattr(detector.rpn_head, 'loss_and_predict', loss_and_predict)
     loss_cls = detector.rpn_head.loss_cls
     forward = loss_cls.forward
 

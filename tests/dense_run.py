@@ -6,8 +6,7 @@ import pytest
 from conftest import ROOT
 from mmengine.config import Config
 
-CONFIG = ('configs/bissl/'
-          'bissl-simclr_r18_b64-10x4-10t_cifar10-{}.py').format
+CONFIG = ('configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-{}.py').format
 DETECTORS = ('bccd-c4', 'bccd-retinanet')
 SEGMENTORS = ('camvid-fcn16', 'camvid-deeplabv3')
 PARTS = dict(train=6, val=2, test=2)
@@ -39,8 +38,7 @@ MODEL_OPTIONS = {
     # mmdet's shared head has one width only.
     'bccd-c4': {
         'model.downstream.rpn_head.feat_channels': 8,
-        'model.downstream.roi_head.bbox_roi_extractor.roi_layer.output_size':
-        4,
+        'model.downstream.roi_head.bbox_roi_extractor.roi_layer.output_size': 4,
         'model.downstream.roi_head.bbox_head.roi_feat_size': 2,
         'model.downstream.roi_head.bbox_head.num_classes': 10,
         'model.downstream.train_cfg.rcnn.sampler.num': 8,
@@ -73,19 +71,20 @@ MODEL_OPTIONS = {
 def make_scenes(root: Path) -> None:
     """A few scenes in COCO and in mask format, and digits for the pretext."""
     from bissl_mm.analysis.demo import scenes
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scenes, 'NUM_SCENES', PARTS)
         scenes.write_scenes(str(root))
 
 
-def dense_config(name: str, data: Path, work_dir: Path,
-                 **options) -> Config:
+def dense_config(name: str, data: Path, work_dir: Path, **options) -> Config:
     """The config; ``options`` are dotted keys with ``__`` for the dots."""
     cfg = Config.fromfile(ROOT / CONFIG(name))
     changes = {k.replace('__', '.'): v for k, v in options.items()}
     cfg.merge_from_dict({**OPTIONS, **MODEL_OPTIONS[name], **changes})
     cfg.train_cfg.pretext_dataloader.dataset.update(
-        data_root=str(data / 'pretext'), data_prefix='')
+        data_root=str(data / 'pretext'), data_prefix=''
+    )
     for part in PARTS:
         loader = cfg[f'{part}_dataloader']
         loader.update(num_workers=0, persistent_workers=False)
@@ -95,20 +94,21 @@ def dense_config(name: str, data: Path, work_dir: Path,
             dataset.update(
                 ann_file=f'boxes_{part}.json',
                 data_prefix=dict(img=f'scenes/{part}/'),
-                metainfo=dict(classes=tuple('0123456789')))
+                metainfo=dict(classes=tuple('0123456789')),
+            )
         else:
             dataset.update(
-                data_prefix=dict(img_path=f'scenes/{part}',
-                                 seg_map_path=f'masks/{part}'),
+                data_prefix=dict(
+                    img_path=f'scenes/{part}', seg_map_path=f'masks/{part}'
+                ),
                 img_suffix='.png',
-                metainfo=dict(classes=('background', *'0123456789')))
+                metainfo=dict(classes=('background', *'0123456789')),
+            )
         for step in dataset.pipeline:
             if 'scale' in step:
-                step.scale = (56, 56) \
-                    if step.type == 'RandomResize' else (48, 48)
+                step.scale = (56, 56) if step.type == 'RandomResize' else (48, 48)
         if name in DETECTORS and part != 'train':
-            cfg[f'{part}_evaluator'].ann_file = str(
-                data / f'boxes_{part}.json')
+            cfg[f'{part}_evaluator'].ann_file = str(data / f'boxes_{part}.json')
     loader = cfg.train_cfg.pretext_dataloader
     loader.update(num_workers=0, persistent_workers=False)
     cfg.work_dir = str(work_dir)

@@ -1,8 +1,8 @@
 """Small sets with boxes and masks in the layouts of publishers."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, Sequence
 
 import numpy as np
 from layout_parts import picture
@@ -13,9 +13,14 @@ PARTS = dict(train=6, val=3, test=3)
 SIZES = ((40, 30), (30, 44), (36, 36))
 
 
-def coco(root: Path, files: Dict[str, str], folders: Dict[str, str],
-         ids: Sequence[int] = (3, 7), unused: str = '',
-         parts: Dict[str, int] = PARTS) -> Path:
+def coco(
+    root: Path,
+    files: dict[str, str],
+    folders: dict[str, str],
+    ids: Sequence[int] = (3, 7),
+    unused: str = '',
+    parts: dict[str, int] = PARTS,
+) -> Path:
     """Boxes of two classes.
 
     Args:
@@ -26,8 +31,10 @@ def coco(root: Path, files: Dict[str, str], folders: Dict[str, str],
         unused (str): Name of a super-category 0 without boxes.
         parts (dict[str, int]): Numbers of images.
     """
-    categories = [dict(id=i, name=name, supercategory='cell')
-                  for i, name in zip(ids, ('round', 'long'))]
+    categories = [
+        dict(id=i, name=name, supercategory='cell')
+        for i, name in zip(ids, ('round', 'long'))
+    ]
     if unused:
         categories.insert(0, dict(id=0, name=unused, supercategory='none'))
     for part, file in files.items():
@@ -38,23 +45,37 @@ def coco(root: Path, files: Dict[str, str], folders: Dict[str, str],
             path = root / folders[part] / name
             path.parent.mkdir(parents=True, exist_ok=True)
             picture(rng, size, ('RGB', 'L')[i == 1]).save(path)
-            images.append(dict(id=10 + i, file_name=name, width=size[0],
-                               height=size[1]))
+            images.append(
+                dict(id=10 + i, file_name=name, width=size[0], height=size[1])
+            )
             for k, category in enumerate(ids):
-                boxes.append(dict(
-                    id=len(boxes) + 1, image_id=10 + i, iscrowd=0,
-                    category_id=category, bbox=[2 + 14 * k, 4, 12, 18],
-                    area=216, segmentation=[]))
+                boxes.append(
+                    dict(
+                        id=len(boxes) + 1,
+                        image_id=10 + i,
+                        iscrowd=0,
+                        category_id=category,
+                        bbox=[2 + 14 * k, 4, 12, 18],
+                        area=216,
+                        segmentation=[],
+                    )
+                )
         path = root / file
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(dict(
-            images=images, annotations=boxes, categories=categories)))
+        path.write_text(
+            json.dumps(dict(images=images, annotations=boxes, categories=categories))
+        )
     return root
 
 
-def masks(root: Path, images: str = 'img_dir/{}', labels: str = 'ann_dir/{}',
-          parts: Dict[str, int] = PARTS, suffix: str = '.jpg',
-          mask_suffix: str = '.png') -> Path:
+def masks(
+    root: Path,
+    images: str = 'img_dir/{}',
+    labels: str = 'ann_dir/{}',
+    parts: dict[str, int] = PARTS,
+    suffix: str = '.jpg',
+    mask_suffix: str = '.png',
+) -> Path:
     """Masks of the classes 0 and 1, and 255."""
     for part, number in parts.items():
         rng = np.random.default_rng([*part.encode()])
@@ -63,8 +84,10 @@ def masks(root: Path, images: str = 'img_dir/{}', labels: str = 'ann_dir/{}',
         for i in range(number):
             size, stem = SIZES[i % 3], f'{part}{i}'
             picture(rng, size, ('RGB', 'L')[i == 1]).save(
-                root / images.format(part) / f'{stem}{suffix}')
+                root / images.format(part) / f'{stem}{suffix}'
+            )
             ids = np.repeat([[0, 1, 255]], 3, 0).astype(np.uint8)
             Image.fromarray(ids).resize(size, Image.NEAREST).save(
-                root / labels.format(part) / f'{stem}{mask_suffix}')
+                root / labels.format(part) / f'{stem}{mask_suffix}'
+            )
     return root

@@ -15,10 +15,10 @@ TIMEOUT = 120
 
 def _work(rank: int, world: int, store: str, tasks, results) -> None:
     torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{store}',
-                            rank=rank, world_size=world)
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank),
-                      WORLD_SIZE=str(world))
+    dist.init_process_group(
+        'gloo', init_method=f'file://{store}', rank=rank, world_size=world
+    )
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(world))
     while True:
         task = tasks.get()
         if task is None:
@@ -43,8 +43,11 @@ class Pool:
         self._tasks = [context.Queue() for _ in range(world)]
         self._results = context.Queue()
         self._processes = [
-            context.Process(target=_work, daemon=True, args=(
-                rank, world, store, self._tasks[rank], self._results))
+            context.Process(
+                target=_work,
+                daemon=True,
+                args=(rank, world, store, self._tasks[rank], self._results),
+            )
             for rank in range(world)
         ]
         for process in self._processes:
@@ -61,7 +64,8 @@ class Pool:
             except queue.Empty:
                 raise TimeoutError(
                     f'rank(s) {set(range(self.world)) - set(found)} did not '
-                    f'answer within {TIMEOUT} s') from None
+                    f'answer within {TIMEOUT} s'
+                ) from None
             if not good:
                 raise RuntimeError(f'rank {rank}:\n{value}')
             found[rank] = value

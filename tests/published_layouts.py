@@ -11,44 +11,115 @@ function of the folder and a random generator, and name it in ``LAYOUTS``.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from shutil import copy
-from typing import Callable, Dict, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from layout_parts import (any_size, class_folders, coco_json, encoded, mask,
-                          picture, regions, voc_xml, write_lines)
+from layout_parts import (
+    any_size,
+    class_folders,
+    coco_json,
+    encoded,
+    mask,
+    picture,
+    regions,
+    voc_xml,
+    write_lines,
+)
 from PIL import Image
 
-CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog',
-           'horse', 'ship', 'truck')
-PETS = (
-    'Abyssinian american_bulldog american_pit_bull_terrier basset_hound '
-    'beagle Bengal Birman Bombay boxer British_Shorthair chihuahua '
-    'Egyptian_Mau english_cocker_spaniel english_setter german_shorthaired '
-    'great_pyrenees havanese japanese_chin keeshond leonberger Maine_Coon '
-    'miniature_pinscher newfoundland Persian pomeranian pug Ragdoll '
-    'Russian_Blue saint_bernard samoyed scottish_terrier shiba_inu Siamese '
-    'Sphynx staffordshire_bull_terrier wheaten_terrier yorkshire_terrier'
-).split()
-VOC = ('aeroplane bicycle bird boat bottle bus car cat chair cow diningtable '
-       'dog horse motorbike person pottedplant sheep sofa train tvmonitor'
-       ).split()
+CIFAR10 = (
+    'airplane',
+    'automobile',
+    'bird',
+    'cat',
+    'deer',
+    'dog',
+    'frog',
+    'horse',
+    'ship',
+    'truck',
+)
+PETS = [
+    'Abyssinian',
+    'american_bulldog',
+    'american_pit_bull_terrier',
+    'basset_hound',
+    'beagle',
+    'Bengal',
+    'Birman',
+    'Bombay',
+    'boxer',
+    'British_Shorthair',
+    'chihuahua',
+    'Egyptian_Mau',
+    'english_cocker_spaniel',
+    'english_setter',
+    'german_shorthaired',
+    'great_pyrenees',
+    'havanese',
+    'japanese_chin',
+    'keeshond',
+    'leonberger',
+    'Maine_Coon',
+    'miniature_pinscher',
+    'newfoundland',
+    'Persian',
+    'pomeranian',
+    'pug',
+    'Ragdoll',
+    'Russian_Blue',
+    'saint_bernard',
+    'samoyed',
+    'scottish_terrier',
+    'shiba_inu',
+    'Siamese',
+    'Sphynx',
+    'staffordshire_bull_terrier',
+    'wheaten_terrier',
+    'yorkshire_terrier',
+]
+VOC = [
+    'aeroplane',
+    'bicycle',
+    'bird',
+    'boat',
+    'bottle',
+    'bus',
+    'car',
+    'cat',
+    'chair',
+    'cow',
+    'diningtable',
+    'dog',
+    'horse',
+    'motorbike',
+    'person',
+    'pottedplant',
+    'sheep',
+    'sofa',
+    'train',
+    'tvmonitor',
+]
 #: Cityscapes' labelTrainIds of labelIds 0 to 33; 255 is not evaluated.
 TRAIN_IDS = np.full(256, 255, np.uint8)
-TRAIN_IDS[[7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31,
-           32, 33]] = range(19)
+TRAIN_IDS[
+    [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
+] = range(19)
 
 
 def imagenet(root: Path, rng: np.random.Generator) -> None:
     """1000 folders; grey, CMYK and PNG files under the suffix JPEG."""
     files = [encoded(rng) for _ in range(5)]
-    files += [encoded(rng, 'L'), encoded(rng, 'CMYK'),
-              encoded(rng, kind='PNG')]
+    files += [encoded(rng, 'L'), encoded(rng, 'CMYK'), encoded(rng, kind='PNG')]
     for i in range(1000):
         wnid = f'n{1440764 + 11 * i:08}'
-        for folder, name in (('train', f'{wnid}_{10 + i}.JPEG'),
-                             ('val', f'ILSVRC2012_val_{1 + i:08}.JPEG')):
+        for folder, name in (
+            ('train', f'{wnid}_{10 + i}.JPEG'),
+            ('val', f'ILSVRC2012_val_{1 + i:08}.JPEG'),
+        ):
             path = root / folder / wnid / name
             path.parent.mkdir(parents=True)
             path.write_bytes(files[i % len(files)])
@@ -62,22 +133,25 @@ def pets(root: Path, rng: np.random.Generator) -> None:
         # Names of cats begin with a capital letter.
         species = 1 if name[0].isupper() else 2
         breeds[species - 1] += 1
-        for i, part in enumerate(('trainval', ) * 3 + ('test', )):
+        for i, part in enumerate(('trainval',) * 3 + ('test',)):
             stem = f'{name}_{10 * i + label}'
             mode = 'L' if (name, i) == ('Sphynx', 0) else 'RGB'
-            picture(rng, any_size(rng), mode).save(
-                root / 'images' / f'{stem}.jpg')
-            lines[part].append(
-                f'{stem} {label} {species} {breeds[species - 1]}')
+            picture(rng, any_size(rng), mode).save(root / 'images' / f'{stem}.jpg')
+            lines[part].append(f'{stem} {label} {species} {breeds[species - 1]}')
     for part, found in lines.items():
         write_lines(root / 'annotations' / f'{part}.txt', found)
-    write_lines(root / 'annotations/list.txt', [
-        '#Image CLASS-ID SPECIES BREED ID', '#ID: 1:37 Class ids',
-        *lines['trainval'], *lines['test']])
+    write_lines(
+        root / 'annotations/list.txt',
+        [
+            '#Image CLASS-ID SPECIES BREED ID',
+            '#ID: 1:37 Class ids',
+            *lines['trainval'],
+            *lines['test'],
+        ],
+    )
 
 
-def voc_year(root: Path, rng: np.random.Generator, year: int,
-             **parts: int) -> None:
+def voc_year(root: Path, rng: np.random.Generator, year: int, **parts: int) -> None:
     """One year of the VOCdevkit; 2012 with SBD's masks as mmseg lays them.
 
     Half of a part has masks; SBD's ``aug`` is the other half of training.
@@ -89,8 +163,10 @@ def voc_year(root: Path, rng: np.random.Generator, year: int,
         (root / kind).mkdir(parents=True)
     lists, first = {}, 1
     for part, number in parts.items():
-        names = [f'{i:06}' if year == 2007 else f'2008_{i:06}'
-                 for i in range(first, first + number)]
+        names = [
+            f'{i:06}' if year == 2007 else f'2008_{i:06}'
+            for i in range(first, first + number)
+        ]
         first += number
         lists['Main', part] = names
         lists['Segmentation', part] = names[::2]
@@ -105,10 +181,10 @@ def voc_year(root: Path, rng: np.random.Generator, year: int,
                 ids.save(root / f'SegmentationClass/{name}.png')
             if year == 2012:
                 Image.fromarray(mask(size, boxes, VOC, False)).save(
-                    root / f'SegmentationClassAug/{name}.png')
+                    root / f'SegmentationClassAug/{name}.png'
+                )
     for task in ('Main', 'Segmentation'):
-        lists[task, 'trainval'] = sorted(
-            lists[task, 'train'] + lists[task, 'val'])
+        lists[task, 'trainval'] = sorted(lists[task, 'train'] + lists[task, 'val'])
     if year == 2012:
         lists['Segmentation', 'aug'] = lists['Main', 'train'][1::2]
         lists['Segmentation', 'trainaug'] = lists['Main', 'train']
@@ -121,12 +197,18 @@ def voc(root: Path, rng: np.random.Generator) -> None:
     voc_year(root / 'VOC2007', rng, 2007, train=6, val=6, test=4)
     voc_year(root / 'VOC2012', rng, 2012, train=12, val=6)
     # Of train, val and test, two of each, the one in train, the other in val.
-    for i, name in enumerate(('000001', '000003', '000007', '000009',
-                              '000013', '000015')):
-        for kind, suffix in (('JPEGImages', 'jpg'), ('Annotations', 'xml'),
-                             ('SegmentationClass', 'png')):
-            copy(root / f'VOC2007/{kind}/{name}.{suffix}',
-                 root / f'VOC2012/{kind}/2007_{name}.{suffix}')
+    for i, name in enumerate(
+        ('000001', '000003', '000007', '000009', '000013', '000015')
+    ):
+        for kind, suffix in (
+            ('JPEGImages', 'jpg'),
+            ('Annotations', 'xml'),
+            ('SegmentationClass', 'png'),
+        ):
+            copy(
+                root / f'VOC2007/{kind}/{name}.{suffix}',
+                root / f'VOC2012/{kind}/2007_{name}.{suffix}',
+            )
         for part in (('train', 'val')[i % 2], 'trainval'):
             path = root / f'VOC2012/ImageSets/Segmentation/{part}.txt'
             write_lines(path, [f'2007_{name}', *path.read_text().split()])
@@ -134,21 +216,27 @@ def voc(root: Path, rng: np.random.Generator) -> None:
 
 def cityscapes(root: Path, rng: np.random.Generator) -> None:
     """Folders of cities; all images have one size."""
-    for part, cities in dict(train=('aachen', 'bochum'),
-                             val=('frankfurt', 'lindau')).items():
+    for part, cities in dict(
+        train=('aachen', 'bochum'), val=('frankfurt', 'lindau')
+    ).items():
         for city in cities:
             for kind in ('leftImg8bit', 'gtFine'):
                 (root / kind / part / city).mkdir(parents=True)
             for i in range(5):
                 stem = f'{part}/{city}/{city}_000000_{i:06}'
                 picture(rng, (64, 32)).save(
-                    root / f'leftImg8bit/{stem}_leftImg8bit.png')
-                ids = np.kron(rng.integers(0, 34, (4, 8)),
-                              np.ones((8, 8))).astype(np.uint8)
-                for name, labels in (('labelIds', ids),
-                                     ('labelTrainIds', TRAIN_IDS[ids])):
+                    root / f'leftImg8bit/{stem}_leftImg8bit.png'
+                )
+                ids = np.kron(rng.integers(0, 34, (4, 8)), np.ones((8, 8))).astype(
+                    np.uint8
+                )
+                for name, labels in (
+                    ('labelIds', ids),
+                    ('labelTrainIds', TRAIN_IDS[ids]),
+                ):
                     Image.fromarray(labels).save(
-                        root / f'gtFine/{stem}_gtFine_{name}.png')
+                        root / f'gtFine/{stem}_gtFine_{name}.png'
+                    )
 
 
 def cifar10_unlabeled(root: Path, rng: np.random.Generator) -> None:
@@ -158,14 +246,21 @@ def cifar10_unlabeled(root: Path, rng: np.random.Generator) -> None:
 
 
 def cifar10_labeled(root: Path, rng: np.random.Generator) -> None:
-    class_folders(root, rng, CIFAR10, 'data_batch_1_{i}.png', (32, 32),
-                  train=2, val=1, test=1)
+    class_folders(
+        root, rng, CIFAR10, 'data_batch_1_{i}.png', (32, 32), train=2, val=1, test=1
+    )
 
 
 def dtd5(root: Path, rng: np.random.Generator) -> None:
     class_folders(
-        root, rng, ('banded', 'bubbly', 'chequered', 'cobwebbed', 'cracked'),
-        '{kind}_{i:04}.jpg', train=4, val=1, test=1)
+        root,
+        rng,
+        ('banded', 'bubbly', 'chequered', 'cobwebbed', 'cracked'),
+        '{kind}_{i:04}.jpg',
+        train=4,
+        val=1,
+        test=1,
+    )
 
 
 def bccd_voc(root: Path, rng: np.random.Generator) -> None:
@@ -176,8 +271,13 @@ def bccd_voc(root: Path, rng: np.random.Generator) -> None:
         boxes = [regions(rng, (80, 60), classes) for _ in names]
         for name in names:
             picture(rng, (80, 60)).save(root / 'JPEGImages' / name)
-        coco_json(root / f'annotations_coco/instances_{part}.json', names,
-                  [(80, 60)] * number, boxes, classes)
+        coco_json(
+            root / f'annotations_coco/instances_{part}.json',
+            names,
+            [(80, 60)] * number,
+            boxes,
+            classes,
+        )
 
 
 def camvid(root: Path, rng: np.random.Generator) -> None:
@@ -190,7 +290,8 @@ def camvid(root: Path, rng: np.random.Generator) -> None:
             ids[ids == 11] = 255
             picture(rng, (48, 36)).save(root / f'img_dir/{stem}.jpg')
             Image.fromarray(ids).resize((48, 36), Image.NEAREST).save(
-                root / f'ann_dir/{stem}.png')
+                root / f'ann_dir/{stem}.png'
+            )
 
 
 def pretext_folder(root: Path, rng: np.random.Generator) -> None:
@@ -202,8 +303,7 @@ def pretext_folder(root: Path, rng: np.random.Generator) -> None:
 
 
 def downstream_folder(root: Path, rng: np.random.Generator) -> None:
-    class_folders(root, rng, ('ape', 'bee', 'cow'), '{i}.png', train=6,
-                  val=2, test=2)
+    class_folders(root, rng, ('ape', 'bee', 'cow'), '{i}.png', train=6, val=2, test=2)
 
 
 def downstream_coco(root: Path, rng: np.random.Generator) -> None:
@@ -216,8 +316,13 @@ def downstream_coco(root: Path, rng: np.random.Generator) -> None:
             image = picture(rng, any_size(rng))
             image.save(root / part / name)
             sizes.append(image.size)
-        coco_json(root / f'annotations/instances_{part}.json', names, sizes,
-                  [regions(rng, size, classes) for size in sizes], classes)
+        coco_json(
+            root / f'annotations/instances_{part}.json',
+            names,
+            sizes,
+            [regions(rng, size, classes) for size in sizes],
+            classes,
+        )
 
 
 def downstream_masks(root: Path, rng: np.random.Generator) -> None:
@@ -230,16 +335,19 @@ def downstream_masks(root: Path, rng: np.random.Generator) -> None:
             ids = rng.integers(0, 4, (4, 4)).astype(np.uint8)
             ids[ids == 3] = 255
             Image.fromarray(ids).resize(image.size, Image.NEAREST).save(
-                root / f'ann_dir/{part}/{i}.png')
+                root / f'ann_dir/{part}/{i}.png'
+            )
 
 
 def digits(root: Path, rng: np.random.Generator) -> None:
     from bissl_mm.analysis.demo.digits import write_digits
+
     write_digits(str(root))
 
 
 def scenes(root: Path, rng: np.random.Generator) -> None:
     from bissl_mm.analysis.demo.scenes import write_scenes
+
     write_scenes(str(root))
 
 
@@ -250,7 +358,7 @@ class Layout(NamedTuple):
     write: Callable[[Path, np.random.Generator], None]
 
 
-LAYOUTS: Dict[str, Layout] = dict(
+LAYOUTS: dict[str, Layout] = dict(
     imagenet=Layout('data/imagenet', imagenet),
     pets=Layout('data/Oxford-IIIT_Pets', pets),
     voc=Layout('data/VOCdevkit', voc),
@@ -282,7 +390,8 @@ def name_of(data_root: str) -> str:
     raise LookupError(
         f'No generator writes the data in {data_root!r}. Write a function '
         'for this data set in tests/published_layouts.py and name it in '
-        'LAYOUTS.')
+        'LAYOUTS.'
+    )
 
 
 def write(name: str, root: Path) -> Path:
@@ -294,8 +403,9 @@ def write(name: str, root: Path) -> Path:
     place, function = LAYOUTS[name]
     folder = Path(root) / place
     if folder.exists():
-        raise FileExistsError(f'{folder} is there already. Name another '
-                              'folder, or remove it.')
+        raise FileExistsError(
+            f'{folder} is there already. Name another folder, or remove it.'
+        )
     folder.mkdir(parents=True)
     function(folder, np.random.default_rng(0))
     return folder
@@ -303,11 +413,15 @@ def write(name: str, root: Path) -> Path:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('names', nargs='+', metavar='NAME',
-                        choices=['all', *LAYOUTS],
-                        help=f'all, or some of {", ".join(LAYOUTS)}')
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'names',
+        nargs='+',
+        metavar='NAME',
+        choices=['all', *LAYOUTS],
+        help=f'all, or some of {", ".join(LAYOUTS)}',
+    )
     parser.add_argument('folder', help='written under FOLDER/data')
     args = parser.parse_args()
     for name in LAYOUTS if 'all' in args.names else args.names:

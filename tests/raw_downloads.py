@@ -7,8 +7,8 @@ or repositories, with a few generated pictures.
 import pickle
 import struct
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
 
 import numpy as np
 from layout_parts import picture, voc_xml, write_lines
@@ -16,14 +16,23 @@ from PIL import Image
 
 from bissl_mm.prepare import prepare
 
-CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog',
-           'horse', 'ship', 'truck')
+CIFAR10 = (
+    'airplane',
+    'automobile',
+    'bird',
+    'cat',
+    'deer',
+    'dog',
+    'frog',
+    'horse',
+    'ship',
+    'truck',
+)
 DTD = ('banded', 'blotchy', 'bubbly', 'chequered', 'cobwebbed', 'cracked')
 #: Drawn of the small CIFAR-10.
-COUNTS = dict(unlabeled=50, train_per_class=3, val_per_class=2,
-              test_per_class=1)
+COUNTS = dict(unlabeled=50, train_per_class=3, val_per_class=2, test_per_class=1)
 #: CIFAR-10's batches: ``(N, 3072)`` uint8 values and N labels.
-Batches = Dict[str, Tuple[np.ndarray, Sequence[int]]]
+Batches = dict[str, tuple[np.ndarray, Sequence[int]]]
 
 
 class Python2Pickler(pickle._Pickler):
@@ -34,8 +43,11 @@ class Python2Pickler(pickle._Pickler):
     def save_bytes(self, text) -> None:
         content = text.encode() if isinstance(text, str) else text
         short = len(content) < 256
-        head = b'U' + bytes([len(content)]) if short else \
-            b'T' + struct.pack('<i', len(content))
+        head = (
+            b'U' + bytes([len(content)])
+            if short
+            else b'T' + struct.pack('<i', len(content))
+        )
         self.write(head + content)
         self.memoize(text)
 
@@ -56,9 +68,13 @@ def cifar10_batches(per_batch: int = 30) -> Batches:
     """Random pictures; labels in turn."""
     rng = np.random.default_rng(0)
     names = [f'data_batch_{i}' for i in range(1, 6)] + ['test_batch']
-    return {name: (rng.integers(0, 256, (per_batch, 3072)).astype(np.uint8),
-                   [(i + k) % 10 for i in range(per_batch)])
-            for k, name in enumerate(names)}
+    return {
+        name: (
+            rng.integers(0, 256, (per_batch, 3072)).astype(np.uint8),
+            [(i + k) % 10 for i in range(per_batch)],
+        )
+        for k, name in enumerate(names)
+    }
 
 
 def cifar10_folder(root: Path, batches: Batches, binary: bool) -> Path:
@@ -69,24 +85,37 @@ def cifar10_folder(root: Path, batches: Batches, binary: bool) -> Path:
     if binary:
         write_lines(root / 'batches.meta.txt', [*CIFAR10, ''])
     else:
-        dump(root / 'batches.meta', dict(
-            num_cases_per_batch=10000, num_vis=3072,
-            label_names=[name.encode() for name in CIFAR10]))
+        dump(
+            root / 'batches.meta',
+            dict(
+                num_cases_per_batch=10000,
+                num_vis=3072,
+                label_names=[name.encode() for name in CIFAR10],
+            ),
+        )
     for name, (data, labels) in batches.items():
         if binary:
             np.column_stack([np.array(labels, np.uint8), data]).tofile(
-                root / f'{name}.bin')
+                root / f'{name}.bin'
+            )
         else:
-            dump(root / name, dict(
-                batch_label=b'training batch', data=data, labels=labels,
-                filenames=[f'{i}.png'.encode() for i in range(len(labels))]))
+            dump(
+                root / name,
+                dict(
+                    batch_label=b'training batch',
+                    data=data,
+                    labels=labels,
+                    filenames=[f'{i}.png'.encode() for i in range(len(labels))],
+                ),
+            )
     return root
 
 
 def dump(path: Path, content: dict) -> None:
     with open(path, 'wb') as file:
         Python2Pickler(file, 2).dump(
-            {key.encode(): value for key, value in content.items()})
+            {key.encode(): value for key, value in content.items()}
+        )
 
 
 def dtd_folder(root: Path, per_part: int = 2) -> Path:
@@ -98,8 +127,11 @@ def dtd_folder(root: Path, per_part: int = 2) -> Path:
     for split in (1, 2):
         for part in parts:
             first = (parts.index(part) + split) % 3 * per_part
-            lines = [f'{name}/{name}_{first + i:04}.jpg' for name in DTD
-                     for i in range(per_part)]
+            lines = [
+                f'{name}/{name}_{first + i:04}.jpg'
+                for name in DTD
+                for i in range(per_part)
+            ]
             write_lines(root / f'labels/{part}{split}.txt', lines)
             for line in lines:
                 path = root / 'images' / line
@@ -123,8 +155,7 @@ def bccd_folder(root: Path) -> Path:
             boxes = [('RBC', [4, 6, 20, 30]), ('WBC', [30, 0, 64, 40])]
             if stem.endswith('00000'):
                 # With voc_xml's pixels from 1: xmin = xmax = 9, xmax = 70.
-                boxes += [('Platelets', [8, 8, 9, 20]),
-                          ('Platelets', [50, 10, 70, 20])]
+                boxes += [('Platelets', [8, 8, 9, 20]), ('Platelets', [50, 10, 70, 20])]
             voc_xml(root / f'Annotations/{stem}.xml', 2007, (64, 48), boxes)
     return root
 
@@ -146,9 +177,11 @@ def camvid_folder(root: Path) -> Path:
             picture(rng, (48, 36)).save(root / part / name)
             labels = rng.permutation(12).reshape(3, 4).astype(np.uint8)
             Image.fromarray(labels).resize((48, 36), Image.NEAREST).save(
-                root / f'{part}annot' / of_labels)
-            lines.append(f'/SegNet/CamVid/{part}/{name} '
-                         f'/SegNet/CamVid/{part}annot/{of_labels}')
+                root / f'{part}annot' / of_labels
+            )
+            lines.append(
+                f'/SegNet/CamVid/{part}/{name} /SegNet/CamVid/{part}annot/{of_labels}'
+            )
         write_lines(root / f'{part}.txt', lines)
     return root
 
@@ -160,13 +193,22 @@ def packed(folder: Path, archive: Path) -> Path:
     return archive
 
 
-def files(root: Path) -> Dict[str, bytes]:
+def files(root: Path) -> dict[str, bytes]:
     """Contents of all files below a folder."""
-    return {str(path.relative_to(root)): path.read_bytes()
-            for path in sorted(root.rglob('*')) if path.is_file()}
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in sorted(root.rglob('*'))
+        if path.is_file()
+    }
 
 
 def cifar10(source: Path, destination: Path, **changes) -> None:
     """Prepare the small CIFAR-10 of this file."""
-    prepare('cifar10', str(source), str(destination), counts=COUNTS,
-            allow_incomplete=True, **changes)
+    prepare(
+        'cifar10',
+        str(source),
+        str(destination),
+        counts=COUNTS,
+        allow_incomplete=True,
+        **changes,
+    )

@@ -7,8 +7,10 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 
-CONFIG = (Path(__file__).resolve().parents[1] / 'configs/bissl/'
-          'bissl-simclr_r18_b64-10x4-100t_imagefolder.py')
+CONFIG = (
+    Path(__file__).resolve().parents[1] / 'configs/bissl/'
+    'bissl-simclr_r18_b64-10x4-100t_imagefolder.py'
+)
 CLASSES = ('circles', 'noise', 'stripes')
 
 
@@ -19,8 +21,9 @@ def draw(kind: str, rng: np.random.Generator, size: int = 36) -> np.ndarray:
         picture = np.sin((x + y * rng.normal()) / rng.uniform(1, 3))
     elif kind == 'circles':
         picture = np.sin(
-            np.hypot(x - rng.uniform(0, size), y - rng.uniform(0, size)) /
-            rng.uniform(1, 3))
+            np.hypot(x - rng.uniform(0, size), y - rng.uniform(0, size))
+            / rng.uniform(1, 3)
+        )
     else:
         picture = rng.uniform(-1, 1, (size, size))
     colours = rng.uniform(60, 120, 3)
@@ -39,7 +42,8 @@ def make_folders(root: Path, per_class: int = 8) -> None:
     (root / 'pretext').mkdir()
     for i in range(40):
         Image.fromarray(draw(CLASSES[i % 3], rng)).save(
-            root / 'pretext' / f'{i:03}.png')
+            root / 'pretext' / f'{i:03}.png'
+        )
 
 
 OPTIONS = {
@@ -75,8 +79,7 @@ OPTIONS = {
 }
 
 
-def small_config(monkeypatch, data: Path, work_dir: Path,
-                 **options) -> Config:
+def small_config(monkeypatch, data: Path, work_dir: Path, **options) -> Config:
     """The config; ``options`` are dotted keys with ``__`` for the dots."""
     monkeypatch.setenv('BISSL_PRETEXT_DIR', str(data / 'pretext'))
     monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(data / 'downstream'))

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-CODE = '''
+CODE = """
 import resource, sys, torch
 from bissl_mm.utils.allocator import keep_freed_memory
 if sys.argv[1] == 'keep' and not keep_freed_memory():
@@ -20,12 +20,13 @@ touch()
 before = faults()
 touch()
 print(faults() - before)
-'''
+"""
 
 
 def page_faults(how):
-    result = subprocess.run([sys.executable, '-c', CODE, how], check=True,
-                            capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, '-c', CODE, how], check=True, capture_output=True, text=True
+    )
     return int(result.stdout)
 
 

@@ -26,15 +26,31 @@ def script(monkeypatch):
 
 def upper_phase(script, path, *args):
     """Records of a small phase; the network is at its beginning."""
-    script('upper_phase', '--model', 'resnet18', '--pixels', 32, '--batch', 4,
-           '--repeats', 1, '--train-steps', 2, '--head-steps', 1, '--json',
-           path, *args)
+    script(
+        'upper_phase',
+        '--model',
+        'resnet18',
+        '--pixels',
+        32,
+        '--batch',
+        4,
+        '--repeats',
+        1,
+        '--train-steps',
+        2,
+        '--head-steps',
+        1,
+        '--json',
+        path,
+        *args,
+    )
     return json.loads(path.read_text())['records']
 
 
 def test_upper_phase(script, tmp_path):
-    record, = upper_phase(script, tmp_path / 'upper.json', '--steps', 1,
-                          '--variant', 'half-batch')
+    (record,) = upper_phase(
+        script, tmp_path / 'upper.json', '--steps', 1, '--variant', 'half-batch'
+    )
     assert record['variant'] == 'half-batch'
     assert record['model'] == 'resnet18'
     assert record['speedup'] > 0 and record['peak_memory_ratio'] > 0
@@ -48,21 +64,40 @@ def test_published_variant_is_the_baseline(script, tmp_path):
     a million times. Of float32 that leaves a digit or two, as the processor
     will have it; of double precision ten.
     """
-    published, = upper_phase(script, tmp_path / 'upper.json', '--steps', 1,
-                             '--double', '--variant', 'published')
+    (published,) = upper_phase(
+        script,
+        tmp_path / 'upper.json',
+        '--steps',
+        1,
+        '--double',
+        '--variant',
+        'published',
+    )
     assert published['products_per_step'] == 5
     assert published['rel_diff'] < 1e-6
     assert published['true_residual'] == pytest.approx(
-        published['baseline_residual'], rel=1e-6)
+        published['baseline_residual'], rel=1e-6
+    )
 
 
 def test_scaling(script, tmp_path):
     path, picture = tmp_path / 'scaling.json', tmp_path / 'scaling.svg'
-    script('scaling', '--axis', 'iterations', '--steps', 1, '--repeats', 1,
-           '--json', path, '--plot', picture,
-           BASE=dict(model='resnet18', batch=4, pixels=32, iterations=1),
-           AXES=dict(iterations=[1, 2]))
-    record, = json.loads(path.read_text())['records']
+    script(
+        'scaling',
+        '--axis',
+        'iterations',
+        '--steps',
+        1,
+        '--repeats',
+        1,
+        '--json',
+        path,
+        '--plot',
+        picture,
+        BASE=dict(model='resnet18', batch=4, pixels=32, iterations=1),
+        AXES=dict(iterations=[1, 2]),
+    )
+    (record,) = json.loads(path.read_text())['records']
     assert record['values'] == [1, 2] and record['slope'] != 0
     assert '<svg' in picture.read_text()
 
@@ -70,11 +105,11 @@ def test_scaling(script, tmp_path):
 @pytest.mark.whole
 def test_checkpointing(script, tmp_path):
     path = tmp_path / 'checkpointing.json'
-    script('checkpointing', '--blocks', 2, '--batch', 8, '--repeats', 1,
-           '--json', path)
+    script('checkpointing', '--blocks', 2, '--batch', 8, '--repeats', 1, '--json', path)
     plain, checkpointed = json.loads(path.read_text())['records']
     assert not plain['checkpoints'] and checkpointed['checkpoints']
     assert checkpointed['product_norm'] == pytest.approx(
-        plain['product_norm'], rel=1e-5)
+        plain['product_norm'], rel=1e-5
+    )
     # The claim: nothing is saved.
     assert checkpointed['gradient_mib'] > 0.9 * plain['gradient_mib'] > 0

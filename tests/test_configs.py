@@ -10,8 +10,8 @@ import torch
 from config_runs import CONFIGS, ConfigRuns
 from conftest import ROOT
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
 from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
 from torch.overrides import TorchFunctionMode
 
 import bissl_mm.engine  # noqa: F401
@@ -40,8 +40,7 @@ def by_name(path: Path) -> str:
 def test_config_runs_on_data_as_published(path, runs):
     cfg = Config.fromfile(path)
     done = runs.run(path)
-    losses = {name: value for name, value in done['scalars'].items()
-              if 'loss' in name}
+    losses = {name: value for name, value in done['scalars'].items() if 'loss' in name}
     assert losses
     assert all(math.isfinite(value) for value in losses.values()), losses
     if 'val_dataloader' in cfg:
@@ -74,9 +73,13 @@ def test_full_model_and_optimizer_build(path):
     assert wrapper.state_dict()
     if isinstance(model, BiSSLModel):
         unmapped = model.backbone_map.unmapped_lower
-        names = [n for n, p in model.pretext.named_parameters()
-                 if n.startswith('backbone.') and p.requires_grad
-                 and not (unmapped and n.startswith(unmapped))]
+        names = [
+            n
+            for n, p in model.pretext.named_parameters()
+            if n.startswith('backbone.')
+            and p.requires_grad
+            and not (unmapped and n.startswith(unmapped))
+        ]
         assert [lower for lower, _ in model.pairs.params] == names
 
 
@@ -92,26 +95,29 @@ def total(dataloader: dict) -> int:
 
 
 def test_paper_config_has_the_papers_figures():
-    cfg = Config.fromfile(ROOT / 'configs/bissl/bissl-simclr_r50_8xb128-20x8-'
-                          '500t_in1k-pets.py')
+    cfg = Config.fromfile(
+        ROOT / 'configs/bissl/bissl-simclr_r50_8xb128-20x8-500t_in1k-pets.py'
+    )
     loop, wrapper = cfg.train_cfg, cfg.optim_wrapper
-    assert (loop.num_alternations, loop.num_lower_steps,
-            loop.num_upper_steps) == (500, 20, 8)
+    assert (loop.num_alternations, loop.num_lower_steps, loop.num_upper_steps) == (
+        500,
+        20,
+        8,
+    )
     assert loop.head_warmup.num_epochs == 20
-    assert (wrapper.regularizer.weight,
-            wrapper.hypergradient.damping) == (0.001, 10.)
-    assert wrapper.hypergradient.solver == dict(
-        type='LayerwiseCGSolver', max_iters=5)
+    assert (wrapper.regularizer.weight, wrapper.hypergradient.damping) == (0.001, 10.0)
+    assert wrapper.hypergradient.solver == dict(type='LayerwiseCGSolver', max_iters=5)
     for level in ('lower', 'upper'):
-        assert wrapper[level].clip_grad == dict(max_norm=10.)
+        assert wrapper[level].clip_grad == dict(max_norm=10.0)
     assert total(loop.pretext_dataloader) == 1024
     assert total(cfg.train_dataloader) == 256
     assert cfg.model.sync_norms is True
     assert wrapper.upper.optimizer == dict(
-        type='SGD', lr=0.03, momentum=0.9, weight_decay=0.001)
+        type='SGD', lr=0.03, momentum=0.9, weight_decay=0.001
+    )
     assert wrapper.lower.optimizer == dict(
-        type='bissl_mm.LARS', lr=1.0, momentum=0.9, weight_decay=1e-6,
-        eta=0.001)
+        type='bissl_mm.LARS', lr=1.0, momentum=0.9, weight_decay=1e-6, eta=0.001
+    )
     assert cfg.param_scheduler.lower[0].end == 10 * loop.num_lower_steps
 
 
@@ -124,17 +130,19 @@ def test_byol_configs_have_the_papers_figures():
     pretext = paper('pretext/byol_r50_8xb128-500e_in1k-96px')
     for model in (bissl.model.pretext, pretext.model):
         assert model.target_decay == 0.9995
-        predictor = dict(model.head.predictor, in_channels=2048,
-                         with_avg_pool=True)
+        predictor = dict(model.head.predictor, in_channels=2048, with_avg_pool=True)
         assert predictor == model.neck
     assert pretext.optim_wrapper.optimizer.lr == 4.8
     # Tables 6, 5 and 7.
     figures = [
         (bissl.optim_wrapper.upper, 0.02, 0.002),
-        (paper('fine_tune/r50-byol_b256-400e_pets').optim_wrapper, 0.0044,
-         0.00779),
-        (paper('fine_tune/r50-bissl-byol_b256-400e_pets').optim_wrapper,
-         0.00042, 0.00002)]
+        (paper('fine_tune/r50-byol_b256-400e_pets').optim_wrapper, 0.0044, 0.00779),
+        (
+            paper('fine_tune/r50-bissl-byol_b256-400e_pets').optim_wrapper,
+            0.00042,
+            0.00002,
+        ),
+    ]
     for wrapper, lr, weight_decay in figures:
         assert wrapper.optimizer.lr == lr
         assert wrapper.optimizer.weight_decay == weight_decay
@@ -145,9 +153,11 @@ def test_mae_configs_have_the_papers_figures():
     pretext = paper('pretext/mae_vit-s8_8xb128-500e_in1k-96px')
     fine_tune = paper('fine_tune/vit-s8-mae_b256-400e_pets')
     assert pretext.optim_wrapper.optimizer == dict(
-        type='AdamW', lr=5e-4, betas=(0.9, 0.95), weight_decay=0.05)
+        type='AdamW', lr=5e-4, betas=(0.9, 0.95), weight_decay=0.05
+    )
     assert bissl.optim_wrapper.lower.optimizer == dict(
-        type='AdamW', lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05)
+        type='AdamW', lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05
+    )
     assert pretext.param_scheduler.type == 'CosineAnnealingLR'
     assert pretext.train_cfg.max_epochs == 500
     for model in (bissl.model.downstream, fine_tune.model):
@@ -162,18 +172,24 @@ def test_mae_configs_have_the_papers_figures():
     assert total(fine_tune.train_dataloader) == 256
 
 
-@pytest.mark.parametrize('bissl', [
-    path.name for path in CONFIGS
-    if path.parent.name == 'fine_tune' and '-bissl-' in path.name])
+@pytest.mark.parametrize(
+    'bissl',
+    [
+        path.name
+        for path in CONFIGS
+        if path.parent.name == 'fine_tune' and '-bissl-' in path.name
+    ],
+)
 def test_arms_differ_in_checkpoint_and_step_size_alone(bissl):
     found = []
     for name in (bissl, bissl.replace('-bissl', '')):
         cfg = Config.fromfile(ROOT / 'configs/fine_tune' / name).to_dict()
         cfg.pop('init_cfg', None)
-        parts = [cfg['model']['backbone'],
-                 cfg['model'].get('roi_head', {}).get('shared_head')]
-        checkpoints = {part['init_cfg'].pop('checkpoint')
-                       for part in parts if part}
+        parts = [
+            cfg['model']['backbone'],
+            cfg['model'].get('roi_head', {}).get('shared_head'),
+        ]
+        checkpoints = {part['init_cfg'].pop('checkpoint') for part in parts if part}
         assert len(checkpoints) == 1
         for key in ('lr', 'weight_decay'):
             cfg['optim_wrapper']['optimizer'].pop(key)
@@ -186,8 +202,7 @@ def test_fine_tuning_needs_no_own_code():
     for path in (ROOT / 'configs/fine_tune').glob('*.py'):
         # Pets has no validation part; bissl_mm splits it. Data of the networks
         # at 32 px are kept by bissl_mm.
-        if 'pets' in path.name or '32px' in path.name \
-                or 'r10-' in path.name:
+        if 'pets' in path.name or '32px' in path.name or 'r10-' in path.name:
             continue
         cfg = Config.fromfile(path).to_dict()
         # So it does with Cityscapes and VOC's segmentation, data alone.

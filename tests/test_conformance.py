@@ -27,8 +27,8 @@ def cases(form: str) -> list:
     if found:
         return [pytest.param(p, id=p.stem) for p in found]
     skip = pytest.mark.skip(
-        reason=f'no {form}_*.npz in {CONFORMANCE_DIR}; set '
-        'BISSL_CONFORMANCE_DIR')
+        reason=f'no {form}_*.npz in {CONFORMANCE_DIR}; set BISSL_CONFORMANCE_DIR'
+    )
     return [pytest.param(None, marks=skip)]
 
 
@@ -44,8 +44,9 @@ class Case:
         return self.arrays[key]
 
     def part(self, prefix: str) -> dict:
-        return {k[len(prefix):]: v for k, v in self.arrays.items()
-                if k.startswith(prefix)}
+        return {
+            k[len(prefix) :]: v for k, v in self.arrays.items() if k.startswith(prefix)
+        }
 
     def model(self) -> BiSSLModel:
         pretext, downstream = ToyPretext().double(), ToyDownstream().double()
@@ -55,10 +56,13 @@ class Case:
 
     def solver(self) -> dict:
         if self.settings['layerwise']:
-            return dict(type='LayerwiseCGSolver',
-                        max_iters=self.settings['cg_iters'])
-        return dict(type='CGSolver', max_iters=self.settings['cg_iters'],
-                    negative_curvature='continue', epsilon=1e-12)
+            return dict(type='LayerwiseCGSolver', max_iters=self.settings['cg_iters'])
+        return dict(
+            type='CGSolver',
+            max_iters=self.settings['cg_iters'],
+            negative_curvature='continue',
+            epsilon=1e-12,
+        )
 
 
 def assert_same(actual: torch.Tensor, expected: torch.Tensor, name: str):
@@ -69,15 +73,19 @@ def assert_same(actual: torch.Tensor, expected: torch.Tensor, name: str):
     """
     scale = expected.abs().max().item()
     torch.testing.assert_close(
-        actual, expected, rtol=1e-6, atol=max(1e-6 * scale, 1e-14),
-        msg=lambda text: f'{name}: {text}')
+        actual,
+        expected,
+        rtol=1e-6,
+        atol=max(1e-6 * scale, 1e-14),
+        msg=lambda text: f'{name}: {text}',
+    )
 
 
-def sgd(model, lr=0., momentum=0., weight_decay=0., clip=None):
+def sgd(model, lr=0.0, momentum=0.0, weight_decay=0.0, clip=None):
     clip_grad = dict(max_norm=clip) if clip else None
     optimizer = torch.optim.SGD(
-        model.parameters(), lr=lr, momentum=momentum,
-        weight_decay=weight_decay)
+        model.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay
+    )
     return OptimWrapper(optimizer, clip_grad=clip_grad)
 
 
@@ -86,26 +94,37 @@ def test_upper_step_gives_the_published_hypergradient(path):
     case = Case(path)
     model = case.model()
     wrapper = BiSSLOptimWrapper(
-        sgd(model.pretext), sgd(model.downstream), sgd(model.downstream),
+        sgd(model.pretext),
+        sgd(model.downstream),
+        sgd(model.downstream),
         regularizer=dict(weight=case.settings['lam']),
-        hypergradient=dict(damping=case.settings['damping'],
-                           solver=case.solver()))
+        hypergradient=dict(damping=case.settings['damping'], solver=case.solver()),
+    )
     pretext_batch = dict(inputs=[case['in/view1'], case['in/view2']])
     wrapper.begin_upper_phase(model, [pretext_batch], seed=0)
-    assert_same(wrapper.system.curvature_operator.loss, case['out/pretext_loss'],
-                'pretext loss')
+    assert_same(
+        wrapper.system.curvature_operator.loss, case['out/pretext_loss'], 'pretext loss'
+    )
     found = wrapper.upper_gradient(
-        model,
-        dict(inputs=case['in/images'], data_samples=case['in/labels']),
-        seed=0)
+        model, dict(inputs=case['in/images'], data_samples=case['in/labels']), seed=0
+    )
     names = [n for n, _ in model.pretext.backbone.named_parameters()]
-    seen = dict(found.logs, grads=found.gradients,
-                v=dict(zip(names, found.v)),
-                v_ij=dict(zip(names, found.solution.value)))
-    assert_same(seen['loss_at_lower'], case['out/downstream_loss_at_lower'],
-                'downstream loss at theta_P')
-    assert_same(seen['loss_at_upper'], case['out/downstream_loss_at_upper'],
-                'downstream loss at theta_D')
+    seen = dict(
+        found.logs,
+        grads=found.gradients,
+        v=dict(zip(names, found.v)),
+        v_ij=dict(zip(names, found.solution.value)),
+    )
+    assert_same(
+        seen['loss_at_lower'],
+        case['out/downstream_loss_at_lower'],
+        'downstream loss at theta_P',
+    )
+    assert_same(
+        seen['loss_at_upper'],
+        case['out/downstream_loss_at_upper'],
+        'downstream loss at theta_D',
+    )
     for kind in ('v', 'v_ij'):
         expected = case.part(f'out/{kind}.')
         assert expected.keys() == seen[kind].keys()
@@ -123,8 +142,7 @@ class KeepOutputs(Hook):
     def __init__(self) -> None:
         self.outputs = []
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None,
-                         outputs=None):
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         self.outputs.append(outputs)
 
 
@@ -135,23 +153,31 @@ def test_loop_gives_the_published_trajectory(path, tmp_path, float64):
     model = case.model()
     # The stage itself copies theta_P to theta_D; here both are given.
     model.copy_backbone_to_upper = lambda: None
-    views = [dict(inputs=[a, b])
-             for a, b in zip(case['in/view1'], case['in/view2'])]
-    images = [dict(inputs=x, data_samples=y)
-              for x, y in zip(case['in/images'], case['in/labels'])]
+    views = [dict(inputs=[a, b]) for a, b in zip(case['in/view1'], case['in/view2'])]
+    images = [
+        dict(inputs=x, data_samples=y)
+        for x, y in zip(case['in/images'], case['in/labels'])
+    ]
 
     def stream(batches):
         # One sample of the dataset is one batch of the vectors.
-        return dict(dataset=DictDataset(batches), batch_size=1,
-                    sampler=dict(type='DefaultSampler', shuffle=False),
-                    collate_fn=dict(type=lambda samples: samples[0]))
+        return dict(
+            dataset=DictDataset(batches),
+            batch_size=1,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type=lambda samples: samples[0]),
+        )
 
     hook = KeepOutputs()
     levels = {
-        level: sgd(part, settings[level]['lr'], settings[level]['momentum'],
-                   settings[level]['weight_decay'], settings['clip_norm'])
-        for level, part in (('lower', model.pretext),
-                            ('upper', model.downstream))
+        level: sgd(
+            part,
+            settings[level]['lr'],
+            settings[level]['momentum'],
+            settings[level]['weight_decay'],
+            settings['clip_norm'],
+        )
+        for level, part in (('lower', model.pretext), ('upper', model.downstream))
     }
     runner = Runner(
         model,
@@ -163,25 +189,30 @@ def test_loop_gives_the_published_trajectory(path, tmp_path, float64):
             num_alternations=settings['T'],
             num_lower_steps=settings['N_L'],
             num_upper_steps=settings['N_U'],
-            head_warmup=None),
+            head_warmup=None,
+        ),
         optim_wrapper=BiSSLOptimWrapper(
             **levels,
             head_warmup=sgd(model.downstream),
             regularizer=dict(weight=settings['lam']),
-            hypergradient=dict(damping=settings['damping'],
-                               solver=case.solver())),
+            hypergradient=dict(damping=settings['damping'], solver=case.solver()),
+        ),
         default_hooks=dict(checkpoint=None),
         custom_hooks=[hook],
         cfg=Config(dict(log_level='ERROR')),
         randomness=dict(seed=0),
-        log_level='ERROR')
+        log_level='ERROR',
+    )
     runner.train()
-    keys = ('lower/pretext_loss', 'lower/proximal_loss',
-            'upper/loss_at_lower', 'upper/loss_at_upper')
+    keys = (
+        'lower/pretext_loss',
+        'lower/proximal_loss',
+        'upper/loss_at_lower',
+        'upper/loss_at_upper',
+    )
     losses = torch.tensor([[o[k] for k in keys] for o in hook.outputs])
     assert_same(losses, case['out/mean_losses'], 'mean losses')
-    for level, part in (('lower', model.pretext),
-                        ('upper', model.downstream)):
+    for level, part in (('lower', model.pretext), ('upper', model.downstream)):
         params = dict(part.named_parameters())
         expected = case.part(f'out/{level}.')
         assert expected.keys() == params.keys()

@@ -16,8 +16,13 @@ from bissl_mm.utils import console
 
 TOOLS = sorted(p.stem for p in (ROOT / 'tools').glob('*.py'))
 #: Parts of what mmengine and the libraries say before the first step.
-NOISE = ('System environment:', 'Runtime environment:', 'custom_hooks = [',
-         'Hooks will be executed', 'before_train_iter:')
+NOISE = (
+    'System environment:',
+    'Runtime environment:',
+    'custom_hooks = [',
+    'Hooks will be executed',
+    'before_train_iter:',
+)
 
 
 @pytest.fixture
@@ -26,30 +31,46 @@ def quiet(monkeypatch):
     shown = []
     monkeypatch.delenv(console.VERBOSE, raising=False)
     monkeypatch.setattr(
-        warnings, 'showwarning',
-        lambda message, *args, **kwargs: shown.append(str(message)))
+        warnings,
+        'showwarning',
+        lambda message, *args, **kwargs: shown.append(str(message)),
+    )
     console.quiet_console()
     yield shown
     console.restore_console()
 
 
 def test_train_shows_what_matters_and_logs_the_rest(tool, tmp_path, capsys):
-    tool('train', CONFIG, '--work-dir', tmp_path, *options(
-        train_cfg__num_alternations=1, train_cfg__num_lower_steps=1,
-        train_cfg__num_upper_steps=1, train_cfg__val_interval=1,
-        param_scheduler__lower=[], log_level='INFO'))
+    tool(
+        'train',
+        CONFIG,
+        '--work-dir',
+        tmp_path,
+        *options(
+            train_cfg__num_alternations=1,
+            train_cfg__num_lower_steps=1,
+            train_cfg__num_upper_steps=1,
+            train_cfg__val_interval=1,
+            param_scheduler__lower=[],
+            log_level='INFO',
+        ),
+    )
     out, err = capsys.readouterr()
-    log, = tmp_path.glob('*/*.log')
+    (log,) = tmp_path.glob('*/*.log')
     lines = out.splitlines()
     first = next(i for i, line in enumerate(lines) if 'Iter(train)' in line)
     assert first <= 25
     begin = '\n'.join(lines[:first])
-    for text in (f'Config: {CONFIG}', f'Work folder: {tmp_path}',
-                 f'Log file: {log} ', 'Processes: 1 ',
-                 'Pretext data (lower level): 40 samples from ',
-                 'Downstream data (upper level): 24 samples of 3 classes',
-                 '6 a batch (6 on each of 1 process(es)), 4 batches a pass',
-                 'Validation data: 12 samples of 3 classes'):
+    for text in (
+        f'Config: {CONFIG}',
+        f'Work folder: {tmp_path}',
+        f'Log file: {log} ',
+        'Processes: 1 ',
+        'Pretext data (lower level): 40 samples from ',
+        'Downstream data (upper level): 24 samples of 3 classes',
+        '6 a batch (6 on each of 1 process(es)), 4 batches a pass',
+        'Validation data: 12 samples of 3 classes',
+    ):
         assert text in begin
     logged = log.read_text()
     for text in NOISE:
@@ -59,12 +80,17 @@ def test_train_shows_what_matters_and_logs_the_rest(tool, tmp_path, capsys):
 
 
 @pytest.mark.parametrize('settings', ['variable', 'level'])
-def test_everything_is_shown_on_demand(settings, quiet, image_folders,
-                                       tmp_path, monkeypatch, capsys):
+def test_everything_is_shown_on_demand(
+    settings, quiet, image_folders, tmp_path, monkeypatch, capsys
+):
     if settings == 'variable':
         monkeypatch.setenv(console.VERBOSE, '1')
-    cfg = small_config(monkeypatch, image_folders, tmp_path,
-                       log_level='DEBUG' if settings == 'level' else 'INFO')
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        log_level='DEBUG' if settings == 'level' else 'INFO',
+    )
     cfg.experiment_name = f'everything_{settings}'
     build_runner(cfg)
     out = capsys.readouterr().out
@@ -76,8 +102,9 @@ def warn_from(path) -> None:
     warnings.warn_explicit(f'said by {path}', UserWarning, str(path), 7)
 
 
-def test_library_warnings_go_to_the_log_file(quiet, image_folders, tmp_path,
-                                             monkeypatch, capsys):
+def test_library_warnings_go_to_the_log_file(
+    quiet, image_folders, tmp_path, monkeypatch, capsys
+):
     with warnings.catch_warnings():
         warnings.simplefilter('always')
         library = Path(mmengine.__file__).parent / 'fileio' / 'io.py'
@@ -85,8 +112,9 @@ def test_library_warnings_go_to_the_log_file(quiet, image_folders, tmp_path,
         users = tmp_path / 'my_dataset.py'
         # Before there is a log file, and after.
         warn_from(library)
-        cfg = small_config(monkeypatch, image_folders, tmp_path / 'run',
-                           log_level='INFO')
+        cfg = small_config(
+            monkeypatch, image_folders, tmp_path / 'run', log_level='INFO'
+        )
         cfg.experiment_name = 'library_warnings'
         build_runner(cfg)
         warn_from(library.with_name('later.py'))
@@ -94,20 +122,20 @@ def test_library_warnings_go_to_the_log_file(quiet, image_folders, tmp_path,
         warn_from(users)
     assert quiet == [f'said by {own}', f'said by {users}']
     assert 'said by' not in capsys.readouterr().out
-    log, = tmp_path.glob('run/*/*.log')
+    (log,) = tmp_path.glob('run/*/*.log')
     for path in (library, library.with_name('later.py')):
         assert f'UserWarning: said by {path}' in log.read_text()
 
 
-def test_own_warnings_stay_on_the_console(quiet, image_folders, tmp_path,
-                                          monkeypatch, capsys):
+def test_own_warnings_stay_on_the_console(
+    quiet, image_folders, tmp_path, monkeypatch, capsys
+):
     cfg = small_config(monkeypatch, image_folders, tmp_path, log_level='INFO')
     cfg.experiment_name = 'own_warnings'
     logger = build_runner(cfg).logger
     logger.warning('"FileClient" will be deprecated in future.')
     logger.warning('The hypergradient is not one.')
-    logger.error('Hooks will be executed in the following order, but one '
-                 'failed.')
+    logger.error('Hooks will be executed in the following order, but one failed.')
     out = capsys.readouterr().out
     assert 'FileClient' not in out
     assert 'The hypergradient is not one.' in out and 'but one failed.' in out
@@ -128,16 +156,23 @@ def test_print_log_without_a_logger_minds_its_level(quiet, capsys):
     assert capsys.readouterr().out == 'for the user\n'
 
 
-def test_pycocotools_prints_to_the_log_file(quiet, image_folders, tmp_path,
-                                            monkeypatch, capsys):
+def test_pycocotools_prints_to_the_log_file(
+    quiet, image_folders, tmp_path, monkeypatch, capsys
+):
     coco = pytest.importorskip('pycocotools.coco')
-    cfg = small_config(monkeypatch, image_folders, tmp_path, log_level='INFO',
-                       custom_hooks=[], description='any with CocoMetric')
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        log_level='INFO',
+        custom_hooks=[],
+        description='any with CocoMetric',
+    )
     cfg.experiment_name = 'pycocotools'
     build_runner(cfg)
     coco.COCO().createIndex()
     assert 'creating index' not in capsys.readouterr().out
-    log, = tmp_path.glob('*/*.log')
+    (log,) = tmp_path.glob('*/*.log')
     assert 'creating index' in log.read_text()
     console.restore_console()
     coco.COCO().createIndex()
@@ -145,13 +180,14 @@ def test_pycocotools_prints_to_the_log_file(quiet, image_folders, tmp_path,
 
 
 @pytest.mark.parametrize('name', ['train', 'browse_dataset'])
-def test_missing_data_end_a_tool_with_one_line(name, tool, tmp_path, capsys,
-                                               monkeypatch):
+def test_missing_data_end_a_tool_with_one_line(
+    name, tool, tmp_path, capsys, monkeypatch
+):
     monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'nowhere'))
     with pytest.raises(SystemExit, match='1'):
         tool(name, CONFIG, '--work-dir', tmp_path)
     captured = capsys.readouterr()
-    line, = (captured.out + captured.err).splitlines()
+    (line,) = (captured.out + captured.err).splitlines()
     assert line.startswith('[rank 0] train_cfg.pretext_dataloader.dataset.')
     assert 'BISSL_PRETEXT_DIR' in line
 
@@ -162,7 +198,8 @@ def test_print_config_of_a_wrong_path_ends_with_one_line(tool, capsys):
     captured = capsys.readouterr()
     assert captured.out + captured.err == (
         "[rank 0] Config 'no_such_config.py' does not exist (working folder "
-        f"'{Path.cwd()}').\n")
+        f"'{Path.cwd()}').\n"
+    )
 
 
 def test_help_waits_for_no_library():
@@ -176,8 +213,13 @@ def test_help_waits_for_no_library():
         f'            runpy.run_path(f"{ROOT}/tools/{{name}}.py",\n'
         '                           run_name="__main__")\n'
         '    print(name, "usage:" in out.getvalue(),\n'
-        '          {"torch", "mmengine", "mmcv"} & set(sys.modules))\n')
-    result = subprocess.run([sys.executable, '-c', code, *TOOLS], check=True,
-                            capture_output=True, text=True, cwd=ROOT)
-    assert result.stdout.splitlines() == [
-        f'{name} True set()' for name in TOOLS]
+        '          {"torch", "mmengine", "mmcv"} & set(sys.modules))\n'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', code, *TOOLS],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert result.stdout.splitlines() == [f'{name} True set()' for name in TOOLS]

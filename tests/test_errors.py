@@ -12,8 +12,13 @@ from torch.utils.data import DataLoader
 from bissl_mm import command_line
 from bissl_mm.engine import launch
 from bissl_mm.utils import errors
-from bissl_mm.utils.errors import (KeyRefusal, Refusal, ValueRefusal,
-                                   refusal_in, refusal_text)
+from bissl_mm.utils.errors import (
+    KeyRefusal,
+    Refusal,
+    ValueRefusal,
+    refusal_in,
+    refusal_text,
+)
 
 #: Raised for mistakes of the code that calls, whose traceback is needed.
 INTERNAL = {
@@ -36,8 +41,9 @@ INTERNAL = {
     ('tools/compare_arms.py', 'SystemExit'),
     ('tools/demo.py', 'SystemExit'),
 }
-CLASSES = [c for c in vars(errors).values()
-           if isinstance(c, type) and issubclass(c, Refusal)]
+CLASSES = [
+    c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, Refusal)
+]
 
 
 def trees():
@@ -77,16 +83,20 @@ def test_a_refusal_is_the_built_in_error_of_its_name(cls):
 
 @DATASETS.register_module(force=True)
 class RefusesKey:
-
     def __init__(self):
         raise KeyRefusal("key 'a' is unknown.")
 
 
-@pytest.mark.parametrize('cfg, text', [
-    (dict(type='bissl_mm.StratifiedPart', dataset=None, share=2.),
-     'StratifiedPart: share must lie between 0 and 1, but is 2.0.'),
-    (dict(type='mmengine.RefusesKey'), "key 'a' is unknown."),
-])
+@pytest.mark.parametrize(
+    'cfg, text',
+    [
+        (
+            dict(type='bissl_mm.StratifiedPart', dataset=None, share=2.0),
+            'StratifiedPart: share must lie between 0 and 1, but is 2.0.',
+        ),
+        (dict(type='mmengine.RefusesKey'), "key 'a' is unknown."),
+    ],
+)
 def test_registries_leave_a_refusal_recognisable(cfg, text):
     with pytest.raises(Exception) as info:
         DATASETS.build(cfg)
@@ -94,7 +104,6 @@ def test_registries_leave_a_refusal_recognisable(cfg, text):
 
 
 class RefusesSamples:
-
     def __len__(self):
         return 1
 
@@ -151,12 +160,12 @@ def test_a_refusal_prints_one_sentence(monkeypatch, capsys):
     assert ends_with(main, monkeypatch, capsys) == (
         "[rank 0] no function is registered as 'default_colate'. Did you mean "
         "'default_collate'? A class of your own has to be imported by "
-        'custom_imports.\n')
+        'custom_imports.\n'
+    )
 
     def main(argv):
-        DATASETS.build(dict(type='bissl_mm.StratifiedPart', dataset=None,
-                            share=2.))
+        DATASETS.build(dict(type='bissl_mm.StratifiedPart', dataset=None, share=2.0))
 
     assert ends_with(main, monkeypatch, capsys) == (
-        '[rank 0] StratifiedPart: share must lie between 0 and 1, but is '
-        '2.0.\n')
+        '[rank 0] StratifiedPart: share must lie between 0 and 1, but is 2.0.\n'
+    )

@@ -28,10 +28,19 @@ def study():
         import runs
         import store
         import tables
-        yield SimpleNamespace(arms=arms, campaign=campaign, kinds=kinds,
-                              packs=packs, regime=regime,
-                              regime_tables=regime_tables,
-                              run=run, runs=runs, store=store, tables=tables)
+
+        yield SimpleNamespace(
+            arms=arms,
+            campaign=campaign,
+            kinds=kinds,
+            packs=packs,
+            regime=regime,
+            regime_tables=regime_tables,
+            run=run,
+            runs=runs,
+            store=store,
+            tables=tables,
+        )
     finally:
         sys.path.remove(str(FOLDER))
 
@@ -53,21 +62,24 @@ def test_arms_are_what_the_protocol_says(study):
         cfg = patched(study, arm)
         wrapper = cfg.optim_wrapper
         found[arm] = (
-            wrapper.regularizer.weight, wrapper.hypergradient.get('damping'),
+            wrapper.regularizer.weight,
+            wrapper.hypergradient.get('damping'),
             wrapper.hypergradient.solver.type,
-            wrapper.get('direct_weight', 1.),
-            wrapper.get('indirect_weight', 1.),
-            wrapper.upper.optimizer.lr, cfg.train_cfg.num_alternations,
-            cfg.train_cfg.num_lower_steps)
-    v = (0.1, 0., 'IdentitySolver', 1., 1., 0.06, 60, 10)
+            wrapper.get('direct_weight', 1.0),
+            wrapper.get('indirect_weight', 1.0),
+            wrapper.upper.optimizer.lr,
+            cfg.train_cfg.num_alternations,
+            cfg.train_cfg.num_lower_steps,
+        )
+    v = (0.1, 0.0, 'IdentitySolver', 1.0, 1.0, 0.06, 60, 10)
     assert found['v'] == v
-    assert found['further'][0] == found['further-time'][0] == 0.
+    assert found['further'][0] == found['further-time'][0] == 0.0
     assert found['further-time'][6] == 80
-    assert found['twice'][4] == 0. and found['twice'][7] == 0
+    assert found['twice'][4] == 0.0 and found['twice'][7] == 0
     assert found['discard'][2] == 'DiscardSolver'
-    assert found['published'][1:3] == (10., 'LayerwiseCGSolver')
-    assert found['recommended'][1:3] == (1., 'RecyclingSolver')
-    assert found['indirect-2x'][3] == 0.
+    assert found['published'][1:3] == (10.0, 'LayerwiseCGSolver')
+    assert found['recommended'][1:3] == (1.0, 'RecyclingSolver')
+    assert found['indirect-2x'][3] == 0.0
     for arm in ('twice-2x', 'discard-2x', 'indirect-2x'):
         assert found[arm][5] == 0.12
     for arm in ('twice', 'discard', 'published', 'recommended', 'sum'):
@@ -75,8 +87,10 @@ def test_arms_are_what_the_protocol_says(study):
     assert patched(study, 'sum').model.share_backbone
     hooks = {h.type: h for h in patched(study, 'twice-2x').custom_hooks}
     assert hooks['ExportBackboneHook'].level == 'upper'
-    assert patched(study, 'recommended').optim_wrapper.hypergradient \
-        .curvature == 'gauss_newton'
+    assert (
+        patched(study, 'recommended').optim_wrapper.hypergradient.curvature
+        == 'gauss_newton'
+    )
     for total in (0.3, 1):
         patch = patched(study, f'gn-{total}')
         own = patch.optim_wrapper.hypergradient
@@ -93,8 +107,9 @@ def test_units_draw_labels_of_each_class(study, tmp_path):
     for unit in (0, 0, 1):
         cfg = study.packs.read(study.packs.FINE_TUNE)
         pack.put(cfg, unit, tmp_path / 'lists')
-        lines = Path(cfg.train_dataloader.dataset.dataset.ann_file
-                     ).read_text().splitlines()
+        lines = (
+            Path(cfg.train_dataloader.dataset.dataset.ann_file).read_text().splitlines()
+        )
         drawn.append(lines)
         assert len(set(lines)) == len(lines) == 12 == pack.number
         for number, kind in enumerate(pack.classes):
@@ -108,30 +123,43 @@ def test_units_draw_labels_of_each_class(study, tmp_path):
 
 @pytest.mark.whole
 def test_own_images_from_pretraining_to_the_report(
-        study, tmp_path, monkeypatch, capsys):
+    study, tmp_path, monkeypatch, capsys
+):
     write_parts(tmp_path / 'data', ['train', 'val', 'test'], number=4)
     write_parts(tmp_path / 'data', ['images'], number=90)
     monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'data/images'))
     monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(tmp_path / 'data'))
     monkeypatch.setenv('BISSL_NUM_CLASSES', '3')
     monkeypatch.setattr(study.run, 'SEARCH', study.campaign.SEARCH[::7])
-    monkeypatch.setattr(study.campaign, 'SEARCH',
-                        study.campaign.SEARCH[::7])
+    monkeypatch.setattr(study.campaign, 'SEARCH', study.campaign.SEARCH[::7])
     monkeypatch.setattr(study.campaign, 'SEEDS', (1, 2))
     monkeypatch.setattr(study.run, 'SEEDS', (1, 2))
     monkeypatch.setattr(study.kinds, 'LEAST_STEPS', 15)
-    command = ['--epochs', '2', '--alternations', '1', '--stages', '2',
-               '--workers', '1', '--work-dir', str(tmp_path / 'run')]
+    command = [
+        '--epochs',
+        '2',
+        '--alternations',
+        '1',
+        '--stages',
+        '2',
+        '--workers',
+        '1',
+        '--work-dir',
+        str(tmp_path / 'run'),
+    ]
     study.run.main(command)
     shown = capsys.readouterr().out
     for name in study.run.NAMES.values():
         assert f'\n{name}' in shown
     assert shown.count('p = ') == 3
     records = (tmp_path / 'run/runs.jsonl').read_text()
-    kinds = [json.loads(line)['key']['kind']
-             for line in records.splitlines()]
-    assert [kinds.count(k) for k in (
-        'pretraining', 'stage', 'search', 'final')] == [1, 6, 16, 16]
+    kinds = [json.loads(line)['key']['kind'] for line in records.splitlines()]
+    assert [kinds.count(k) for k in ('pretraining', 'stage', 'search', 'final')] == [
+        1,
+        6,
+        16,
+        16,
+    ]
     # The same command finds everything finished.
     study.run.main(command)
     assert (tmp_path / 'run/runs.jsonl').read_text() == records
@@ -139,14 +167,28 @@ def test_own_images_from_pretraining_to_the_report(
 
 def test_tables_compare_units_in_pairs(study, tmp_path):
     def record(arm, unit, seed, test):
-        return dict(key=dict(kind='final', arm=arm, set='s', unit=unit,
-                             seed=seed, settings='', lr=1, weight_decay=1),
-                    val=0., test=test)
+        return dict(
+            key=dict(
+                kind='final',
+                arm=arm,
+                set='s',
+                unit=unit,
+                seed=seed,
+                settings='',
+                lr=1,
+                weight_decay=1,
+            ),
+            val=0.0,
+            test=test,
+        )
 
-    records = [record(arm, unit, seed, 50. + unit + seed + gain)
-               for arm, gain in (('FT', 0.), ('v', 2.))
-               for unit in range(6) for seed in range(5)]
-    records.append(records[0] | dict(test=99.))
+    records = [
+        record(arm, unit, seed, 50.0 + unit + seed + gain)
+        for arm, gain in (('FT', 0.0), ('v', 2.0))
+        for unit in range(6)
+        for seed in range(5)
+    ]
+    records.append(records[0] | dict(test=99.0))
     path = tmp_path / 'runs.jsonl'
     path.write_text(''.join(json.dumps(r) + '\n' for r in records))
     found = study.tables.read(path)
@@ -155,42 +197,61 @@ def test_tables_compare_units_in_pairs(study, tmp_path):
     runs = study.tables.final_runs(found)['s']
     text = study.tables.compare(runs, 'v', 'FT')
     assert text.startswith('+2.0 | +2.0 to +2.0 | 0.031 | ')
-    differences = [1., 2., 3.]
+    differences = [1.0, 2.0, 3.0]
     low, high = study.tables.interval(differences)
     # t(0.975, 2) = 4.3027.
-    assert np.allclose([low, high], [2 - 4.3027 / 3**.5, 2 + 4.3027 / 3**.5],
-                       atol=1e-3)
+    assert np.allclose(
+        [low, high], [2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5], atol=1e-3
+    )
 
 
 def campaign_of(study, folder, records=()):
     folder.mkdir(exist_ok=True)
-    (folder / 'runs.jsonl').write_text(
-        ''.join(json.dumps(r) + '\n' for r in records))
-    return study.campaign.Campaign(SimpleNamespace(
-        runs=folder / 'runs.jsonl', state=folder, units=range(6),
-        data='packs'))
+    (folder / 'runs.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in records))
+    return study.campaign.Campaign(
+        SimpleNamespace(
+            runs=folder / 'runs.jsonl', state=folder, units=range(6), data='packs'
+        )
+    )
 
 
 def choices(study, best):
     """Records of a finished choice."""
-    return [dict(key=dict(kind='choose', arm='v', settings=str(settings),
-                          set=name, unit=unit, seed=seed),
-                 val=60. + (settings == best), test=60.)
-            for settings in study.regime.CHOICES
-            for name in study.regime.DEVELOPMENT
-            for unit in (0, 1) for seed in (1, 2, 3)]
+    return [
+        dict(
+            key=dict(
+                kind='choose',
+                arm='v',
+                settings=str(settings),
+                set=name,
+                unit=unit,
+                seed=seed,
+            ),
+            val=60.0 + (settings == best),
+            test=60.0,
+        )
+        for settings in study.regime.CHOICES
+        for name in study.regime.DEVELOPMENT
+        for unit in (0, 1)
+        for seed in (1, 2, 3)
+    ]
 
 
 def test_committed_runs_are_found_again(study, tmp_path):
     records = study.tables.read(FOLDER / 'runs.jsonl')
     study_of = campaign_of(study, tmp_path)
-    keys = {json.dumps(task.key, sort_keys=True)
-            for step in (study_of.pretrain, study_of.choose)
-            for task in step()}
-    known = [json.dumps(r['key'], sort_keys=True) for r in records
-             if r['key']['kind'] in ('pretraining', 'stage', 'choose')
-             and r['key'].get('arm', 'v') == 'v'
-             and r['key'].get('epochs', 100) == 100]
+    keys = {
+        json.dumps(task.key, sort_keys=True)
+        for step in (study_of.pretrain, study_of.choose)
+        for task in step()
+    }
+    known = [
+        json.dumps(r['key'], sort_keys=True)
+        for r in records
+        if r['key']['kind'] in ('pretraining', 'stage', 'choose')
+        and r['key'].get('arm', 'v') == 'v'
+        and r['key'].get('epochs', 100) == 100
+    ]
     assert len(known) > 2
     stages = [k for k in known if k not in keys]
     assert all(json.loads(k)['kind'] == 'stage' for k in stages)
@@ -205,8 +266,11 @@ def test_steps_wait_for_the_choice_and_repeat_nothing(study, tmp_path):
         tasks = list(getattr(found, step)())
         stages = [str(t.makes) for t in tasks if 'stage' in t.key['kind']]
         assert stages and len(set(stages)) == len(stages), step
-        keys = [json.dumps(t.key, sort_keys=True) for t in tasks
-                if t.key['kind'] not in ('pretraining', 'choose')]
+        keys = [
+            json.dumps(t.key, sort_keys=True)
+            for t in tasks
+            if t.key['kind'] not in ('pretraining', 'choose')
+        ]
         assert len(set(keys)) == len(keys), step
     regime = list(found.regime())
     # At least 120 stages, and all factors of the protocol.
@@ -219,8 +283,9 @@ def test_steps_wait_for_the_choice_and_repeat_nothing(study, tmp_path):
         for weight in study.regime.WEIGHTS:
             assert str(study.arms.StageSettings(weight, 0.06, time)) in grid
     # Training twice does not see lambda.
-    assert all('reg_weight=0.1,' in k['settings'] for k in stages
-               if k['arm'] == 'twice')
+    assert all(
+        'reg_weight=0.1,' in k['settings'] for k in stages if k['arm'] == 'twice'
+    )
 
 
 def test_tables_of_the_regime(study, tmp_path):
@@ -229,41 +294,52 @@ def test_tables_of_the_regime(study, tmp_path):
     records = choices(study, frozen)
     gains = {}
     for unit in (0, 1):
-        for task in campaign_of(study, tmp_path / str(unit),
-                                records).regime():
+        for task in campaign_of(study, tmp_path / str(unit), records).regime():
             key = task.key
             if key['kind'] == 'regime' and key['unit'] == unit:
                 settings = study.arms.StageSettings.parse(
-                    key['settings'] or str(frozen))
-                gain = dict(FT=-2., further=0., twice=1.).get(
-                    key['arm'], 1 + settings.reg_weight + unit)
+                    key['settings'] or str(frozen)
+                )
+                gain = dict(FT=-2.0, further=0.0, twice=1.0).get(
+                    key['arm'], 1 + settings.reg_weight + unit
+                )
                 gains[key['settings'], key['set']] = gain
-                records.append(dict(key=key, val=0., test=60. + gain))
+                records.append(dict(key=key, val=0.0, test=60.0 + gain))
     results = study.regime_tables.Results(records, frozen)
     assert study.tables.chosen(records) == frozen
-    strong = study.arms.StageSettings(1., 0.06, 5)
+    strong = study.arms.StageSettings(1.0, 0.06, 5)
     name = 'sign_digits-5'
     # 1 + lambda + unit, the mean over units, over 0 and over 1.
     assert np.isclose(results.gain(strong, name, 'further'), 2.5)
     assert np.isclose(results.gain(strong, name, 'twice'), 1.5)
     assert results.gain(strong, 'dtd5', 'further') is None
     # lambda * lr / (1 - momentum) * steps / 2, but for the schedule's ends.
-    assert np.isclose(study.regime_tables.relaxation_times(frozen),
-                      0.03 * 0.15 / 0.1 * 300 / 2, rtol=0.06)
+    assert np.isclose(
+        study.regime_tables.relaxation_times(frozen),
+        0.03 * 0.15 / 0.1 * 300 / 2,
+        rtol=0.06,
+    )
     text = study.regime_tables.text(results)
     assert '| 1.0 | ' in text and '+2.5 | +1.5 | 2 |' in text
     paths = study.regime_tables.heat_maps(results, tmp_path)
-    assert [p.name for p in paths] == ['regime-cifar10-25.png',
-                                       'regime-sign_digits-5.png']
+    assert [p.name for p in paths] == [
+        'regime-cifar10-25.png',
+        'regime-sign_digits-5.png',
+    ]
     # The estimate follows the accuracy in unit 0 and contradicts it in 1.
     for record in [r for r in records if r['key']['kind'] == 'regime']:
-        key = {k: v for k, v in record['key'].items()
-               if k not in ('lr', 'weight_decay', 'seed')}
+        key = {
+            k: v
+            for k, v in record['key'].items()
+            if k not in ('lr', 'weight_decay', 'seed')
+        }
         sign = 1 if key['unit'] == 0 else -1
-        records.append(dict(key=dict(key, kind='transfer'),
-                            neighbours=sign * record['test']))
+        records.append(
+            dict(key=dict(key, kind='transfer'), neighbours=sign * record['test'])
+        )
     rows = study.regime_tables.correlations(
-        study.regime_tables.Results(records, frozen)).splitlines()[4:]
+        study.regime_tables.Results(records, frozen)
+    ).splitlines()[4:]
     for row in rows:
         cells = [cell.strip() for cell in row.split('|')[1:-1]]
         assert abs(float(cells[3])) > 0.9

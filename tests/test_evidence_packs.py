@@ -28,8 +28,10 @@ MASKS = {
     'within': ('{}/images', '{}/masks'),
     'camvid': ('{}', '{}annot'),
 }
-NAMES = (dict(train='train', val='val', test='test'),
-         dict(train='training', val='validation', test='testing'))
+NAMES = (
+    dict(train='train', val='val', test='test'),
+    dict(train='training', val='validation', test='testing'),
+)
 
 
 @pytest.fixture(scope='module')
@@ -45,9 +47,22 @@ def packs():
         import packs
         import run
         import runs
-        yield SimpleNamespace(**{m.__name__: m for m in (
-            campaign, coco_layout, dense_packs, kinds, mask_layout, packs,
-            run, runs)})
+
+        yield SimpleNamespace(
+            **{
+                m.__name__: m
+                for m in (
+                    campaign,
+                    coco_layout,
+                    dense_packs,
+                    kinds,
+                    mask_layout,
+                    packs,
+                    run,
+                    runs,
+                )
+            }
+        )
     finally:
         sys.path.remove(str(FOLDER))
 
@@ -64,19 +79,27 @@ def coco(root: Path, layout: str = 'coco', names=NAMES[0], **settings) -> Path:
         # One folder of all parts cannot have a name twice.
         return one_folder(root, file, folder, **settings)
     return written.coco(
-        root, {p: file.format(name) for p, name in names.items()},
-        {p: folder.format(name) for p, name in names.items()}, **settings)
+        root,
+        {p: file.format(name) for p, name in names.items()},
+        {p: folder.format(name) for p, name in names.items()},
+        **settings,
+    )
 
 
 def one_folder(root: Path, file: str, folder: str, **settings) -> Path:
-    written.coco(root, {p: file.format(p) for p in NAMES[0]},
-                 {p: folder for p in NAMES[0]}, **settings)
+    written.coco(
+        root,
+        {p: file.format(p) for p in NAMES[0]},
+        dict.fromkeys(NAMES[0], folder),
+        **settings,
+    )
     for path in root.rglob('*.json'):
         data = json.loads(path.read_text())
         for image in data['images']:
             name = f'{path.stem}_{image["file_name"]}'
             Image.new('RGB', (image['width'], image['height'])).save(
-                root / folder / name)
+                root / folder / name
+            )
             image['file_name'] = name
         path.write_text(json.dumps(data))
     return root
@@ -91,8 +114,10 @@ def test_boxes_are_found(packs, tmp_path, layout):
     found = packs.coco_layout.find_coco(root)
     assert {p: part.number for p, part in found.items()} == written.PARTS
     for part in found.values():
-        assert all((part.images / image['file_name']).is_file()
-                   for image in part.data['images'])
+        assert all(
+            (part.images / image['file_name']).is_file()
+            for image in part.data['images']
+        )
 
 
 @pytest.mark.parametrize('names', NAMES, ids=['short', 'long'])
@@ -112,11 +137,15 @@ def test_masks_are_found(packs, tmp_path, layout, names):
 
 
 def test_names_of_masks_and_lists_of_parts(packs, tmp_path):
-    root = written.masks(tmp_path, 'JPEGImages', 'SegmentationClass',
-                         suffix='_img.JPG', mask_suffix='_mask.png')
+    root = written.masks(
+        tmp_path,
+        'JPEGImages',
+        'SegmentationClass',
+        suffix='_img.JPG',
+        mask_suffix='_mask.png',
+    )
     # A second suffix of images.
-    (root / 'JPEGImages/train0_img.JPG').rename(
-        root / 'JPEGImages/train0_img.png')
+    (root / 'JPEGImages/train0_img.JPG').rename(root / 'JPEGImages/train0_img.png')
     for part, number in written.PARTS.items():
         path = root / f'ImageSets/Segmentation/{part}.txt'
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,7 +154,8 @@ def test_names_of_masks_and_lists_of_parts(packs, tmp_path):
     assert {p: part.number for p, part in found.items()} == written.PARTS
     assert found['train'].names == {
         '_img.JPG': [f'train{i}' for i in range(1, 6)],
-        '_img.png': ['train0']}
+        '_img.png': ['train0'],
+    }
     assert found['train'].mask_suffix == '_mask.png'
 
 
@@ -148,8 +178,12 @@ def test_classes_are_those_with_boxes(packs, tmp_path):
 def test_missing_parts_are_drawn_and_said(packs, tmp_path, kind):
     parts = dict(train=10, val=4)
     if kind == 'coco':
-        root = written.coco(tmp_path, {p: f'{p}.json' for p in parts},
-                            {p: p for p in parts}, parts=parts)
+        root = written.coco(
+            tmp_path,
+            {p: f'{p}.json' for p in parts},
+            {p: p for p in parts},
+            parts=parts,
+        )
     else:
         root = written.masks(tmp_path, parts=parts)
 
@@ -168,8 +202,7 @@ def test_missing_parts_are_drawn_and_said(packs, tmp_path, kind):
     assert 'no part val' in notes[0]
     for path in [*root.rglob('test'), root / 'test.json']:
         if path.exists():
-            path.rename(root.parent / f'{tmp_path.name}-{path.parent.name}-'
-                        f'{path.name}')
+            path.rename(root.parent / f'{tmp_path.name}-{path.parent.name}-{path.name}')
     found, notes = numbers()
     assert found == dict(train=6, val=2, test=2)
 
@@ -182,25 +215,24 @@ def test_what_is_missing_or_ambiguous_is_refused(packs, tmp_path):
 
     refused(FileNotFoundError, 'no folder', tmp_path / 'none')
     (tmp_path / 'empty').mkdir()
-    refused(FileNotFoundError, 'train/<class>.*COCO.*img_dir/train',
-            tmp_path / 'empty')
+    refused(FileNotFoundError, 'train/<class>.*COCO.*img_dir/train', tmp_path / 'empty')
     for task in packs.kinds.KINDS:
         refused(FileNotFoundError, 'has no', tmp_path / 'empty', task)
     root = coco(tmp_path / 'twice')
     (root / 'train.json').write_bytes(
-        (root / 'annotations/instances_train2017.json').read_bytes())
+        (root / 'annotations/instances_train2017.json').read_bytes()
+    )
     (root / 'annotations/instances_train2017.json').rename(
-        root / 'annotations/train.json')
-    refused(ValueError, "annotations/train.json', 'train.json' can each",
-            root)
+        root / 'annotations/train.json'
+    )
+    refused(ValueError, "annotations/train.json', 'train.json' can each", root)
     root = coco(tmp_path / 'test_alone')
     for part in ('train', 'val'):
         (root / f'annotations/instances_{part}2017.json').unlink()
     refused(FileNotFoundError, 'none is named as the training part', root)
     root = coco(tmp_path / 'absent')
     (root / 'train2017/000.jpg').unlink()
-    refused(FileNotFoundError, "the image '000.jpg', which is in no folder",
-            root)
+    refused(FileNotFoundError, "the image '000.jpg', which is in no folder", root)
     root = written.masks(tmp_path / 'two', labels='labels/{}')
     written.masks(root, labels='masks/{}')
     refused(ValueError, 'labels/train; .*masks/train', root)
@@ -213,27 +245,34 @@ def test_what_is_missing_or_ambiguous_is_refused(packs, tmp_path):
 
 
 def test_class_folders_may_be_named_as_masks(packs, tmp_path):
-    write_parts(tmp_path, ['train', 'val', 'test'],
-                ['with_mask', 'without_mask', 'image'])
+    write_parts(
+        tmp_path, ['train', 'val', 'test'], ['with_mask', 'without_mask', 'image']
+    )
     pack = packs.kinds.own_pack('own', str(tmp_path), None, 3)
     assert pack.classes == ['image', 'with_mask', 'without_mask']
     with pytest.raises(ValueError, match='export BISSL_NUM_CLASSES=3'):
         packs.kinds.own_pack('own', str(tmp_path), None, 4)
 
 
-@pytest.mark.parametrize('parts, numbers', [
-    (dict(train='train', val='val', test='test'), (5, 5, 5)),
-    (dict(train='training', val='valid', test='testing'), (5, 5, 5)),
-    (dict(train='train', val='val'), (4, 1, 5)),
-    (dict(train='train', test='test'), (4, 1, 5)),
-    (dict(train='.'), (3, 1, 1))], ids=lambda p: '-'.join(map(str, p)))
+@pytest.mark.parametrize(
+    'parts, numbers',
+    [
+        (dict(train='train', val='val', test='test'), (5, 5, 5)),
+        (dict(train='training', val='valid', test='testing'), (5, 5, 5)),
+        (dict(train='train', val='val'), (4, 1, 5)),
+        (dict(train='train', test='test'), (4, 1, 5)),
+        (dict(train='.'), (3, 1, 1)),
+    ],
+    ids=lambda p: '-'.join(map(str, p)),
+)
 def test_parts_of_class_folders(packs, tuned, tmp_path, parts, numbers):
     write_parts(tmp_path, parts.values(), number=5)
     assert packs.kinds.kind_of(tmp_path) == 'classification'
     pack = packs.kinds.own_pack('own', str(tmp_path), None, 3)
     assert pack.classes == list(KINDS) and pack.number == 3 * numbers[0]
     assert (type(pack).__name__ == 'Pack') == (
-        parts.get('test') == 'test' and 'val' in parts)
+        parts.get('test') == 'test' and 'val' in parts
+    )
     assert bool(pack.notes) == (len(parts) < 3)
     cfg = copy.deepcopy(tuned)
     pack.put(cfg, 0, tmp_path / 'lists')
@@ -242,8 +281,7 @@ def test_parts_of_class_folders(packs, tuned, tmp_path, parts, numbers):
         dataset = DATASETS.build(cfg[f'{part}_dataloader'].dataset.dataset)
         dataset.full_init()
         labels = dataset.get_gt_labels().tolist()
-        seen[part] = {dataset.get_data_info(i)['img_path']
-                      for i in range(len(dataset))}
+        seen[part] = {dataset.get_data_info(i)['img_path'] for i in range(len(dataset))}
         assert [labels.count(i) for i in range(3)] == [len(seen[part]) // 3] * 3
     assert tuple(len(own) // 3 for own in seen.values()) == numbers
     assert len(set().union(*seen.values())) == 3 * sum(numbers)
@@ -251,15 +289,13 @@ def test_parts_of_class_folders(packs, tuned, tmp_path, parts, numbers):
 
 @pytest.mark.whole
 @pytest.mark.parametrize('kind', ['boxes', 'masks', 'classes'])
-def test_the_look_finds_nothing_to_refuse(packs, tmp_path, monkeypatch,
-                                          capsys, kind):
+def test_the_look_finds_nothing_to_refuse(packs, tmp_path, monkeypatch, capsys, kind):
     root = tmp_path / 'data'
     if kind == 'boxes':
         coco(root, 'images', unused='long')
     elif kind == 'masks':
         written.masks(root)
-        (root / 'img_dir/train/train0.jpg').rename(
-            root / 'img_dir/train/train0.jpeg')
+        (root / 'img_dir/train/train0.jpg').rename(root / 'img_dir/train/train0.jpeg')
     else:
         write_parts(root, ['train', 'val'])
         # Grey, tiny, large; a class of one image.
@@ -267,7 +303,8 @@ def test_the_look_finds_nothing_to_refuse(packs, tmp_path, monkeypatch,
         Image.open(folder / '0.png').convert('L').save(folder / '0.png')
         Image.open(folder / '1.png').resize((5, 4)).save(folder / '1.png')
         Image.open(root / 'train/bee/0.png').resize((900, 700)).save(
-            root / 'train/bee/0.png')
+            root / 'train/bee/0.png'
+        )
         (root / 'train/cow/1.png').unlink()
     write_parts(tmp_path, ['images'], number=43)
     monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'images'))
@@ -297,21 +334,24 @@ def test_a_folder_has_the_runs_of_one_set(packs, tmp_path, monkeypatch):
     found = {opened('a'), opened('b'), opened('a', '--epochs', '3')}
     assert len(found) == 3 and opened('a') in found
     opened('a', '--work-dir', 'run')
-    for other in ('b', ), ('a', '--alternations', '5'):
+    for other in ('b',), ('a', '--alternations', '5'):
         with pytest.raises(ValueError, match='has runs of other folders'):
             opened(*other, '--work-dir', 'run')
 
 
 @pytest.mark.whole
 @pytest.mark.parametrize('kind', ['boxes', 'masks'])
-def test_from_pretraining_to_the_report(packs, tmp_path, monkeypatch, capsys,
-                                        kind):
+def test_from_pretraining_to_the_report(packs, tmp_path, monkeypatch, capsys, kind):
     parts = dict(train=10, val=4)
     root = tmp_path / 'data'
     if kind == 'boxes':
-        written.coco(root, {p: f'annotations/{p}.json' for p in parts},
-                     {p: f'images/{p}' for p in parts}, unused='all',
-                     parts=parts)
+        written.coco(
+            root,
+            {p: f'annotations/{p}.json' for p in parts},
+            {p: f'images/{p}' for p in parts},
+            unused='all',
+            parts=parts,
+        )
     else:
         written.masks(root, parts=parts)
     write_parts(tmp_path, ['images'], number=90)
@@ -324,8 +364,18 @@ def test_from_pretraining_to_the_report(packs, tmp_path, monkeypatch, capsys,
         monkeypatch.setattr(pack, 'STEPS', 5)
     monkeypatch.setattr(packs.campaign, 'SEEDS', (1, 2))
     monkeypatch.setattr(packs.run, 'SEEDS', (1, 2))
-    command = ['--epochs', '2', '--alternations', '1', '--stages', '2',
-               '--workers', '1', '--work-dir', str(tmp_path / 'run')]
+    command = [
+        '--epochs',
+        '2',
+        '--alternations',
+        '1',
+        '--stages',
+        '2',
+        '--workers',
+        '1',
+        '--work-dir',
+        str(tmp_path / 'run'),
+    ]
     packs.run.main(command)
     shown = capsys.readouterr().out
     assert 'no test part: the part for validation (4 images)' in shown
@@ -333,7 +383,11 @@ def test_from_pretraining_to_the_report(packs, tmp_path, monkeypatch, capsys,
     assert shown.count('p = ') == 3
     records = (tmp_path / 'run/runs.jsonl').read_text()
     found = [json.loads(line)['key']['kind'] for line in records.splitlines()]
-    assert [found.count(k) for k in (
-        'pretraining', 'stage', 'search', 'final')] == [1, 6, 8, 16]
+    assert [found.count(k) for k in ('pretraining', 'stage', 'search', 'final')] == [
+        1,
+        6,
+        8,
+        16,
+    ]
     packs.run.main(command)
     assert (tmp_path / 'run/runs.jsonl').read_text() == records

@@ -11,42 +11,76 @@ PACKAGE = Path(__file__).resolve().parents[1] / 'bissl_mm'
 
 #: First folder of the importing file -> what it must not import.
 FORBIDDEN = {
-    'hypergradient': ('mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmpretrain',
-                      'bissl_mm.models', 'bissl_mm.engine',
-                      'bissl_mm.datasets', 'bissl_mm.registry'),
-    'models': ('bissl_mm.hypergradient', 'bissl_mm.engine',
-               'bissl_mm.datasets'),
-    'datasets': ('bissl_mm.hypergradient', 'bissl_mm.models',
-                 'bissl_mm.engine'),
+    'hypergradient': (
+        'mmengine',
+        'mmcv',
+        'mmdet',
+        'mmseg',
+        'mmpretrain',
+        'bissl_mm.models',
+        'bissl_mm.engine',
+        'bissl_mm.datasets',
+        'bissl_mm.registry',
+    ),
+    'models': ('bissl_mm.hypergradient', 'bissl_mm.engine', 'bissl_mm.datasets'),
+    'datasets': ('bissl_mm.hypergradient', 'bissl_mm.models', 'bissl_mm.engine'),
     # Preparing data needs neither torch nor the rest of the package.
-    'prepare': ('torch', 'mmengine', 'mmcv', 'bissl_mm.registry',
-                'bissl_mm.hypergradient', 'bissl_mm.models',
-                'bissl_mm.engine', 'bissl_mm.datasets', 'bissl_mm.analysis'),
-    'utils': ('bissl_mm.hypergradient', 'bissl_mm.models',
-              'bissl_mm.engine', 'bissl_mm.datasets'),
+    'prepare': (
+        'torch',
+        'mmengine',
+        'mmcv',
+        'bissl_mm.registry',
+        'bissl_mm.hypergradient',
+        'bissl_mm.models',
+        'bissl_mm.engine',
+        'bissl_mm.datasets',
+        'bissl_mm.analysis',
+    ),
+    'utils': (
+        'bissl_mm.hypergradient',
+        'bissl_mm.models',
+        'bissl_mm.engine',
+        'bissl_mm.datasets',
+    ),
 }
 
 
 #: Room -> rooms of the same folder that it may import.
 ROOMS = {
-    'hypergradient': {'linalg': (), 'second_order': (),
-                      'operators': ('linalg', 'second_order'),
-                      'solvers': ('linalg', 'operators')},
+    'hypergradient': {
+        'linalg': (),
+        'second_order': (),
+        'operators': ('linalg', 'second_order'),
+        'solvers': ('linalg', 'operators'),
+    },
     # Modules of its own floor join the rooms.
-    'models': {'losses': (), 'pretext': (), 'weights': (),
-               'backbone_map': (), 'checks': (), 'batch_views': (),
-               'small_resnet': (),
-               'bissl_model': ('backbone_map', 'losses', 'pretext', 'weights'),
-               'agreement': ('bissl_model', 'weights')},
-    'analysis': {'json_file': (), 'permutation_test': (), 'scalars': (),
-                 'features': (), 'report': ('permutation_test', 'scalars'),
-                 'runs': ('permutation_test', ),
-                 'demo': ('features', 'permutation_test', 'report', 'runs',
-                          'scalars')},
-    'engine': {'distributed': (), 'checks': ('distributed', ),
-               'steps': ('checks', 'distributed'),
-               'hooks': ('checks', 'distributed', 'steps'),
-               'loop': ('checks', 'distributed', 'steps')},
+    'models': {
+        'losses': (),
+        'pretext': (),
+        'weights': (),
+        'backbone_map': (),
+        'checks': (),
+        'batch_views': (),
+        'small_resnet': (),
+        'bissl_model': ('backbone_map', 'losses', 'pretext', 'weights'),
+        'agreement': ('bissl_model', 'weights'),
+    },
+    'analysis': {
+        'json_file': (),
+        'permutation_test': (),
+        'scalars': (),
+        'features': (),
+        'report': ('permutation_test', 'scalars'),
+        'runs': ('permutation_test',),
+        'demo': ('features', 'permutation_test', 'report', 'runs', 'scalars'),
+    },
+    'engine': {
+        'distributed': (),
+        'checks': ('distributed',),
+        'steps': ('checks', 'distributed'),
+        'hooks': ('checks', 'distributed', 'steps'),
+        'loop': ('checks', 'distributed', 'steps'),
+    },
 }
 
 
@@ -57,7 +91,7 @@ def imported_names(path: Path) -> list:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = list(parts[:-node.level]) if node.level else []
+            base = list(parts[: -node.level]) if node.level else []
             base += [node.module] if node.module else []
             # ``from .. import engine`` names a module, too.
             names += ['.'.join(base + [alias.name]) for alias in node.names]
@@ -65,8 +99,8 @@ def imported_names(path: Path) -> list:
 
 
 @pytest.mark.parametrize(
-    'path', sorted(PACKAGE.rglob('*.py')),
-    ids=lambda p: str(p.relative_to(PACKAGE)))
+    'path', sorted(PACKAGE.rglob('*.py')), ids=lambda p: str(p.relative_to(PACKAGE))
+)
 def test_imports_point_one_way(path):
     folder = path.relative_to(PACKAGE).parts[0]
     names = imported_names(path)
@@ -76,16 +110,19 @@ def test_imports_point_one_way(path):
         assert not name.startswith(('mmdet', 'mmseg')), name
         if name.startswith('mmpretrain'):
             # Tasks, losses and a network that extend mmpretrain's own.
-            assert path.parent.name == 'pretext' \
-                or path.name in ('small_resnet.py', 'convex_losses.py'), name
+            assert path.parent.name == 'pretext' or path.name in (
+                'small_resnet.py',
+                'convex_losses.py',
+            ), name
 
 
-@pytest.mark.parametrize('folder, room', [
-    (folder, room) for folder, rooms in ROOMS.items() for room in rooms])
+@pytest.mark.parametrize(
+    'folder, room',
+    [(folder, room) for folder, rooms in ROOMS.items() for room in rooms],
+)
 def test_rooms_of_a_folder_point_one_way(folder, room):
     allowed = (room, *ROOMS[folder][room])
-    files = [PACKAGE / folder / f'{room}.py',
-             *(PACKAGE / folder / room).glob('*.py')]
+    files = [PACKAGE / folder / f'{room}.py', *(PACKAGE / folder / room).glob('*.py')]
     assert any(path.exists() for path in files)
     for path in filter(Path.exists, files):
         for name in imported_names(path):
@@ -101,9 +138,12 @@ def test_every_folder_has_rooms_that_the_test_knows():
 
 
 def test_hypergradient_core_loads_without_openmmlab():
-    code = ('import sys, bissl_mm.hypergradient; '
-            'print([m for m in ("mmengine", "mmcv", "mmpretrain") '
-            'if m in sys.modules])')
-    result = subprocess.run([sys.executable, '-c', code], check=True,
-                            capture_output=True, text=True)
+    code = (
+        'import sys, bissl_mm.hypergradient; '
+        'print([m for m in ("mmengine", "mmcv", "mmpretrain") '
+        'if m in sys.modules])'
+    )
+    result = subprocess.run(
+        [sys.executable, '-c', code], check=True, capture_output=True, text=True
+    )
     assert result.stdout.strip() == '[]'

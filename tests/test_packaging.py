@@ -16,29 +16,40 @@ from bissl_mm.version import __version__
 @pytest.mark.slow
 def test_wheel_ships_configs_and_tools(tmp_path):
     subprocess.run(
-        [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps',
-         '--no-build-isolation', '-w', tmp_path, ROOT], check=True,
-        capture_output=True)
-    wheel, = tmp_path.glob('bissl_mm-*.whl')
+        [
+            sys.executable,
+            '-m',
+            'pip',
+            'wheel',
+            '-q',
+            '--no-deps',
+            '--no-build-isolation',
+            '-w',
+            tmp_path,
+            ROOT,
+        ],
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob('bissl_mm-*.whl')
     names = set(zipfile.ZipFile(wheel).namelist())
-    package = [str(p.relative_to(ROOT))
-               for p in (ROOT / 'bissl_mm').rglob('*.py')]
+    package = [str(p.relative_to(ROOT)) for p in (ROOT / 'bissl_mm').rglob('*.py')]
     assert names >= set(package)
     for folder in ('configs', 'tools'):
-        shipped = [f'bissl_mm/.mim/{p.relative_to(ROOT)}'
-                   for p in (ROOT / folder).rglob('*')
-                   if p.suffix in ('.py', '.sh')]
+        shipped = [
+            f'bissl_mm/.mim/{p.relative_to(ROOT)}'
+            for p in (ROOT / folder).rglob('*')
+            if p.suffix in ('.py', '.sh')
+        ]
         assert shipped and names >= set(shipped)
     assert not any(n.startswith('tests/') for n in names)
     archive = zipfile.ZipFile(wheel)
     info = f'{wheel.name.rsplit("-", 3)[0]}.dist-info/'
-    licence, = [n for n in names
-                if n.startswith(info) and n.endswith('/LICENSE')]
+    (licence,) = [n for n in names if n.startswith(info) and n.endswith('/LICENSE')]
     assert archive.read(licence) == (ROOT / 'LICENSE').read_bytes()
     metadata = email.message_from_bytes(archive.read(info + 'METADATA'))
     assert metadata['Author'] == 'the bissl_mm authors'
-    assert 'Apache-2.0' in (metadata['License'],
-                            metadata['License-Expression'])
+    assert 'Apache-2.0' in (metadata['License'], metadata['License-Expression'])
     # No version is forced into an environment that is there already.
     for line in metadata.get_all('Requires-Dist'):
         assert '==' not in str(Requirement(line).specifier), line
@@ -54,22 +65,25 @@ def test_every_data_root_is_below_the_data_folder():
     defaults, literals = set(), set()
     for path in (ROOT / 'configs').rglob('*.py'):
         text = path.read_text()
-        defaults |= set(re.findall(r'\{\{\$BISSL_\w+(?:DIR|DATA):(.*?)\}\}',
-                                   text))
+        defaults |= set(re.findall(r'\{\{\$BISSL_\w+(?:DIR|DATA):(.*?)\}\}', text))
         literals |= set(re.findall(r"'(\.\./.*?)'", text))
     assert 'data' in defaults
     assert all(d.startswith(('data', 'work_dirs/demo')) for d in defaults)
     assert all(path.endswith('.py') for path in literals)
 
 
-@pytest.mark.parametrize('page', [
-    'README.md', 'benchmarks/README.md', 'CONTRIBUTING.md'])
+@pytest.mark.parametrize(
+    'page', ['README.md', 'benchmarks/README.md', 'CONTRIBUTING.md']
+)
 def test_files_that_a_page_names_are_there(page):
     text = (ROOT / page).read_text()
     # Commands run in the root; the table of equations names modules.
     named = set(re.findall(r'(?<![\w./-])\w+/[\w./*-]*\.(?:py|sh)\b', text))
-    missing = [name for name in named if not any(
-        list(folder.glob(name)) for folder in (ROOT, ROOT / 'bissl_mm'))]
+    missing = [
+        name
+        for name in named
+        if not any(list(folder.glob(name)) for folder in (ROOT, ROOT / 'bissl_mm'))
+    ]
     assert named and not missing, missing
 
 

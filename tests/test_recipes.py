@@ -15,11 +15,19 @@ from bissl_mm.engine.loop.settings import LoopSettings
 from bissl_mm.engine.search_space import place_holder_note, search_space
 
 CONFIGS = sorted(
-    p for folder in ('pretext', 'bissl', 'fine_tune', 'demo')
-    for p in (ROOT / 'configs' / folder).glob('*.py'))
+    p
+    for folder in ('pretext', 'bissl', 'fine_tune', 'demo')
+    for p in (ROOT / 'configs' / folder).glob('*.py')
+)
 #: Transforms that resize with the backend they are given.
-RESIZES = ('RandomResizedCrop', 'ResizeEdge', 'EfficientNetRandomCrop',
-           'EfficientNetCenterCrop', 'Resize', 'RandomResize')
+RESIZES = (
+    'RandomResizedCrop',
+    'ResizeEdge',
+    'EfficientNetRandomCrop',
+    'EfficientNetCenterCrop',
+    'Resize',
+    'RandomResize',
+)
 
 
 def read(name: str) -> Config:
@@ -36,8 +44,7 @@ def parts(value):
             yield from parts(item)
 
 
-@pytest.mark.parametrize('path', CONFIGS,
-                         ids=lambda p: f'{p.parent.name}/{p.stem}')
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda p: f'{p.parent.name}/{p.stem}')
 def test_levels_resize_alike_and_fine_tuning_keeps_the_last_batch(path):
     cfg = Config.fromfile(path).to_dict()
     for part in parts(cfg):
@@ -53,7 +60,7 @@ def picture():
     """A picture with an edge in every direction, larger than the crops."""
     y, x = np.mgrid[:331, :443]
     rings = np.sin(np.hypot(x - 200, y - 150) ** 2 / 400)
-    channels = [127 + 100 * rings, (x % 7 < 3) * 255., (x + y) % 256]
+    channels = [127 + 100 * rings, (x % 7 < 3) * 255.0, (x + y) % 256]
     return np.stack(channels, -1).astype(np.uint8)
 
 
@@ -61,28 +68,29 @@ def picture():
 def test_evaluation_sees_torchvisions_pixels(name, picture):
     """On PIL images, as Bardes et al. (4.2.1)."""
     init_default_scope('mmpretrain')
-    pipeline = read(f'_base_/upper/classification_r50_{name}') \
-        .test_dataloader.dataset.pipeline
+    pipeline = read(
+        f'_base_/upper/classification_r50_{name}'
+    ).test_dataloader.dataset.pipeline
     resize, crop = (TRANSFORMS.build(cfg) for cfg in pipeline[1:3])
     found = crop(resize(dict(img=picture)))['img']
-    expected = tv.Compose([tv.Resize(pipeline[1].scale),
-                           tv.CenterCrop(pipeline[2].crop_size)])(
-                               Image.fromarray(picture))
+    expected = tv.Compose(
+        [tv.Resize(pipeline[1].scale), tv.CenterCrop(pipeline[2].crop_size)]
+    )(Image.fromarray(picture))
     difference = np.abs(found.astype(int) - np.asarray(expected, int))
     assert difference.max() <= 1
 
 
 def test_training_crops_are_resized_as_by_torchvision(picture):
     init_default_scope('mmpretrain')
-    pipeline = read('_base_/upper/classification_r50_pets-96px') \
-        .train_dataloader.dataset.dataset.pipeline
+    pipeline = read(
+        '_base_/upper/classification_r50_pets-96px'
+    ).train_dataloader.dataset.dataset.pipeline
     transform = TRANSFORMS.build(pipeline[1])
     np.random.seed(0)
     box = transform.rand_crop_params(picture)
     np.random.seed(0)
     found = transform(dict(img=picture))['img']
-    expected = tv.functional.resized_crop(Image.fromarray(picture), *box,
-                                          [96, 96])
+    expected = tv.functional.resized_crop(Image.fromarray(picture), *box, [96, 96])
     difference = np.abs(found.astype(int) - np.asarray(expected, int))
     assert difference.max() <= 1
 
@@ -90,9 +98,9 @@ def test_training_crops_are_resized_as_by_torchvision(picture):
 def test_masked_autoencoders_decay_matrices_only():
     """Of MAE's tensors, as in mmpretrain's own configs."""
     for name, model, wrapper in (
-            ('pretext/mae_vit-s8_8xb128-500e_in1k-96px', 'model', ''),
-            ('bissl/bissl-mae_vit-s8_8xb128-20x8-500t_in1k-pets', 'pretext',
-             'lower')):
+        ('pretext/mae_vit-s8_8xb128-500e_in1k-96px', 'model', ''),
+        ('bissl/bissl-mae_vit-s8_8xb128-20x8-500t_in1k-pets', 'pretext', 'lower'),
+    ):
         cfg = read(name)
         init_default_scope('mmpretrain')
         network = MODELS.build(cfg.model.get(model, cfg.model))
@@ -100,12 +108,13 @@ def test_masked_autoencoders_decay_matrices_only():
         settings = dict(settings.get(wrapper, settings))
         settings.pop('type', None), settings.pop('clip_grad', None)
         optimizer = build_optim_wrapper(network, settings).optimizer
-        decay = {p: g['weight_decay'] for g in optimizer.param_groups
-                 for p in g['params']}
+        decay = {
+            p: g['weight_decay'] for g in optimizer.param_groups for p in g['params']
+        }
         for key, param in network.named_parameters():
             if param.requires_grad:
                 plain = param.ndim > 1 and not key.endswith('_token')
-                assert decay[param] == (0.05 if plain else 0.), key
+                assert decay[param] == (0.05 if plain else 0.0), key
 
 
 def test_layer_decay_of_the_first_layers_is_what_the_config_says():
@@ -120,15 +129,13 @@ def test_layer_decay_of_the_first_layers_is_what_the_config_says():
     assert rate[network.head.fc.weight] == pytest.approx(0.03)
 
 
-@pytest.mark.parametrize('num_steps, num_alternations', [(20, 500),
-                                                         (10, 200)])
-def test_passes_over_imagenet_begin_where_b4_has_them(num_steps,
-                                                      num_alternations):
+@pytest.mark.parametrize('num_steps, num_alternations', [(20, 500), (10, 200)])
+def test_passes_over_imagenet_begin_where_b4_has_them(num_steps, num_alternations):
     """By its count of gradient steps, the Hessian batch besides."""
-    settings = LoopSettings(num_alternations, num_steps, 8, None, 1, 'next',
-                            None, 1, 10)
-    sampler = LevelBatchSampler(1281167, 1024, settings.num_lower_batches,
-                                'lower', 0)
+    settings = LoopSettings(
+        num_alternations, num_steps, 8, None, 1, 'next', None, 1, 10
+    )
+    sampler = LevelBatchSampler(1281167, 1024, settings.num_lower_batches, 'lower', 0)
     remaining = per_pass = 1281167 // 1024
     data_pass = 0
     for alternation in range(num_alternations):
@@ -139,17 +146,38 @@ def test_passes_over_imagenet_begin_where_b4_has_them(num_steps,
         assert sampler.place(number)[0] == data_pass
 
 
-@pytest.mark.parametrize('name, settings, seeds, lr, decay, found', [
-    ('r50-simclr_b256-400e_pets', 100, 10, (1e-4, 1.), (1e-5, 1e-2), True),
-    ('r50-bissl-byol_b256-400e_pets', 100, 10, (1e-4, 1.), (1e-5, 1e-2),
-     True),
-    ('r50-simclr-public_b256-400e_pets-224px', 25, 10, (1e-4, 1.),
-     (1e-5, 1e-2), False),
-    ('vit-s8-mae_b256-400e_pets', 50, 10, (1e-4, 1.), (1e-5, 1e-2), False),
-    ('faster-rcnn-r50-c4-simclr_8xb2-50e_voc0712', 50, 10, (1e-4, 1e-1),
-     (1e-6, 1e-2), False),
-    ('fcn16-r50-simclr_8xb32-50e_cityscapes', 50, 10, (1e-4, 1e-1),
-     (1e-6, 1e-2), False)])
+@pytest.mark.parametrize(
+    'name, settings, seeds, lr, decay, found',
+    [
+        ('r50-simclr_b256-400e_pets', 100, 10, (1e-4, 1.0), (1e-5, 1e-2), True),
+        ('r50-bissl-byol_b256-400e_pets', 100, 10, (1e-4, 1.0), (1e-5, 1e-2), True),
+        (
+            'r50-simclr-public_b256-400e_pets-224px',
+            25,
+            10,
+            (1e-4, 1.0),
+            (1e-5, 1e-2),
+            False,
+        ),
+        ('vit-s8-mae_b256-400e_pets', 50, 10, (1e-4, 1.0), (1e-5, 1e-2), False),
+        (
+            'faster-rcnn-r50-c4-simclr_8xb2-50e_voc0712',
+            50,
+            10,
+            (1e-4, 1e-1),
+            (1e-6, 1e-2),
+            False,
+        ),
+        (
+            'fcn16-r50-simclr_8xb32-50e_cityscapes',
+            50,
+            10,
+            (1e-4, 1e-1),
+            (1e-6, 1e-2),
+            False,
+        ),
+    ],
+)
 def test_searches_are_the_papers(name, settings, seeds, lr, decay, found):
     """B.2, C.6, B.8, B.7; figures are printed for the first two alone."""
     cfg = read(f'fine_tune/{name}')

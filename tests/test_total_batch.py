@@ -18,10 +18,13 @@ FINE_TUNE = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
 
 
 def config(**train_dataloader):
-    return Config(dict(
-        train_dataloader=train_dataloader,
-        train_cfg=dict(pretext_dataloader=dict(total_batch_size=1024)),
-        val_dataloader=dict(batch_size=7)))
+    return Config(
+        dict(
+            train_dataloader=train_dataloader,
+            train_cfg=dict(pretext_dataloader=dict(total_batch_size=1024)),
+            val_dataloader=dict(batch_size=7),
+        )
+    )
 
 
 def test_processes_share_the_total():
@@ -60,19 +63,26 @@ def test_large_batch_on_one_process_names_the_ways_out():
     assert 'num_micro_batches' in one and 'num_micro_batches' not in two
 
 
-@pytest.mark.parametrize('launcher, variable', [
-    ('pytorch', 'WORLD_SIZE'), ('slurm', 'SLURM_NTASKS'),
-    ('mpi', 'OMPI_COMM_WORLD_SIZE')])
+@pytest.mark.parametrize(
+    'launcher, variable',
+    [
+        ('pytorch', 'WORLD_SIZE'),
+        ('slurm', 'SLURM_NTASKS'),
+        ('mpi', 'OMPI_COMM_WORLD_SIZE'),
+    ],
+)
 def test_processes_are_counted_before_they_are_connected(
-        launcher, variable, monkeypatch):
+    launcher, variable, monkeypatch
+):
     monkeypatch.setenv(variable, '6')
     assert count_processes(launcher) == 6
     assert count_processes('none') == 1
 
 
 def test_stream_of_a_level_takes_its_share():
-    loader = dict(dataset=DictDataset([dict(x=i) for i in range(24)]),
-                  total_batch_size=6)
+    loader = dict(
+        dataset=DictDataset([dict(x=i) for i in range(24)]), total_batch_size=6
+    )
     whole = LevelStream(loader, 'lower', 2)
     parts = [LevelStream(loader, 'lower', 2, rank, 2) for rank in range(2)]
     assert whole.batch_size == 6 and len(whole) == 4
@@ -80,10 +90,12 @@ def test_stream_of_a_level_takes_its_share():
         stream.start(0)
     for n in range(8):
         assert whole.sampler.keys(n) == [
-            key for part in parts for key in part.sampler.keys(n)]
+            key for part in parts for key in part.sampler.keys(n)
+        ]
     assert LevelStream({**loader, 'batch_size': 1}, 'upper').batch_size == 1
-    with pytest.raises(ValueError, match='train_cfg.pretext_dataloader: 4 '
-                       'processes cannot share'):
+    with pytest.raises(
+        ValueError, match='train_cfg.pretext_dataloader: 4 processes cannot share'
+    ):
         LevelStream(loader, 'lower', 2, 0, 4)
 
 
@@ -107,48 +119,62 @@ def sizes_on_rank(rank, world, data, folder, launched):
             cfg.model_wrapper_cfg = dict(type='bissl_mm.PlainDistributedModel')
             runner = Runner.from_cfg(cfg)
         loop = runner.build_train_loop(runner._train_loop)
-        return {level: (stream.batch_size, len(stream))
-                for level, stream in loop.streams.items()}
+        return {
+            level: (stream.batch_size, len(stream))
+            for level, stream in loop.streams.items()
+        }
 
 
 @pytest.mark.dist
 @pytest.mark.parametrize('launched', [True, False])
-def test_two_processes_take_half_of_it_each(pool, image_folders, tmp_path,
-                                            launched):
+def test_two_processes_take_half_of_it_each(pool, image_folders, tmp_path, launched):
     # 40 unlabeled and 24 labeled pictures; by the tools and by mmengine alone.
-    assert pool.run(sizes_on_rank, image_folders, tmp_path, launched) == [
-        dict(lower=(4, 5), upper=(4, 3))] * 2
+    assert (
+        pool.run(sizes_on_rank, image_folders, tmp_path, launched)
+        == [dict(lower=(4, 5), upper=(4, 3))] * 2
+    )
 
 
-def test_comparison_trains_with_the_whole_batch(monkeypatch, image_folders,
-                                                tmp_path):
-    monkeypatch.setenv('BISSL_DOWNSTREAM_DIR',
-                       str(image_folders / 'downstream'))
+def test_comparison_trains_with_the_whole_batch(monkeypatch, image_folders, tmp_path):
+    monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(image_folders / 'downstream'))
     monkeypatch.setenv('BISSL_NUM_CLASSES', '3')
     cfg = Config.fromfile(FINE_TUNE)
-    cfg.merge_from_dict({
-        'model.backbone.stem_channels': 4,
-        'model.backbone.base_channels': 4,
-        'model.head.in_channels': 32,
-        'train_dataloader.num_workers': 0,
-        'train_dataloader.persistent_workers': False,
-        'val_dataloader.num_workers': 0,
-        'val_dataloader.persistent_workers': False,
-        'test_dataloader.num_workers': 0,
-        'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1,
-        'param_scheduler.end': 1})
+    cfg.merge_from_dict(
+        {
+            'model.backbone.stem_channels': 4,
+            'model.backbone.base_channels': 4,
+            'model.head.in_channels': 32,
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            'val_dataloader.num_workers': 0,
+            'val_dataloader.persistent_workers': False,
+            'test_dataloader.num_workers': 0,
+            'train_cfg.max_epochs': 1,
+            'train_cfg.val_interval': 1,
+            'param_scheduler.end': 1,
+        }
+    )
     del cfg.train_dataloader['batch_size']
     cfg.train_dataloader.total_batch_size = 12
     # A checkpoint of the network itself.
     init_default_scope('mmpretrain')
     model = dict(cfg.model)
-    backbone = MODELS.build({k: v for k, v in model['backbone'].items()
-                             if k != 'init_cfg'})
+    backbone = MODELS.build(
+        {k: v for k, v in model['backbone'].items() if k != 'init_cfg'}
+    )
     path = tmp_path / 'backbone.pth'
-    torch.save(dict(state_dict={f'backbone.{k}': v for k, v in
-                                backbone.state_dict().items()}), path)
+    torch.save(
+        dict(state_dict={f'backbone.{k}': v for k, v in backbone.state_dict().items()}),
+        path,
+    )
     seen = []
-    fine_tune(cfg, str(path), Setting(0.01, 0.), 0, str(tmp_path),
-              inspect=lambda runner: seen.append(runner.train_dataloader))
+    fine_tune(
+        cfg,
+        str(path),
+        Setting(0.01, 0.0),
+        0,
+        str(tmp_path),
+        inspect=lambda runner: seen.append(runner.train_dataloader),
+    )
     assert seen[0].batch_size == 12
     assert cfg.train_dataloader.total_batch_size == 12

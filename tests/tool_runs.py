@@ -14,24 +14,35 @@ from bissl_mm import command_line
 
 
 def environment(image_folders) -> dict:
-    return {**os.environ, 'BISSL_PRETEXT_DIR': str(image_folders / 'pretext'),
-            'BISSL_DOWNSTREAM_DIR': str(image_folders / 'downstream'),
-            'BISSL_NUM_CLASSES': '3', 'OMP_NUM_THREADS': '1',
-            'PYTHONPATH': f"{ROOT / 'tests'}:{ROOT}",
-            'PATH': os.path.dirname(sys.executable) + ':' +
-            os.environ['PATH']}
+    return {
+        **os.environ,
+        'BISSL_PRETEXT_DIR': str(image_folders / 'pretext'),
+        'BISSL_DOWNSTREAM_DIR': str(image_folders / 'downstream'),
+        'BISSL_NUM_CLASSES': '3',
+        'OMP_NUM_THREADS': '1',
+        'PYTHONPATH': f'{ROOT / "tests"}:{ROOT}',
+        'PATH': os.path.dirname(sys.executable) + ':' + os.environ['PATH'],
+    }
 
 
 def options(**changes) -> list:
-    merged = {**OPTIONS, 'train_cfg.num_alternations': 3,
-              **{k.replace('__', '.'): v for k, v in changes.items()}}
+    merged = {
+        **OPTIONS,
+        'train_cfg.num_alternations': 3,
+        **{k.replace('__', '.'): v for k, v in changes.items()},
+    }
     return ['--cfg-options', *(f'{k}={v}' for k, v in merged.items())]
 
 
 def run(command, image_folders, check=True):
     result = subprocess.run(
-        [str(c) for c in command], cwd=ROOT, capture_output=True, text=True,
-        env=environment(image_folders), timeout=240)
+        [str(c) for c in command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=environment(image_folders),
+        timeout=240,
+    )
     if check:
         assert result.returncode == 0, result.stderr[-3000:]
     return result
@@ -50,8 +61,7 @@ def assert_same_weights(first, second):
 
 def call(name, *arguments):
     """A tool's main function, in this process."""
-    spec = importlib.util.spec_from_file_location(
-        name, ROOT / 'tools' / f'{name}.py')
+    spec = importlib.util.spec_from_file_location(name, ROOT / 'tools' / f'{name}.py')
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     command_line.run_tool(lambda _: module.main([str(a) for a in arguments]))

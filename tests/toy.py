@@ -1,7 +1,5 @@
 """Tiny models and data for the tests, real BaseModels of mmengine."""
 
-from typing import Dict, List
-
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
@@ -12,9 +10,15 @@ from torch.utils.data import Dataset
 def conv_backbone() -> nn.Sequential:
     """The backbone of the conformance vectors, 16 features."""
     return nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(),
-        nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.BatchNorm2d(16),
-        nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3, stride=2, padding=1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    )
 
 
 def nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
@@ -22,8 +26,7 @@ def nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
     z = F.normalize(z)
     n = len(z) // 2
     similarity = z @ z.T / temperature
-    similarity = similarity.masked_fill(
-        torch.eye(2 * n, dtype=torch.bool), -1e9)
+    similarity = similarity.masked_fill(torch.eye(2 * n, dtype=torch.bool), -1e9)
     partner = torch.arange(2 * n).roll(n)
     return F.cross_entropy(similarity, partner)
 
@@ -35,11 +38,15 @@ class ToyPretext(BaseModel):
         super().__init__()
         self.backbone = conv_backbone()
         self.head = nn.Sequential(
-            nn.Linear(16, 16), nn.BatchNorm1d(16), nn.ReLU(),
-            nn.Linear(16, 8, bias=False))
+            nn.Linear(16, 16),
+            nn.BatchNorm1d(16),
+            nn.ReLU(),
+            nn.Linear(16, 8, bias=False),
+        )
 
-    def forward(self, inputs: List[Tensor], data_samples=None,
-                mode: str = 'tensor') -> Dict[str, Tensor]:
+    def forward(
+        self, inputs: list[Tensor], data_samples=None, mode: str = 'tensor'
+    ) -> dict[str, Tensor]:
         z = torch.cat([self.head(self.backbone(x)) for x in inputs])
         return dict(loss=nt_xent(z)) if mode == 'loss' else z
 
@@ -52,8 +59,9 @@ class ToyDownstream(BaseModel):
         self.backbone = conv_backbone()
         self.head = nn.Linear(16, num_classes)
 
-    def forward(self, inputs: Tensor, data_samples: Tensor = None,
-                mode: str = 'tensor'):
+    def forward(
+        self, inputs: Tensor, data_samples: Tensor = None, mode: str = 'tensor'
+    ):
         logits = self.head(self.backbone(inputs))
         if mode == 'loss':
             return dict(loss=F.cross_entropy(logits, data_samples))

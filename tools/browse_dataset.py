@@ -6,7 +6,6 @@ masks are drawn. The samples are those of the first pass of training.
 
 import argparse
 import os.path as osp
-from typing import List, Optional
 
 import numpy as np
 
@@ -18,15 +17,12 @@ COLOURS = np.random.default_rng(1).integers(0, 256, (256, 3), dtype=np.uint8)
 COLOURS[255] = 255
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_arguments(parser)
-    parser.add_argument(
-        '--level', choices=['lower', 'upper', 'both'], default='both')
-    parser.add_argument(
-        '--number', type=int, default=20, help='samples a level')
-    parser.add_argument(
-        '--output-dir', help='default: WORK-DIR/browse_dataset')
+    parser.add_argument('--level', choices=['lower', 'upper', 'both'], default='both')
+    parser.add_argument('--number', type=int, default=20, help='samples a level')
+    parser.add_argument('--output-dir', help='default: WORK-DIR/browse_dataset')
     return parser.parse_args(argv)
 
 
@@ -36,8 +32,8 @@ def picture(inputs) -> np.ndarray:
     arrays = [v.numpy().transpose(1, 2, 0) for v in views]
     height = max(a.shape[0] for a in arrays)
     padded = [
-        np.pad(a, ((0, height - a.shape[0]), (0, 4), (0, 0)),
-               constant_values=255) for a in arrays
+        np.pad(a, ((0, height - a.shape[0]), (0, 4), (0, 0)), constant_values=255)
+        for a in arrays
     ]
     joined = np.concatenate(padded, axis=1)[:, :-4]
     if joined.shape[2] == 1:
@@ -48,10 +44,11 @@ def picture(inputs) -> np.ndarray:
 def with_labels(image: np.ndarray, data_sample) -> np.ndarray:
     """The picture with its boxes drawn, or beside its mask in colours."""
     import mmcv
+
     if 'gt_instances' in (data_sample or ()):
         return mmcv.imshow_bboxes(
-            image.copy(), corners(data_sample.gt_instances.bboxes),
-            show=False)
+            image.copy(), corners(data_sample.gt_instances.bboxes), show=False
+        )
     if 'gt_sem_seg' in (data_sample or ()):
         mask = data_sample.gt_sem_seg.data[0].numpy()
         return np.concatenate([image, COLOURS[mask]], axis=1)
@@ -63,7 +60,7 @@ def corners(boxes) -> np.ndarray:
     return getattr(boxes, 'tensor', boxes).numpy()
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     quiet_console()
     import mmcv
@@ -74,9 +71,11 @@ def main(argv: Optional[List[str]] = None) -> None:
     from bissl_mm.datasets.folders import check_data_folders
     from bissl_mm.engine.checks.data_look import check_data, console_logger
     from bissl_mm.engine.launch import load_config
+
     cfg = load_config(args)
     parts = dict(lower=['pretext'], upper=['train']).get(
-        args.level, ['pretext', 'train'])
+        args.level, ['pretext', 'train']
+    )
     if 'pretext_dataloader' not in cfg.train_cfg:
         # Of stage 1: its training data are unlabeled images.
         parts = ['train']
@@ -100,17 +99,17 @@ def main(argv: Optional[List[str]] = None) -> None:
         mkdir_or_exist(osp.join(folder, level))
         bar = ProgressBar(number)
         for i in range(number):
-            key, = stream.sampler.keys(i)
+            (key,) = stream.sampler.keys(i)
             sample = stream.samples[key]
             data_sample = sample.get('data_samples')
             label = getattr(data_sample, 'gt_label', None)
             tag = '' if label is None else f'_label{int(label)}'
             mmcv.imwrite(
                 with_labels(picture(sample['inputs']), data_sample),
-                osp.join(folder, level, f'{i:04}_sample{key[1]}{tag}.png'))
+                osp.join(folder, level, f'{i:04}_sample{key[1]}{tag}.png'),
+            )
             bar.update()
-        print(f"\n{number} {level} samples saved to "
-              f"'{osp.join(folder, level)}'")
+        print(f"\n{number} {level} samples saved to '{osp.join(folder, level)}'")
 
 
 if __name__ == '__main__':

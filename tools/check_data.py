@@ -8,40 +8,46 @@ a seeded sample. The exit status is 1 if anything would be refused. Example::
 
 import argparse
 import sys
-from typing import List, Optional
 
-from bissl_mm.command_line import (add_cfg_options, add_verbose, run_tool)
+from bissl_mm.command_line import add_cfg_options, add_verbose, run_tool
 from bissl_mm.utils.console import quiet_console
 
 #: Parts of a config that has them all.
 PARTS = ('pretext', 'train', 'val', 'test')
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('config', help='config file')
     parser.add_argument(
-        '--parts', nargs='+', choices=PARTS, default=list(PARTS),
-        help='parts to look at; default: all that the config has')
+        '--parts',
+        nargs='+',
+        choices=PARTS,
+        default=list(PARTS),
+        help='parts to look at; default: all that the config has',
+    )
     parser.add_argument(
-        '--sample', action='store_true',
-        help='look at the sample that training looks at')
+        '--sample',
+        action='store_true',
+        help='look at the sample that training looks at',
+    )
     add_cfg_options(parser)
     add_verbose(parser)
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     quiet_console()
+    from bissl_mm.config import notes_of, read_config
     from bissl_mm.datasets.folders import check_data_folders
     from bissl_mm.datasets.look import look_over
     from bissl_mm.datasets.look.table import table_lines
-    from bissl_mm.config import notes_of, read_config
     from bissl_mm.utils.console import quiet_pycocotools
     from bissl_mm.utils.total_batch import share_batches
+
     cfg = read_config(args.config, args.cfg_options)
     if cfg.get('custom_imports') is None:
         import bissl_mm.models  # noqa: F401
@@ -52,8 +58,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     look = look_over(cfg, args.parts, everything=not args.sample)
     for line in table_lines(look, whole=not args.sample):
         print(line)
-    for kind, lines in (('Warning', look.warnings),
-                        ('Refused', look.refusals)):
+    for kind, lines in (('Warning', look.warnings), ('Refused', look.refusals)):
         for line in lines:
             print(f'{kind}: {line}')
     print(f'{len(look.refusals)} refused, {len(look.warnings)} warning(s).')

@@ -17,57 +17,64 @@ import os.path as osp
 import platform
 import sys
 import time
-from typing import Dict, List, Optional
 
 from bissl_mm.command_line import add_common_arguments, run_tool
 from bissl_mm.utils.console import quiet_console
 from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_common_arguments(parser)
     parser.add_argument(
-        '--arm', action='append', required=True, metavar='NAME=CHECKPOINT')
+        '--arm', action='append', required=True, metavar='NAME=CHECKPOINT'
+    )
     # Their defaults are the config's ``search``.
-    parser.add_argument('--settings', type=int,
-                        help='random settings tried by each arm')
-    parser.add_argument('--lr', type=float, nargs=2,
-                        help='range of the learning rate')
-    parser.add_argument('--weight-decay', type=float, nargs=2,
-                        help='range of weight decay')
+    parser.add_argument(
+        '--settings', type=int, help='random settings tried by each arm'
+    )
+    parser.add_argument('--lr', type=float, nargs=2, help='range of the learning rate')
+    parser.add_argument(
+        '--weight-decay', type=float, nargs=2, help='range of weight decay'
+    )
     parser.add_argument('--seeds', type=int, help='final runs of each arm')
     parser.add_argument(
-        '--metric',
-        help='of the evaluator, for example coco/bbox_mAP_50 or mIoU')
+        '--metric', help='of the evaluator, for example coco/bbox_mAP_50 or mIoU'
+    )
     parser.add_argument(
-        '--workers', type=int,
+        '--workers',
+        type=int,
         help='runs side by side, each in a process of one thread; default: '
-        'the number of GPUs, or without one of cores')
+        'the number of GPUs, or without one of cores',
+    )
     parser.add_argument(
-        '--fresh', action='store_true',
+        '--fresh',
+        action='store_true',
         help='repeat the runs that an earlier comparison of the same config, '
         'checkpoint and settings finished in WORK-DIR; otherwise they are '
-        'taken from there')
+        'taken from there',
+    )
     parser.add_argument('--json', help='default: WORK-DIR/comparison.json')
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     arms = read_arms(args.arm)
     try:
         run(args, arms)
     except KeyboardInterrupt:
-        print('\nInterrupted. Finished runs are kept; the same command goes '
-              'on from here' + ', without --fresh' * args.fresh + '.',
-              file=sys.stderr)
+        print(
+            '\nInterrupted. Finished runs are kept; the same command goes '
+            'on from here' + ', without --fresh' * args.fresh + '.',
+            file=sys.stderr,
+        )
         raise SystemExit(130) from None
 
 
-def read_arms(given: List[str]) -> Dict[str, str]:
+def read_arms(given: list[str]) -> dict[str, str]:
     """Checkpoints by name, from ``NAME=PATH``."""
     arms = {}
     for arm in given:
@@ -75,37 +82,41 @@ def read_arms(given: List[str]) -> Dict[str, str]:
         if not osp.isfile(checkpoint):
             raise FileNotFoundRefusal(
                 f'--arm {arm}: checkpoint {checkpoint!r} does not exist. '
-                'Write NAME=PATH.')
+                'Write NAME=PATH.'
+            )
         if '/' in name or name in ('', '.', '..'):
             raise ValueRefusal(
                 f'--arm {arm}: the name {name!r} cannot be that of a folder '
                 'in WORK-DIR, which it is, too. Write NAME=PATH with another '
-                'name.')
+                'name.'
+            )
         if name in arms:
             raise ValueRefusal(
                 f'--arm {arm}: there is an arm {name!r} already, with '
-                f'{arms[name]!r}. Give every arm a name of its own.')
+                f'{arms[name]!r}. Give every arm a name of its own.'
+            )
         arms[name] = checkpoint
     return arms
 
 
-def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
+def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
     """All runs and their outcome; arms are checkpoints by name."""
     quiet_console()
     import torch
     from mmengine.logging import MMLogger
     from tqdm import tqdm
 
-    from bissl_mm.analysis.runs.comparison import compare, draw_settings
     from bissl_mm.analysis.json_file import write_json
-    from bissl_mm.analysis.runs.needed_parts import check_parts
     from bissl_mm.analysis.permutation_test import significance
+    from bissl_mm.analysis.runs.comparison import compare, draw_settings
+    from bissl_mm.analysis.runs.needed_parts import check_parts
     from bissl_mm.analysis.runs.workers import default_number, start_workers
     from bissl_mm.config import notes_of
     from bissl_mm.engine.checks.data_look import check_data, console_logger
     from bissl_mm.engine.launch import load_config, prepare_processes
     from bissl_mm.engine.search_space import search_space
     from bissl_mm.utils.total_batch import share_batches
+
     cfg = load_config(args)
     check_parts(cfg)
     for name, value in search_space(cfg).items():
@@ -126,30 +137,39 @@ def run(args: argparse.Namespace, arms: Dict[str, str]) -> None:
     number = default_number() if args.workers is None else args.workers
     number = min(number, len(arms) * max(args.settings, args.seeds))
     scopes = {'mmpretrain', cfg.get('default_scope', 'mmpretrain')}
-    with start_workers(number, sorted(scopes)) as workers, \
-            tqdm(total=len(arms) * (args.settings + args.seeds),
-                 dynamic_ncols=True) as bar:
+    with (
+        start_workers(number, sorted(scopes)) as workers,
+        tqdm(total=len(arms) * (args.settings + args.seeds), dynamic_ncols=True) as bar,
+    ):
 
         def step(text: str) -> None:
             bar.update()
             tqdm.write(text)
 
-        outcome = compare(cfg, arms, settings, range(1, args.seeds + 1),
-                          cfg.work_dir, args.metric, step,
-                          resume=not args.fresh, workers=workers)
+        outcome = compare(
+            cfg,
+            arms,
+            settings,
+            range(1, args.seeds + 1),
+            cfg.work_dir,
+            args.metric,
+            step,
+            resume=not args.fresh,
+            workers=workers,
+        )
     outcome.update(
         workers=number,
         command=' '.join(['python', *sys.argv]),
         seconds=time.time() - begin,
         torch=torch.__version__,
-        machine=platform.machine())
+        machine=platform.machine(),
+    )
     path = args.json or osp.join(cfg.work_dir, 'comparison.json')
     write_json(path, outcome)
     for arm in outcome['arms']:
         print(f'{arm["name"]}: {arm["mean"]:.2f} +- {arm["std"]:.2f}')
     if 'p_value' in outcome:
-        print(f'difference {outcome["difference"]:+.2f}, '
-              f'{significance(outcome)}')
+        print(f'difference {outcome["difference"]:+.2f}, {significance(outcome)}')
     print(path)
 
 

@@ -14,25 +14,26 @@ then, in stock mmdet, ``load_from = 'detector_init.pth'``.
 
 import argparse
 import os.path as osp
-from typing import List, Optional
 
 from bissl_mm.command_line import add_common_arguments, run_tool
 from bissl_mm.utils.console import quiet_console
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add_common_arguments(parser)
     parser.add_argument(
-        'checkpoint', help='backbone.pth of the bilevel stage, or any '
-        'pretraining that fits the pretext model')
+        'checkpoint',
+        help='backbone.pth of the bilevel stage, or any '
+        'pretraining that fits the pretext model',
+    )
     parser.add_argument('output', help='file for load_from')
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     quiet_console()
     from mmengine.registry import MODELS, init_default_scope
@@ -42,24 +43,33 @@ def main(argv: Optional[List[str]] = None) -> None:
     from bissl_mm.models.bissl_model import unwrap
     from bissl_mm.models.weights.pretrained import load_pretrained
     from bissl_mm.utils.checkpoint import save_atomically, use_safe_loading
+
     cfg = load_config(args)
     use_safe_loading()
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     model = unwrap(MODELS.build(cfg.model))
-    load_pretrained(model.pretext, args.checkpoint,
-                    required=[lower for lower, _ in model.pairs.all])
+    load_pretrained(
+        model.pretext, args.checkpoint, required=[lower for lower, _ in model.pairs.all]
+    )
     model.copy_backbone_to_upper()
     whole = model.downstream.state_dict()
-    state = {upper: whole[upper] for _, upper in model.pairs.all
-             if upper in whole}
+    state = {upper: whole[upper] for _, upper in model.pairs.all if upper in whole}
     mkdir_or_exist(osp.dirname(osp.abspath(args.output)))
     save_atomically(
-        dict(state_dict=state,
-             meta=dict(description='backbone for load_from',
-                       source=osp.basename(args.checkpoint))), args.output)
-    print(f'{len(state)} backbone tensors of {len(whole)} tensors of '
-          f"{type(model.downstream).__name__} written to '{args.output}'; "
-          'the others start at their initialisation.')
+        dict(
+            state_dict=state,
+            meta=dict(
+                description='backbone for load_from',
+                source=osp.basename(args.checkpoint),
+            ),
+        ),
+        args.output,
+    )
+    print(
+        f'{len(state)} backbone tensors of {len(whole)} tensors of '
+        f"{type(model.downstream).__name__} written to '{args.output}'; "
+        'the others start at their initialisation.'
+    )
 
 
 if __name__ == '__main__':

@@ -14,7 +14,6 @@ checkpoint='work_dirs/moco_r50_public.pth', prefix='backbone.')``.
 
 import argparse
 import os.path as osp
-from typing import List, Optional
 
 from bissl_mm.command_line import add_cfg_options, add_verbose, run_tool
 from bissl_mm.utils.console import quiet_console
@@ -23,15 +22,17 @@ from bissl_mm.utils.console import quiet_console
 OWN_NORMS = ('backbone.ln1.', 'backbone.ln2.')
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('source', help='checkpoint as it was released')
     parser.add_argument('output', help='file to write')
     parser.add_argument(
-        '--config', help='pretext, bilevel or classification config whose '
-        'backbone the result must fit')
+        '--config',
+        help='pretext, bilevel or classification config whose '
+        'backbone the result must fit',
+    )
     add_cfg_options(parser)
     add_verbose(parser)
     parser.set_defaults(launcher='none', local_rank=0, work_dir=None)
@@ -45,6 +46,7 @@ def compare(args: argparse.Namespace, state: dict) -> str:
     from bissl_mm.engine.launch import load_config
     from bissl_mm.models.bissl_model import BiSSLModel
     from bissl_mm.models.weights.pretrained import backbone_report
+
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     model = MODELS.build(cfg.model)
@@ -52,35 +54,49 @@ def compare(args: argparse.Namespace, state: dict) -> str:
         required = [lower for lower, _ in model.pairs.all]
         model = model.pretext
     else:
-        required = [n for n in model.state_dict()
-                    if n.startswith('backbone.')
-                    and (n in state or not n.startswith(OWN_NORMS))]
+        required = [
+            n
+            for n in model.state_dict()
+            if n.startswith('backbone.') and (n in state or not n.startswith(OWN_NORMS))
+        ]
     return backbone_report(model, state, required, where=repr(args.source))
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     quiet_console()
     from mmengine.utils import mkdir_or_exist
 
     from bissl_mm.models.weights.public_weights import to_mmpretrain
-    from bissl_mm.utils.checkpoint import (load_checkpoint, save_atomically,
-                                           state_dict_of)
+    from bissl_mm.utils.checkpoint import (
+        load_checkpoint,
+        save_atomically,
+        state_dict_of,
+    )
+
     given = state_dict_of(load_checkpoint(args.source), args.source)
     state, layout = to_mmpretrain(given)
     kept = {id(value) for value in state.values()}
     dropped = [name for name, value in given.items() if id(value) not in kept]
     first = ', '.join(dropped[:5]) + (', ...' if len(dropped) > 5 else '')
     print(f'Layout: {layout}.')
-    print(f'{len(given)} tensors read, {len(state)} converted, '
-          f'{len(dropped)} dropped{": " * bool(dropped)}{first}')
+    print(
+        f'{len(given)} tensors read, {len(state)} converted, '
+        f'{len(dropped)} dropped{": " * bool(dropped)}{first}'
+    )
     if args.config:
         print(compare(args, state))
     mkdir_or_exist(osp.dirname(osp.abspath(args.output)))
     save_atomically(
-        dict(state_dict=state,
-             meta=dict(description=f"mmpretrain's names; was: {layout}",
-                       source=osp.basename(args.source))), args.output)
+        dict(
+            state_dict=state,
+            meta=dict(
+                description=f"mmpretrain's names; was: {layout}",
+                source=osp.basename(args.source),
+            ),
+        ),
+        args.output,
+    )
     print(f"Written to '{args.output}'.")
 
 

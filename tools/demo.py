@@ -18,7 +18,6 @@ import platform
 import sys
 import time
 import warnings
-from typing import List, Optional
 
 from bissl_mm.command_line import run_tool
 from bissl_mm.utils.console import quiet_console
@@ -26,33 +25,40 @@ from bissl_mm.utils.console import quiet_console
 CONFIGS = osp.join(osp.dirname(osp.abspath(__file__)), '..', 'configs')
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         '--task',
         choices=['classification', 'images', 'detection', 'segmentation'],
-        default='classification', help='classification: of handwritten '
-        'digits; images: of colour images, yours or crops of photographs')
+        default='classification',
+        help='classification: of handwritten '
+        'digits; images: of colour images, yours or crops of photographs',
+    )
     parser.add_argument(
-        '--work-dir', help='default: work_dirs/demo, demo-images, demo-det or '
-        'demo-seg')
+        '--work-dir', help='default: work_dirs/demo, demo-images, demo-det or demo-seg'
+    )
     parser.add_argument(
-        '--quick', action='store_true',
-        help='a few steps of everything, to see that it runs; the results '
-        'mean nothing')
+        '--quick',
+        action='store_true',
+        help='a few steps of everything, to see that it runs; the results mean nothing',
+    )
     parser.add_argument(
-        '--workers', type=int,
+        '--workers',
+        type=int,
         help='stages and fine-tuning runs side by side, each in a process of '
         'one thread; '
-        'default: the number of GPUs, or without one of cores')
+        'default: the number of GPUs, or without one of cores',
+    )
     parser.add_argument(
-        '--fresh', action='store_true',
+        '--fresh',
+        action='store_true',
         help='begin anew: what an earlier demo left in the folder moves to '
-        'WORK-DIR/earlier-N. Otherwise the demo goes on where that one was')
+        'WORK-DIR/earlier-N. Otherwise the demo goes on where that one was',
+    )
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     print('Importing torch and OpenMMLab ...', flush=True)
     quiet_console()
@@ -66,6 +72,7 @@ def main(argv: Optional[List[str]] = None) -> None:
     from bissl_mm.analysis.demo.stages import move_aside
     from bissl_mm.analysis.runs.workers import default_number
     from bissl_mm.engine.launch import prepare_processes
+
     # mmengine collects garbage whenever it builds a dataset; the libraries
     # imported by now need not be searched each time.
     gc.freeze()
@@ -81,13 +88,15 @@ def main(argv: Optional[List[str]] = None) -> None:
         if aside:
             print(f'The earlier stages are in {aside} now.')
     demo = Demo(task, CONFIGS, work_dir, args.quick)
-    print(f'Pictures ({demo.data.title}): ' + ', '.join(
-        f'{n} {part}' for part, n in demo.counts.items()), flush=True)
+    print(
+        f'Pictures ({demo.data.title}): '
+        + ', '.join(f'{n} {part}' for part, n in demo.counts.items()),
+        flush=True,
+    )
     try:
         run(demo, default_number() if args.workers is None else args.workers)
     except (KeyboardInterrupt, SystemExit):
-        print('\nInterrupted. The same command goes on from here.',
-              file=sys.stderr)
+        print('\nInterrupted. The same command goes on from here.', file=sys.stderr)
         raise SystemExit(130) from None
 
 
@@ -98,6 +107,7 @@ def run(demo: 'Demo', number: int) -> None:  # noqa: F821
     import bissl_mm
     from bissl_mm.analysis.demo.page import write_page
     from bissl_mm.analysis.json_file import write_json
+
     task, work_dir = demo.task, demo.work_dir
     begin = time.time()
     # They import the libraries beside the first stage.
@@ -107,12 +117,20 @@ def run(demo: 'Demo', number: int) -> None:  # noqa: F821
         outcome = demo.run_comparison(workers)
     demo.note_seconds()
     page = write_page(demo, outcome)
-    results = dict(outcome, task=task.name, seconds=demo.seconds,
-                   wall_seconds=time.time() - begin,
-                   resumed=demo.resumed, workers=number,
-                   data=demo.counts, quick=demo.quick, cores=os.cpu_count(),
-                   torch=torch.__version__, python=platform.python_version(),
-                   bissl_mm=bissl_mm.__version__)
+    results = dict(
+        outcome,
+        task=task.name,
+        seconds=demo.seconds,
+        wall_seconds=time.time() - begin,
+        resumed=demo.resumed,
+        workers=number,
+        data=demo.counts,
+        quick=demo.quick,
+        cores=os.cpu_count(),
+        torch=torch.__version__,
+        python=platform.python_version(),
+        bissl_mm=bissl_mm.__version__,
+    )
     path = osp.join(work_dir, 'results.json')
     write_json(path, results)
     print_results(demo, outcome)
@@ -121,8 +139,8 @@ def run(demo: 'Demo', number: int) -> None:  # noqa: F821
 
 def print_results(demo: 'Demo', outcome: dict) -> None:  # noqa: F821
     """A line an arm, and one for each difference."""
-    from bissl_mm.analysis.demo.results import (CAVEAT, arm_line,
-                                                comparison_line)
+    from bissl_mm.analysis.demo.results import CAVEAT, arm_line, comparison_line
+
     for arm in outcome['arms']:
         print(arm_line(arm, demo.task.metric_name))
     if demo.quick:

@@ -15,32 +15,50 @@ import os
 import signal
 import sys
 import textwrap
-from typing import List, Optional, Tuple
 
 from bissl_mm.prepare import DATA_SETS, prepare, table
 from bissl_mm.utils.errors import Refusal
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=f'{__doc__}\ndata sets and what to download:\n{known()}',
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('name', choices=sorted(DATA_SETS), metavar='NAME',
-                        help=', '.join(sorted(DATA_SETS)))
-    parser.add_argument('source', metavar='SRC', help='the downloaded archive '
-                        '(tar or zip), or the folder with its content')
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
-        'destination', metavar='DST', nargs='?',
+        'name',
+        choices=sorted(DATA_SETS),
+        metavar='NAME',
+        help=', '.join(sorted(DATA_SETS)),
+    )
+    parser.add_argument(
+        'source',
+        metavar='SRC',
+        help='the downloaded archive (tar or zip), or the folder with its content',
+    )
+    parser.add_argument(
+        'destination',
+        metavar='DST',
+        nargs='?',
         default=os.environ.get('BISSL_DATA_DIR', 'data'),
-        help='folder of the data sets; default: BISSL_DATA_DIR, or data')
-    parser.add_argument('--seed', type=int, default=0,
-                        help='of the images that are drawn; default: 0')
+        help='folder of the data sets; default: BISSL_DATA_DIR, or data',
+    )
     parser.add_argument(
-        '--counts', type=count, nargs='+', default=[], metavar='KEY=N',
-        help='how many to draw instead')
+        '--seed', type=int, default=0, help='of the images that are drawn; default: 0'
+    )
     parser.add_argument(
-        '--allow-incomplete', action='store_true',
-        help="take a source that has less than its publisher's")
+        '--counts',
+        type=count,
+        nargs='+',
+        default=[],
+        metavar='KEY=N',
+        help='how many to draw instead',
+    )
+    parser.add_argument(
+        '--allow-incomplete',
+        action='store_true',
+        help="take a source that has less than its publisher's",
+    )
     return parser.parse_args(argv)
 
 
@@ -51,19 +69,28 @@ def known() -> str:
         drawn = ', '.join(f'{k}={v}' for k, v in data_set.drawn.items())
         lines += textwrap.wrap(
             f'{name}: {data_set.download}' + f'; draws {drawn}' * bool(drawn),
-            79, initial_indent='  ', subsequent_indent='    ')
+            79,
+            initial_indent='  ',
+            subsequent_indent='    ',
+        )
     return '\n'.join(lines)
 
 
-def count(text: str) -> Tuple[str, int]:
+def count(text: str) -> tuple[str, int]:
     key, _, number = text.partition('=')
     return key, int(number)
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    splits = prepare(args.name, args.source, args.destination, args.seed,
-                     dict(args.counts), args.allow_incomplete)
+    splits = prepare(
+        args.name,
+        args.source,
+        args.destination,
+        args.seed,
+        dict(args.counts),
+        args.allow_incomplete,
+    )
     print(table(splits))
     for folder in sorted({split.folder for split in splits}):
         print(f"Written to '{os.path.join(args.destination, folder)}'.")

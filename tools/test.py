@@ -1,13 +1,12 @@
 """Evaluate a checkpoint on the config's test data."""
 
 import argparse
-from typing import List, Optional
 
 from bissl_mm.command_line import add_common_arguments, run_tool
 from bissl_mm.utils.console import quiet_console
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_arguments(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
@@ -15,16 +14,17 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         '--eval-backbone',
         choices=['upper', 'lower'],
         help='of a bilevel checkpoint: evaluate the downstream head on '
-        'theta_D (upper) or theta_P (lower)')
+        'theta_D (upper) or theta_P (lower)',
+    )
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     quiet_console()
-    from bissl_mm.engine.launch import (build_runner, load_config,
-                                        prepare_processes)
+    from bissl_mm.engine.launch import build_runner, load_config, prepare_processes
     from bissl_mm.models.weights.pretrained import REQUIRED_SHARE, check_load_from
+
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     if args.eval_backbone is not None:
@@ -32,8 +32,8 @@ def main(argv: Optional[List[str]] = None) -> None:
     prepare_processes(cfg)
     runner = build_runner(cfg, train=False)
     check_load_from(
-        getattr(runner.model, 'module', runner.model), args.checkpoint,
-        REQUIRED_SHARE)
+        getattr(runner.model, 'module', runner.model), args.checkpoint, REQUIRED_SHARE
+    )
     runner.test()
 
 

@@ -1,13 +1,12 @@
 """Train any stage: pretraining, the bilevel stage, fine-tuning."""
 
 import argparse
-from typing import List, Optional
 
 from bissl_mm.command_line import add_common_arguments, run_tool
 from bissl_mm.utils.console import quiet_console
 
 
-def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_arguments(parser)
     parser.add_argument(
@@ -15,16 +14,17 @@ def parse_args(argv: Optional[List[str]]) -> argparse.Namespace:
         nargs='?',
         const='auto',
         help='go on from a checkpoint; without a path, or with "auto", from '
-        'the newest complete one of the work folder')
+        'the newest complete one of the work folder',
+    )
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     quiet_console()
-    from bissl_mm.engine.launch import (build_runner, load_config,
-                                        prepare_processes)
+    from bissl_mm.engine.launch import build_runner, load_config, prepare_processes
     from bissl_mm.engine.search_space import place_holder_note
+
     cfg = load_config(args)
     if args.resume is not None:
         cfg.resume = True

@@ -1,7 +1,7 @@
 """What each arm changes in the config of the stage; see PROTOCOL.md."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Callable, Dict
 
 from mmengine.config import Config
 
@@ -24,7 +24,8 @@ class StageSettings:
             num_alternations=self.num_alternations,
             num_lower_steps=self.num_lower_steps,
             num_upper_steps=self.num_upper_steps,
-            val_interval=self.num_alternations)
+            val_interval=self.num_alternations,
+        )
         # A tenth of the lower steps warms up.
         warm = max(1, self.num_alternations * self.num_lower_steps // 10)
         warmup, decay = cfg.param_scheduler.lower
@@ -37,15 +38,16 @@ class StageSettings:
     def parse(cls, text: str) -> 'StageSettings':
         """From what ``str`` gives."""
         pairs = dict(pair.split('=') for pair in text.split(','))
-        return cls(**{name: type(value)(pairs[name])
-                      for name, value in asdict(cls()).items()})
+        return cls(
+            **{name: type(value)(pairs[name]) for name, value in asdict(cls()).items()}
+        )
 
 
 def _further(cfg: Config) -> None:
     # theta_P does not see the upper level, which costs one step.
-    cfg.optim_wrapper.indirect_weight = 0.
-    cfg.optim_wrapper.regularizer.weight = 0.
-    cfg.optim_wrapper.hypergradient.damping = 1.
+    cfg.optim_wrapper.indirect_weight = 0.0
+    cfg.optim_wrapper.regularizer.weight = 0.0
+    cfg.optim_wrapper.hypergradient.damping = 1.0
     cfg.train_cfg.update(num_upper_steps=1, head_warmup=None)
 
 
@@ -60,7 +62,7 @@ def _lengthen(cfg: Config, factor: float) -> None:
 
 
 def _twice(cfg: Config) -> None:
-    cfg.optim_wrapper.indirect_weight = 0.
+    cfg.optim_wrapper.indirect_weight = 0.0
     cfg.train_cfg.num_lower_steps = 0
     for hook in cfg.custom_hooks:
         if hook.type == 'ExportBackboneHook':
@@ -69,25 +71,32 @@ def _twice(cfg: Config) -> None:
 
 def _sum(cfg: Config) -> None:
     cfg.model.share_backbone = True
-    cfg.optim_wrapper.indirect_weight = 0.
+    cfg.optim_wrapper.indirect_weight = 0.0
 
 
 def _indirect(cfg: Config) -> None:
-    cfg.optim_wrapper.direct_weight = 0.
+    cfg.optim_wrapper.direct_weight = 0.0
 
 
 def _gauss_newton(total: float) -> Callable[[Config], None]:
     """A system that is solved, with lambda + damping = ``total``, over two
     batches of 128 images."""
+
     def patch(cfg: Config) -> None:
-        _solver(total - cfg.optim_wrapper.regularizer.weight, 'gauss_newton',
-                type='RecyclingSolver', tolerance=0.05)(cfg)
+        _solver(
+            total - cfg.optim_wrapper.regularizer.weight,
+            'gauss_newton',
+            type='RecyclingSolver',
+            tolerance=0.05,
+        )(cfg)
         cfg.optim_wrapper.hypergradient.num_batches = 2
+
     return patch
 
 
-def _solver(damping: float = 0., curvature: str = 'hessian',
-            **solver) -> Callable[[Config], None]:
+def _solver(
+    damping: float = 0.0, curvature: str = 'hessian', **solver
+) -> Callable[[Config], None]:
     def patch(cfg: Config) -> None:
         own = cfg.optim_wrapper.hypergradient
         # Not merged into the other solver's settings.
@@ -95,6 +104,7 @@ def _solver(damping: float = 0., curvature: str = 'hessian',
         own.update(solver=solver, damping=damping, curvature=curvature)
         if solver['type'] not in ('IdentitySolver', 'DiscardSolver'):
             own.check_residual = 'random'
+
     return patch
 
 
@@ -102,11 +112,12 @@ def _double(patch: Callable[[Config], None]) -> Callable[[Config], None]:
     def doubled(cfg: Config) -> None:
         patch(cfg)
         cfg.optim_wrapper.upper.optimizer.lr *= 2
+
     return doubled
 
 
 #: The arms of the table of arms that have a stage.
-_TABLE: Dict[str, Callable[[Config], None]] = {
+_TABLE: dict[str, Callable[[Config], None]] = {
     'further': _further,
     'further-time': _further_time,
     'twice': _twice,
@@ -116,13 +127,14 @@ _TABLE: Dict[str, Callable[[Config], None]] = {
     'discard-2x': _double(_solver(type='DiscardSolver')),
     'indirect-2x': _double(_indirect),
     'v': lambda cfg: None,
-    'published': _solver(type='LayerwiseCGSolver', max_iters=5, damping=10.),
-    'recommended': _solver(type='RecyclingSolver', tolerance=0.1, damping=1.,
-                           curvature='gauss_newton'),
+    'published': _solver(type='LayerwiseCGSolver', max_iters=5, damping=10.0),
+    'recommended': _solver(
+        type='RecyclingSolver', tolerance=0.1, damping=1.0, curvature='gauss_newton'
+    ),
 }
 ARMS = ('FT', 'FT-long', *_TABLE)
 #: All arms with a stage. Those named for time or thrift differ in settings.
-STAGES: Dict[str, Callable[[Config], None]] = {
+STAGES: dict[str, Callable[[Config], None]] = {
     **_TABLE,
     **{f'gn-{total}': _gauss_newton(total) for total in (0.1, 0.3, 1)},
     'v-time': _TABLE['v'],

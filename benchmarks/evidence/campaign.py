@@ -13,20 +13,19 @@ import itertools
 import json
 import signal
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional, Sequence
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import runs  # noqa: E402
 from arms import ARMS, STAGES, StageSettings  # noqa: E402
 from packs import Pack  # noqa: E402
+from regime import CHOICES, DEVELOPMENT, Point, chosen, points  # noqa: E402
 from store import Store, Task, run  # noqa: E402
 from study_packs import other_packs, study_packs  # noqa: E402
-from regime import (CHOICES, DEVELOPMENT, Point, chosen,  # noqa: E402
-                    points)
-import runs  # noqa: E402
 
 from bissl_mm.analysis.runs.fine_tune import Setting  # noqa: E402
 
@@ -35,15 +34,26 @@ UNITS = range(6)
 EPOCHS = 100
 #: Of the fine-tunings of a unit.
 SEEDS = (1, 2, 3, 4, 5)
-SEARCH = [Setting(lr, decay) for lr in (0.02, 0.05, 0.125, 0.3)
-          for decay in (0.0005, 0.005)]
+SEARCH = [
+    Setting(lr, decay) for lr in (0.02, 0.05, 0.125, 0.3) for decay in (0.0005, 0.005)
+]
 #: Of the choice of the stage's settings, where fine-tuning is not searched.
 FIXED = Setting(0.08, 0.002)
 #: lambda and T of the stages whose best alternation is taken.
 BEST = ((0.03, 60), (0.1, 60), (0.3, 60), (0.03, 200))
 JACOBIAN = ('discard', 'v', 'published', 'gn-0.1', 'gn-0.3', 'gn-1')
-STEPS = ('pretrain', 'choose', 'arms', 'held_back', 'regime', 'transfer',
-         'best', 'jacobian', 'thrifty', 'others')
+STEPS = (
+    'pretrain',
+    'choose',
+    'arms',
+    'held_back',
+    'regime',
+    'transfer',
+    'best',
+    'jacobian',
+    'thrifty',
+    'others',
+)
 
 
 class Campaign:
@@ -75,8 +85,7 @@ class Campaign:
         """Stages and fine-tunings that settle the stage's settings."""
         for name, unit in itertools.product(DEVELOPMENT, self._first(2)):
             for settings in CHOICES:
-                yield from self._at(Point('v', settings, name,
-                                          self.epochs), unit)
+                yield from self._at(Point('v', settings, name, self.epochs), unit)
 
     def arms(self) -> Iterator[Task]:
         """The table of arms, set by set."""
@@ -99,22 +108,24 @@ class Campaign:
         """The alternation that the estimate of transfer likes best."""
         for unit, name in itertools.product(self._first(2), DEVELOPMENT):
             for weight, number in BEST:
-                settings = replace(self._chosen(), reg_weight=weight,
-                                   num_alternations=number)
-                yield from self._at(Point('v', settings, name,
-                                          self.epochs), unit, True)
+                settings = replace(
+                    self._chosen(), reg_weight=weight, num_alternations=number
+                )
+                yield from self._at(Point('v', settings, name, self.epochs), unit, True)
 
     def transfer(self) -> Iterator[Task]:
         """The estimate for every backbone that was fine-tuned."""
         for task in itertools.chain(self.choose(), self.regime()):
             if task.key['kind'] in ('pretraining', 'stage'):
                 key = dict(task.key, kind='transfer')
-                for name in [task.key['set']] if 'set' in key \
-                        else DEVELOPMENT:
+                for name in [task.key['set']] if 'set' in key else DEVELOPMENT:
                     key['set'] = name
-                    yield Task(dict(key), partial(
-                        runs.transfer, self.packs[name], task.makes,
-                        self.lists))
+                    yield Task(
+                        dict(key),
+                        partial(
+                            runs.transfer, self.packs[name], task.makes, self.lists
+                        ),
+                    )
 
     def jacobian(self) -> Iterator[Task]:
         """Whether the implicit Jacobian matters beyond v."""
@@ -123,26 +134,26 @@ class Campaign:
             yield from self._table(name, settings, JACOBIAN)
             factor = self._times_slower(settings, name)
             longer = factor and replace(
-                settings, num_alternations=round(
-                    factor * settings.num_alternations))
+                settings, num_alternations=round(factor * settings.num_alternations)
+            )
             if longer:
-                yield from self._table(name, longer, ('v-time',
-                                                      'discard-time'))
+                yield from self._table(name, longer, ('v-time', 'discard-time'))
 
     def thrifty(self) -> Iterator[Task]:
         """The thrifty structure in proportion, beside the default."""
         settings = self._chosen()
-        short = replace(settings, num_upper_steps=2, num_lower_steps=3,
-                        num_alternations=round(
-                            0.4 * settings.num_alternations))
+        short = replace(
+            settings,
+            num_upper_steps=2,
+            num_lower_steps=3,
+            num_alternations=round(0.4 * settings.num_alternations),
+        )
         # As many relaxation times as the default.
-        steps = [s.num_alternations * s.num_lower_steps
-                 for s in (settings, short)]
-        as_far = replace(short, reg_weight=settings.reg_weight
-                         * steps[0] / steps[1])
+        steps = [s.num_alternations * s.num_lower_steps for s in (settings, short)]
+        as_far = replace(short, reg_weight=settings.reg_weight * steps[0] / steps[1])
         for name in DEVELOPMENT:
-            yield from self._table(name, short, ('thrifty', ))
-            yield from self._table(name, as_far, ('thrifty-R', ))
+            yield from self._table(name, short, ('thrifty',))
+            yield from self._table(name, as_far, ('thrifty-R',))
 
     def others(self) -> Iterator[Task]:
         """Other pretext tasks, and dense tasks: a sign, not a proof."""
@@ -150,65 +161,101 @@ class Campaign:
         self.packs.update(packs)
         for name, pack in packs.items():
             if pack.pretext != 'simclr':
-                yield from (self._pretraining(unit, None, pack.pretext)
-                            for unit in units)
+                yield from (
+                    self._pretraining(unit, None, pack.pretext) for unit in units
+                )
             yield from self._table(
-                name, replace(self._chosen(), **pack.stage),
-                ('FT', 'further', 'twice', 'v'), units)
+                name,
+                replace(self._chosen(), **pack.stage),
+                ('FT', 'further', 'twice', 'v'),
+                units,
+            )
 
-    def _first(self, number: int) -> List[int]:
+    def _first(self, number: int) -> list[int]:
         return [u for u in self.units if u < number]
 
-    def _times_slower(self, settings: StageSettings,
-                      name: str) -> Optional[float]:
+    def _times_slower(self, settings: StageSettings, name: str) -> float | None:
         """Of the slowest solved system, against v, over processor time."""
         found = {}
         for arm in JACOBIAN:
-            tasks = [self._stage(arm, settings, name, unit)
-                     for unit in self.units]
+            tasks = [self._stage(arm, settings, name, unit) for unit in self.units]
             records = [self.store.get(task) for task in tasks]
             if None in records:
                 return None
-            found[arm] = sum(r.get('cpu_seconds', r['seconds'])
-                             for r in records)
+            found[arm] = sum(r.get('cpu_seconds', r['seconds']) for r in records)
         return max(found.values()) / found['v']
 
-    def _at(self, point: Point, unit: int,
-            best: bool = False) -> Iterator[Task]:
+    def _at(self, point: Point, unit: int, best: bool = False) -> Iterator[Task]:
         """The stage of a point and three fine-tunings."""
         stage = None
         if point.arm != 'FT':
-            stage = self._stage(point.arm, point.settings, point.set, unit,
-                                point.epochs, best)
+            stage = self._stage(
+                point.arm, point.settings, point.set, unit, point.epochs, best
+            )
             yield stage
-        chosen = point.arm == 'v' and point.settings in CHOICES \
-            and point.set in DEVELOPMENT and point.epochs == self.epochs
+        chosen = (
+            point.arm == 'v'
+            and point.settings in CHOICES
+            and point.set in DEVELOPMENT
+            and point.epochs == self.epochs
+        )
         kind = 'best' if best else 'choose' if chosen else 'regime'
         for seed in (1, 2, 3):
             yield self._fine_tuning(
-                point.arm, point.settings, point.set, unit, FIXED, seed, kind,
-                stage, epochs=point.epochs)
+                point.arm,
+                point.settings,
+                point.set,
+                unit,
+                FIXED,
+                seed,
+                kind,
+                stage,
+                epochs=point.epochs,
+            )
 
     def _chosen(self) -> StageSettings:
         found = chosen(self.store.records)
         if found is None:
-            raise SystemExit('The settings of the stage are not chosen yet. '
-                             'Run the step choose first.')
+            raise SystemExit(
+                'The settings of the stage are not chosen yet. '
+                'Run the step choose first.'
+            )
         return found
 
-    def _table(self, name: str, settings: StageSettings, arms: Sequence[str],
-               units: Optional[Sequence[int]] = None) -> Iterator[Task]:
+    def _table(
+        self,
+        name: str,
+        settings: StageSettings,
+        arms: Sequence[str],
+        units: Sequence[int] | None = None,
+    ) -> Iterator[Task]:
         units = self.units if units is None else units
-        stages = {(arm, unit): self._stage(arm, settings, name, unit)
-                  for unit in units for arm in arms if arm in STAGES}
+        stages = {
+            (arm, unit): self._stage(arm, settings, name, unit)
+            for unit in units
+            for arm in arms
+            if arm in STAGES
+        }
         yield from stages.values()
         pack = self.packs[name]
-        search = {arm: [self._fine_tuning(
-            arm, settings, name, unit, setting, 0, 'search',
-            stages.get((arm, unit)), test=False)
-            for setting in pack.search or SEARCH
-            for unit in self._first(pack.search_units)]
-            for arm in arms}
+        search = {
+            arm: [
+                self._fine_tuning(
+                    arm,
+                    settings,
+                    name,
+                    unit,
+                    setting,
+                    0,
+                    'search',
+                    stages.get((arm, unit)),
+                    test=False,
+                )
+                for setting in pack.search or SEARCH
+                for unit in self._first(pack.search_units)
+            ]
+            for arm in arms
+        }
         for tasks in search.values():
             yield from tasks
         for arm in arms:
@@ -216,91 +263,162 @@ class Campaign:
             for unit in units if best else ():
                 for seed in SEEDS:
                     yield self._fine_tuning(
-                        arm, settings, name, unit, best, seed, 'final',
-                        stages.get((arm, unit)))
+                        arm,
+                        settings,
+                        name,
+                        unit,
+                        best,
+                        seed,
+                        'final',
+                        stages.get((arm, unit)),
+                    )
 
-    def _best(self, tasks: List[Task], pack: Pack) -> Optional[Setting]:
+    def _best(self, tasks: list[Task], pack: Pack) -> Setting | None:
         """The setting with the best mean; None before all are known."""
-        values: Dict[tuple, List[float]] = {}
+        values: dict[tuple, list[float]] = {}
         for task in tasks:
             record = self.store.get(task)
             if record is None:
                 return None
-            values.setdefault((task.key['lr'], task.key['weight_decay']),
-                              []).append(record['val'])
+            values.setdefault((task.key['lr'], task.key['weight_decay']), []).append(
+                record['val']
+            )
         least = min(pack.search_units, len(self.units))
-        if len(values) < len(pack.search or SEARCH) \
-                or min(map(len, values.values())) < least:
+        if (
+            len(values) < len(pack.search or SEARCH)
+            or min(map(len, values.values())) < least
+        ):
             return None
         # NaN, of a run that diverged, is the least.
-        return Setting(*max(values, key=lambda s: max(-1., sum(values[s]))))
+        return Setting(*max(values, key=lambda s: max(-1.0, sum(values[s]))))
 
-    def _pretraining(self, unit: int, epochs: Optional[int] = None,
-                     pretext: str = 'simclr') -> Task:
+    def _pretraining(
+        self, unit: int, epochs: int | None = None, pretext: str = 'simclr'
+    ) -> Task:
         epochs = epochs or self.epochs
         other = {} if pretext == 'simclr' else dict(pretext=pretext)
-        name = '-'.join([
-            f'pretraining-{unit}', *other.values(),
-            *([str(epochs)] if epochs != self.epochs else [])])
+        name = '-'.join(
+            [
+                f'pretraining-{unit}',
+                *other.values(),
+                *([str(epochs)] if epochs != self.epochs else []),
+            ]
+        )
         folder = self.store.state / name
-        return Task(dict(kind='pretraining', unit=unit, epochs=epochs,
-                         **other),
-                    partial(runs.pretrain, self.pretext, unit, epochs,
-                            folder, pretext), folder / f'epoch_{epochs}.pth')
+        return Task(
+            dict(kind='pretraining', unit=unit, epochs=epochs, **other),
+            partial(runs.pretrain, self.pretext, unit, epochs, folder, pretext),
+            folder / f'epoch_{epochs}.pth',
+        )
 
-    def _stage(self, arm: str, settings: StageSettings, name: str, unit: int,
-               epochs: Optional[int] = None, best: bool = False) -> Task:
-        key = dict(kind='best-stage' if best else 'stage', arm=arm,
-                   settings=str(settings), set=name, unit=unit,
-                   **self._other(epochs))
-        digest = hashlib.sha256(json.dumps(
-            key, sort_keys=True).encode()).hexdigest()[:12]
+    def _stage(
+        self,
+        arm: str,
+        settings: StageSettings,
+        name: str,
+        unit: int,
+        epochs: int | None = None,
+        best: bool = False,
+    ) -> Task:
+        key = dict(
+            kind='best-stage' if best else 'stage',
+            arm=arm,
+            settings=str(settings),
+            set=name,
+            unit=unit,
+            **self._other(epochs),
+        )
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[
+            :12
+        ]
         target = self.store.state / f'{name}-{arm}-u{unit}-{digest}.pth'
-        return Task(key, partial(
-            runs.stage, arm, settings, self.packs[name], unit, self.pretext,
-            self._pretraining(unit, epochs, self.packs[name].pretext).makes,
-            target, self.lists, best), target)
+        return Task(
+            key,
+            partial(
+                runs.stage,
+                arm,
+                settings,
+                self.packs[name],
+                unit,
+                self.pretext,
+                self._pretraining(unit, epochs, self.packs[name].pretext).makes,
+                target,
+                self.lists,
+                best,
+            ),
+            target,
+        )
 
-    def _fine_tuning(self, arm: str, settings: StageSettings, name: str,
-                     unit: int, setting: Setting, seed: int, kind: str,
-                     stage: Optional[Task], test: bool = True,
-                     epochs: Optional[int] = None) -> Task:
-        source = stage or self._pretraining(unit, epochs,
-                                            self.packs[name].pretext)
-        key = dict(kind=kind, arm=arm,
-                   settings=str(settings) if stage else '', set=name,
-                   unit=unit, lr=setting.lr,
-                   weight_decay=setting.weight_decay, seed=seed,
-                   **self._other(epochs))
-        return Task(key, partial(
-            runs.fine_tune, arm, self.packs[name], unit, source.makes,
-            setting, seed, self.lists, self.store.state / 'fine_tune', test))
+    def _fine_tuning(
+        self,
+        arm: str,
+        settings: StageSettings,
+        name: str,
+        unit: int,
+        setting: Setting,
+        seed: int,
+        kind: str,
+        stage: Task | None,
+        test: bool = True,
+        epochs: int | None = None,
+    ) -> Task:
+        source = stage or self._pretraining(unit, epochs, self.packs[name].pretext)
+        key = dict(
+            kind=kind,
+            arm=arm,
+            settings=str(settings) if stage else '',
+            set=name,
+            unit=unit,
+            lr=setting.lr,
+            weight_decay=setting.weight_decay,
+            seed=seed,
+            **self._other(epochs),
+        )
+        return Task(
+            key,
+            partial(
+                runs.fine_tune,
+                arm,
+                self.packs[name],
+                unit,
+                source.makes,
+                setting,
+                seed,
+                self.lists,
+                self.store.state / 'fine_tune',
+                test,
+            ),
+        )
 
-    def _other(self, epochs: Optional[int]) -> Dict[str, int]:
+    def _other(self, epochs: int | None) -> dict[str, int]:
         """Of the pretraining, where they are not the study's."""
         return {} if epochs in (None, self.epochs) else dict(epochs=epochs)
 
     def is_ready(self, task: Task) -> bool:
         """Whether the backbone that it begins with is there."""
         function = task.function
-        needed = {'stage': 5, 'fine_tune': 3, 'transfer': 1}.get(
-            function.func.__name__)
+        needed = {'stage': 5, 'fine_tune': 3, 'transfer': 1}.get(function.func.__name__)
         return needed is None or function.args[needed].exists()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('steps', nargs='+', choices=STEPS)
-    parser.add_argument('--data', required=True,
-                        help='folder with cifar10_unlabeled and the sets')
+    parser.add_argument(
+        '--data', required=True, help='folder with cifar10_unlabeled and the sets'
+    )
     parser.add_argument('--runs', default=str(HERE / 'runs.jsonl'))
     parser.add_argument('--state', default='work_dirs/evidence')
     parser.add_argument('--units', type=int, nargs='+', default=list(UNITS))
     parser.add_argument('--workers', type=int, default=1)
-    parser.add_argument('--seconds', type=float, default=float('inf'),
-                        help='begin nothing new after this time')
+    parser.add_argument(
+        '--seconds',
+        type=float,
+        default=float('inf'),
+        help='begin nothing new after this time',
+    )
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run(Campaign(args), args.steps, args.workers, args.seconds)

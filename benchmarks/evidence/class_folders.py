@@ -4,7 +4,6 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 import torch
 from dense_pack import SHARE, write
@@ -15,30 +14,34 @@ from packs import Pack
 from bissl_mm.utils.errors import ValueRefusal
 
 #: A file within a class folder, with the class's number.
-Line = Tuple[str, int]
+Line = tuple[str, int]
 
 
-def find_parts(root: Path) -> Dict[str, str]:
+def find_parts(root: Path) -> dict[str, str]:
     """Folders of the parts, by part; the set itself for ``train`` if it has
     class folders alone.
 
     Args:
         root (Path): Folder of the set.
     """
-    inner = sorted(p.name for p in root.iterdir() if p.is_dir()
-                   and not p.name.startswith('.') and _classes(p))
-    found: Dict[str, str] = {}
+    inner = sorted(
+        p.name
+        for p in root.iterdir()
+        if p.is_dir() and not p.name.startswith('.') and _classes(p)
+    )
+    found: dict[str, str] = {}
     for name in inner:
         part = part_of(name)
         if part in PARTS and found.setdefault(part, name) != name:
             raise ValueRefusal(
                 f'{root}: {found[part]!r} and {name!r} can each be the part '
-                f'{part!r}. Leave one of them in the folder.')
+                f'{part!r}. Leave one of them in the folder.'
+            )
     if 'train' in found or inner:
         return found if 'train' in found else {}
     names = _classes(root)
     # Not of train and val, nor of images and masks.
-    named = [n for n in names if not part_of(n) and is_mask((n, )) is None]
+    named = [n for n in names if not part_of(n) and is_mask((n,)) is None]
     return dict(train='.') if len(names) > 1 and named else {}
 
 
@@ -48,30 +51,34 @@ class OwnClasses(Pack):
     from the training part, class by class."""
 
     @cached_property
-    def places(self) -> Dict[str, str]:
+    def places(self) -> dict[str, str]:
         """Folders by part, of those that there are."""
         return find_parts(Path(self.root))
 
     @cached_property
-    def missing(self) -> List[str]:
+    def missing(self) -> list[str]:
         """Parts that are drawn."""
         absent = [p for p in ('val', 'test') if p not in self.places]
         return ['val'] if absent == ['test'] else absent
 
     @property
-    def notes(self) -> List[str]:
+    def notes(self) -> list[str]:
         if set(self.places) == set(PARTS):
             return []
         if 'val' in self.places:
-            return [f'{self.root} has no test part: the part for validation '
-                    'is tested on, and a seeded fifth of each class of the '
-                    'training part is for choosing.']
-        return [f'{self.root} has no part {" and no part ".join(self.missing)}'
-                ': for each a seeded fifth of each class of the training part '
-                'is taken.']
+            return [
+                f'{self.root} has no test part: the part for validation '
+                'is tested on, and a seeded fifth of each class of the '
+                'training part is for choosing.'
+            ]
+        return [
+            f'{self.root} has no part {" and no part ".join(self.missing)}'
+            ': for each a seeded fifth of each class of the training part '
+            'is taken.'
+        ]
 
     @property
-    def classes(self) -> List[str]:
+    def classes(self) -> list[str]:
         return _classes(Path(self.root, self.places['train']))
 
     @property
@@ -79,10 +86,9 @@ class OwnClasses(Pack):
         return len(self._lines['train'])
 
     @cached_property
-    def _lines(self) -> Dict[str, List[Line]]:
+    def _lines(self) -> dict[str, list[Line]]:
         """What is drawn, and what is left for training."""
-        found: Dict[str, List[Line]] = {p: [] for p in
-                                        ('train', *self.missing)}
+        found: dict[str, list[Line]] = {p: [] for p in ('train', *self.missing)}
         folder = Path(self.root, self.places['train'])
         generator = torch.Generator().manual_seed(0)
         for number, name in enumerate(self.classes):
@@ -93,8 +99,8 @@ class OwnClasses(Pack):
             size = min(size, (len(files) - 1) // max(1, len(self.missing)))
             lines = [(f'{name}/{files[i]}', number) for i in order]
             for i, part in enumerate(self.missing):
-                found[part] += lines[i * size:(i + 1) * size]
-            found['train'] += lines[len(self.missing) * size:]
+                found[part] += lines[i * size : (i + 1) * size]
+            found['train'] += lines[len(self.missing) * size :]
         return {part: sorted(lines) for part, lines in found.items()}
 
     def put(self, cfg: Config, unit: int, lists: Path) -> None:
@@ -106,21 +112,27 @@ class OwnClasses(Pack):
                 source = 'val'
             dataset.data_prefix = self.places[source]
             if part in self.missing or part == 'train' and self.missing:
-                text = ''.join(f'{name} {number}\n'
-                               for name, number in self._lines[part])
-                dataset.ann_file = str(write(
-                    lists, f'{self.name}-{part}', '.txt', text))
+                text = ''.join(
+                    f'{name} {number}\n' for name, number in self._lines[part]
+                )
+                dataset.ann_file = str(
+                    write(lists, f'{self.name}-{part}', '.txt', text)
+                )
                 dataset.classes = self.classes
 
 
-def _classes(folder: Path) -> List[str]:
-    return sorted(p.name for p in folder.iterdir()
-                  if p.is_dir() and not p.name.startswith('.')
-                  and _images(p))
+def _classes(folder: Path) -> list[str]:
+    return sorted(
+        p.name
+        for p in folder.iterdir()
+        if p.is_dir() and not p.name.startswith('.') and _images(p)
+    )
 
 
-def _images(folder: Path) -> List[str]:
+def _images(folder: Path) -> list[str]:
     return sorted(
         str(Path(place, file).relative_to(folder))
         for place, _, files in os.walk(folder, followlinks=True)
-        for file in files if file.lower().endswith(SUFFIXES))
+        for file in files
+        if file.lower().endswith(SUFFIXES)
+    )

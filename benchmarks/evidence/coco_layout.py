@@ -8,7 +8,7 @@ images wherever their file names are found.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from layout_words import PARTS, folders, listed, part_of, words
 
@@ -18,8 +18,10 @@ from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
 _TRIED = 20
 #: Files of other tasks that lie beside those of boxes.
 _OTHERS = ('captions', 'keypoints', 'panoptic', 'stuff', 'lvis', 'info')
-_FORMS = ('annotations/instances_train.json, annotations/train.json or '
-          'train/_annotations.coco.json')
+_FORMS = (
+    'annotations/instances_train.json, annotations/train.json or '
+    'train/_annotations.coco.json'
+)
 
 
 @dataclass
@@ -34,7 +36,7 @@ class CocoPart:
 
     file: str
     images: Path
-    data: Dict[str, Any]
+    data: dict[str, Any]
 
     @property
     def number(self) -> int:
@@ -43,11 +45,14 @@ class CocoPart:
 
     def used(self) -> set:
         """Ids of categories that a box has."""
-        return {each.get('category_id') for each in self.data['annotations']
-                if isinstance(each, dict)}
+        return {
+            each.get('category_id')
+            for each in self.data['annotations']
+            if isinstance(each, dict)
+        }
 
 
-def find_coco(root: Path) -> Dict[str, CocoPart]:
+def find_coco(root: Path) -> dict[str, CocoPart]:
     """The parts of a set that have boxes.
 
     Args:
@@ -63,7 +68,7 @@ def find_coco(root: Path) -> Dict[str, CocoPart]:
         FileNotFoundError: If there is no training part, or no image.
     """
     everything = list(folders(root))
-    found: Dict[str, Dict[str, dict]] = {}
+    found: dict[str, dict[str, dict]] = {}
     for names, files in everything:
         for file in files:
             if not file.endswith('.json') or set(words(file)) & {*_OTHERS}:
@@ -72,7 +77,8 @@ def find_coco(root: Path) -> Dict[str, CocoPart]:
             data = _read(root / path)
             if data is not None:
                 part = part_of(file) or next(
-                    (p for p in map(part_of, reversed(names)) if p), 'all')
+                    (p for p in map(part_of, reversed(names)) if p), 'all'
+                )
                 found.setdefault(part, {})[path] = data
     if not found:
         return {}
@@ -82,16 +88,18 @@ def find_coco(root: Path) -> Dict[str, CocoPart]:
             found['train'] = found[whole]
     if 'train' not in found:
         raise FileNotFoundRefusal(
-            f'{root} has files in COCO\'s format '
+            f"{root} has files in COCO's format "
             f'({listed(_paths(found))}), but none is named as the training '
-            f'part: {_FORMS}, for example. Rename it.')
-    parts = {part: _one(root, part, found[part])
-             for part in PARTS if part in found}
-    return {part: CocoPart(path, _images(root, everything, part, path, data),
-                           data) for part, (path, data) in parts.items()}
+            f'part: {_FORMS}, for example. Rename it.'
+        )
+    parts = {part: _one(root, part, found[part]) for part in PARTS if part in found}
+    return {
+        part: CocoPart(path, _images(root, everything, part, path, data), data)
+        for part, (path, data) in parts.items()
+    }
 
 
-def _paths(found: Dict[str, Dict[str, dict]]) -> List[str]:
+def _paths(found: dict[str, dict[str, dict]]) -> list[str]:
     return sorted(path for files in found.values() for path in files)
 
 
@@ -101,16 +109,20 @@ def _read(path: Path) -> Any:
         data = json.loads(path.read_text(encoding='utf-8-sig'))
     except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(data, dict) or not data.get('images') or not all(
+    if (
+        not isinstance(data, dict)
+        or not data.get('images')
+        or not all(
             isinstance(data.get(key), list)
             and all(isinstance(each, dict) for each in data[key])
-            for key in ('images', 'annotations', 'categories')):
+            for key in ('images', 'annotations', 'categories')
+        )
+    ):
         return None
-    return data if any('bbox' in each for each in data['annotations']) \
-        else None
+    return data if any('bbox' in each for each in data['annotations']) else None
 
 
-def _one(root: Path, part: str, files: Dict[str, dict]) -> Tuple[str, dict]:
+def _one(root: Path, part: str, files: dict[str, dict]) -> tuple[str, dict]:
     """The one that is of boxes alone."""
     chosen = list(files)
     if len(chosen) > 1:
@@ -118,23 +130,29 @@ def _one(root: Path, part: str, files: Dict[str, dict]) -> Tuple[str, dict]:
     if len(chosen) != 1:
         raise ValueRefusal(
             f'{root}: {listed(sorted(files))} can each be the boxes of the '
-            f'part {part!r}. Leave one of them in the folder.')
+            f'part {part!r}. Leave one of them in the folder.'
+        )
     return chosen[0], files[chosen[0]]
 
 
-def _images(root: Path, everything: List[tuple], part: str, path: str,
-            data: dict) -> Path:
+def _images(
+    root: Path, everything: list[tuple], part: str, path: str, data: dict
+) -> Path:
     """The folder in which the files that it names are."""
     names = [str(each.get('file_name')) for each in data['images'][:_TRIED]]
     if all(Path(name).is_absolute() for name in names):
         return Path('/')
-    held = [folder for folder, _ in everything
-            if all(root.joinpath(*folder, name).is_file() for name in names)]
+    held = [
+        folder
+        for folder, _ in everything
+        if all(root.joinpath(*folder, name).is_file() for name in names)
+    ]
     for wanted in (
-            # Names repeat from part to part: its own folder goes first.
-            lambda folder: part_of('_'.join(folder)) == part,
-            lambda folder: folder == Path(path).parent.parts,
-            lambda folder: part_of('_'.join(folder)) is None):
+        # Names repeat from part to part: its own folder goes first.
+        lambda folder: part_of('_'.join(folder)) == part,
+        lambda folder: folder == Path(path).parent.parts,
+        lambda folder: part_of('_'.join(folder)) is None,
+    ):
         best = [folder for folder in held if wanted(folder)]
         if len(best) == 1:
             return root.joinpath(*best[0])
@@ -144,12 +162,22 @@ def _images(root: Path, everything: List[tuple], part: str, path: str,
         raise ValueRefusal(
             f'{root / path}: its images, {names[0]!r} for example, are in '
             f'{listed(["/".join(f) or "." for f in held])}. Leave one of '
-            'these folders.')
-    absent = next((n for n in names if not any(
-        root.joinpath(*f, n).is_file() for f, _ in everything)), names[0])
+            'these folders.'
+        )
+    absent = next(
+        (
+            n
+            for n in names
+            if not any(root.joinpath(*f, n).is_file() for f, _ in everything)
+        ),
+        names[0],
+    )
     raise FileNotFoundRefusal(
         f'{root / path} names the image {absent!r}, which is in no folder '
-        f'of {root}. ' + (
+        f'of {root}. '
+        + (
             'Write slashes: a backslash separates folders on Windows alone.'
-            if '\\' in absent else
-            'Put the images of a part into one folder.'))
+            if '\\' in absent
+            else 'Put the images of a part into one folder.'
+        )
+    )

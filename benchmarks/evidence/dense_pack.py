@@ -5,7 +5,6 @@ import math
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
 import torch
 from layout_words import PARTS
@@ -57,12 +56,17 @@ class DensePack:
     metric_name: str
     stage_config: str
     fine_tune_config: str
-    search: List[Setting]
-    stage: Dict[str, float] = {}
+    search: list[Setting]
+    stage: dict[str, float] = {}
     pretext = 'simclr'
 
-    def __init__(self, name: str, root: str, epochs: Optional[int] = None,
-                 num_classes: Optional[int] = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        root: str,
+        epochs: int | None = None,
+        num_classes: int | None = None,
+    ) -> None:
         self.name, self.root = name, root
         self.num_classes = num_classes
         self._epochs = epochs
@@ -71,7 +75,7 @@ class DensePack:
         """The parts that the folder has."""
         raise NotImplementedError
 
-    def draw(self, part, indices: List[int]):
+    def draw(self, part, indices: list[int]):
         """Some of a part's images as a part."""
         raise NotImplementedError
 
@@ -86,17 +90,17 @@ class DensePack:
         raise NotImplementedError
 
     @property
-    def libraries(self) -> List[str]:
+    def libraries(self) -> list[str]:
         """That a worker needs."""
         return ['mmpretrain', self.library]
 
     @cached_property
-    def _found(self) -> Tuple[dict, List[str]]:
+    def _found(self) -> tuple[dict, list[str]]:
         found = self.find()
         if not found:
             raise FileNotFoundRefusal(
-                f'{self.root} has no {self.metric_name} set: '
-                f'{self.looked_for}.')
+                f'{self.root} has no {self.metric_name} set: {self.looked_for}.'
+            )
         return self._with_all_parts(found)
 
     @property
@@ -105,7 +109,7 @@ class DensePack:
         return self._found[0]
 
     @property
-    def notes(self) -> List[str]:
+    def notes(self) -> list[str]:
         """What a reader of the results has to know about the parts."""
         return self._found[1]
 
@@ -116,8 +120,7 @@ class DensePack:
 
     @property
     def epochs(self) -> int:
-        return self._epochs or math.ceil(
-            self.STEPS / max(1, self.number // self.batch))
+        return self._epochs or math.ceil(self.STEPS / max(1, self.number // self.batch))
 
     @property
     def extra(self) -> float:
@@ -125,7 +128,7 @@ class DensePack:
         steps = self.epochs * max(1, self.number // self.batch)
         return 120 / steps
 
-    def _with_all_parts(self, found: dict) -> Tuple[dict, List[str]]:
+    def _with_all_parts(self, found: dict) -> tuple[dict, list[str]]:
         """A seeded share of the training images is taken for a missing
         part."""
         found, notes = dict(found), []
@@ -135,42 +138,46 @@ class DensePack:
             notes.append(
                 f'{self.root} has no test part: the part for validation '
                 f'({found["test"].number} images) is tested on, and a seeded '
-                'fifth of the training part is for choosing.')
+                'fifth of the training part is for choosing.'
+            )
             missing = ['val']
         elif missing:
             notes.append(
                 f'{self.root} has no part {" and no part ".join(missing)}: '
-                'for each a seeded fifth of the training part is taken.')
+                'for each a seeded fifth of the training part is taken.'
+            )
         self._take(found, missing)
         number = found['val'].number
         if number > MOST_VAL:
             found['val'] = self.draw(found['val'], _some(number)[:MOST_VAL])
-            notes.append(f'Of the {number} images for validation {MOST_VAL} '
-                         'are taken, drawn with a seed.')
+            notes.append(
+                f'Of the {number} images for validation {MOST_VAL} '
+                'are taken, drawn with a seed.'
+            )
         return {part: found[part] for part in PARTS}, notes
 
-    def _take(self, found: dict, missing: List[str]) -> None:
+    def _take(self, found: dict, missing: list[str]) -> None:
         train = found['train']
         if missing and train.number < 5:
             raise ValueRefusal(
                 f'{self.root}: the training part has {train.number} images, '
                 f'too few to take some for the part {missing[0]!r}, which is '
-                'missing. Add that part.')
+                'missing. Add that part.'
+            )
         order, size = _some(train.number), round(SHARE * train.number)
         for i, part in enumerate(missing):
-            found[part] = self.draw(train, order[i * size:(i + 1) * size])
+            found[part] = self.draw(train, order[i * size : (i + 1) * size])
         if missing:
-            found['train'] = self.draw(train, order[len(missing) * size:])
+            found['train'] = self.draw(train, order[len(missing) * size :])
 
     def put_loader(self, loader: ConfigDict) -> None:
         loader.batch_size = min(self.batch, self.number)
         loader.drop_last = True
 
 
-def _some(number: int) -> List[int]:
+def _some(number: int) -> list[int]:
     """Numbers in an order that is always the same."""
-    return torch.randperm(
-        number, generator=torch.Generator().manual_seed(0)).tolist()
+    return torch.randperm(number, generator=torch.Generator().manual_seed(0)).tolist()
 
 
 def write(folder: Path, name: str, suffix: str, text: str) -> Path:

@@ -3,7 +3,6 @@
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 import numpy as np
 from coco_layout import CocoPart, find_coco
@@ -26,31 +25,45 @@ class DetectionPack(DensePack):
     library = 'mmdet'
     metric, metric_name = 'coco/bbox_mAP_50', 'AP50'
     stage_config = 'configs/bissl/bissl-simclr_r10_b128-10x4-30t_coco-c4-128px.py'
-    fine_tune_config = 'configs/fine_tune/' \
-        'faster-rcnn-r10-c4-simclr_b8-8e_coco-128px.py'
-    looked_for = 'looked for JSON files with images, annotations that have ' \
+    fine_tune_config = 'configs/fine_tune/faster-rcnn-r10-c4-simclr_b8-8e_coco-128px.py'
+    looked_for = (
+        'looked for JSON files with images, annotations that have '
         'a bbox, and categories'
+    )
     search = [Setting(lr, 0.001) for lr in (0.1, 0.2, 0.4, 0.8)]
 
-    def find(self) -> Dict[str, CocoPart]:
+    def find(self) -> dict[str, CocoPart]:
         return find_coco(Path(self.root))
 
-    def draw(self, part: CocoPart, indices: List[int]) -> CocoPart:
+    def draw(self, part: CocoPart, indices: list[int]) -> CocoPart:
         images = [part.data['images'][i] for i in sorted(indices)]
         ids = {each.get('id') for each in images}
-        return CocoPart(part.file, part.images, dict(
-            part.data, images=images,
-            annotations=[each for each in part.data['annotations']
-                         if each.get('image_id') in ids]))
+        return CocoPart(
+            part.file,
+            part.images,
+            dict(
+                part.data,
+                images=images,
+                annotations=[
+                    each
+                    for each in part.data['annotations']
+                    if each.get('image_id') in ids
+                ],
+            ),
+        )
 
     @property
     def number(self) -> int:
         """Images for training that have a box; mmdet leaves others out."""
-        return len({each.get('image_id') for each
-                    in self._file(self.parts['train'])['annotations']})
+        return len(
+            {
+                each.get('image_id')
+                for each in self._file(self.parts['train'])['annotations']
+            }
+        )
 
     @cached_property
-    def categories(self) -> List[dict]:
+    def categories(self) -> list[dict]:
         """Those that a box has, or all if that is the number asked for."""
         everything = self.parts['train'].data['categories']
         ids = set().union(*(part.used() for part in self.parts.values()))
@@ -65,7 +78,8 @@ class DetectionPack(DensePack):
             f'{self.parts["train"].file} has {len(everything)} categories, '
             f'of which boxes have {len(used)}: '
             f'{", ".join(str(each.get("name")) for each in used)}. Type '
-            f'export BISSL_NUM_CLASSES={len(used)}.')
+            f'export BISSL_NUM_CLASSES={len(used)}.'
+        )
 
     def put(self, cfg: Config, unit: int, lists: Path) -> None:
         names = tuple(str(each.get('name')) for each in self.categories)
@@ -74,40 +88,55 @@ class DetectionPack(DensePack):
         for name, part in self.parts.items():
             dataset = cfg[f'{name}_dataloader'].dataset.dataset
             source = Path(part.file).stem
-            path = str(write(lists, f'{self.name}-{name}-of-{source}',
-                             '.json', json.dumps(self._file(part))))
-            dataset.update(data_root='', ann_file=path,
-                           data_prefix=dict(img=f'{part.images}/'),
-                           metainfo=dict(classes=names))
+            path = str(
+                write(
+                    lists,
+                    f'{self.name}-{name}-of-{source}',
+                    '.json',
+                    json.dumps(self._file(part)),
+                )
+            )
+            dataset.update(
+                data_root='',
+                ann_file=path,
+                data_prefix=dict(img=f'{part.images}/'),
+                metainfo=dict(classes=names),
+            )
             if name != 'train':
                 cfg[f'{name}_evaluator'].ann_file = path
         self.put_loader(cfg.train_dataloader)
 
     def _file(self, part: CocoPart) -> dict:
         kept = {each.get('id'): each.get('name') for each in self.categories}
-        known = {each.get('id'): each.get('name')
-                 for each in part.data['categories']}
+        known = {each.get('id'): each.get('name') for each in part.data['categories']}
         for number, name in kept.items():
             if known.get(number, name) != name:
                 raise ValueRefusal(
                     f'{part.file}: the category {number!r} is '
                     f'{known[number]!r}, but in '
                     f'{self.parts["train"].file} it is {name!r}. Number them '
-                    'alike.')
+                    'alike.'
+                )
         boxes = []
         for i, each in enumerate(part.data['annotations'], 1):
             if each.get('category_id') in {*known} - {*kept}:
                 continue
             box = each.get('bbox')
             filled = dict(id=i, iscrowd=0)
-            if isinstance(box, list) and len(box) == 4 and all(
-                    isinstance(v, (int, float)) for v in box):
+            if (
+                isinstance(box, list)
+                and len(box) == 4
+                and all(isinstance(v, (int, float)) for v in box)
+            ):
                 filled['area'] = box[2] * box[3]
-            boxes.append({**filled, **{k: v for k, v in each.items()
-                                       if v is not None}})
-        return dict(images=part.data['images'], annotations=boxes,
-                    categories=[each for each in part.data['categories']
-                                if each.get('id') in kept])
+            boxes.append({**filled, **{k: v for k, v in each.items() if v is not None}})
+        return dict(
+            images=part.data['images'],
+            annotations=boxes,
+            categories=[
+                each for each in part.data['categories'] if each.get('id') in kept
+            ],
+        )
 
 
 class SegmentationPack(DensePack):
@@ -118,30 +147,31 @@ class SegmentationPack(DensePack):
 
     library = 'mmseg'
     metric, metric_name = 'mIoU', 'mIoU'
-    stage_config = 'configs/bissl/' \
-        'bissl-simclr_r10_b128-10x4-30t_masks-fcn8-128px.py'
-    fine_tune_config = 'configs/fine_tune/' \
-        'fcn8-r10-simclr_b8-8e_masks-128px.py'
-    looked_for = 'looked for folders of images and of masks, img_dir/train ' \
+    stage_config = 'configs/bissl/bissl-simclr_r10_b128-10x4-30t_masks-fcn8-128px.py'
+    fine_tune_config = 'configs/fine_tune/fcn8-r10-simclr_b8-8e_masks-128px.py'
+    looked_for = (
+        'looked for folders of images and of masks, img_dir/train '
         'and ann_dir/train for example'
+    )
     batch = 8
     #: Pixels of an image, whatever its shape.
     AREA = 128 * 96
     search = [Setting(lr, 0.001) for lr in (0.05, 0.1, 0.2, 0.4)]
 
-    def find(self) -> Dict[str, MaskPart]:
+    def find(self) -> dict[str, MaskPart]:
         return find_masks(Path(self.root))
 
-    def draw(self, part: MaskPart, indices: List[int]) -> MaskPart:
-        everything = [(suffix, name) for suffix, names in part.names.items()
-                      for name in names]
-        names: Dict[str, List[str]] = {}
+    def draw(self, part: MaskPart, indices: list[int]) -> MaskPart:
+        everything = [
+            (suffix, name) for suffix, names in part.names.items() for name in names
+        ]
+        names: dict[str, list[str]] = {}
         for i in sorted(indices):
             names.setdefault(everything[i][0], []).append(everything[i][1])
         return MaskPart(part.images, part.masks, part.mask_suffix, names)
 
     @cached_property
-    def size(self) -> Tuple[int, int]:
+    def size(self) -> tuple[int, int]:
         """Width and height in the networks: the shape of most training
         images."""
         part, ratios = self.parts['train'], []
@@ -153,37 +183,47 @@ class SegmentationPack(DensePack):
                 except OSError:
                     # The look over the data names it.
                     continue
-        ratio = min(2., max(0.5, float(np.median(ratios or [1.]))))
-        width = 16 * round((self.AREA * ratio)**0.5 / 16)
+        ratio = min(2.0, max(0.5, float(np.median(ratios or [1.0]))))
+        width = 16 * round((self.AREA * ratio) ** 0.5 / 16)
         return width, 16 * max(1, round(self.AREA / width / 16))
 
     def put(self, cfg: Config, unit: int, lists: Path) -> None:
         if not self.num_classes:
             raise ValueRefusal(
                 'The number of classes in the masks is not known. Type '
-                'export BISSL_NUM_CLASSES=NUMBER.')
+                'export BISSL_NUM_CLASSES=NUMBER.'
+            )
         model = cfg.model.get('downstream', cfg.model)
         model.decode_head.num_classes = self.num_classes
         for name, part in self.parts.items():
             self._put_part(cfg[f'{name}_dataloader'], name, part, lists)
         self.put_loader(cfg.train_dataloader)
 
-    def _put_part(self, loader: ConfigDict, name: str, part: MaskPart,
-                  lists: Path) -> None:
+    def _put_part(
+        self, loader: ConfigDict, name: str, part: MaskPart, lists: Path
+    ) -> None:
         inner = loader.dataset.dataset
         for step in inner.pipeline:
             if step.type == 'Resize':
                 step.scale = self.size
         datasets = []
         for suffix, names in part.names.items():
-            path = write(lists, f'{self.name}-{name}', '.txt',
-                          '\n'.join(names) + '\n')
-            datasets.append(dict(
-                inner, data_root='', ann_file=str(path),
-                data_prefix=dict(img_path=str(part.images),
-                                 seg_map_path=str(part.masks)),
-                img_suffix=suffix, seg_map_suffix=part.mask_suffix,
-                metainfo=dict(classes=tuple(
-                    map(str, range(self.num_classes))))))
-        loader.dataset.dataset = datasets[0] if len(datasets) == 1 else dict(
-            type='ConcatDataset', _scope_='mmseg', datasets=datasets)
+            path = write(lists, f'{self.name}-{name}', '.txt', '\n'.join(names) + '\n')
+            datasets.append(
+                dict(
+                    inner,
+                    data_root='',
+                    ann_file=str(path),
+                    data_prefix=dict(
+                        img_path=str(part.images), seg_map_path=str(part.masks)
+                    ),
+                    img_suffix=suffix,
+                    seg_map_suffix=part.mask_suffix,
+                    metainfo=dict(classes=tuple(map(str, range(self.num_classes)))),
+                )
+            )
+        loader.dataset.dataset = (
+            datasets[0]
+            if len(datasets) == 1
+            else dict(type='ConcatDataset', _scope_='mmseg', datasets=datasets)
+        )

@@ -1,7 +1,6 @@
 """Which kind of labeled set a folder holds."""
 
 from pathlib import Path
-from typing import Dict, Optional
 
 from class_folders import OwnClasses, find_parts
 from coco_layout import find_coco
@@ -10,16 +9,16 @@ from layout_words import PARTS, SUFFIXES, folders, is_mask, listed
 from mask_layout import are_masks, find_masks
 from packs import Pack
 
-from bissl_mm.utils.errors import (FileNotFoundRefusal, Refusal,
-                                    ValueRefusal)
+from bissl_mm.utils.errors import FileNotFoundRefusal, Refusal, ValueRefusal
 
 #: What of each kind is looked for.
-KINDS: Dict[str, str] = dict(
+KINDS: dict[str, str] = dict(
     classification='images in train/<class>',
     detection="files in COCO's format, annotations/instances_train.json or "
     'train/_annotations.coco.json for example',
     segmentation='folders of images and of masks, img_dir/train with '
-    'ann_dir/train for example')
+    'ann_dir/train for example',
+)
 #: Of fine-tuning a classifier on few images.
 LEAST_STEPS = 200
 
@@ -37,7 +36,8 @@ def kind_of(root: Path) -> str:
     if not root.is_dir():
         raise FileNotFoundRefusal(
             f'BISSL_DOWNSTREAM_DIR is {str(root)!r}, which is no folder. Type '
-            'export BISSL_DOWNSTREAM_DIR=FOLDER.')
+            'export BISSL_DOWNSTREAM_DIR=FOLDER.'
+        )
     parts = find_parts(root)
     classes = bool(parts) and _are_classes(root / parts['train'])
     try:
@@ -47,28 +47,28 @@ def kind_of(root: Path) -> str:
             raise
         # Classes with a mask and without.
         masks = {}
-    has = dict(detection=bool(find_coco(root)),
-               segmentation=bool(masks) and (
-                   not classes or are_masks(masks['train'])))
+    has = dict(
+        detection=bool(find_coco(root)),
+        segmentation=bool(masks) and (not classes or are_masks(masks['train'])),
+    )
     # Any folders of images could be classes, if they are of no part.
-    has['classification'] = classes and (
-        parts['train'] != '.' or not any(has.values()))
+    has['classification'] = classes and (parts['train'] != '.' or not any(has.values()))
     found = [kind for kind, it_has in has.items() if it_has]
     if not found:
-        looked = '; '.join(f'for {kind} {what}'
-                           for kind, what in KINDS.items())
+        looked = '; '.join(f'for {kind} {what}' for kind, what in KINDS.items())
         raise FileNotFoundRefusal(
             f'{root} has none of the layouts that were looked for: {looked}. '
-            'Lay it out so, or name another folder in BISSL_DOWNSTREAM_DIR.')
+            'Lay it out so, or name another folder in BISSL_DOWNSTREAM_DIR.'
+        )
     if len(found) > 1:
         raise ValueRefusal(
             f'{root} can be read as {" and as ".join(found)}. Type '
-            f'--task {found[0]} or --task {found[1]}.')
+            f'--task {found[0]} or --task {found[1]}.'
+        )
     return found[0]
 
 
-def own_pack(name: str, root: str, task: Optional[str],
-             num_classes: Optional[int]):
+def own_pack(name: str, root: str, task: str | None, num_classes: int | None):
     """A set of the user's, of the kind that its layout has.
 
     Args:
@@ -85,18 +85,20 @@ def own_pack(name: str, root: str, task: Optional[str],
     parts = find_parts(Path(root))
     if not parts:
         raise FileNotFoundRefusal(
-            f'{root} has no {KINDS["classification"]}. Lay the images out '
-            'so.')
+            f'{root} has no {KINDS["classification"]}. Lay the images out so.'
+        )
     # 15 epochs at least.
     as_usual = parts == {part: part for part in PARTS}
     number = _classes(name, root, 0, as_usual).number
-    pack = _classes(name, root, max(15, round(
-        LEAST_STEPS / max(1, number // 50))), as_usual)
+    pack = _classes(
+        name, root, max(15, round(LEAST_STEPS / max(1, number // 50))), as_usual
+    )
     if num_classes not in (None, len(pack.classes)):
         raise ValueRefusal(
             f'BISSL_NUM_CLASSES is {num_classes}, but {root} has '
             f'{len(pack.classes)} class folders: {listed(pack.classes)}. Type '
-            f'export BISSL_NUM_CLASSES={len(pack.classes)}.')
+            f'export BISSL_NUM_CLASSES={len(pack.classes)}.'
+        )
     return pack
 
 
@@ -106,6 +108,9 @@ def _classes(name: str, root: str, epochs: int, as_usual: bool) -> Pack:
 
 def _are_classes(folder: Path) -> bool:
     """Not folders of images and masks, or of images alone."""
-    names = {names[0] for names, files in folders(folder)
-             if names and any(f.lower().endswith(SUFFIXES) for f in files)}
-    return len(names) > 2 or any(is_mask((name, )) is None for name in names)
+    names = {
+        names[0]
+        for names, files in folders(folder)
+        if names and any(f.lower().endswith(SUFFIXES) for f in files)
+    }
+    return len(names) > 2 or any(is_mask((name,)) is None for name in names)

@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import List, Optional
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -16,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PRETEXTS = dict(
     simclr='configs/pretext/simclr_r10_b256-60e_imagefolder-32px.py',
     byol='configs/pretext/byol_r10_b256-60e_imagefolder-32px.py',
-    mae='configs/pretext/mae_vit-p4_b256-60e_imagefolder-32px.py')
+    mae='configs/pretext/mae_vit-p4_b256-60e_imagefolder-32px.py',
+)
 STAGE = 'configs/bissl/bissl-simclr_r10_b128-10x4-30t_imagefolder-32px.py'
 FINE_TUNE = 'configs/fine_tune/r10-simclr_b64-40e_imagefolder-32px.py'
 
@@ -51,7 +51,7 @@ class Pack:
     name: str
     root: str
     epochs: int
-    labels: Optional[int] = None
+    labels: int | None = None
 
     libraries = ['mmpretrain']
     metric, metric_name = 'accuracy/top1', 'accuracy'
@@ -65,18 +65,19 @@ class Pack:
     notes = ()
 
     @property
-    def classes(self) -> List[str]:
+    def classes(self) -> list[str]:
         """Names of the class folders, in the order of their numbers."""
-        return sorted(p.name for p in Path(self.root, 'train').iterdir()
-                      if p.is_dir())
+        return sorted(p.name for p in Path(self.root, 'train').iterdir() if p.is_dir())
 
     @property
     def number(self) -> int:
         """Labeled images for training."""
         if self.labels is not None:
             return self.labels * len(self.classes)
-        return sum(len(files) for _, _, files in
-                   os.walk(Path(self.root, 'train'), followlinks=True))
+        return sum(
+            len(files)
+            for _, _, files in os.walk(Path(self.root, 'train'), followlinks=True)
+        )
 
     def put(self, cfg: Config, unit: int, lists: Path) -> None:
         """Write the set into a bilevel or a fine-tuning config.
@@ -103,14 +104,17 @@ class Pack:
         generator = torch.Generator().manual_seed(unit)
         lines = []
         for number, name in enumerate(self.classes):
-            files = sorted(p.name for p in
-                           Path(self.root, 'train', name).iterdir())
+            files = sorted(p.name for p in Path(self.root, 'train', name).iterdir())
             order = torch.randperm(len(files), generator=generator)
             if len(files) < self.labels:
-                raise SystemExit(f'{self.name}: class {name} has '
-                                 f'{len(files)} images, not {self.labels}.')
-            lines += [f'{name}/{files[i]} {number}'
-                      for i in sorted(order[:self.labels].tolist())]
+                raise SystemExit(
+                    f'{self.name}: class {name} has '
+                    f'{len(files)} images, not {self.labels}.'
+                )
+            lines += [
+                f'{name}/{files[i]} {number}'
+                for i in sorted(order[: self.labels].tolist())
+            ]
         lists.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f'.{torch.initial_seed()}.partial')
         partial.write_text('\n'.join(lines) + '\n')
@@ -131,13 +135,14 @@ class MaePack(Pack):
 
     pretext = 'mae'
     # A small ViT falls apart at the learning rates of a ResNet.
-    search = [Setting(lr, decay) for lr in (0.005, 0.01, 0.02, 0.05)
-              for decay in (0.0005, 0.005)]
+    search = [
+        Setting(lr, decay)
+        for lr in (0.005, 0.01, 0.02, 0.05)
+        for decay in (0.0005, 0.005)
+    ]
     stage = dict(upper_lr=0.003)
-    stage_config = 'configs/bissl/' \
-        'bissl-mae_vit-p4_b128-10x4-30t_imagefolder-32px.py'
-    fine_tune_config = 'configs/fine_tune/' \
-        'vit-p4-mae_b64-40e_imagefolder-32px.py'
+    stage_config = 'configs/bissl/bissl-mae_vit-p4_b128-10x4-30t_imagefolder-32px.py'
+    fine_tune_config = 'configs/fine_tune/vit-p4-mae_b64-40e_imagefolder-32px.py'
 
 
 def read(name: str) -> Config:

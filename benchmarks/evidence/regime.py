@@ -1,18 +1,22 @@
 """The points at which the regime is looked at, see PROTOCOL.md."""
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Dict, Iterator, List, Optional
 
 from arms import StageSettings
 
 DEVELOPMENT = ('sign_digits-5', 'cifar10-25')
-CHOICES = [StageSettings(weight, lr, number) for weight, lr, number
-           in itertools.product((0.01, 0.03, 0.1), (0.03, 0.06), (30, 60))]
+CHOICES = [
+    StageSettings(weight, lr, number)
+    for weight, lr, number in itertools.product(
+        (0.01, 0.03, 0.1), (0.03, 0.06), (30, 60)
+    )
+]
 #: Runs of each: two sets, two units, three fine-tunings.
 RUNS_OF_A_CHOICE = 12
 TIMES = (5, 10, 30, 60, 200)
-WEIGHTS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.)
+WEIGHTS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0)
 UPPER_LRS = (0.01, 0.03, 0.06, 0.12)
 LOWER_STEPS = (2, 5, 10, 20)
 EPOCHS = (5, 20, 100, 200)
@@ -22,13 +26,16 @@ LABELS = {'cifar10-25': (2, 5, 10, 25, 100), 'sign_digits-5': (2, 5, 10, 20)}
 STEPS = 150
 
 
-def chosen(records: List[dict]) -> Optional[StageSettings]:
+def chosen(records: list[dict]) -> StageSettings | None:
     """The setting with the best mean validation accuracy, None before all
     runs of the choice are there."""
-    scores: Dict[StageSettings, float] = {}
+    scores: dict[StageSettings, float] = {}
     for settings in CHOICES:
-        found = [r['val'] for r in records if r['key']['kind'] == 'choose'
-                 and r['key']['settings'] == str(settings)]
+        found = [
+            r['val']
+            for r in records
+            if r['key']['kind'] == 'choose' and r['key']['settings'] == str(settings)
+        ]
         if len(found) != RUNS_OF_A_CHOICE:
             return None
         scores[settings] = sum(found) / len(found)
@@ -69,8 +76,12 @@ def points(frozen: StageSettings, base: str, epochs: int) -> Iterator[Point]:
 
 
 def _all(frozen: StageSettings, base: str, epochs: int) -> Iterator[Point]:
-    def arms(names: str, settings: StageSettings = frozen, name: str = base,
-             number: int = epochs) -> Iterator[Point]:
+    def arms(
+        names: str,
+        settings: StageSettings = frozen,
+        name: str = base,
+        number: int = epochs,
+    ) -> Iterator[Point]:
         for arm in names.split():
             yield Point(arm, settings, name, number)
 
@@ -78,10 +89,10 @@ def _all(frozen: StageSettings, base: str, epochs: int) -> Iterator[Point]:
     # The longest stages come last: they take as much as all others.
     for time in TIMES[:-1]:
         for weight in WEIGHTS:
-            yield from arms('v', replace(frozen, num_alternations=time,
-                                         reg_weight=weight))
-        yield from arms('further twice',
-                        replace(frozen, num_alternations=time))
+            yield from arms(
+                'v', replace(frozen, num_alternations=time, reg_weight=weight)
+            )
+        yield from arms('further twice', replace(frozen, num_alternations=time))
     for number in LABELS[base]:
         yield from arms('FT further twice v', name=f'{family}-{number}')
     for lr in UPPER_LRS:
@@ -91,10 +102,10 @@ def _all(frozen: StageSettings, base: str, epochs: int) -> Iterator[Point]:
     for number in EPOCHS:
         yield from arms('FT further twice v', number=number)
     for weight in WEIGHTS:
-        yield from arms('v', replace(frozen, num_alternations=TIMES[-1],
-                                     reg_weight=weight))
-    yield from arms('further twice',
-                    replace(frozen, num_alternations=TIMES[-1]))
+        yield from arms(
+            'v', replace(frozen, num_alternations=TIMES[-1], reg_weight=weight)
+        )
+    yield from arms('further twice', replace(frozen, num_alternations=TIMES[-1]))
 
 
 def relevant(point: Point, frozen: StageSettings) -> StageSettings:
@@ -104,8 +115,9 @@ def relevant(point: Point, frozen: StageSettings) -> StageSettings:
         point (Point): An arm and its settings.
         frozen (StageSettings): Gives the values of what is not seen.
     """
-    unseen = {'further': ('reg_weight', 'upper_lr', 'num_upper_steps'),
-              'twice': ('reg_weight', 'num_lower_steps'),
-              'FT': tuple(frozen.__dict__)}.get(point.arm, ())
-    return replace(point.settings,
-                   **{name: getattr(frozen, name) for name in unseen})
+    unseen = {
+        'further': ('reg_weight', 'upper_lr', 'num_upper_steps'),
+        'twice': ('reg_weight', 'num_lower_steps'),
+        'FT': tuple(frozen.__dict__),
+    }.get(point.arm, ())
+    return replace(point.settings, **{name: getattr(frozen, name) for name in unseen})

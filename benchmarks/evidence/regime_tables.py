@@ -8,18 +8,25 @@ not varied for it.
 import math
 from collections import defaultdict
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
 import matplotlib
 import numpy as np
-from scipy import stats
-
 from arms import StageSettings
-from packs import STAGE, read as read_config
-from regime import (EPOCHS, LABELS, LOWER_STEPS, TIMES, UPPER_LRS, WEIGHTS,
-                    Point, relevant)
+from packs import STAGE
+from packs import read as read_config
+from regime import (
+    EPOCHS,
+    LABELS,
+    LOWER_STEPS,
+    TIMES,
+    UPPER_LRS,
+    WEIGHTS,
+    Point,
+    relevant,
+)
+from scipy import stats
 
 from bissl_mm.engine.steps.relaxation import sum_of_rates
 
@@ -31,7 +38,7 @@ USUAL_EPOCHS = 100
 ARMS = ('FT', 'further', 'twice', 'v')
 
 
-@lru_cache(maxsize=None)
+@cache
 def relaxation_times(settings: StageSettings) -> float:
     """R of a stage: lambda times the lower learning rates, summed, over one
     minus momentum."""
@@ -39,9 +46,11 @@ def relaxation_times(settings: StageSettings) -> float:
     settings.put(cfg)
     steps = settings.num_alternations * settings.num_lower_steps
     optimizer = cfg.optim_wrapper.lower.optimizer
-    rates = sum_of_rates([dict(dict(end=steps), **c)
-                          for c in cfg.param_scheduler.lower],
-                         optimizer.lr, steps)
+    rates = sum_of_rates(
+        [dict(dict(end=steps), **c) for c in cfg.param_scheduler.lower],
+        optimizer.lr,
+        steps,
+    )
     return settings.reg_weight * rates / (1 - optimizer.momentum)
 
 
@@ -53,50 +62,57 @@ class Results:
         frozen (StageSettings): Where one factor is varied at a time.
     """
 
-    def __init__(self, records: List[dict], frozen: StageSettings) -> None:
+    def __init__(self, records: list[dict], frozen: StageSettings) -> None:
         self.frozen = frozen
-        self.tests: Dict[Point, Dict[int, List[float]]] = defaultdict(
-            lambda: defaultdict(list))
-        self.estimates: Dict[Tuple[Point, int], float] = {}
+        self.tests: dict[Point, dict[int, list[float]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        self.estimates: dict[tuple[Point, int], float] = {}
         for record in records:
             key = record['key']
             if key['kind'] in ('choose', 'regime'):
-                self.tests[self._point(key)][key['unit']].append(
-                    record['test'])
+                self.tests[self._point(key)][key['unit']].append(record['test'])
             elif key['kind'] == 'transfer':
-                self.estimates[self._point(key), key['unit']] \
-                    = record['neighbours']
+                self.estimates[self._point(key), key['unit']] = record['neighbours']
 
     def _point(self, key: dict) -> Point:
-        settings = StageSettings.parse(key['settings']) \
-            if key.get('settings') else self.frozen
-        return Point(key.get('arm', 'FT'), settings, key['set'],
-                     key.get('epochs', USUAL_EPOCHS))
+        settings = (
+            StageSettings.parse(key['settings']) if key.get('settings') else self.frozen
+        )
+        return Point(
+            key.get('arm', 'FT'), settings, key['set'], key.get('epochs', USUAL_EPOCHS)
+        )
 
-    def at(self, arm: str, settings: StageSettings, name: str,
-           epochs: int = USUAL_EPOCHS) -> Dict[int, float]:
+    def at(
+        self, arm: str, settings: StageSettings, name: str, epochs: int = USUAL_EPOCHS
+    ) -> dict[int, float]:
         """Means of a point by unit; empty where it was not run."""
         point = Point(arm, settings, name, epochs)
         point = replace(point, settings=relevant(point, self.frozen))
-        return {unit: float(np.mean(values)) for unit, values
-                in self.tests.get(point, {}).items()}
+        return {
+            unit: float(np.mean(values))
+            for unit, values in self.tests.get(point, {}).items()
+        }
 
-    def gain(self, settings: StageSettings, name: str, over: str,
-             epochs: int = USUAL_EPOCHS) -> Optional[float]:
+    def gain(
+        self, settings: StageSettings, name: str, over: str, epochs: int = USUAL_EPOCHS
+    ) -> float | None:
         """Of v over another arm, the mean over the units that have both."""
-        ours, other = (self.at(arm, settings, name, epochs)
-                       for arm in ('v', over))
+        ours, other = (self.at(arm, settings, name, epochs) for arm in ('v', over))
         units = sorted(set(ours) & set(other))
-        return float(np.mean([ours[u] - other[u] for u in units])) \
-            if units else None
+        return float(np.mean([ours[u] - other[u] for u in units])) if units else None
 
 
 def text(results: Results) -> str:
     """All tables of the regime."""
-    parts = ['## The regime', '',
-             'Means over units 0 and 1 of three fine-tunings each, at one '
-             'setting of fine-tuning: differences below two points are '
-             'within the noise of a cell.', '']
+    parts = [
+        '## The regime',
+        '',
+        'Means over units 0 and 1 of three fine-tunings each, at one '
+        'setting of fine-tuning: differences below two points are '
+        'within the noise of a cell.',
+        '',
+    ]
     for name in LABELS:
         parts += [f'### {name}', '']
         for title, rows in _factors(results.frozen, name).items():
@@ -104,36 +120,47 @@ def text(results: Results) -> str:
     return '\n'.join([*parts, correlations(results)])
 
 
-def _factors(frozen: StageSettings, name: str) -> Dict[str, Dict]:
+def _factors(frozen: StageSettings, name: str) -> dict[str, dict]:
     family = name.rsplit('-', 1)[0]
     return {
-        'T': {n: (replace(frozen, num_alternations=n), name, USUAL_EPOCHS)
-              for n in TIMES},
-        'lambda': {w: (replace(frozen, reg_weight=w), name, USUAL_EPOCHS)
-                   for w in WEIGHTS},
-        'labels a class': {n: (frozen, f'{family}-{n}', USUAL_EPOCHS)
-                           for n in LABELS[name]},
+        'T': {
+            n: (replace(frozen, num_alternations=n), name, USUAL_EPOCHS) for n in TIMES
+        },
+        'lambda': {
+            w: (replace(frozen, reg_weight=w), name, USUAL_EPOCHS) for w in WEIGHTS
+        },
+        'labels a class': {
+            n: (frozen, f'{family}-{n}', USUAL_EPOCHS) for n in LABELS[name]
+        },
         'upper learning rate': {
-            lr: (replace(frozen, upper_lr=lr), name, USUAL_EPOCHS)
-            for lr in UPPER_LRS},
-        'N_L': {n: (replace(frozen, num_lower_steps=n), name, USUAL_EPOCHS)
-                for n in LOWER_STEPS},
+            lr: (replace(frozen, upper_lr=lr), name, USUAL_EPOCHS) for lr in UPPER_LRS
+        },
+        'N_L': {
+            n: (replace(frozen, num_lower_steps=n), name, USUAL_EPOCHS)
+            for n in LOWER_STEPS
+        },
         'epochs of pretraining': {n: (frozen, name, n) for n in EPOCHS},
     }
 
 
-def _table(results: Results, title: str, rows: Dict) -> str:
-    lines = [f'| {title} | R | {" | ".join(ARMS)} | v - further | v - twice '
-             '| units |', '| --- ' * 9 + '|']
+def _table(results: Results, title: str, rows: dict) -> str:
+    lines = [
+        f'| {title} | R | {" | ".join(ARMS)} | v - further | v - twice | units |',
+        '| --- ' * 9 + '|',
+    ]
     for value, (settings, name, epochs) in rows.items():
         found = {arm: results.at(arm, settings, name, epochs) for arm in ARMS}
-        cells = [f'{np.mean(list(u.values())):.1f}' if u else '–'
-                 for u in found.values()]
-        gains = [results.gain(settings, name, over, epochs)
-                 for over in ('further', 'twice')]
+        cells = [
+            f'{np.mean(list(u.values())):.1f}' if u else '–' for u in found.values()
+        ]
+        gains = [
+            results.gain(settings, name, over, epochs) for over in ('further', 'twice')
+        ]
         cells += ['–' if g is None else f'{g:+.1f}' for g in gains]
-        lines.append(f'| {value} | {relaxation_times(settings):.2g} | '
-                     f'{" | ".join(cells)} | {len(found["v"])} |')
+        lines.append(
+            f'| {value} | {relaxation_times(settings):.2g} | '
+            f'{" | ".join(cells)} | {len(found["v"])} |'
+        )
     return '\n'.join(lines)
 
 
@@ -143,16 +170,18 @@ def correlations(results: Results) -> str:
     Over the stages of one set, number of labels and unit, where the estimate
     is to choose; a median over these.
     """
-    groups: Dict[Tuple[str, int], List[Tuple[float, float]]] = defaultdict(
-        list)
+    groups: dict[tuple[str, int], list[tuple[float, float]]] = defaultdict(list)
     for (point, unit), estimate in results.estimates.items():
         tests = results.tests.get(point, {}).get(unit)
         if tests and point.arm != 'FT':
             groups[point.set, unit].append((estimate, float(np.mean(tests))))
-    lines = ['### Does the estimate of transfer tell?', '',
-             '| set | unit | stages | Spearman\'s rank correlation | test '
-             'accuracy of the best estimate | mean | best |',
-             '| --- ' * 7 + '|']
+    lines = [
+        '### Does the estimate of transfer tell?',
+        '',
+        "| set | unit | stages | Spearman's rank correlation | test "
+        'accuracy of the best estimate | mean | best |',
+        '| --- ' * 7 + '|',
+    ]
     for (name, unit), pairs in sorted(groups.items()):
         if len(pairs) < 5:
             continue
@@ -161,22 +190,22 @@ def correlations(results: Results) -> str:
         lines.append(
             f'| {name} | {unit} | {len(pairs)} | {rank:.2f} | '
             f'{tests[estimates.argmax()]:.1f} | {tests.mean():.1f} | '
-            f'{tests.max():.1f} |')
+            f'{tests.max():.1f} |'
+        )
     return '\n'.join(lines) if len(lines) > 4 else ''
 
 
-def heat_maps(results: Results, folder: Path) -> List[Path]:
+def heat_maps(results: Results, folder: Path) -> list[Path]:
     """The gain of v over both controls by T and lambda, a picture a set."""
     paths = []
     for name in LABELS:
         grids = [_grid(results, name, over) for over in ('further', 'twice')]
         if all(np.isnan(grid).all() for grid in grids):
             continue
-        figure, axes = plt.subplots(1, 2, figsize=(10, 4),
-                                    layout='constrained')
-        for axis, grid, over in zip(axes, grids,
-                                    ('further pretraining',
-                                     'training twice')):
+        figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout='constrained')
+        for axis, grid, over in zip(
+            axes, grids, ('further pretraining', 'training twice')
+        ):
             _draw(axis, grid, results.frozen)
             axis.set_title(f'v minus {over}')
         figure.suptitle(f'{name}: gain in test accuracy, small: R')
@@ -188,11 +217,16 @@ def heat_maps(results: Results, folder: Path) -> List[Path]:
 
 
 def _grid(results: Results, name: str, over: str) -> np.ndarray:
-    found = [[results.gain(replace(results.frozen, num_alternations=t,
-                                   reg_weight=w), name, over)
-              for w in WEIGHTS] for t in TIMES]
-    return np.array([[math.nan if g is None else g for g in row]
-                     for row in found])
+    found = [
+        [
+            results.gain(
+                replace(results.frozen, num_alternations=t, reg_weight=w), name, over
+            )
+            for w in WEIGHTS
+        ]
+        for t in TIMES
+    ]
+    return np.array([[math.nan if g is None else g for g in row] for row in found])
 
 
 def _draw(axis: plt.Axes, grid: np.ndarray, frozen: StageSettings) -> None:
@@ -204,8 +238,8 @@ def _draw(axis: plt.Axes, grid: np.ndarray, frozen: StageSettings) -> None:
     for (row, column), gain in np.ndenumerate(grid):
         if math.isnan(gain):
             continue
-        times = relaxation_times(replace(
-            frozen, num_alternations=TIMES[row], reg_weight=WEIGHTS[column]))
+        times = relaxation_times(
+            replace(frozen, num_alternations=TIMES[row], reg_weight=WEIGHTS[column])
+        )
         axis.text(column, row, f'{gain:+.1f}\n', ha='center', va='center')
-        axis.text(column, row, f'\n{times:.2g}', ha='center', va='center',
-                  fontsize=7)
+        axis.text(column, row, f'\n{times:.2g}', ha='center', va='center', fontsize=7)

@@ -35,8 +35,8 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Iterator, List, Optional
 
 import numpy as np
 from tqdm import tqdm
@@ -54,12 +54,12 @@ from bissl_mm.analysis.permutation_test import permutation_test  # noqa: E402
 from bissl_mm.analysis.runs.workers import default_number  # noqa: E402
 from bissl_mm.command_line import run_tool  # noqa: E402
 from bissl_mm.datasets.look import PLACES  # noqa: E402
-from bissl_mm.engine.checks.data_look import (check_data,  # noqa: E402
-                                              console_logger)
+from bissl_mm.engine.checks.data_look import check_data, console_logger  # noqa: E402
 from bissl_mm.utils.errors import ValueRefusal  # noqa: E402
 
-NAMES = dict(FT='FT', further='further pretraining', twice='training twice',
-             v='BiSSL+FT')
+NAMES = dict(
+    FT='FT', further='further pretraining', twice='training twice', v='BiSSL+FT'
+)
 NAME = 'own'
 VARIABLES = ('BISSL_PRETEXT_DIR', 'BISSL_DOWNSTREAM_DIR')
 
@@ -74,11 +74,13 @@ class OwnPack(Campaign):
         self.pretext = os.environ[VARIABLES[0]]
         self.pack = args.pack
         self.packs = {NAME: self.pack}
-        self.settings = StageSettings(**{
-            **self.pack.stage, 'num_alternations': args.alternations})
+        self.settings = StageSettings(
+            **{**self.pack.stage, 'num_alternations': args.alternations}
+        )
 
-    def _pretraining(self, unit: int, epochs: Optional[int] = None,
-                     pretext: str = 'simclr') -> Task:
+    def _pretraining(
+        self, unit: int, epochs: int | None = None, pretext: str = 'simclr'
+    ) -> Task:
         return super()._pretraining(0, epochs, pretext)
 
     def own(self) -> Iterator[Task]:
@@ -87,61 +89,76 @@ class OwnPack(Campaign):
         yield from self._table(NAME, self.settings, self.arms_of_tables)
 
 
-def parse_args(argv: List[str] = None) -> argparse.Namespace:
+def parse_args(argv: list[str] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--task', choices=[*KINDS],
-                        help='kind of the labeled set; by default its layout '
-                        'tells')
-    parser.add_argument('--work-dir', type=Path,
-                        help='by default one for these folders and settings '
-                        'in work_dirs')
-    parser.add_argument('--epochs', type=int, default=60,
-                        help='of pretraining')
-    parser.add_argument('--alternations', type=int, default=30,
-                        help='of a stage')
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--task',
+        choices=[*KINDS],
+        help='kind of the labeled set; by default its layout tells',
+    )
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        help='by default one for these folders and settings in work_dirs',
+    )
+    parser.add_argument('--epochs', type=int, default=60, help='of pretraining')
+    parser.add_argument('--alternations', type=int, default=30, help='of a stage')
     parser.add_argument('--stages', type=int, default=3)
-    parser.add_argument('--workers', type=int, default=default_number(),
-                        help='runs side by side, in one thread each')
+    parser.add_argument(
+        '--workers',
+        type=int,
+        default=default_number(),
+        help='runs side by side, in one thread each',
+    )
     args = parser.parse_args(argv)
     if args.epochs < 2 or min(args.alternations, args.stages) < 1:
-        parser.error('--epochs has to be 2 or more, --alternations and '
-                     '--stages 1 or more')
+        parser.error(
+            '--epochs has to be 2 or more, --alternations and --stages 1 or more'
+        )
     return args
 
 
-def read_pack(task: Optional[str]):
+def read_pack(task: str | None):
     """The labeled set that the variables name."""
     for name in VARIABLES:
         if not os.environ.get(name):
-            raise ValueRefusal(f'The environment variable {name} is not set. '
-                               f'Type export {name}=FOLDER.')
+            raise ValueRefusal(
+                f'The environment variable {name} is not set. '
+                f'Type export {name}=FOLDER.'
+            )
     number = os.environ.get('BISSL_NUM_CLASSES')
     if number is not None and not (number.isdecimal() and int(number)):
-        raise ValueRefusal(f'BISSL_NUM_CLASSES is {number!r}. Type export '
-                           'BISSL_NUM_CLASSES=NUMBER.')
-    return own_pack(NAME, os.environ[VARIABLES[1]], task,
-                    int(number) if number else None)
+        raise ValueRefusal(
+            f'BISSL_NUM_CLASSES is {number!r}. Type export BISSL_NUM_CLASSES=NUMBER.'
+        )
+    return own_pack(
+        NAME, os.environ[VARIABLES[1]], task, int(number) if number else None
+    )
 
 
 def open_work_dir(args: argparse.Namespace) -> Path:
     """The folder of these runs; one of other runs is refused."""
-    facts = {name: str(Path(os.environ[name]).resolve())
-             for name in VARIABLES}
-    facts.update(task=type(args.pack).__name__, epochs=args.epochs,
-                 alternations=args.alternations)
+    facts = {name: str(Path(os.environ[name]).resolve()) for name in VARIABLES}
+    facts.update(
+        task=type(args.pack).__name__,
+        epochs=args.epochs,
+        alternations=args.alternations,
+    )
     text = json.dumps(facts, indent=1, sort_keys=True)
     folder = args.work_dir or Path('work_dirs') / (
         f'evidence-{Path(facts[VARIABLES[1]]).name}-'
-        + hashlib.sha256(text.encode()).hexdigest()[:8])
+        + hashlib.sha256(text.encode()).hexdigest()[:8]
+    )
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / 'runs_of.json'
     if file.exists() and file.read_text() != text:
         raise ValueRefusal(
             f'{folder} has runs of other folders or settings: '
             f'{" ".join(file.read_text().split())}. Type --work-dir with '
-            'another folder.')
+            'another folder.'
+        )
     file.write_text(text)
     return folder
 
@@ -150,13 +167,14 @@ def look(pack, lists: Path) -> None:
     """Everything that the runs will meet, once."""
     for note in pack.notes:
         print(note)
-    for name, places in ((pack.stage_config, PLACES),
-                         (pack.fine_tune_config, ('test', ))):
+    for name, places in (
+        (pack.stage_config, PLACES),
+        (pack.fine_tune_config, ('test',)),
+    ):
         cfg = read(name)
         pack.put(cfg, 0, lists)
         if 'pretext_dataloader' in cfg.train_cfg:
-            put_pretext(cfg.train_cfg.pretext_dataloader,
-                        os.environ[VARIABLES[0]])
+            put_pretext(cfg.train_cfg.pretext_dataloader, os.environ[VARIABLES[0]])
         check_data(cfg, places, console_logger())
 
 
@@ -169,19 +187,25 @@ def report(campaign: OwnPack) -> None:
     for arm, name in NAMES.items():
         values = sum(runs[arm].values(), [])
         means = ', '.join(f'{np.mean(v):.1f}' for v in runs[arm].values())
-        line = f'{name:20} {np.mean(values):5.1f} +- ' \
+        line = (
+            f'{name:20} {np.mean(values):5.1f} +- '
             f'{np.std(values, ddof=1):.1f}    {means}'
+        )
         if arm != 'v':
             found = permutation_test(values, ours)
-            line += f'   BiSSL+FT {np.mean(ours) - np.mean(values):+.1f}, ' \
+            line += (
+                f'   BiSSL+FT {np.mean(ours) - np.mean(values):+.1f}, '
                 f'p = {found.p_value:.2g}'
+            )
         print(line)
-    print('p values: permutation tests over fine-tunings. They speak of this '
-          'pretraining\nalone, and take the fine-tunings of one stage for '
-          'independent.')
+    print(
+        'p values: permutation tests over fine-tunings. They speak of this '
+        'pretraining\nalone, and take the fine-tunings of one stage for '
+        'independent.'
+    )
 
 
-def main(argv: List[str] = None) -> None:
+def main(argv: list[str] = None) -> None:
     args = parse_args(argv)
     args.units = list(range(args.stages))
     begin = time.time()
@@ -192,17 +216,17 @@ def main(argv: List[str] = None) -> None:
     campaign = OwnPack(args)
     stages = len(NAMES) - 1
     search = len(pack.search or SEARCH) * min(pack.search_units, args.stages)
-    total = 1 + args.stages * stages + len(NAMES) * (
-        search + len(SEEDS) * args.stages)
+    total = 1 + args.stages * stages + len(NAMES) * (search + len(SEEDS) * args.stages)
     finished = len(campaign.store.records)
     with tqdm(total=total, initial=finished, unit='run') as bar:
+
         def done(task: Task, result: dict) -> None:
-            bar.set_postfix_str(f'{task.key["kind"]} '
-                                f'{NAMES.get(task.key.get("arm"), "")}')
+            bar.set_postfix_str(
+                f'{task.key["kind"]} {NAMES.get(task.key.get("arm"), "")}'
+            )
             bar.update()
 
-        run(campaign, ['own'], args.workers, done=done,
-            libraries=pack.libraries)
+        run(campaign, ['own'], args.workers, done=done, libraries=pack.libraries)
     report(campaign)
     print(f'{(time.time() - begin) / 60:.0f} minutes, {args.work_dir}')
 

@@ -6,9 +6,9 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import Dict, Iterator, Optional
 
 import torch
 from arms import STAGES, StageSettings
@@ -21,8 +21,7 @@ from packs import PRETEXTS, Pack, put_pretext, read
 
 from bissl_mm.analysis.runs.fine_tune import Setting, timed_fine_tune
 from bissl_mm.engine.checks.data_look import VARIABLE
-from bissl_mm.engine.hooks.transfer_hook import (batch_features,
-                                                 neighbours_accuracy)
+from bissl_mm.engine.hooks.transfer_hook import batch_features, neighbours_accuracy
 from bissl_mm.engine.launch import build_runner
 
 
@@ -30,15 +29,17 @@ class LastNumbers(Hook):
     """Keeps what the last iteration logged."""
 
     def __init__(self) -> None:
-        self.first: Dict[str, float] = {}
-        self.last: Dict[str, float] = {}
+        self.first: dict[str, float] = {}
+        self.last: dict[str, float] = {}
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None,
-                         outputs=None) -> None:
-        found = {k: float(torch.as_tensor(v).detach())
-                 for k, v in (outputs or {}).items()
-                 if isinstance(v, (int, float)) or torch.is_tensor(v)
-                 and v.numel() == 1}
+    def after_train_iter(
+        self, runner, batch_idx, data_batch=None, outputs=None
+    ) -> None:
+        found = {
+            k: float(torch.as_tensor(v).detach())
+            for k, v in (outputs or {}).items()
+            if isinstance(v, (int, float)) or torch.is_tensor(v) and v.numel() == 1
+        }
         self.first = self.first or found
         self.last = found
 
@@ -58,7 +59,7 @@ def quick_start() -> Iterator[None]:
             os.environ[VARIABLE] = variable
 
 
-def _train(cfg: Config, work_dir: Path, seed: int) -> Dict[str, object]:
+def _train(cfg: Config, work_dir: Path, seed: int) -> dict[str, object]:
     cfg.work_dir = str(work_dir)
     cfg.randomness = dict(seed=seed)
     cfg.log_level = 'ERROR'
@@ -74,17 +75,21 @@ def _train(cfg: Config, work_dir: Path, seed: int) -> Dict[str, object]:
         # pycocotools prints at every look.
         with redirect_stdout(io.StringIO()):
             runner.train()
-    return dict(seconds=time.time() - begin,
-                cpu_seconds=time.process_time() - used,
-                first=_finite(numbers.first), last=_finite(numbers.last))
+    return dict(
+        seconds=time.time() - begin,
+        cpu_seconds=time.process_time() - used,
+        first=_finite(numbers.first),
+        last=_finite(numbers.last),
+    )
 
 
-def _finite(numbers: Dict[str, float]) -> Dict[str, Optional[float]]:
+def _finite(numbers: dict[str, float]) -> dict[str, float | None]:
     return {k: v if math.isfinite(v) else None for k, v in numbers.items()}
 
 
-def pretrain(folder: str, unit: int, epochs: int,
-             work_dir: Path, task: str = 'simclr') -> Dict[str, object]:
+def pretrain(
+    folder: str, unit: int, epochs: int, work_dir: Path, task: str = 'simclr'
+) -> dict[str, object]:
     """From a random initialisation; goes on where it was."""
     cfg = read(PRETEXTS[task])
     put_pretext(cfg.train_dataloader, folder)
@@ -97,9 +102,17 @@ def pretrain(folder: str, unit: int, epochs: int,
     return _train(cfg, work_dir, unit)
 
 
-def stage(arm: str, settings: StageSettings, pack: Pack, unit: int,
-          pretext: str, checkpoint: Path, target: Path, lists: Path,
-          best: bool = False) -> Dict[str, object]:
+def stage(
+    arm: str,
+    settings: StageSettings,
+    pack: Pack,
+    unit: int,
+    pretext: str,
+    checkpoint: Path,
+    target: Path,
+    lists: Path,
+    best: bool = False,
+) -> dict[str, object]:
     """The stage of an arm; its backbone goes to ``target``, the last one or
     the one that the estimate of transfer likes best."""
     cfg = read(pack.stage_config)
@@ -111,8 +124,7 @@ def stage(arm: str, settings: StageSettings, pack: Pack, unit: int,
     cfg.default_hooks.checkpoint = None
     hooks = {hook.type: hook for hook in cfg.custom_hooks}
     if best:
-        hooks['TransferHook'].interval = max(
-            1, settings.num_alternations // 10)
+        hooks['TransferHook'].interval = max(1, settings.num_alternations // 10)
         hooks['ExportBackboneHook'].best = True
     work_dir = target.with_suffix('.run')
     result = _train(cfg, work_dir, unit)
@@ -125,23 +137,38 @@ def stage(arm: str, settings: StageSettings, pack: Pack, unit: int,
     return result
 
 
-def fine_tune(arm: str, pack: Pack, unit: int, checkpoint: Path,
-              setting: Setting, seed: int, lists: Path, work_dir: Path,
-              test: bool) -> Dict[str, object]:
+def fine_tune(
+    arm: str,
+    pack: Pack,
+    unit: int,
+    checkpoint: Path,
+    setting: Setting,
+    seed: int,
+    lists: Path,
+    work_dir: Path,
+    test: bool,
+) -> dict[str, object]:
     """One fine-tuning."""
     cfg = read(pack.fine_tune_config)
     pack.put(cfg, unit, lists)
     epochs = round(pack.epochs * (1 + pack.extra * (arm == 'FT-long')))
-    cfg.train_cfg.update(max_epochs=epochs,
-                         val_interval=max(1, round(epochs / pack.evaluations)))
+    cfg.train_cfg.update(
+        max_epochs=epochs, val_interval=max(1, round(epochs / pack.evaluations))
+    )
     cfg.param_scheduler.end = epochs
     # Units differ in head, order and augmentation, too.
-    return timed_fine_tune(cfg, str(checkpoint), setting, 100 * unit + seed,
-                           str(work_dir), pack.metric, test)
+    return timed_fine_tune(
+        cfg,
+        str(checkpoint),
+        setting,
+        100 * unit + seed,
+        str(work_dir),
+        pack.metric,
+        test,
+    )
 
 
-def transfer(pack: Pack, checkpoint: Path,
-             lists: Path) -> Dict[str, object]:
+def transfer(pack: Pack, checkpoint: Path, lists: Path) -> dict[str, object]:
     """The estimate of transfer of a backbone, on the validation images."""
     cfg = read(pack.fine_tune_config)
     pack.put(cfg, 0, lists)

@@ -4,9 +4,10 @@ import json
 import platform
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Protocol, Sequence
+from typing import Protocol
 
 import torch
 
@@ -17,8 +18,10 @@ from bissl_mm.analysis.runs.workers import start_workers
 def commit() -> str:
     """Of the code that makes the runs; empty outside a repository."""
     found = subprocess.run(
-        ['git', '-C', str(Path(__file__).parent), 'rev-parse', '--short',
-         'HEAD'], capture_output=True, text=True)
+        ['git', '-C', str(Path(__file__).parent), 'rev-parse', '--short', 'HEAD'],
+        capture_output=True,
+        text=True,
+    )
     return found.stdout.strip()
 
 
@@ -32,9 +35,9 @@ class Task:
         makes (Path, optional): File without which it is not done.
     """
 
-    key: Dict[str, object]
-    function: Callable[[], Dict[str, object]]
-    makes: Optional[Path] = None
+    key: dict[str, object]
+    function: Callable[[], dict[str, object]]
+    makes: Path | None = None
 
 
 class Store:
@@ -52,7 +55,7 @@ class Store:
     def _text(key: dict) -> str:
         return json.dumps(key, sort_keys=True)
 
-    def get(self, task: Task) -> Optional[dict]:
+    def get(self, task: Task) -> dict | None:
         """Its record, if the file that it makes is there as well."""
         if task.makes is not None and not task.makes.exists():
             return None
@@ -60,10 +63,15 @@ class Store:
 
     def add(self, task: Task, result: dict) -> None:
         """Keep a record; a repeated run is kept beside the first."""
-        record = dict(key=task.key, **result, version=bissl_mm.__version__,
-                      commit=self.commit,
-                      torch=torch.__version__, machine=platform.machine(),
-                      at=time.strftime('%Y-%m-%d %H:%M'))
+        record = dict(
+            key=task.key,
+            **result,
+            version=bissl_mm.__version__,
+            commit=self.commit,
+            torch=torch.__version__,
+            machine=platform.machine(),
+            at=time.strftime('%Y-%m-%d %H:%M'),
+        )
         self.records.append(record)
         self._found[self._text(task.key)] = record
         with self.path.open('a') as file:
@@ -81,29 +89,34 @@ class Steps(Protocol):
 
 def show(task: Task, result: dict) -> None:
     """A line about a finished run."""
-    shown = {k: v for k, v in result.items()
-             if k in ('val', 'test', 'seconds')}
+    shown = {k: v for k, v in result.items() if k in ('val', 'test', 'seconds')}
     print(f'{task.key} {shown}', flush=True)
 
 
-def run(campaign: Steps, steps: List[str], workers: int,
-        seconds: float = float('inf'),
-        done: Callable[[Task, dict], None] = show,
-        libraries: Sequence[str] = ('mmpretrain', )) -> None:
+def run(
+    campaign: Steps,
+    steps: list[str],
+    workers: int,
+    seconds: float = float('inf'),
+    done: Callable[[Task, dict], None] = show,
+    libraries: Sequence[str] = ('mmpretrain',),
+) -> None:
     """All tasks of the steps, in order, as their needs are met; the
     ``libraries`` of OpenMMLab are those that they import."""
     begin = time.time()
-    running: Dict[str, Task] = {}
+    running: dict[str, Task] = {}
     with start_workers(workers, list(libraries)) as pool:
         while True:
-            tasks = (task for step in steps
-                     for task in getattr(campaign, step)())
+            tasks = (task for step in steps for task in getattr(campaign, step)())
             for task in tasks:
                 if len(running) >= workers or time.time() - begin > seconds:
                     break
                 text = json.dumps(task.key, sort_keys=True)
-                if text not in running and campaign.store.get(task) is None \
-                        and campaign.is_ready(task):
+                if (
+                    text not in running
+                    and campaign.store.get(task) is None
+                    and campaign.is_ready(task)
+                ):
                     running[text] = task
                     pool.submit(text, task.function)
             if not running:

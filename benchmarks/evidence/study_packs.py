@@ -1,7 +1,6 @@
 """The sets of the study, in a folder with one sub-folder each."""
 
 from pathlib import Path
-from typing import Dict
 
 from dense_pack import DensePack
 from dense_packs import DetectionPack, SegmentationPack
@@ -12,7 +11,7 @@ from regime import DEVELOPMENT, LABELS, STEPS
 _FOLDERS = {'sign_digits-5': 'sign_digits', 'cifar10-25': 'cifar10_labeled'}
 
 
-def study_packs(data: Path) -> Dict[str, Pack]:
+def study_packs(data: Path) -> dict[str, Pack]:
     """The sets of classification, by name.
 
     Args:
@@ -24,22 +23,26 @@ def study_packs(data: Path) -> Dict[str, Pack]:
         for labels in LABELS[base]:
             steps = max(1, labels * 10 // 50)
             name = f'{family}-{labels}'
-            packs[name] = Pack(name, str(data / folder),
-                               round(STEPS / steps), labels)
+            packs[name] = Pack(name, str(data / folder), round(STEPS / steps), labels)
     return packs
 
 
-def other_packs(data: Path) -> Dict[str, DensePack]:
+def other_packs(data: Path) -> dict[str, DensePack]:
     """The development sets after other pretext tasks, and dense tasks.
 
     Args:
         data (Path): The folder.
     """
     own = study_packs(data)
-    packs = [kind(f'{name}-{kind.pretext}', own[name].root, own[name].epochs,
-                  own[name].labels)
-             for name in DEVELOPMENT for kind in (ByolPack, MaePack)]
-    packs += [DetectionPack('bccd', str(data / 'bccd_voc')),
-              SegmentationPack('camvid', str(data / 'camvid'),
-                               num_classes=11)]
+    packs = [
+        kind(
+            f'{name}-{kind.pretext}', own[name].root, own[name].epochs, own[name].labels
+        )
+        for name in DEVELOPMENT
+        for kind in (ByolPack, MaePack)
+    ]
+    packs += [
+        DetectionPack('bccd', str(data / 'bccd_voc')),
+        SegmentationPack('camvid', str(data / 'camvid'), num_classes=11),
+    ]
     return {pack.name: pack for pack in packs}

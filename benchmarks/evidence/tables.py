@@ -11,8 +11,8 @@ import json
 import math
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
 from scipy import stats
@@ -23,28 +23,34 @@ import regime_tables  # noqa: E402
 from arms import ARMS  # noqa: E402
 from regime import chosen  # noqa: E402
 
-from bissl_mm.analysis.permutation_test import (  # noqa: E402
-    permutation_test, sign_flip_test)
+from bissl_mm.analysis.permutation_test import permutation_test, sign_flip_test  # noqa: E402
 
 HERE = Path(__file__).parent
-Runs = Dict[str, Dict[int, List[float]]]
+Runs = dict[str, dict[int, list[float]]]
 SECTIONS = {
     'Arms': ARMS,
-    'The implicit Jacobian': ('discard', 'v', 'published', 'gn-0.1',
-                              'gn-0.3', 'gn-1', 'v-time', 'discard-time'),
+    'The implicit Jacobian': (
+        'discard',
+        'v',
+        'published',
+        'gn-0.1',
+        'gn-0.3',
+        'gn-1',
+        'v-time',
+        'discard-time',
+    ),
     'The thrifty structure': ('v', 'thrifty', 'thrifty-R'),
 }
 
 
-def interval(differences: Sequence[float]) -> Tuple[float, float]:
+def interval(differences: Sequence[float]) -> tuple[float, float]:
     """95% interval of a mean, by Student's t."""
     n = len(differences)
-    half = stats.t.ppf(0.975, n - 1) * np.std(differences, ddof=1) \
-        / math.sqrt(n)
+    half = stats.t.ppf(0.975, n - 1) * np.std(differences, ddof=1) / math.sqrt(n)
     return np.mean(differences) - half, np.mean(differences) + half
 
 
-def read(path: Path) -> List[dict]:
+def read(path: Path) -> list[dict]:
     """All records; of a run that was repeated the first."""
     found = {}
     for line in path.read_text().splitlines():
@@ -53,10 +59,9 @@ def read(path: Path) -> List[dict]:
     return list(found.values())
 
 
-def final_runs(records: List[dict]) -> Dict[str, Runs]:
+def final_runs(records: list[dict]) -> dict[str, Runs]:
     """Test accuracies by set, arm and unit."""
-    found: Dict[str, Runs] = defaultdict(lambda: defaultdict(
-        lambda: defaultdict(list)))
+    found: dict[str, Runs] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for record in records:
         key = record['key']
         if key['kind'] == 'final':
@@ -64,93 +69,117 @@ def final_runs(records: List[dict]) -> Dict[str, Runs]:
     return found
 
 
-def seconds(records: List[dict], name: str, arm: str) -> float:
+def seconds(records: list[dict], name: str, arm: str) -> float:
     """Wall time of the stages that an arm's final runs came from, the mean
     over units."""
     keys = [r['key'] for r in records]
-    used = {k['settings'] for k in keys if k['kind'] == 'final'
-            and k['set'] == name and k['arm'] == arm}
-    found = [r['seconds'] for r in records if r['key']['kind'] == 'stage'
-             and r['key']['set'] == name and r['key']['arm'] == arm
-             and r['key']['settings'] in used]
-    return float(np.mean(found)) if found else 0.
+    used = {
+        k['settings']
+        for k in keys
+        if k['kind'] == 'final' and k['set'] == name and k['arm'] == arm
+    }
+    found = [
+        r['seconds']
+        for r in records
+        if r['key']['kind'] == 'stage'
+        and r['key']['set'] == name
+        and r['key']['arm'] == arm
+        and r['key']['settings'] in used
+    ]
+    return float(np.mean(found)) if found else 0.0
 
 
 def compare(runs: Runs, arm: str, other: str) -> str:
     """Arm minus other: mean, interval and both p values."""
     units = sorted(set(runs[arm]) & set(runs[other]))
-    differences = [float(np.mean(runs[arm][u]) - np.mean(runs[other][u]))
-                   for u in units]
+    differences = [
+        float(np.mean(runs[arm][u]) - np.mean(runs[other][u])) for u in units
+    ]
     if len(units) < 2:
-        return f'{np.mean(differences):+.1f} | – | – | –' if units \
-            else '– | – | – | –'
+        return f'{np.mean(differences):+.1f} | – | – | –' if units else '– | – | – | –'
     low, high = interval(differences)
     pooled = [sum((runs[a][u] for u in units), []) for a in (other, arm)]
-    return (f'{np.mean(differences):+.1f} | {low:+.1f} to {high:+.1f} | '
-            f'{sign_flip_test(differences).p_value:.3f} | '
-            f'{permutation_test(*pooled).p_value:.4f}')
+    return (
+        f'{np.mean(differences):+.1f} | {low:+.1f} to {high:+.1f} | '
+        f'{sign_flip_test(differences).p_value:.3f} | '
+        f'{permutation_test(*pooled).p_value:.4f}'
+    )
 
 
-def table_of_arms(records: List[dict], name: str, runs: Runs,
-                  arms: Sequence[str], arm: str = 'v') -> str:
+def table_of_arms(
+    records: list[dict], name: str, runs: Runs, arms: Sequence[str], arm: str = 'v'
+) -> str:
     """Some arms of a set, and how far ``arm`` is ahead of each."""
     lines = [
-        f'### {name}', '',
+        f'### {name}',
+        '',
         f'| arm | test accuracy | units | stage, s | {arm} minus it | 95% '
-        'interval | p, units | p, all runs |', '| --- ' * 8 + '|']
+        'interval | p, units | p, all runs |',
+        '| --- ' * 8 + '|',
+    ]
     for other in arms:
         if other not in runs:
             continue
         means = [np.mean(values) for values in runs[other].values()]
         spread = f' ± {np.std(means, ddof=1):.1f}' if len(means) > 1 else ''
-        against = compare(runs, arm, other) if other != arm and arm in runs \
-            else '| | |'
+        against = compare(runs, arm, other) if other != arm and arm in runs else '| | |'
         lines.append(
             f'| {other} | {np.mean(means):.1f}{spread} | {len(means)} | '
-            f'{seconds(records, name, other):.0f} | {against} |')
+            f'{seconds(records, name, other):.0f} | {against} |'
+        )
     return '\n'.join(lines)
 
 
-def table_of_choices(records: List[dict]) -> str:
+def table_of_choices(records: list[dict]) -> str:
     """Validation accuracy of each setting of the stage that was tried."""
-    found: Dict[str, Dict[str, List[float]]] = defaultdict(
-        lambda: defaultdict(list))
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         key = record['key']
         if key['kind'] == 'choose':
             found[key['settings']][key['set']].append(record['val'])
     sets = sorted({name for values in found.values() for name in values})
-    lines = ['## Choice of the settings (validation)', '',
-             f'| setting | {" | ".join(sets)} | mean | runs |',
-             '| --- ' * (len(sets) + 3) + '|']
+    lines = [
+        '## Choice of the settings (validation)',
+        '',
+        f'| setting | {" | ".join(sets)} | mean | runs |',
+        '| --- ' * (len(sets) + 3) + '|',
+    ]
 
-    def mean(values: Dict[str, List[float]]) -> float:
+    def mean(values: dict[str, list[float]]) -> float:
         return float(np.mean([v for name in sets for v in values[name]]))
 
     for setting, values in sorted(found.items(), key=lambda s: -mean(s[1])):
-        cells = [f'{np.mean(values[name]):.1f}' if values[name] else '–'
-                 for name in sets]
-        lines.append(f'| {setting} | {" | ".join(cells)} | {mean(values):.1f} '
-                     f'| {sum(map(len, values.values()))} |')
+        cells = [
+            f'{np.mean(values[name]):.1f}' if values[name] else '–' for name in sets
+        ]
+        lines.append(
+            f'| {setting} | {" | ".join(cells)} | {mean(values):.1f} '
+            f'| {sum(map(len, values.values()))} |'
+        )
     return '\n'.join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--runs', type=Path, default=HERE / 'runs.jsonl')
     parser.add_argument('--pictures', type=Path, default=HERE)
     args = parser.parse_args()
     records = read(args.runs)
-    print('# Tables\n\nMade by `tables.py` from `runs.jsonl`; see '
-          'PROTOCOL.md. Times are wall times on two shared cores.\n')
+    print(
+        '# Tables\n\nMade by `tables.py` from `runs.jsonl`; see '
+        'PROTOCOL.md. Times are wall times on two shared cores.\n'
+    )
     if any(r['key']['kind'] == 'choose' for r in records):
         print(table_of_choices(records) + '\n')
     runs = final_runs(records)
     for title, arms in SECTIONS.items():
-        shown = {name: found for name, found in runs.items()
-                 if set(found) & (set(arms) - {'v', 'discard', 'published'})}
+        shown = {
+            name: found
+            for name, found in runs.items()
+            if set(found) & (set(arms) - {'v', 'discard', 'published'})
+        }
         if shown:
             print(f'## {title}\n')
         for name, found in shown.items():

@@ -1,7 +1,5 @@
 """Backbone features before and after the bilevel stage."""
 
-from typing import Tuple
-
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -13,9 +11,9 @@ from ..engine.hooks.transfer_hook import neighbours_accuracy
 
 
 @torch.no_grad()
-def backbone_features(cfg: Config, checkpoint: str,
-                      num_batches: int = 100) -> Tuple[np.ndarray,
-                                                       np.ndarray]:
+def backbone_features(
+    cfg: Config, checkpoint: str, num_batches: int = 100
+) -> tuple[np.ndarray, np.ndarray]:
     """Test features of a backbone, its statistics fitted to the task first.
 
     Args:
@@ -35,8 +33,8 @@ def backbone_features(cfg: Config, checkpoint: str,
     model_cfg = Config(dict(model=cfg.model)).model.copy()
     model_cfg.backbone = dict(
         model_cfg.backbone,
-        init_cfg=dict(type='Pretrained', checkpoint=checkpoint,
-                      prefix='backbone.'))
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.'),
+    )
     model = MODELS.build(model_cfg)
     model.init_weights()
     loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
@@ -61,16 +59,17 @@ def backbone_features(cfg: Config, checkpoint: str,
 def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """t-SNE of features ``(N, C)`` to the plane, ``(N, 2)``."""
     # The default of 30 neighbours is too many for the least sets.
-    perplexity = min(30., (len(features) - 1) / 2)
-    return TSNE(init='pca', perplexity=perplexity,
-                random_state=seed).fit_transform(features)
+    perplexity = min(30.0, (len(features) - 1) / 2)
+    return TSNE(init='pca', perplexity=perplexity, random_state=seed).fit_transform(
+        features
+    )
 
 
-def nearest_neighbour_accuracy(features: np.ndarray,
-                               labels: np.ndarray) -> float:
+def nearest_neighbour_accuracy(features: np.ndarray, labels: np.ndarray) -> float:
     """Share of samples whose nearest other sample has their label, percent.
 
     A number beside the t-SNE picture, which itself measures nothing.
     """
-    return neighbours_accuracy(torch.as_tensor(features),
-                               torch.as_tensor(labels).long(), number=1)
+    return neighbours_accuracy(
+        torch.as_tensor(features), torch.as_tensor(labels).long(), number=1
+    )

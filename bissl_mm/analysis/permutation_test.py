@@ -1,8 +1,8 @@
 """The paper's test of significance."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import numpy as np
 from scipy import stats
@@ -40,12 +40,15 @@ class PermutationTest:
     def __str__(self) -> str:
         if self.is_exact:
             return 'exact permutation test'
-        return (f'sampled permutation test, {self.num_resamples} of '
-                f'{self.num_assignments} assignments drawn with seed {SEED}')
+        return (
+            f'sampled permutation test, {self.num_resamples} of '
+            f'{self.num_assignments} assignments drawn with seed {SEED}'
+        )
 
 
-def permutation_test(first: Sequence[float],
-                     second: Sequence[float]) -> PermutationTest:
+def permutation_test(
+    first: Sequence[float], second: Sequence[float]
+) -> PermutationTest:
     """Two-sided, two-sample permutation test of equal means.
 
     The p value is the share of all assignments of the pooled results to the
@@ -71,7 +74,8 @@ def permutation_test(first: Sequence[float],
     if min(numbers) < 2:
         raise ValueRefusal(
             'The permutation test needs at least two results of each arm, '
-            f'but got {numbers[0]} and {numbers[1]}. Run more seeds.')
+            f'but got {numbers[0]} and {numbers[1]}. Run more seeds.'
+        )
     arms = [np.asarray(arm, dtype=np.float64) for arm in (first, second)]
     for name, arm in zip(('first', 'second'), arms):
         bad = arm[~np.isfinite(arm)]
@@ -79,19 +83,26 @@ def permutation_test(first: Sequence[float],
             raise ValueRefusal(
                 f'The permutation test needs finite results, but {bad.size} '
                 f'of the {len(arm)} of the {name} arm are not, for example '
-                f'{bad[0]}. Repeat those runs, or leave them out.')
+                f'{bad[0]}. Repeat those runs, or leave them out.'
+            )
     found = stats.permutation_test(
-        arms, _distance, vectorized=True, alternative='greater',
-        n_resamples=_num_resamples(numbers), batch=10_000,
-        random_state=np.random.default_rng(SEED))
+        arms,
+        _distance,
+        vectorized=True,
+        alternative='greater',
+        n_resamples=_num_resamples(numbers),
+        batch=10_000,
+        random_state=np.random.default_rng(SEED),
+    )
     # scipy's own slack is that of the difference, not of the results, whose
     # rounding makes equal differences unequal.
     extreme = found.null_distribution >= found.statistic - _slack(arms)
     total = math.comb(sum(numbers), numbers[0])
     if _num_resamples(numbers) == total:
         return PermutationTest(float(extreme.mean()), total, total)
-    return PermutationTest((int(extreme.sum()) + 1) / (len(extreme) + 1),
-                           total, len(extreme))
+    return PermutationTest(
+        (int(extreme.sum()) + 1) / (len(extreme) + 1), total, len(extreme)
+    )
 
 
 def sign_flip_test(differences: Sequence[float]) -> PermutationTest:
@@ -112,11 +123,17 @@ def sign_flip_test(differences: Sequence[float]) -> PermutationTest:
     if not 2 <= given.size <= 20 or not np.isfinite(given).all():
         raise ValueRefusal(
             'The sign-flip test needs 2 to 20 finite differences, but got '
-            f'{given.tolist()}.')
+            f'{given.tolist()}.'
+        )
     total = 2**given.size
     found = stats.permutation_test(
-        (given, ), _distance_of_one, permutation_type='samples',
-        vectorized=True, alternative='greater', n_resamples=total)
+        (given,),
+        _distance_of_one,
+        permutation_type='samples',
+        vectorized=True,
+        alternative='greater',
+        n_resamples=total,
+    )
     extreme = found.null_distribution >= found.statistic - _slack([given])
     return PermutationTest(float(extreme.mean()), total, len(extreme))
 
@@ -137,8 +154,7 @@ def _num_resamples(numbers: Sequence[int]) -> int:
     return total if total <= MAX_EXACT else NUM_RESAMPLES
 
 
-def _distance(first: np.ndarray, second: np.ndarray,
-              axis: int = -1) -> np.ndarray:
+def _distance(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.abs(first.mean(axis) - second.mean(axis))
 
 

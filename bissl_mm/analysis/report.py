@@ -4,8 +4,8 @@ import base64
 import html
 import io
 import math
+from collections.abc import Sequence
 from itertools import cycle
-from typing import Dict, List, Sequence, Tuple
 
 import matplotlib
 import numpy as np
@@ -25,7 +25,7 @@ STYLE = {
     'grid.alpha': 0.25,
     'figure.dpi': 110,
 }
-PAGE = '''<!doctype html>
+PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
@@ -47,7 +47,7 @@ small {{ color: #6b737a; }}
 </style></head><body>
 {body}
 </body></html>
-'''
+"""
 
 
 def write_report(path: str, title: str, sections: Sequence[str]) -> None:
@@ -60,9 +60,7 @@ def write_report(path: str, title: str, sections: Sequence[str]) -> None:
     """
     body = f'<h1>{html.escape(title)}</h1>\n' + '\n'.join(sections)
     with open(path, 'w') as file:
-        file.write(
-            PAGE.format(title=html.escape(title), body=body,
-                        accent=COLOURS[1]))
+        file.write(PAGE.format(title=html.escape(title), body=body, accent=COLOURS[1]))
 
 
 def headline(outcome: dict, metric: str) -> str:
@@ -79,26 +77,34 @@ def headline(outcome: dict, metric: str) -> str:
     else:
         verdict = 'better' if difference > 0 else 'worse'
     names = [html.escape(arm['name']) for arm in (first, second)]
-    return (f'<p class="headline">{names[1]} {second["mean"]:.1f}% '
-            f'against {names[0]} {first["mean"]:.1f}% '
-            f'{html.escape(metric)}: <b>{difference:+.1f}</b>, {verdict} '
-            f'({html.escape(significance(outcome))}, '
-            f'{numbers[0]} and {numbers[1]} seeds).</p>')
+    return (
+        f'<p class="headline">{names[1]} {second["mean"]:.1f}% '
+        f'against {names[0]} {first["mean"]:.1f}% '
+        f'{html.escape(metric)}: <b>{difference:+.1f}</b>, {verdict} '
+        f'({html.escape(significance(outcome))}, '
+        f'{numbers[0]} and {numbers[1]} seeds).</p>'
+    )
 
 
 def result_table(outcome: dict) -> str:
     """Mean, standard deviation, chosen setting and time of each arm."""
-    rows = [('arm', 'mean', 'std', 'best', 'worst', 'lr', 'weight decay',
-             'seconds')]
+    rows = [('arm', 'mean', 'std', 'best', 'worst', 'lr', 'weight decay', 'seconds')]
     for arm in outcome['arms']:
         test = arm['test'] or [math.nan]
         # None was chosen where no run of the search gave a number.
         setting = arm['setting'] or dict(lr=math.nan, weight_decay=math.nan)
         rows.append(
-            (arm['name'], f'{arm["mean"]:.2f}', f'{arm["std"]:.2f}',
-             f'{np.max(test):.1f}', f'{np.min(test):.1f}',
-             f'{setting["lr"]:.2g}', f'{setting["weight_decay"]:.2g}',
-             f'{arm["seconds"]:.0f}'))
+            (
+                arm['name'],
+                f'{arm["mean"]:.2f}',
+                f'{arm["std"]:.2f}',
+                f'{np.max(test):.1f}',
+                f'{np.min(test):.1f}',
+                f'{setting["lr"]:.2g}',
+                f'{setting["weight_decay"]:.2g}',
+                f'{arm["seconds"]:.0f}',
+            )
+        )
     return table(rows)
 
 
@@ -114,31 +120,42 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 def section(title: str, text: str, *pictures: str) -> str:
     """A heading, a paragraph of HTML and pictures."""
-    return (f'<h2>{html.escape(title)}</h2>\n<p>{text}</p>\n' +
-            '\n'.join(pictures))
+    return f'<h2>{html.escape(title)}</h2>\n<p>{text}</p>\n' + '\n'.join(pictures)
 
 
 def strip_plot(outcome: dict, metric: str, num_stages: int = 1) -> str:
     """Every seed of every arm as a dot; each stage has a form of its own."""
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            figsize=(7.5, 0.9 + 0.85 * len(outcome['arms'])))
+        figure, axes = plt.subplots(figsize=(7.5, 0.9 + 0.85 * len(outcome['arms'])))
         for i, arm in enumerate(outcome['arms']):
             jitter = np.linspace(-0.16, 0.16, len(arm['test']))
             parts = np.array_split(np.arange(len(arm['test'])), num_stages)
             for part, form in zip(parts, cycle('os^Dv')):
-                axes.scatter(np.take(arm['test'], part), i + jitter[part],
-                             color=COLOURS[i], s=42, alpha=0.8, marker=form)
-            axes.errorbar(arm['mean'], i + 0.33, xerr=arm['std'], fmt='d',
-                          color=COLOURS[i], capsize=4)
-        axes.set_yticks(range(len(outcome['arms'])),
-                        [arm['name'] for arm in outcome['arms']])
+                axes.scatter(
+                    np.take(arm['test'], part),
+                    i + jitter[part],
+                    color=COLOURS[i],
+                    s=42,
+                    alpha=0.8,
+                    marker=form,
+                )
+            axes.errorbar(
+                arm['mean'],
+                i + 0.33,
+                xerr=arm['std'],
+                fmt='d',
+                color=COLOURS[i],
+                capsize=4,
+            )
+        axes.set_yticks(
+            range(len(outcome['arms'])), [arm['name'] for arm in outcome['arms']]
+        )
         axes.set_ylim(-0.5, len(outcome['arms']) - 0.3)
         axes.set_xlabel(metric)
         return _embed(figure)
 
 
-def curves(panels: Sequence[Tuple[str, str, Dict[str, Series], bool]]) -> str:
+def curves(panels: Sequence[tuple[str, str, dict[str, Series], bool]]) -> str:
     """Panels of curves side by side.
 
     Args:
@@ -147,13 +164,19 @@ def curves(panels: Sequence[Tuple[str, str, Dict[str, Series], bool]]) -> str:
     """
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
-            1, len(panels), figsize=(4.4 * len(panels), 3.2), squeeze=False)
+            1, len(panels), figsize=(4.4 * len(panels), 3.2), squeeze=False
+        )
         for axes, (title, label, lines, logarithmic) in zip(
-                grid[0], panels, strict=True):
-            for colour, (name, series) in zip(
-                    COLOURS[1:] + COLOURS[:1], lines.items()):
-                axes.plot(series['step'], series['value'], color=colour,
-                          label=name, linewidth=1.6)
+            grid[0], panels, strict=True
+        ):
+            for colour, (name, series) in zip(COLOURS[1:] + COLOURS[:1], lines.items()):
+                axes.plot(
+                    series['step'],
+                    series['value'],
+                    color=colour,
+                    label=name,
+                    linewidth=1.6,
+                )
             axes.set_title(title)
             axes.set_xlabel(label)
             if logarithmic:
@@ -164,39 +187,49 @@ def curves(panels: Sequence[Tuple[str, str, Dict[str, Series], bool]]) -> str:
         return _embed(figure)
 
 
-def scatter_pair(titles: Sequence[str], points: Sequence[np.ndarray],
-                 labels: np.ndarray, names: Sequence[str]) -> str:
+def scatter_pair(
+    titles: Sequence[str],
+    points: Sequence[np.ndarray],
+    labels: np.ndarray,
+    names: Sequence[str],
+) -> str:
     """Embedded features side by side, coloured by class."""
     with plt.rc_context({**STYLE, 'axes.grid': False}):
-        figure, grid = plt.subplots(1, len(points),
-                                    figsize=(5.2 * len(points), 4.9))
+        figure, grid = plt.subplots(1, len(points), figsize=(5.2 * len(points), 4.9))
         colours = plt.get_cmap('tab10' if len(names) <= 10 else 'tab20')
         for axes, title, xy in zip(grid, titles, points, strict=True):
             for i, name in enumerate(names):
                 chosen = labels == i
-                axes.scatter(*xy[chosen].T, s=11, color=colours(i % colours.N),
-                             label=name)
+                axes.scatter(
+                    *xy[chosen].T, s=11, color=colours(i % colours.N), label=name
+                )
             axes.set_title(title)
             axes.set_xticks([])
             axes.set_yticks([])
         figure.tight_layout(rect=(0, 0.08, 1, 1))
         if len(names) <= colours.N:
-            figure.legend(*grid[0].get_legend_handles_labels(),
-                          loc='lower center', ncols=min(10, len(names)),
-                          frameon=False, markerscale=2, columnspacing=1.,
-                          handletextpad=0.1)
+            figure.legend(
+                *grid[0].get_legend_handles_labels(),
+                loc='lower center',
+                ncols=min(10, len(names)),
+                frameon=False,
+                markerscale=2,
+                columnspacing=1.0,
+                handletextpad=0.1,
+            )
         return _embed(figure)
 
 
-def picture_rows(rows: Dict[str, List[np.ndarray]],
-                 width: float = 0.85) -> str:
+def picture_rows(rows: dict[str, list[np.ndarray]], width: float = 0.85) -> str:
     """Rows of pictures, each with its name; ``width`` of one in inches."""
     with plt.rc_context({'font.size': 10}):
         number = max(len(row) for row in rows.values())
         figure, grid = plt.subplots(
-            len(rows), number,
+            len(rows),
+            number,
             figsize=(width * number, (width + 0.3) * len(rows)),
-            squeeze=False)
+            squeeze=False,
+        )
         for axes_row, (name, row) in zip(grid, rows.items(), strict=True):
             for axes in axes_row:
                 axes.axis('off')

@@ -2,12 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Dict, List
 
-Series = Dict[str, List[float]]
+Series = dict[str, list[float]]
 
 
-def read_scalars(work_dir: str) -> Dict[str, Series]:
+def read_scalars(work_dir: str) -> dict[str, Series]:
     """All logged quantities of a run, over all its restarts.
 
     Args:
@@ -17,17 +16,15 @@ def read_scalars(work_dir: str) -> Dict[str, Series]:
         dict[str, dict]: By name, ``step`` and ``value`` lists, in order of
         steps; where a restart logged a step again, the later value counts.
     """
-    found: Dict[str, Dict[int, float]] = {}
+    found: dict[str, dict[int, float]] = {}
     for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
         for line in path.read_text().splitlines():
             record = json.loads(line)
             step = record.get('step', record.get('iter', 0))
             for name, value in record.items():
-                if name not in ('step', 'iter') and isinstance(
-                        value, (int, float)):
+                if name not in ('step', 'iter') and isinstance(value, (int, float)):
                     found.setdefault(name, {})[step] = value
     return {
-        name: dict(step=sorted(values),
-                   value=[values[s] for s in sorted(values)])
+        name: dict(step=sorted(values), value=[values[s] for s in sorted(values)])
         for name, values in found.items()
     }

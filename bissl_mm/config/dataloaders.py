@@ -1,13 +1,13 @@
 """Settings of dataloaders that depend on one another."""
 
-from typing import Any, Iterator, List, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 #: What torch's loader refuses without worker processes.
-_OF_WORKERS = ('persistent_workers', 'prefetch_factor',
-               'multiprocessing_context')
+_OF_WORKERS = ('persistent_workers', 'prefetch_factor', 'multiprocessing_context')
 
 
-def dataloaders(cfg: Any) -> Iterator[Tuple[str, dict]]:
+def dataloaders(cfg: Any) -> Iterator[tuple[str, dict]]:
     """The dataloaders of a config, each with its dotted key.
 
     Args:
@@ -17,8 +17,7 @@ def dataloaders(cfg: Any) -> Iterator[Tuple[str, dict]]:
         yield f'{part}_dataloader', cfg.get(f'{part}_dataloader')
     train_cfg = cfg.get('train_cfg')
     if isinstance(train_cfg, dict):
-        yield ('train_cfg.pretext_dataloader',
-               train_cfg.get('pretext_dataloader'))
+        yield ('train_cfg.pretext_dataloader', train_cfg.get('pretext_dataloader'))
 
 
 def settle_workers(cfg: Any) -> None:
@@ -35,7 +34,7 @@ def settle_workers(cfg: Any) -> None:
                 loader.pop(key, None)
 
 
-def pipelines_of(loader: Any) -> List[Any]:
+def pipelines_of(loader: Any) -> list[Any]:
     """The transforms of a dataloader's first data set, outermost last.
 
     Args:

@@ -12,8 +12,8 @@ import os
 import os.path as osp
 import re
 import tokenize
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Callable, Dict, Iterator, List
 
 from mmengine.config import Config
 
@@ -24,9 +24,10 @@ from .plain_yaml import load_yaml
 _VARIABLE = re.compile(r'\{\{[\'"]?\s*\$(\w+)\s*:\s*(\S*?)\s*[\'"]?\}\}')
 _FILE = re.compile(
     r'\{\{\s*(fileDirname|fileBasenameNoExtension|fileBasename|fileExtname)'
-    r'\s*\}\}')
+    r'\s*\}\}'
+)
 #: Of each temporary file, the config that it was made of.
-_read: Dict[str, str] = {}
+_read: dict[str, str] = {}
 _FSTRING_START = getattr(tokenize, 'FSTRING_START', None)
 _FSTRING_MIDDLE = getattr(tokenize, 'FSTRING_MIDDLE', None)
 
@@ -34,8 +35,10 @@ _FSTRING_MIDDLE = getattr(tokenize, 'FSTRING_MIDDLE', None)
 @contextmanager
 def variables_as_data() -> Iterator[None]:
     """mmengine reads configs with this module's replacements inside."""
-    ours = dict(_substitute_env_variables=_put_environment,
-                _substitute_predefined_vars=_put_file_names)
+    ours = dict(
+        _substitute_env_variables=_put_environment,
+        _substitute_predefined_vars=_put_file_names,
+    )
     theirs = {name: Config.__dict__[name] for name in ours}
     for name, function in ours.items():
         setattr(Config, name, staticmethod(function))
@@ -47,9 +50,9 @@ def variables_as_data() -> Iterator[None]:
             setattr(Config, name, function)
 
 
-def _put_environment(filename: str, temp_config_name: str) -> Dict[str, str]:
+def _put_environment(filename: str, temp_config_name: str) -> dict[str, str]:
     """Replaces mmengine's function of the same arguments."""
-    used: Dict[str, str] = {}
+    used: dict[str, str] = {}
 
     def form(match: re.Match, where: str) -> str:
         name, default = match.groups()
@@ -58,15 +61,20 @@ def _put_environment(filename: str, temp_config_name: str) -> Dict[str, str]:
                 raise ValueRefusal(
                     f'The config needs the environment variable {name}, '
                     f'which is not set. Type export {name}=VALUE before the '
-                    'command.')
+                    'command.'
+                )
             return default
         value = used[name] = os.environ[name]
         if not value:
             raise ValueRefusal(
                 f'The environment variable {name} is empty. Type export '
                 f'{name}=VALUE'
-                + (f', or unset {name}: then {default!r} is taken.' if default
-                   else ' before the command.'))
+                + (
+                    f', or unset {name}: then {default!r} is taken.'
+                    if default
+                    else ' before the command.'
+                )
+            )
         if where == 'bare':
             return _literal(name, value, default)
         return _escaped(value, where, f'The environment variable {name}')
@@ -83,9 +91,11 @@ def _put_file_names(filename: str, temp_config_name: str) -> None:
     _read[temp_config_name] = filename
     base = osp.basename(filename)
     values = dict(
-        fileDirname=osp.dirname(filename), fileBasename=base,
+        fileDirname=osp.dirname(filename),
+        fileBasename=base,
         fileBasenameNoExtension=osp.splitext(base)[0],
-        fileExtname=osp.splitext(base)[1])
+        fileExtname=osp.splitext(base)[1],
+    )
 
     def form(match: re.Match, where: str) -> str:
         value = values[match.group(1)]
@@ -96,8 +106,9 @@ def _put_file_names(filename: str, temp_config_name: str) -> None:
     _rewrite(filename, temp_config_name, _FILE, form)
 
 
-def _rewrite(source: str, target: str, pattern: re.Pattern,
-             form: Callable[[re.Match, str], str]) -> None:
+def _rewrite(
+    source: str, target: str, pattern: re.Pattern, form: Callable[[re.Match, str], str]
+) -> None:
     with open(source, encoding='utf-8') as file:
         text = file.read()
     places = list(pattern.finditer(text))
@@ -106,19 +117,18 @@ def _rewrite(source: str, target: str, pattern: re.Pattern,
         is_python = source.endswith('.py')
         kinds = _kinds(text, places) if is_python else ['data'] * len(places)
         for match, kind in reversed(list(zip(places, kinds, strict=True))):
-            text = (text[:match.start()] + form(match, kind)
-                    + text[match.end():])
+            text = text[: match.start()] + form(match, kind) + text[match.end() :]
     with open(target, 'w', encoding='utf-8') as file:
         file.write(text)
 
 
-def _kinds(text: str, places: List[re.Match]) -> List[str]:
+def _kinds(text: str, places: list[re.Match]) -> list[str]:
     """Of each place: ``'#'`` in a comment, ``'bare'`` in the code, else the
     prefix and the quote of its string."""
     kinds = ['#'] * len(places)
     marked, end = '', 0
     for i, match in enumerate(places):
-        marked += text[end:match.start()] + f'_place{i}_of_a_variable_'
+        marked += text[end : match.start()] + f'_place{i}_of_a_variable_'
         end = match.end()
     marked += text[end:]
     start = "'"
@@ -137,8 +147,7 @@ def _kinds(text: str, places: List[re.Match]) -> List[str]:
             for i in re.findall(r'_place(\d+)_of_a_variable_', token.string):
                 kinds[int(i)] = kind
     except (tokenize.TokenError, SyntaxError) as error:
-        raise ValueRefusal(
-            f'The config is not valid Python: {error}.') from error
+        raise ValueRefusal(f'The config is not valid Python: {error}.') from error
     return kinds
 
 
@@ -153,7 +162,8 @@ def _escaped(value: str, where: str, what: str) -> str:
             raise ValueRefusal(
                 f'{what} is {value!r}, which cannot stand where the config '
                 'has it. Choose a name without quotes, backslashes and '
-                'braces, or write the config as Python without raw strings.')
+                'braces, or write the config as Python without raw strings.'
+            )
         return value
     text = value.encode('unicode_escape').decode('ascii')
     # Braces are what mmengine and f-strings look for.
@@ -168,7 +178,8 @@ def _literal(name: str, value: str, default: str) -> str:
     except (ValueError, SyntaxError):
         pass
     wanted = {int: 'a whole number', float: 'a number'}.get(
-        kind, 'a number, or a string in quotes')
+        kind, 'a number, or a string in quotes'
+    )
     try:
         if kind is int:
             return repr(int(value))
@@ -180,4 +191,5 @@ def _literal(name: str, value: str, default: str) -> str:
         example = f', for example export {name}={default}' if default else ''
         raise ValueRefusal(
             f'The environment variable {name} is {value!r}, but must be '
-            f'{wanted}{example}.') from None
+            f'{wanted}{example}.'
+        ) from None

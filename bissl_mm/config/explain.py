@@ -3,7 +3,8 @@
 import difflib
 import inspect
 import re
-from typing import Any, Iterator, Optional, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mmengine.runner import Runner
 from torch import nn
@@ -19,23 +20,35 @@ _UNKNOWN_TYPE = re.compile(r'([^\s\'"]+) is not in the (?:(\w+)::)?(.+?) registr
 _UNKNOWN_NAME = re.compile(r'Failed to get (\S+)$')
 #: mmcv's, which does not say the name.
 _UNNAMED = re.compile(r'Cannot find None in registry under')
-_UNKNOWN_KEY = re.compile(r"(?:(\w+)\.)?(\w+)\(\) got an unexpected keyword "
-                          r"argument '(\w+)'")
-_ONE_VALUE = re.compile(r'Expected more than 1 value per channel when '
-                        r'training, got input size \S*\[([\d, ]+)\]')
+_UNKNOWN_KEY = re.compile(
+    r'(?:(\w+)\.)?(\w+)\(\) got an unexpected keyword '
+    r"argument '(\w+)'"
+)
+_ONE_VALUE = re.compile(
+    r'Expected more than 1 value per channel when '
+    r'training, got input size \S*\[([\d, ]+)\]'
+)
 #: What mmengine builds of a dict without a type.
-_WITHOUT_TYPE = {'DataLoader.__init__': DataLoader,
-                 'Runner.set_randomness': Runner.set_randomness}
+_WITHOUT_TYPE = {
+    'DataLoader.__init__': DataLoader,
+    'Runner.set_randomness': Runner.set_randomness,
+}
 _NO_TYPE = re.compile(r'must contain the key "type", but got (.*?)\n')
 #: Those that mmengine has without being asked.
-_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
-          'param_scheduler', 'checkpoint')
+_HOOKS = (
+    'runtime_info',
+    'timer',
+    'sampler_seed',
+    'logger',
+    'param_scheduler',
+    'checkpoint',
+)
 #: Of the optimizer's constructor, which looks at arguments first.
 _NO_OPTIMIZER = 'None is not a callable object'
 _LAYERS = ('norm_cfg', 'conv_cfg', 'act_cfg', 'upsample_cfg', 'padding_cfg')
 
 
-def explained(error: BaseException) -> Optional[Refusal]:
+def explained(error: BaseException) -> Refusal | None:
     """An error of a library as a refusal, if it is about a setting.
 
     Args:
@@ -53,7 +66,7 @@ def explained(error: BaseException) -> Optional[Refusal]:
     return None
 
 
-def _explain(error: BaseException, text: str) -> Optional[Refusal]:
+def _explain(error: BaseException, text: str) -> Refusal | None:
     if isinstance(error, (KeyError, RuntimeError)):
         match = _UNKNOWN_TYPE.search(text)
         if match:
@@ -69,7 +82,7 @@ def _explain(error: BaseException, text: str) -> Optional[Refusal]:
             return _unknown_in(_LAYERS, 'model')
     if isinstance(error, TypeError):
         if text == _NO_OPTIMIZER:
-            return _unknown_in(('optimizer', ), 'optimizer')
+            return _unknown_in(('optimizer',), 'optimizer')
         match = _UNKNOWN_KEY.search(text)
         return _unknown_key(*match.groups(), text) if match else None
     match = _ONE_VALUE.search(text)
@@ -82,24 +95,28 @@ def _nodes() -> Iterator[tuple]:
             yield from walk(key, cfg[key])
 
 
-def _unknown_in(keys: Sequence[str], registry: str) -> Optional[Refusal]:
+def _unknown_in(keys: Sequence[str], registry: str) -> Refusal | None:
     """The first type below such a key that nothing is registered as."""
     for place, node in _nodes():
         kind = node.get('type') if isinstance(node, dict) else None
-        if place.rpartition('.')[2] in keys and isinstance(kind, str) \
-                and find_class(kind.rpartition('.')[2]) is None:
+        if (
+            place.rpartition('.')[2] in keys
+            and isinstance(kind, str)
+            and find_class(kind.rpartition('.')[2]) is None
+        ):
             return unknown_type(kind, registry, 'mmengine')
     return None
 
 
-def _without_type(shown: str) -> Optional[Refusal]:
+def _without_type(shown: str) -> Refusal | None:
     for place, node in _nodes():
-        if isinstance(node, dict) and 'type' not in node \
-                and str(node) == shown:
+        if isinstance(node, dict) and 'type' not in node and str(node) == shown:
             parent, _, name = place.rpartition('.')
-            others = [other[len(parent) + 1:] for other, _ in _nodes()
-                      if other.rpartition('.')[0] == parent != ''
-                      and other != place]
+            others = [
+                other[len(parent) + 1 :]
+                for other, _ in _nodes()
+                if other.rpartition('.')[0] == parent != '' and other != place
+            ]
             others += _HOOKS if parent == 'default_hooks' else ()
             near = difflib.get_close_matches(name, others, 1, 0.6)
             hint = f' Did you mean {parent}.{near[0]}?' if near else ''
@@ -107,34 +124,38 @@ def _without_type(shown: str) -> Optional[Refusal]:
     return None
 
 
-def _unknown_key(name: Optional[str], function: str, key: str,
-                 text: str) -> Optional[Refusal]:
+def _unknown_key(
+    name: str | None, function: str, key: str, text: str
+) -> Refusal | None:
     """Only where the config gives such a component this key."""
     for place, node in _nodes():
         if not isinstance(node, dict) or key not in node:
             continue
         kind = node.get('type')
         if kind is None:
-            cls = _WITHOUT_TYPE.get(f'{name}.{function}') or find_class(
-                name or '')
+            cls = _WITHOUT_TYPE.get(f'{name}.{function}') or find_class(name or '')
         else:
-            cls = find_class(type_name(kind)) if isinstance(kind, str) \
-                else kind
-            if isinstance(cls, type) and cls.__name__ not in text \
-                    and name not in (None, *(c.__name__ for c in cls.__mro__)):
+            cls = find_class(type_name(kind)) if isinstance(kind, str) else kind
+            if (
+                isinstance(cls, type)
+                and cls.__name__ not in text
+                and name not in (None, *(c.__name__ for c in cls.__mro__))
+            ):
                 continue
         if not callable(cls):
             continue
-        known = init_keys(cls) if isinstance(cls, type) \
+        known = (
+            init_keys(cls)
+            if isinstance(cls, type)
             else set(inspect.signature(cls).parameters) - {'self'}
+        )
         if key in known and (kind is None or name == cls.__name__):
             continue
-        near = difflib.get_close_matches(
-            key, sorted({*known, 'type'} - {key}), 1, 0.)
+        near = difflib.get_close_matches(key, sorted({*known, 'type'} - {key}), 1, 0.0)
         hint = f' Did you mean {near[0]!r}?' if near else ''
         return TypeRefusal(
-            f'{place}.{key}: {type_name(cls)} has no argument '
-            f'{key!r}.{hint}')
+            f'{place}.{key}: {type_name(cls)} has no argument {key!r}.{hint}'
+        )
     return None
 
 
@@ -146,12 +167,14 @@ def _one_value(error: BaseException, shape: str) -> Refusal:
         if isinstance(owner, nn.Module):
             modules.append(owner)
         trace = trace.tb_next
-    names = {module: name for name, module in modules[0].named_modules()} \
-        if modules else {}
+    names = (
+        {module: name for name, module in modules[0].named_modules()} if modules else {}
+    )
     layer = f"'{names.get(modules[-1], '')}'" if modules else 'a batch norm'
     return ValueRefusal(
         f'{layer} normalises one value per channel (input {shape}), which '
         'has no variance: the batch holds one image. Take more images: '
         'raise batch_size, lower optim_wrapper.num_micro_batches in the '
         'bilevel stage, or set drop_last=True if it is the last batch of an '
-        'epoch.')
+        'epoch.'
+    )

@@ -7,7 +7,8 @@ no effect and give no word.
 
 import difflib
 import inspect
-from typing import Any, Iterator, List, Mapping, Optional, Tuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -19,11 +20,23 @@ from .types import type_name
 #: Read beside the arguments of the runner, by mmengine and its children, by
 #: the tools of OpenMMLab, and by this package.
 _OTHERS = (
-    'activation_checkpointing', 'auto_scale_lr', 'backend_args', 'compile',
-    'custom_imports', 'data_preprocessor', 'efficient_conv_bn_eval',
-    'find_unused_parameters', 'model_wrapper_cfg', 'preprocess_cfg',
-    'runner_type', 'search', 'strategy', 'sync_bn', 'tta_model',
-    'tta_pipeline')
+    'activation_checkpointing',
+    'auto_scale_lr',
+    'backend_args',
+    'compile',
+    'custom_imports',
+    'data_preprocessor',
+    'efficient_conv_bn_eval',
+    'find_unused_parameters',
+    'model_wrapper_cfg',
+    'preprocess_cfg',
+    'runner_type',
+    'search',
+    'strategy',
+    'sync_bn',
+    'tta_model',
+    'tta_pipeline',
+)
 #: Keys within those of which mmengine passes over what it does not know.
 _WITHIN = {
     'env_cfg': ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
@@ -40,7 +53,7 @@ def known_keys() -> set:
     return own - {'self', 'cfg'} | set(_OTHERS)
 
 
-def check_keys_of_files(cfg: Config) -> List[str]:
+def check_keys_of_files(cfg: Config) -> list[str]:
     """Refuse a misspelt top-level key of a config file.
 
     A variable that the config or one of its bases uses is none; nor is one
@@ -72,13 +85,16 @@ def check_keys_of_files(cfg: Config) -> List[str]:
             raise TypeRefusal(
                 f'{source.path}: nothing reads the key {name!r}. Did you mean '
                 f'{_deeper(cfg, name) or near!r}? If it is a variable of your '
-                'own, give it another name.')
+                'own, give it another name.'
+            )
         if source is not top:
             continue
         if name in inherited:
-            text = (f'{source.path}: setting {name} has no effect, since '
-                    'nothing reads it after the base has. '
-                    f'{_where_it_lives(cfg, name)}')
+            text = (
+                f'{source.path}: setting {name} has no effect, since '
+                'nothing reads it after the base has. '
+                f'{_where_it_lives(cfg, name)}'
+            )
             # Some files of OpenMMLab's libraries do it, without harm.
             if isinstance(cfg[name], dict) and '/.mim/' not in source.path:
                 raise TypeRefusal(text)
@@ -90,7 +106,8 @@ def check_keys_of_files(cfg: Config) -> List[str]:
         hints = [place for place in (_deeper(cfg, n) for n in unused) if place]
         notes.append(
             f'{top.path}: nothing reads the key(s) {", ".join(unused)}.'
-            + (f' Did you mean {", ".join(hints)}?' if hints else ''))
+            + (f' Did you mean {", ".join(hints)}?' if hints else '')
+        )
     notes += _solver_notes(top, cfg)
     for place, allowed in _WITHIN.items():
         for key in _at(cfg, place) or ():
@@ -98,7 +115,7 @@ def check_keys_of_files(cfg: Config) -> List[str]:
     return notes
 
 
-def _solver_notes(top: Source, cfg: Config) -> List[str]:
+def _solver_notes(top: Source, cfg: Config) -> list[str]:
     """About settings that a solver has from one of another type."""
     changed = inherited_settings(top, 'solver')
     place = 'optim_wrapper.hypergradient.solver'
@@ -106,13 +123,16 @@ def _solver_notes(top: Source, cfg: Config) -> List[str]:
     if changed is None or not isinstance(solver, dict):
         return []
     old, new, given = changed
-    kept = [f'{k}={v!r}' for k, v in solver.items()
-            if k not in given and k != '_scope_']
+    kept = [
+        f'{k}={v!r}' for k, v in solver.items() if k not in given and k != '_scope_'
+    ]
     if not kept:
         return []
-    return [f'{top.path}: {place}: {new} takes over '
-            f'{", ".join(kept)} of {old}. Add _delete_=True to begin with its '
-            'own settings.']
+    return [
+        f'{top.path}: {place}: {new} takes over '
+        f'{", ".join(kept)} of {old}. Add _delete_=True to begin with its '
+        'own settings.'
+    ]
 
 
 def check_option_keys(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -129,40 +149,43 @@ def check_option_keys(cfg: Config, options: Mapping[str, Any]) -> None:
     for option in options:
         if '' in option.split('.'):
             raise TypeRefusal(
-                f'--cfg-options {option}: a key has one dot between two '
-                'names.')
+                f'--cfg-options {option}: a key has one dot between two names.'
+            )
         first, _, rest = option.partition('.')
         where = f'--cfg-options {option}: '
         for place, allowed in _WITHIN.items():
             if option.startswith(place + '.'):
-                key = option[len(place) + 1:].split('.')[0]
+                key = option[len(place) + 1 :].split('.')[0]
                 _check_within(place, key, allowed, where)
         if first in known:
             continue
         if first in cfg:
             raise TypeRefusal(
                 f'{where}nothing reads {first!r} after the config was read. '
-                f'{_where_it_lives(cfg, first, rest)}')
-        near = _misspelt(first, known) or _deeper(cfg, first) \
-            or _nearest(first, known, 0.)
-        raise TypeRefusal(
-            f'{where}there is no key {first!r}. Did you mean {near!r}?')
+                f'{_where_it_lives(cfg, first, rest)}'
+            )
+        near = (
+            _misspelt(first, known)
+            or _deeper(cfg, first)
+            or _nearest(first, known, 0.0)
+        )
+        raise TypeRefusal(f'{where}there is no key {first!r}. Did you mean {near!r}?')
 
 
 def _check_within(place: str, key: str, allowed: tuple, where: str) -> None:
     if key not in allowed:
-        near = _nearest(key, allowed, 0.)
+        near = _nearest(key, allowed, 0.0)
         raise TypeRefusal(
-            f'{where}nothing reads {place}.{key}. Did you mean '
-            f'{place}.{near}?')
+            f'{where}nothing reads {place}.{key}. Did you mean {place}.{near}?'
+        )
 
 
-def _nearest(name: str, names, cutoff: float) -> Optional[str]:
+def _nearest(name: str, names, cutoff: float) -> str | None:
     found = difflib.get_close_matches(name, sorted(names), 1, cutoff)
     return found[0] if found else None
 
 
-def _misspelt(name: str, known: set) -> Optional[str]:
+def _misspelt(name: str, known: set) -> str | None:
     # Of train_pipeline and test_pipeline, common variables, no key is meant.
     names = [key for key in known if not key.startswith('tta_')]
     return _nearest(name, names, _NEAR[len(name) > 8])
@@ -174,29 +197,47 @@ def _at(cfg: Any, place: str) -> Any:
     return cfg
 
 
-def _deeper(cfg: Config, name: str) -> Optional[str]:
+def _deeper(cfg: Config, name: str) -> str | None:
     """Where a key of this name stands within those that are read."""
-    return next((place for key in cfg if key in known_keys()
-                 for place, _ in walk(key, cfg[key])
-                 if place.endswith('.' + name)), None)
+    return next(
+        (
+            place
+            for key in cfg
+            if key in known_keys()
+            for place, _ in walk(key, cfg[key])
+            if place.endswith('.' + name)
+        ),
+        None,
+    )
 
 
 def _where_it_lives(cfg: Config, name: str, rest: str = '') -> str:
     """Where the value of a variable has gone, as an option to type."""
     known = known_keys()
-    nodes = [(place, node) for key in cfg if key in known
-             for place, node in walk(key, cfg[key])]
+    nodes = [
+        (place, node)
+        for key in cfg
+        if key in known
+        for place, node in walk(key, cfg[key])
+    ]
     value = cfg[name]
-    places = [place for place, node in nodes
-              if type(node) is type(value) and node == value]
+    places = [
+        place for place, node in nodes if type(node) is type(value) and node == value
+    ]
     if not places and isinstance(value, dict):
         # It was changed since, but kept its name or its type.
-        places = [place for place, node in nodes if isinstance(node, dict)
-                  and place.rpartition('.')[2] == name]
+        places = [
+            place
+            for place, node in nodes
+            if isinstance(node, dict) and place.rpartition('.')[2] == name
+        ]
         places = places or [
-            place for place, node in nodes if isinstance(node, dict)
+            place
+            for place, node in nodes
+            if isinstance(node, dict)
             and node.get('type') is not None
-            and type_name(node['type']) == type_name(value.get('type'))]
+            and type_name(node['type']) == type_name(value.get('type'))
+        ]
     if not places:
         return 'Set the value where it is used.'
     keys = [f'{place}.{rest}' if rest else place for place in places[:3]]
@@ -204,7 +245,7 @@ def _where_it_lives(cfg: Config, name: str, rest: str = '') -> str:
     return f'Its value is at {", ".join(keys)}{more}: set it there.'
 
 
-def walk(place: str, node: Any) -> Iterator[Tuple[str, Any]]:
+def walk(place: str, node: Any) -> Iterator[tuple[str, Any]]:
     """A node of a config and those within it, with their dotted keys.
 
     Args:

@@ -1,7 +1,8 @@
 """Names of metrics, which are first looked up at the first validation."""
 
 import difflib
-from typing import Any, Iterator, List, Optional, Set, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from ..utils.errors import ValueRefusal
 from .keys import walk
@@ -13,9 +14,11 @@ _CHOICES = {
     'VOCMetric': ('metric', ('recall', 'mAP')),
     'IoUMetric': ('iou_metrics', ('mIoU', 'mDice', 'mFscore')),
 }
-_IOU = {'mIoU': ('aAcc', 'mIoU', 'mAcc'),
-        'mDice': ('aAcc', 'mDice', 'mAcc'),
-        'mFscore': ('aAcc', 'mFscore', 'mPrecision', 'mRecall')}
+_IOU = {
+    'mIoU': ('aAcc', 'mIoU', 'mAcc'),
+    'mDice': ('aAcc', 'mDice', 'mAcc'),
+    'mFscore': ('aAcc', 'mFscore', 'mPrecision', 'mRecall'),
+}
 
 
 def check_metric_names(cfg: Any) -> None:
@@ -33,7 +36,7 @@ def check_metric_names(cfg: Any) -> None:
         for place, node in _evaluators(cfg, f'{part}_evaluator'):
             _check_choice(place, node)
             _check_topk(cfg, place, node)
-    reported: Set[str] = set()
+    reported: set[str] = set()
     for _, node in _evaluators(cfg, 'val_evaluator'):
         names = _reported(node)
         if names is None:
@@ -43,20 +46,22 @@ def check_metric_names(cfg: Any) -> None:
         return
     for place, name in _watched(cfg):
         if name not in reported:
-            near = difflib.get_close_matches(name, sorted(reported), 1, 0.)[0]
+            near = difflib.get_close_matches(name, sorted(reported), 1, 0.0)[0]
             raise ValueRefusal(
                 f'{place}: val_evaluator reports no {name!r}, and the first '
                 f'validation would stop. Did you mean {near!r}? It reports '
-                f'{", ".join(sorted(reported))}.')
+                f'{", ".join(sorted(reported))}.'
+            )
 
 
-def _evaluators(cfg: Any, key: str) -> Iterator[Tuple[str, dict]]:
+def _evaluators(cfg: Any, key: str) -> Iterator[tuple[str, dict]]:
     given = cfg.get(key)
     if isinstance(given, dict):
         yield key, given
     elif isinstance(given, (list, tuple)):
-        yield from ((f'{key}.{i}', e) for i, e in enumerate(given)
-                    if isinstance(e, dict))
+        yield from (
+            (f'{key}.{i}', e) for i, e in enumerate(given) if isinstance(e, dict)
+        )
 
 
 def _listed(value: Any) -> list:
@@ -68,11 +73,12 @@ def _check_choice(place: str, node: dict) -> None:
     key, choices = _CHOICES.get(name, (None, ()))
     for value in _listed(node[key]) if node.get(key) is not None else ():
         if value not in choices:
-            near = difflib.get_close_matches(str(value), choices, 1, 0.)
+            near = difflib.get_close_matches(str(value), choices, 1, 0.0)
             hint = f' Did you mean {near[0]!r}?' if near else ''
             raise ValueRefusal(
                 f'{place}.{key} is {value!r}, but {name} knows '
-                f'{", ".join(choices)}.{hint}')
+                f'{", ".join(choices)}.{hint}'
+            )
 
 
 def _check_topk(cfg: Any, place: str, node: dict) -> None:
@@ -80,46 +86,61 @@ def _check_topk(cfg: Any, place: str, node: dict) -> None:
         return
     ks = [k for k in _listed(node.get('topk', 1)) if isinstance(k, int)]
     for where, classes in walk('model', cfg.get('model')):
-        if where in ('model.head.num_classes',
-                     'model.downstream.head.num_classes') \
-                and isinstance(classes, int) and 0 < classes < max(ks, default=1):
+        if (
+            where in ('model.head.num_classes', 'model.downstream.head.num_classes')
+            and isinstance(classes, int)
+            and 0 < classes < max(ks, default=1)
+        ):
             raise ValueRefusal(
                 f'{place}.topk has {max(ks)}, but there are {classes} '
                 f'classes ({where}), and the first evaluation would stop. '
-                f'Set {place}.topk=1.')
+                f'Set {place}.topk=1.'
+            )
 
 
-def _reported(node: dict) -> Optional[List[str]]:
+def _reported(node: dict) -> list[str] | None:
     """What an evaluator with its default settings reports; else None."""
     name = type_name(node.get('type'))
     if name == 'Accuracy' and 'thrs' not in node:
-        prefix, names = 'accuracy', [
-            f'top{k}' for k in _listed(node.get('topk', 1))]
+        prefix, names = 'accuracy', [f'top{k}' for k in _listed(node.get('topk', 1))]
     elif name == 'CocoMetric' and not {'metric_items', 'classwise'} & {*node}:
         kinds = _listed(node.get('metric', 'bbox'))
         if not {*kinds} <= {'bbox', 'segm'}:
             return None
-        prefix, names = 'coco', [
-            f'{kind}_mAP{end}' for kind in kinds
-            for end in ('', '_50', '_75', '_s', '_m', '_l')]
+        prefix, names = (
+            'coco',
+            [
+                f'{kind}_mAP{end}'
+                for kind in kinds
+                for end in ('', '_50', '_75', '_s', '_m', '_l')
+            ],
+        )
     elif name == 'IoUMetric' and not node.get('format_only'):
-        prefix, names = None, [
-            n for kind in _listed(node.get('iou_metrics', 'mIoU'))
-            for n in _IOU.get(kind, ())]
+        prefix, names = (
+            None,
+            [
+                n
+                for kind in _listed(node.get('iou_metrics', 'mIoU'))
+                for n in _IOU.get(kind, ())
+            ],
+        )
     else:
         return None
     prefix = node.get('prefix') or prefix
     return [f'{prefix}/{n}' if prefix else n for n in names]
 
 
-def _watched(cfg: Any) -> Iterator[Tuple[str, str]]:
+def _watched(cfg: Any) -> Iterator[tuple[str, str]]:
     """Places that name a metric of the validation, and the names."""
-    for place, node in [*walk('default_hooks', cfg.get('default_hooks')),
-                        *walk('custom_hooks', cfg.get('custom_hooks'))]:
+    for place, node in [
+        *walk('default_hooks', cfg.get('default_hooks')),
+        *walk('custom_hooks', cfg.get('custom_hooks')),
+    ]:
         if not isinstance(node, dict):
             continue
-        for key in ('save_best', ) + (
-                ('monitor', ) if is_type(node, 'EarlyStoppingHook') else ()):
+        for key in ('save_best',) + (
+            ('monitor',) if is_type(node, 'EarlyStoppingHook') else ()
+        ):
             for name in _listed(node.get(key)):
                 if isinstance(name, str) and name != 'auto':
                     yield f'{place}.{key}', name

@@ -2,7 +2,8 @@
 
 import ast
 import inspect
-from typing import Any, Dict, List, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.registry import OPTIMIZERS
@@ -12,16 +13,26 @@ from .types import type_name
 from .values import check_option_value
 
 #: Keys of which the value is a path: a comma or a blank belongs to it.
-_PATHS = ('ann_file', 'checkpoint', 'data_path', 'data_prefix', 'data_root',
-          'img_dir', 'img_path', 'load_from', 'pretrained', 'seg_map_path',
-          'work_dir')
+_PATHS = (
+    'ann_file',
+    'checkpoint',
+    'data_path',
+    'data_prefix',
+    'data_root',
+    'img_dir',
+    'img_path',
+    'load_from',
+    'pretrained',
+    'seg_map_path',
+    'work_dir',
+)
 
 
 class OptionText(str):
     """A value as it was typed; what it stands for depends on its key."""
 
 
-def split_options(texts: Sequence[str]) -> Dict[str, OptionText]:
+def split_options(texts: Sequence[str]) -> dict[str, OptionText]:
     """Options by their keys.
 
     Args:
@@ -38,12 +49,13 @@ def split_options(texts: Sequence[str]) -> Dict[str, OptionText]:
                 f'--cfg-options: {text!r} is not KEY=VALUE. Write it without '
                 'blanks around "=", for example '
                 'train_dataloader.batch_size=16, and put quotes around a '
-                'value with blanks.')
+                'value with blanks.'
+            )
         options[key.strip()] = OptionText(value)
     return options
 
 
-def merge_options(cfg: Config, options: Mapping[str, Any]) -> List[str]:
+def merge_options(cfg: Config, options: Mapping[str, Any]) -> list[str]:
     """Put options into a config.
 
     Args:
@@ -58,14 +70,14 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> List[str]:
         ValueError: If a key leads through what has no keys, or for text in
             place of a number.
     """
-    values = {key: _value(cfg, key, value)
-              if isinstance(value, OptionText) else value
-              for key, value in options.items()}
+    values = {
+        key: _value(cfg, key, value) if isinstance(value, OptionText) else value
+        for key, value in options.items()
+    }
     for key, value in values.items():
         _check_way(cfg, key)
         if isinstance(options[key], OptionText):
-            check_option_value(
-                key, options[key], _present(cfg, key), value)
+            check_option_value(key, options[key], _present(cfg, key), value)
     notes = _drop_settings_of_other_types(cfg, values)
     cfg.merge_from_dict(values)
     return notes
@@ -80,15 +92,15 @@ def _check_way(cfg: Any, key: str) -> None:
             if not part.isdigit() or int(part) >= len(cfg):
                 raise ValueRefusal(
                     f'{where}{place} is a list of {len(cfg)} entries, so its '
-                    f'keys are whole numbers below {len(cfg)}, not {part!r}.')
+                    f'keys are whole numbers below {len(cfg)}, not {part!r}.'
+                )
             cfg = cfg[int(part)]
         elif hasattr(cfg, 'get'):
             if part not in cfg:
                 return
             cfg = cfg.get(part)
         else:
-            raise ValueRefusal(
-                f'{where}{place} is {cfg!r}, which has no key {part!r}.')
+            raise ValueRefusal(f'{where}{place} is {cfg!r}, which has no key {part!r}.')
 
 
 def _value(cfg: Config, key: str, text: OptionText) -> Any:
@@ -102,7 +114,8 @@ def _value(cfg: Config, key: str, text: OptionText) -> Any:
         except (ValueError, SyntaxError):
             pass
     elif not isinstance(present, (list, tuple)) and (
-            _is_path(key, present, text) or ' ' in text and ',' not in text):
+        _is_path(key, present, text) or ' ' in text and ',' not in text
+    ):
         quoted = len(text) > 1 and text[0] == text[-1] and text[0] in '\'"'
         return text[1:-1] if quoted else text
     try:
@@ -114,20 +127,28 @@ def _value(cfg: Config, key: str, text: OptionText) -> Any:
 def _is_path(key: str, present: Any, text: str) -> bool:
     parts = key.split('.')
     # A list of several folders is written in brackets.
-    if isinstance(present, (list, tuple)) or text[:1] in ('[', '(') \
-            and text[-1:] in (']', ')'):
+    if (
+        isinstance(present, (list, tuple))
+        or text[:1] in ('[', '(')
+        and text[-1:] in (']', ')')
+    ):
         return False
-    return (parts[-1] in _PATHS or parts[-2:-1] == ['data_prefix']
-            or isinstance(present, str) and '/' in present
-            or '\\' in text or '/' in text and '=' not in text
-            and ',' not in text)
+    return (
+        parts[-1] in _PATHS
+        or parts[-2:-1] == ['data_prefix']
+        or isinstance(present, str)
+        and '/' in present
+        or '\\' in text
+        or '/' in text
+        and '=' not in text
+        and ',' not in text
+    )
 
 
 def _present(cfg: Any, key: str) -> Any:
     """What a config has at a dotted key; None where it has nothing."""
     for part in key.split('.'):
-        if isinstance(cfg, (list, tuple)) and part.isdigit() \
-                and int(part) < len(cfg):
+        if isinstance(cfg, (list, tuple)) and part.isdigit() and int(part) < len(cfg):
             cfg = cfg[int(part)]
         elif hasattr(cfg, 'get'):
             cfg = cfg.get(part)
@@ -136,7 +157,7 @@ def _present(cfg: Any, key: str) -> Any:
     return cfg
 
 
-def _drop_settings_of_other_types(cfg: Config, values: dict) -> List[str]:
+def _drop_settings_of_other_types(cfg: Config, values: dict) -> list[str]:
     """A solver or an optimizer of another type begins with its own settings.
 
     A solver keeps none; an optimizer those that the new one has, too.
@@ -146,20 +167,24 @@ def _drop_settings_of_other_types(cfg: Config, values: dict) -> List[str]:
         place, _, last = key.rpartition('.')
         name = place.rpartition('.')[2]
         old = _present(cfg, place) if last == 'type' else None
-        if name not in ('solver', 'optimizer') or not isinstance(old, dict) \
-                or type_name(old.get('type')) in ('', type_name(kind)):
+        if (
+            name not in ('solver', 'optimizer')
+            or not isinstance(old, dict)
+            or type_name(old.get('type')) in ('', type_name(kind))
+        ):
             continue
         kept = {} if name == 'solver' else _accepted(kind, old)
         dropped = [k for k in old if k not in ('type', '_scope_', *kept)]
         parent = _present(cfg, place.rpartition('.')[0])
-        scope = {k: old[k] for k in ('_scope_', ) if k in old}
+        scope = {k: old[k] for k in ('_scope_',) if k in old}
         parent[name] = ConfigDict(type=old['type'], **scope, **kept)
         given = [k for k in dropped if f'{place}.{k}' not in values]
         if given:
             notes.append(
                 f'{place}: {type_name(kind)} does not take over '
                 + ', '.join(f'{k}={old[k]!r}' for k in given)
-                + f' of {type_name(old["type"])}.')
+                + f' of {type_name(old["type"])}.'
+            )
     return notes
 
 

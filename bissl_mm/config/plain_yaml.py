@@ -1,6 +1,6 @@
 """YAML that holds data, and calls nothing."""
 
-from typing import Any, Optional
+from typing import Any
 
 import yaml
 
@@ -13,10 +13,11 @@ class _PlainLoader(yaml.SafeLoader):
 
 _PlainLoader.add_constructor(
     'tag:yaml.org,2002:python/tuple',
-    lambda loader, node: tuple(loader.construct_sequence(node, deep=True)))
+    lambda loader, node: tuple(loader.construct_sequence(node, deep=True)),
+)
 
 
-def load_yaml(path: str, name: Optional[str] = None) -> Any:
+def load_yaml(path: str, name: str | None = None) -> Any:
     """What a YAML file holds.
 
     Args:
@@ -31,8 +32,7 @@ def load_yaml(path: str, name: Optional[str] = None) -> Any:
         with open(path, encoding='utf-8') as file:
             return yaml.load(file.read(), _PlainLoader)
     except yaml.YAMLError as error:
-        text = ' '.join(str(error).split()).replace(
-            ' in "<unicode string>",', ',')
+        text = ' '.join(str(error).split()).replace(' in "<unicode string>",', ',')
         raise ValueRefusal(
             f'Config {name or path!r} is not plain YAML: {text}. Tags such as '
             '!!python/object are not read; what needs code belongs in a '

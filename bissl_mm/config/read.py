@@ -3,7 +3,8 @@
 import os
 import os.path as osp
 import traceback
-from typing import Any, List, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.config import Config, config
 
@@ -17,12 +18,10 @@ from .type_names import check_scopes, remember
 from .values import check_values
 
 #: What mmengine raises of a file that is no config.
-_OF_FILES = (SyntaxError, OSError, KeyError, ImportError, ValueError,
-             RuntimeError)
+_OF_FILES = (SyntaxError, OSError, KeyError, ImportError, ValueError, RuntimeError)
 
 
-def read_config(path: str,
-                options: Optional[Mapping[str, Any]] = None) -> Config:
+def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     """A config with its bases merged and settings replaced.
 
     Values of environment variables are put in as data; see
@@ -42,8 +41,9 @@ def read_config(path: str,
             that cannot stand where the config has it.
     """
     if not osp.isfile(path):
-        raise FileNotFoundRefusal(f'Config {path!r} does not exist (working '
-                                  f'folder {os.getcwd()!r}).')
+        raise FileNotFoundRefusal(
+            f'Config {path!r} does not exist (working folder {os.getcwd()!r}).'
+        )
     try:
         with variables_as_data():
             cfg = Config.fromfile(path)
@@ -59,7 +59,8 @@ def read_config(path: str,
             text = 'does it inherit from itself?'
         raise ValueRefusal(
             f'Config {path!r} cannot be read: {type(error).__name__}: {text}'
-            + (f' ({place})' if place else '')) from error
+            + (f' ({place})' if place else '')
+        ) from error
     notes = check_keys_of_files(cfg)
     if options:
         check_option_keys(cfg, options)
@@ -74,16 +75,19 @@ def read_config(path: str,
     return cfg
 
 
-def _line_of_config(error: Exception) -> Optional[str]:
+def _line_of_config(error: Exception) -> str | None:
     """Where an error arose in the code of a config."""
     frames = traceback.extract_tb(error.__traceback__)
     for caller, frame in reversed(list(zip(frames, frames[1:]))):
-        if caller.filename == config.__file__ and frame.name == '<module>' \
-                and frame.filename != caller.filename:
+        if (
+            caller.filename == config.__file__
+            and frame.name == '<module>'
+            and frame.filename != caller.filename
+        ):
             return f'{frame.filename}, line {frame.lineno}'
     return None
 
 
-def notes_of(cfg: Config) -> List[str]:
+def notes_of(cfg: Config) -> list[str]:
     """What was noticed while a config was read, a line each."""
     return list(vars(cfg).get('_bissl_notes', ()))

@@ -3,8 +3,8 @@
 import ast
 import os.path as osp
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Iterator, List, Optional, Set, Tuple
 
 from mmengine.config import Config
 from mmengine.fileio import load
@@ -26,19 +26,19 @@ class Source:
     """
 
     path: str
-    assigned: List[str] = field(default_factory=list)
-    read: Set[str] = field(default_factory=set)
-    bases: List['Source'] = field(default_factory=list)
-    tree: Optional[ast.Module] = None
+    assigned: list[str] = field(default_factory=list)
+    read: set[str] = field(default_factory=set)
+    bases: list['Source'] = field(default_factory=list)
+    tree: ast.Module | None = None
 
-    def inherited(self) -> Set[str]:
+    def inherited(self) -> set[str]:
         """Names that the bases set."""
-        found: Set[str] = set()
+        found: set[str] = set()
         for base in self.bases:
             found |= {*base.assigned, *base.inherited()}
         return found
 
-    def unread(self, above: Set[str] = frozenset()) -> Iterator[tuple]:
+    def unread(self, above: set[str] = frozenset()) -> Iterator[tuple]:
         """Pairs of a source and a name that nothing reads after it was set.
 
         Args:
@@ -63,8 +63,9 @@ def read_sources(path: str) -> Source:
         text = file.read()
     tree = source.tree = ast.parse(text)
     for node in tree.body:
-        source.assigned += [name for name in _targets(node)
-                            if name not in source.assigned]
+        source.assigned += [
+            name for name in _targets(node) if name not in source.assigned
+        ]
     source.read = set(re.findall(r'\b_base_\.(\w+)', text))
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
@@ -78,8 +79,11 @@ def read_sources(path: str) -> Source:
 def _read_data(source: Source) -> Source:
     """A config of JSON or YAML, which can read variables of bases only."""
     try:
-        keys = load(source.path) if source.path.endswith('.json') \
+        keys = (
+            load(source.path)
+            if source.path.endswith('.json')
             else load_yaml(source.path)
+        )
     except Exception:
         # With variables that are no JSON or YAML before they are put in.
         return source
@@ -87,13 +91,14 @@ def _read_data(source: Source) -> Source:
     with open(source.path, encoding='utf-8') as file:
         source.read = set(re.findall(r'\b_base_\.(\w+)', file.read()))
     bases = keys.get('_base_') or []
-    source.bases = [read_sources(Config._get_cfg_path(base, source.path)[0])
-                    for base in ([bases] if isinstance(bases, str) else bases)]
+    source.bases = [
+        read_sources(Config._get_cfg_path(base, source.path)[0])
+        for base in ([bases] if isinstance(bases, str) else bases)
+    ]
     return source
 
 
-def inherited_settings(top: Source,
-                       key: str) -> Optional[Tuple[str, str, set]]:
+def inherited_settings(top: Source, key: str) -> tuple[str, str, set] | None:
     """A component that gets another type in a file but keeps its settings.
 
     Args:
@@ -110,17 +115,21 @@ def inherited_settings(top: Source,
         return None
     for base in top.bases:
         theirs = _component(base, key) or next(
-            (c for c in (_component(b, key) for b in base.bases) if c), None)
+            (c for c in (_component(b, key) for b in base.bases) if c), None
+        )
         if theirs and theirs[0] != own[0]:
             return theirs[0], own[0], own[1]
     return None
 
 
-def _component(source: Source, key: str) -> Optional[Tuple[str, set]]:
+def _component(source: Source, key: str) -> tuple[str, set] | None:
     """Type and keys of ``key=dict(type=...)`` in a file."""
     for node in ast.walk(source.tree) if source.tree else ():
-        if not isinstance(node, ast.keyword) or node.arg != key \
-                or not isinstance(node.value, ast.Call):
+        if (
+            not isinstance(node, ast.keyword)
+            or node.arg != key
+            or not isinstance(node.value, ast.Call)
+        ):
             continue
         given = {k.arg: k.value for k in node.value.keywords}
         kind = getattr(given.get('type'), 'value', None)
@@ -137,15 +146,20 @@ def _targets(node: ast.stmt) -> Iterator[str]:
         targets = [node.target]
     for target in targets:
         for part in ast.walk(target):
-            if isinstance(part, ast.Name) and part.id != '_base_' \
-                    and isinstance(part.ctx, ast.Store):
+            if (
+                isinstance(part, ast.Name)
+                and part.id != '_base_'
+                and isinstance(part.ctx, ast.Store)
+            ):
                 yield part.id
 
 
 def _bases(tree: ast.Module, path: str) -> Iterator[str]:
     for node in tree.body:
-        if isinstance(node, ast.Assign) \
-                and getattr(node.targets[0], 'id', None) == '_base_':
+        if (
+            isinstance(node, ast.Assign)
+            and getattr(node.targets[0], 'id', None) == '_base_'
+        ):
             try:
                 named = ast.literal_eval(node.value)
             except ValueError:
@@ -157,5 +171,7 @@ def _bases(tree: ast.Module, path: str) -> Iterator[str]:
             for inner in node.body:
                 if isinstance(inner, ast.ImportFrom) and inner.level:
                     yield osp.join(
-                        osp.dirname(path), *['..'] * (inner.level - 1),
-                        (inner.module or '').replace('.', '/') + '.py')
+                        osp.dirname(path),
+                        *['..'] * (inner.level - 1),
+                        (inner.module or '').replace('.', '/') + '.py',
+                    )

@@ -1,8 +1,9 @@
 """Misspelt names of types, and which were meant."""
 
 import difflib
+from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any
 
 import mmengine.registry
 from mmengine.registry import Registry
@@ -13,7 +14,7 @@ from .keys import walk
 #: Scopes that may not have been imported yet.
 _LIBRARIES = ('mmpretrain', 'mmdet', 'mmseg')
 #: The config that was read last, to say where a name stands.
-_last: List[Any] = []
+_last: list[Any] = []
 
 
 def remember(cfg: Any) -> None:
@@ -21,16 +22,18 @@ def remember(cfg: Any) -> None:
     _last[:] = [cfg]
 
 
-def places_of(key: str, value: Any) -> List[str]:
+def places_of(key: str, value: Any) -> list[str]:
     """Dotted keys of the config read last that end so and have this value."""
-    return [place for cfg in _last for first in cfg
-            for place, node in walk(first, cfg[first])
-            if place.rpartition('.')[2] == key and isinstance(node, str)
-            and node == value]
+    return [
+        place
+        for cfg in _last
+        for first in cfg
+        for place, node in walk(first, cfg[first])
+        if place.rpartition('.')[2] == key and isinstance(node, str) and node == value
+    ]
 
 
-def unknown_type(name: str, registry: str = '',
-                 scope: str = '') -> KeyRefusal:
+def unknown_type(name: str, registry: str = '', scope: str = '') -> KeyRefusal:
     """That nothing of this name is registered, with the nearest that is.
 
     Args:
@@ -49,8 +52,7 @@ def unknown_type(name: str, registry: str = '',
     if near is None:
         hint = ''
     elif near[1] == bare:
-        hint = (f' It is registered in {near[0]}: write type='
-                f"'{near[0]}.{bare}'.")
+        hint = f" It is registered in {near[0]}: write type='{near[0]}.{bare}'."
     else:
         other = near[0] not in (scope, 'mmengine')
         hint = f" Did you mean '{near[0] + '.' if other else ''}{near[1]}'?"
@@ -58,7 +60,8 @@ def unknown_type(name: str, registry: str = '',
             hint = f" Did you mean '{prefix}.{near[1]}'?"
     return KeyRefusal(
         f'{where}no {kind} is registered as {name!r}.{hint} A class of your '
-        'own has to be imported by custom_imports.')
+        'own has to be imported by custom_imports.'
+    )
 
 
 def check_scopes(cfg: Any) -> None:
@@ -71,22 +74,28 @@ def check_scopes(cfg: Any) -> None:
         KeyError: Naming the key and the nearest scope.
     """
     known = {scope for scope, _ in _all()}
-    for place, node in [('default_scope', cfg.get('default_scope')),
-                        *(item for key in cfg for item in walk(key, cfg[key])
-                          if item[0].endswith('._scope_'))]:
+    for place, node in [
+        ('default_scope', cfg.get('default_scope')),
+        *(
+            item
+            for key in cfg
+            for item in walk(key, cfg[key])
+            if item[0].endswith('._scope_')
+        ),
+    ]:
         if not isinstance(node, str) or node in known:
             continue
         # A library that is not imported yet, or one of the user's own.
         if node.isidentifier() and find_spec(node) is not None:
             continue
         names = sorted({*known, *_LIBRARIES})
-        near = difflib.get_close_matches(node, names, 1, 0.)[0]
+        near = difflib.get_close_matches(node, names, 1, 0.0)[0]
         raise KeyRefusal(
-            f'{place}: there is no library {node!r} here. Did you mean '
-            f'{near!r}?')
+            f'{place}: there is no library {node!r} here. Did you mean {near!r}?'
+        )
 
 
-def find_class(name: str) -> Optional[Any]:
+def find_class(name: str) -> Any | None:
     """What is registered under a name, or as a class of this name."""
     for names in _all().values():
         for registered, cls in names.items():
@@ -95,38 +104,51 @@ def find_class(name: str) -> Optional[Any]:
     return None
 
 
-def _nearest(bare: str, known: Dict[Tuple[str, str], Any],
-             scope: str) -> Optional[Tuple[str, str]]:
+def _nearest(
+    bare: str, known: dict[tuple[str, str], Any], scope: str
+) -> tuple[str, str] | None:
     """Scope and name; of equally near ones that of the scope asked."""
 
-    def score(key: Tuple[str, str]) -> tuple:
+    def score(key: tuple[str, str]) -> tuple:
         own, name = key
-        ratio = difflib.SequenceMatcher(
-            None, bare.lower(), name.lower()).ratio()
+        ratio = difflib.SequenceMatcher(None, bare.lower(), name.lower()).ratio()
         return round(ratio, 3), own in (scope, 'mmengine'), own == 'bissl_mm'
 
     best = max(known, key=score, default=None)
     return best if best and score(best)[0] >= 0.6 else None
 
 
-def _registered(registry: str) -> Dict[Tuple[str, str], Any]:
+def _registered(registry: str) -> dict[tuple[str, str], Any]:
     # Libraries give their children other names than mmengine the parent.
-    roots = {root.name for root in _roots()
-             if registry in ('', *(r.name for r in _with_children(root)))}
-    return {(scope, name): cls for (scope, kind), names in _all().items()
-            for name, cls in names.items() if kind in roots}
+    roots = {
+        root.name
+        for root in _roots()
+        if registry in ('', *(r.name for r in _with_children(root)))
+    }
+    return {
+        (scope, name): cls
+        for (scope, kind), names in _all().items()
+        for name, cls in names.items()
+        if kind in roots
+    }
 
 
-def _all() -> Dict[Tuple[str, str], Dict[str, Any]]:
+def _all() -> dict[tuple[str, str], dict[str, Any]]:
     """What is registered by now, by scope and name of the parent registry."""
-    return {(registry.scope, root.name): registry.module_dict
-            for root in _roots() for registry in _with_children(root)}
+    return {
+        (registry.scope, root.name): registry.module_dict
+        for root in _roots()
+        for registry in _with_children(root)
+    }
 
 
-def _roots() -> List[Registry]:
+def _roots() -> list[Registry]:
     from ..registry import SOLVERS
-    return [SOLVERS, *(r for r in vars(mmengine.registry).values()
-                       if isinstance(r, Registry))]
+
+    return [
+        SOLVERS,
+        *(r for r in vars(mmengine.registry).values() if isinstance(r, Registry)),
+    ]
 
 
 def _with_children(registry: Registry) -> Iterator[Registry]:

@@ -14,8 +14,9 @@ def type_name(kind: Any) -> str:
     """
     if kind is None:
         return ''
-    name = kind if isinstance(kind, str) else getattr(
-        kind, '__name__', None) or str(kind)
+    name = (
+        kind if isinstance(kind, str) else getattr(kind, '__name__', None) or str(kind)
+    )
     return re.split(r'[./:]', name)[-1]
 
 

@@ -2,7 +2,8 @@
 
 import inspect
 import math
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
@@ -47,27 +48,29 @@ def check_values(cfg: Any) -> None:
             if name in _WHOLE:
                 owner, least = _WHOLE[name]
                 if parent.endswith(owner) and not _is_whole(
-                        node, least, name in _INTEGRAL):
-                    _refuse(place, f'a whole number of at least {least}',
-                            node)
+                    node, least, name in _INTEGRAL
+                ):
+                    _refuse(place, f'a whole number of at least {least}', node)
             elif name == 'num_classes' and first == 'model':
                 if isinstance(node, (str, float)):
                     _refuse(place, 'a whole number', node)
             elif name in _BOOLS:
-                if parent.endswith(('dataloader', 'sampler')) \
-                        and not isinstance(node, (bool, int)):
+                if parent.endswith(('dataloader', 'sampler')) and not isinstance(
+                    node, (bool, int)
+                ):
                     _refuse(place, 'True or False', node)
-            elif name in _OF_OPTIMIZERS and first == 'optim_wrapper' \
-                    and parent.endswith('optimizer'):
+            elif (
+                name in _OF_OPTIMIZERS
+                and first == 'optim_wrapper'
+                and parent.endswith('optimizer')
+            ):
                 if not _is_number(node):
                     _refuse(place, 'a number of at least 0', node)
-            elif isinstance(node, dict) and parent in (
-                    'default_hooks', 'custom_hooks'):
+            elif isinstance(node, dict) and parent in ('default_hooks', 'custom_hooks'):
                 _check_checkpoint_hook(place, node)
 
 
-def check_option_value(key: str, text: str, present: Any,
-                       value: Any) -> None:
+def check_option_value(key: str, text: str, present: Any, value: Any) -> None:
     """Refuse text for a number or for a switch, and a comma in a number.
 
     Args:
@@ -82,45 +85,54 @@ def check_option_value(key: str, text: str, present: Any,
     where = f'--cfg-options {key}={text}: '
     if isinstance(present, bool):
         if isinstance(value, str):
-            raise ValueRefusal(f'{where}{key} is {present} in the config. '
-                               'Write True or False.')
+            raise ValueRefusal(
+                f'{where}{key} is {present} in the config. Write True or False.'
+            )
     elif isinstance(present, (int, float)):
         if isinstance(value, str):
             raise ValueRefusal(
                 f'{where}{key} is {present!r} in the config, a number, but '
                 f'{value!r} is none. Write digits, and a point before the '
-                'decimals.')
-        if isinstance(present, float) and isinstance(value, list) \
-                and len(value) == 2:
+                'decimals.'
+            )
+        if isinstance(present, float) and isinstance(value, list) and len(value) == 2:
             raise ValueRefusal(
                 f'{where}{key} is {present!r} in the config, one number, but '
-                'a comma makes a list. Write a point before the decimals.')
+                'a comma makes a list. Write a point before the decimals.'
+            )
 
 
 def _refuse(place: str, kind: str, value: Any) -> None:
-    raise ValueRefusal(f'{place} must be {kind}, but is {value!r}. Correct '
-                       f'it in the config, or type --cfg-options '
-                       f'{place}=VALUE.')
+    raise ValueRefusal(
+        f'{place} must be {kind}, but is {value!r}. Correct '
+        f'it in the config, or type --cfg-options '
+        f'{place}=VALUE.'
+    )
 
 
 def _is_whole(value: Any, least: int, integral: bool) -> bool:
     if integral and isinstance(value, float) and value.is_integer():
         value = int(value)
-    return isinstance(value, int) and not isinstance(value, bool) \
-        and value >= least
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) \
-        and math.isfinite(value) and value >= 0
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and value >= 0
+    )
 
 
 def _check_checkpoint_hook(place: str, hook: Mapping) -> None:
     """mmengine's keeps what it does not know for the first saving."""
     kind = hook.get('type')
-    cls = find_class(kind.rpartition('.')[2]) if isinstance(kind, str) \
-        else kind
+    cls = find_class(kind.rpartition('.')[2]) if isinstance(kind, str) else kind
     if isinstance(cls, type) and issubclass(cls, CheckpointHook):
         saving = set(inspect.signature(Runner.save_checkpoint).parameters)
-        check_known_keys(place, (k for k in hook if k != '_scope_'), {
-            *init_keys(cls), *saving - {'self'}, 'type', 'priority'})
+        check_known_keys(
+            place,
+            (k for k in hook if k != '_scope_'),
+            {*init_keys(cls), *saving - {'self'}, 'type', 'priority'},
+        )

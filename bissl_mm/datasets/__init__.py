@@ -9,6 +9,12 @@ from .stratified_part import StratifiedPart
 from .without_images import WithoutImages
 
 __all__ = [
-    'InMemoryDataset', 'LevelBatchSampler', 'LevelStream', 'ReplayedDataset',
-    'ReplayedSampler', 'SeededDataset', 'StratifiedPart', 'WithoutImages'
+    'InMemoryDataset',
+    'LevelBatchSampler',
+    'LevelStream',
+    'ReplayedDataset',
+    'ReplayedSampler',
+    'SeededDataset',
+    'StratifiedPart',
+    'WithoutImages',
 ]

@@ -3,7 +3,8 @@
 import os
 import os.path as osp
 import re
-from typing import Any, Iterable, Iterator, List, Optional, Tuple
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from mmengine.config import Config
 
@@ -12,8 +13,11 @@ from ..utils.errors import FileNotFoundRefusal
 
 #: Where a config has the data of each part.
 _PLACES = dict(
-    pretext='train_cfg.pretext_dataloader', train='train_dataloader',
-    val='val_dataloader', test='test_dataloader')
+    pretext='train_cfg.pretext_dataloader',
+    train='train_dataloader',
+    val='val_dataloader',
+    test='test_dataloader',
+)
 
 
 #: Data sets of mmpretrain that download what is missing.
@@ -45,7 +49,7 @@ def check_data_folders(cfg: Config, parts: Iterable[str]) -> None:
             _check_dataset(cfg, key, found)
 
 
-def _datasets(dataset: Any, key: str) -> Iterator[Tuple[str, dict]]:
+def _datasets(dataset: Any, key: str) -> Iterator[tuple[str, dict]]:
     """A dataset's config and those within it, with their dotted keys."""
     if isinstance(dataset, dict):
         yield key, dataset
@@ -62,31 +66,37 @@ def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
     prefixes = prefix if isinstance(prefix, dict) else dict(_=prefix)
     paths = [('data_root', root, osp.isdir)]
     # Below the root, or the root itself where the prefix is empty.
-    paths += [('data_prefix' + ('' if name == '_' else f'.{name}'),
-               _join(root, value) or root, osp.isdir)
-              for name, value in prefixes.items()]
+    paths += [
+        (
+            'data_prefix' + ('' if name == '_' else f'.{name}'),
+            _join(root, value) or root,
+            osp.isdir,
+        )
+        for name, value in prefixes.items()
+    ]
     paths += [('ann_file', _join(root, dataset.get('ann_file')), osp.isfile)]
     for name, path, exists in paths:
         if not path or '://' in path:
             continue
         if exists(path):
-            if name == 'data_root' or exists is osp.isfile \
-                    or _has_a_file(path):
+            if name == 'data_root' or exists is osp.isfile or _has_a_file(path):
                 continue
             raise FileNotFoundRefusal(
                 f'{key}.{name}: the data folder {path!r} holds no file. '
-                f'{_remedy(cfg, key, name, root)}')
+                f'{_remedy(cfg, key, name, root)}'
+            )
         kind = 'folder' if exists is osp.isdir else 'file'
         raise FileNotFoundRefusal(
             f'{key}.{name}: the data {kind} {path!r} does not exist (working '
-            f'folder {os.getcwd()!r}). {_remedy(cfg, key, name, root)}')
+            f'folder {os.getcwd()!r}). {_remedy(cfg, key, name, root)}'
+        )
 
 
 def _has_a_file(folder: str) -> bool:
     return any(files for _, _, files in os.walk(folder, followlinks=True))
 
 
-def _join(root: str, path: Any) -> Optional[str]:
+def _join(root: str, path: Any) -> str | None:
     if not isinstance(path, str) or not path or '://' in root:
         return None
     return osp.join(root, path)
@@ -100,20 +110,22 @@ def _remedy(cfg: Config, key: str, name: str, root: str) -> str:
     variable, value = named[0]
     rest = osp.relpath(root, value)
     below = '' if rest == '.' else f', of the folder that holds {rest!r}'
-    state = f'is {value!r} now' if variable in os.environ else (
-        f'is not set, so {value!r} is taken')
-    return (f'Type export {variable}=FOLDER{below} ({variable} {state}), or '
-            f'{option}.')
+    state = (
+        f'is {value!r} now'
+        if variable in os.environ
+        else (f'is not set, so {value!r} is taken')
+    )
+    return f'Type export {variable}=FOLDER{below} ({variable} {state}), or {option}.'
 
 
-def _variables(cfg: Config, root: str) -> List[Tuple[str, str]]:
+def _variables(cfg: Config, root: str) -> list[tuple[str, str]]:
     """Environment variables of the config whose value ``root`` begins with,
     the longest first."""
     found = set()
-    for variable, default in re.findall(r'\{\{\s*\$(\w+)\s*:\s*(.*?)\s*\}\}',
-                                        cfg.text or ''):
+    for variable, default in re.findall(
+        r'\{\{\s*\$(\w+)\s*:\s*(.*?)\s*\}\}', cfg.text or ''
+    ):
         value = os.environ.get(variable, default)
-        if value and (osp.normpath(root) + '/').startswith(
-                osp.normpath(value) + '/'):
+        if value and (osp.normpath(root) + '/').startswith(osp.normpath(value) + '/'):
             found.add((variable, value))
     return sorted(found, key=lambda pair: -len(pair[1]))

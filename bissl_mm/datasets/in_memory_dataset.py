@@ -4,7 +4,8 @@ import copy
 import hashlib
 import os
 from collections import OrderedDict
-from typing import Any, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.transforms import Compose
@@ -19,7 +20,7 @@ from .stream_parts import build_dataset
 #: Datasets whose samples a process keeps beyond their own life: those of the
 #: parts of one stage, which the next run in the process has, too.
 MAX_KEPT = 8
-_kept: 'OrderedDict[str, List[Any]]' = OrderedDict()
+_kept: 'OrderedDict[str, list[Any]]' = OrderedDict()
 
 
 @DATASETS.register_module()
@@ -46,7 +47,7 @@ class InMemoryDataset(Dataset):
         self._config = repr(dataset)
         self.dataset = build_dataset('InMemoryDataset', dataset)
         self.pipeline = Compose(list(pipeline)) if pipeline else None
-        self._samples: Optional[List[Any]] = None
+        self._samples: list[Any] | None = None
         self._keeps = True
 
     def keep_nothing(self) -> None:
@@ -89,7 +90,7 @@ class InMemoryDataset(Dataset):
         """Of the dataset within."""
         return self.dataset.get_data_info(index)
 
-    def get_cat_ids(self, index: int) -> List[int]:
+    def get_cat_ids(self, index: int) -> list[int]:
         """Of the dataset within."""
         return self.dataset.get_cat_ids(index)
 
@@ -101,7 +102,7 @@ class InMemoryDataset(Dataset):
             digest.update(repr(self._state(i)).encode())
         return digest.hexdigest()
 
-    def _state(self, index: int) -> Tuple:
+    def _state(self, index: int) -> tuple:
         """Labels or boxes, and what the files of a sample are now."""
         info = self.get_data_info(index)
         state = [repr(info)]
@@ -129,7 +130,8 @@ class InMemoryDataset(Dataset):
                 'InMemoryDataset: the pipeline of its dataset draws at '
                 'random, which would be done once for the whole run. Move '
                 'the random transforms from dataset.pipeline to pipeline, '
-                'or to the data preprocessor (BatchViews).')
+                'or to the data preprocessor (BatchViews).'
+            )
 
 
 def _pixels(sample: dict) -> Any:

@@ -1,6 +1,6 @@
 """In which order a level sees its data."""
 
-from typing import Iterator, List, Optional, Tuple
+from collections.abc import Iterator
 
 import torch
 from torch.utils.data import Sampler
@@ -36,15 +36,17 @@ class LevelBatchSampler(Sampler):
         B.4, arXiv:2410.02387.
     """
 
-    def __init__(self,
-                 size: int,
-                 batch_size: int,
-                 phase_size: int,
-                 level: str,
-                 seed: int,
-                 rank: int = 0,
-                 world_size: int = 1,
-                 shuffle: bool = True) -> None:
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        phase_size: int,
+        level: str,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        shuffle: bool = True,
+    ) -> None:
         self.size = size
         self.batch_size = batch_size
         self.phase_size = phase_size
@@ -55,9 +57,9 @@ class LevelBatchSampler(Sampler):
         self.shuffle = shuffle
         self.batches_per_pass = size // (batch_size * world_size)
         self.start = 0
-        self._order: Tuple[int, Optional[torch.Tensor]] = (-1, None)
+        self._order: tuple[int, torch.Tensor | None] = (-1, None)
 
-    def place(self, number: int) -> Tuple[int, int]:
+    def place(self, number: int) -> tuple[int, int]:
         """Pass and position in it of the batch ``number``, both from 0."""
         phases_per_pass = self.batches_per_pass // self.phase_size
         if phases_per_pass == 0:
@@ -66,18 +68,17 @@ class LevelBatchSampler(Sampler):
         data_pass, phase_in_pass = divmod(phase, phases_per_pass)
         return data_pass, phase_in_pass * self.phase_size + offset
 
-    def keys(self, number: int) -> List[Tuple[int, int]]:
+    def keys(self, number: int) -> list[tuple[int, int]]:
         """``(pass, sample index)`` of this rank's part of a batch."""
         data_pass, position = self.place(number)
         order = self._pass_order(data_pass)
         begin = (position * self.world_size + self.rank) * self.batch_size
-        return [(data_pass, i)
-                for i in order[begin:begin + self.batch_size].tolist()]
+        return [(data_pass, i) for i in order[begin : begin + self.batch_size].tolist()]
 
     def set_epoch(self, epoch: int) -> None:
         """Nothing to do: the order follows from the batch number."""
 
-    def __iter__(self) -> Iterator[List[Tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         number = self.start
         while True:
             yield self.keys(number)
@@ -92,10 +93,13 @@ class LevelBatchSampler(Sampler):
     def _pass_order(self, data_pass: int) -> torch.Tensor:
         if self._order[0] != data_pass:
             generator = torch.Generator().manual_seed(
-                fold_seed(self.seed, self.level, 'order', data_pass))
+                fold_seed(self.seed, self.level, 'order', data_pass)
+            )
             # In the same order each pass would leave out the same last samples.
-            order = torch.randperm(self.size, generator=generator) \
-                if self.shuffle else torch.arange(self.size).roll(
-                    -data_pass * self._samples_per_pass())
+            order = (
+                torch.randperm(self.size, generator=generator)
+                if self.shuffle
+                else torch.arange(self.size).roll(-data_pass * self._samples_per_pass())
+            )
             self._order = (data_pass, order)
         return self._order[1]

@@ -1,8 +1,9 @@
 """Endless, resumable batches for one level."""
 
 import copy
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, Iterator, List, Optional
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
@@ -15,10 +16,20 @@ from .level_sampler import LevelBatchSampler
 from .seeded_dataset import SeededDataset
 from .stream_parts import build_collate, build_dataset, read_sampler
 
-_DATALOADER_KEYS = ('batch_size', 'total_batch_size', 'num_workers',
-                    'dataset', 'sampler', 'batch_sampler', 'collate_fn',
-                    'pin_memory', 'drop_last', 'persistent_workers',
-                    'prefetch_factor', 'timeout')
+_DATALOADER_KEYS = (
+    'batch_size',
+    'total_batch_size',
+    'num_workers',
+    'dataset',
+    'sampler',
+    'batch_sampler',
+    'collate_fn',
+    'pin_memory',
+    'drop_last',
+    'persistent_workers',
+    'prefetch_factor',
+    'timeout',
+)
 
 
 class LevelStream:
@@ -42,25 +53,31 @@ class LevelStream:
             processes, or they cannot share a ``total_batch_size`` evenly.
     """
 
-    def __init__(self,
-                 dataloader: dict,
-                 level: str,
-                 phase_size: Optional[int] = None,
-                 rank: int = 0,
-                 world_size: int = 1) -> None:
+    def __init__(
+        self,
+        dataloader: dict,
+        level: str,
+        phase_size: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
         where = f'{level} dataloader'
         cfg = check_mapping(where, dataloader, _DATALOADER_KEYS)
         if 'dataset' not in cfg:
             raise ValueRefusal(f'{where}: the key dataset is missing.')
         self.level = level
-        key = 'train_cfg.pretext_dataloader' if level == 'lower' \
-            else 'train_dataloader'
+        key = 'train_cfg.pretext_dataloader' if level == 'lower' else 'train_dataloader'
         self.batch_size = batch_size_of(key, cfg, world_size)
         check_positive_int(where, 'batch_size', self.batch_size)
-        self._shuffle = read_sampler(where, cfg.pop('sampler', None),
-                                     cfg.pop('batch_sampler', None))
-        for name in ('batch_size', 'total_batch_size', 'drop_last',
-                     'persistent_workers'):
+        self._shuffle = read_sampler(
+            where, cfg.pop('sampler', None), cfg.pop('batch_sampler', None)
+        )
+        for name in (
+            'batch_size',
+            'total_batch_size',
+            'drop_last',
+            'persistent_workers',
+        ):
             cfg.pop(name, None)
         if not cfg.get('num_workers'):
             # torch's loader refuses it without worker processes.
@@ -75,11 +92,12 @@ class LevelStream:
                 f'{where}: the dataset has {size} samples, fewer than one '
                 f'batch of {self.batch_size} on each of {world_size} '
                 f'process(es). Set {key}.batch_size to at most '
-                f'{size // world_size}, or check the data path.')
+                f'{size // world_size}, or check the data path.'
+            )
         self._phase_size = phase_size or len(self)
         self.position = 0
-        self._iterator: Optional[Iterator] = None
-        self.sampler: Optional[LevelBatchSampler] = None
+        self._iterator: Iterator | None = None
+        self.sampler: LevelBatchSampler | None = None
 
     def __len__(self) -> int:
         """Batches a pass."""
@@ -96,7 +114,7 @@ class LevelStream:
         stream.position, stream._iterator, stream.sampler = 0, None, None
         return stream
 
-    def start(self, seed: int, state: Optional[dict] = None) -> None:
+    def start(self, seed: int, state: dict | None = None) -> None:
         """Set the seed and, on resume, the position.
 
         Args:
@@ -110,8 +128,15 @@ class LevelStream:
         self.close()
         self.samples = SeededDataset(self.dataset, self.level, seed)
         self.sampler = LevelBatchSampler(
-            len(self.dataset), self.batch_size, self._phase_size, self.level,
-            seed, self._rank, self._world_size, self._shuffle)
+            len(self.dataset),
+            self.batch_size,
+            self._phase_size,
+            self.level,
+            seed,
+            self._rank,
+            self._world_size,
+            self._shuffle,
+        )
         self.position = 0
         if state is not None:
             self._check_same(state)
@@ -128,7 +153,8 @@ class LevelStream:
                 worker_init_fn=partial(shield_worker, None),
                 # Else it draws a number from the global generator.
                 generator=torch.Generator(),
-                **self._loader_cfg)
+                **self._loader_cfg,
+            )
             with held_sigterm():
                 self._iterator = iter(loader)
         batch = next(self._iterator)
@@ -137,8 +163,7 @@ class LevelStream:
 
     def batch_at(self, number: int) -> Any:
         """Any batch by its number, loaded in this process."""
-        return self._collate(
-            [self.samples[key] for key in self.sampler.keys(number)])
+        return self._collate([self.samples[key] for key in self.sampler.keys(number)])
 
     def first_sample(self) -> Any:
         """A batch of the first sample alone, in no place of the order."""
@@ -153,7 +178,7 @@ class LevelStream:
         self._iterator = None
 
     @property
-    def unreadable(self) -> List[str]:
+    def unreadable(self) -> list[str]:
         """Paths of the images that could not be read."""
         return self.samples.unreadable if self.sampler is not None else []
 
@@ -164,7 +189,8 @@ class LevelStream:
             phase_size=self._phase_size,
             world_size=self._world_size,
             shuffle=self._shuffle,
-            seed=self.sampler.seed)
+            seed=self.sampler.seed,
+        )
         if not self._shuffle:
             # Earlier versions began every pass with the first sample.
             found['order'] = 'goes on'
@@ -178,4 +204,5 @@ class LevelStream:
                     f'{state.get(key)} when the checkpoint was written, so the '
                     'run cannot be continued with the same samples. Restore '
                     'the setting, or start anew with load_from instead of '
-                    '--resume.')
+                    '--resume.'
+                )

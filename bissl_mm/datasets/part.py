@@ -1,6 +1,7 @@
 """Some samples of a dataset, itself a dataset."""
 
-from typing import Any, List, Sequence, Union
+from collections.abc import Sequence
+from typing import Any
 
 from mmengine.dataset import BaseDataset
 from torch.utils.data import Dataset
@@ -20,7 +21,7 @@ class Part(Dataset):
             mmseg, also a ``ConcatDataset``.
     """
 
-    def __init__(self, dataset: Union[dict, BaseDataset]) -> None:
+    def __init__(self, dataset: dict | BaseDataset) -> None:
         if isinstance(dataset, dict):
             dataset = DATASETS.build(dataset)
         dataset.full_init()
@@ -44,7 +45,7 @@ class Part(Dataset):
         """Raw information of a sample of the part."""
         return self.dataset.get_data_info(self.indices[index])
 
-    def get_cat_ids(self, index: int) -> List[int]:
+    def get_cat_ids(self, index: int) -> list[int]:
         """Class ids of a sample of the part."""
         if hasattr(self.dataset, 'get_cat_ids'):
             return self.dataset.get_cat_ids(self.indices[index])

@@ -1,12 +1,12 @@
 """Ordinary training whose epochs can be replayed after an interruption."""
 
-from typing import Iterator, Tuple
+from collections.abc import Iterator
 
 from mmengine.dataset import DefaultSampler
 
 from ..registry import DATA_SAMPLERS, DATASETS
-from .stream_parts import build_dataset
 from .seeded_dataset import SeededDataset
+from .stream_parts import build_dataset
 
 
 @DATASETS.register_module()
@@ -24,8 +24,7 @@ class ReplayedDataset(SeededDataset):
     """
 
     def __init__(self, dataset: dict, seed: int = 0) -> None:
-        super().__init__(
-            build_dataset('ReplayedDataset', dataset), 'replayed', seed)
+        super().__init__(build_dataset('ReplayedDataset', dataset), 'replayed', seed)
 
     @property
     def metainfo(self) -> dict:
@@ -37,5 +36,5 @@ class ReplayedDataset(SeededDataset):
 class ReplayedSampler(DefaultSampler):
     """mmengine's order of an epoch, as ``(epoch, index)``."""
 
-    def __iter__(self) -> Iterator[Tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, int]]:
         return ((self.epoch, index) for index in super().__iter__())

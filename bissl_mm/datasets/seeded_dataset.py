@@ -1,7 +1,7 @@
 """A dataset whose random augmentations can be replayed."""
 
 import os.path as osp
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 import mmcv
 import torch
@@ -38,13 +38,12 @@ class SeededDataset(Dataset):
         self.level = level
         self.seed = seed
         # In shared memory: worker processes mark what they could not read.
-        self._unreadable = torch.zeros(
-            len(dataset), dtype=torch.uint8).share_memory_()
+        self._unreadable = torch.zeros(len(dataset), dtype=torch.uint8).share_memory_()
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: Tuple[int, int]) -> Any:
+    def __getitem__(self, key: tuple[int, int]) -> Any:
         number, index = key
         seed = fold_seed(self.seed, self.level, 'sample', number, index)
         for offset in range(len(self)):
@@ -55,14 +54,20 @@ class SeededDataset(Dataset):
             except Exception as error:
                 files = self._files(current)
                 what, path = next(
-                    ((what, path) for what, path in files.items()
-                     if not _is_readable(path, what)), (None, None))
+                    (
+                        (what, path)
+                        for what, path in files.items()
+                        if not _is_readable(path, what)
+                    ),
+                    (None, None),
+                )
                 if path is None:
                     raise RuntimeError(
                         f'{self.level} dataset: sample {current} '
                         f'({self._named(current)}) '
                         'could not be prepared: '
-                        f'{type(error).__name__}: {error}') from error
+                        f'{type(error).__name__}: {error}'
+                    ) from error
                 self._report(current, what, path, error)
                 continue
             self._check_mask(sample, current)
@@ -75,19 +80,20 @@ class SeededDataset(Dataset):
         A cross entropy meets them as a failed assertion on the device, which
         names neither the image nor the id.
         """
-        data_sample = sample.get('data_samples') \
-            if isinstance(sample, dict) else None
-        if not isinstance(data_sample, BaseDataElement) \
-                or 'gt_sem_seg' not in data_sample:
+        data_sample = sample.get('data_samples') if isinstance(sample, dict) else None
+        if (
+            not isinstance(data_sample, BaseDataElement)
+            or 'gt_sem_seg' not in data_sample
+        ):
             return
-        classes = (getattr(self.dataset, 'metainfo', None) or {}).get(
-            'classes')
+        classes = (getattr(self.dataset, 'metainfo', None) or {}).get('classes')
         ignored = getattr(self.dataset, 'ignore_index', 255)
         mask = data_sample.gt_sem_seg.data
         if not classes or mask.max() < len(classes):
             return
-        found = [i for i in mask.unique().tolist()
-                 if i >= len(classes) and i != ignored]
+        found = [
+            i for i in mask.unique().tolist() if i >= len(classes) and i != ignored
+        ]
         if found:
             raise ValueRefusal(
                 f'{self.level} dataset: the mask of sample {index} '
@@ -95,16 +101,17 @@ class SeededDataset(Dataset):
                 f'{found[:5]}, but the dataset declares {len(classes)} '
                 f'classes (0 to {len(classes) - 1}) and ignores {ignored}. '
                 'Correct the mask or metainfo.classes; reduce_zero_label '
-                'shifts ids by one.')
+                'shifts ids by one.'
+            )
 
     @property
-    def unreadable(self) -> List[str]:
+    def unreadable(self) -> list[str]:
         """Paths of the images found unreadable so far, in any process."""
-        return [self._image_path(i)
-                for i in self._unreadable.nonzero().flatten().tolist()]
+        return [
+            self._image_path(i) for i in self._unreadable.nonzero().flatten().tolist()
+        ]
 
-    def _report(self, index: int, what: str, path: str,
-                error: Exception) -> None:
+    def _report(self, index: int, what: str, path: str, error: Exception) -> None:
         self._unreadable[index] = 1
         count = int(self._unreadable.sum())
         total = len(self)
@@ -114,22 +121,24 @@ class SeededDataset(Dataset):
                 f'{self.level} dataset: {count} of {total} images cannot be '
                 f'read, more than {MAX_UNREADABLE_SHARE:.0%}; the last is '
                 f'{named} ({type(error).__name__}: {error}). Replace or '
-                'remove the damaged files.') from error
+                'remove the damaged files.'
+            ) from error
         print_log(
             f"{self.level} dataset: {what} '{path}' cannot be read "
             f'({type(error).__name__}) and is skipped; {count} of {total} '
             'so far.',
             logger='current',
-            level=30)
+            level=30,
+        )
 
-    def _image_path(self, index: int) -> Optional[str]:
+    def _image_path(self, index: int) -> str | None:
         """Image of a sample, or None where the dataset does not tell."""
         return self._files(index).get('image')
 
     def _named(self, index: int) -> str:
         return ', mask '.join(self._files(index).values()) or 'no file'
 
-    def _files(self, index: int) -> Dict[str, str]:
+    def _files(self, index: int) -> dict[str, str]:
         """Image and mask of a sample, as far as the dataset tells."""
         try:
             info = self.dataset.get_data_info(index)
@@ -137,8 +146,7 @@ class SeededDataset(Dataset):
             return {}
         if not isinstance(info, dict):
             return {}
-        paths = dict(image=info.get('img_path'),
-                     mask=info.get('seg_map_path'))
+        paths = dict(image=info.get('img_path'), mask=info.get('seg_map_path'))
         return {what: path for what, path in paths.items() if path}
 
 

@@ -3,8 +3,9 @@
 import os
 import os.path as osp
 from collections import Counter
-from functools import lru_cache
-from typing import Any, Callable, Dict, FrozenSet, Hashable, List
+from collections.abc import Callable, Hashable
+from functools import cache
+from typing import Any
 
 import mmcv
 import numpy as np
@@ -16,8 +17,8 @@ from ..utils.errors import ValueRefusal
 _MANY_MASKS = 1000
 
 
-@lru_cache(maxsize=None)
-def _mask_ids(path: str) -> FrozenSet[int]:
+@cache
+def _mask_ids(path: str) -> frozenset[int]:
     """Ids in a mask file. Parts of one dataset ask for the same files."""
     try:
         mask = mmcv.imread(path, flag='unchanged', backend='pillow')
@@ -25,11 +26,12 @@ def _mask_ids(path: str) -> FrozenSet[int]:
         raise ValueRefusal(
             f"The mask '{path}' cannot be read ({type(error).__name__}: "
             f'{error}), so its image belongs to no class. Replace the file, '
-            'or remove the image from the list.') from error
+            'or remove the image from the list.'
+        ) from error
     return frozenset(np.unique(mask).tolist())
 
 
-def classes_of(info: dict) -> FrozenSet[int]:
+def classes_of(info: dict) -> frozenset[int]:
     """Ids of the classes in a sample.
 
     Args:
@@ -52,46 +54,49 @@ def classes_of(info: dict) -> FrozenSet[int]:
     raise ValueRefusal(
         'A sample has neither instances nor seg_map_path nor gt_label, but '
         f'{", ".join(sorted(info))}: it belongs to no class. Use '
-        "by='folder', or write the parts as lists of files.")
+        "by='folder', or write the parts as lists of files."
+    )
 
 
-def _labels(dataset: Any) -> List[Hashable]:
+def _labels(dataset: Any) -> list[Hashable]:
     found = []
     for info in _infos(dataset):
         if not isinstance(info.get('gt_label'), (int, np.integer)):
             raise ValueRefusal(
                 "by='label' needs one gt_label a sample, but a sample has "
                 f'{info.get("gt_label")!r}. For boxes, masks or several '
-                "labels use by='rarest_class', or by='folder'.")
+                "labels use by='rarest_class', or by='folder'."
+            )
         found.append(int(info['gt_label']))
     return found
 
 
-def _folders(dataset: Any) -> List[Hashable]:
+def _folders(dataset: Any) -> list[Hashable]:
     # Below the folder that all have in common: wherever the data lie, the
     # parts are the same, and a/x and b/x are two strata.
-    folders = [osp.abspath(osp.dirname(info['img_path']))
-               for info in _infos(dataset)]
+    folders = [osp.abspath(osp.dirname(info['img_path'])) for info in _infos(dataset)]
     common = osp.commonpath(folders) if folders else ''
-    return [osp.relpath(folder, common).replace(os.sep, '/')
-            for folder in folders]
+    return [osp.relpath(folder, common).replace(os.sep, '/') for folder in folders]
 
 
-def _rarest_classes(dataset: Any) -> List[Hashable]:
+def _rarest_classes(dataset: Any) -> list[Hashable]:
     infos = _infos(dataset)
     if len(infos) > _MANY_MASKS and 'seg_map_path' in infos[0]:
-        print_log(f'Reading {len(infos)} masks, so that every part has its '
-                  'share of every class.', logger='current')
+        print_log(
+            f'Reading {len(infos)} masks, so that every part has its '
+            'share of every class.',
+            logger='current',
+        )
     classes = [classes_of(info) for info in infos]
     images = Counter(i for found in classes for i in found)
-    return [min(found, key=lambda i: (images[i], i), default=-1)
-            for found in classes]
+    return [min(found, key=lambda i: (images[i], i), default=-1) for found in classes]
 
 
-def _infos(dataset: Any) -> List[dict]:
+def _infos(dataset: Any) -> list[dict]:
     return [dataset.get_data_info(i) for i in range(len(dataset))]
 
 
 #: Each takes a dataset and gives the stratum of every sample.
-STRATA: Dict[str, Callable[[Any], List[Hashable]]] = dict(
-    label=_labels, folder=_folders, rarest_class=_rarest_classes)
+STRATA: dict[str, Callable[[Any], list[Hashable]]] = dict(
+    label=_labels, folder=_folders, rarest_class=_rarest_classes
+)

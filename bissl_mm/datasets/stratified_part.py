@@ -2,7 +2,6 @@
 
 from fractions import Fraction
 from math import ceil
-from typing import List, Union
 
 import torch
 from mmengine.dataset import BaseDataset
@@ -51,37 +50,40 @@ class StratifiedPart(Part):
             or a sample has no such stratum.
     """
 
-    def __init__(self,
-                 dataset: Union[dict, BaseDataset],
-                 share: float,
-                 complement: bool = False,
-                 seed: int = 0,
-                 by: str = 'label') -> None:
+    def __init__(
+        self,
+        dataset: dict | BaseDataset,
+        share: float,
+        complement: bool = False,
+        seed: int = 0,
+        by: str = 'label',
+    ) -> None:
         if not 0 < share < 1:
-            raise ValueRefusal('StratifiedPart: share must lie between 0 and '
-                             f'1, but is {share!r}.')
+            raise ValueRefusal(
+                f'StratifiedPart: share must lie between 0 and 1, but is {share!r}.'
+            )
         check_in('StratifiedPart', 'by', by, tuple(STRATA))
         super().__init__(dataset)
         self.indices = self._select(share, complement, seed, by)
         if not self.indices:
             raise ValueRefusal(
                 f'StratifiedPart: share={share} of {len(self.dataset)} '
-                'samples leaves this part empty. Choose another share.')
+                'samples leaves this part empty. Choose another share.'
+            )
 
-    def _select(self, share: float, complement: bool, seed: int,
-                by: str) -> List[int]:
+    def _select(self, share: float, complement: bool, seed: int, by: str) -> list[int]:
         strata = {}
         for i, stratum in enumerate(STRATA[by](self.dataset)):
             strata.setdefault(stratum, []).append(i)
         chosen, before = [], 0
         for stratum, members in strata.items():
             generator = torch.Generator().manual_seed(
-                fold_seed(seed, 'stratified', stratum))
+                fold_seed(seed, 'stratified', stratum)
+            )
             order = torch.randperm(len(members), generator=generator)
             # Rounded over the strata so far: of many small ones, too, the
             # part has its share.
-            cut = _rounded(share, before + len(members)) - _rounded(
-                share, before)
+            cut = _rounded(share, before + len(members)) - _rounded(share, before)
             before += len(members)
             part = order[cut:] if complement else order[:cut]
             chosen.extend(members[i] for i in part.tolist())

@@ -1,8 +1,9 @@
 """What a level's stream reads from the config of its dataloader."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Callable, Optional
+from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.registry import FUNCTIONS
@@ -25,7 +26,8 @@ def build_dataset(where: str, dataset: Any) -> Any:
         raise TypeRefusal(
             f'{where}: {type(dataset).__name__} is an iterable-'
             'style dataset, which cannot be resumed exactly. Use '
-            'one with an index.')
+            'one with an index.'
+        )
     return dataset
 
 
@@ -41,8 +43,7 @@ def build_collate(cfg: Any) -> Callable:
     return partial(function, **cfg)
 
 
-def read_sampler(where: str, sampler: Optional[dict],
-                 batch_sampler: Any) -> bool:
+def read_sampler(where: str, sampler: dict | None, batch_sampler: Any) -> bool:
     """Whether passes are permuted; refuses what a stream cannot honour."""
     if is_type(batch_sampler, 'AspectRatioBatchSampler'):
         # In every stock config of mmdet; it spares padding, no more.
@@ -51,19 +52,28 @@ def read_sampler(where: str, sampler: Optional[dict],
             "level's stream forms the batches: portrait and landscape images "
             'share batches and are padded to one size. batch_sampler=None '
             'says the same without this line.',
-            logger='current', level=logging.WARNING)
+            logger='current',
+            level=logging.WARNING,
+        )
     elif batch_sampler is not None:
         raise TypeRefusal(
             f'{where}: batch_sampler={batch_sampler!r} cannot be '
-            'honoured, since the level\'s stream forms the '
-            'batches. Set batch_sampler=None.')
+            "honoured, since the level's stream forms the "
+            'batches. Set batch_sampler=None.'
+        )
     if sampler is None:
         return True
     if not isinstance(sampler, dict):
-        raise TypeRefusal(f'{where}: sampler must be a dict, but is '
-                          f'{sampler!r}. Leave it out.')
-    check_in(where, 'sampler.type', type_name(sampler.get('type')),
-             ('DefaultSampler', 'InfiniteSampler'))
-    check_known_keys(f'{where}.sampler', sampler,
-                     ('type', 'shuffle', 'seed', 'round_up', '_scope_'))
+        raise TypeRefusal(
+            f'{where}: sampler must be a dict, but is {sampler!r}. Leave it out.'
+        )
+    check_in(
+        where,
+        'sampler.type',
+        type_name(sampler.get('type')),
+        ('DefaultSampler', 'InfiniteSampler'),
+    )
+    check_known_keys(
+        f'{where}.sampler', sampler, ('type', 'shuffle', 'seed', 'round_up', '_scope_')
+    )
     return bool(sampler.get('shuffle', True))

@@ -2,7 +2,7 @@
 
 import os
 import os.path as osp
-from typing import Sequence, Union
+from collections.abc import Sequence
 
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import list_from_file
@@ -35,24 +35,24 @@ class WithoutImages(Part):
         ValueError: If no image is left.
     """
 
-    def __init__(self,
-                 dataset: Union[dict, BaseDataset],
-                 lists: Sequence[str],
-                 ignore_prefix: str = '') -> None:
+    def __init__(
+        self, dataset: dict | BaseDataset, lists: Sequence[str], ignore_prefix: str = ''
+    ) -> None:
         missing = [file for file in lists if not osp.isfile(file)]
         if missing:
             raise FileNotFoundRefusal(
                 f'WithoutImages: lists names {missing[0]!r}, which does not '
-                f'exist (working folder {os.getcwd()!r}). Correct the path.')
+                f'exist (working folder {os.getcwd()!r}). Correct the path.'
+            )
         super().__init__(dataset)
 
         def name_of(path: str) -> str:
             name = osp.splitext(osp.basename(path.strip()))[0]
-            return name[len(ignore_prefix):] \
-                if name.startswith(ignore_prefix) else name
+            return (
+                name[len(ignore_prefix) :] if name.startswith(ignore_prefix) else name
+            )
 
-        seen = {name_of(line) for file in lists
-                for line in list_from_file(file)}
+        seen = {name_of(line) for file in lists for line in list_from_file(file)}
         indices = []
         for i in range(len(self.dataset)):
             name = name_of(self.dataset.get_data_info(i)['img_path'])
@@ -63,4 +63,5 @@ class WithoutImages(Part):
         if not indices:
             raise ValueRefusal(
                 f'WithoutImages: all {len(self.dataset)} images stand in '
-                f'{", ".join(lists)}. Check the lists.')
+                f'{", ".join(lists)}. Check the lists.'
+            )

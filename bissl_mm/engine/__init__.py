@@ -1,19 +1,35 @@
 """The training stage: loop, optimizers, hooks, processes."""
 
+from .distributed import (
+    CPUDistributedDataParallel,
+    PlainDistributedModel,
+    mean_over_ranks,
+)
+from .hooks import (
+    BiSSLCheckpointHook,
+    ExportBackboneHook,
+    ProgressBarHook,
+    RegimeHook,
+    SolverMonitorHook,
+    TransferHook,
+)
 from .loop.bissl_loop import BiSSLTrainLoop
-from .distributed import (CPUDistributedDataParallel, PlainDistributedModel,
-                          mean_over_ranks)
-from .hooks import (BiSSLCheckpointHook, ExportBackboneHook, ProgressBarHook,
-                    RegimeHook, SolverMonitorHook, TransferHook)
 from .steps.lars import LARS
 from .steps.optim_constructor import BiSSLOptimWrapperConstructor
 from .steps.optim_wrapper import BiSSLOptimWrapper
 
 __all__ = [
-    'BiSSLCheckpointHook', 'BiSSLOptimWrapper',
-    'BiSSLOptimWrapperConstructor', 'BiSSLTrainLoop',
-    'CPUDistributedDataParallel', 'ExportBackboneHook', 'LARS',
-    'PlainDistributedModel', 'ProgressBarHook', 'RegimeHook',
-    'SolverMonitorHook', 'TransferHook',
-    'mean_over_ranks'
+    'BiSSLCheckpointHook',
+    'BiSSLOptimWrapper',
+    'BiSSLOptimWrapperConstructor',
+    'BiSSLTrainLoop',
+    'CPUDistributedDataParallel',
+    'ExportBackboneHook',
+    'LARS',
+    'PlainDistributedModel',
+    'ProgressBarHook',
+    'RegimeHook',
+    'SolverMonitorHook',
+    'TransferHook',
+    'mean_over_ranks',
 ]

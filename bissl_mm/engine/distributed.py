@@ -5,7 +5,7 @@ none of DistributedDataParallel's reductions, silently. So models are wrapped
 plainly and every quantity is averaged by hand in one flat all-reduce.
 """
 
-from typing import Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
@@ -18,8 +18,7 @@ from ..registry import MODEL_WRAPPERS
 
 def is_parallel() -> bool:
     """Whether more than one process takes part."""
-    return dist.is_available() and dist.is_initialized() \
-        and dist.get_world_size() > 1
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def get_rank() -> int:
@@ -33,7 +32,7 @@ def get_world_size() -> int:
 
 
 @torch.no_grad()
-def mean_over_ranks(tensors: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+def mean_over_ranks(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Average tensors over processes: one all-reduce for each data type.
 
     Args:
@@ -44,8 +43,8 @@ def mean_over_ranks(tensors: Sequence[Tensor]) -> Tuple[Tensor, ...]:
     """
     if not is_parallel():
         return tuple(tensors)
-    result: List[Tensor] = list(tensors)
-    groups: Dict[torch.dtype, List[int]] = {}
+    result: list[Tensor] = list(tensors)
+    groups: dict[torch.dtype, list[int]] = {}
     for i, tensor in enumerate(tensors):
         groups.setdefault(tensor.dtype, []).append(i)
     for indices in groups.values():
@@ -112,8 +111,13 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
         **kwargs: See ``MMDistributedDataParallel``.
     """
 
-    def __init__(self, module: nn.Module, device_ids: Optional[list] = None,
-                 sync_norms: bool = False, **kwargs) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        device_ids: list | None = None,
+        sync_norms: bool = False,
+        **kwargs,
+    ) -> None:
         if sync_norms:
             module = set_sync_norms(module, True)
         super().__init__(module=module, **kwargs)

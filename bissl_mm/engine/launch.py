@@ -25,13 +25,13 @@ from ..utils.allocator import keep_freed_memory
 from ..utils.checkpoint import use_safe_loading
 from ..utils.checkpoint_sources import settle_sources
 from ..utils.console import quiet, quiet_pycocotools
-from ..utils.operators import check_compiled_operators
 from ..utils.folders import check_work_dir
+from ..utils.operators import check_compiled_operators
 from ..utils.total_batch import share_batches
 from .checks.data_look import check_data
+from .checks.loaders import check_train_loop
 from .distributed import get_world_size, is_parallel
 from .loop.resume_guard import ResumedPathsHook
-from .checks.loaders import check_train_loop
 from .report import report_data, report_run
 from .search_space import place_holder_note
 from .steps.settings import refuse_moved
@@ -81,8 +81,7 @@ def prepare_processes(cfg: Config) -> None:
     if cfg.launcher == 'slurm':
         _slurm_environment()
     if not dist.is_initialized():
-        seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get(
-            'timeout', 1800)
+        seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
         dist.init_process_group('gloo', timeout=timedelta(seconds=seconds))
 
 
@@ -94,8 +93,9 @@ def count_processes(launcher: str) -> int:
     """
     if dist.is_available() and dist.is_initialized():
         return get_world_size()
-    variable = dict(pytorch='WORLD_SIZE', slurm='SLURM_NTASKS',
-                    mpi='OMPI_COMM_WORLD_SIZE').get(launcher)
+    variable = dict(
+        pytorch='WORLD_SIZE', slurm='SLURM_NTASKS', mpi='OMPI_COMM_WORLD_SIZE'
+    ).get(launcher)
     return int(os.environ.get(variable, 1)) if variable else 1
 
 
@@ -113,21 +113,25 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
             processes must be able to share their batches. Defaults to True.
     """
     settle_sources(cfg)
-    check_data_folders(cfg, TRAINING_DATA if train else ('test', ))
+    check_data_folders(cfg, TRAINING_DATA if train else ('test',))
     settle_workers(cfg)
-    lines = share_batches(
-        cfg, count_processes(cfg.get('launcher', 'none'))) if train else []
+    lines = (
+        share_batches(cfg, count_processes(cfg.get('launcher', 'none')))
+        if train
+        else []
+    )
     if is_type(cfg.get('train_cfg'), 'BiSSLTrainLoop'):
-        cfg.setdefault('model_wrapper_cfg',
-                       dict(type='bissl_mm.PlainDistributedModel'))
+        cfg.setdefault('model_wrapper_cfg', dict(type='bissl_mm.PlainDistributedModel'))
     elif is_parallel() and not torch.cuda.is_available():
         cfg.setdefault(
             'model_wrapper_cfg',
-            dict(type='bissl_mm.CPUDistributedDataParallel',
-                 broadcast_buffers=False,
-                 sync_norms=cfg.get('sync_bn') is not None,
-                 find_unused_parameters=cfg.get('find_unused_parameters',
-                                                False)))
+            dict(
+                type='bissl_mm.CPUDistributedDataParallel',
+                broadcast_buffers=False,
+                sync_norms=cfg.get('sync_bn') is not None,
+                find_unused_parameters=cfg.get('find_unused_parameters', False),
+            ),
+        )
         # torch's and mmcv's own layers exist on GPUs only.
         cfg.sync_bn = None
     if 'Coco' in str(cfg._cfg_dict):
@@ -143,7 +147,7 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
         runner.logger.info(line)
     for line in notes_of(cfg):
         runner.logger.warning(line)
-    check_data(cfg, PLACES if train else ('test', ), runner.logger)
+    check_data(cfg, PLACES if train else ('test',), runner.logger)
     note = place_holder_note(cfg) if train else None
     if note:
         runner.logger.warning(note)
@@ -166,7 +170,7 @@ def _check_after_init(runner: Runner) -> None:
         init_weights()
         check_pretrained_init(model)
         if runner._load_from and not runner._resume:
-            check_load_from(model, runner._load_from, share=0.)
+            check_load_from(model, runner._load_from, share=0.0)
 
     model.init_weights = checked_init_weights
     build_train_loop = runner.build_train_loop
@@ -176,7 +180,8 @@ def _check_after_init(runner: Runner) -> None:
         check_train_loop(runner, loop)
         check_num_classes(
             getattr(model, 'downstream', model),
-            getattr(loop.dataloader.dataset, 'metainfo', None) or {})
+            getattr(loop.dataloader.dataset, 'metainfo', None) or {},
+        )
         report_data(runner, loop)
         return loop
 

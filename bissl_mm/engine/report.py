@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from mmengine.runner import Runner
 
-from .distributed import get_world_size
 from .checks.loaders import check_loader
+from .distributed import get_world_size
 
 
 def report_run(runner: Runner) -> None:
@@ -20,20 +20,33 @@ def report_run(runner: Runner) -> None:
     log = runner.logger.info
     log(f'Config: {runner.cfg.filename or "made by a program"}')
     log(f'Work folder: {osp.abspath(runner.work_dir)}')
-    log(f'Log file: {runner.logger.log_file} (with the whole config, the '
-        'environment and warnings of libraries; --verbose shows them here)')
+    log(
+        f'Log file: {runner.logger.log_file} (with the whole config, the '
+        'environment and warnings of libraries; --verbose shows them here)'
+    )
     model = getattr(runner.model, 'module', runner.model)
     device = next(model.parameters()).device
-    place = torch.cuda.get_device_name(device) if device.type == 'cuda' \
+    place = (
+        torch.cuda.get_device_name(device)
+        if device.type == 'cuda'
         else f'{device.type}, {torch.get_num_threads()} thread(s) each'
+    )
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     log(f'Processes: {get_world_size()} ({place}), seed {runner.seed}')
-    log(f'Model: {type(model).__name__}, {trained / 1e6:.2f} million trained '
-        'parameters')
-    for name, title in (('build_val_loop', 'Validation data'),
-                        ('build_test_loop', 'Test data')):
-        setattr(runner, name, _reporting(runner, getattr(runner, name),
-                                         title, f'{name[6:-5]}_dataloader'))
+    log(
+        f'Model: {type(model).__name__}, {trained / 1e6:.2f} million trained parameters'
+    )
+    for name, title in (
+        ('build_val_loop', 'Validation data'),
+        ('build_test_loop', 'Test data'),
+    ):
+        setattr(
+            runner,
+            name,
+            _reporting(
+                runner, getattr(runner, name), title, f'{name[6:-5]}_dataloader'
+            ),
+        )
 
 
 def report_data(runner: Runner, loop: Any) -> None:
@@ -42,8 +55,10 @@ def report_data(runner: Runner, loop: Any) -> None:
     if streams is None:
         _log_data(runner, 'Training data', loop.dataloader)
         return
-    for level, title in (('lower', 'Pretext data (lower level)'),
-                         ('upper', 'Downstream data (upper level)')):
+    for level, title in (
+        ('lower', 'Pretext data (lower level)'),
+        ('upper', 'Downstream data (upper level)'),
+    ):
         _log_data(runner, title, streams[level])
 
 
@@ -57,8 +72,7 @@ def _reporting(runner: Runner, build: Any, title: str, key: str) -> Any:
     return build_and_log
 
 
-def _log_data(runner: Runner, title: str, loader: Any,
-              batches: bool = True) -> None:
+def _log_data(runner: Runner, title: str, loader: Any, batches: bool = True) -> None:
     dataset = loader.dataset
     meta = getattr(dataset, 'metainfo', None) or {}
     text = f'{title}: {len(dataset)} samples'
@@ -68,9 +82,12 @@ def _log_data(runner: Runner, title: str, loader: Any,
     if root:
         text += f' from {root}'
     size = loader.batch_size or getattr(
-        getattr(loader, 'batch_sampler', None), 'batch_size', None)
+        getattr(loader, 'batch_sampler', None), 'batch_size', None
+    )
     if batches and size:
         world = get_world_size()
-        text += (f', {size * world} a batch ({size} on each of {world} '
-                 f'process(es)), {len(loader)} batches a pass')
+        text += (
+            f', {size * world} a batch ({size} on each of {world} '
+            f'process(es)), {len(loader)} batches a pass'
+        )
     runner.logger.info(text)

@@ -1,16 +1,17 @@
 """What a fine-tuning config says about the search of its settings."""
 
-from typing import Any, Optional
+from typing import Any
 
 from ..utils.check import check_mapping
 
 _DEFAULTS = dict(
     settings=8,
     seeds=5,
-    lr=(1e-4, 1.),
+    lr=(1e-4, 1.0),
     weight_decay=(1e-5, 1e-2),
     metric='accuracy/top1',
-    found=None)
+    found=None,
+)
 
 
 def search_space(cfg: Any) -> dict:
@@ -37,7 +38,7 @@ def search_space(cfg: Any) -> dict:
     return {**_DEFAULTS, **given}
 
 
-def place_holder_note(cfg: Any) -> Optional[str]:
+def place_holder_note(cfg: Any) -> str | None:
     """A sentence for those who would take the run for a result.
 
     Args:
@@ -52,15 +53,22 @@ def place_holder_note(cfg: Any) -> Optional[str]:
         return None
     optimizer = cfg['optim_wrapper']['optimizer']
     values = ' and '.join(
-        f'{name}={optimizer[name]:g}' for name in ('lr', 'weight_decay')
-        if name in optimizer)
+        f'{name}={optimizer[name]:g}'
+        for name in ('lr', 'weight_decay')
+        if name in optimizer
+    )
     ranges = ', '.join(
-        f'{name} {low:g} to {high:g}' for name, (low, high) in (
-            ('lr', space['lr']), ('weight_decay', space['weight_decay'])))
+        f'{name} {low:g} to {high:g}'
+        for name, (low, high) in (
+            ('lr', space['lr']),
+            ('weight_decay', space['weight_decay']),
+        )
+    )
     path = getattr(cfg, 'filename', None) or 'CONFIG'
     return (
         f'{values}: place-holders that no search has found, so what this run '
         f'reaches is no result. tools/compare_arms.py {path} --arm '
         f'NAME=CHECKPOINT searches {space["settings"]} settings ({ranges}) '
         f'and then trains {space["seeds"]} seeds. If the values are yours, '
-        'add --cfg-options search.found=mine.')
+        'add --cfg-options search.found=mine.'
+    )

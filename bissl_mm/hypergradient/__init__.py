@@ -5,16 +5,14 @@ Reading order: :mod:`implicit`, :mod:`solvers.layerwise_cg` and
 """
 
 from .domain import Domain
-from .implicit import (check_scale, implicit_jacobian_product,
-                       implicit_operator)
+from .implicit import check_scale, implicit_jacobian_product, implicit_operator
 from .linalg.vectors import Vectors
 from .operators.base import Identity, LinearOperator, Operator, Sum
 from .operators.curvature import Curvature
 from .operators.gauss_newton import GaussNewton
 from .operators.hessian import Hessian
 from .regularizer import Regularizer, SquaredDistance
-from .solvers.base import (BoundSolver, Solution, Solver, Status,
-                           relative_residual)
+from .solvers.base import BoundSolver, Solution, Solver, Status, relative_residual
 from .solvers.baselines import DiscardSolver, IdentitySolver
 from .solvers.cg import CGSolver
 from .solvers.dense import DenseSolver, materialize
@@ -25,11 +23,33 @@ from .solvers.recycling import RecyclingSolver
 from .solvers.truncated_cg import TruncatedCGSolver
 
 __all__ = [
-    'BoundSolver', 'CGSolver', 'Curvature', 'DenseSolver', 'DiscardSolver',
-    'Domain', 'GaussNewton', 'Hessian', 'Identity', 'IdentitySolver',
-    'LayerwiseCGSolver', 'LinearOperator', 'MinresSolver', 'NeumannSolver',
-    'Operator', 'RecyclingSolver', 'Regularizer', 'Solution', 'Solver',
-    'SquaredDistance', 'Status', 'Sum', 'TruncatedCGSolver', 'Vectors',
-    'check_scale', 'implicit_jacobian_product', 'implicit_operator',
-    'materialize', 'relative_residual'
+    'BoundSolver',
+    'CGSolver',
+    'Curvature',
+    'DenseSolver',
+    'DiscardSolver',
+    'Domain',
+    'GaussNewton',
+    'Hessian',
+    'Identity',
+    'IdentitySolver',
+    'LayerwiseCGSolver',
+    'LinearOperator',
+    'MinresSolver',
+    'NeumannSolver',
+    'Operator',
+    'RecyclingSolver',
+    'Regularizer',
+    'Solution',
+    'Solver',
+    'SquaredDistance',
+    'Status',
+    'Sum',
+    'TruncatedCGSolver',
+    'Vectors',
+    'check_scale',
+    'implicit_jacobian_product',
+    'implicit_operator',
+    'materialize',
+    'relative_residual',
 ]

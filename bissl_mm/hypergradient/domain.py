@@ -1,6 +1,6 @@
 """The unknowns of the linear system, and the way from v into it and back."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 from .linalg.vectors import Vectors
 
@@ -25,8 +25,7 @@ class Domain:
         Args:
             grad (Vectors): ``v``, one tensor a lower backbone parameter.
         """
-        return tuple(g for g, inside in zip(grad, self.through, strict=True)
-                     if inside)
+        return tuple(g for g, inside in zip(grad, self.through, strict=True) if inside)
 
     def take(self, solution: Vectors, grad: Vectors) -> Vectors:
         r""":math:`v_{IJ}`, one tensor a lower backbone parameter.
@@ -36,5 +35,7 @@ class Domain:
             grad (Vectors): As for :meth:`put`; not changed.
         """
         values = iter(solution)
-        return tuple(next(values) if inside else g.clone()
-                     for g, inside in zip(grad, self.through))
+        return tuple(
+            next(values) if inside else g.clone()
+            for g, inside in zip(grad, self.through)
+        )

@@ -1,7 +1,7 @@
 """From the downstream gradient to the implicit-Jacobian product."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Callable, Optional
 
 from ..utils.check import check_non_negative
 from ..utils.errors import ValueRefusal
@@ -11,9 +11,12 @@ from .operators.base import Identity, Operator, Sum
 from .solvers.base import BoundSolver, Solution, with_true_residual
 
 
-def implicit_operator(curvature: Operator, reg_weight: float,
-                      damping: float = 0.,
-                      metric: Optional[Operator] = None) -> Sum:
+def implicit_operator(
+    curvature: Operator,
+    reg_weight: float,
+    damping: float = 0.0,
+    metric: Operator | None = None,
+) -> Sum:
     r"""The operator :math:`C + \frac{1}{\lambda + \delta} H`.
 
     Note the place of the damping: it stretches :math:`\lambda`. Tikhonov
@@ -35,16 +38,16 @@ def implicit_operator(curvature: Operator, reg_weight: float,
         Algorithm 2 and Eq. (6), arXiv:2410.02387.
     """
     check_scale(reg_weight, damping)
-    return (metric or Identity()) + 1. / (reg_weight + damping) * curvature
+    return (metric or Identity()) + 1.0 / (reg_weight + damping) * curvature
 
 
-def implicit_jacobian_product(grad: Vectors,
-                              bound: BoundSolver,
-                              check_residual: bool = False,
-                              domain: Optional[Domain] = None,
-                              cross: Optional[Callable[[Vectors],
-                                                       Vectors]] = None
-                              ) -> Solution:
+def implicit_jacobian_product(
+    grad: Vectors,
+    bound: BoundSolver,
+    check_residual: bool = False,
+    domain: Domain | None = None,
+    cross: Callable[[Vectors], Vectors] | None = None,
+) -> Solution:
     r"""The first term of the hypergradient, :math:`v_{IJ}`.
 
     .. math::
@@ -81,7 +84,8 @@ def implicit_jacobian_product(grad: Vectors,
         # Of the system itself, not of one with rounded products.
         operator = bound.operator
         solution = with_true_residual(
-            solution, getattr(operator, 'exact', operator), rhs)
+            solution, getattr(operator, 'exact', operator), rhs
+        )
     value = solution.value if cross is None else cross(solution.value)
     return replace(solution, value=domain.take(value, grad))
 
@@ -100,4 +104,5 @@ def check_scale(reg_weight: float, damping: float) -> None:
             f'lambda (={reg_weight}) + damping (={damping}) is 0, and the '
             'Hessian is divided by their sum. Set regularizer.weight or '
             'hypergradient.damping above 0; the published values are 0.001 '
-            'and 10.')
+            'and 10.'
+        )

@@ -8,7 +8,8 @@ for both is here and nowhere else.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, Dict, NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -58,8 +59,9 @@ class Regularizer(ABC):
         """
 
     @abstractmethod
-    def add_gradient_(self, grads: Sequence[Tensor], lower: Sequence[Tensor],
-                      upper: Sequence[Tensor]) -> Pull:
+    def add_gradient_(
+        self, grads: Sequence[Tensor], lower: Sequence[Tensor], upper: Sequence[Tensor]
+    ) -> Pull:
         r"""Add :math:`\lambda \nabla_{\theta_P} r` to ``grads``, in place.
 
         Args:
@@ -68,23 +70,24 @@ class Regularizer(ABC):
             upper (Sequence[Tensor]): :math:`\theta_D`, same shapes.
         """
 
-    def metric(self, lower: Sequence[Tensor],
-               upper: Sequence[Tensor]) -> Operator:
+    def metric(self, lower: Sequence[Tensor], upper: Sequence[Tensor]) -> Operator:
         r""":math:`\partial^2 r / \partial \theta_P^2` where the operator
         acts; defaults to the identity."""
         return Identity()
 
-    def cross(self, vectors: Vectors, lower: Sequence[Tensor],
-              upper: Sequence[Tensor]) -> Vectors:
+    def cross(
+        self, vectors: Vectors, lower: Sequence[Tensor], upper: Sequence[Tensor]
+    ) -> Vectors:
         r""":math:`-(\partial^2 r / \partial \theta_P \partial
         \theta_D)^T` times the solution; defaults to the solution."""
         return vectors
 
-    def settings(self) -> Dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """What a resumed run should not change without notice."""
-        return dict(type=type(self).__name__,
-                    **{k: v for k, v in vars(self).items()
-                       if not k.startswith('_')})
+        return dict(
+            type=type(self).__name__,
+            **{k: v for k, v in vars(self).items() if not k.startswith('_')},
+        )
 
 
 @check_keys
@@ -106,8 +109,9 @@ class SquaredDistance(Regularizer):
         super().__init__(weight)
 
     @torch.no_grad()
-    def add_gradient_(self, grads: Sequence[Tensor], lower: Sequence[Tensor],
-                      upper: Sequence[Tensor]) -> Pull:
+    def add_gradient_(
+        self, grads: Sequence[Tensor], lower: Sequence[Tensor], upper: Sequence[Tensor]
+    ) -> Pull:
         if lower[0].is_cuda:
             # Few large kernels.
             differences = torch._foreach_sub(list(lower), list(upper))
@@ -121,5 +125,6 @@ class SquaredDistance(Regularizer):
                 grad.add_(difference, alpha=self.weight)
                 norms.append(torch.linalg.vector_norm(difference))
         distance = torch.linalg.vector_norm(torch.stack(norms))
-        return Pull(0.5 * self.weight * distance.square(), distance,
-                    self.weight * distance)
+        return Pull(
+            0.5 * self.weight * distance.square(), distance, self.weight * distance
+        )

@@ -5,7 +5,8 @@ in another layer, a norm uses other statistics. Weights that are good in one
 model then are not in the other.
 """
 
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -14,11 +15,14 @@ from torch.nn.modules.conv import _ConvNd
 from .bissl_model import BiSSLModel
 from .weights.pixels import Pixels
 
-Modules = List[Tuple[str, nn.Module, str, nn.Module]]
+Modules = list[tuple[str, nn.Module, str, nn.Module]]
 
 
-def differences(model: BiSSLModel, lower_pipeline: Sequence[Any] = (),
-                upper_pipeline: Sequence[Any] = ()) -> List[str]:
+def differences(
+    model: BiSSLModel,
+    lower_pipeline: Sequence[Any] = (),
+    upper_pipeline: Sequence[Any] = (),
+) -> list[str]:
     """What differs between the two models though all tensors fit.
 
     Dilated convolutions in the place of strides, as of dense tasks, are no
@@ -32,15 +36,22 @@ def differences(model: BiSSLModel, lower_pipeline: Sequence[Any] = (),
     Returns:
         list[str]: A sentence each, with both values.
     """
-    found = list(_pixel_differences(
-        Pixels.of(model.pretext, lower_pipeline),
-        Pixels.of(model.downstream, upper_pipeline)))
+    found = list(
+        _pixel_differences(
+            Pixels.of(model.pretext, lower_pipeline),
+            Pixels.of(model.downstream, upper_pipeline),
+        )
+    )
     modules = _paired_modules(model)
-    return (found + _conv_differences(modules) + _norm_differences(modules)
-            + _other_differences(modules))
+    return (
+        found
+        + _conv_differences(modules)
+        + _norm_differences(modules)
+        + _other_differences(modules)
+    )
 
 
-def statistics_note(model: BiSSLModel) -> Optional[str]:
+def statistics_note(model: BiSSLModel) -> str | None:
     """Which batch norms use running statistics in one model's training alone.
 
     mmdet has it so by default, and a config may want it.
@@ -53,40 +64,52 @@ def statistics_note(model: BiSSLModel) -> Optional[str]:
     """
     before = model.training
     model.train()
-    rows = [m for m in _paired_modules(model)
-            if isinstance(m[1], _BatchNorm) and isinstance(m[3], _BatchNorm)
-            and m[1].training != m[3].training]
+    rows = [
+        m
+        for m in _paired_modules(model)
+        if isinstance(m[1], _BatchNorm)
+        and isinstance(m[3], _BatchNorm)
+        and m[1].training != m[3].training
+    ]
     text = None
     if rows:
         name, lower, partner, _ = rows[0]
         kinds = ("its batch's", 'running')
-        text = (f"In training '{name}' of the pretext model uses "
-                f"{kinds[not lower.training]} statistics, '{partner}' of the "
-                f'downstream model {kinds[lower.training]} ones'
-                f'{_more(rows)}. Where that is not wanted, set norm_eval and '
-                'frozen_stages alike in both backbones.')
+        text = (
+            f"In training '{name}' of the pretext model uses "
+            f"{kinds[not lower.training]} statistics, '{partner}' of the "
+            f'downstream model {kinds[lower.training]} ones'
+            f'{_more(rows)}. Where that is not wanted, set norm_eval and '
+            'frozen_stages alike in both backbones.'
+        )
     model.train(before)
     return text
 
 
 def _pixel_differences(lower: Pixels, upper: Pixels) -> Iterator[str]:
-    if lower.order == upper.order and _close(lower.mean, upper.mean) \
-            and _close(lower.std, upper.std):
+    if (
+        lower.order == upper.order
+        and _close(lower.mean, upper.mean)
+        and _close(lower.std, upper.std)
+    ):
         return
-    yield (f"The pretext model's backbone gets {lower}, the downstream "
-           f"model's {upper} (x: pixels from 0 to 255), so weights of the one "
-           'do not suit the other. Set mean, std and the channel order '
-           '(to_rgb, bgr_to_rgb) alike in both data_preprocessors.')
+    yield (
+        f"The pretext model's backbone gets {lower}, the downstream "
+        f"model's {upper} (x: pixels from 0 to 255), so weights of the one "
+        'do not suit the other. Set mean, std and the channel order '
+        '(to_rgb, bgr_to_rgb) alike in both data_preprocessors.'
+    )
 
 
 def _close(first: Sequence[float], second: Sequence[float]) -> bool:
     # A grey image may be given by one number.
     size = max(len(first), len(second))
-    first, second = (list(v) * size if len(v) == 1 else list(v)
-                     for v in (first, second))
+    first, second = (
+        list(v) * size if len(v) == 1 else list(v) for v in (first, second)
+    )
     return len(first) == len(second) and all(
-        abs(a - b) <= 0.01 * max(abs(a), abs(b), 1.)
-        for a, b in zip(first, second))
+        abs(a - b) <= 0.01 * max(abs(a), abs(b), 1.0) for a, b in zip(first, second)
+    )
 
 
 def _paired_modules(model: BiSSLModel) -> Modules:
@@ -97,23 +120,32 @@ def _paired_modules(model: BiSSLModel) -> Modules:
     for name, module in lower.items():
         for rule, other in model.backbone_map.rules:
             if (name + '.').startswith(rule):
-                partner = (other + (name + '.')[len(rule):]).rstrip('.')
+                partner = (other + (name + '.')[len(rule) :]).rstrip('.')
                 if partner in upper:
                     pairs.append((name, module, partner, upper[partner]))
                 break
     return pairs
 
 
-def _conv_differences(modules: Modules) -> List[str]:
-    convs = [m for m in modules if isinstance(m[1], _ConvNd)
-             and isinstance(m[3], _ConvNd)]
-    dilated = all(any(f(a, b) for _, a, _, b in convs) for f in (
-        lambda a, b: b.dilation > a.dilation,
-        lambda a, b: b.stride < a.stride))
+def _conv_differences(modules: Modules) -> list[str]:
+    convs = [
+        m for m in modules if isinstance(m[1], _ConvNd) and isinstance(m[3], _ConvNd)
+    ]
+    dilated = all(
+        any(f(a, b) for _, a, _, b in convs)
+        for f in (
+            lambda a, b: b.dilation > a.dilation,
+            lambda a, b: b.stride < a.stride,
+        )
+    )
     found = []
     for name in ('stride', 'dilation', 'padding', 'groups', 'padding_mode'):
-        rows = [m for m in convs if getattr(m[1], name) != getattr(m[3], name)
-                and not (dilated and _is_atrous(name, m[1], m[3]))]
+        rows = [
+            m
+            for m in convs
+            if getattr(m[1], name) != getattr(m[3], name)
+            and not (dilated and _is_atrous(name, m[1], m[3]))
+        ]
         if rows:
             hint = _of_backbones(modules, 'style') if name == 'stride' else ''
             found.append(_first(rows, name, hint))
@@ -129,24 +161,32 @@ def _is_atrous(name: str, lower: nn.Module, upper: nn.Module) -> bool:
     return name == 'padding' and upper.dilation != lower.dilation
 
 
-def _norm_differences(modules: Modules) -> List[str]:
+def _norm_differences(modules: Modules) -> list[str]:
     found = []
     for name in ('eps', 'momentum', 'num_groups', 'track_running_stats'):
-        rows = [m for m in modules if hasattr(m[1], name)
-                and hasattr(m[3], name)
-                and getattr(m[1], name) != getattr(m[3], name)]
+        rows = [
+            m
+            for m in modules
+            if hasattr(m[1], name)
+            and hasattr(m[3], name)
+            and getattr(m[1], name) != getattr(m[3], name)
+        ]
         if rows:
             found.append(_first(rows, name))
     return found
 
 
-def _other_differences(modules: Modules) -> List[str]:
+def _other_differences(modules: Modules) -> list[str]:
     """Layers without tensors, and norms of another kind."""
     rows = []
     for row in modules:
         lower, upper = row[1], row[3]
-        if any(True for _ in lower.children()) or _has_no_say(lower) \
-                or _has_no_say(upper) or isinstance(lower, _ConvNd):
+        if (
+            any(True for _ in lower.children())
+            or _has_no_say(lower)
+            or _has_no_say(upper)
+            or isinstance(lower, _ConvNd)
+        ):
             continue
         kinds = [_kind(m) for m in (lower, upper)]
         if kinds[0] != kinds[1]:
@@ -157,7 +197,9 @@ def _other_differences(modules: Modules) -> List[str]:
     return [
         f"'{same[0][0]}' of the pretext model is {kinds[0]}, '{same[0][2]}' "
         f'of the downstream model {kinds[1]}{_more(same)}. Set the same in '
-        'both backbones.' for kinds, same in texts.items()]
+        'both backbones.'
+        for kinds, same in texts.items()
+    ]
 
 
 def _has_no_say(module: nn.Module) -> bool:
@@ -174,8 +216,12 @@ def _kind(module: nn.Module) -> str:
     if next(module.parameters(), None) is not None:
         return name
     # In place or not is the same function.
-    settings = module.extra_repr().replace('inplace=True', '').replace(
-        'inplace=False', '').strip(', ')
+    settings = (
+        module.extra_repr()
+        .replace('inplace=True', '')
+        .replace('inplace=False', '')
+        .strip(', ')
+    )
     return f'{name}({settings})'
 
 
@@ -190,14 +236,16 @@ def _of_backbones(modules: Modules, name: str) -> str:
 
 def _first(rows: Modules, name: str, hint: str = '') -> str:
     lower_name, lower, upper_name, upper = rows[0]
-    return (f"'{lower_name}' of the pretext model has {name}="
-            f"{getattr(lower, name)}, '{upper_name}' of the downstream model "
-            f'{getattr(upper, name)}{_more(rows)}{hint}: the same weights '
-            'compute another function. Set the same in both backbones.')
+    return (
+        f"'{lower_name}' of the pretext model has {name}="
+        f"{getattr(lower, name)}, '{upper_name}' of the downstream model "
+        f'{getattr(upper, name)}{_more(rows)}{hint}: the same weights '
+        'compute another function. Set the same in both backbones.'
+    )
 
 
 def _more(rows: Sequence[Any]) -> str:
     return f', and so do {len(rows) - 1} more' if len(rows) > 1 else ''
 
 
-__all__: List[str] = ['differences', 'statistics_note']
+__all__: list[str] = ['differences', 'statistics_note']

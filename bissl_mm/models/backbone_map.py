@@ -1,14 +1,14 @@
 """Which lower backbone tensor belongs to which upper one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Dict, List, Sequence, Tuple
 
 from torch import Tensor, nn
 
 from ..utils.check import check_in, check_keys
 from ..utils.errors import TypeRefusal, ValueRefusal
 
-Pair = Tuple[str, str]
+Pair = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,12 @@ class BackbonePairs:
         buffers (list[tuple[str, str]]): Buffer pairs (running statistics).
     """
 
-    params: List[Pair]
-    fixed_params: List[Pair]
-    buffers: List[Pair]
+    params: list[Pair]
+    fixed_params: list[Pair]
+    buffers: list[Pair]
 
     @property
-    def all(self) -> List[Pair]:
+    def all(self) -> list[Pair]:
         """All pairs."""
         return self.params + self.fixed_params + self.buffers
 
@@ -63,36 +63,40 @@ class BackboneMap:
             another shape, or ``frozen='error'`` meets such a pair.
     """
 
-    def __init__(self,
-                 rules: Sequence[Tuple[str, str]] = (('backbone',
-                                                      'backbone'), ),
-                 unmapped_lower: Sequence[str] = (),
-                 unmapped_upper: Sequence[str] = (),
-                 frozen: str = 'error') -> None:
+    def __init__(
+        self,
+        rules: Sequence[tuple[str, str]] = (('backbone', 'backbone'),),
+        unmapped_lower: Sequence[str] = (),
+        unmapped_upper: Sequence[str] = (),
+        frozen: str = 'error',
+    ) -> None:
         for rule in rules:
             if len(rule) != 2 or not all(isinstance(r, str) for r in rule):
                 raise ValueRefusal(
                     f'BackboneMap: rule {rule!r} is not a pair of module '
                     "names (pretext, downstream), such as ('backbone', "
-                    "'backbone').")
+                    "'backbone')."
+                )
         check_in('BackboneMap', 'frozen', frozen, ('error', 'train', 'fix'))
-        self.rules = [(lower.rstrip('.') + '.', upper.rstrip('.') + '.')
-                      for lower, upper in rules]
+        self.rules = [
+            (lower.rstrip('.') + '.', upper.rstrip('.') + '.') for lower, upper in rules
+        ]
         self.unmapped_lower = _names('unmapped_lower', unmapped_lower)
         self.unmapped_upper = _names('unmapped_upper', unmapped_upper)
         self.frozen = frozen
         #: Beginning of all lower backbone names.
         self.lower_root = min((lower for lower, _ in self.rules), key=len)
-        strangers = [lower for lower, _ in self.rules
-                     if not lower.startswith(self.lower_root)]
+        strangers = [
+            lower for lower, _ in self.rules if not lower.startswith(self.lower_root)
+        ]
         if strangers:
             raise ValueRefusal(
                 f'BackboneMap: the pretext modules {strangers} of the rules '
                 f"do not lie within '{self.lower_root[:-1]}'. The rules must "
-                'name one backbone and parts of it.')
+                'name one backbone and parts of it.'
+            )
 
-    def resolve(self, pretext: nn.Module,
-                downstream: nn.Module) -> BackbonePairs:
+    def resolve(self, pretext: nn.Module, downstream: nn.Module) -> BackbonePairs:
         """Pair the tensors of two models; see the class for the errors.
 
         With ``frozen`` ``'train'`` or ``'fix'`` it sets ``requires_grad`` of
@@ -104,10 +108,12 @@ class BackboneMap:
             raise ValueRefusal(
                 f'BackboneMap: no parameter of {type(pretext).__name__} lies '
                 f'under {[lower for lower, _ in self.rules]}. Name the '
-                "backbone modules in 'rules'.")
+                "backbone modules in 'rules'."
+            )
         params = self._pair('parameters', lower_params, upper_params)
-        buffers = self._pair('buffers', dict(pretext.named_buffers()),
-                             dict(downstream.named_buffers()))
+        buffers = self._pair(
+            'buffers', dict(pretext.named_buffers()), dict(downstream.named_buffers())
+        )
         self._settle_frozen(params, lower_params, upper_params)
         trained = [p for p in params if lower_params[p[0]].requires_grad]
         fixed = [p for p in params if not lower_params[p[0]].requires_grad]
@@ -115,11 +121,13 @@ class BackboneMap:
             raise ValueRefusal(
                 f'BackboneMap: all {len(params)} backbone parameters are '
                 'frozen (requires_grad=False), so there is nothing to train. '
-                'Set frozen_stages=-1 in both backbones.')
+                'Set frozen_stages=-1 in both backbones.'
+            )
         return BackbonePairs(trained, fixed, buffers)
 
-    def _pair(self, kind: str, lower: Dict[str, Tensor],
-              upper: Dict[str, Tensor]) -> List[Pair]:
+    def _pair(
+        self, kind: str, lower: dict[str, Tensor], upper: dict[str, Tensor]
+    ) -> list[Pair]:
         pairs, taken, orphans = [], set(), []
         for name, tensor in lower.items():
             partner = self._partner(name)
@@ -131,42 +139,52 @@ class BackboneMap:
             if upper[partner].shape != tensor.shape:
                 raise ValueRefusal(
                     f"BackboneMap: pretext '{name}' has shape "
-                    f"{tuple(tensor.shape)}, but its downstream partner "
+                    f'{tuple(tensor.shape)}, but its downstream partner '
                     f"'{partner}' has {tuple(upper[partner].shape)}. Give "
                     'both backbones the same depth, width and input '
-                    'channels.')
+                    'channels.'
+                )
             if partner in taken:
                 raise ValueRefusal(
                     f"BackboneMap: downstream '{partner}' is the partner of "
                     f"two pretext tensors, the second being '{name}'. Make "
-                    "the 'rules' lead to different names.")
+                    "the 'rules' lead to different names."
+                )
             pairs.append((name, partner))
             taken.add(partner)
         strangers = [
-            name for name in upper if name not in taken
+            name
+            for name in upper
+            if name not in taken
             and name.startswith(tuple(u for _, u in self.rules))
             and not name.startswith(self.unmapped_upper)
         ]
         hint = ''
         if any('stem.' in name for name in orphans + strangers):
-            hint = (' A deep stem (ResNetV1c) has no counterpart in ResNet: '
-                    "use type='ResNet' in both models.")
-        _report_orphans(kind, 'pretext', 'downstream', orphans, len(lower),
-                        'unmapped_lower', hint)
-        _report_orphans(kind, 'downstream', 'pretext', strangers, len(upper),
-                        'unmapped_upper', hint)
+            hint = (
+                ' A deep stem (ResNetV1c) has no counterpart in ResNet: '
+                "use type='ResNet' in both models."
+            )
+        _report_orphans(
+            kind, 'pretext', 'downstream', orphans, len(lower), 'unmapped_lower', hint
+        )
+        _report_orphans(
+            kind, 'downstream', 'pretext', strangers, len(upper), 'unmapped_upper', hint
+        )
         return pairs
 
     def _partner(self, name: str):
         for lower, upper in self.rules:
             if name.startswith(lower):
-                return upper + name[len(lower):]
+                return upper + name[len(lower) :]
         return None
 
-    def _settle_frozen(self, pairs: List[Pair], lower: Dict[str, Tensor],
-                       upper: Dict[str, Tensor]) -> None:
-        mixed = [(a, b) for a, b in pairs
-                 if lower[a].requires_grad != upper[b].requires_grad]
+    def _settle_frozen(
+        self, pairs: list[Pair], lower: dict[str, Tensor], upper: dict[str, Tensor]
+    ) -> None:
+        mixed = [
+            (a, b) for a, b in pairs if lower[a].requires_grad != upper[b].requires_grad
+        ]
         if not mixed:
             return
         if self.frozen == 'error':
@@ -178,25 +196,36 @@ class BackboneMap:
                 f"'{b if side == 'downstream' else a}'). Set "
                 f'frozen_stages=-1 (and trainable norms) in the {side} '
                 "backbone, or choose frozen='train' (train both sides) or "
-                "frozen='fix' (fix both sides) in backbone_map.")
+                "frozen='fix' (fix both sides) in backbone_map."
+            )
         for a, b in mixed:
             lower[a].requires_grad_(self.frozen == 'train')
             upper[b].requires_grad_(self.frozen == 'train')
 
 
-def _names(setting: str, names: Sequence[str]) -> Tuple[str, ...]:
+def _names(setting: str, names: Sequence[str]) -> tuple[str, ...]:
     if isinstance(names, str):
-        raise TypeRefusal(f'BackboneMap: {setting} must be a list of names, '
-                          f'but is the string {names!r}. Write [{names!r}].')
+        raise TypeRefusal(
+            f'BackboneMap: {setting} must be a list of names, '
+            f'but is the string {names!r}. Write [{names!r}].'
+        )
     return tuple(names)
 
 
-def _report_orphans(kind: str, here: str, there: str, names: List[str],
-                    total: int, setting: str, hint: str) -> None:
+def _report_orphans(
+    kind: str,
+    here: str,
+    there: str,
+    names: list[str],
+    total: int,
+    setting: str,
+    hint: str,
+) -> None:
     if not names:
         return
     raise ValueRefusal(
         f'BackboneMap: {len(names)} of {total} {here} {kind} have no {there} '
         f"partner (first: '{names[0]}').{hint} Give both backbones the same "
         f"type and depth, correct 'rules', or list the names in "
-        f"'{setting}'.")
+        f"'{setting}'."
+    )

@@ -2,7 +2,8 @@
 takes the time."""
 
 import math
-from typing import Any, Dict, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -56,38 +57,43 @@ class BatchViews(BaseDataPreprocessor):
             ``train_cfg`` here; only None is served. Defaults to None.
     """
 
-    def __init__(self,
-                 mean: Sequence[float],
-                 std: Sequence[float],
-                 to_rgb: bool = True,
-                 num_views: Optional[int] = None,
-                 crop_scale: Optional[Sequence[float]] = (0.2, 1.),
-                 crop_ratio: Sequence[float] = (3 / 4, 4 / 3),
-                 flip_prob: float = 0.5,
-                 color_jitter: Optional[Dict[str, float]] = None,
-                 gray_prob: float = 0.,
-                 batch_augments: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        to_rgb: bool = True,
+        num_views: int | None = None,
+        crop_scale: Sequence[float] | None = (0.2, 1.0),
+        crop_ratio: Sequence[float] = (3 / 4, 4 / 3),
+        flip_prob: float = 0.5,
+        color_jitter: dict[str, float] | None = None,
+        gray_prob: float = 0.0,
+        batch_augments: dict | None = None,
+    ) -> None:
         super().__init__()
         if batch_augments is not None:
             raise ValueRefusal(
                 'BatchViews mixes no images, but model.train_cfg is '
                 f'{batch_augments!r}. Set model.train_cfg=None, or take '
-                "data_preprocessor.type='ClsDataPreprocessor'.")
+                "data_preprocessor.type='ClsDataPreprocessor'."
+            )
         if min(std) <= 0:
-            raise ValueRefusal(
-                f'BatchViews: std must be above 0, but is {list(std)}.')
+            raise ValueRefusal(f'BatchViews: std must be above 0, but is {list(std)}.')
         for name, values in (('mean', mean), ('std', std)):
             self.register_buffer(
-                name, torch.tensor(values).float().view(1, -1, 1, 1), False)
+                name, torch.tensor(values).float().view(1, -1, 1, 1), False
+            )
         self.to_rgb = to_rgb
         self.num_views = num_views
         self.crop_scale = crop_scale
         self.crop_ratio = crop_ratio
         self.flip_prob = flip_prob
         self.color_jitter = dict(color_jitter or {})
-        check_known_keys('BatchViews.color_jitter', self.color_jitter,
-                         ('brightness', 'contrast', 'saturation', 'hue',
-                          'prob'))
+        check_known_keys(
+            'BatchViews.color_jitter',
+            self.color_jitter,
+            ('brightness', 'contrast', 'saturation', 'hue', 'prob'),
+        )
         self.gray_prob = gray_prob
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -119,11 +125,12 @@ class BatchViews(BaseDataPreprocessor):
     def _view(self, images: Tensor) -> Tensor:
         images = self._cropped(images)
         if self.color_jitter:
-            chosen = _chosen(images, self.color_jitter.get('prob', 1.))
+            chosen = _chosen(images, self.color_jitter.get('prob', 1.0))
             images = torch.where(chosen, self._jittered(images), images)
         if self.gray_prob:
-            images = torch.where(_chosen(images, self.gray_prob),
-                                 _grey(images).expand_as(images), images)
+            images = torch.where(
+                _chosen(images, self.gray_prob), _grey(images).expand_as(images), images
+            )
         return self._normalised(images)
 
     def _normalised(self, images: Tensor) -> Tensor:
@@ -134,12 +141,14 @@ class BatchViews(BaseDataPreprocessor):
             return images
         size = len(images)
         matrix = images.new_zeros(size, 2, 3)
-        low, high = self.crop_scale or (1., 1.)
+        low, high = self.crop_scale or (1.0, 1.0)
         area = low + (high - low) * _uniform(images)
-        log_ratio = [math.log(r) for r in self.crop_ratio] \
-            if self.crop_scale else [0., 0.]
-        ratio = torch.exp(log_ratio[0] + (log_ratio[1] - log_ratio[0])
-                          * _uniform(images))
+        log_ratio = (
+            [math.log(r) for r in self.crop_ratio] if self.crop_scale else [0.0, 0.0]
+        )
+        ratio = torch.exp(
+            log_ratio[0] + (log_ratio[1] - log_ratio[0]) * _uniform(images)
+        )
         # Edges of the crop as shares of the image's.
         width = (area * ratio).sqrt().clamp(max=1)
         height = (area / ratio).sqrt().clamp(max=1)
@@ -149,36 +158,39 @@ class BatchViews(BaseDataPreprocessor):
         matrix[:, 0, 2] = (2 * _uniform(images) - 1) * (1 - width)
         matrix[:, 1, 2] = (2 * _uniform(images) - 1) * (1 - height)
         grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-        return F.grid_sample(images, grid, align_corners=False,
-                             padding_mode='border')
+        return F.grid_sample(images, grid, align_corners=False, padding_mode='border')
 
     def _jittered(self, images: Tensor) -> Tensor:
         def factor(name: str) -> Tensor:
-            most = self.color_jitter.get(name, 0.)
+            most = self.color_jitter.get(name, 0.0)
             return (1 + most * (2 * _uniform(images) - 1)).view(-1, 1, 1, 1)
 
         images = (images * factor('brightness')).clamp(0, 255)
         mean = _grey(images).mean((2, 3), keepdim=True)
-        images = torch.lerp(mean.expand_as(images), images,
-                            factor('contrast')).clamp(0, 255)
-        images = torch.lerp(_grey(images).expand_as(images), images,
-                            factor('saturation')).clamp(0, 255)
-        hue = self.color_jitter.get('hue', 0.)
+        images = torch.lerp(mean.expand_as(images), images, factor('contrast')).clamp(
+            0, 255
+        )
+        images = torch.lerp(
+            _grey(images).expand_as(images), images, factor('saturation')
+        ).clamp(0, 255)
+        hue = self.color_jitter.get('hue', 0.0)
         if hue:
             turn = 2 * math.pi * hue * (2 * _uniform(images) - 1)
-            images = torch.einsum('nij,njhw->nihw', _hue_rotation(turn),
-                                  images).clamp(0, 255)
+            images = torch.einsum('nij,njhw->nihw', _hue_rotation(turn), images).clamp(
+                0, 255
+            )
         return images
 
 
-def _stacked(inputs: Union[Tensor, Sequence[Tensor]]) -> Tensor:
+def _stacked(inputs: Tensor | Sequence[Tensor]) -> Tensor:
     if isinstance(inputs, Tensor):
         return inputs
     sizes = {tuple(image.shape) for image in inputs}
     if len(sizes) != 1:
         raise TypeRefusal(
             f'BatchViews needs images of one size, but got {sorted(sizes)}. '
-            'Resize and crop them in the pipeline.')
+            'Resize and crop them in the pipeline.'
+        )
     return torch.stack(list(inputs))
 
 
@@ -199,8 +211,7 @@ def _grey(images: Tensor) -> Tensor:
 def _hue_rotation(angle: Tensor) -> Tensor:
     """Matrices (N, 3, 3) that turn the colour plane of YIQ by ``angle`` and
     leave grey values alone."""
-    to_yiq = angle.new_tensor([_GREY, (0.596, -0.274, -0.322),
-                               (0.211, -0.523, 0.312)])
+    to_yiq = angle.new_tensor([_GREY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
     turn = torch.zeros(len(angle), 3, 3, device=angle.device)
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = angle.cos()

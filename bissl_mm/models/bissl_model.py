@@ -1,7 +1,7 @@
 """The two models of the bilevel problem in one."""
 
 from functools import cached_property
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseAveragedModel, BaseModel
@@ -24,12 +24,12 @@ class Levels(NamedTuple):
     downstream head.
     """
 
-    lower_names: Tuple[str, ...]
-    upper_names: Tuple[str, ...]
-    head_names: Tuple[str, ...]
-    theta_p: Tuple[Tensor, ...]
-    theta_d: Tuple[Tensor, ...]
-    phi_d: Tuple[Tensor, ...]
+    lower_names: tuple[str, ...]
+    upper_names: tuple[str, ...]
+    head_names: tuple[str, ...]
+    theta_p: tuple[Tensor, ...]
+    theta_d: tuple[Tensor, ...]
+    phi_d: tuple[Tensor, ...]
 
 
 @MODELS.register_module()
@@ -73,30 +73,31 @@ class BiSSLModel(BaseModel):
         ValueError: If the two backbones do not correspond.
     """
 
-    def __init__(self,
-                 pretext: Union[dict, nn.Module],
-                 downstream: Union[dict, nn.Module],
-                 backbone_map: Union[dict, BackboneMap, None] = None,
-                 pretrained: Optional[str] = None,
-                 eval_backbone: str = 'upper',
-                 sync_norms: Optional[bool] = None,
-                 share_backbone: bool = False,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        pretext: dict | nn.Module,
+        downstream: dict | nn.Module,
+        backbone_map: dict | BackboneMap | None = None,
+        pretrained: str | None = None,
+        eval_backbone: str = 'upper',
+        sync_norms: bool | None = None,
+        share_backbone: bool = False,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         if data_preprocessor is not None:
             raise ValueRefusal(
                 'BiSSLModel: a data_preprocessor at the top of the config '
                 'belongs to neither model. Move it into model.pretext or '
-                'model.downstream.')
-        check_in('BiSSLModel', 'eval_backbone', eval_backbone,
-                 ('upper', 'lower'))
+                'model.downstream.'
+            )
+        check_in('BiSSLModel', 'eval_backbone', eval_backbone, ('upper', 'lower'))
         super().__init__(init_cfg=init_cfg)
         self.pretext = _build(pretext, 'pretext')
         self.downstream = _build(downstream, 'downstream')
         if sync_norms is not None:
             for level in ('pretext', 'downstream'):
-                setattr(self, level,
-                        set_sync_norms(getattr(self, level), sync_norms))
+                setattr(self, level, set_sync_norms(getattr(self, level), sync_norms))
         if not isinstance(backbone_map, BackboneMap):
             backbone_map = BackboneMap(**(backbone_map or {}))
         self.backbone_map = backbone_map
@@ -107,8 +108,7 @@ class BiSSLModel(BaseModel):
             params = dict(self.pretext.named_parameters())
             for lower, upper in self.pairs.params + self.pairs.fixed_params:
                 owner, _, name = upper.rpartition('.')
-                setattr(self.downstream.get_submodule(owner), name,
-                        params[lower])
+                setattr(self.downstream.get_submodule(owner), name, params[lower])
 
     def init_weights(self) -> None:
         """Initialise both models, then load ``pretrained``."""
@@ -120,7 +120,8 @@ class BiSSLModel(BaseModel):
             load_pretrained(
                 self.pretext,
                 self.pretrained,
-                required=[lower for lower, _ in self.pairs.all])
+                required=[lower for lower, _ in self.pairs.all],
+            )
 
     def train(self, mode: bool = True) -> 'BiSSLModel':
         """Set the mode of both models; what is trained stays so.
@@ -130,8 +131,10 @@ class BiSSLModel(BaseModel):
         super().train(mode)
         for model, side in ((self.pretext, 0), (self.downstream, 1)):
             params = dict(model.named_parameters())
-            for trained, pairs in ((True, self.pairs.params),
-                                   (False, self.pairs.fixed_params)):
+            for trained, pairs in (
+                (True, self.pairs.params),
+                (False, self.pairs.fixed_params),
+            ):
                 for pair in pairs:
                     params[pair[side]].requires_grad_(trained)
         return self
@@ -164,7 +167,8 @@ class BiSSLModel(BaseModel):
         Of the first version of the paper only (arXiv:2410.02387v1).
         """
         torch._foreach_lerp_(
-            list(self.upper_backbone()), list(self.lower_backbone()), alpha)
+            list(self.upper_backbone()), list(self.lower_backbone()), alpha
+        )
 
     @cached_property
     def levels(self) -> Levels:
@@ -173,28 +177,32 @@ class BiSSLModel(BaseModel):
         lower = dict(self.pretext.named_parameters())
         upper = dict(self.downstream.named_parameters())
         paired = {name for _, name in self.pairs.all}
-        heads = [name for name, p in upper.items()
-                 if name not in paired and p.requires_grad]
-        names = [[pair[level] for pair in self.pairs.params]
-                 for level in (0, 1)]
-        return Levels(tuple(names[0]), tuple(names[1]), tuple(heads),
-                      tuple(lower[name] for name in names[0]),
-                      tuple(upper[name] for name in names[1]),
-                      tuple(upper[name] for name in heads))
+        heads = [
+            name for name, p in upper.items() if name not in paired and p.requires_grad
+        ]
+        names = [[pair[level] for pair in self.pairs.params] for level in (0, 1)]
+        return Levels(
+            tuple(names[0]),
+            tuple(names[1]),
+            tuple(heads),
+            tuple(lower[name] for name in names[0]),
+            tuple(upper[name] for name in names[1]),
+            tuple(upper[name] for name in heads),
+        )
 
-    def lower_backbone(self) -> Tuple[Tensor, ...]:
+    def lower_backbone(self) -> tuple[Tensor, ...]:
         r"""The trained parameters :math:`\theta_P`."""
         return self.levels.theta_p
 
-    def upper_backbone(self) -> Tuple[Tensor, ...]:
+    def upper_backbone(self) -> tuple[Tensor, ...]:
         r""":math:`\theta_D`, in the order of :meth:`lower_backbone`."""
         return self.levels.theta_d
 
-    def upper_head(self) -> Tuple[Tensor, ...]:
+    def upper_head(self) -> tuple[Tensor, ...]:
         r"""The trained parameters :math:`\phi_D`: all without a partner."""
         return self.levels.phi_d
 
-    def upper_state_at_lower(self) -> Dict[str, Tensor]:
+    def upper_state_at_lower(self) -> dict[str, Tensor]:
         r"""State of the downstream model with :math:`\theta_P` put in.
 
         Returns:
@@ -215,7 +223,7 @@ class BiSSLModel(BaseModel):
         state.update({k: b.detach().clone() for k, b in buffers.items()})
         return state
 
-    def backbone_state_dict(self, level: str = 'lower') -> Dict[str, Tensor]:
+    def backbone_state_dict(self, level: str = 'lower') -> dict[str, Tensor]:
         r""":math:`\theta_P` or :math:`\theta_D` with buffers, on the CPU.
 
         Names are the pretext model's, its backbone module being called
@@ -231,8 +239,9 @@ class BiSSLModel(BaseModel):
             upper = self.downstream.state_dict()
             state.update((low, upper[up]) for low, up in self.pairs.all)
         return {
-            'backbone.' + name[len(root):]: tensor.detach().cpu().clone()
-            for name, tensor in state.items() if name.startswith(root)
+            'backbone.' + name[len(root) :]: tensor.detach().cpu().clone()
+            for name, tensor in state.items()
+            if name.startswith(root)
         }
 
     def forward(self, inputs, data_samples=None, mode: str = 'tensor'):
@@ -242,7 +251,7 @@ class BiSSLModel(BaseModel):
         with substituted(self.downstream, self.upper_state_at_lower()):
             return self.downstream(inputs, data_samples, mode=mode)
 
-    def val_step(self, data: Union[dict, tuple, list]) -> list:
+    def val_step(self, data: dict | tuple | list) -> list:
         """Predictions of the downstream model."""
         data = self.downstream.data_preprocessor(data, False)
         return self._run_forward(data, mode='predict')
@@ -257,15 +266,17 @@ class BiSSLModel(BaseModel):
         """
         raise RuntimeRefusal(
             'BiSSLModel is trained by its own loop: set '
-            "train_cfg=dict(type='bissl_mm.BiSSLTrainLoop', ...).")
+            "train_cfg=dict(type='bissl_mm.BiSSLTrainLoop', ...)."
+        )
 
 
-def _build(model: Union[dict, nn.Module], name: str) -> nn.Module:
+def _build(model: dict | nn.Module, name: str) -> nn.Module:
     if isinstance(model, nn.Module):
         return model
     if not isinstance(model, dict):
-        raise TypeRefusal(f'BiSSLModel: {name} must be a config dict or a '
-                          f'model, but is {model!r}.')
+        raise TypeRefusal(
+            f'BiSSLModel: {name} must be a config dict or a model, but is {model!r}.'
+        )
     return MODELS.build(model)
 
 
@@ -280,8 +291,9 @@ def unwrap(model: nn.Module) -> BiSSLModel:
         raise TypeRefusal(
             f'The model is a {type(inner).__name__}, but the bilevel stage '
             "needs model=dict(type='bissl_mm.BiSSLModel', pretext=..., "
-            'downstream=...).')
+            'downstream=...).'
+        )
     return inner
 
 
-__all__: List[str] = ['BiSSLModel', 'unwrap']
+__all__: list[str] = ['BiSSLModel', 'unwrap']

@@ -8,19 +8,18 @@ from ..utils.errors import TypeRefusal, ValueRefusal
 #: what to take instead.
 _WRONG_ON_SEVERAL = {
     'mmpretrain.models.selfsup.simclr.SimCLR': 'bissl_mm.SimCLR',
-    'mmpretrain.models.heads.latent_heads.LatentCrossCorrelationHead':
-    'bissl_mm.CrossCorrelationHead',
+    'mmpretrain.models.heads.latent_heads.LatentCrossCorrelationHead': 'bissl_mm.CrossCorrelationHead',
 }
 #: What is no loss of the backbone alone, and why.
 _REFUSED = {
-    'mmpretrain.models.selfsup.swav.SwAV':
-    'normalises its prototypes, which are parameters, in place in every '
-    'forward pass',
+    'mmpretrain.models.selfsup.swav.SwAV': 'normalises its prototypes, which are parameters, in place in every '
+    'forward pass'
 }
 
 
-def check_differentiable(pretext: nn.Module, downstream: nn.Module,
-                         num_processes: int = 1) -> None:
+def check_differentiable(
+    pretext: nn.Module, downstream: nn.Module, num_processes: int = 1
+) -> None:
     """Refuse layers that the hypergradient cannot pass.
 
     The pretext model is differentiated twice, so torch's and mmcv's
@@ -37,7 +36,8 @@ def check_differentiable(pretext: nn.Module, downstream: nn.Module,
             raise TypeRefusal(
                 f"pretext model: mmpretrain's {kind.__name__} {reason}; a "
                 'Hessian-vector product would change the model. Use another '
-                'pretext task, for example bissl_mm.SimCLR or bissl_mm.BYOL.')
+                'pretext task, for example bissl_mm.SimCLR or bissl_mm.BYOL.'
+            )
     for name, module in pretext.named_modules():
         kind = type(module)
         better = _WRONG_ON_SEVERAL.get(f'{kind.__module__}.{kind.__name__}')
@@ -46,7 +46,8 @@ def check_differentiable(pretext: nn.Module, downstream: nn.Module,
                 f"pretext model: '{name or 'the model'}' is mmpretrain's "
                 f'{kind.__name__}, whose gradient and Hessian on '
                 f'{num_processes} processes are not those of one process on '
-                f"all data. Use type='{better}'.")
+                f"all data. Use type='{better}'."
+            )
         if kind.__name__ == 'SyncBatchNorm':
             raise TypeRefusal(
                 f"pretext model: '{name}' is a {kind.__module__}."
@@ -54,7 +55,8 @@ def check_differentiable(pretext: nn.Module, downstream: nn.Module,
                 'no Hessian. Use norm_cfg=dict(type='
                 "'bissl_mm.DifferentiableSyncBN') (statistics over all "
                 "processes) or dict(type='BN') (of each process), or let "
-                'model.sync_norms=True or False replace the layers.')
+                'model.sync_norms=True or False replace the layers.'
+            )
     for level, model in (('pretext', pretext), ('downstream', downstream)):
         for name, module in model.named_modules():
             if getattr(module, 'with_cp', False) or _is_checkpointed(module):
@@ -63,7 +65,8 @@ def check_differentiable(pretext: nn.Module, downstream: nn.Module,
                     're-entrant activation checkpointing (with_cp=True, or '
                     'activation_checkpointing in the config), through which '
                     'torch.autograd.grad cannot differentiate. Switch it '
-                    f'off in the {level} model.')
+                    f'off in the {level} model.'
+                )
 
 
 def _is_checkpointed(module: nn.Module) -> bool:
@@ -90,11 +93,16 @@ def check_num_classes(model: nn.Module, metainfo: dict) -> None:
         return
     for name, module in model.named_modules():
         number = getattr(module, 'num_classes', None)
-        if not isinstance(number, int) or number == len(classes) \
-                or 'head' not in name or 'rpn' in name:
+        if (
+            not isinstance(number, int)
+            or number == len(classes)
+            or 'head' not in name
+            or 'rpn' in name
+        ):
             continue
         raise ValueRefusal(
             f"'{name}' has num_classes={number}, but the training data have "
             f'{len(classes)} classes ({", ".join(map(str, classes[:5]))}'
             f'{", ..." if len(classes) > 5 else ""}). Set num_classes='
-            f'{len(classes)} in the config, for example with --cfg-options.')
+            f'{len(classes)} in the config, for example with --cfg-options.'
+        )

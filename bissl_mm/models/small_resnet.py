@@ -1,11 +1,11 @@
 """A ResNet for small images that two cores can train hundreds of times."""
 
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mmengine.model import BaseModule
 from mmpretrain.models.backbones import ResNet_CIFAR
-from mmpretrain.models.backbones.resnet import (BasicBlock, ResLayer,
-                                               get_expansion)
+from mmpretrain.models.backbones.resnet import BasicBlock, ResLayer, get_expansion
 from torch import Tensor
 
 from ..registry import MODELS
@@ -27,15 +27,23 @@ class SmallResNet(ResNet_CIFAR):
         **kwargs: Those of ``ResNet_CIFAR``.
     """
 
-    arch_settings = {10: (BasicBlock, (1, 1, 1, 1)),
-                     **ResNet_CIFAR.arch_settings}
+    arch_settings = {10: (BasicBlock, (1, 1, 1, 1)), **ResNet_CIFAR.arch_settings}
 
-    def __init__(self, depth: int = 10, base_channels: int = 16,
-                 stem_stride: int = 2, strides: Sequence[int] = (1, 2, 2, 2),
-                 **kwargs: Any) -> None:
-        super().__init__(depth, base_channels=base_channels,
-                         stem_channels=base_channels, strides=strides,
-                         **kwargs)
+    def __init__(
+        self,
+        depth: int = 10,
+        base_channels: int = 16,
+        stem_stride: int = 2,
+        strides: Sequence[int] = (1, 2, 2, 2),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            depth,
+            base_channels=base_channels,
+            stem_channels=base_channels,
+            strides=strides,
+            **kwargs,
+        )
         self.conv1.stride = (stem_stride, stem_stride)
 
 
@@ -57,19 +65,36 @@ class SmallResLayer(BaseModule):
             ResNet.
     """
 
-    def __init__(self, depth: int = 10, base_channels: int = 16,
-                 stage: int = 3, stride: int = 2,
-                 norm_cfg: Optional[dict] = None, init_cfg: Any = None
-                 ) -> None:
-        super().__init__(init_cfg or [
-            dict(type='Kaiming', layer=['Conv2d']),
-            dict(type='Constant', val=1, layer=['_BatchNorm'])])
+    def __init__(
+        self,
+        depth: int = 10,
+        base_channels: int = 16,
+        stage: int = 3,
+        stride: int = 2,
+        norm_cfg: dict | None = None,
+        init_cfg: Any = None,
+    ) -> None:
+        super().__init__(
+            init_cfg
+            or [
+                dict(type='Kaiming', layer=['Conv2d']),
+                dict(type='Constant', val=1, layer=['_BatchNorm']),
+            ]
+        )
         block, blocks = SmallResNet.arch_settings[depth]
         width = base_channels * get_expansion(block) * 2**stage
         self.name = f'layer{stage + 1}'
-        self.add_module(self.name, ResLayer(
-            block, blocks[stage], width // 2, width, stride=stride,
-            norm_cfg=dict(norm_cfg or dict(type='BN'))))
+        self.add_module(
+            self.name,
+            ResLayer(
+                block,
+                blocks[stage],
+                width // 2,
+                width,
+                stride=stride,
+                norm_cfg=dict(norm_cfg or dict(type='BN')),
+            ),
+        )
 
     def forward(self, regions: Tensor) -> Tensor:
         """Features of regions.

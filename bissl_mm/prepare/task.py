@@ -2,8 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Sequence
 
 from ..utils.errors import ValueRefusal
 
@@ -22,7 +22,7 @@ class Split:
         self.folder = folder
         self.name = name
         #: Image, relative to the folder -> where it is in the source.
-        self.images: Dict[str, str] = {}
+        self.images: dict[str, str] = {}
         #: What the table says beside the number of images.
         self.remark = ''
 
@@ -39,7 +39,8 @@ class Split:
         if path in self.images:
             raise ValueRefusal(
                 f"'{origin}' and '{self.images[path]}' of the source would "
-                f'both become {path!r}. Unpack the original archive again.')
+                f'both become {path!r}. Unpack the original archive again.'
+            )
         self.images[path] = origin
         return self.other(path)
 
@@ -56,8 +57,7 @@ class Split:
             number (int): Those without the image file or its labels.
         """
         if number:
-            self.remark += (f'; {number} listed left out, image or labels '
-                            'missing')
+            self.remark += f'; {number} listed left out, image or labels missing'
 
 
 class Task:
@@ -73,9 +73,16 @@ class Task:
         allow_incomplete (bool): Whether the source may have less.
     """
 
-    def __init__(self, name: str, out: Path, seed: int,
-                 counts: Mapping[str, int], expected: Mapping[str, int],
-                 download: str, allow_incomplete: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        out: Path,
+        seed: int,
+        counts: Mapping[str, int],
+        expected: Mapping[str, int],
+        download: str,
+        allow_incomplete: bool,
+    ) -> None:
         self.name = name
         self.out = out
         self.seed = seed
@@ -83,7 +90,7 @@ class Task:
         self.expected = expected
         self.download = download
         self.allow_incomplete = allow_incomplete
-        self.splits: List[Split] = []
+        self.splits: list[Split] = []
 
     def split(self, folder: str, name: str) -> Split:
         """Begin a split."""
@@ -101,19 +108,20 @@ class Task:
             ValueRefusal: If they are not those of the publisher, unless a
                 smaller source is allowed and no part is empty.
         """
-        if found == self.expected or (self.allow_incomplete
-                                      and all(found.values())):
+        if found == self.expected or (self.allow_incomplete and all(found.values())):
             return
-        numbers = '; '.join(f'{part}: {number} expected, {found[part]} found'
-                            for part, number in self.expected.items())
+        numbers = '; '.join(
+            f'{part}: {number} expected, {found[part]} found'
+            for part, number in self.expected.items()
+        )
         remedy = ', or take what is there with --allow-incomplete'
         raise ValueRefusal(
             f"{self.name}: the source does not have its publisher's images "
             f'and labels ({numbers}). Download it again ({self.download})'
-            f'{remedy * all(found.values())}.')
+            f'{remedy * all(found.values())}.'
+        )
 
-    def draw(self, items: Iterable[str], number: int,
-             what: str) -> List[str]:
+    def draw(self, items: Iterable[str], number: int, what: str) -> list[str]:
         """Draw without replacement, in random order.
 
         The order is that of the SHA-256 of ``'seed/item'``: the same for
@@ -127,37 +135,53 @@ class Task:
         Raises:
             ValueRefusal: If there are fewer.
         """
-        items = sorted(items, key=lambda item: hashlib.sha256(
-            f'{self.seed}/{item}'.encode()).digest())
+        items = sorted(
+            items,
+            key=lambda item: hashlib.sha256(f'{self.seed}/{item}'.encode()).digest(),
+        )
         if not 0 <= number <= len(items):
             raise ValueRefusal(
                 f'{self.name}: {number} {what} are to be drawn, but '
-                f'{len(items)} are there. Choose fewer with --counts.')
+                f'{len(items)} are there. Choose fewer with --counts.'
+            )
         return items[:number]
 
     def write_lists(self) -> None:
         """Write ``lists/SPLIT.txt`` and ``prepared.json`` of each folder."""
         for split in self.splits:
-            split.other(f'lists/{split.name}.txt').write_text(''.join(
-                f'{path}\t{origin}\n'
-                for path, origin in sorted(split.images.items())))
+            split.other(f'lists/{split.name}.txt').write_text(
+                ''.join(
+                    f'{path}\t{origin}\n'
+                    for path, origin in sorted(split.images.items())
+                )
+            )
         for folder in {split.folder for split in self.splits}:
             settings = dict(
-                data_set=self.name, download=self.download,
-                images={split.name: len(split.images)
-                        for split in self.splits if split.folder == folder})
+                data_set=self.name,
+                download=self.download,
+                images={
+                    split.name: len(split.images)
+                    for split in self.splits
+                    if split.folder == folder
+                },
+            )
             if self.counts:
                 settings.update(seed=self.seed, counts=dict(self.counts))
             (self.out / folder / 'prepared.json').write_text(
-                json.dumps(settings, indent=1) + '\n')
+                json.dumps(settings, indent=1) + '\n'
+            )
 
 
 def table(splits: Sequence[Split]) -> str:
     """Numbers of images as a table, one line a split."""
     rows = [('folder', 'split', 'images', '')]
-    rows += [(split.folder, split.name, str(len(split.images)), split.remark)
-             for split in splits]
+    rows += [
+        (split.folder, split.name, str(len(split.images)), split.remark)
+        for split in splits
+    ]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     return '\n'.join(
         f'{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]:>{widths[2]}}'
-        f'  {row[3]}'.rstrip() for row in rows)
+        f'  {row[3]}'.rstrip()
+        for row in rows
+    )

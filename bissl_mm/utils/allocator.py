@@ -27,4 +27,5 @@ def keep_freed_memory() -> bool:
     # -1: nothing is given back. Blocks of up to a GiB are no mapping of
     # their own; older versions take no more than 32 MiB.
     return bool(mallopt(_TRIM_THRESHOLD, -1)) and any(
-        mallopt(_MMAP_THRESHOLD, size) for size in (2**30, 2**25))
+        mallopt(_MMAP_THRESHOLD, size) for size in (2**30, 2**25)
+    )

@@ -7,13 +7,13 @@ import difflib
 import functools
 import inspect
 import math
-from typing import Any, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from .errors import TypeRefusal, ValueRefusal
 
 
-def check_known_keys(where: str, given: Iterable[str],
-                     known: Collection[str]) -> None:
+def check_known_keys(where: str, given: Iterable[str], known: Collection[str]) -> None:
     """Refuse keys that do not exist, naming the nearest right one.
 
     Args:
@@ -27,10 +27,12 @@ def check_known_keys(where: str, given: Iterable[str],
     for key in given:
         if key in known:
             continue
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.)
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
         hint = f' Did you mean {near[0]!r}?' if near else ''
-        raise TypeRefusal(f'{where}: unknown key {key!r}.{hint} Known keys: '
-                          f'{", ".join(sorted(known))}.')
+        raise TypeRefusal(
+            f'{where}: unknown key {key!r}.{hint} Known keys: '
+            f'{", ".join(sorted(known))}.'
+        )
 
 
 def check_keys(cls: type) -> type:
@@ -56,8 +58,7 @@ def check_keys(cls: type) -> type:
     return cls
 
 
-def check_not_moved(where: str, given: Iterable[str],
-                    moved: Mapping[str, str]) -> None:
+def check_not_moved(where: str, given: Iterable[str], moved: Mapping[str, str]) -> None:
     """Refuse keys of an earlier version, all at once.
 
     Args:
@@ -71,9 +72,12 @@ def check_not_moved(where: str, given: Iterable[str],
     found = [key for key in moved if key in given]
     if found:
         raise TypeRefusal(
-            f'{where}: ' + '; '.join(f'{key} is now {moved[key]}'
-                                     for key in found) + '. Move '
-            + ('it' if len(found) == 1 else 'them') + ' there.')
+            f'{where}: '
+            + '; '.join(f'{key} is now {moved[key]}' for key in found)
+            + '. Move '
+            + ('it' if len(found) == 1 else 'them')
+            + ' there.'
+        )
 
 
 def init_keys(cls: type) -> set:
@@ -83,10 +87,12 @@ def init_keys(cls: type) -> set:
     for base in cls.__mro__:
         if '__init__' not in vars(base):
             continue
-        parameters = list(
-            inspect.signature(base.__init__).parameters.values())[1:]
-        keys.update(p.name for p in parameters
-                    if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY))
+        parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+        keys.update(
+            p.name
+            for p in parameters
+            if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        )
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return keys
@@ -95,24 +101,31 @@ def init_keys(cls: type) -> set:
 def check_positive_int(where: str, name: str, value: Any) -> None:
     """Raise a ``ValueError`` unless ``value`` is an int of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueRefusal(f'{where}: {name} must be a whole number of at '
-                           f'least 1, but is {value!r}.')
+        raise ValueRefusal(
+            f'{where}: {name} must be a whole number of at least 1, but is {value!r}.'
+        )
 
 
 def check_non_negative(where: str, name: str, value: Any) -> None:
     """Raise a ``ValueError`` unless ``value`` is a finite number >= 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) \
-            or not math.isfinite(value) or value < 0:
-        raise ValueRefusal(f'{where}: {name} must be a number of at least 0, '
-                           f'but is {value!r}.')
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not math.isfinite(value)
+        or value < 0
+    ):
+        raise ValueRefusal(
+            f'{where}: {name} must be a number of at least 0, but is {value!r}.'
+        )
 
 
 def check_in(where: str, name: str, value: Any, allowed: Collection) -> None:
     """Raise a ``ValueError`` unless ``value`` is one of ``allowed``."""
     if value not in allowed:
         options = ', '.join(repr(a) for a in allowed)
-        raise ValueRefusal(f'{where}: {name} is {value!r}, but must be one of '
-                           f'{options}.')
+        raise ValueRefusal(
+            f'{where}: {name} is {value!r}, but must be one of {options}.'
+        )
 
 
 def check_mapping(where: str, value: Any, known: Collection[str]) -> dict:

@@ -13,8 +13,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from .checkpoint_layouts import state_dict_of  # noqa: F401
 from .checkpoint_sources import as_text, local_file
 from .containers import ContainerError, look_into
-from .errors import (FileNotFoundRefusal, ImportRefusal, OSRefusal,
-                     ValueRefusal)
+from .errors import FileNotFoundRefusal, ImportRefusal, OSRefusal, ValueRefusal
 from .pickled_objects import NAMES, STATES
 from .restricted_pickle import RefusedPickleError, load_without_code
 
@@ -51,7 +50,8 @@ def load_checkpoint(path: Source, map_location: Any = 'cpu') -> Any:
             raise FileNotFoundRefusal(
                 f'Checkpoint {source!r} does not exist (working '
                 f'folder {os.getcwd()!r}). Correct the path, '
-                'or run the stage that writes it first.')
+                'or run the stage that writes it first.'
+            )
         checkpoint = _read(file, source, map_location)
     if source.startswith('mmcls://'):
         # mmengine hands these on as bare backbones.
@@ -68,21 +68,24 @@ def _read(path: str, source: str, map_location: Any) -> Any:
     except ContainerError as error:
         raise UnsafeCheckpointError(
             f'Checkpoint {source!r} is refused: {error}. Give a file of '
-            "torch.save with a 'state_dict', or of safetensors.") from error
+            "torch.save with a 'state_dict', or of safetensors."
+        ) from error
     except RefusedPickleError as error:
         raise UnsafeCheckpointError(
             f'Checkpoint {source!r} holds more than tensors and plain '
             f'data ({error}); loading it could run code, so it is refused. '
             'If you trust its origin, load it once with '
             'torch.load(path, weights_only=False) in a script of your '
-            "own and save its 'state_dict'.") from error
+            "own and save its 'state_dict'."
+        ) from error
     except ImportRefusal:
         raise
     except Exception as error:
         raise ValueRefusal(
             f'Checkpoint {source!r} ({osp.getsize(path)} bytes) is empty, '
             f'truncated or no checkpoint ({type(error).__name__}: {error}). '
-            'Use another file.') from error
+            'Use another file.'
+        ) from error
 
 
 def _read_safetensors(path: str, map_location: Any) -> Any:
@@ -91,7 +94,8 @@ def _read_safetensors(path: str, map_location: Any) -> Any:
     except ImportError as error:
         raise ImportRefusal(
             f'Checkpoint {path!r} is a file of safetensors. Install its '
-            'reader: pip install safetensors') from error
+            'reader: pip install safetensors'
+        ) from error
     tensors = load_file(path)
     if isinstance(map_location, (str, torch.device)):
         return {k: v.to(map_location) for k, v in tensors.items()}
@@ -118,8 +122,8 @@ def use_safe_loading() -> None:
     Call it once in a program's main module; the package's tools do.
     """
     CheckpointLoader.register_scheme(
-        ['', *CheckpointLoader._schemes], loader=load_from_restricted,
-        force=True)
+        ['', *CheckpointLoader._schemes], loader=load_from_restricted, force=True
+    )
 
 
 def save_atomically(content: Any, path: str) -> None:
@@ -147,4 +151,5 @@ def save_atomically(content: Any, path: str) -> None:
         raise OSRefusal(
             f'Could not write checkpoint {path!r}: {error}. Nothing at that '
             'path was changed. Check free space and permissions, then '
-            'resume.') from error
+            'resume.'
+        ) from error

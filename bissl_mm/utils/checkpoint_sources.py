@@ -6,8 +6,9 @@ import os.path as osp
 import re
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, Tuple, Union
+from typing import Any
 from urllib.parse import unquote, urlparse
 
 import torch
@@ -24,7 +25,7 @@ _WEB = ('http://', 'https://')
 _OBJECT_STORE = re.compile(r'(\S+:)?(s3|petrel)://')
 
 
-def as_text(source: Union[str, os.PathLike]) -> str:
+def as_text(source: str | os.PathLike) -> str:
     """The path or address as text; ``file://`` becomes a path."""
     text = os.fspath(source)
     if text.startswith('file://'):
@@ -32,7 +33,7 @@ def as_text(source: Union[str, os.PathLike]) -> str:
     return text
 
 
-def is_address(source: Union[str, os.PathLike]) -> bool:
+def is_address(source: str | os.PathLike) -> bool:
     """Whether it is something else than a local file."""
     return re.match(r'[\w.+:-]+://', as_text(source)) is not None
 
@@ -52,13 +53,13 @@ def settle_sources(cfg: Config) -> None:
         raise ValueRefusal(
             f'--resume {cfg.load_from!r} is an address. A run goes on from a '
             'file of its own work folder: give its path, or start anew from '
-            'the weights with --cfg-options load_from=ADDRESS.')
+            'the weights with --cfg-options load_from=ADDRESS.'
+        )
 
 
 def _paths_as_text(content: Any) -> None:
     if isinstance(content, (dict, list)):
-        items = content.items() if isinstance(content, dict) \
-            else enumerate(content)
+        items = content.items() if isinstance(content, dict) else enumerate(content)
         for key, value in list(items):
             if isinstance(value, os.PathLike):
                 content[key] = os.fspath(value)
@@ -67,7 +68,7 @@ def _paths_as_text(content: Any) -> None:
 
 
 @contextmanager
-def local_file(source: Union[str, os.PathLike]) -> Iterator[str]:
+def local_file(source: str | os.PathLike) -> Iterator[str]:
     """Inside, a local file with the content of any source.
 
     Args:
@@ -85,8 +86,9 @@ def local_file(source: Union[str, os.PathLike]) -> Iterator[str]:
         # The suffix may tell the format.
         with tempfile.TemporaryDirectory() as folder:
             path = osp.join(folder, osp.basename(source))
-            content = _fetched(source, lambda: get(
-                source, backend_args=dict(backend='petrel')))
+            content = _fetched(
+                source, lambda: get(source, backend_args=dict(backend='petrel'))
+            )
             with open(path, 'wb') as file:
                 file.write(content)
             yield path
@@ -101,26 +103,31 @@ def _resolved(source: str) -> str:
     for schemes, table in _ZOOS:
         for scheme in schemes:
             if source.startswith(scheme):
-                return _look_up(scheme, source[len(scheme):], table())
-    if is_address(source) and not source.startswith(_WEB) and (
-            not _OBJECT_STORE.match(source)):
+                return _look_up(scheme, source[len(scheme) :], table())
+    if (
+        is_address(source)
+        and not source.startswith(_WEB)
+        and (not _OBJECT_STORE.match(source))
+    ):
         scheme = source.split('://')[0]
         raise ValueRefusal(
             f'Checkpoint {source!r}: nothing reads {scheme}://. Known are '
             'local files, http://, https://, torchvision://, modelzoo://, '
             'open-mmlab://, openmmlab://, mmcls://, s3:// and petrel://. '
-            'Fetch the file and give its path.')
+            'Fetch the file and give its path.'
+        )
     return source
 
 
-def _look_up(scheme: str, name: str, table: Dict[str, str]) -> str:
+def _look_up(scheme: str, name: str, table: dict[str, str]) -> str:
     if scheme in ('open-mmlab://', 'openmmlab://'):
         names = mmengine_checkpoint.get_deprecated_model_names()
         name = names.get(name, name)
     if name not in table:
         library = scheme.split('://')[0]
-        raise ValueRefusal(f'Checkpoint {scheme + name!r}: {library} has no '
-                           f'model {name!r}.')
+        raise ValueRefusal(
+            f'Checkpoint {scheme + name!r}: {library} has no model {name!r}.'
+        )
     found = table[name]
     if is_address(found):
         return found
@@ -128,12 +135,16 @@ def _look_up(scheme: str, name: str, table: Dict[str, str]) -> str:
 
 
 #: Through the module, so that a replaced table is found.
-_ZOOS: Tuple[Tuple[Tuple[str, ...], Callable[[], Dict[str, str]]], ...] = (
-    (('torchvision://', 'modelzoo://'),
-     lambda: mmengine_checkpoint.get_torchvision_models()),
-    (('open-mmlab://', 'openmmlab://'),
-     lambda: mmengine_checkpoint.get_external_models()),
-    (('mmcls://', ), lambda: mmengine_checkpoint.get_mmcls_models()),
+_ZOOS: tuple[tuple[tuple[str, ...], Callable[[], dict[str, str]]], ...] = (
+    (
+        ('torchvision://', 'modelzoo://'),
+        lambda: mmengine_checkpoint.get_torchvision_models(),
+    ),
+    (
+        ('open-mmlab://', 'openmmlab://'),
+        lambda: mmengine_checkpoint.get_external_models(),
+    ),
+    (('mmcls://',), lambda: mmengine_checkpoint.get_mmcls_models()),
 )
 
 
@@ -151,8 +162,12 @@ def _download(address: str) -> str:
     for turn in (True, False):
         if (rank == 0) is turn and not osp.isfile(path):
             os.makedirs(folder, exist_ok=True)
-            _fetched(address, lambda: torch.hub.download_url_to_file(
-                address, path, progress=sys.stderr.isatty()))
+            _fetched(
+                address,
+                lambda: torch.hub.download_url_to_file(
+                    address, path, progress=sys.stderr.isatty()
+                ),
+            )
         if turn and world_size > 1:
             barrier()
     return path

@@ -28,8 +28,7 @@ def is_autocast_enabled(device_type: str) -> bool:
 
 
 def is_forward_mode() -> bool:
-    """Whether forward-mode derivatives are under way, also by ``torch.func``.
-    """
+    """Whether forward-mode derivatives are under way, also by ``torch.func``."""
     return forward_ad._current_level >= 0
 
 
@@ -45,6 +44,8 @@ def plain_attention() -> AbstractContextManager:
     that has a second derivative."""
     if _TORCH >= (2, 3):
         from torch.nn.attention import SDPBackend, sdpa_kernel
+
         return sdpa_kernel(SDPBackend.MATH)
     return torch.backends.cuda.sdp_kernel(
-        enable_flash=False, enable_math=True, enable_mem_efficient=False)
+        enable_flash=False, enable_math=True, enable_mem_efficient=False
+    )

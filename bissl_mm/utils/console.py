@@ -15,7 +15,8 @@ import sys
 import sysconfig
 import warnings
 from collections import deque
-from typing import Any, Callable, Deque, Dict, List, Tuple
+from collections.abc import Callable
+from typing import Any
 
 VERBOSE = 'BISSL_VERBOSE'
 PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
@@ -31,11 +32,11 @@ _NOISE = (
     'Did not find last_checkpoint to be resumed',
 )
 #: Texts and levels of what libraries said before there was a log file.
-_waiting: Deque[Tuple[str, int]] = deque(maxlen=1000)
+_waiting: deque[tuple[str, int]] = deque(maxlen=1000)
 #: The logger that has a log file; empty before there is one.
-_current: List[logging.Logger] = []
+_current: list[logging.Logger] = []
 #: What another function stands in for.
-_original: Dict[str, Callable] = {}
+_original: dict[str, Callable] = {}
 
 
 def is_verbose() -> bool:
@@ -56,12 +57,18 @@ class ConsoleFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the console shows a record."""
-        if is_verbose() or self._handler.level <= logging.DEBUG \
-                or record.levelno >= logging.ERROR:
+        if (
+            is_verbose()
+            or self._handler.level <= logging.DEBUG
+            or record.levelno >= logging.ERROR
+        ):
             return True
         text = str(record.msg)
-        return not (record.funcName == '_log_env' or text.startswith(_NOISE)
-                    or 'will be deprecated' in text)
+        return not (
+            record.funcName == '_log_env'
+            or text.startswith(_NOISE)
+            or 'will be deprecated' in text
+        )
 
 
 def quiet(logger: logging.Logger) -> logging.Logger:
@@ -94,23 +101,31 @@ def quiet_console() -> None:
     if _original:
         return
     import mmengine.logging as mmengine_logging
+
     print_log, show = mmengine_logging.print_log, warnings.showwarning
 
-    def print_or_log(msg: Any, logger: Any = None,
-                     level: int = logging.INFO) -> None:
+    def print_or_log(msg: Any, logger: Any = None, level: int = logging.INFO) -> None:
         # Without a logger it prints, whatever the level is, on every rank.
-        if logger is None and not is_verbose() and (
-                level < logging.INFO or str(msg).startswith(_NOISE)):
+        if (
+            logger is None
+            and not is_verbose()
+            and (level < logging.INFO or str(msg).startswith(_NOISE))
+        ):
             logger = 'current'
         print_log(msg, logger, level)
 
-    def show_or_log(message: Warning, category: type, filename: str,
-                    lineno: int, file: Any = None, line: Any = None) -> None:
+    def show_or_log(
+        message: Warning,
+        category: type,
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: Any = None,
+    ) -> None:
         if file is not None or is_verbose() or not _is_library(filename):
             show(message, category, filename, lineno, file, line)
             return
-        _log(f'{filename}:{lineno}: {category.__name__}: {message}',
-             logging.WARNING)
+        _log(f'{filename}:{lineno}: {category.__name__}: {message}', logging.WARNING)
 
     quiet(mmengine_logging.MMLogger.get_instance('mmengine'))
     _original.update(print_log=print_log, showwarning=show)
@@ -157,13 +172,13 @@ def _log(text: str, level: int) -> None:
 def _write_waiting() -> None:
     while _current and _waiting:
         logger, (text, level) = _current[0], _waiting.popleft()
-        record = logger.makeRecord(logger.name, level, __file__, 0, text, (),
-                                   None)
+        record = logger.makeRecord(logger.name, level, __file__, 0, text, (), None)
         for handler in logger.handlers:
             if level >= handler.level and (
-                    isinstance(handler, logging.FileHandler)
-                    # The console of a run that is to show everything.
-                    or handler.level <= logging.DEBUG):
+                isinstance(handler, logging.FileHandler)
+                # The console of a run that is to show everything.
+                or handler.level <= logging.DEBUG
+            ):
                 handler.handle(record)
 
 
@@ -175,4 +190,5 @@ def _is_library(filename: str) -> bool:
     paths = sysconfig.get_paths()
     return filename.startswith('<') or any(
         path.startswith(osp.abspath(paths[key]) + os.sep)
-        for key in ('purelib', 'platlib', 'stdlib'))
+        for key in ('purelib', 'platlib', 'stdlib')
+    )

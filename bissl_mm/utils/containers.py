@@ -7,7 +7,7 @@ import os.path as osp
 import re
 import tarfile
 import zipfile
-from typing import Dict, NamedTuple, Optional
+from typing import NamedTuple
 
 from .errors import ValueRefusal
 
@@ -29,7 +29,7 @@ class Container(NamedTuple):
     #: Bytes of the file.
     size: int
     #: Bytes of the storages of a zip by their names.
-    storages: Optional[Dict[str, int]] = None
+    storages: dict[str, int] | None = None
 
 
 def look_into(path: str) -> Container:
@@ -54,20 +54,23 @@ def look_into(path: str) -> Container:
         # torch and Python find the directory of an archive in different
         # ways; without anything behind it they find the same.
         if end[:4] != _END or end[-2:] != b'\0\0':
-            raise ContainerError('it is a zip archive that was cut off or '
-                                 'has something behind its end')
+            raise ContainerError(
+                'it is a zip archive that was cut off or has something behind its end'
+            )
         with zipfile.ZipFile(path) as archive:
             return Container('zip', size, _storages(archive, size))
     # The length of a header, and the header.
     if path.endswith('.safetensors') or begin[4:9] == b'\0\0\0\0{':
         return Container('safetensors', size)
     if tarfile.is_tarfile(path):
-        raise ContainerError('it is a tar archive, the format before torch '
-                             '0.2 or a folder that was packed')
+        raise ContainerError(
+            'it is a tar archive, the format before torch '
+            '0.2 or a folder that was packed'
+        )
     return Container('pickle', size)
 
 
-def _storages(archive: zipfile.ZipFile, size: int) -> Dict[str, int]:
+def _storages(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
     files = archive.infolist()
     names = [info.filename for info in files]
     if any(osp.basename(name).lower() == 'constants.pkl' for name in names):
@@ -77,24 +80,30 @@ def _storages(archive: zipfile.ZipFile, size: int) -> Dict[str, int]:
     if not any(osp.basename(name) == 'data.pkl' for name in names):
         raise ContainerError(
             'it is a zip archive, but not one of torch.save (it has no '
-            f'data.pkl; first: {", ".join(names[:3]) or "nothing"})')
+            f'data.pkl; first: {", ".join(names[:3]) or "nothing"})'
+        )
     if len({name.lower() for name in names}) < len(names):
         raise ContainerError('it is a zip archive that holds a name twice')
     for info in files:
         # torch.save never compresses.
-        if info.compress_type != zipfile.ZIP_STORED or (
-                info.file_size != info.compress_size) or info.flag_bits & 1:
+        if (
+            info.compress_type != zipfile.ZIP_STORED
+            or (info.file_size != info.compress_size)
+            or info.flag_bits & 1
+        ):
             raise ContainerError(
                 f'it is a zip archive with compressed or encrypted parts '
                 f'({info.filename}: {info.file_size} bytes out of '
-                f'{info.compress_size}), which torch.save does not write')
+                f'{info.compress_size}), which torch.save does not write'
+            )
     if sum(info.file_size for info in files) > size:
-        raise ContainerError('it is a zip archive that claims more bytes '
-                             'than the file has')
+        raise ContainerError(
+            'it is a zip archive that claims more bytes than the file has'
+        )
     top = names[0].split('/')[0] + '/'
     storages = {}
     for info in files:
-        match = _STORAGE.fullmatch(info.filename[len(top):])
+        match = _STORAGE.fullmatch(info.filename[len(top) :])
         if match and info.filename.startswith(top):
             storages[match[1]] = info.file_size
     return storages

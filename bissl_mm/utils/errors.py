@@ -9,7 +9,6 @@ Standard library only: the hypergradient core uses them too.
 """
 
 import re
-from typing import Optional
 
 
 class Refusal(Exception):
@@ -54,7 +53,7 @@ class FileNotFoundRefusal(Refusal, FileNotFoundError):
     """A file or folder that does not exist."""
 
 
-def refusal_in(error: BaseException) -> Optional[Refusal]:
+def refusal_in(error: BaseException) -> Refusal | None:
     """The refusal that an error is, or that it was raised from.
 
     Args:
@@ -76,7 +75,8 @@ def refusal_in(error: BaseException) -> Optional[Refusal]:
 
 #: What torch's loader puts before one from a worker process.
 _FROM_WORKER = re.compile(
-    r'^Caught \w+ in .*\nOriginal Traceback.*\n[\w.]+Refusal: ', re.DOTALL)
+    r'^Caught \w+ in .*\nOriginal Traceback.*\n[\w.]+Refusal: ', re.DOTALL
+)
 
 
 def refusal_text(refusal: Refusal) -> str:

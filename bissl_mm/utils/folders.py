@@ -28,5 +28,7 @@ def check_work_dir(path: str) -> None:
         why = f'{place!r} is not writable'
     else:
         return
-    raise OSRefusal(f'Work folder {path!r} cannot be used: {why}. Type '
-                    '--work-dir FOLDER with another one.')
+    raise OSRefusal(
+        f'Work folder {path!r} cannot be used: {why}. Type '
+        '--work-dir FOLDER with another one.'
+    )

@@ -29,4 +29,5 @@ def check_compiled_operators(cfg: Any) -> None:
             f'{getattr(cfg, "filename", None) or "The config"} needs mmdet, '
             "and mmdet needs mmcv's compiled operators, which this "
             'environment lacks. Type: make ops (or install mmcv with them, '
-            'not mmcv-lite).')
+            'not mmcv-lite).'
+        )

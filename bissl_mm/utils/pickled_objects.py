@@ -10,8 +10,9 @@ and as many bytes as the numbers need.
 import argparse
 import math
 import re
+from collections.abc import Callable
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 from mmengine.logging import HistoryBuffer
@@ -36,35 +37,48 @@ def _dtype(name: str, align: bool = False, copy: bool = True) -> np.dtype:
 
 def _check_dtype(instance: np.dtype, state: Any) -> None:
     """State of a number: its byte order, and nothing of its own."""
-    if not isinstance(state, tuple) or len(state) != 8 or (
-            state[0], *state[2:]) != (3, None, None, None, -1, -1, 0) or (
-            state[1] not in ('<', '>', '|', '=')):
+    if (
+        not isinstance(state, tuple)
+        or len(state) != 8
+        or (state[0], *state[2:]) != (3, None, None, None, -1, -1, 0)
+        or (state[1] not in ('<', '>', '|', '='))
+    ):
         raise RefusedPickleError(f'Unsupported state of a dtype: {state!r}')
 
 
 def _check_numbers(dtype: Any, raw: Any, count: int) -> None:
-    if not isinstance(dtype, np.dtype) or dtype.kind not in 'biufc' or (
-            dtype.hasobject):
+    if (
+        not isinstance(dtype, np.dtype)
+        or dtype.kind not in 'biufc'
+        or (dtype.hasobject)
+    ):
         raise RefusedPickleError(f'Unsupported dtype: {dtype!r}')
     if type(raw) is not bytes or len(raw) != count * dtype.itemsize:
         raise RefusedPickleError(
-            f'Unsupported data of an array: not {count} times {dtype!r}')
+            f'Unsupported data of an array: not {count} times {dtype!r}'
+        )
 
 
 def _new_array(kind: Any, shape: Any, code: Any) -> np.ndarray:
-    if kind is not _ARRAY or shape != (0, ) or code not in (b'b', 'b'):
+    if kind is not _ARRAY or shape != (0,) or code not in (b'b', 'b'):
         raise RefusedPickleError('Unsupported array')
     return np.empty(0, np.int8)
 
 
 def _check_array(instance: np.ndarray, state: Any) -> None:
     # Once only: a second state would free what tensors may look at.
-    if instance.shape != (0, ) or not isinstance(state, tuple) or (
-            len(state) != 5 or state[0] != 1):
+    if (
+        instance.shape != (0,)
+        or not isinstance(state, tuple)
+        or (len(state) != 5 or state[0] != 1)
+    ):
         raise RefusedPickleError('Unsupported state of an array')
     _, shape, dtype, fortran, raw = state
-    if type(shape) is not tuple or type(fortran) is not bool or any(
-            type(size) is not int or size < 0 for size in shape):
+    if (
+        type(shape) is not tuple
+        or type(fortran) is not bool
+        or any(type(size) is not int or size < 0 for size in shape)
+    ):
         raise RefusedPickleError(f'Unsupported shape of an array: {shape!r}')
     _check_numbers(dtype, raw, math.prod(shape))
 
@@ -90,7 +104,8 @@ def _check_history(instance: HistoryBuffer, state: Any) -> None:
     for name, value in state.items():
         if name == 'statistics_methods':
             good = type(value) is dict and all(
-                known.get(key) is method for key, method in value.items())
+                known.get(key) is method for key, method in value.items()
+            )
         else:
             good = type(value) in (int, float, np.ndarray)
         if not good:
@@ -124,23 +139,30 @@ NAMES = {
     'numpy.dtype': _dtype,
     'numpy.ndarray': _ARRAY,
     # Of numpy 1 and of numpy 2.
-    **{f'numpy.{core}.multiarray.{name}': function
-       for core in ('core', '_core')
-       for name, function in (('_reconstruct', _new_array),
-                              ('scalar', _scalar))},
+    **{
+        f'numpy.{core}.multiarray.{name}': function
+        for core in ('core', '_core')
+        for name, function in (('_reconstruct', _new_array), ('scalar', _scalar))
+    },
     'mmengine.logging.history_buffer.HistoryBuffer': _HISTORY,
     'builtins.getattr': _statistic,
     'builtins.slice': slice,
     'argparse.Namespace': Blank(argparse.Namespace),
     # Of the command line. Python 3.13 has them in another module.
-    **{f'pathlib.{module}{name}Path': _path(kind)
-       for module in ('', '_local.')
-       for names, kind in ((('Posix', 'PurePosix'), PurePosixPath),
-                           (('Windows', 'PureWindows'), PureWindowsPath))
-       for name in names},
+    **{
+        f'pathlib.{module}{name}Path': _path(kind)
+        for module in ('', '_local.')
+        for names, kind in (
+            (('Posix', 'PurePosix'), PurePosixPath),
+            (('Windows', 'PureWindows'), PureWindowsPath),
+        )
+        for name in names
+    },
     'collections.defaultdict': _defaultdict,
-    **{f'builtins.{kind.__name__}': Blank(kind)
-       for kind in (int, float, str, bool, list, dict)},
+    **{
+        f'builtins.{kind.__name__}': Blank(kind)
+        for kind in (int, float, str, bool, list, dict)
+    },
     # As Python 2 called them, and pickles of protocol 2 still do.
     'builtins.long': Blank(int),
     'builtins.unicode': Blank(str),

@@ -4,7 +4,8 @@ Imports torch and the standard library only.
 """
 
 import pickle
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -36,10 +37,13 @@ class Storages:
         Raises:
             RefusedPickleError: If it is of another form or too large.
         """
-        if type(claim) is not tuple or len(claim) < 5 or (
-                claim[0] != 'storage') or not all(
-                    type(part) is str for part in claim[2:4]) or (
-                    type(claim[4]) is not int or claim[4] < 0):
+        if (
+            type(claim) is not tuple
+            or len(claim) < 5
+            or (claim[0] != 'storage')
+            or not all(type(part) is str for part in claim[2:4])
+            or (type(claim[4]) is not int or claim[4] < 0)
+        ):
             raise RefusedPickleError(f'Unsupported reference: {claim!r:.100}')
         dtype = getattr(claim[1], 'dtype', torch.uint8)
         if not _is_storage(claim[1]) or not isinstance(dtype, torch.dtype):
@@ -54,7 +58,8 @@ class Storages:
             short = size > self._sizes.get(key, 0)
         if short:
             raise RefusedPickleError(
-                f'Storage {key} claims {size} bytes, more than the file has')
+                f'Storage {key} claims {size} bytes, more than the file has'
+            )
 
 
 def _is_storage(kind: Any) -> bool:
@@ -74,15 +79,16 @@ def within_storage(function: Callable) -> Callable:
     not exceed: torch would enlarge it.
     """
 
-    def call(storage: Any, offset: Any, size: Any, stride: Any,
-             *rest: Any) -> Any:
+    def call(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Any:
         numbers = (offset, *size, *stride)
         if any(type(n) is not int or n < 0 for n in numbers) or (
-                len(size) != len(stride)):
+            len(size) != len(stride)
+        ):
             raise RefusedPickleError(f'Unsupported shape {size!r}')
         dtypes = [part for part in rest if isinstance(part, torch.dtype)]
         width = _itemsize(
-            dtypes[0] if dtypes else getattr(storage, 'dtype', torch.uint8))
+            dtypes[0] if dtypes else getattr(storage, 'dtype', torch.uint8)
+        )
         untyped = getattr(storage, '_untyped_storage', storage)
         if not isinstance(untyped, torch.UntypedStorage):
             raise RefusedPickleError(f'Unsupported storage: {storage!r:.100}')

@@ -8,14 +8,14 @@ any generator state, with any number of dataloader workers.
 
 import hashlib
 import random
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator, Optional, Union
 
 import numpy as np
 import torch
 
 
-def fold_seed(*parts: Union[int, str]) -> int:
+def fold_seed(*parts: int | str) -> int:
     """A 63-bit seed from any sequence of whole numbers and names."""
     text = '/'.join(str(part) for part in parts)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
@@ -23,7 +23,7 @@ def fold_seed(*parts: Union[int, str]) -> int:
 
 
 @contextmanager
-def seeded(seed: int, device: Optional[torch.device] = None) -> Iterator[None]:
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """Seed Python, NumPy and torch inside; restore all states afterwards.
 
     Args:

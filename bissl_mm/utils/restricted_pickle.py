@@ -8,25 +8,29 @@ object its state unseen, which numpy's objects do not survive.
 import os
 import pickle
 from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any, Callable, Dict, Iterator
+from typing import Any
 
 import torch
 
 from .containers import Container
-from .pickled_storages import (RefusedPickleError, Storages,
-                               within_storage)
+from .pickled_storages import RefusedPickleError, Storages, within_storage
 
 #: With it torch would refuse every reader but its own.
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 #: torch's functions whose last argument is a state.
-WITH_STATE = ('torch._tensor._rebuild_from_type_v2',
-              'torch._utils._rebuild_parameter_with_state')
+WITH_STATE = (
+    'torch._tensor._rebuild_from_type_v2',
+    'torch._utils._rebuild_parameter_with_state',
+)
 #: torch's functions that lay a tensor over a storage, and begin with storage,
 #: offset, size and strides.
-OVER_STORAGE = tuple(f'torch._utils._rebuild_{kind}' for kind in (
-    'tensor', 'tensor_v2', 'tensor_v3', 'qtensor'))
+OVER_STORAGE = tuple(
+    f'torch._utils._rebuild_{kind}'
+    for kind in ('tensor', 'tensor_v2', 'tensor_v3', 'qtensor')
+)
 #: Classes that may be called; a tensor's would take memory by its size.
 CALLED = (OrderedDict, Counter, torch.Size, torch.device, set, complex, slice)
 
@@ -43,9 +47,13 @@ class Blank:
         self.kind = kind
 
 
-def load_without_code(path: str, map_location: Any, names: Dict[str, Any],
-                      states: Dict[type, Callable],
-                      container: Container) -> Any:
+def load_without_code(
+    path: str,
+    map_location: Any,
+    names: dict[str, Any],
+    states: dict[type, Callable],
+    container: Container,
+) -> Any:
     """``torch.load`` that builds tensors, plain data and what is allowed.
 
     Args:
@@ -73,11 +81,14 @@ def load_without_code(path: str, map_location: Any, names: Dict[str, Any],
 
     # torch.load names these three of a pickle module.
     module = SimpleNamespace(
-        __name__='restricted_pickle', Unpickler=Unpickler,
-        load=lambda file, **kwargs: Unpickler(file, **kwargs).load())
+        __name__='restricted_pickle',
+        Unpickler=Unpickler,
+        load=lambda file, **kwargs: Unpickler(file, **kwargs).load(),
+    )
     with _own_reader():
-        return torch.load(path, map_location=map_location,
-                          pickle_module=module, weights_only=False)
+        return torch.load(
+            path, map_location=map_location, pickle_module=module, weights_only=False
+        )
 
 
 @contextmanager
@@ -90,22 +101,34 @@ def _own_reader() -> Iterator[None]:
             os.environ[FORCE] = forced
 
 
-def _torch_globals() -> Dict[str, Any]:
+def _torch_globals() -> dict[str, Any]:
     """torch's own list, with what it forgot in the early versions."""
     from torch._weights_only_unpickler import _get_allowed_globals
 
     # Of the sparse classes a file needs the function alone: it leaves its
     # tensor to be validated.
-    listed = {name: value for name, value in _get_allowed_globals().items()
-              if '.sparse.' not in name}
+    listed = {
+        name: value
+        for name, value in _get_allowed_globals().items()
+        if '.sparse.' not in name
+    }
     return {
         **listed,
-        **{name: _with_checked_state(listed[name])
-           for name in WITH_STATE if name in listed},
-        **{name: within_storage(listed[name])
-           for name in OVER_STORAGE if name in listed},
-        **{str(value): value for value in vars(torch).values()
-           if isinstance(value, torch.dtype)},
+        **{
+            name: _with_checked_state(listed[name])
+            for name in WITH_STATE
+            if name in listed
+        },
+        **{
+            name: within_storage(listed[name])
+            for name in OVER_STORAGE
+            if name in listed
+        },
+        **{
+            str(value): value
+            for value in vars(torch).values()
+            if isinstance(value, torch.dtype)
+        },
         'torch.device': torch.device,
         'builtins.set': set,
         # Protocol 2 spells bytes this way, and none at all that way.
@@ -147,13 +170,13 @@ def _check_attributes(instance: Any, state: Any) -> None:
     Raises:
         RefusedPickleError: If there is one.
     """
-    for part in state if isinstance(state, tuple) else (state, ):
+    for part in state if isinstance(state, tuple) else (state,):
         if isinstance(part, dict):
             for name in part:
                 if isinstance(name, str) and name.startswith('__'):
                     raise RefusedPickleError(
-                        f'Unsupported attribute {name} of '
-                        f'{type(instance).__name__}')
+                        f'Unsupported attribute {name} of {type(instance).__name__}'
+                    )
 
 
 class _Unpickler(pickle._Unpickler):
@@ -165,9 +188,9 @@ class _Unpickler(pickle._Unpickler):
     refused.
     """
 
-    known: Dict[str, Any] = {}
+    known: dict[str, Any] = {}
     ids: set = set()
-    states: Dict[type, Callable] = {}
+    states: dict[type, Callable] = {}
     storages: Storages
     dispatch = dict(pickle._Unpickler.dispatch)
 
@@ -180,9 +203,12 @@ class _Unpickler(pickle._Unpickler):
 
     def load_reduce(self) -> None:
         function, arguments = self.stack[-2:]
-        if id(function) not in self.ids or not callable(function) or (
-                type(arguments) is not tuple) or (
-                    isinstance(function, type) and function not in CALLED):
+        if (
+            id(function) not in self.ids
+            or not callable(function)
+            or (type(arguments) is not tuple)
+            or (isinstance(function, type) and function not in CALLED)
+        ):
             raise RefusedPickleError(f'Unsupported call of {function!r}')
         super().load_reduce()
 
@@ -190,23 +216,22 @@ class _Unpickler(pickle._Unpickler):
         kind, arguments = self.stack[-2:]
         if isinstance(kind, Blank) and arguments == ():
             self.stack[-2:] = [kind.kind.__new__(kind.kind)]
-        elif isinstance(kind, type) and kind in CALLED and (
-                type(arguments) is tuple):
+        elif isinstance(kind, type) and kind in CALLED and (type(arguments) is tuple):
             super().load_newobj()
         else:
             raise RefusedPickleError(f'Unsupported instance of {kind!r}')
 
     def load_build(self) -> None:
         instance, state = self.stack[-2:]
-        if type(instance) not in (torch.Tensor, torch.nn.Parameter,
-                                  OrderedDict):
+        if type(instance) not in (torch.Tensor, torch.nn.Parameter, OrderedDict):
             for kind in type(instance).__mro__:
                 if kind in self.states:
                     self.states[kind](instance, state)
                     break
             else:
                 raise RefusedPickleError(
-                    f'Unsupported state of {type(instance).__name__}')
+                    f'Unsupported state of {type(instance).__name__}'
+                )
         _check_attributes(instance, state)
         super().load_build()
 
@@ -222,8 +247,15 @@ class _Unpickler(pickle._Unpickler):
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.BINPERSID[0]] = load_binpersid
     # More ways to call, which protocol 2 of torch.save does not use.
-    for opcode in (pickle.INST, pickle.OBJ, pickle.NEWOBJ_EX, pickle.EXT1,
-                   pickle.EXT2, pickle.EXT4, pickle.PERSID):
+    for opcode in (
+        pickle.INST,
+        pickle.OBJ,
+        pickle.NEWOBJ_EX,
+        pickle.EXT1,
+        pickle.EXT2,
+        pickle.EXT4,
+        pickle.PERSID,
+    ):
         dispatch[opcode[0]] = load_other
 
 
@@ -235,7 +267,8 @@ def _only_for(opcode: bytes, target: Callable, *kinds: type) -> None:
     def limited(self: _Unpickler) -> None:
         if type(target(self)) not in kinds:
             raise RefusedPickleError(
-                f'Unsupported items of {type(target(self)).__name__}')
+                f'Unsupported items of {type(target(self)).__name__}'
+            )
         load(self)
 
     _Unpickler.dispatch[opcode[0]] = limited
@@ -244,7 +277,7 @@ def _only_for(opcode: bytes, target: Callable, *kinds: type) -> None:
 _only_for(pickle.APPEND, lambda self: self.stack[-2], list)
 _only_for(pickle.APPENDS, lambda self: self.metastack[-1][-1], list)
 _only_for(pickle.ADDITEMS, lambda self: self.metastack[-1][-1], set)
-_only_for(pickle.SETITEM, lambda self: self.stack[-3], dict, OrderedDict,
-          Counter)
-_only_for(pickle.SETITEMS, lambda self: self.metastack[-1][-1], dict,
-          OrderedDict, Counter)
+_only_for(pickle.SETITEM, lambda self: self.stack[-3], dict, OrderedDict, Counter)
+_only_for(
+    pickle.SETITEMS, lambda self: self.metastack[-1][-1], dict, OrderedDict, Counter
+)

@@ -5,7 +5,8 @@ one number of processes alone. ``total_batch_size`` in the place of it is right
 with every number that divides it.
 """
 
-from typing import Any, Dict, List, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 from .check import check_positive_int
 from .errors import ValueRefusal
@@ -38,12 +39,12 @@ def batch_size_of(where: str, dataloader: Mapping, world_size: int) -> int:
             f'{KEY}={total} evenly. Start {number} instead, for example '
             f'tools/dist_train.sh CONFIG {number}, or choose the samples of '
             f'each process yourself: --cfg-options {where}.batch_size='
-            f'{max(total // world_size, 1)}.')
+            f'{max(total // world_size, 1)}.'
+        )
     return total // world_size
 
 
-def describe_batch(where: str, dataloader: Any,
-                   world_size: int) -> Optional[str]:
+def describe_batch(where: str, dataloader: Any, world_size: int) -> str | None:
     """A line about the batch of a dataloader that states a total.
 
     Args: as of :func:`batch_size_of`.
@@ -55,19 +56,25 @@ def describe_batch(where: str, dataloader: Any,
         return None
     number = batch_size_of(where, dataloader, world_size)
     total = number * world_size
-    text = f'{where}: {total} samples a step, {number} on each of ' \
+    text = (
+        f'{where}: {total} samples a step, {number} on each of '
         f'{world_size} process(es).'
+    )
     if total != dataloader[KEY]:
-        return f'{text} The config states {KEY}={dataloader[KEY]}; ' \
+        return (
+            f'{text} The config states {KEY}={dataloader[KEY]}; '
             f'batch_size={number} was set beside it.'
+        )
     if world_size == 1 and total > LARGE:
-        return f'{text} Where that does not fit into memory, start more ' \
-            'processes (tools/dist_train.sh CONFIG N) or, in the bilevel ' \
+        return (
+            f'{text} Where that does not fit into memory, start more '
+            'processes (tools/dist_train.sh CONFIG N) or, in the bilevel '
             'stage, set optim_wrapper.num_micro_batches.'
+        )
     return text
 
 
-def share_batches(cfg: Any, world_size: int) -> List[str]:
+def share_batches(cfg: Any, world_size: int) -> list[str]:
     """Put each process's ``batch_size`` in the place of every total.
 
     Args:
@@ -87,16 +94,15 @@ def share_batches(cfg: Any, world_size: int) -> List[str]:
         if line is None:
             continue
         lines.append(line)
-        dataloader['batch_size'] = batch_size_of(where, dataloader,
-                                                 world_size)
+        dataloader['batch_size'] = batch_size_of(where, dataloader, world_size)
         del dataloader[KEY]
     return lines
 
 
-def _dataloaders(cfg: Any) -> Dict[str, Any]:
+def _dataloaders(cfg: Any) -> dict[str, Any]:
     return {
-        'train_dataloader':
-        cfg.get('train_dataloader'),
-        'train_cfg.pretext_dataloader':
-        (cfg.get('train_cfg') or {}).get('pretext_dataloader')
+        'train_dataloader': cfg.get('train_dataloader'),
+        'train_cfg.pretext_dataloader': (cfg.get('train_cfg') or {}).get(
+            'pretext_dataloader'
+        ),
     }

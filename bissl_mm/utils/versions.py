@@ -6,20 +6,19 @@ package is imported.
 
 import re
 from importlib import metadata
-from typing import Tuple
 
 from .errors import ImportRefusal
 
 #: Library: oldest version, and the names it is published under.
 OLDEST = {
-    'torch': ('2.1', ('torch', )),
+    'torch': ('2.1', ('torch',)),
     'mmengine': ('0.10', ('mmengine', 'mmengine-lite', 'onedl-mmengine')),
     'mmcv': ('2.1', ('mmcv', 'mmcv-lite', 'onedl-mmcv')),
     'mmpretrain': ('1.2', ('mmpretrain', 'onedl-mmpretrain')),
 }
 
 
-def release(version: str) -> Tuple[int, ...]:
+def release(version: str) -> tuple[int, ...]:
     """The leading numbers of a version: ``'2.1.2+cu121'`` gives (2, 1, 2)."""
     match = re.match(r'\d+(\.\d+)*', version)
     return tuple(int(n) for n in match.group().split('.')) if match else ()
@@ -38,7 +37,8 @@ def check_versions() -> None:
         if newest is not None and release(newest) < release(oldest):
             raise ImportRefusal(
                 f'bissl_mm needs {library} {oldest} or newer, but {newest} is '
-                f'installed: pip install "{names[0]}>={oldest}".')
+                f'installed: pip install "{names[0]}>={oldest}".'
+            )
 
 
 def _version_of(name: str) -> str:

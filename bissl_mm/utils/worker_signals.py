@@ -9,18 +9,18 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from typing import Callable, Iterator, Optional
 
 #: Seconds between two looks whether the parent is still there.
-INTERVAL = 1.
+INTERVAL = 1.0
 #: macOS does not tell who sent a signal; there workers stay as they are.
 SUPPORTED = hasattr(signal, 'sigtimedwait')
 
 #: Process whose forks are shielded.
-_shielding: Optional[int] = None
-_shielded: Optional[int] = None
+_shielding: int | None = None
+_shielded: int | None = None
 _registered = False
 _held = threading.local()
 
@@ -34,8 +34,9 @@ def shielded_workers() -> Iterator[None]:
     """
     global _shielding, _registered
     if SUPPORTED and not _registered:
-        os.register_at_fork(before=_hold, after_in_parent=_release,
-                            after_in_child=_after_fork)
+        os.register_at_fork(
+            before=_hold, after_in_parent=_release, after_in_child=_after_fork
+        )
         _registered = True
     before, _shielding = _shielding, os.getpid()
     try:
@@ -44,8 +45,7 @@ def shielded_workers() -> Iterator[None]:
         _shielding = before
 
 
-def shield_worker(then: Optional[Callable[[int], None]],
-                  worker: int) -> None:
+def shield_worker(then: Callable[[int], None] | None, worker: int) -> None:
     """A loader's ``worker_init_fn``; needed where workers are not forked.
 
     Args:
@@ -110,8 +110,7 @@ def _shield() -> None:
     parent = os.getppid()
     # The process of multiprocessing's fork server stands between the two.
     owner = getattr(multiprocessing.parent_process(), 'pid', parent)
-    threading.Thread(target=_watch, args=(parent, owner),
-                     daemon=True).start()
+    threading.Thread(target=_watch, args=(parent, owner), daemon=True).start()
 
 
 def _watch(parent: int, owner: int) -> None:

@@ -14,5 +14,6 @@ model = dict(
     type='BiSSLModel',
     pretrained='work_dirs/byol_r10_b256-60e_imagefolder-32px/epoch_60.pth',
     pretext=_base_.pretext_model,
-    downstream=_base_.model)
+    downstream=_base_.model,
+)
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)

@@ -14,5 +14,6 @@ model = dict(
     type='BiSSLModel',
     pretrained='work_dirs/byol_r18_b128-6e_cifar10-48px/epoch_6.pth',
     pretext=_base_.pretext_model,
-    downstream=_base_.model)
+    downstream=_base_.model,
+)
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)

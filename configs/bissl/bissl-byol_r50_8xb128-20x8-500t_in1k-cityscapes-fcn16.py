@@ -21,10 +21,11 @@ model = dict(
     # Batch norms of both levels count over all processes, so that any number
     # of them computes what one does. The released runs: False, statistics of
     # each process (4 of them); MoCo's recipe for detection synchronises.
-    sync_norms=True)
+    sync_norms=True,
+)
 
 # Five warm-up passes (B.7).
 train_cfg = dict(
-    pretext_dataloader=_base_.pretext_dataloader,
-    head_warmup=dict(num_epochs=5))
+    pretext_dataloader=_base_.pretext_dataloader, head_warmup=dict(num_epochs=5)
+)
 optim_wrapper = dict(upper=dict(optimizer=dict(lr=0.02, weight_decay=0.002)))

@@ -19,7 +19,8 @@ model = dict(
     pretrained='work_dirs/byol_r50_8xb128-500e_in1k-96px/epoch_500.pth',
     pretext=_base_.pretext_model,
     downstream=_base_.model,
-    sync_norms=True)
+    sync_norms=True,
+)
 
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)
 optim_wrapper = dict(upper=dict(optimizer=dict(lr=0.02, weight_decay=0.002)))

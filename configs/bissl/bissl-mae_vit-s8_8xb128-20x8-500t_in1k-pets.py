@@ -21,20 +21,20 @@ model = dict(
     pretext=_base_.pretext_model,
     downstream=_base_.model,
     backbone_map=dict(
-        frozen='fix',
-        unmapped_lower=['backbone.ln1'],
-        unmapped_upper=['backbone.ln2']))
+        frozen='fix', unmapped_lower=['backbone.ln1'], unmapped_upper=['backbone.ln2']
+    ),
+)
 
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)
 optim_wrapper = dict(
     lower=dict(
         optimizer=dict(
-            _delete_=True,
-            type='AdamW',
-            lr=1e-4,
-            betas=(0.9, 0.95),
-            weight_decay=0.05),
-        paramwise_cfg=_base_.pretext_paramwise_cfg),
+            _delete_=True, type='AdamW', lr=1e-4, betas=(0.9, 0.95), weight_decay=0.05
+        ),
+        paramwise_cfg=_base_.pretext_paramwise_cfg,
+    ),
     upper=dict(
         constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor',
-        paramwise_cfg=dict(layer_decay_rate=0.75)))
+        paramwise_cfg=dict(layer_decay_rate=0.75),
+    ),
+)

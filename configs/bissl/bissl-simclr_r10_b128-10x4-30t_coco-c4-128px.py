@@ -18,10 +18,13 @@ model = dict(
     pretrained='work_dirs/simclr_r10_b256-60e_imagefolder-32px/epoch_60.pth',
     pretext=_base_.pretext_model,
     downstream=_base_.model,
-    backbone_map=dict(rules=[
-        ('backbone.layer4', 'roi_head.shared_head.layer4'),
-        ('backbone', 'backbone'),
-    ]))
+    backbone_map=dict(
+        rules=[
+            ('backbone.layer4', 'roi_head.shared_head.layer4'),
+            ('backbone', 'backbone'),
+        ]
+    ),
+)
 train_cfg = dict(
-    pretext_dataloader=_base_.pretext_dataloader,
-    head_warmup=dict(num_epochs=5))
+    pretext_dataloader=_base_.pretext_dataloader, head_warmup=dict(num_epochs=5)
+)

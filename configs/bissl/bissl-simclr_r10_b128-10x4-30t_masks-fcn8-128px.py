@@ -16,7 +16,8 @@ model = dict(
     type='BiSSLModel',
     pretrained='work_dirs/simclr_r10_b256-60e_imagefolder-32px/epoch_60.pth',
     pretext=_base_.pretext_model,
-    downstream=_base_.model)
+    downstream=_base_.model,
+)
 train_cfg = dict(
-    pretext_dataloader=_base_.pretext_dataloader,
-    head_warmup=dict(num_epochs=5))
+    pretext_dataloader=_base_.pretext_dataloader, head_warmup=dict(num_epochs=5)
+)

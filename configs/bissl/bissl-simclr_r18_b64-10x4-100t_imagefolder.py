@@ -18,5 +18,6 @@ model = dict(
     type='BiSSLModel',
     pretrained='work_dirs/simclr_r18_b64-100e_imagefolder-64px/epoch_100.pth',
     pretext=_base_.pretext_model,
-    downstream=_base_.model)
+    downstream=_base_.model,
+)
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)

@@ -17,8 +17,9 @@ model = dict(
     pretrained='work_dirs/simclr_r18_b256-20e_cifar10-48px/epoch_20.pth',
     pretext=_base_.pretext_model,
     downstream=_base_.model,
-    backbone_map=dict(frozen='train'))
+    backbone_map=dict(frozen='train'),
+)
 # Five warm-up passes for dense tasks (B.7).
 train_cfg = dict(
-    pretext_dataloader=_base_.pretext_dataloader,
-    head_warmup=dict(num_epochs=5))
+    pretext_dataloader=_base_.pretext_dataloader, head_warmup=dict(num_epochs=5)
+)

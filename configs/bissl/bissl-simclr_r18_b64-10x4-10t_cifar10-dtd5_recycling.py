@@ -7,5 +7,6 @@ _base_ = 'bissl-simclr_r18_b64-10x4-10t_cifar10-dtd5.py'
 
 optim_wrapper = dict(
     hypergradient=dict(
-        damping=100.,
-        solver=dict(_delete_=True, type='RecyclingSolver', tolerance=0.1)))
+        damping=100.0, solver=dict(_delete_=True, type='RecyclingSolver', tolerance=0.1)
+    )
+)

@@ -21,25 +21,19 @@ model = dict(
     pretrained='work_dirs/simclr_r50_head_8xb128-20e_in1k-224px/epoch_20.pth',
     pretext=_base_.pretext_model,
     downstream=_base_.model,
-    sync_norms=True)
+    sync_norms=True,
+)
 
 train_cfg = dict(
     num_alternations=200,
     num_lower_steps=10,
     num_upper_steps=4,
-    pretext_dataloader=_base_.pretext_dataloader)
+    pretext_dataloader=_base_.pretext_dataloader,
+)
 # Warm-up over 10 * N_L lower steps.
 param_scheduler = dict(
     lower=[
-        dict(
-            type='LinearLR',
-            start_factor=1e-4,
-            by_epoch=False,
-            begin=0,
-            end=100),
-        dict(
-            type='CosineAnnealingLR',
-            eta_min_ratio=0.001,
-            by_epoch=False,
-            begin=100),
-    ])
+        dict(type='LinearLR', start_factor=1e-4, by_epoch=False, begin=0, end=100),
+        dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False, begin=100),
+    ]
+)

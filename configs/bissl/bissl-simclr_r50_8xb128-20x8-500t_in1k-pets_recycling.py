@@ -7,5 +7,6 @@ _base_ = 'bissl-simclr_r50_8xb128-20x8-500t_in1k-pets.py'
 
 optim_wrapper = dict(
     hypergradient=dict(
-        damping=100.,
-        solver=dict(_delete_=True, type='RecyclingSolver', tolerance=0.1)))
+        damping=100.0, solver=dict(_delete_=True, type='RecyclingSolver', tolerance=0.1)
+    )
+)

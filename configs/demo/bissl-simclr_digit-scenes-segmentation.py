@@ -11,10 +11,12 @@ model = dict(
     type='BiSSLModel',
     pretrained='work_dirs/demo-seg/pretext/epoch_60.pth',
     pretext=_base_.pretext_model,
-    downstream=_base_.model)
+    downstream=_base_.model,
+)
 train_cfg = dict(
     num_alternations=12,
     val_interval=4,
     pretext_dataloader=_base_.pretext_dataloader,
-    head_warmup=dict(num_epochs=5))
+    head_warmup=dict(num_epochs=5),
+)
 default_hooks = dict(checkpoint=dict(interval=2, max_keep_ckpts=1))

@@ -11,6 +11,7 @@ model = dict(
     type='BiSSLModel',
     pretrained='work_dirs/demo/pretext/epoch_60.pth',
     pretext=_base_.pretext_model,
-    downstream=_base_.model)
+    downstream=_base_.model,
+)
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)
 default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=1))

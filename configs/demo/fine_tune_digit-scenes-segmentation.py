@@ -1,9 +1,6 @@
 # Stage 4 of the demo of segmentation, both arms: the demo sets checkpoint,
 # learning rate and weight decay.
-_base_ = [
-    '../_base_/upper/fcn_digit-scenes.py',
-    '../_base_/stock_runtime.py',
-]
+_base_ = ['../_base_/upper/fcn_digit-scenes.py', '../_base_/stock_runtime.py']
 default_scope = 'mmseg'
 
 model = dict(
@@ -11,14 +8,19 @@ model = dict(
         init_cfg=dict(
             type='Pretrained',
             checkpoint='work_dirs/demo-seg/pretext/epoch_60.pth',
-            prefix='backbone.')))
+            prefix='backbone.',
+        )
+    )
+)
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=16, val_interval=8)
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.001))
+    optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=0.001),
+)
 param_scheduler = dict(
     type='CosineAnnealingLR',
     eta_min_ratio=0.001,
     by_epoch=True,
     end=16,
-    convert_to_iter_based=True)
+    convert_to_iter_based=True,
+)

@@ -4,5 +4,6 @@ _base_ = 'deeplabv3-r18-simclr_b16-20e_camvid.py'
 
 init_cfg = dict(
     checkpoint='work_dirs/'
-    'bissl-simclr_r18_b64-10x4-10t_cifar10-camvid-deeplabv3/backbone.pth')
+    'bissl-simclr_r18_b64-10x4-10t_cifar10-camvid-deeplabv3/backbone.pth'
+)
 model = dict(backbone=dict(init_cfg=init_cfg))

@@ -11,14 +11,15 @@ default_scope = 'mmdet'
 init_cfg = dict(
     type='Pretrained',
     checkpoint='work_dirs/simclr_r18_b256-20e_cifar10-48px/epoch_20.pth',
-    prefix='backbone.')
+    prefix='backbone.',
+)
 # conv5 is in the shared head, which reads the same file.
 model = dict(
-    backbone=dict(init_cfg=init_cfg),
-    roi_head=dict(shared_head=dict(init_cfg=init_cfg)))
+    backbone=dict(init_cfg=init_cfg), roi_head=dict(shared_head=dict(init_cfg=init_cfg))
+)
 search = dict(metric='coco/bbox_mAP_50')
 train_cfg = dict(max_epochs=12, val_interval=4)
 param_scheduler = dict(end=12)
 default_hooks = dict(
-    checkpoint=dict(
-        interval=12, max_keep_ckpts=1, save_best='coco/bbox_mAP_50'))
+    checkpoint=dict(interval=12, max_keep_ckpts=1, save_best='coco/bbox_mAP_50')
+)

@@ -4,8 +4,7 @@
 #       configs/fine_tune/faster-rcnn-r50-c4-byol_8xb2-50e_voc0712.py 8
 _base_ = 'faster-rcnn-r50-c4-simclr_8xb2-50e_voc0712.py'
 
-init_cfg = dict(
-    checkpoint='work_dirs/byol_r50_8xb128-500e_in1k-96px/epoch_500.pth')
+init_cfg = dict(checkpoint='work_dirs/byol_r50_8xb128-500e_in1k-96px/epoch_500.pth')
 model = dict(
-    backbone=dict(init_cfg=init_cfg),
-    roi_head=dict(shared_head=dict(init_cfg=init_cfg)))
+    backbone=dict(init_cfg=init_cfg), roi_head=dict(shared_head=dict(init_cfg=init_cfg))
+)

@@ -17,19 +17,21 @@ sync_bn = 'torch'
 init_cfg = dict(
     type='Pretrained',
     checkpoint='work_dirs/simclr_r50_8xb128-500e_in1k-96px/epoch_500.pth',
-    prefix='backbone.')
+    prefix='backbone.',
+)
 # conv5 is in the shared head, which reads the same file.
 model = dict(
-    backbone=dict(init_cfg=init_cfg),
-    roi_head=dict(shared_head=dict(init_cfg=init_cfg)))
+    backbone=dict(init_cfg=init_cfg), roi_head=dict(shared_head=dict(init_cfg=init_cfg))
+)
 search = dict(
     settings=50,
     seeds=10,
     lr=(1e-4, 1e-1),
     weight_decay=(1e-6, 1e-2),
-    metric='pascal_voc/mAP')
+    metric='pascal_voc/mAP',
+)
 train_cfg = dict(max_epochs=50, val_interval=1)
 param_scheduler = dict(end=50)
 default_hooks = dict(
-    checkpoint=dict(
-        interval=10, max_keep_ckpts=1, save_best='pascal_voc/mAP'))
+    checkpoint=dict(interval=10, max_keep_ckpts=1, save_best='pascal_voc/mAP')
+)

@@ -11,11 +11,10 @@ default_scope = 'mmseg'
 init_cfg = dict(
     type='Pretrained',
     checkpoint='work_dirs/simclr_r18_b256-20e_cifar10-48px/epoch_20.pth',
-    prefix='backbone.')
+    prefix='backbone.',
+)
 model = dict(backbone=dict(init_cfg=init_cfg))
 search = dict(metric='mIoU')
 train_cfg = dict(max_epochs=8, val_interval=4)
 param_scheduler = dict(end=8)
-default_hooks = dict(
-    checkpoint=dict(
-        interval=8, max_keep_ckpts=1, save_best='mIoU'))
+default_hooks = dict(checkpoint=dict(interval=8, max_keep_ckpts=1, save_best='mIoU'))

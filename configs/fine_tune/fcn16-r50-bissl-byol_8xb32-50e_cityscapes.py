@@ -6,5 +6,6 @@ _base_ = 'fcn16-r50-simclr_8xb32-50e_cityscapes.py'
 
 init_cfg = dict(
     checkpoint='work_dirs/'
-    'bissl-byol_r50_8xb128-20x8-500t_in1k-cityscapes-fcn16/backbone.pth')
+    'bissl-byol_r50_8xb128-20x8-500t_in1k-cityscapes-fcn16/backbone.pth'
+)
 model = dict(backbone=dict(init_cfg=init_cfg))

@@ -5,5 +5,6 @@ _base_ = 'fcn16-r50-simclr_8xb32-50e_voc0712.py'
 
 init_cfg = dict(
     checkpoint='work_dirs/'
-    'bissl-simclr_r50_8xb128-20x8-500t_in1k-voc0712-fcn16/backbone.pth')
+    'bissl-simclr_r50_8xb128-20x8-500t_in1k-voc0712-fcn16/backbone.pth'
+)
 model = dict(backbone=dict(init_cfg=init_cfg))

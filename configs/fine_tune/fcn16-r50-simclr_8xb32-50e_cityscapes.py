@@ -19,16 +19,12 @@ sync_bn = 'torch'
 init_cfg = dict(
     type='Pretrained',
     checkpoint='work_dirs/simclr_r50_8xb128-500e_in1k-96px/epoch_500.pth',
-    prefix='backbone.')
+    prefix='backbone.',
+)
 model = dict(backbone=dict(init_cfg=init_cfg))
 search = dict(
-    settings=50,
-    seeds=10,
-    lr=(1e-4, 1e-1),
-    weight_decay=(1e-6, 1e-2),
-    metric='mIoU')
+    settings=50, seeds=10, lr=(1e-4, 1e-1), weight_decay=(1e-6, 1e-2), metric='mIoU'
+)
 train_cfg = dict(max_epochs=50, val_interval=1)
 param_scheduler = dict(end=50)
-default_hooks = dict(
-    checkpoint=dict(
-        interval=10, max_keep_ckpts=1, save_best='mIoU'))
+default_hooks = dict(checkpoint=dict(interval=10, max_keep_ckpts=1, save_best='mIoU'))

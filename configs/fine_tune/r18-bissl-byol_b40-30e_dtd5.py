@@ -5,5 +5,7 @@ _base_ = 'r18-simclr_b40-30e_dtd5.py'
 model = dict(
     backbone=dict(
         init_cfg=dict(
-            checkpoint='work_dirs/'
-            'bissl-byol_r18_b64-10x4-10t_cifar10-dtd5/backbone.pth')))
+            checkpoint='work_dirs/bissl-byol_r18_b64-10x4-10t_cifar10-dtd5/backbone.pth'
+        )
+    )
+)

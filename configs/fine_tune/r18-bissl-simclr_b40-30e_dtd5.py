@@ -6,4 +6,7 @@ model = dict(
     backbone=dict(
         init_cfg=dict(
             checkpoint='work_dirs/'
-            'bissl-simclr_r18_b64-10x4-10t_cifar10-dtd5/backbone.pth')))
+            'bissl-simclr_r18_b64-10x4-10t_cifar10-dtd5/backbone.pth'
+        )
+    )
+)

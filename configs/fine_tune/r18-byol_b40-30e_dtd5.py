@@ -4,5 +4,6 @@ _base_ = 'r18-simclr_b40-30e_dtd5.py'
 
 model = dict(
     backbone=dict(
-        init_cfg=dict(
-            checkpoint='work_dirs/byol_r18_b128-6e_cifar10-48px/epoch_6.pth')))
+        init_cfg=dict(checkpoint='work_dirs/byol_r18_b128-6e_cifar10-48px/epoch_6.pth')
+    )
+)

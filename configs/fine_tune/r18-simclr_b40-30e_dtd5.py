@@ -11,9 +11,12 @@ model = dict(
         init_cfg=dict(
             type='Pretrained',
             checkpoint='work_dirs/simclr_r18_b256-20e_cifar10-48px/epoch_20.pth',
-            prefix='backbone.')))
+            prefix='backbone.',
+        )
+    )
+)
 default_hooks = dict(
-    checkpoint=dict(
-        interval=50, max_keep_ckpts=1, save_best='accuracy/top1'))
+    checkpoint=dict(interval=50, max_keep_ckpts=1, save_best='accuracy/top1')
+)
 train_cfg = dict(max_epochs=30)
 param_scheduler = dict(end=30)

@@ -11,7 +11,10 @@ model = dict(
         init_cfg=dict(
             type='Pretrained',
             checkpoint='work_dirs/simclr_r18_b64-100e_imagefolder-64px/epoch_100.pth',
-            prefix='backbone.')))
+            prefix='backbone.',
+        )
+    )
+)
 default_hooks = dict(
-    checkpoint=dict(
-        interval=50, max_keep_ckpts=1, save_best='accuracy/top1'))
+    checkpoint=dict(interval=50, max_keep_ckpts=1, save_best='accuracy/top1')
+)

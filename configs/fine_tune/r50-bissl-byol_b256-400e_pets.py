@@ -6,5 +6,8 @@ model = dict(
     backbone=dict(
         init_cfg=dict(
             checkpoint='work_dirs/'
-            'bissl-byol_r50_8xb128-20x8-500t_in1k-pets/backbone.pth')))
+            'bissl-byol_r50_8xb128-20x8-500t_in1k-pets/backbone.pth'
+        )
+    )
+)
 optim_wrapper = dict(optimizer=dict(lr=0.00042, weight_decay=0.00002))

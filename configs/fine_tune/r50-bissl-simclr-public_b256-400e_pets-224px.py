@@ -9,5 +9,8 @@ model = dict(
     backbone=dict(
         init_cfg=dict(
             checkpoint='work_dirs/bissl-simclr_r50_8xb128-10x4-200t_in1k-'
-            'pets-224px/backbone.pth')))
+            'pets-224px/backbone.pth'
+        )
+    )
+)
 optim_wrapper = dict(optimizer=dict(lr=0.00153, weight_decay=0.00314))

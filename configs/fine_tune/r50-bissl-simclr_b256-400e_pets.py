@@ -7,5 +7,8 @@ model = dict(
     backbone=dict(
         init_cfg=dict(
             checkpoint='work_dirs/'
-            'bissl-simclr_r50_8xb128-20x8-500t_in1k-pets/backbone.pth')))
+            'bissl-simclr_r50_8xb128-20x8-500t_in1k-pets/backbone.pth'
+        )
+    )
+)
 optim_wrapper = dict(optimizer=dict(lr=0.00153, weight_decay=0.00314))

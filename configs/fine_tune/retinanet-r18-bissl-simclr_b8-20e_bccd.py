@@ -4,5 +4,6 @@ _base_ = 'retinanet-r18-simclr_b8-20e_bccd.py'
 
 init_cfg = dict(
     checkpoint='work_dirs/'
-    'bissl-simclr_r18_b64-10x4-10t_cifar10-bccd-retinanet/backbone.pth')
+    'bissl-simclr_r18_b64-10x4-10t_cifar10-bccd-retinanet/backbone.pth'
+)
 model = dict(backbone=dict(init_cfg=init_cfg))

@@ -6,4 +6,7 @@ model = dict(
     backbone=dict(
         init_cfg=dict(
             checkpoint='work_dirs/bissl-mae_vit-p4_b128-10x4-30t_imagefolder-'
-            '32px/backbone.pth')))
+            '32px/backbone.pth'
+        )
+    )
+)

@@ -6,4 +6,7 @@ model = dict(
     backbone=dict(
         init_cfg=dict(
             checkpoint='work_dirs/'
-            'bissl-mae_vit-s8_8xb128-20x8-500t_in1k-pets/backbone.pth')))
+            'bissl-mae_vit-s8_8xb128-20x8-500t_in1k-pets/backbone.pth'
+        )
+    )
+)

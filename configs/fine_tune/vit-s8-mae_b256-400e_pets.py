@@ -14,14 +14,18 @@ model = dict(
         init_cfg=dict(
             type='Pretrained',
             checkpoint='work_dirs/mae_vit-s8_8xb128-500e_in1k-96px/epoch_500.pth',
-            prefix='backbone.')))
+            prefix='backbone.',
+        )
+    )
+)
 # B.8, with the ranges and seeds of B.2.
 search = dict(settings=50, seeds=10)
 train_cfg = dict(max_epochs=400, val_interval=1)
 optim_wrapper = dict(
     constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(layer_decay_rate=0.75))
+    paramwise_cfg=dict(layer_decay_rate=0.75),
+)
 param_scheduler = dict(end=400)
 default_hooks = dict(
-    checkpoint=dict(
-        interval=50, max_keep_ckpts=1, save_best='accuracy/top1'))
+    checkpoint=dict(interval=50, max_keep_ckpts=1, save_best='accuracy/top1')
+)

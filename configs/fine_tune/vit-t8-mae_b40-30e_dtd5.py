@@ -11,12 +11,16 @@ model = dict(
         init_cfg=dict(
             type='Pretrained',
             checkpoint='work_dirs/mae_vit-t8_b64-20e_cifar10-48px/epoch_20.pth',
-            prefix='backbone.')))
+            prefix='backbone.',
+        )
+    )
+)
 train_cfg = dict(max_epochs=30)
 optim_wrapper = dict(
     constructor='mmpretrain.LearningRateDecayOptimWrapperConstructor',
-    paramwise_cfg=dict(layer_decay_rate=0.75))
+    paramwise_cfg=dict(layer_decay_rate=0.75),
+)
 param_scheduler = dict(end=30)
 default_hooks = dict(
-    checkpoint=dict(
-        interval=50, max_keep_ckpts=1, save_best='accuracy/top1'))
+    checkpoint=dict(interval=50, max_keep_ckpts=1, save_best='accuracy/top1')
+)

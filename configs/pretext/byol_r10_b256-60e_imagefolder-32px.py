@@ -8,7 +8,8 @@ _base_ = [
     '../_base_/stock_runtime.py',
 ]
 custom_imports = dict(
-    imports=['bissl_mm.models', 'bissl_mm.datasets', 'bissl_mm.engine'])
+    imports=['bissl_mm.models', 'bissl_mm.datasets', 'bissl_mm.engine']
+)
 
 model = _base_.pretext_model
 train_dataloader = dict(_base_.pretext_dataloader, batch_size=256)

@@ -7,15 +7,14 @@ _base_ = [
     '../_base_/stock_runtime.py',
 ]
 custom_imports = dict(
-    imports=['bissl_mm.models', 'bissl_mm.datasets', 'bissl_mm.engine'])
+    imports=['bissl_mm.models', 'bissl_mm.datasets', 'bissl_mm.engine']
+)
 
 model = _base_.pretext_model
 train_dataloader = dict(_base_.pretext_dataloader, batch_size=256)
 optim_wrapper = dict(
     optimizer=dict(
-        _delete_=True,
-        type='AdamW',
-        lr=1.5e-3,
-        betas=(0.9, 0.95),
-        weight_decay=0.05),
-    paramwise_cfg=_base_.pretext_paramwise_cfg)
+        _delete_=True, type='AdamW', lr=1.5e-3, betas=(0.9, 0.95), weight_decay=0.05
+    ),
+    paramwise_cfg=_base_.pretext_paramwise_cfg,
+)

@@ -14,11 +14,9 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
-        type='bissl_mm.LARS',
-        lr=1.2,
-        momentum=0.9,
-        weight_decay=1e-6,
-        eta=0.001))
+        type='bissl_mm.LARS', lr=1.2, momentum=0.9, weight_decay=1e-6, eta=0.001
+    ),
+)
 param_scheduler = [
     dict(
         type='LinearLR',
@@ -26,12 +24,14 @@ param_scheduler = [
         by_epoch=True,
         begin=0,
         end=2,
-        convert_to_iter_based=True),
+        convert_to_iter_based=True,
+    ),
     dict(
         type='CosineAnnealingLR',
         eta_min_ratio=0.001,
         by_epoch=True,
         begin=2,
         end=20,
-        convert_to_iter_based=True),
+        convert_to_iter_based=True,
+    ),
 ]

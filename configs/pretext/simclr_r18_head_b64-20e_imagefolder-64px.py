@@ -22,20 +22,18 @@ model = _base_.pretext_model
 model.backbone.update(
     frozen_stages=4,
     init_cfg=dict(
-        type='Pretrained',
-        checkpoint='work_dirs/r18_public.pth',
-        prefix='backbone.'))
+        type='Pretrained', checkpoint='work_dirs/r18_public.pth', prefix='backbone.'
+    ),
+)
 train_dataloader = _base_.pretext_dataloader
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
 # As in the pretraining beside it.
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
-        type='bissl_mm.LARS',
-        lr=0.3,
-        momentum=0.9,
-        weight_decay=1e-6,
-        eta=0.001))
+        type='bissl_mm.LARS', lr=0.3, momentum=0.9, weight_decay=1e-6, eta=0.001
+    ),
+)
 param_scheduler = [
     dict(
         type='LinearLR',
@@ -43,12 +41,14 @@ param_scheduler = [
         by_epoch=True,
         begin=0,
         end=2,
-        convert_to_iter_based=True),
+        convert_to_iter_based=True,
+    ),
     dict(
         type='CosineAnnealingLR',
         eta_min_ratio=0.001,
         by_epoch=True,
         begin=2,
         end=20,
-        convert_to_iter_based=True),
+        convert_to_iter_based=True,
+    ),
 ]

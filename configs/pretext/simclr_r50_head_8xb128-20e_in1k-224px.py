@@ -6,10 +6,7 @@
 #   tools/dist_train.sh \
 #       configs/pretext/simclr_r50_head_8xb128-20e_in1k-224px.py 8
 # The checkpoint holds backbone and head, which the bilevel stage starts from.
-_base_ = [
-    '../_base_/lower/simclr_r50_in1k-224px.py',
-    '../_base_/stock_runtime.py',
-]
+_base_ = ['../_base_/lower/simclr_r50_in1k-224px.py', '../_base_/stock_runtime.py']
 custom_imports = dict(imports=['bissl_mm.models', 'bissl_mm.engine'])
 
 # All four stages and the stem: neither weights nor running statistics change.
@@ -19,7 +16,9 @@ model.backbone.update(
     init_cfg=dict(
         type='Pretrained',
         checkpoint='work_dirs/simclr_r50_public.pth',
-        prefix='backbone.'))
+        prefix='backbone.',
+    ),
+)
 train_dataloader = _base_.pretext_dataloader
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
 
@@ -29,11 +28,9 @@ train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(
-        type='bissl_mm.LARS',
-        lr=4.8,
-        momentum=0.9,
-        weight_decay=1e-6,
-        eta=0.001))
+        type='bissl_mm.LARS', lr=4.8, momentum=0.9, weight_decay=1e-6, eta=0.001
+    ),
+)
 param_scheduler = [
     dict(
         type='LinearLR',
@@ -41,12 +38,14 @@ param_scheduler = [
         by_epoch=True,
         begin=0,
         end=10,
-        convert_to_iter_based=True),
+        convert_to_iter_based=True,
+    ),
     dict(
         type='CosineAnnealingLR',
         eta_min_ratio=0.001,
         by_epoch=True,
         begin=10,
         end=20,
-        convert_to_iter_based=True),
+        convert_to_iter_based=True,
+    ),
 ]

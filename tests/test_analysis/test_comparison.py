@@ -9,21 +9,20 @@ from conftest import ROOT
 from mmengine.config import Config
 
 from bissl_mm.analysis import permutation_test, report
-from bissl_mm.analysis.runs import fine_tune
-from bissl_mm.analysis.runs.best_epoch import percent
-from bissl_mm.analysis.runs.comparison import (ArmResult, Setting, compare,
-                                          draw_settings)
 from bissl_mm.analysis.demo.digits import write_digits
 from bissl_mm.analysis.features import nearest_neighbour_accuracy
 from bissl_mm.analysis.json_file import write_json
-from bissl_mm.analysis.runs.needed_parts import check_parts
 from bissl_mm.analysis.permutation_test import significance
+from bissl_mm.analysis.runs import fine_tune
+from bissl_mm.analysis.runs.best_epoch import percent
+from bissl_mm.analysis.runs.comparison import ArmResult, Setting, compare, draw_settings
+from bissl_mm.analysis.runs.needed_parts import check_parts
 from bissl_mm.analysis.scalars import read_scalars
 
 
 def test_settings_are_log_uniform_and_repeatable():
-    settings = draw_settings(400, (1e-4, 1.), (1e-5, 1e-2), 3)
-    assert settings == draw_settings(400, (1e-4, 1.), (1e-5, 1e-2), 3)
+    settings = draw_settings(400, (1e-4, 1.0), (1e-5, 1e-2), 3)
+    assert settings == draw_settings(400, (1e-4, 1.0), (1e-5, 1e-2), 3)
     logs = np.log10([s.lr for s in settings])
     assert logs.min() > -4 and logs.max() < 0
     # A quarter of them in each decade.
@@ -31,45 +30,53 @@ def test_settings_are_log_uniform_and_repeatable():
     assert counts.min() > 70
 
 
-def test_each_arm_gets_the_same_budget_and_its_own_choice(monkeypatch,
-                                                          tmp_path):
+def test_each_arm_gets_the_same_budget_and_its_own_choice(monkeypatch, tmp_path):
     calls = []
 
-    def fake(cfg, checkpoint, setting, seed, work_dir, metric, test=True,
-             inspect=None):
+    def fake(cfg, checkpoint, setting, seed, work_dir, metric, test=True, inspect=None):
         calls.append((checkpoint, setting.lr, seed, test))
         good = 0.1 if checkpoint == 'a' else 0.2
-        val = 50. + 10 * (setting.lr == good)
+        val = 50.0 + 10 * (setting.lr == good)
         return dict(val=val, test=val + seed)
 
     monkeypatch.setattr(fine_tune, 'fine_tune', fake)
-    settings = [Setting(lr, 0.) for lr in (0.1, 0.2, 0.3)]
-    outcome = compare(None, dict(A='a', B='b'), settings, [1, 2],
-                      str(tmp_path))
+    settings = [Setting(lr, 0.0) for lr in (0.1, 0.2, 0.3)]
+    outcome = compare(None, dict(A='a', B='b'), settings, [1, 2], str(tmp_path))
     for name in ('a', 'b'):
         mine = [c[1:] for c in calls if c[0] == name]
         assert [c[0] for c in mine[:3]] == [0.1, 0.2, 0.3]
         assert all(seed == 0 and not test for _, seed, test in mine[:3])
         assert [c[1] for c in mine[3:]] == [1, 2]
     assert [a['setting']['lr'] for a in outcome['arms']] == [0.1, 0.2]
-    assert outcome['difference'] == 0. and outcome['p_value'] == 1.
+    assert outcome['difference'] == 0.0 and outcome['p_value'] == 1.0
     json.dumps(outcome)
 
 
-def test_seeds_are_shared_out_among_the_backbones_of_an_arm(monkeypatch,
-                                                            tmp_path):
+def test_seeds_are_shared_out_among_the_backbones_of_an_arm(monkeypatch, tmp_path):
     calls = []
 
     def fake(cfg, checkpoint, setting, seed, *args, **kwargs):
         calls.append((checkpoint, seed))
-        return dict(val=50., test=50.)
+        return dict(val=50.0, test=50.0)
 
     monkeypatch.setattr(fine_tune, 'fine_tune', fake)
-    compare(None, dict(A='a', B=['b1', 'b2', 'b3']), [Setting(0.1, 0.)],
-            range(1, 7), str(tmp_path))
+    compare(
+        None,
+        dict(A='a', B=['b1', 'b2', 'b3']),
+        [Setting(0.1, 0.0)],
+        range(1, 7),
+        str(tmp_path),
+    )
     assert sorted(calls) == [
-        *(('a', seed) for seed in range(7)), ('b1', 0), ('b1', 1), ('b1', 2),
-        ('b2', 3), ('b2', 4), ('b3', 5), ('b3', 6)]
+        *(('a', seed) for seed in range(7)),
+        ('b1', 0),
+        ('b1', 1),
+        ('b1', 2),
+        ('b2', 3),
+        ('b2', 4),
+        ('b3', 5),
+        ('b3', 6),
+    ]
 
 
 def test_interrupted_comparison_goes_on_where_it_was(monkeypatch, tmp_path):
@@ -83,13 +90,19 @@ def test_interrupted_comparison_goes_on_where_it_was(monkeypatch, tmp_path):
         return dict(val=value, test=value)
 
     def run(**kwargs):
-        return compare(None, dict(A='a', B='bb'),
-                       [Setting(lr, 0.) for lr in (0.1, 0.2)], [1, 2, 3],
-                       str(tmp_path), **kwargs)
+        return compare(
+            None,
+            dict(A='a', B='bb'),
+            [Setting(lr, 0.0) for lr in (0.1, 0.2)],
+            [1, 2, 3],
+            str(tmp_path),
+            **kwargs,
+        )
 
     def without_times(outcome):
-        return [{k: v for k, v in arm.items() if k != 'seconds'}
-                for arm in outcome['arms']]
+        return [
+            {k: v for k, v in arm.items() if k != 'seconds'} for arm in outcome['arms']
+        ]
 
     monkeypatch.setattr(fine_tune, 'fine_tune', fake)
     stop_at = None
@@ -120,41 +133,51 @@ def test_a_failed_run_names_arm_setting_and_seed(monkeypatch, tmp_path):
     def fake(cfg, checkpoint, setting, seed, work_dir, metric, **kwargs):
         if (checkpoint, seed) == ('b', 2):
             raise FloatingPointError('never a number.')
-        return dict(val=1., test=1.)
+        return dict(val=1.0, test=1.0)
 
     monkeypatch.setattr(fine_tune, 'fine_tune', fake)
-    with pytest.raises(FloatingPointError, match='^arm B, learning rate 0.1, '
-                       'weight decay 0.02, seed 2: never a number'):
-        compare(None, dict(A='a', B='b'), [Setting(0.1, 0.02)], [1, 2, 3],
-                str(tmp_path))
+    with pytest.raises(
+        FloatingPointError,
+        match='^arm B, learning rate 0.1, weight decay 0.02, seed 2: never a number',
+    ):
+        compare(
+            None, dict(A='a', B='b'), [Setting(0.1, 0.02)], [1, 2, 3], str(tmp_path)
+        )
     lines = (tmp_path / 'runs.jsonl').read_text().splitlines()
     # Both searches, the seeds of A and the first of B.
     assert len(lines) == 6
 
 
 def test_names_of_arms_are_text_in_the_report():
-    arms = [dict(name=name, mean=50., test=[50.] * 4)
-            for name in ('<i>A', 'B&C')]
-    text = report.headline(dict(arms=arms, difference=0., p_value=1.,
-                                test='exact permutation test'), 'accuracy')
+    arms = [dict(name=name, mean=50.0, test=[50.0] * 4) for name in ('<i>A', 'B&C')]
+    text = report.headline(
+        dict(arms=arms, difference=0.0, p_value=1.0, test='exact permutation test'),
+        'accuracy',
+    )
     assert '&lt;i&gt;A' in text and 'B&amp;C' in text and '<i>' not in text
 
 
 def test_mean_and_deviation_are_those_of_the_sample():
-    arm = ArmResult('x', 'y', test=[1., 2., 3., 6.])
-    assert arm.mean == 3.
+    arm = ArmResult('x', 'y', test=[1.0, 2.0, 3.0, 6.0])
+    assert arm.mean == 3.0
     assert arm.std == pytest.approx(np.sqrt(14 / 3))
 
 
-@pytest.mark.parametrize('metric, value, expected', [
-    ('coco/bbox_mAP_50', 0.25, 25.), ('pascal_voc/mAP', 0.5, 50.),
-    ('mIoU', 32.8, 32.8), ('accuracy/top1', 90., 90.)])
+@pytest.mark.parametrize(
+    'metric, value, expected',
+    [
+        ('coco/bbox_mAP_50', 0.25, 25.0),
+        ('pascal_voc/mAP', 0.5, 50.0),
+        ('mIoU', 32.8, 32.8),
+        ('accuracy/top1', 90.0, 90.0),
+    ],
+)
 def test_metrics_become_percent(metric, value, expected):
-    assert percent(metric, {metric: value, 'other': 1.}) == expected
+    assert percent(metric, {metric: value, 'other': 1.0}) == expected
 
 
 def test_an_evaluation_without_detections_counts_as_zero():
-    assert percent('coco/bbox_mAP_50', {}) == 0.
+    assert percent('coco/bbox_mAP_50', {}) == 0.0
 
 
 class NeverANumber:
@@ -178,12 +201,14 @@ class NeverANumber:
 
 def test_a_metric_that_is_never_a_number_ends_no_comparison(monkeypatch, tmp_path):
     monkeypatch.setattr(fine_tune, 'Runner', NeverANumber)
-    cfg = Config(dict(model=dict(backbone=dict()),
-                      optim_wrapper=dict(optimizer=dict())))
+    cfg = Config(
+        dict(model=dict(backbone=dict()), optim_wrapper=dict(optimizer=dict()))
+    )
 
     def run(test):
-        return fine_tune.fine_tune(cfg, 'a.pth', Setting(2., 0.), 5,
-                                    str(tmp_path), 'mIoU', test=test)
+        return fine_tune.fine_tune(
+            cfg, 'a.pth', Setting(2.0, 0.0), 5, str(tmp_path), 'mIoU', test=test
+        )
 
     assert str(run(False)) == "{'val': nan}"
     assert str(run(True)) == "{'val': nan, 'test': nan}"
@@ -196,22 +221,26 @@ def outcome_of(values, monkeypatch, tmp_path, seeds=(1, 2, 3)):
     """A comparison whose runs reach ``values[checkpoint, seed]``, else 50
     plus the seed; as it is found in the file."""
 
-    def fake(cfg, checkpoint, setting, seed, work_dir, metric, test=True,
-             inspect=None):
-        value = values.get((checkpoint, seed), 50. + seed)
-        return dict(val=value if seed == 0 else 50., test=value)
+    def fake(cfg, checkpoint, setting, seed, work_dir, metric, test=True, inspect=None):
+        value = values.get((checkpoint, seed), 50.0 + seed)
+        return dict(val=value if seed == 0 else 50.0, test=value)
 
     monkeypatch.setattr(fine_tune, 'fine_tune', fake)
-    outcome = compare(None, dict(A='a', B='b'),
-                      [Setting(0.1, 0.), Setting(0.2, 0.)], seeds,
-                      str(tmp_path))
+    outcome = compare(
+        None,
+        dict(A='a', B='b'),
+        [Setting(0.1, 0.0), Setting(0.2, 0.0)],
+        seeds,
+        str(tmp_path),
+    )
     write_json(str(tmp_path / 'new/comparison.json'), outcome)
 
     def refuse(text):
         raise AssertionError(f'{text} is no JSON')
 
-    found = json.loads((tmp_path / 'new/comparison.json').read_text(),
-                       parse_constant=refuse)
+    found = json.loads(
+        (tmp_path / 'new/comparison.json').read_text(), parse_constant=refuse
+    )
     # The report can be written, too.
     text = report.headline(outcome, 'accuracy') + report.result_table(outcome)
     report.strip_plot(outcome, 'accuracy')
@@ -221,79 +250,94 @@ def outcome_of(values, monkeypatch, tmp_path, seeds=(1, 2, 3)):
 @pytest.mark.parametrize('bad', [NAN, INF])
 @pytest.mark.parametrize('checkpoint, arm', [('a', 'A'), ('b', 'B')])
 def test_a_test_metric_that_is_no_number_costs_the_p_value_alone(
-        checkpoint, arm, bad, monkeypatch, tmp_path):
-    found, words, text = outcome_of({(checkpoint, 2): bad}, monkeypatch,
-                                    tmp_path)
+    checkpoint, arm, bad, monkeypatch, tmp_path
+):
+    found, words, text = outcome_of({(checkpoint, 2): bad}, monkeypatch, tmp_path)
     index = 'ab'.index(checkpoint)
-    assert found['arms'][index]['test'] == [51., None, 53.]
-    assert found['arms'][1 - index]['test'] == [51., 52., 53.]
+    assert found['arms'][index]['test'] == [51.0, None, 53.0]
+    assert found['arms'][1 - index]['test'] == [51.0, 52.0, 53.0]
     assert found['p_value'] is None and found['difference'] is None
-    assert words.startswith(f'no p value: accuracy/top1 of arm {arm}, seed 2 '
-                            f'is {bad}. ')
+    assert words.startswith(
+        f'no p value: accuracy/top1 of arm {arm}, seed 2 is {bad}. '
+    )
     assert 'not tested' in text and 'no p value' in text
 
 
-def test_an_arm_whose_search_gave_no_number_has_no_final_runs(monkeypatch,
-                                                              tmp_path):
+def test_an_arm_whose_search_gave_no_number_has_no_final_runs(monkeypatch, tmp_path):
     found, words, text = outcome_of({('b', 0): NAN}, monkeypatch, tmp_path)
     assert [len(arm['test']) for arm in found['arms']] == [3, 0]
     assert [s['val'] for s in found['arms'][1]['search']] == [None, None]
     assert 'no setting of the search gave arm B a number for ' in words
 
 
-def test_a_search_passes_over_settings_without_a_number(monkeypatch,
-                                                        tmp_path):
+def test_a_search_passes_over_settings_without_a_number(monkeypatch, tmp_path):
     def fake(cfg, checkpoint, setting, seed, work_dir, metric, **kwargs):
-        value = NAN if setting.lr > 0.15 else 40.
+        value = NAN if setting.lr > 0.15 else 40.0
         return dict(val=value, test=value)
 
     monkeypatch.setattr(fine_tune, 'fine_tune', fake)
-    outcome = compare(None, dict(A='a'), [
-        Setting(lr, 0.) for lr in (0.3, 0.1, 0.2)], [1], str(tmp_path))
+    outcome = compare(
+        None,
+        dict(A='a'),
+        [Setting(lr, 0.0) for lr in (0.3, 0.1, 0.2)],
+        [1],
+        str(tmp_path),
+    )
     assert outcome['arms'][0]['setting']['lr'] == 0.1
 
 
 @pytest.mark.parametrize('number', [1, 12, 20, 40])
 def test_every_number_of_seeds_gives_a_file(number, monkeypatch, tmp_path):
     monkeypatch.setattr(permutation_test, 'NUM_RESAMPLES', 500)
-    found, words, text = outcome_of({}, monkeypatch, tmp_path,
-                                    range(1, number + 1))
+    found, words, text = outcome_of({}, monkeypatch, tmp_path, range(1, number + 1))
     if number == 1:
         assert found['p_value'] is None and 'Run more seeds' in words
     else:
-        assert found['p_value'] == 1.
+        assert found['p_value'] == 1.0
         assert '500 of' in found['test'] and '500 of' in words
         assert '500 of' in text
 
 
 def test_what_the_last_run_needs_is_looked_for_first(image_folders):
-    cfg = Config.fromfile(ROOT / 'configs/fine_tune/'
-                          'r18-simclr_b64-100e_imagefolder.py')
+    cfg = Config.fromfile(ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py')
     folder = str(image_folders / 'downstream')
     for part in ('train', 'val', 'test'):
         cfg[f'{part}_dataloader'].dataset.data_root = folder
     check_parts(cfg)
-    for key in ('test_dataloader', 'test_evaluator', 'test_cfg',
-                'val_dataloader', 'train_dataloader'):
+    for key in (
+        'test_dataloader',
+        'test_evaluator',
+        'test_cfg',
+        'val_dataloader',
+        'train_dataloader',
+    ):
         for is_absent in (False, True):
             changed = cfg.copy()
             changed[key] = None
             if is_absent:
                 changed.pop(key)
-            with pytest.raises(ValueError, match=f'has no {key}, but a '
-                               f'comparison needs the {key.split("_")[0]} '
-                               f'part, .* Write {key} in the config'):
+            with pytest.raises(
+                ValueError,
+                match=f'has no {key}, but a '
+                f'comparison needs the {key.split("_")[0]} '
+                f'part, .* Write {key} in the config',
+            ):
                 check_parts(changed)
     for evaluator, message in (
-            (dict(type='CocoMetric', format_only=True), 'CocoMetric has form'),
-            ([dict(type='mmseg.IoUMetric')], 'is IoUMetric, but val_evaluator '
-             'is Accuracy: ')):
+        (dict(type='CocoMetric', format_only=True), 'CocoMetric has form'),
+        (
+            [dict(type='mmseg.IoUMetric')],
+            'is IoUMetric, but val_evaluator is Accuracy: ',
+        ),
+    ):
         changed = cfg.copy()
         changed.test_evaluator = evaluator
         with pytest.raises(ValueError, match=message):
             check_parts(changed)
-    cfg.test_evaluator = dict(type='Evaluator', metrics=[
-        dict(type='SingleLabelMetric'), dict(type='mmpretrain.Accuracy')])
+    cfg.test_evaluator = dict(
+        type='Evaluator',
+        metrics=[dict(type='SingleLabelMetric'), dict(type='mmpretrain.Accuracy')],
+    )
     check_parts(cfg)
     cfg.test_dataloader.dataset.data_prefix = 'no_such'
     with pytest.raises(FileNotFoundError, match='no_such'):
@@ -302,17 +346,28 @@ def test_what_the_last_run_needs_is_looked_for_first(image_folders):
 
 def test_an_unknown_metric_is_named_with_the_choices():
     with pytest.raises(KeyError, match="no metric 'mAP'. Choose one of a, b"):
-        percent('mAP', dict(b=1., a=2.))
+        percent('mAP', dict(b=1.0, a=2.0))
 
 
-@pytest.mark.parametrize('number, p_value, verdict', [
-    (3, 0.1, 'too few seeds to tell'), (4, 0.2, 'no clear difference'),
-    (4, 0.03, 'better')])
+@pytest.mark.parametrize(
+    'number, p_value, verdict',
+    [
+        (3, 0.1, 'too few seeds to tell'),
+        (4, 0.2, 'no clear difference'),
+        (4, 0.03, 'better'),
+    ],
+)
 def test_headline_says_what_the_seeds_can_tell(number, p_value, verdict):
-    arms = [dict(name=name, mean=mean, test=[mean] * number)
-            for name, mean in (('FT', 50.), ('BiSSL+FT', 60.))]
-    text = report.headline(dict(arms=arms, difference=10., p_value=p_value,
-                                test='exact permutation test'), 'accuracy')
+    arms = [
+        dict(name=name, mean=mean, test=[mean] * number)
+        for name, mean in (('FT', 50.0), ('BiSSL+FT', 60.0))
+    ]
+    text = report.headline(
+        dict(
+            arms=arms, difference=10.0, p_value=p_value, test='exact permutation test'
+        ),
+        'accuracy',
+    )
     assert verdict in text
 
 
@@ -328,17 +383,18 @@ def test_digits_are_split_without_overlap(tmp_path):
 
 
 def test_scalars_of_restarts_are_merged(tmp_path):
-    for name, lines in (('1', [(1, 5.), (2, 4.)]), ('2', [(2, 3.), (3, 2.)])):
+    for name, lines in (('1', [(1, 5.0), (2, 4.0)]), ('2', [(2, 3.0), (3, 2.0)])):
         folder = tmp_path / name / 'vis_data'
         folder.mkdir(parents=True)
-        (folder / 'scalars.json').write_text('\n'.join(
-            json.dumps(dict(loss=value, step=step))
-            for step, value in lines))
+        (folder / 'scalars.json').write_text(
+            '\n'.join(json.dumps(dict(loss=value, step=step)) for step, value in lines)
+        )
     assert read_scalars(str(tmp_path)) == dict(
-        loss=dict(step=[1, 2, 3], value=[5., 3., 2.]))
+        loss=dict(step=[1, 2, 3], value=[5.0, 3.0, 2.0])
+    )
 
 
 def test_nearest_neighbours():
-    features = np.array([[1., 0.], [1., 0.1], [0., 1.], [0.1, 1.]])
+    features = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
     assert nearest_neighbour_accuracy(features, np.array([0, 0, 1, 1])) == 100
     assert nearest_neighbour_accuracy(features, np.array([0, 1, 0, 1])) == 0

@@ -14,15 +14,15 @@ from bissl_mm.analysis.demo import TASKS, photographs  # noqa: E402
 from bissl_mm.analysis.demo import images as module  # noqa: E402
 from bissl_mm.analysis.demo.configs import DemoConfigs  # noqa: E402
 from bissl_mm.analysis.demo.images import images  # noqa: E402
-from bissl_mm.utils.errors import (  # noqa: E402
-    FileNotFoundRefusal, ValueRefusal)
+from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal  # noqa: E402
 
 
 def numbered(height, width):
     """A picture whose pixels tell where they are."""
     number = np.arange(height * width).reshape(height, width)
-    return np.stack([number % 256, number // 256 % 256, number // 65536],
-                    -1).astype(np.uint8)
+    return np.stack([number % 256, number // 256 % 256, number // 65536], -1).astype(
+        np.uint8
+    )
 
 
 def pixels(crops):
@@ -32,8 +32,7 @@ def pixels(crops):
 
 @pytest.mark.parametrize('height, width', [(300, 451), (427, 640)])
 def test_no_pixel_is_in_two_parts(height, width):
-    parts = photographs.split_crops(numbered(height, width),
-                                    np.random.default_rng(0))
+    parts = photographs.split_crops(numbered(height, width), np.random.default_rng(0))
     for part in ('train', 'val', 'test'):
         assert len(parts[part]) == photographs.PER_CLASS[part]
     seen = {part: pixels(crops) for part, crops in parts.items()}
@@ -72,8 +71,9 @@ def test_photographs_give_the_same_crops_again(tmp_path, monkeypatch):
 
 
 def test_a_photograph_that_is_not_there_is_named_with_its_package(monkeypatch):
-    monkeypatch.setitem(photographs.PHOTOGRAPHS, 'cat',
-                        ('no_such_package', 'data', 'cat.png'))
+    monkeypatch.setitem(
+        photographs.PHOTOGRAPHS, 'cat', ('no_such_package', 'data', 'cat.png')
+    )
     monkeypatch.setitem(photographs.INSTALL, 'no_such_package', 'the-package')
     with pytest.raises(FileNotFoundRefusal, match='pip install the-package'):
         photographs.photograph('cat')
@@ -83,8 +83,7 @@ def test_a_photograph_that_is_not_there_is_named_with_its_package(monkeypatch):
 def own(image_folders, monkeypatch):
     """Folders of the user's; three classes."""
     monkeypatch.setenv('BISSL_PRETEXT_DIR', str(image_folders / 'pretext'))
-    monkeypatch.setenv('BISSL_DOWNSTREAM_DIR',
-                       str(image_folders / 'downstream'))
+    monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(image_folders / 'downstream'))
     monkeypatch.delenv('BISSL_NUM_CLASSES', raising=False)
     return image_folders
 
@@ -105,28 +104,41 @@ def test_own_folders_go_into_the_configs(own, tmp_path, monkeypatch):
     stage = configs.stage('BiSSL+FT', 2, 'pretrained.pth')
     assert stage.model.downstream.head.num_classes == 3
     assert stage.randomness.seed == 2
-    assert stage.train_dataloader.dataset.dataset.data_root \
-        == str(own / 'downstream')
+    assert stage.train_dataloader.dataset.dataset.data_root == str(own / 'downstream')
     fine = configs.fine_tuning()
     steps = data.counts['train'] // fine.train_dataloader.batch_size
     assert fine.train_cfg.max_epochs * steps >= module.STEPS
     assert fine.param_scheduler.end == fine.train_cfg.max_epochs
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda env, root: env.delenv('BISSL_PRETEXT_DIR'),
-     'BISSL_PRETEXT_DIR is not set'),
-    (lambda env, root: env.setenv('BISSL_PRETEXT_DIR', str(root / 'no')),
-     "no folder '.*no'"),
-    (lambda env, root: env.setenv('BISSL_PRETEXT_DIR', str(root)),
-     'pretext part in .* has 0 images'),
-    (lambda env, root: env.setenv('BISSL_DOWNSTREAM_DIR', str(root)),
-     'no folder .*train'),
-    (lambda env, root: env.setenv('BISSL_NUM_CLASSES', '7'),
-     'BISSL_NUM_CLASSES is 7, but .* has 3 folders'),
-])
-def test_folders_that_cannot_be_used_are_refused(change, message, own,
-                                                 tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            lambda env, root: env.delenv('BISSL_PRETEXT_DIR'),
+            'BISSL_PRETEXT_DIR is not set',
+        ),
+        (
+            lambda env, root: env.setenv('BISSL_PRETEXT_DIR', str(root / 'no')),
+            "no folder '.*no'",
+        ),
+        (
+            lambda env, root: env.setenv('BISSL_PRETEXT_DIR', str(root)),
+            'pretext part in .* has 0 images',
+        ),
+        (
+            lambda env, root: env.setenv('BISSL_DOWNSTREAM_DIR', str(root)),
+            'no folder .*train',
+        ),
+        (
+            lambda env, root: env.setenv('BISSL_NUM_CLASSES', '7'),
+            'BISSL_NUM_CLASSES is 7, but .* has 3 folders',
+        ),
+    ],
+)
+def test_folders_that_cannot_be_used_are_refused(
+    change, message, own, tmp_path, monkeypatch
+):
     change(monkeypatch, tmp_path)
     with pytest.raises((ValueRefusal, FileNotFoundRefusal), match=message):
         images(str(tmp_path / 'data'))

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from bissl_mm.analysis import permutation_test as module
-from bissl_mm.analysis.permutation_test import (permutation_test,
-                                                sign_flip_test, significance)
+from bissl_mm.analysis.permutation_test import (
+    permutation_test,
+    sign_flip_test,
+    significance,
+)
 
 
 def exact_p_value(first, second):
@@ -34,20 +37,22 @@ def test_separated_arms_have_the_smallest_possible_value():
 
 
 def test_equal_arms_give_one():
-    assert permutation_test([1., 2.], [1., 2.]).p_value == 1.
-    assert permutation_test([55.1] * 3, [55.1] * 4).p_value == 1.
+    assert permutation_test([1.0, 2.0], [1.0, 2.0]).p_value == 1.0
+    assert permutation_test([55.1] * 3, [55.1] * 4).p_value == 1.0
 
 
-@pytest.mark.parametrize('scale', [1e-9, 1., 1e6])
+@pytest.mark.parametrize('scale', [1e-9, 1.0, 1e6])
 @pytest.mark.parametrize('seed', range(4))
 def test_value_is_that_of_rational_arithmetic_with_ties(seed, scale):
     rng = np.random.default_rng(seed)
     # Percentages of 60 images in steps of a tenth: most differences tie.
     first, second = rng.integers(300, 320, 5), rng.integers(305, 325, 4)
-    found = permutation_test((first * 0.1 * scale).tolist(),
-                             (second * 0.1 * scale).tolist())
+    found = permutation_test(
+        (first * 0.1 * scale).tolist(), (second * 0.1 * scale).tolist()
+    )
     assert found.p_value == pytest.approx(
-        exact_p_value(first.tolist(), second.tolist()), abs=1e-12)
+        exact_p_value(first.tolist(), second.tolist()), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -56,12 +61,13 @@ def test_metrics_of_single_precision_tie_where_their_counts_do(seed):
     first, second = rng.integers(300, 310, 5), rng.integers(303, 313, 5)
 
     def accuracy(counts):
-        return [float(np.float32(100) * np.float32(c) / np.float32(600))
-                for c in counts]
+        return [
+            float(np.float32(100) * np.float32(c) / np.float32(600)) for c in counts
+        ]
 
-    assert permutation_test(accuracy(first), accuracy(
-        second)).p_value == pytest.approx(
-            exact_p_value(first.tolist(), second.tolist()), abs=1e-12)
+    assert permutation_test(accuracy(first), accuracy(second)).p_value == pytest.approx(
+        exact_p_value(first.tolist(), second.tolist()), abs=1e-12
+    )
 
 
 @pytest.mark.parametrize('number', [12, 20, 40])
@@ -74,7 +80,7 @@ def test_many_seeds_are_sampled_and_it_is_said(number, monkeypatch):
     assert f'{module.NUM_RESAMPLES} of {found.num_assignments} ' in str(found)
     assert permutation_test(first, second) == found
     # Of the shifted arms none of the drawn assignments is as far apart.
-    apart = permutation_test(first, second + 100.)
+    apart = permutation_test(first, second + 100.0)
     assert 0 < apart.p_value <= 2 / module.NUM_RESAMPLES
 
 
@@ -92,48 +98,62 @@ def test_drawn_assignments_agree_with_all_of_them(monkeypatch):
 
 @pytest.mark.parametrize('bad', [float('nan'), float('inf'), -float('inf')])
 def test_results_that_are_no_numbers_are_refused(bad):
-    for arms in (([55., bad, 54.], [55., 54.]), ([55., 54.], [bad, bad])):
-        with pytest.raises(ValueError, match='finite results.*example '
-                           f'{bad}. Repeat'):
+    for arms in (([55.0, bad, 54.0], [55.0, 54.0]), ([55.0, 54.0], [bad, bad])):
+        with pytest.raises(ValueError, match=f'finite results.*example {bad}. Repeat'):
             permutation_test(*arms)
 
 
-@pytest.mark.parametrize('arms', [([], [1., 2.]), ([1., 2.], [3.])])
+@pytest.mark.parametrize('arms', [([], [1.0, 2.0]), ([1.0, 2.0], [3.0])])
 def test_one_result_is_too_few(arms):
-    with pytest.raises(ValueError, match=f'got {len(arms[0])} and '
-                       f'{len(arms[1])}. Run more seeds'):
+    with pytest.raises(
+        ValueError, match=f'got {len(arms[0])} and {len(arms[1])}. Run more seeds'
+    ):
         permutation_test(*arms)
 
 
 def test_a_p_value_and_its_absence_are_put_in_words():
-    assert significance(dict(p_value=0.5, test='exact permutation test')) == \
-        'exact permutation test, p = 0.5'
-    assert significance(dict(p_value=None, no_p_value='one seed.')) == \
-        'no p value: one seed.'
+    assert (
+        significance(dict(p_value=0.5, test='exact permutation test'))
+        == 'exact permutation test, p = 0.5'
+    )
+    assert (
+        significance(dict(p_value=None, no_p_value='one seed.'))
+        == 'no p value: one seed.'
+    )
 
 
 def flipped(differences):
     """The sign-flip test by its definition."""
     mean = abs(sum(differences))
-    sums = [abs(sum(s * d for s, d in zip(signs, differences)))
-            for signs in itertools.product((1, -1), repeat=len(differences))]
+    sums = [
+        abs(sum(s * d for s, d in zip(signs, differences)))
+        for signs in itertools.product((1, -1), repeat=len(differences))
+    ]
     return sum(s >= mean - 1e-9 for s in sums) / len(sums)
 
 
-@pytest.mark.parametrize('differences', [
-    (1., 2., 3., 4., 5., 6.), (1., -2., .5, .5), (0., 0.), (3., -3.),
-    (2.1, 2.1, 2.1, -2.1, .3, .3, 1.7), (-1., -2., -.3)])
+@pytest.mark.parametrize(
+    'differences',
+    [
+        (1.0, 2.0, 3.0, 4.0, 5.0, 6.0),
+        (1.0, -2.0, 0.5, 0.5),
+        (0.0, 0.0),
+        (3.0, -3.0),
+        (2.1, 2.1, 2.1, -2.1, 0.3, 0.3, 1.7),
+        (-1.0, -2.0, -0.3),
+    ],
+)
 def test_sign_flips_are_all_looked_at(differences):
     found = sign_flip_test(differences)
     assert found.p_value == pytest.approx(flipped(differences), abs=1e-12)
-    assert found.is_exact and found.num_assignments == 2**len(differences)
+    assert found.is_exact and found.num_assignments == 2 ** len(differences)
 
 
 def test_six_differences_of_one_sign():
-    assert sign_flip_test([.1, .2, .3, .1, .2, .3]).p_value == 2 / 64
+    assert sign_flip_test([0.1, 0.2, 0.3, 0.1, 0.2, 0.3]).p_value == 2 / 64
 
 
-@pytest.mark.parametrize('differences', [(1., ), (1., math.nan), [1.] * 21])
+@pytest.mark.parametrize('differences', [(1.0,), (1.0, math.nan), [1.0] * 21])
 def test_what_has_no_sign_flip_test(differences):
     with pytest.raises(ValueError, match='2 to 20 finite differences'):
         sign_flip_test(differences)

@@ -10,8 +10,7 @@ pytest.importorskip('sklearn')
 
 from bissl_mm.analysis.demo import scenes
 from bissl_mm.analysis.demo.digits import split_digits  # noqa: E402
-from bissl_mm.analysis.demo.scene_pictures import (  # noqa: E402
-    ZOOM, draw_boxes, draw_labels)
+from bissl_mm.analysis.demo.scene_pictures import ZOOM, draw_boxes, draw_labels  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -39,11 +38,11 @@ def test_boxes_are_those_of_the_masks():
         assert boxes
         covered = np.zeros_like(mask)
         for label, (x, y, width, height) in boxes:
-            part = mask[y:y + height, x:x + width] == label + 1
+            part = mask[y : y + height, x : x + width] == label + 1
             # Tight: ink of the digit on all four sides.
             assert part[0].any() and part[-1].any()
             assert part[:, 0].any() and part[:, -1].any()
-            covered[y:y + height, x:x + width] = 1
+            covered[y : y + height, x : x + width] = 1
         assert not mask[covered == 0].any()
         ink = picture[mask > 0].mean() - picture[mask == 0].mean()
         assert ink > 60
@@ -51,20 +50,26 @@ def test_boxes_are_those_of_the_masks():
 
 def test_perfect_detections_score_one(folder):
     from mmdet.evaluation import CocoMetric
+
     truth = json.loads((folder / 'boxes_test.json').read_text())
     metric = CocoMetric(ann_file=str(folder / 'boxes_test.json'))
     metric.dataset_meta = dict(classes=tuple('0123456789'))
     for image in truth['images']:
-        mine = [a for a in truth['annotations']
-                if a['image_id'] == image['id']]
+        mine = [a for a in truth['annotations'] if a['image_id'] == image['id']]
         boxes = np.array([a['bbox'] for a in mine], float)
         boxes[:, 2:] += boxes[:, :2]
-        metric.results.append((
-            dict(img_id=image['id'], width=96, height=96),
-            dict(img_id=image['id'], bboxes=boxes,
-                 scores=np.ones(len(mine)),
-                 labels=np.array([a['category_id'] for a in mine]))))
-    assert metric.compute_metrics(metric.results)['bbox_mAP_50'] == 1.
+        metric.results.append(
+            (
+                dict(img_id=image['id'], width=96, height=96),
+                dict(
+                    img_id=image['id'],
+                    bboxes=boxes,
+                    scores=np.ones(len(mine)),
+                    labels=np.array([a['category_id'] for a in mine]),
+                ),
+            )
+        )
+    assert metric.compute_metrics(metric.results)['bbox_mAP_50'] == 1.0
 
 
 def test_pictures_show_what_was_found(folder):
@@ -72,7 +77,7 @@ def test_pictures_show_what_was_found(folder):
     picture = np.asarray(Image.open(path).convert('RGB'))
     drawn = draw_boxes(picture, [[10, 20, 40, 60]], [3])
     assert drawn.shape == (96 * ZOOM, 96 * ZOOM, 3)
-    edge = drawn[20 * ZOOM, 12 * ZOOM:38 * ZOOM].astype(int)
+    edge = drawn[20 * ZOOM, 12 * ZOOM : 38 * ZOOM].astype(int)
     assert (edge.max(1) - edge.min(1)).min() > 60
     labels = np.zeros((96, 96), int)
     labels[5:9, 5:9], labels[20:24, 20:24] = 4, 255

@@ -19,19 +19,23 @@ def test_a_stage_is_gone_on_with_and_then_finished(tmp_path):
     again = stage(tmp_path, lr=1)
     again.check()
     assert again.begun and not again.finished
-    again.finish(12.)
+    again.finish(12.0)
     last = stage(tmp_path, lr=1)
-    assert last.finished and last.seconds == 12.
+    assert last.finished and last.seconds == 12.0
 
 
 @pytest.mark.parametrize('change', ['config', 'before'])
 def test_other_settings_are_refused_with_what_to_type(tmp_path, change):
     before = stage(tmp_path, name='before', lr=1)
     stage(tmp_path, before, lr=1).begin()
-    other = stage(tmp_path, before, lr=2) if change == 'config' else stage(
-        tmp_path, stage(tmp_path, name='before', lr=2), lr=1)
-    with pytest.raises(ValueRefusal, match='other settings .config .*'
-                       '--work-dir .*--fresh'):
+    other = (
+        stage(tmp_path, before, lr=2)
+        if change == 'config'
+        else stage(tmp_path, stage(tmp_path, name='before', lr=2), lr=1)
+    )
+    with pytest.raises(
+        ValueRefusal, match='other settings .config .*--work-dir .*--fresh'
+    ):
         other.check()
 
 

@@ -15,7 +15,7 @@ from bissl_mm.analysis.runs import workers
 from bissl_mm.analysis.runs.workers import InTurn, Workers
 from bissl_mm.utils.errors import RuntimeRefusal, ValueRefusal
 
-SCRIPT = '''
+SCRIPT = """
 import os, time
 from bissl_mm.analysis.runs.workers import Workers
 if __name__ == "__main__":
@@ -24,7 +24,7 @@ if __name__ == "__main__":
         print(pool.next()[1], flush=True)
         pool.submit('long', time.sleep, 600)
         pool.next()
-'''
+"""
 
 
 def is_alive(pid):
@@ -62,15 +62,25 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
     script.write_text(SCRIPT)
     parents = {
         number: subprocess.Popen(
-            [sys.executable, script], stdout=subprocess.PIPE, text=True,
-            stderr=subprocess.DEVNULL, start_new_session=True,
+            [sys.executable, script],
+            stdout=subprocess.PIPE,
+            text=True,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
             # A shell starts what runs in the background with Ctrl-C ignored.
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
-            env={**os.environ, 'OMP_NUM_THREADS': '1',
-                 'PYTHONPATH': os.pathsep.join(sys.path)})
-        for number in (signal.SIGKILL, signal.SIGINT)}
-    pids = {number: [int(pid) for pid in parent.stdout.readline().split()]
-            for number, parent in parents.items()}
+            env={
+                **os.environ,
+                'OMP_NUM_THREADS': '1',
+                'PYTHONPATH': os.pathsep.join(sys.path),
+            },
+        )
+        for number in (signal.SIGKILL, signal.SIGINT)
+    }
+    pids = {
+        number: [int(pid) for pid in parent.stdout.readline().split()]
+        for number, parent in parents.items()
+    }
     for number, parent in parents.items():
         assert pids[number] and all(map(is_alive, pids[number]))
         if number == signal.SIGINT:

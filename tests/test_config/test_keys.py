@@ -15,31 +15,40 @@ def read(*options, path=CONFIG):
 
 def child(tmp_path, text, base=CONFIG):
     path = tmp_path / 'child.py'
-    path.write_text(f"_base_ = {str(base)!r}\n{text}\n")
+    path.write_text(f'_base_ = {str(base)!r}\n{text}\n')
     return path
 
 
-@pytest.mark.parametrize('option, right', [
-    ('optim_wraper.damping=3', 'optim_wrapper'),
-    ('train_datalodaer.batch_size=3', 'train_dataloader'),
-    ('randomnes.seed=3', 'randomness'),
-    ('custom_hook=[]', 'custom_hooks'),
-    ('param_schedular.lower=[]', 'param_scheduler'),
-    ('modle.pretrained=x', 'model'),
-    ('damping=3', 'optim_wrapper.hypergradient.damping'),
-    ('env_cfg.mp_cfg.mp_start_methd=fork', 'env_cfg.mp_cfg.mp_start_method'),
-    ('auto_scale_lr.enabel=True', 'auto_scale_lr.enable'),
-])
+@pytest.mark.parametrize(
+    'option, right',
+    [
+        ('optim_wraper.damping=3', 'optim_wrapper'),
+        ('train_datalodaer.batch_size=3', 'train_dataloader'),
+        ('randomnes.seed=3', 'randomness'),
+        ('custom_hook=[]', 'custom_hooks'),
+        ('param_schedular.lower=[]', 'param_scheduler'),
+        ('modle.pretrained=x', 'model'),
+        ('damping=3', 'optim_wrapper.hypergradient.damping'),
+        ('env_cfg.mp_cfg.mp_start_methd=fork', 'env_cfg.mp_cfg.mp_start_method'),
+        ('auto_scale_lr.enabel=True', 'auto_scale_lr.enable'),
+    ],
+)
 def test_a_misspelt_option_names_the_right_key(option, right):
     with pytest.raises(TypeError, match=f"Did you mean '?{right}'?\\?"):
         read(option)
 
 
-@pytest.mark.parametrize('key, right', [
-    ('optim_wraper', 'optim_wrapper'), ('defualt_hooks', 'default_hooks'),
-    ('train_datloader', 'train_dataloader'), ('modl', 'model'),
-    ('log_levle', 'log_level'), ('param_schedulers', 'param_scheduler'),
-])
+@pytest.mark.parametrize(
+    'key, right',
+    [
+        ('optim_wraper', 'optim_wrapper'),
+        ('defualt_hooks', 'default_hooks'),
+        ('train_datloader', 'train_dataloader'),
+        ('modl', 'model'),
+        ('log_levle', 'log_level'),
+        ('param_schedulers', 'param_scheduler'),
+    ],
+)
 def test_a_misspelt_key_of_a_file_names_the_right_one(key, right, tmp_path):
     path = child(tmp_path, f'{key} = dict(a=1)')
     with pytest.raises(TypeError, match=f"child.py: .*{key}.*'{right}'"):
@@ -51,11 +60,14 @@ def test_a_misspelt_key_of_a_file_names_the_right_one(key, right, tmp_path):
         read(path=other)
 
 
-@pytest.mark.parametrize('option, place', [
-    ('pretext_dataloader.batch_size=4', 'train_cfg.pretext_dataloader.batch'),
-    ('pretext_model.backbone.depth=50', 'model.pretext.backbone.depth'),
-    ('train_pipeline.0.x=3', 'train_dataloader.dataset.pipeline.0.x'),
-])
+@pytest.mark.parametrize(
+    'option, place',
+    [
+        ('pretext_dataloader.batch_size=4', 'train_cfg.pretext_dataloader.batch'),
+        ('pretext_model.backbone.depth=50', 'model.pretext.backbone.depth'),
+        ('train_pipeline.0.x=3', 'train_dataloader.dataset.pipeline.0.x'),
+    ],
+)
 def test_an_option_on_a_copied_variable_names_the_place(option, place):
     with pytest.raises(TypeError, match=f'Its value is at .*{place}'):
         read(option)
@@ -71,16 +83,19 @@ def test_a_file_that_changes_a_copied_variable_is_refused(tmp_path):
 
 
 def test_own_variables_are_left_alone(tmp_path):
-    path = child(tmp_path, '''
+    path = child(
+        tmp_path,
+        """
 size = 3
 models = ['a']
 _scratch = dict(x=1)
 for pipelines in models:
     pass
-train_dataloader = dict(batch_size=size, num_workers=len(models))''')
+train_dataloader = dict(batch_size=size, num_workers=len(models))""",
+    )
     assert read(path=path).train_dataloader.batch_size == 3
     path = child(tmp_path, 'my_number = 3')
-    note, = notes_of(read(path=path))
+    (note,) = notes_of(read(path=path))
     assert 'nothing reads the key(s) my_number.' in note
 
 
@@ -93,39 +108,51 @@ def test_a_config_that_was_written_out_is_read_without_a_word(tmp_path):
 
 
 def test_shipped_configs_have_no_unread_key():
-    paths = [p for p in (ROOT / 'configs').rglob('*.py')
-             if p.parent.parent.name != '_base_']
+    paths = [
+        p for p in (ROOT / 'configs').rglob('*.py') if p.parent.parent.name != '_base_'
+    ]
     assert len(paths) > 60
     for path in paths[::6]:
         assert notes_of(read(path=path)) == []
 
 
-@pytest.mark.parametrize('option, text', [
-    ('train_dataloader.batch_size', 'is not KEY=VALUE'),
-    ('=3', 'is not KEY=VALUE'),
-    ('train_cfg.num_alternations.x=3', "100, which has no key 'x'"),
-    ('param_scheduler.lower.7.end=3', 'is a list of 2 entries'),
-    ('param_scheduler.lower.first.end=3', 'is a list of 2 entries'),
-    ('train_dataloader.x=[(1]', 'Imbalanced'),
-])
+@pytest.mark.parametrize(
+    'option, text',
+    [
+        ('train_dataloader.batch_size', 'is not KEY=VALUE'),
+        ('=3', 'is not KEY=VALUE'),
+        ('train_cfg.num_alternations.x=3', "100, which has no key 'x'"),
+        ('param_scheduler.lower.7.end=3', 'is a list of 2 entries'),
+        ('param_scheduler.lower.first.end=3', 'is a list of 2 entries'),
+        ('train_dataloader.x=[(1]', 'Imbalanced'),
+    ],
+)
 def test_an_option_that_cannot_be_read_is_a_sentence(option, text):
     with pytest.raises(Refusal, match=text):
         read(option)
 
 
-@pytest.mark.parametrize('folder', ['a,b', '/data/my images', 'c\\d, e',
-                                    '2024', "O'Brien"])
+@pytest.mark.parametrize(
+    'folder', ['a,b', '/data/my images', 'c\\d, e', '2024', "O'Brien"]
+)
 def test_a_path_stays_as_it_was_typed(folder):
-    cfg = read(f'train_dataloader.dataset.data_root={folder}',
-               f'model.pretrained={folder}/x.pth')
+    cfg = read(
+        f'train_dataloader.dataset.data_root={folder}',
+        f'model.pretrained={folder}/x.pth',
+    )
     assert cfg.train_dataloader.dataset.data_root == folder
     assert cfg.model.pretrained == f'{folder}/x.pth'
 
 
 def test_other_values_are_read_as_by_mmengine():
-    cfg = read('model.pretrained=None', 'train_dataloader.x=1,2.5',
-               "train_dataloader.y=['red cell', 'b']", 'val_dataloader.x=a,b',
-               'val_dataloader.y=[a,(1,2)]', 'val_dataloader.z=True')
+    cfg = read(
+        'model.pretrained=None',
+        'train_dataloader.x=1,2.5',
+        "train_dataloader.y=['red cell', 'b']",
+        'val_dataloader.x=a,b',
+        'val_dataloader.y=[a,(1,2)]',
+        'val_dataloader.z=True',
+    )
     assert cfg.model.pretrained is None
     assert cfg.train_dataloader.x == [1, 2.5]
     assert cfg.train_dataloader.y == ['red cell', 'b']
@@ -139,7 +166,7 @@ def test_a_solver_of_another_type_begins_with_its_own_settings():
     cfg = read(f'{place}.type=MinresSolver')
     hypergradient = cfg.optim_wrapper.hypergradient
     assert hypergradient.solver == dict(type='MinresSolver')
-    note, = notes_of(cfg)
+    (note,) = notes_of(cfg)
     assert 'max_iters=5 of LayerwiseCGSolver' in note
     cfg = read(f'{place}.type=CGSolver', f'{place}.max_iters=7')
     hypergradient = cfg.optim_wrapper.hypergradient
@@ -147,28 +174,39 @@ def test_a_solver_of_another_type_begins_with_its_own_settings():
     assert notes_of(cfg) == []
     cfg = read('optim_wrapper.lower.optimizer.type=AdamW')
     assert cfg.optim_wrapper.lower.optimizer == dict(
-        type='AdamW', lr=0.125, weight_decay=1e-6)
+        type='AdamW', lr=0.125, weight_decay=1e-6
+    )
     cfg = read('optim_wrapper.hypergradient.solver.type=LayerwiseCGSolver')
     assert cfg.optim_wrapper.hypergradient.solver.max_iters == 5
 
 
 def test_a_file_that_changes_the_solver_is_told_what_it_keeps(tmp_path):
-    path = child(tmp_path, "optim_wrapper = dict(hypergradient=dict("
-                 "solver=dict(type='MinresSolver', tolerance=0.1)))")
-    note, = notes_of(read(path=path))
+    path = child(
+        tmp_path,
+        'optim_wrapper = dict(hypergradient=dict('
+        "solver=dict(type='MinresSolver', tolerance=0.1)))",
+    )
+    (note,) = notes_of(read(path=path))
     assert 'MinresSolver takes over max_iters=5 of LayerwiseCGSolver' in note
-    path = child(tmp_path, "optim_wrapper = dict(hypergradient=dict("
-                 "solver=dict(_delete_=True, type='MinresSolver')))")
+    path = child(
+        tmp_path,
+        'optim_wrapper = dict(hypergradient=dict('
+        "solver=dict(_delete_=True, type='MinresSolver')))",
+    )
     assert notes_of(read(path=path)) == []
-    path = child(tmp_path, 'optim_wrapper = dict(hypergradient=dict('
-                 'solver=dict(max_iters=9)))')
+    path = child(
+        tmp_path, 'optim_wrapper = dict(hypergradient=dict(solver=dict(max_iters=9)))'
+    )
     assert notes_of(read(path=path)) == []
 
 
-@pytest.mark.parametrize('name, text', [
-    ('config.yaml', '_base_: {base}\noptim_wraper:\n  damping: 3\n'),
-    ('config.json', '{{"_base_": "{base}", "optim_wraper": {{"a": 3}}}}'),
-])
+@pytest.mark.parametrize(
+    'name, text',
+    [
+        ('config.yaml', '_base_: {base}\noptim_wraper:\n  damping: 3\n'),
+        ('config.json', '{{"_base_": "{base}", "optim_wraper": {{"a": 3}}}}'),
+    ],
+)
 def test_configs_of_other_formats_are_checked(name, text, tmp_path):
     base = tmp_path / f'base{name[6:]}'
     base.write_text('{"model": {"type": "X"}}')
@@ -178,11 +216,14 @@ def test_configs_of_other_formats_are_checked(name, text, tmp_path):
         read(path=path)
 
 
-@pytest.mark.parametrize('option, right', [
-    ('lower.paramwise_cfg.norm_decay_mul=0', 'norm_decay_mult'),
-    ('lower.paramwise_cfg.custom_keys.backbone.lr_mul=0', 'lr_mult'),
-    ('upper_head.paramwise_cfg.bias_decay=0', 'bias_decay_mult'),
-])
+@pytest.mark.parametrize(
+    'option, right',
+    [
+        ('lower.paramwise_cfg.norm_decay_mul=0', 'norm_decay_mult'),
+        ('lower.paramwise_cfg.custom_keys.backbone.lr_mul=0', 'lr_mult'),
+        ('upper_head.paramwise_cfg.bias_decay=0', 'bias_decay_mult'),
+    ],
+)
 def test_a_misspelt_multiplier_of_parameters_is_named(option, right):
     key, _, value = option.partition('=')
     with pytest.raises(TypeError, match=f"{key}. Did you mean '{right}'"):
@@ -192,8 +233,9 @@ def test_a_misspelt_multiplier_of_parameters_is_named(option, right):
         assert right in str(cfg.optim_wrapper)
 
 
-@pytest.mark.parametrize('option', [
-    'train_cfg..num_alternations=3', '.model.pretrained=x', 'model.=x'])
+@pytest.mark.parametrize(
+    'option', ['train_cfg..num_alternations=3', '.model.pretrained=x', 'model.=x']
+)
 def test_an_option_with_an_empty_key_is_refused(option):
     with pytest.raises(TypeError, match='one dot between two names'):
         read(option)
@@ -210,8 +252,7 @@ def test_a_config_that_fails_names_its_line(tmp_path):
 
 def test_a_yaml_config_calls_nothing(tmp_path):
     path, marker = tmp_path / 'config.yaml', tmp_path / 'ran'
-    path.write_text('work_dir: !!python/object/apply:os.mkdir '
-                    f'["{marker}"]\n')
+    path.write_text(f'work_dir: !!python/object/apply:os.mkdir ["{marker}"]\n')
     with pytest.raises(ValueError, match='config.yaml.* is not plain YAML'):
         read(path=path)
     assert not marker.exists()
@@ -225,8 +266,9 @@ def test_a_yaml_config_calls_nothing(tmp_path):
     assert read(path=path).size == (1, 2)
 
 
-@pytest.mark.parametrize('key', ['lars_exclude', 'fix_lr', 'lr',
-                                 'weight_decay', 'momentum'])
+@pytest.mark.parametrize(
+    'key', ['lars_exclude', 'fix_lr', 'lr', 'weight_decay', 'momentum']
+)
 def test_custom_keys_may_hold_what_an_optimizer_reads(key):
     cfg = read(f'optim_wrapper.lower.paramwise_cfg.custom_keys.bn.{key}=1')
     assert cfg.optim_wrapper.lower.paramwise_cfg.custom_keys.bn == {key: 1}

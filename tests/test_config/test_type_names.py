@@ -1,13 +1,20 @@
 """Misspelt types and arguments end in one sentence with the right name."""
 
+import mmpretrain.datasets  # noqa: F401
+import mmpretrain.models  # noqa: F401
 import pytest
-from mmengine.registry import (DATASETS, HOOKS, LOOPS, MODELS, OPTIMIZERS,
-                               TRANSFORMS, init_default_scope)
+from mmengine.registry import (
+    DATASETS,
+    HOOKS,
+    LOOPS,
+    MODELS,
+    OPTIMIZERS,
+    TRANSFORMS,
+    init_default_scope,
+)
 from small_run import CONFIG
 
 import bissl_mm.engine  # noqa: F401
-import mmpretrain.datasets  # noqa: F401
-import mmpretrain.models  # noqa: F401
 from bissl_mm.config import is_type, read_config, type_name
 from bissl_mm.config.explain import explained
 from bissl_mm.datasets import LevelStream
@@ -24,17 +31,21 @@ def error_of(function, *args) -> str:
     return text
 
 
-@pytest.mark.parametrize('registry, name, right', [
-    (LOOPS, 'BiSSLTrainLop', 'BiSSLTrainLoop'),
-    (HOOKS, 'SolverMonitrHook', 'SolverMonitorHook'),
-    (HOOKS, 'LogerHook', 'LoggerHook'),
-    (MODELS, 'BiSLModel', 'BiSSLModel'),
-    (MODELS, 'mmpretrain.ImageClasifier', 'mmpretrain.ImageClassifier'),
-    (MODELS, 'ImageClasifier', 'mmpretrain.ImageClassifier'),
-    (DATASETS, 'mmpretrain.CustomDatset', 'mmpretrain.CustomDataset'),
-    (TRANSFORMS, 'mmpretrain.PackInput', 'mmpretrain.PackInputs'),
-    (OPTIMIZERS, 'SDG', 'SGD'), (OPTIMIZERS, 'bissl_mm.LRS', 'bissl_mm.LARS'),
-])
+@pytest.mark.parametrize(
+    'registry, name, right',
+    [
+        (LOOPS, 'BiSSLTrainLop', 'BiSSLTrainLoop'),
+        (HOOKS, 'SolverMonitrHook', 'SolverMonitorHook'),
+        (HOOKS, 'LogerHook', 'LoggerHook'),
+        (MODELS, 'BiSLModel', 'BiSSLModel'),
+        (MODELS, 'mmpretrain.ImageClasifier', 'mmpretrain.ImageClassifier'),
+        (MODELS, 'ImageClasifier', 'mmpretrain.ImageClassifier'),
+        (DATASETS, 'mmpretrain.CustomDatset', 'mmpretrain.CustomDataset'),
+        (TRANSFORMS, 'mmpretrain.PackInput', 'mmpretrain.PackInputs'),
+        (OPTIMIZERS, 'SDG', 'SGD'),
+        (OPTIMIZERS, 'bissl_mm.LRS', 'bissl_mm.LARS'),
+    ],
+)
 def test_a_misspelt_type_names_the_nearest(registry, name, right):
     text = error_of(registry.build, dict(type=name))
     assert f"registered as '{name}'. Did you mean '{right}'?" in text
@@ -47,14 +58,21 @@ def test_a_type_of_another_scope_says_which():
 
 def test_a_misspelt_solver_names_the_nearest():
     text = error_of(build_solver, dict(type='MinresSolvr'))
-    assert "no solver is registered as 'MinresSolvr'. Did you mean " \
-        "'bissl_mm.MinresSolver'" in text or "'MinresSolver'" in text
+    assert (
+        "no solver is registered as 'MinresSolvr'. Did you mean 'bissl_mm.MinresSolver'"
+        in text
+        or "'MinresSolver'" in text
+    )
 
 
 def test_the_place_in_the_config_is_named():
-    cfg = read_config(str(CONFIG), {
-        'model.downstream.backbone.type': 'ResNett',
-        'model.pretext.backbone.norm_cfg.type': 'BNN'})
+    cfg = read_config(
+        str(CONFIG),
+        {
+            'model.downstream.backbone.type': 'ResNett',
+            'model.pretext.backbone.norm_cfg.type': 'BNN',
+        },
+    )
     text = error_of(MODELS.build, cfg.model.downstream)
     assert text.startswith('model.downstream.backbone.type: no model')
     # mmcv's message has no name.
@@ -63,38 +81,50 @@ def test_the_place_in_the_config_is_named():
 
 
 def test_an_argument_of_a_library_names_the_nearest():
-    cfg = read_config(str(CONFIG), {'model.downstream.backbone.dept': 50,
-                                    'model.downstream.head.num_clases': 3})
+    cfg = read_config(
+        str(CONFIG),
+        {'model.downstream.backbone.dept': 50, 'model.downstream.head.num_clases': 3},
+    )
     text = error_of(MODELS.build, cfg.model.downstream)
-    assert text == ("model.downstream.backbone.dept: ResNet has no argument "
-                    "'dept'. Did you mean 'depth'?")
+    assert text == (
+        'model.downstream.backbone.dept: ResNet has no argument '
+        "'dept'. Did you mean 'depth'?"
+    )
     del cfg.model.downstream.backbone['dept']
     text = error_of(MODELS.build, cfg.model.downstream)
-    assert "head.num_clases: " in text and "'num_classes'?" in text
+    assert 'head.num_clases: ' in text and "'num_classes'?" in text
 
 
 def test_an_error_of_a_worker_process_is_read():
-    error = RuntimeError("arm A, seed 0: 'LogerHook is not in the "
-                         "mmengine::hook registry. Please check'")
+    error = RuntimeError(
+        "arm A, seed 0: 'LogerHook is not in the mmengine::hook registry. Please check'"
+    )
     assert "as 'LogerHook'. Did you mean 'LoggerHook'" in str(explained(error))
 
 
 def test_errors_that_are_no_setting_stay_bugs():
-    assert explained(TypeError("f() got an unexpected keyword argument 'a'")) \
-        is None
+    assert explained(TypeError("f() got an unexpected keyword argument 'a'")) is None
     assert explained(KeyError('x')) is None
-    assert explained(TypeError("ResNet.__init__() got an unexpected keyword "
-                               "argument 'no_config_has_it'")) is None
+    assert (
+        explained(
+            TypeError(
+                'ResNet.__init__() got an unexpected keyword '
+                "argument 'no_config_has_it'"
+            )
+        )
+        is None
+    )
 
 
 def test_a_collate_function_names_the_nearest():
     with pytest.raises(KeyError, match="Did you mean 'default_collate'"):
-        LevelStream(dict(dataset=[0], batch_size=1,
-                         collate_fn=dict(type='default_colate')), 'lower')
+        LevelStream(
+            dict(dataset=[0], batch_size=1, collate_fn=dict(type='default_colate')),
+            'lower',
+        )
 
 
-@pytest.mark.parametrize('key, right', [('epz', 'eps'), ('momentm',
-                                                         'momentum')])
+@pytest.mark.parametrize('key, right', [('epz', 'eps'), ('momentm', 'momentum')])
 def test_keys_of_the_norm_are_checked(key, right):
     with pytest.raises(TypeError, match=f"Did you mean '{right}'"):
         DifferentiableSyncBatchNorm(4, **{key: 0.1})

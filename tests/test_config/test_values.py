@@ -14,23 +14,26 @@ from bissl_mm.utils.errors import Refusal
 STAGE4 = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
 
 
-@pytest.mark.parametrize('place, value, kind', [
-    ('train_dataloader.batch_size', '8', 'a whole number'),
-    ('val_dataloader.batch_size', 0, 'a whole number'),
-    ('train_cfg.pretext_dataloader.batch_size', 4.5, 'a whole number'),
-    ('test_dataloader.num_workers', 'two', 'a whole number'),
-    ('train_cfg.max_epochs', 1.5, 'a whole number'),
-    ('train_cfg.max_iters', '20', 'a whole number'),
-    ('train_cfg.val_interval', 0, 'a whole number'),
-    ('randomness.seed', 'abc', 'a whole number'),
-    ('model.head.num_classes', '3', 'a whole number'),
-    ('model.downstream.roi_head.bbox_head.num_classes', 3., 'a whole number'),
-    ('train_dataloader.persistent_workers', 'False', 'True or False'),
-    ('train_dataloader.sampler.shuffle', 'no', 'True or False'),
-    ('optim_wrapper.optimizer.lr', '0.1', 'a number'),
-    ('optim_wrapper.upper.optimizer.lr', [0, 1], 'a number'),
-    ('optim_wrapper.lower.optimizer.weight_decay', float('nan'), 'a number'),
-])
+@pytest.mark.parametrize(
+    'place, value, kind',
+    [
+        ('train_dataloader.batch_size', '8', 'a whole number'),
+        ('val_dataloader.batch_size', 0, 'a whole number'),
+        ('train_cfg.pretext_dataloader.batch_size', 4.5, 'a whole number'),
+        ('test_dataloader.num_workers', 'two', 'a whole number'),
+        ('train_cfg.max_epochs', 1.5, 'a whole number'),
+        ('train_cfg.max_iters', '20', 'a whole number'),
+        ('train_cfg.val_interval', 0, 'a whole number'),
+        ('randomness.seed', 'abc', 'a whole number'),
+        ('model.head.num_classes', '3', 'a whole number'),
+        ('model.downstream.roi_head.bbox_head.num_classes', 3.0, 'a whole number'),
+        ('train_dataloader.persistent_workers', 'False', 'True or False'),
+        ('train_dataloader.sampler.shuffle', 'no', 'True or False'),
+        ('optim_wrapper.optimizer.lr', '0.1', 'a number'),
+        ('optim_wrapper.upper.optimizer.lr', [0, 1], 'a number'),
+        ('optim_wrapper.lower.optimizer.weight_decay', float('nan'), 'a number'),
+    ],
+)
 def test_a_value_of_another_kind_is_refused_with_its_key(place, value, kind):
     cfg = Config(dict(model=dict(), train_cfg=dict()))
     cfg.merge_from_dict({place: value})
@@ -39,21 +42,32 @@ def test_a_value_of_another_kind_is_refused_with_its_key(place, value, kind):
 
 
 def test_honest_values_of_other_forms_are_taken():
-    check_values(Config(dict(
-        model=dict(head=dict(num_classes=[2, 3]), neck=dict(num_classes=None)),
-        train_dataloader=dict(batch_size=None, num_workers=0, shuffle=1),
-        train_cfg=dict(max_iters=1e4), randomness=dict(seed=None),
-        optim_wrapper=dict(optimizer=dict(lr=1, eps=(1e-30, 1e-3)),
-                           paramwise_cfg=dict(custom_keys=dict(lr='x'))))))
+    check_values(
+        Config(
+            dict(
+                model=dict(head=dict(num_classes=[2, 3]), neck=dict(num_classes=None)),
+                train_dataloader=dict(batch_size=None, num_workers=0, shuffle=1),
+                train_cfg=dict(max_iters=1e4),
+                randomness=dict(seed=None),
+                optim_wrapper=dict(
+                    optimizer=dict(lr=1, eps=(1e-30, 1e-3)),
+                    paramwise_cfg=dict(custom_keys=dict(lr='x')),
+                ),
+            )
+        )
+    )
 
 
-@pytest.mark.parametrize('option, word', [
-    ('optim_wrapper.optimizer.lr=O.1', "'O.1' is none"),
-    ('optim_wrapper.optimizer.lr=0,1', 'a comma makes a list'),
-    ('train_dataloader.num_workers=many', "'many' is none"),
-    ('default_hooks.logger.interval=1O', "'1O' is none"),
-    ('train_dataloader.persistent_workers=Flase', 'Write True or False'),
-])
+@pytest.mark.parametrize(
+    'option, word',
+    [
+        ('optim_wrapper.optimizer.lr=O.1', "'O.1' is none"),
+        ('optim_wrapper.optimizer.lr=0,1', 'a comma makes a list'),
+        ('train_dataloader.num_workers=many', "'many' is none"),
+        ('default_hooks.logger.interval=1O', "'1O' is none"),
+        ('train_dataloader.persistent_workers=Flase', 'Write True or False'),
+    ],
+)
 def test_text_for_a_number_or_a_switch_is_refused(option, word):
     with pytest.raises(Refusal, match=f'^--cfg-options {option}: .*{word}'):
         read_config(str(STAGE4), split_options([option]))
@@ -61,58 +75,79 @@ def test_text_for_a_number_or_a_switch_is_refused(option, word):
 
 def test_honest_options_change_the_kind_of_a_value():
     cfg = Config(dict(a=0.5, b=3, c=True, d=None, e='x', f=2))
-    options = split_options(['a=1', 'b=2.5', 'c=0', 'd=text', 'e=4',
-                             'f=(1,5)'])
+    options = split_options(['a=1', 'b=2.5', 'c=0', 'd=text', 'e=4', 'f=(1,5)'])
     merge_options(cfg, options)
     assert cfg.to_dict() == dict(a=1, b=2.5, c=0, d='text', e=4, f=(1, 5))
     merge_options(cfg, split_options(['a=None', 'b=inf', 'f=[1]']))
     assert cfg.a is None and cfg.b == float('inf') and cfg.f == [1]
 
 
-@pytest.mark.parametrize('key, right', [('intervall', 'interval'),
-                                        ('max_kept_ckpts', 'max_keep_ckpts')])
+@pytest.mark.parametrize(
+    'key, right', [('intervall', 'interval'), ('max_kept_ckpts', 'max_keep_ckpts')]
+)
 def test_a_key_that_the_first_saving_would_meet_is_refused(key, right):
-    with pytest.raises(Refusal, match=f'default_hooks.checkpoint: unknown key '
-                       f"'{key}'. Did you mean '{right}'"):
-        read_config(str(STAGE4), split_options(
-            [f'default_hooks.checkpoint.{key}=3']))
+    with pytest.raises(
+        Refusal,
+        match=f"default_hooks.checkpoint: unknown key '{key}'. Did you mean '{right}'",
+    ):
+        read_config(str(STAGE4), split_options([f'default_hooks.checkpoint.{key}=3']))
 
 
 def evaluation(evaluator, classes=3, **hooks):
-    return Config(dict(model=dict(head=dict(num_classes=classes)),
-                       val_evaluator=evaluator,
-                       default_hooks=dict(checkpoint=dict(
-                           type='CheckpointHook', **hooks))))
+    return Config(
+        dict(
+            model=dict(head=dict(num_classes=classes)),
+            val_evaluator=evaluator,
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook', **hooks)),
+        )
+    )
 
 
-@pytest.mark.parametrize('evaluator, hooks, word', [
-    (dict(type='Accuracy', topk=(1, 5)), {}, 'topk has 5, but there are 3'),
-    (dict(type='Accuracy'), dict(save_best='accuracy/top5'),
-     "'accuracy/top5'.*Did you mean 'accuracy/top1'"),
-    (dict(type='Accuracy'), dict(save_best=['auto', 'top1']),
-     "Did you mean 'accuracy/top1'"),
-    (dict(type='CocoMetric', metric='bbox'), dict(save_best='bbox_mAP'),
-     "Did you mean 'coco/bbox_mAP'"),
-    (dict(type='CocoMetric', metric='mAP'), {}, 'metric is .mAP.'),
-    (dict(type='mmseg.IoUMetric'), dict(save_best='miou'),
-     "Did you mean 'mIoU'"),
-    ([dict(type='IoUMetric', iou_metrics=['IoU'])], {},
-     "val_evaluator.0.iou_metrics is 'IoU'.*'mIoU'"),
-])
+@pytest.mark.parametrize(
+    'evaluator, hooks, word',
+    [
+        (dict(type='Accuracy', topk=(1, 5)), {}, 'topk has 5, but there are 3'),
+        (
+            dict(type='Accuracy'),
+            dict(save_best='accuracy/top5'),
+            "'accuracy/top5'.*Did you mean 'accuracy/top1'",
+        ),
+        (
+            dict(type='Accuracy'),
+            dict(save_best=['auto', 'top1']),
+            "Did you mean 'accuracy/top1'",
+        ),
+        (
+            dict(type='CocoMetric', metric='bbox'),
+            dict(save_best='bbox_mAP'),
+            "Did you mean 'coco/bbox_mAP'",
+        ),
+        (dict(type='CocoMetric', metric='mAP'), {}, 'metric is .mAP.'),
+        (dict(type='mmseg.IoUMetric'), dict(save_best='miou'), "Did you mean 'mIoU'"),
+        (
+            [dict(type='IoUMetric', iou_metrics=['IoU'])],
+            {},
+            "val_evaluator.0.iou_metrics is 'IoU'.*'mIoU'",
+        ),
+    ],
+)
 def test_metrics_that_are_not_reported_are_refused(evaluator, hooks, word):
     with pytest.raises(Refusal, match=word):
         check_metric_names(evaluation(evaluator, **hooks))
 
 
-@pytest.mark.parametrize('evaluator, name', [
-    (dict(type='Accuracy', topk=(1, 3)), 'accuracy/top3'),
-    (dict(type='Accuracy', prefix='mine'), 'mine/top1'),
-    (dict(type='Accuracy', thrs=(0.5, )), 'accuracy/top1_thr-0.50'),
-    (dict(type='CocoMetric', classwise=True), 'coco/nut_precision'),
-    (dict(type='IoUMetric', iou_metrics=['mDice']), 'mDice'),
-    ([dict(type='Accuracy'), dict(type='MyMetric')], 'my/metric'),
-    (None, 'anything'),
-])
+@pytest.mark.parametrize(
+    'evaluator, name',
+    [
+        (dict(type='Accuracy', topk=(1, 3)), 'accuracy/top3'),
+        (dict(type='Accuracy', prefix='mine'), 'mine/top1'),
+        (dict(type='Accuracy', thrs=(0.5,)), 'accuracy/top1_thr-0.50'),
+        (dict(type='CocoMetric', classwise=True), 'coco/nut_precision'),
+        (dict(type='IoUMetric', iou_metrics=['mDice']), 'mDice'),
+        ([dict(type='Accuracy'), dict(type='MyMetric')], 'my/metric'),
+        (None, 'anything'),
+    ],
+)
 def test_metrics_that_may_be_reported_are_taken(evaluator, name):
     check_metric_names(evaluation(evaluator, save_best=name))
 
@@ -125,6 +160,10 @@ def test_early_stopping_by_an_unknown_metric_is_refused():
 
 
 def test_the_note_on_place_holders_needs_no_weight_decay():
-    note = place_holder_note(dict(search=dict(seeds=2), optim_wrapper=dict(
-        optimizer=dict(type='Adam', lr=0.1))))
+    note = place_holder_note(
+        dict(
+            search=dict(seeds=2),
+            optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
+        )
+    )
     assert note.startswith('lr=0.1: ')

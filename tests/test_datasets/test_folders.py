@@ -9,24 +9,50 @@ from bissl_mm.datasets.folders import check_data_folders
 from bissl_mm.utils.folders import check_work_dir
 
 
-@pytest.mark.parametrize('config, parts, variable, value, expected', [
-    ('bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder.py', ['pretext'],
-     'BISSL_PRETEXT_DIR', None,
-     "train_cfg.pretext_dataloader.dataset.data_root: the data folder "
-     "'data/pretext' does not exist"),
-    ('bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder.py', ['val'],
-     'BISSL_DOWNSTREAM_DIR', 'no/such',
-     "val_dataloader.dataset.data_root: the data folder 'no/such' does not"),
-    ('fine_tune/fcn16-r50-simclr_8xb32-50e_voc12aug.py', ['test'],
-     'BISSL_DATA_DIR', 'no/such', "'no/such/VOCdevkit/VOC2012' does not"),
-    ('fine_tune/faster-rcnn-r18-c4-simclr_b8-12e_bccd.py', ['val'],
-     'BISSL_DATA_DIR', None,
-     "val_dataloader.dataset.data_root: the data folder 'data/bccd_voc' "),
-    ('pretext/simclr_r50_8xb128-500e_in1k-96px.py', ['train'],
-     'BISSL_DATA_DIR', None, "the data folder 'data/imagenet' does not"),
-])
+@pytest.mark.parametrize(
+    'config, parts, variable, value, expected',
+    [
+        (
+            'bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder.py',
+            ['pretext'],
+            'BISSL_PRETEXT_DIR',
+            None,
+            'train_cfg.pretext_dataloader.dataset.data_root: the data folder '
+            "'data/pretext' does not exist",
+        ),
+        (
+            'bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder.py',
+            ['val'],
+            'BISSL_DOWNSTREAM_DIR',
+            'no/such',
+            "val_dataloader.dataset.data_root: the data folder 'no/such' does not",
+        ),
+        (
+            'fine_tune/fcn16-r50-simclr_8xb32-50e_voc12aug.py',
+            ['test'],
+            'BISSL_DATA_DIR',
+            'no/such',
+            "'no/such/VOCdevkit/VOC2012' does not",
+        ),
+        (
+            'fine_tune/faster-rcnn-r18-c4-simclr_b8-12e_bccd.py',
+            ['val'],
+            'BISSL_DATA_DIR',
+            None,
+            "val_dataloader.dataset.data_root: the data folder 'data/bccd_voc' ",
+        ),
+        (
+            'pretext/simclr_r50_8xb128-500e_in1k-96px.py',
+            ['train'],
+            'BISSL_DATA_DIR',
+            None,
+            "the data folder 'data/imagenet' does not",
+        ),
+    ],
+)
 def test_a_missing_data_folder_names_key_and_variable(
-        config, parts, variable, value, expected, monkeypatch, tmp_path):
+    config, parts, variable, value, expected, monkeypatch, tmp_path
+):
     if value is None:
         monkeypatch.delenv(variable, raising=False)
     else:
@@ -43,11 +69,13 @@ def test_a_missing_data_folder_names_key_and_variable(
 
 
 def test_the_parts_of_a_data_folder_are_looked_for(tmp_path):
-    inner = dict(data_root=str(tmp_path), data_prefix=dict(img='images'),
-                 ann_file='list.txt')
+    inner = dict(
+        data_root=str(tmp_path), data_prefix=dict(img='images'), ann_file='list.txt'
+    )
     cfg = read_config(str(CONFIG))
     cfg.train_dataloader.dataset = dict(
-        type='ConcatDataset', datasets=[dict(type='Any', dataset=inner)])
+        type='ConcatDataset', datasets=[dict(type='Any', dataset=inner)]
+    )
     key = 'train_dataloader.dataset.datasets.0.dataset.'
     with pytest.raises(FileNotFoundError, match=key + 'data_prefix.img'):
         check_data_folders(cfg, ['train'])
@@ -82,11 +110,15 @@ def test_a_folder_without_a_file_is_as_good_as_missing(below, tmp_path):
     check_data_folders(cfg, ['pretext'])
 
 
-@pytest.mark.parametrize('below, text', [
-    ('file', 'is a file'), ('file/run', 'is a file'),
-    ('nowhere/run', 'is not writable')])
-def test_a_work_folder_that_cannot_be_written(below, text, tmp_path,
-                                              monkeypatch):
+@pytest.mark.parametrize(
+    'below, text',
+    [
+        ('file', 'is a file'),
+        ('file/run', 'is a file'),
+        ('nowhere/run', 'is not writable'),
+    ],
+)
+def test_a_work_folder_that_cannot_be_written(below, text, tmp_path, monkeypatch):
     (tmp_path / 'file').touch()
     if text == 'is not writable':
         # Root may write everywhere.

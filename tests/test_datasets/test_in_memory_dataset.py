@@ -12,16 +12,22 @@ import bissl_mm.models  # noqa: F401
 from bissl_mm.datasets import InMemoryDataset
 from bissl_mm.datasets import in_memory_dataset as module
 
-PIPELINE = [dict(type='LoadImageFromFile'),
-            dict(type='ResizeEdge', scale=16, edge='short', backend='pillow'),
-            dict(type='CenterCrop', crop_size=16)]
+PIPELINE = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=16, edge='short', backend='pillow'),
+    dict(type='CenterCrop', crop_size=16),
+]
 
 
 def inner(root, pipeline=None, **settings):
-    return dict(type='CustomDataset', _scope_='mmpretrain',
-                data_root=str(root), data_prefix='train',
-                pipeline=pipeline or [*PIPELINE, dict(type='PackInputs')],
-                **settings)
+    return dict(
+        type='CustomDataset',
+        _scope_='mmpretrain',
+        data_root=str(root),
+        data_prefix='train',
+        pipeline=pipeline or [*PIPELINE, dict(type='PackInputs')],
+        **settings,
+    )
 
 
 @pytest.fixture
@@ -62,9 +68,16 @@ def test_runs_share_samples_until_a_file_changes(root, monkeypatch):
     third.full_init()
     assert not torch.equal(third[0]['inputs'], first[0]['inputs'])
     for size in range(module.MAX_KEPT):
-        InMemoryDataset(inner(root, [
-            *PIPELINE, dict(type='CenterCrop', crop_size=size + 1),
-            dict(type='PackInputs')])).full_init()
+        InMemoryDataset(
+            inner(
+                root,
+                [
+                    *PIPELINE,
+                    dict(type='CenterCrop', crop_size=size + 1),
+                    dict(type='PackInputs'),
+                ],
+            )
+        ).full_init()
     assert len(module._kept) == module.MAX_KEPT
 
 
@@ -72,12 +85,12 @@ def test_labels_of_a_list_are_those_it_has_now(root):
     names = [f'{kind}/0.png' for kind in KINDS]
     labels = []
     for shift in (0, 1):
-        (root / 'list.txt').write_text('\n'.join(
-            f'{name} {(i + shift) % 3}' for i, name in enumerate(names)))
+        (root / 'list.txt').write_text(
+            '\n'.join(f'{name} {(i + shift) % 3}' for i, name in enumerate(names))
+        )
         kept = InMemoryDataset(inner(root, ann_file='list.txt'))
         kept.full_init()
-        labels.append([int(kept[i]['data_samples'].gt_label)
-                       for i in range(3)])
+        labels.append([int(kept[i]['data_samples'].gt_label) for i in range(3)])
     assert labels == [[0, 1, 2], [1, 2, 0]]
 
 
@@ -87,33 +100,57 @@ def test_boxes_and_masks_are_those_that_the_files_have_now(tmp_path):
     Image.fromarray(noise(rng)).save(tmp_path / '0.png')
     found = []
     for x in (2, 5):
-        coco_json(tmp_path / 'boxes.json', ['0.png'], [(24, 20)],
-                  [[('ant', [x, 3, x + 9, 15])]], ['ant'])
-        Image.fromarray(np.full((20, 24), x, np.uint8)).save(
-            tmp_path / '0_mask.png')
-        boxes = InMemoryDataset(dict(
-            type='CocoDataset', _scope_='mmdet', ann_file='boxes.json',
-            data_root=str(tmp_path), metainfo=dict(classes=('ant', )),
-            data_prefix=dict(img=''), pipeline=[
-                dict(type='LoadImageFromFile'),
-                dict(type='LoadAnnotations', with_bbox=True)]))
-        masks = InMemoryDataset(dict(
-            type='BaseSegDataset', _scope_='mmseg', data_root=str(tmp_path),
-            img_suffix='0.png', seg_map_suffix='0_mask.png',
-            metainfo=dict(classes=tuple('abcdefg')), pipeline=[
-                dict(type='LoadImageFromFile'),
-                dict(type='LoadAnnotations')]))
-        found.append((boxes[0]['gt_bboxes'].tensor.tolist(),
-                      masks[0]['gt_seg_map'].max()))
+        coco_json(
+            tmp_path / 'boxes.json',
+            ['0.png'],
+            [(24, 20)],
+            [[('ant', [x, 3, x + 9, 15])]],
+            ['ant'],
+        )
+        Image.fromarray(np.full((20, 24), x, np.uint8)).save(tmp_path / '0_mask.png')
+        boxes = InMemoryDataset(
+            dict(
+                type='CocoDataset',
+                _scope_='mmdet',
+                ann_file='boxes.json',
+                data_root=str(tmp_path),
+                metainfo=dict(classes=('ant',)),
+                data_prefix=dict(img=''),
+                pipeline=[
+                    dict(type='LoadImageFromFile'),
+                    dict(type='LoadAnnotations', with_bbox=True),
+                ],
+            )
+        )
+        masks = InMemoryDataset(
+            dict(
+                type='BaseSegDataset',
+                _scope_='mmseg',
+                data_root=str(tmp_path),
+                img_suffix='0.png',
+                seg_map_suffix='0_mask.png',
+                metainfo=dict(classes=tuple('abcdefg')),
+                pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')],
+            )
+        )
+        found.append(
+            (boxes[0]['gt_bboxes'].tensor.tolist(), masks[0]['gt_seg_map'].max())
+        )
         assert boxes.get_cat_ids(0) == [0]
     assert found == [([[2, 3, 11, 15]], 2), ([[5, 3, 14, 15]], 5)]
 
 
 def test_random_transforms_within_are_refused(root):
-    kept = InMemoryDataset(inner(root, [
-        dict(type='LoadImageFromFile'),
-        dict(type='RandomResizedCrop', scale=16, backend='pillow'),
-        dict(type='PackInputs')]))
+    kept = InMemoryDataset(
+        inner(
+            root,
+            [
+                dict(type='LoadImageFromFile'),
+                dict(type='RandomResizedCrop', scale=16, backend='pillow'),
+                dict(type='PackInputs'),
+            ],
+        )
+    )
     with pytest.raises(ValueError, match='draws at random'):
         kept.full_init()
 
@@ -121,28 +158,31 @@ def test_random_transforms_within_are_refused(root):
 def test_transforms_after_it_work_on_copies(root):
     kept = InMemoryDataset(
         inner(root, PIPELINE),
-        [dict(type='RandomFlip', prob=1.),
-         dict(type='mmpretrain.PackInputs')])
+        [dict(type='RandomFlip', prob=1.0), dict(type='mmpretrain.PackInputs')],
+    )
     once, again = kept[0]['inputs'], kept[0]['inputs']
     assert torch.equal(once, again)
     plain = InMemoryDataset(inner(root))[0]['inputs']
     assert torch.equal(once, plain.flip(2))
-    assert np.array_equal(kept._samples[0]['img'],
-                          plain.permute(1, 2, 0).numpy())
+    assert np.array_equal(kept._samples[0]['img'], plain.permute(1, 2, 0).numpy())
 
 
 def test_the_look_sees_through_it(root):
     (root / 'train' / KINDS[0] / '0.png').write_bytes(b'no image')
-    cfg = Config(dict(
-        default_scope='mmpretrain',
-        model=dict(type='ImageClassifier', head=dict(num_classes=3)),
-        train_dataloader=dict(
-            batch_size=2, num_workers=0,
-            sampler=dict(type='DefaultSampler', shuffle=True),
-            collate_fn=dict(type='default_collate'),
-            dataset=dict(type='bissl_mm.InMemoryDataset',
-                         dataset=inner(root))),
-        train_cfg=dict(by_epoch=True, max_epochs=1)))
-    refusal, = look_at(cfg).refusals
+    cfg = Config(
+        dict(
+            default_scope='mmpretrain',
+            model=dict(type='ImageClassifier', head=dict(num_classes=3)),
+            train_dataloader=dict(
+                batch_size=2,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=True),
+                collate_fn=dict(type='default_collate'),
+                dataset=dict(type='bissl_mm.InMemoryDataset', dataset=inner(root)),
+            ),
+            train_cfg=dict(by_epoch=True, max_epochs=1),
+        )
+    )
+    (refusal,) = look_at(cfg).refusals
     assert '0.png' in refusal and 'InMemoryDataset' not in refusal
     assert not module._kept

@@ -2,15 +2,14 @@
 
 import pytest
 import torch
-from toy import DictDataset
 from torch.utils.data import IterableDataset
+from toy import DictDataset
 
 from bissl_mm.datasets import LevelBatchSampler, LevelStream
 
 
 def sampler(size=23, batch_size=2, phase_size=3, **kwargs):
-    return LevelBatchSampler(size, batch_size, phase_size, 'lower', 0,
-                             **kwargs)
+    return LevelBatchSampler(size, batch_size, phase_size, 'lower', 0, **kwargs)
 
 
 def indices(keys):
@@ -35,16 +34,15 @@ def test_small_datasets_are_used_batch_by_batch():
     assert passes == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0)]
     for data_pass in range(3):
         flat = indices(given.keys(2 * data_pass)) + indices(
-            given.keys(2 * data_pass + 1))
+            given.keys(2 * data_pass + 1)
+        )
         assert len(set(flat)) == 6
 
 
 def test_order_is_a_function_of_seed_level_and_pass():
     assert sampler().keys(4) == sampler().keys(4)
-    assert sampler().keys(0) != LevelBatchSampler(
-        23, 2, 3, 'lower', 1).keys(0)
-    assert sampler().keys(0) != LevelBatchSampler(
-        23, 2, 3, 'upper', 0).keys(0)
+    assert sampler().keys(0) != LevelBatchSampler(23, 2, 3, 'lower', 1).keys(0)
+    assert sampler().keys(0) != LevelBatchSampler(23, 2, 3, 'upper', 0).keys(0)
     first = [i for n in range(9) for i in indices(sampler().keys(n))]
     second = [i for n in range(9, 18) for i in indices(sampler().keys(n))]
     assert first != second
@@ -55,14 +53,23 @@ def test_order_is_a_function_of_seed_level_and_pass():
     assert indices(unshuffled.keys(11)) == [22, 0]
 
 
-@pytest.mark.parametrize('size, batch, phase, world', [
-    (103, 8, 5, 1), (103, 4, 5, 2), (23, 2, 3, 1), (7, 3, 8, 1), (9, 4, 1, 1),
-    (64, 8, 4, 1)])
+@pytest.mark.parametrize(
+    'size, batch, phase, world',
+    [
+        (103, 8, 5, 1),
+        (103, 4, 5, 2),
+        (23, 2, 3, 1),
+        (7, 3, 8, 1),
+        (9, 4, 1, 1),
+        (64, 8, 4, 1),
+    ],
+)
 def test_without_shuffling_every_sample_is_shown(size, batch, phase, world):
-    ranks = [LevelBatchSampler(size, batch, phase, 'upper', 0, rank, world,
-                               shuffle=False) for rank in range(world)]
-    batches = [[key for rank in ranks for key in rank.keys(n)]
-               for n in range(4 * size)]
+    ranks = [
+        LevelBatchSampler(size, batch, phase, 'upper', 0, rank, world, shuffle=False)
+        for rank in range(world)
+    ]
+    batches = [[key for rank in ranks for key in rank.keys(n)] for n in range(4 * size)]
     seen = [i for b in batches for i in indices(b)]
     # One after the other, over and over: none more than once more often.
     assert seen == [i % size for i in range(len(seen))]
@@ -72,7 +79,7 @@ def test_without_shuffling_every_sample_is_shown(size, batch, phase, world):
         for key in keys:
             groups.setdefault(key[0], []).append(key[1])
         if size >= phase * batch * world and n % phase == 0:
-            flat = [i for b in batches[n:n + phase] for i in indices(b)]
+            flat = [i for b in batches[n : n + phase] for i in indices(b)]
             assert len(set(flat)) == len(flat)
     assert all(len(set(g)) == len(g) for g in groups.values())
 
@@ -80,9 +87,14 @@ def test_without_shuffling_every_sample_is_shown(size, batch, phase, world):
 def test_an_order_of_an_earlier_version_is_not_taken_up():
     def given():
         return LevelStream(
-            dict(dataset=Noisy([None] * 23), batch_size=2,
-                 sampler=dict(type='DefaultSampler', shuffle=False)),
-            'lower', 3)
+            dict(
+                dataset=Noisy([None] * 23),
+                batch_size=2,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+            ),
+            'lower',
+            3,
+        )
 
     first = given()
     first.start(0)
@@ -112,14 +124,20 @@ class Noisy(DictDataset):
         import random
 
         import numpy as np
-        return dict(index=index, values=(random.random(), np.random.rand(),
-                                         torch.rand(1).item()))
+
+        return dict(
+            index=index,
+            values=(random.random(), np.random.rand(), torch.rand(1).item()),
+        )
 
 
 def stream(workers=0, seed=0, **kwargs):
     given = LevelStream(
         dict(dataset=Noisy([None] * 23), batch_size=2, num_workers=workers),
-        'lower', 3, **kwargs)
+        'lower',
+        3,
+        **kwargs,
+    )
     given.start(seed)
     return given
 
@@ -136,8 +154,8 @@ def test_resumed_stream_gives_the_same_samples(workers):
     state = first.state_dict()
     first.close()
     second = LevelStream(
-        dict(dataset=Noisy([None] * 23), batch_size=2, num_workers=workers),
-        'lower', 3)
+        dict(dataset=Noisy([None] * 23), batch_size=2, num_workers=workers), 'lower', 3
+    )
     second.start(0, state)
     assert head + drawn(second, 13) == whole
     second.close()
@@ -179,17 +197,30 @@ def test_sibling_reads_the_same_data_in_its_own_order():
     assert given.position == 0
 
 
-@pytest.mark.parametrize('change, error, message', [
-    (dict(batch_size=24), ValueError, 'has 23 samples, fewer than one batch '
-     'of 24 on each of 1 process.*at most 23'),
-    (dict(batch_size=0), ValueError, 'batch_size must be'),
-    (dict(bach_size=2), TypeError, "Did you mean 'batch_size'"),
-    (dict(sampler=dict(type='ClassAwareSampler')), ValueError,
-     "sampler.type is 'ClassAwareSampler'"),
-    (dict(batch_sampler=dict(type='ClassBalancedBatches')), TypeError,
-     'Set batch_sampler=None'),
-    (dict(collate_fn=dict(type='no_such')), KeyError, 'no_such'),
-])
+@pytest.mark.parametrize(
+    'change, error, message',
+    [
+        (
+            dict(batch_size=24),
+            ValueError,
+            'has 23 samples, fewer than one batch '
+            'of 24 on each of 1 process.*at most 23',
+        ),
+        (dict(batch_size=0), ValueError, 'batch_size must be'),
+        (dict(bach_size=2), TypeError, "Did you mean 'batch_size'"),
+        (
+            dict(sampler=dict(type='ClassAwareSampler')),
+            ValueError,
+            "sampler.type is 'ClassAwareSampler'",
+        ),
+        (
+            dict(batch_sampler=dict(type='ClassBalancedBatches')),
+            TypeError,
+            'Set batch_sampler=None',
+        ),
+        (dict(collate_fn=dict(type='no_such')), KeyError, 'no_such'),
+    ],
+)
 def test_bad_settings_are_named(change, error, message):
     cfg = {**dict(dataset=Noisy([None] * 23), batch_size=2), **change}
     with pytest.raises(error, match=message):
@@ -197,16 +228,19 @@ def test_bad_settings_are_named(change, error, message):
 
 
 def test_two_processes_need_twice_the_samples():
-    with pytest.raises(ValueError, match='12 on each of 2 process.* at most '
-                       '11'):
-        LevelStream(dict(dataset=Noisy([None] * 23), batch_size=12), 'lower',
-                    3, rank=0, world_size=2)
+    with pytest.raises(ValueError, match='12 on each of 2 process.* at most 11'):
+        LevelStream(
+            dict(dataset=Noisy([None] * 23), batch_size=12),
+            'lower',
+            3,
+            rank=0,
+            world_size=2,
+        )
 
 
 def test_iterable_datasets_are_refused():
 
     class Endless(IterableDataset):
-
         def __iter__(self):
             yield 0
 

@@ -18,10 +18,13 @@ def test_sound_data_give_a_table_and_no_finding(tmp_path):
     assert 'images of 3 classes: ant 2, bee 2, cow 2' in text
 
 
-@pytest.mark.parametrize('gone, expected', [
-    ('ant', "'bee' gets the number 0, in place of 1"),
-    ('bee', "'cow' gets the number 1, in place of 2"),
-])
+@pytest.mark.parametrize(
+    'gone, expected',
+    [
+        ('ant', "'bee' gets the number 0, in place of 1"),
+        ('bee', "'cow' gets the number 1, in place of 2"),
+    ],
+)
 @pytest.mark.parametrize('part', ['val', 'train'])
 def test_missing_class_folder_is_refused(part, gone, expected, tmp_path):
     write_parts(tmp_path)
@@ -48,12 +51,15 @@ def test_missing_last_class_shifts_nothing(tmp_path):
     assert any("no class folder 'cow'" in w for w in look.warnings)
 
 
-@pytest.mark.parametrize('new, expected', [
-    ('Bee', "'bee' and 'Bee' are spelt differently"),
-    ('bee ', "'bee' and 'bee ' are spelt differently"),
-    ('be_e', "'bee' and 'be_e' are spelt differently"),
-    ('wasp', "class folder(s) 'wasp'"),
-])
+@pytest.mark.parametrize(
+    'new, expected',
+    [
+        ('Bee', "'bee' and 'Bee' are spelt differently"),
+        ('bee ', "'bee' and 'bee ' are spelt differently"),
+        ('be_e', "'bee' and 'be_e' are spelt differently"),
+        ('wasp', "class folder(s) 'wasp'"),
+    ],
+)
 def test_other_spelling_of_a_folder_is_refused(new, expected, tmp_path):
     write_parts(tmp_path)
     (tmp_path / 'val/bee').rename(tmp_path / 'val' / new)
@@ -99,23 +105,31 @@ def test_declared_classes_and_folders_of_another_number(tmp_path):
 
 def test_lists_and_folders_number_alike_or_are_refused(tmp_path):
     write_parts(tmp_path)
-    lines = [f'{kind}/{i}.png {2 - k}' for k, kind in enumerate(KINDS)
-             for i in range(2)]
+    lines = [
+        f'{kind}/{i}.png {2 - k}' for k, kind in enumerate(KINDS) for i in range(2)
+    ]
     (tmp_path / 'train.txt').write_text('\n'.join(lines) + '\n')
     cfg = config(tmp_path)
     cfg.train_dataloader = loader(
-        tmp_path, 'train', ann_file='train.txt', classes=list(KINDS[::-1]))
+        tmp_path, 'train', ann_file='train.txt', classes=list(KINDS[::-1])
+    )
     line = the_only(look_at(cfg).refusals)
     assert "class 0 is 'ant', but 'cow' in train_dataloader" in line
 
 
-@pytest.mark.parametrize('labels, expected', [
-    ((1, 2, 3), 'They seem to be counted from 1.'),
-    ((0, 1, 7), 'label 7 of '), ((-1, 0, 1), 'label -1 of ')])
+@pytest.mark.parametrize(
+    'labels, expected',
+    [
+        ((1, 2, 3), 'They seem to be counted from 1.'),
+        ((0, 1, 7), 'label 7 of '),
+        ((-1, 0, 1), 'label -1 of '),
+    ],
+)
 def test_labels_that_no_class_has_are_refused(labels, expected, tmp_path):
     write_parts(tmp_path, ['val'])
-    (tmp_path / 'val.txt').write_text('\n'.join(
-        f'{kind}/0.png {label}' for kind, label in zip(KINDS, labels)))
+    (tmp_path / 'val.txt').write_text(
+        '\n'.join(f'{kind}/0.png {label}' for kind, label in zip(KINDS, labels))
+    )
     cfg = config(tmp_path, ['val'], ann_file='val.txt')
     line = the_only(look_at(cfg).refusals)
     assert expected in line and 'is none of 0 to 2' in line
@@ -162,24 +176,28 @@ def test_head_of_another_number_of_classes(tmp_path):
 
 def _with_list(root, part, labels, **dataset):
     """The part's loader with a list that gives each folder a label."""
-    (root / f'{part}.txt').write_text('\n'.join(
-        f'{kind}/{i}.png {label}' for kind, label in zip(KINDS, labels)
-        for i in range(2)) + '\n')
+    (root / f'{part}.txt').write_text(
+        '\n'.join(
+            f'{kind}/{i}.png {label}'
+            for kind, label in zip(KINDS, labels)
+            for i in range(2)
+        )
+        + '\n'
+    )
     return loader(root, part, ann_file=f'{part}.txt', **dataset)
 
 
-@pytest.mark.parametrize('dataset', [
-    {}, dict(classes=list(KINDS[::-1]))], ids=['no names', 'names'])
-def test_labels_of_a_list_and_of_folders_agree_or_are_refused(dataset,
-                                                              tmp_path):
+@pytest.mark.parametrize(
+    'dataset', [{}, dict(classes=list(KINDS[::-1]))], ids=['no names', 'names']
+)
+def test_labels_of_a_list_and_of_folders_agree_or_are_refused(dataset, tmp_path):
     write_parts(tmp_path)
     cfg = config(tmp_path)
     cfg.train_dataloader = _with_list(tmp_path, 'train', (2, 1, 0), **dataset)
     # The same names, which class folders do not heed.
     cfg.val_dataloader.dataset.update(dataset)
     line = the_only(look_at(cfg).refusals)
-    assert "folder 'ant' the label 0, train_dataloader.dataset the label 2" \
-        in line
+    assert "folder 'ant' the label 0, train_dataloader.dataset the label 2" in line
     assert 'for 2 folders' in line
     cfg.train_dataloader = _with_list(tmp_path, 'train', (0, 1, 2))
     cfg.val_dataloader.dataset.pop('classes', None)
@@ -201,8 +219,7 @@ def test_lists_of_two_parts_number_alike_or_are_refused(tmp_path):
 def test_list_against_the_order_of_its_classes_is_a_warning(tmp_path):
     write_parts(tmp_path, ['train'])
     cfg = config(tmp_path, ['train'])
-    cfg.train_dataloader = _with_list(tmp_path, 'train', (2, 1, 0),
-                                      classes=list(KINDS))
+    cfg.train_dataloader = _with_list(tmp_path, 'train', (2, 1, 0), classes=list(KINDS))
     look = look_at(cfg)
     assert not look.refusals
     assert "'ant' is number 0 of its classes" in the_only(look.warnings)
@@ -236,8 +253,7 @@ def test_images_without_class_folders(tmp_path):
         for path in (tmp_path / 'train' / kind).iterdir():
             path.rename(tmp_path / f'train/{kind}{path.name}')
         (tmp_path / 'train' / kind).rmdir()
-    assert 'has no class folders' in the_only(
-        look_at(config(tmp_path)).refusals)
+    assert 'has no class folders' in the_only(look_at(config(tmp_path)).refusals)
 
 
 def test_accents_written_in_two_ways_are_told_apart(tmp_path):

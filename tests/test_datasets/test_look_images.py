@@ -20,14 +20,20 @@ def damage(path, how):
         path.unlink()
         path.symlink_to('nowhere.png')
     else:
-        path.write_bytes(dict(empty=b'', text=b'not an image',
-                              cut=data[:-len(data) // 8])[how])
+        path.write_bytes(
+            dict(empty=b'', text=b'not an image', cut=data[: -len(data) // 8])[how]
+        )
 
 
 @pytest.mark.parametrize('suffix', ['.png', '.jpg'])
-@pytest.mark.parametrize('how, expected', [
-    ('empty', 'is empty'), ('text', 'is no image that can be read'),
-    ('cut', 'is damaged or cut off')])
+@pytest.mark.parametrize(
+    'how, expected',
+    [
+        ('empty', 'is empty'),
+        ('text', 'is no image that can be read'),
+        ('cut', 'is damaged or cut off'),
+    ],
+)
 def test_damaged_file_is_named(how, expected, suffix, tmp_path):
     cfg = only_train(tmp_path)
     path = tmp_path / f'train/bee/5{suffix}'
@@ -41,8 +47,9 @@ def test_damaged_file_is_named(how, expected, suffix, tmp_path):
 
 def test_missing_file_of_a_list_of_pretext_images(tmp_path):
     cfg = only_train(tmp_path, with_label=False)
-    cfg.train_cfg = dict(type='BiSSLTrainLoop',
-                         pretext_dataloader=cfg.pop('train_dataloader'))
+    cfg.train_cfg = dict(
+        type='BiSSLTrainLoop', pretext_dataloader=cfg.pop('train_dataloader')
+    )
     damage(tmp_path / 'train/ant/1.png', 'gone')
     # A link to nothing is no file to mmengine, so it is not listed.
     look = look_at(cfg)
@@ -51,16 +58,15 @@ def test_missing_file_of_a_list_of_pretext_images(tmp_path):
     assert 'is empty' in the_only(look_at(cfg).refusals)
 
 
-@pytest.mark.parametrize('suffixes, name', [
-    (('.webp', '.tiff'), 'b.webp'), (('.jfif', '.WEBP'), 'b.JFIF'),
-    (('', ), 'b')])
+@pytest.mark.parametrize(
+    'suffixes, name',
+    [(('.webp', '.tiff'), 'b.webp'), (('.jfif', '.WEBP'), 'b.JFIF'), (('',), 'b')],
+)
 def test_files_passed_over_are_counted_by_suffix(suffixes, name, tmp_path):
     cfg = only_train(tmp_path)
     for i, suffix in enumerate(suffixes):
-        kind = {'.JFIF': 'JPEG', '': 'PNG'}.get(
-            suffix.upper(), suffix[1:].upper())
-        Image.fromarray(noise(RNG)).save(
-            tmp_path / f'train/ant/x{i}{suffix}', kind)
+        kind = {'.JFIF': 'JPEG', '': 'PNG'}.get(suffix.upper(), suffix[1:].upper())
+        Image.fromarray(noise(RNG)).save(tmp_path / f'train/ant/x{i}{suffix}', kind)
     for hidden_or_text in ('._1.png', 'notes.txt', '.DS_Store'):
         (tmp_path / 'train/ant' / hidden_or_text).write_text('x')
     look = look_at(cfg)
@@ -89,17 +95,18 @@ def test_images_without_img_suffix_are_counted(suffix, tmp_path):
     for path in (tmp_path / 'train').rglob('*.png'):
         mask = tmp_path / 'masks' / path.relative_to(tmp_path / 'train')
         mask.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.arange(480).reshape(20, 24).astype(
-            np.uint8) % 2).save(mask)
+        Image.fromarray(np.arange(480).reshape(20, 24).astype(np.uint8) % 2).save(mask)
     cfg = config(tmp_path, ['train'])
     cfg.default_scope = 'mmseg'
     cfg.train_dataloader.dataset = dict(
-        type='BaseSegDataset', data_root=str(tmp_path), img_suffix='.png',
+        type='BaseSegDataset',
+        data_root=str(tmp_path),
+        img_suffix='.png',
         data_prefix=dict(img_path='train', seg_map_path='masks'),
-        metainfo=dict(classes=('a', 'b')), pipeline=[
-            dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')])
-    line = the_only([w for w in look_at(cfg).warnings
-                     if 'img_suffix' in w])
+        metainfo=dict(classes=('a', 'b')),
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')],
+    )
+    line = the_only([w for w in look_at(cfg).warnings if 'img_suffix' in w])
     assert '2 of 6 images in ' in line and f"'.png': {suffix} 2 (" in line
 
 
@@ -135,16 +142,22 @@ def test_image_beside_the_class_folders(tmp_path):
     assert 'lie beside the class folders' in the_only(look_at(cfg).warnings)
 
 
-@pytest.mark.parametrize('bits, backend, suffix, expected', [
-    (12, 'cv2', '.png', 'with values 0 to 4095 (12 of 16 bits'),
-    (10, 'cv2', '.tif', 'become 0 to 3'),
-    (8, 'cv2', '.png', 'every image is one colour'),
-    (12, 'pillow', '.png', 'all above 255 cut off'),
-    (16, 'cv2', '.png', None)])
-def test_values_of_more_than_8_bits(bits, backend, suffix, expected,
-                                    tmp_path):
-    cfg = only_train(tmp_path, number=0, pipeline=[
-        dict(type='LoadImageFromFile', imdecode_backend=backend)])
+@pytest.mark.parametrize(
+    'bits, backend, suffix, expected',
+    [
+        (12, 'cv2', '.png', 'with values 0 to 4095 (12 of 16 bits'),
+        (10, 'cv2', '.tif', 'become 0 to 3'),
+        (8, 'cv2', '.png', 'every image is one colour'),
+        (12, 'pillow', '.png', 'all above 255 cut off'),
+        (16, 'cv2', '.png', None),
+    ],
+)
+def test_values_of_more_than_8_bits(bits, backend, suffix, expected, tmp_path):
+    cfg = only_train(
+        tmp_path,
+        number=0,
+        pipeline=[dict(type='LoadImageFromFile', imdecode_backend=backend)],
+    )
     for kind in ('ant', 'bee'):
         grey = RNG.integers(0, 2**bits, (20, 24)).astype(np.uint16)
         grey[0, :2] = 0, 2**bits - 1
@@ -162,24 +175,29 @@ def test_colours_of_12_bits_and_fractions(tmp_path):
     cv2 = pytest.importorskip('cv2')
     cfg = only_train(tmp_path, number=0)
     for kind in ('ant', 'bee'):
-        cv2.imwrite(str(tmp_path / f'train/{kind}/0.png'),
-                    noise(RNG).astype(np.uint16) * 16)
+        cv2.imwrite(
+            str(tmp_path / f'train/{kind}/0.png'), noise(RNG).astype(np.uint16) * 16
+        )
     assert '(12 of 16 bits' in the_only(look_at(cfg).warnings)
     Image.fromarray(RNG.random((20, 24)).astype(np.float32)).save(
-        tmp_path / 'train/ant/1.tif')
+        tmp_path / 'train/ant/1.tif'
+    )
     line = the_only(look_at(cfg).refusals)
     assert "of mode 'F'" in line and '8 bits a channel' in line
 
 
-@pytest.mark.parametrize('change, expected', [
-    (lambda a: a * 0 + 7, "one value everywhere (first: '"),
-    (lambda a: a % 3, 'almost black, with values 0 to 2 of 255'),
-    (lambda a: np.dstack([a, a[..., :1]]), 'have transparent pixels')])
+@pytest.mark.parametrize(
+    'change, expected',
+    [
+        (lambda a: a * 0 + 7, "one value everywhere (first: '"),
+        (lambda a: a % 3, 'almost black, with values 0 to 2 of 255'),
+        (lambda a: np.dstack([a, a[..., :1]]), 'have transparent pixels'),
+    ],
+)
 def test_odd_pixels_are_a_warning(change, expected, tmp_path):
     cfg = only_train(tmp_path, number=0)
     for kind in ('ant', 'bee'):
-        Image.fromarray(change(noise(RNG))).save(
-            tmp_path / f'train/{kind}/0.png')
+        Image.fromarray(change(noise(RNG))).save(tmp_path / f'train/{kind}/0.png')
     assert any(expected in line for line in look_at(cfg).warnings)
 
 
@@ -187,8 +205,7 @@ def test_odd_pixels_are_a_warning(change, expected, tmp_path):
 def test_modes_that_are_read_rightly_are_no_finding(mode, tmp_path):
     cfg = only_train(tmp_path)
     suffix = '.jpg' if mode == 'CMYK' else '.png'
-    Image.fromarray(noise(RNG)).convert(mode).save(
-        tmp_path / f'train/bee/7{suffix}')
+    Image.fromarray(noise(RNG)).convert(mode).save(tmp_path / f'train/bee/7{suffix}')
     look = look_at(cfg)
     assert not look.warnings and not look.refusals
     assert f'{mode} 1' in look.parts['train'].facts['modes']
@@ -200,19 +217,30 @@ def test_exif_matters_where_the_parts_load_it_differently(tmp_path):
     exif[0x0112] = 6
     Image.fromarray(noise(RNG)).save(tmp_path / 'train/bee/7.jpg', exif=exif)
     assert not look_at(cfg).warnings
-    cfg.train_cfg = dict(type='BiSSLTrainLoop', pretext_dataloader=loader(
-        tmp_path, 'train', with_label=False, pipeline=[dict(
-            type='LoadImageFromFile',
-            color_type='color_ignore_orientation')]))
+    cfg.train_cfg = dict(
+        type='BiSSLTrainLoop',
+        pretext_dataloader=loader(
+            tmp_path,
+            'train',
+            with_label=False,
+            pipeline=[
+                dict(type='LoadImageFromFile', color_type='color_ignore_orientation')
+            ],
+        ),
+    )
     look = look_at(cfg)
     assert 'as stored in train_cfg.pretext' in the_only(look.warnings)
     assert look.parts['train'].facts['with an EXIF rotation'] == 1
 
 
 def test_image_that_a_transform_fails_on_is_named(tmp_path):
-    cfg = only_train(tmp_path, pipeline=[
-        dict(type='LoadImageFromFile'),
-        dict(type='Resize', scale_factor=0.1)])
+    cfg = only_train(
+        tmp_path,
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='Resize', scale_factor=0.1),
+        ],
+    )
     assert not look_at(cfg).refusals
     path = tmp_path / 'train/bee/thin.png'
     Image.fromarray(noise(RNG, 30, 2)).save(path)
@@ -235,15 +263,16 @@ def test_pixels_are_those_of_a_seeded_sample_or_all(tmp_path):
     cfg = only_train(tmp_path, number=50)
     Image.fromarray(noise(RNG) * 0).save(tmp_path / 'train/ant/3.png')
     part = look_at(cfg).parts['train']
-    assert len(part.sampled) == 64 and part.sampled == sorted(
-        set(part.sampled))
+    assert len(part.sampled) == 64 and part.sampled == sorted(set(part.sampled))
     look = look_at(cfg, everything=True)
     assert '1 of 100 images whose pixels' in the_only(look.warnings)
 
 
 def test_looking_changes_no_random_state(tmp_path):
-    cfg = only_train(tmp_path, pipeline=[
-        dict(type='LoadImageFromFile'), dict(type='RandomCrop', crop_size=8)])
+    cfg = only_train(
+        tmp_path,
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='RandomCrop', crop_size=8)],
+    )
     np.random.seed(1)
     expected = np.random.rand()
     np.random.seed(1)

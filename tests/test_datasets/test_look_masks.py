@@ -13,8 +13,7 @@ pytestmark = pytest.mark.mmcv_ops
 
 
 def channels(mode):
-    return lambda ids, part, i: Image.merge(
-        mode, [Image.fromarray(ids)] * len(mode))
+    return lambda ids, part, i: Image.merge(mode, [Image.fromarray(ids)] * len(mode))
 
 
 def palette(ids, part, i):
@@ -29,46 +28,66 @@ def test_right_masks_are_counted_and_pass(tmp_path):
     assert (look.refusals, look.warnings) == ([], [])
     own = np.stack([seg_folders.ids('val', i) for i in range(3)])
     assert look.parts['val'].classes == {
-        name: dict(pixels=int((own == i).sum()))
-        for i, name in enumerate('abc')}
+        name: dict(pixels=int((own == i).sum())) for i, name in enumerate('abc')
+    }
     assert look.parts['val'].facts['sizes'] == '12 x 8'
 
 
-@pytest.mark.parametrize('mask', [
-    palette, lambda m, part, i: m.astype(np.uint16),
-    lambda m, part, i: np.where(m == 2, 255, m).astype(np.uint8)],
-    ids=['palette', '16 bits', 'ignored'])
+@pytest.mark.parametrize(
+    'mask',
+    [
+        palette,
+        lambda m, part, i: m.astype(np.uint16),
+        lambda m, part, i: np.where(m == 2, 255, m).astype(np.uint8),
+    ],
+    ids=['palette', '16 bits', 'ignored'],
+)
 def test_what_the_loader_reads_rightly_passes(mask, tmp_path):
     assert not look_over(seg_folders.write(tmp_path, mask=mask)).refusals
 
 
-@pytest.mark.parametrize('mask, texts', [
-    (lambda m, part, i: (m > 0).astype(np.uint8) * 255,
-     ["'b', 'c' have no pixel in any of 3 masks (2 of 3 classes); 255 is "
-      'ignored and covers']),
-    (lambda m, part, i: m * 0 + 1, ["'a', 'c' have no pixel in any of 3"]),
-    (channels('RGB'), ['000.png', 'mode RGB', 'getchannel(0)']),
-    (channels('RGBA'), ['000.png', 'mode RGBA', 'getchannel(0)']),
-    (channels('LA'), ['000.png', 'mode LA']),
-    (lambda *args: palette(*args).convert('RGB'),
-     ['mode RGB', 'Colours are no ids']),
-    (lambda m, part, i: m.astype(np.uint16) * 256,
-     ['000.png', 'mode I;16', 'becomes 0', 'multiples of 256']),
-    (lambda m, part, i: m.astype(np.uint16) * 257,
-     ['becomes', 'multiples of 257']),
-    (lambda m, part, i: m.astype(np.uint16) * 1000 + 7,
-     ['1007 becomes 239', 'ids 0 to 2']),
-    (lambda m, part, i: m * 85, ['id(s) 85', 'divide them by 85']),
-    (lambda m, part, i: m + 1, ['id(s) 3', 'reduce_zero_label=True']),
-], ids=lambda value: '' if callable(value) else value[-1])
+@pytest.mark.parametrize(
+    'mask, texts',
+    [
+        (
+            lambda m, part, i: (m > 0).astype(np.uint8) * 255,
+            [
+                "'b', 'c' have no pixel in any of 3 masks (2 of 3 classes); 255 is "
+                'ignored and covers'
+            ],
+        ),
+        (lambda m, part, i: m * 0 + 1, ["'a', 'c' have no pixel in any of 3"]),
+        (channels('RGB'), ['000.png', 'mode RGB', 'getchannel(0)']),
+        (channels('RGBA'), ['000.png', 'mode RGBA', 'getchannel(0)']),
+        (channels('LA'), ['000.png', 'mode LA']),
+        (
+            lambda *args: palette(*args).convert('RGB'),
+            ['mode RGB', 'Colours are no ids'],
+        ),
+        (
+            lambda m, part, i: m.astype(np.uint16) * 256,
+            ['000.png', 'mode I;16', 'becomes 0', 'multiples of 256'],
+        ),
+        (lambda m, part, i: m.astype(np.uint16) * 257, ['becomes', 'multiples of 257']),
+        (
+            lambda m, part, i: m.astype(np.uint16) * 1000 + 7,
+            ['1007 becomes 239', 'ids 0 to 2'],
+        ),
+        (lambda m, part, i: m * 85, ['id(s) 85', 'divide them by 85']),
+        (lambda m, part, i: m + 1, ['id(s) 3', 'reduce_zero_label=True']),
+    ],
+    ids=lambda value: '' if callable(value) else value[-1],
+)
 def test_wrong_masks_are_refused(mask, texts, tmp_path):
     look = look_over(seg_folders.write(tmp_path, mask=mask), ['train'])
     assert len(look.refusals) == 1
     assert [t for t in texts if t not in look.refusals[0]] == []
 
 
-@pytest.mark.parametrize('bits, text', [(2, '2 bits a pixel): 1 becomes 85'),
-                                        (4, '4 bits a pixel): 1 becomes 17')])
+@pytest.mark.parametrize(
+    'bits, text',
+    [(2, '2 bits a pixel): 1 becomes 85'), (4, '4 bits a pixel): 1 becomes 17')],
+)
 def test_grey_levels_of_few_bits_are_refused(bits, text, tmp_path):
     cfg = seg_folders.write(tmp_path)
     for path in (tmp_path / 'masks').rglob('*.png'):
@@ -77,9 +96,13 @@ def test_grey_levels_of_few_bits_are_refused(bits, text, tmp_path):
     assert len(look.refusals) == 1 and text in look.refusals[0]
 
 
-@pytest.mark.parametrize('mask, text', [
-    (palette, "imdecode_backend='pillow'"),
-    (lambda m, part, i: Image.fromarray(m > 0), '1 becomes 255')])
+@pytest.mark.parametrize(
+    'mask, text',
+    [
+        (palette, "imdecode_backend='pillow'"),
+        (lambda m, part, i: Image.fromarray(m > 0), '1 becomes 255'),
+    ],
+)
 def test_other_decoder_changes_ids(mask, text, tmp_path):
     cfg = seg_folders.write(tmp_path, mask=mask)
     cfg.val_dataloader.dataset.pipeline[1].imdecode_backend = 'cv2'
@@ -89,12 +112,13 @@ def test_other_decoder_changes_ids(mask, text, tmp_path):
 
 def test_floats_are_refused_unless_whole(tmp_path):
     cfg = seg_folders.write(tmp_path)
-    for part, factor in (('train', 1.), ('val', .5)):
+    for part, factor in (('train', 1.0), ('val', 0.5)):
         cfg[f'{part}_dataloader'].dataset.seg_map_suffix = '.tif'
         for path in (tmp_path / 'masks' / part).glob('*.png'):
             seg_folders.save(
                 np.asarray(Image.open(path)).astype(np.float32) * factor,
-                path.with_suffix('.tif'))
+                path.with_suffix('.tif'),
+            )
     look = look_over(cfg, ['train', 'val'])
     assert len(look.refusals) == 1
     assert 'val_dataloader' in look.refusals[0]
@@ -106,22 +130,28 @@ def test_last_number_of_a_type_may_stand_for_255(tmp_path):
         own = own.astype(np.uint16)
         own[0, 0] = 65535
         return own
+
     look = look_over(seg_folders.write(tmp_path, mask=mask), ['train'])
     assert not look.refusals
     assert 'id 65535' in look.warnings[0] and '255' in look.warnings[0]
 
 
-@pytest.mark.parametrize('part, value', [('train', 3), ('val', 200),
-                                         ('test', 3)])
+@pytest.mark.parametrize('part, value', [('train', 3), ('val', 200), ('test', 3)])
 def test_undeclared_id_is_refused_in_every_part(part, value, tmp_path):
     def mask(own, where, i):
         if (where, i) == (part, 1):
             own[3, 3] = value
         return own
+
     look = look_over(seg_folders.write(tmp_path, mask=mask))
     assert len(look.refusals) == 1
-    for text in (f'{part}_dataloader', f'masks/{part}/001.png',
-                 f'id(s) {value}', '1 of 3 masks', '3 classes'):
+    for text in (
+        f'{part}_dataloader',
+        f'masks/{part}/001.png',
+        f'id(s) {value}',
+        '1 of 3 masks',
+        '3 classes',
+    ):
         assert text in look.refusals[0]
 
 
@@ -143,6 +173,7 @@ def test_one_class_in_the_sample_is_looked_for_in_all(seen, tmp_path):
         # The sample of 64 leaves this one out.
         own[0, 0] = int(seen and i == LEFT_OUT)
         return own
+
     look = look_over(seg_folders.write(tmp_path, 66, mask=mask), ['val'])
     assert bool(look.refusals) == (not seen)
     assert ('any of 66 masks' in (look.refusals or [''])[0]) == (not seen)
@@ -151,6 +182,7 @@ def test_one_class_in_the_sample_is_looked_for_in_all(seen, tmp_path):
 def test_rare_class_is_called_not_seen(tmp_path):
     def mask(own, part, i):
         return own * (own < 2) + 2 * (i == LEFT_OUT)
+
     cfg = seg_folders.write(tmp_path, 66, mask=mask)
     look = look_over(cfg, ['val'])
     assert not look.refusals
@@ -160,8 +192,8 @@ def test_rare_class_is_called_not_seen(tmp_path):
 
 def _left_out():
     import random
-    return (set(range(66)) - set(random.Random(1).sample(range(66), 64))
-            ).pop()
+
+    return (set(range(66)) - set(random.Random(1).sample(range(66), 64))).pop()
 
 
 LEFT_OUT = _left_out()
@@ -177,10 +209,14 @@ def test_jpeg_masks_are_warned_of(tmp_path):
     assert any('3 of 3 masks are JPEG' in line for line in look.warnings)
 
 
-@pytest.mark.parametrize('damage', [
-    lambda p: p.write_bytes(b''),
-    lambda p: p.write_bytes(b'this is no picture'),
-    lambda p: p.write_bytes(p.read_bytes()[:45])])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        lambda p: p.write_bytes(b''),
+        lambda p: p.write_bytes(b'this is no picture'),
+        lambda p: p.write_bytes(p.read_bytes()[:45]),
+    ],
+)
 def test_damaged_mask_is_named(damage, tmp_path):
     cfg = seg_folders.write(tmp_path)
     damage(tmp_path / 'masks/train/002.png')
@@ -197,33 +233,53 @@ def with_palette(ids, order=(0, 1, 2), colours=COLOURS):
     """A mask whose class ``k`` has the id ``order[k]``, colours kept."""
     picture = Image.fromarray(np.array(order, np.uint8)[ids], 'L')
     picture = picture.copy()
-    picture.putpalette([channel for k in np.argsort(order)
-                        for channel in colours[3 * k:3 * k + 3]])
+    picture.putpalette(
+        [channel for k in np.argsort(order) for channel in colours[3 * k : 3 * k + 3]]
+    )
     return picture
 
 
-@pytest.mark.parametrize('order, where', [
-    (lambda part, i: (1, 0, 2) if part == 'val' else (0, 1, 2),
-     'train_dataloader.dataset and val_dataloader.dataset'),
-    (lambda part, i: (2, 1, 0) if (part, i) == ('test', 2) else (0, 1, 2),
-     'train_dataloader.dataset and test_dataloader.dataset'),
-    # A palette for each mask, as programs that count colours write.
-    (lambda part, i: ((0, 1, 2), (1, 2, 0), (2, 0, 1))[i],
-     'train_dataloader.dataset'),
-])
+@pytest.mark.parametrize(
+    'order, where',
+    [
+        (
+            lambda part, i: (1, 0, 2) if part == 'val' else (0, 1, 2),
+            'train_dataloader.dataset and val_dataloader.dataset',
+        ),
+        (
+            lambda part, i: (2, 1, 0) if (part, i) == ('test', 2) else (0, 1, 2),
+            'train_dataloader.dataset and test_dataloader.dataset',
+        ),
+        # A palette for each mask, as programs that count colours write.
+        (
+            lambda part, i: ((0, 1, 2), (1, 2, 0), (2, 0, 1))[i],
+            'train_dataloader.dataset',
+        ),
+    ],
+)
 def test_a_colour_of_two_ids_is_told(order, where, tmp_path):
-    look = look_over(seg_folders.write(
-        tmp_path, mask=lambda ids, part, i: with_palette(ids, order(part, i))))
-    line, = (w for w in look.warnings if 'colour' in w)
+    look = look_over(
+        seg_folders.write(
+            tmp_path, mask=lambda ids, part, i: with_palette(ids, order(part, i))
+        )
+    )
+    (line,) = (w for w in look.warnings if 'colour' in w)
     assert line.startswith(f'{where}: the colour (')
     assert not look.refusals
 
 
-@pytest.mark.parametrize('colours', [
-    lambda i: COLOURS, lambda i: (0, ) * 12,
-    lambda i: (i, 1, 9, i, 2, 9, i, 3, 9, i, 4, 9)])
+@pytest.mark.parametrize(
+    'colours',
+    [
+        lambda i: COLOURS,
+        lambda i: (0,) * 12,
+        lambda i: (i, 1, 9, i, 2, 9, i, 3, 9, i, 4, 9),
+    ],
+)
 def test_palettes_of_any_colours_pass(colours, tmp_path):
-    look = look_over(seg_folders.write(
-        tmp_path,
-        mask=lambda ids, part, i: with_palette(ids, colours=colours(i))))
+    look = look_over(
+        seg_folders.write(
+            tmp_path, mask=lambda ids, part, i: with_palette(ids, colours=colours(i))
+        )
+    )
     assert not [w for w in look.warnings if 'colour' in w]

@@ -19,8 +19,9 @@ def data(tmp_path_factory):
 def found(data, **changes):
     """Refusals and warnings; keys have __ for the dots."""
     cfg = seg_folders.config(data)
-    cfg.merge_from_dict({key.replace('__', '.'): value
-                         for key, value in changes.items()})
+    cfg.merge_from_dict(
+        {key.replace('__', '.'): value for key, value in changes.items()}
+    )
     look = look_over(cfg)
     return look.refusals, look.warnings
 
@@ -29,9 +30,12 @@ def found(data, **changes):
 def test_ignore_index_of_the_data_alone_is_refused(value, data):
     refusals, _ = found(data, train_dataloader__dataset__ignore_index=value)
     assert len(refusals) == 1
-    for text in (f'train_dataloader.dataset: ignore_index={value}',
-                 'model.decode_head ignores 255', 'val_evaluator ignores 255',
-                 f'model.decode_head.ignore_index={value}'):
+    for text in (
+        f'train_dataloader.dataset: ignore_index={value}',
+        'model.decode_head ignores 255',
+        'val_evaluator ignores 255',
+        f'model.decode_head.ignore_index={value}',
+    ):
         assert text in refusals[0]
 
 
@@ -51,40 +55,75 @@ def test_one_ignore_index_in_all_places_passes(bilevel, data):
     assert (look.refusals, look.warnings) == ([], [])
 
 
-@pytest.mark.parametrize('changes, text', [
-    (dict(val_evaluator__ignore_index=0), 'val_evaluator 0'),
-    (dict(model__auxiliary_head=dict(type='FCNHead', num_classes=3,
-                                     ignore_index=1)),
-     'model.auxiliary_head 1'),
-    (dict(model__decode_head__loss_decode__ignore_index=2),
-     'model.decode_head.loss_decode 2')])
+@pytest.mark.parametrize(
+    'changes, text',
+    [
+        (dict(val_evaluator__ignore_index=0), 'val_evaluator 0'),
+        (
+            dict(
+                model__auxiliary_head=dict(
+                    type='FCNHead', num_classes=3, ignore_index=1
+                )
+            ),
+            'model.auxiliary_head 1',
+        ),
+        (
+            dict(model__decode_head__loss_decode__ignore_index=2),
+            'model.decode_head.loss_decode 2',
+        ),
+    ],
+)
 def test_users_that_ignore_different_ids_are_warned_of(changes, text, data):
     refusals, warnings = found(data, **changes)
     assert not refusals and len(warnings) == 1
     assert text in warnings[0] and 'model.decode_head 255' in warnings[0]
 
 
-@pytest.mark.parametrize('changes, texts', [
-    (dict(train_dataloader__dataset__pipeline={
-        '1': dict(reduce_zero_label=True)}),
-     ['reduce_zero_label=True', 'data set False']),
-    (dict(val_dataloader__dataset__data_prefix=dict(
-        _delete_=True, img_path='images/val'),
-          val_dataloader__dataset__pipeline={'1': dict(
-              type='RandomFlip', prob=0.)}),
-     ['val_evaluator (IoUMetric)', 'data_prefix.seg_map_path']),
-    (dict(test_dataloader__dataset__pipeline={'1': dict(
-        type='RandomFlip', prob=0.)}),
-     ['test_evaluator (IoUMetric)', 'LoadAnnotations']),
-    (dict(model__decode_head__loss_decode__class_weight=[1., 1.]),
-     ['loss_decode.class_weight has 2', 'num_classes=3']),
-    (dict(model__data_preprocessor__seg_pad_val=254),
-     ['seg_pad_val=254', '255 is ignored']),
-    (dict(model__test_cfg=dict(mode='slide')), ['needs crop_size']),
-    (dict(model__test_cfg=dict(mode='slide', crop_size=(8, 8),
-                               stride=(9, 8))), ['stride (9, 8)']),
-    (dict(model__test_cfg__mode='window'), ["'window'"]),
-], ids=lambda value: value[0] if isinstance(value, list) else '')
+@pytest.mark.parametrize(
+    'changes, texts',
+    [
+        (
+            dict(
+                train_dataloader__dataset__pipeline={'1': dict(reduce_zero_label=True)}
+            ),
+            ['reduce_zero_label=True', 'data set False'],
+        ),
+        (
+            dict(
+                val_dataloader__dataset__data_prefix=dict(
+                    _delete_=True, img_path='images/val'
+                ),
+                val_dataloader__dataset__pipeline={
+                    '1': dict(type='RandomFlip', prob=0.0)
+                },
+            ),
+            ['val_evaluator (IoUMetric)', 'data_prefix.seg_map_path'],
+        ),
+        (
+            dict(
+                test_dataloader__dataset__pipeline={
+                    '1': dict(type='RandomFlip', prob=0.0)
+                }
+            ),
+            ['test_evaluator (IoUMetric)', 'LoadAnnotations'],
+        ),
+        (
+            dict(model__decode_head__loss_decode__class_weight=[1.0, 1.0]),
+            ['loss_decode.class_weight has 2', 'num_classes=3'],
+        ),
+        (
+            dict(model__data_preprocessor__seg_pad_val=254),
+            ['seg_pad_val=254', '255 is ignored'],
+        ),
+        (dict(model__test_cfg=dict(mode='slide')), ['needs crop_size']),
+        (
+            dict(model__test_cfg=dict(mode='slide', crop_size=(8, 8), stride=(9, 8))),
+            ['stride (9, 8)'],
+        ),
+        (dict(model__test_cfg__mode='window'), ["'window'"]),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else '',
+)
 def test_settings_that_cannot_work_are_refused(changes, texts, data):
     refusals, _ = found(data, **changes)
     assert len(refusals) == 1
@@ -93,9 +132,11 @@ def test_settings_that_cannot_work_are_refused(changes, texts, data):
 
 def test_zero_is_reduced_in_all_parts_or_in_none(data):
     refusals, _ = found(data, val_dataloader__dataset__reduce_zero_label=True)
-    assert any('train_dataloader.dataset and val_dataloader.dataset' in line
-               and 'reduce_zero_label is False and True' in line
-               for line in refusals)
+    assert any(
+        'train_dataloader.dataset and val_dataloader.dataset' in line
+        and 'reduce_zero_label is False and True' in line
+        for line in refusals
+    )
 
 
 @pytest.mark.parametrize('number', [2, 4])

@@ -26,10 +26,10 @@ def cityscapes(tmp_path_factory) -> Path:
             (root / kind / 'train' / city).mkdir(parents=True)
         for i in range(number):
             stem = f'train/{city}/{city}_000000_{i:06}'
-            Image.new('RGB', (8, 4)).save(
-                root / f'leftImg8bit/{stem}_leftImg8bit.png')
+            Image.new('RGB', (8, 4)).save(root / f'leftImg8bit/{stem}_leftImg8bit.png')
             Image.new('L', (8, 4), i).save(
-                root / f'gtFine/{stem}_gtFine_labelTrainIds.png')
+                root / f'gtFine/{stem}_gtFine_labelTrainIds.png'
+            )
     return root
 
 
@@ -51,7 +51,8 @@ def masks(root: Path, number: int) -> None:
         Image.new('RGB', (8, 6)).save(root / f'JPEGImages/{names[-1]}.jpg')
     for part, found in (('train', names[::2]), ('aug', names[1::2])):
         (root / f'ImageSets/Segmentation/{part}.txt').write_text(
-            ''.join(f'{name}\n' for name in found))
+            ''.join(f'{name}\n' for name in found)
+        )
 
 
 @pytest.fixture(scope='module')
@@ -62,28 +63,52 @@ def voc(tmp_path_factory) -> Path:
 
 
 def cities(root: Path, **kwargs):
-    return DATASETS.build(ConfigDict(
-        type='bissl_mm.StratifiedPart', by='folder', share=0.8,
-        dataset=dict(type='CityscapesDataset', _scope_='mmseg',
-                     data_root=str(root), data_prefix=dict(
-                         img_path='leftImg8bit/train',
-                         seg_map_path='gtFine/train')), **kwargs))
+    return DATASETS.build(
+        ConfigDict(
+            type='bissl_mm.StratifiedPart',
+            by='folder',
+            share=0.8,
+            dataset=dict(
+                type='CityscapesDataset',
+                _scope_='mmseg',
+                data_root=str(root),
+                data_prefix=dict(
+                    img_path='leftImg8bit/train', seg_map_path='gtFine/train'
+                ),
+            ),
+            **kwargs,
+        )
+    )
 
 
 def voc_lists(root: Path, *lists: str) -> dict:
     return dict(
-        type='ConcatDataset', _scope_='mmseg', datasets=[
-            dict(type='PascalVOCDataset', data_root=str(root),
-                 ann_file=f'ImageSets/Segmentation/{name}.txt',
-                 data_prefix=dict(img_path='JPEGImages',
-                                  seg_map_path='SegmentationClass'))
-            for name in lists])
+        type='ConcatDataset',
+        _scope_='mmseg',
+        datasets=[
+            dict(
+                type='PascalVOCDataset',
+                data_root=str(root),
+                ann_file=f'ImageSets/Segmentation/{name}.txt',
+                data_prefix=dict(
+                    img_path='JPEGImages', seg_map_path='SegmentationClass'
+                ),
+            )
+            for name in lists
+        ],
+    )
 
 
 def voc_part(root: Path, by='rarest_class', **kwargs):
-    return DATASETS.build(ConfigDict(
-        type='bissl_mm.StratifiedPart', by=by, share=0.8,
-        dataset=voc_lists(root, 'train', 'aug'), **kwargs))
+    return DATASETS.build(
+        ConfigDict(
+            type='bissl_mm.StratifiedPart',
+            by=by,
+            share=0.8,
+            dataset=voc_lists(root, 'train', 'aug'),
+            **kwargs,
+        )
+    )
 
 
 def images(part) -> list:
@@ -96,8 +121,7 @@ def test_part_and_complement_are_disjoint_and_complete(make, request):
     function = cities if make == 'cityscapes' else voc_part
     part, rest = function(root), function(root, complement=True)
     assert not set(images(part)) & set(images(rest))
-    assert sorted(images(part) + images(rest)) == sorted(
-        images(part.dataset))
+    assert sorted(images(part) + images(rest)) == sorted(images(part.dataset))
     assert images(function(root)) == images(part)
     assert images(function(root, seed=1)) != images(part)
 
@@ -105,16 +129,17 @@ def test_part_and_complement_are_disjoint_and_complete(make, request):
 def test_a_fifth_of_every_city_is_set_aside(cityscapes):
     rest = cities(cityscapes, complement=True)
     assert Counter(Path(i).parent.name for i in images(rest)) == {
-        city: round(0.2 * number) for city, number in CITIES.items()}
+        city: round(0.2 * number) for city, number in CITIES.items()
+    }
 
 
-def test_the_split_does_not_depend_on_where_the_data_lie(cityscapes,
-                                                         tmp_path):
+def test_the_split_does_not_depend_on_where_the_data_lie(cityscapes, tmp_path):
     elsewhere = tmp_path / 'a/b'
     elsewhere.parent.mkdir()
     elsewhere.symlink_to(cityscapes)
     assert [Path(i).name for i in images(cities(elsewhere))] == [
-        Path(i).name for i in images(cities(cityscapes))]
+        Path(i).name for i in images(cities(cityscapes))
+    ]
 
 
 def test_every_class_has_its_share_of_masks(voc):
@@ -122,8 +147,12 @@ def test_every_class_has_its_share_of_masks(voc):
     rest = voc_part(voc, complement=True)
     for i in range(len(rest)):
         assert rest.get_cat_ids(i) == sorted(
-            {0, 1} | set(np.unique(np.asarray(Image.open(
-                rest.get_data_info(i)['seg_map_path'])))) - {255})
+            {0, 1}
+            | set(
+                np.unique(np.asarray(Image.open(rest.get_data_info(i)['seg_map_path'])))
+            )
+            - {255}
+        )
         counts.update(rest.get_cat_ids(i))
     # A fifth of 80, of 40 and of 20 images.
     assert counts == {0: 16, 1: 16, 2: 8, 3: 4}
@@ -131,36 +160,55 @@ def test_every_class_has_its_share_of_masks(voc):
 
 def test_every_class_has_its_share_of_boxes(tmp_path):
     from layout_parts import voc_xml
+
     for kind in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
         (tmp_path / kind).mkdir(parents=True)
     kinds = ('cow', 'dog', 'sheep')
     for i in range(30):
-        voc_xml(tmp_path / f'Annotations/{i:06}.xml', 2012, (8, 6),
-                [('person', (1, 1, 5, 5)), (kinds[i % 3], (2, 2, 6, 5))])
+        voc_xml(
+            tmp_path / f'Annotations/{i:06}.xml',
+            2012,
+            (8, 6),
+            [('person', (1, 1, 5, 5)), (kinds[i % 3], (2, 2, 6, 5))],
+        )
         Image.new('RGB', (8, 6)).save(tmp_path / f'JPEGImages/{i:06}.jpg')
     (tmp_path / 'ImageSets/Main/train.txt').write_text(
-        ''.join(f'{i:06}\n' for i in range(30)))
-    rest = DATASETS.build(dict(
-        type='bissl_mm.StratifiedPart', by='rarest_class', share=0.8,
-        complement=True, dataset=dict(
-            type='VOCDataset', _scope_='mmdet', data_root=str(tmp_path),
-            ann_file='ImageSets/Main/train.txt',
-            data_prefix=dict(sub_data_root=''))))
+        ''.join(f'{i:06}\n' for i in range(30))
+    )
+    rest = DATASETS.build(
+        dict(
+            type='bissl_mm.StratifiedPart',
+            by='rarest_class',
+            share=0.8,
+            complement=True,
+            dataset=dict(
+                type='VOCDataset',
+                _scope_='mmdet',
+                data_root=str(tmp_path),
+                ann_file='ImageSets/Main/train.txt',
+                data_prefix=dict(sub_data_root=''),
+            ),
+        )
+    )
     classes = rest.metainfo['classes']
-    found = Counter(classes[j] for i in range(len(rest))
-                    for j in set(rest.get_cat_ids(i)))
+    found = Counter(
+        classes[j] for i in range(len(rest)) for j in set(rest.get_cat_ids(i))
+    )
     assert found == dict(person=6, cow=2, dog=2, sheep=2)
 
 
-def test_images_of_other_lists_are_left_out_and_none_comes_twice(voc,
-                                                                 tmp_path):
+def test_images_of_other_lists_are_left_out_and_none_comes_twice(voc, tmp_path):
     # As VOC2007 lists an image which VOC2012 calls 2007_000004.
     (tmp_path / 'test.txt').write_text('000004\n000006\n')
     (tmp_path / 'val.txt').write_text('2008_000008\n')
-    part = DATASETS.build(dict(
-        type='bissl_mm.WithoutImages', ignore_prefix='2008_',
-        lists=[str(tmp_path / 'test.txt'), str(tmp_path / 'val.txt')],
-        dataset=voc_lists(voc, 'train', 'aug', 'train')))
+    part = DATASETS.build(
+        dict(
+            type='bissl_mm.WithoutImages',
+            ignore_prefix='2008_',
+            lists=[str(tmp_path / 'test.txt'), str(tmp_path / 'val.txt')],
+            dataset=voc_lists(voc, 'train', 'aug', 'train'),
+        )
+    )
     left = [int(Path(i).stem.split('_')[1]) for i in images(part)]
     assert sorted(left) == sorted(set(range(80)) - {4, 6, 8})
 
@@ -168,14 +216,24 @@ def test_images_of_other_lists_are_left_out_and_none_comes_twice(voc,
 def test_no_image_left_is_named(voc):
     path = str(voc / 'ImageSets/Segmentation/train.txt')
     with pytest.raises(ValueError, match=f'all 40 images stand in {path}'):
-        DATASETS.build(dict(type='bissl_mm.WithoutImages', lists=[path],
-                            dataset=voc_lists(voc, 'train')))
+        DATASETS.build(
+            dict(
+                type='bissl_mm.WithoutImages',
+                lists=[path],
+                dataset=voc_lists(voc, 'train'),
+            )
+        )
 
 
 def test_a_list_that_is_missing_is_named(voc):
     with pytest.raises(FileNotFoundError, match="lists names 'no.txt', which"):
-        DATASETS.build(dict(type='bissl_mm.WithoutImages', lists=['no.txt'],
-                            dataset=voc_lists(voc, 'train')))
+        DATASETS.build(
+            dict(
+                type='bissl_mm.WithoutImages',
+                lists=['no.txt'],
+                dataset=voc_lists(voc, 'train'),
+            )
+        )
 
 
 def test_a_mask_that_cannot_be_read_is_named(tmp_path):

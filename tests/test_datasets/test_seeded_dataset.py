@@ -13,11 +13,17 @@ def folder(tmp_path, number):
     rng = np.random.default_rng(0)
     for i in range(number):
         Image.fromarray(rng.integers(0, 255, (40, 40, 3), np.uint8)).save(
-            tmp_path / f'{i:03}.jpg')
+            tmp_path / f'{i:03}.jpg'
+        )
     return DATASETS.build(
-        dict(type='CustomDataset', _scope_='mmpretrain',
-             data_root=str(tmp_path), with_label=False,
-             pipeline=[dict(type='LoadImageFromFile')]))
+        dict(
+            type='CustomDataset',
+            _scope_='mmpretrain',
+            data_root=str(tmp_path),
+            with_label=False,
+            pipeline=[dict(type='LoadImageFromFile')],
+        )
+    )
 
 
 DAMAGE = {
@@ -41,36 +47,57 @@ def test_unreadable_image_is_named_and_skipped(kind, tmp_path, log_lines):
 @pytest.mark.parametrize('workers', [0, 2])
 def test_more_than_one_percent_stops_the_run(workers, tmp_path):
     stream = LevelStream(
-        dict(dataset=folder(tmp_path, 120), batch_size=20,
-             num_workers=workers), 'upper')
+        dict(dataset=folder(tmp_path, 120), batch_size=20, num_workers=workers), 'upper'
+    )
     stream.start(0)
     for i in (3, 60):
         DAMAGE['truncated'](tmp_path / f'{i:03}.jpg')
-    with pytest.raises(ValueError, match='2 of 120 images cannot be read, '
-                       'more than 1%; the last is .*(003|060).jpg'):
+    with pytest.raises(
+        ValueError,
+        match='2 of 120 images cannot be read, '
+        'more than 1%; the last is .*(003|060).jpg',
+    ):
         for _ in range(6):
             stream.next()
     stream.close()
 
 
 @pytest.mark.mmcv_ops
-@pytest.mark.parametrize('value, message', [
-    (2, None), (255, None),
-    (3, r"mask of sample 0 .*0.jpg.* class id\(s\) \[3\], but the dataset "
-     'declares 3 classes'),
-])
+@pytest.mark.parametrize(
+    'value, message',
+    [
+        (2, None),
+        (255, None),
+        (
+            3,
+            r'mask of sample 0 .*0.jpg.* class id\(s\) \[3\], but the dataset '
+            'declares 3 classes',
+        ),
+    ],
+)
 def test_undeclared_class_id_in_a_mask_is_named(value, message, tmp_path):
     mask = np.zeros((40, 40), np.uint8)
     mask[3, 3] = value
     Image.fromarray(mask).save(tmp_path / '0.png')
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / '0.jpg')
-    dataset = SeededDataset(DATASETS.build(dict(
-        type='BaseSegDataset', _scope_='mmseg', data_root=str(tmp_path),
-        data_prefix=dict(img_path='', seg_map_path=''),
-        metainfo=dict(classes=('a', 'b', 'c')),
-        pipeline=[dict(type='LoadImageFromFile'),
-                  dict(type='LoadAnnotations'),
-                  dict(type='PackSegInputs')])), 'upper', 0)
+    dataset = SeededDataset(
+        DATASETS.build(
+            dict(
+                type='BaseSegDataset',
+                _scope_='mmseg',
+                data_root=str(tmp_path),
+                data_prefix=dict(img_path='', seg_map_path=''),
+                metainfo=dict(classes=('a', 'b', 'c')),
+                pipeline=[
+                    dict(type='LoadImageFromFile'),
+                    dict(type='LoadAnnotations'),
+                    dict(type='PackSegInputs'),
+                ],
+            )
+        ),
+        'upper',
+        0,
+    )
     if message is None:
         assert (dataset[(0, 0)]['data_samples'].gt_sem_seg.data == value).any()
     else:
@@ -82,8 +109,9 @@ def test_other_failures_are_not_taken_for_damage(tmp_path):
     dataset = folder(tmp_path, 3)
     dataset.pipeline.transforms.append(lambda results: results['nothing'])
     seeded = SeededDataset(dataset, 'lower', 0)
-    with pytest.raises(RuntimeError, match='lower dataset: sample 2 .*002.jpg'
-                       ".*KeyError: 'nothing'"):
+    with pytest.raises(
+        RuntimeError, match="lower dataset: sample 2 .*002.jpg.*KeyError: 'nothing'"
+    ):
         seeded[(0, 2)]
     assert seeded.unreadable == []
 
@@ -94,16 +122,27 @@ def test_damaged_mask_is_named_as_the_mask(kind, tmp_path, log_lines):
     rng = np.random.default_rng(0)
     for i in range(120):
         Image.fromarray(rng.integers(0, 3, (40, 40)).astype(np.uint8)).save(
-            tmp_path / f'{i:03}.png')
-        Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(
-            tmp_path / f'{i:03}.jpg')
-    dataset = SeededDataset(DATASETS.build(dict(
-        type='BaseSegDataset', _scope_='mmseg', data_root=str(tmp_path),
-        data_prefix=dict(img_path='', seg_map_path=''),
-        metainfo=dict(classes=('a', 'b', 'c')),
-        pipeline=[dict(type='LoadImageFromFile'),
-                  dict(type='LoadAnnotations'),
-                  dict(type='PackSegInputs')])), 'upper', 0)
+            tmp_path / f'{i:03}.png'
+        )
+        Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / f'{i:03}.jpg')
+    dataset = SeededDataset(
+        DATASETS.build(
+            dict(
+                type='BaseSegDataset',
+                _scope_='mmseg',
+                data_root=str(tmp_path),
+                data_prefix=dict(img_path='', seg_map_path=''),
+                metainfo=dict(classes=('a', 'b', 'c')),
+                pipeline=[
+                    dict(type='LoadImageFromFile'),
+                    dict(type='LoadAnnotations'),
+                    dict(type='PackSegInputs'),
+                ],
+            )
+        ),
+        'upper',
+        0,
+    )
     DAMAGE[kind](tmp_path / '007.png')
     assert dataset[(0, 7)]['data_samples'].img_path.endswith('008.jpg')
     assert len(log_lines) == 1

@@ -33,10 +33,10 @@ def test_part_and_complement_share_every_class():
 
 def test_the_seed_decides():
     whole = Labelled()
-    assert numbers(StratifiedPart(whole, 0.5)) == numbers(
-        StratifiedPart(whole, 0.5))
+    assert numbers(StratifiedPart(whole, 0.5)) == numbers(StratifiedPart(whole, 0.5))
     assert numbers(StratifiedPart(whole, 0.5)) != numbers(
-        StratifiedPart(whole, 0.5, seed=1))
+        StratifiedPart(whole, 0.5, seed=1)
+    )
 
 
 @pytest.mark.parametrize('share', [0, 1, 1.5])
@@ -53,33 +53,32 @@ class Sizes(BaseDataset):
         super().__init__()
 
     def load_data_list(self):
-        return [dict(gt_label=k) for k, n in enumerate(self.sizes)
-                for _ in range(n)]
+        return [dict(gt_label=k) for k, n in enumerate(self.sizes) for _ in range(n)]
 
 
 # 0.29 * 50 is less than 14.5 in floats, 0.5 of 1 and of 3 are halves.
 @pytest.mark.parametrize('share', ['0.5', '0.29', '0.7', '0.8', '0.1'])
-@pytest.mark.parametrize('sizes', [
-    (1, 2, 1, 2), (50, 100, 100, 2), (3, 4, 5, 7, 9, 11, 13) * 7,
-    (5, 15, 20, 40, 60)])
+@pytest.mark.parametrize(
+    'sizes',
+    [(1, 2, 1, 2), (50, 100, 100, 2), (3, 4, 5, 7, 9, 11, 13) * 7, (5, 15, 20, 40, 60)],
+)
 def test_a_stratum_is_less_than_one_sample_off(share, sizes):
     whole = Sizes(sizes)
-    parts = [StratifiedPart(whole, float(share), complement=complement)
-             for complement in (False, True)]
-    found = [Counter(part[i]['gt_label'] for i in range(len(part)))
-             for part in parts]
+    parts = [
+        StratifiedPart(whole, float(share), complement=complement)
+        for complement in (False, True)
+    ]
+    found = [Counter(part[i]['gt_label'] for i in range(len(part))) for part in parts]
     for label, size in enumerate(sizes):
         numbers = [count[label] for count in found]
         assert sum(numbers) == size
-        for number, of_part in zip(numbers, (Fraction(share),
-                                             1 - Fraction(share))):
+        for number, of_part in zip(numbers, (Fraction(share), 1 - Fraction(share))):
             assert abs(number - of_part * size) < 1
             assert number >= 1 or of_part * size < 1
     assert abs(len(parts[0]) - Fraction(share) * sum(sizes)) <= Fraction(1, 2)
 
 
 class Files(BaseDataset):
-
     def __init__(self, paths):
         self.paths = paths
         super().__init__()
@@ -90,14 +89,11 @@ class Files(BaseDataset):
 
 def test_folders_of_one_name_in_two_cities_are_two_strata():
     def rest(root, names):
-        files = Files([f'{root}/{name}/{i}.png' for name in names
-                       for i in range(5)])
+        files = Files([f'{root}/{name}/{i}.png' for name in names for i in range(5)])
         part = StratifiedPart(files, 0.8, complement=True, by='folder')
-        return [part[i]['img_path'].removeprefix(f'{root}/')
-                for i in range(len(part))]
+        return [part[i]['img_path'].removeprefix(f'{root}/') for i in range(len(part))]
 
-    names = [f'{city}/{side}' for city in 'abcdef'
-             for side in ('left', 'right')]
+    names = [f'{city}/{side}' for city in 'abcdef' for side in ('left', 'right')]
     found = rest('/data/cities', names)
     assert sorted(path.rsplit('/', 1)[0] for path in found) == names
     # Wherever they lie, and in whatever notation.

@@ -28,20 +28,23 @@ def batches(number, make, seed):
 
 
 def pretext_batch(generator):
-    return dict(inputs=[torch.randn(6, 3, 8, 8, generator=generator)
-                        for _ in range(2)])
+    return dict(inputs=[torch.randn(6, 3, 8, 8, generator=generator) for _ in range(2)])
 
 
 def downstream_batch(generator):
     return dict(
         inputs=torch.randn(6, 3, 8, 8, generator=generator),
-        data_samples=torch.randint(5, (6, ), generator=generator))
+        data_samples=torch.randint(5, (6,), generator=generator),
+    )
 
 
 def stream(samples):
-    return dict(dataset=DictDataset(samples), batch_size=1,
-                sampler=dict(type='DefaultSampler', shuffle=False),
-                collate_fn=dict(type=lambda given: given[0]))
+    return dict(
+        dataset=DictDataset(samples),
+        batch_size=1,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        collate_fn=dict(type=lambda given: given[0]),
+    )
 
 
 def toy_model():
@@ -51,22 +54,32 @@ def toy_model():
 
 def toy_runner(tmp_path, model, lower, upper, wrapper, **settings):
     torch.manual_seed(1)
-    settings = {**dict(num_alternations=2, num_lower_steps=2,
-                       num_upper_steps=2, head_warmup=None), **settings}
+    settings = {
+        **dict(
+            num_alternations=2, num_lower_steps=2, num_upper_steps=2, head_warmup=None
+        ),
+        **settings,
+    }
     return Runner(
-        model, str(tmp_path), train_dataloader=stream(upper),
-        train_cfg=dict(type=BiSSLTrainLoop, pretext_dataloader=stream(lower),
-                       **settings),
+        model,
+        str(tmp_path),
+        train_dataloader=stream(upper),
+        train_cfg=dict(
+            type=BiSSLTrainLoop, pretext_dataloader=stream(lower), **settings
+        ),
         optim_wrapper=wrapper,
         default_hooks=dict(checkpoint=None, logger=None),
-        randomness=dict(seed=0), log_level='ERROR',
-        experiment_name=str(tmp_path).replace('/', '_'))
+        randomness=dict(seed=0),
+        log_level='ERROR',
+        experiment_name=str(tmp_path).replace('/', '_'),
+    )
 
 
 def sgd(module, lr):
-    return OptimWrapper(torch.optim.SGD(module.parameters(), lr=lr,
-                                        momentum=0.9),
-                        clip_grad=dict(max_norm=0.5))
+    return OptimWrapper(
+        torch.optim.SGD(module.parameters(), lr=lr, momentum=0.9),
+        clip_grad=dict(max_norm=0.5),
+    )
 
 
 def hand_unrolled(lower, upper, options):
@@ -74,11 +87,13 @@ def hand_unrolled(lower, upper, options):
     model = toy_model()
     pretext, downstream = model.pretext, model.downstream
     downstream.backbone.load_state_dict(pretext.backbone.state_dict())
-    optimizers = [torch.optim.SGD(m.parameters(), lr=lr, momentum=0.9)
-                  for m, lr in ((pretext, 0.1), (downstream, 0.2))]
-    reg, damping = 0.3, 2.
-    gamma = options.get('direct_weight', 1.)
-    indirect = options.get('indirect_weight', 1.)
+    optimizers = [
+        torch.optim.SGD(m.parameters(), lr=lr, momentum=0.9)
+        for m, lr in ((pretext, 0.1), (downstream, 0.2))
+    ]
+    reg, damping = 0.3, 2.0
+    gamma = options.get('direct_weight', 1.0)
+    indirect = options.get('indirect_weight', 1.0)
     count = options.get('num_batches', 1)
     first = options.get('batches', 'next') == 'first'
     theta_p = list(pretext.backbone.parameters())
@@ -86,8 +101,9 @@ def hand_unrolled(lower, upper, options):
     lower, upper = iter(lower), iter(upper)
 
     def pretext_loss(batch):
-        return nt_xent(torch.cat([pretext.head(pretext.backbone(x))
-                                  for x in batch['inputs']]))
+        return nt_xent(
+            torch.cat([pretext.head(pretext.backbone(x)) for x in batch['inputs']])
+        )
 
     def downstream_loss(backbone, batch):
         logits = downstream.head(backbone(batch['inputs']))
@@ -98,32 +114,39 @@ def hand_unrolled(lower, upper, options):
         for _ in range(2):
             phase.append(next(lower))
             optimizers[0].zero_grad()
-            (pretext_loss(phase[-1]) + reg / 2 * sum(
-                (p - d.detach()).square().sum()
-                for p, d in zip(theta_p, theta_d))).backward()
+            (
+                pretext_loss(phase[-1])
+                + reg
+                / 2
+                * sum((p - d.detach()).square().sum() for p, d in zip(theta_p, theta_d))
+            ).backward()
             torch.nn.utils.clip_grad_norm_(pretext.parameters(), 0.5)
             optimizers[0].step()
         if 'adapt' in options:
             with torch.no_grad():
                 for p, d in zip(theta_p, theta_d):
                     d.copy_((1 - options['adapt']) * d + options['adapt'] * p)
-        hessian = phase[:count] if first else \
-            [next(lower) for _ in range(count)]
+        hessian = phase[:count] if first else [next(lower) for _ in range(count)]
         for _ in range(2):
             batch = next(upper)
             head = list(downstream.head.parameters())
             at_lower = torch.autograd.grad(
-                indirect * downstream_loss(pretext.backbone, batch),
-                theta_p + head)
-            v, head_lower = at_lower[:len(theta_p)], at_lower[len(theta_p):]
+                indirect * downstream_loss(pretext.backbone, batch), theta_p + head
+            )
+            v, head_lower = at_lower[: len(theta_p)], at_lower[len(theta_p) :]
 
             def operator(x):
-                rows = [torch.autograd.grad(
-                    torch.autograd.grad(pretext_loss(b), theta_p,
-                                        create_graph=True), theta_p, x)
-                    for b in hessian]
-                return [a + sum(r) / count / (reg + damping)
-                        for a, *r in zip(x, *rows)]
+                rows = [
+                    torch.autograd.grad(
+                        torch.autograd.grad(
+                            pretext_loss(b), theta_p, create_graph=True
+                        ),
+                        theta_p,
+                        x,
+                    )
+                    for b in hessian
+                ]
+                return [a + sum(r) / count / (reg + damping) for a, *r in zip(x, *rows)]
 
             # Two iterations of conjugate gradients.
             def dot(a, b):
@@ -148,43 +171,55 @@ def hand_unrolled(lower, upper, options):
     return model
 
 
-@pytest.mark.parametrize('options', [
-    {},
-    dict(num_batches=2),
-    dict(num_batches=2, batches='first'),
-    dict(direct_weight=0.01),
-    dict(direct_weight=0., indirect_weight=2.),
-    dict(adapt=0.1),
-], ids=lambda o: '-'.join(o) or 'published')
-def test_two_alternations_equal_the_algorithm_by_hand(options, tmp_path,
-                                                      float64):
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        dict(num_batches=2),
+        dict(num_batches=2, batches='first'),
+        dict(direct_weight=0.01),
+        dict(direct_weight=0.0, indirect_weight=2.0),
+        dict(adapt=0.1),
+    ],
+    ids=lambda o: '-'.join(o) or 'published',
+)
+def test_two_alternations_equal_the_algorithm_by_hand(options, tmp_path, float64):
     count = options.get('num_batches', 1)
-    per_phase = 2 + (0 if options.get('batches') == 'first'
-                     else count)
+    per_phase = 2 + (0 if options.get('batches') == 'first' else count)
     lower = batches(2 * per_phase, pretext_batch, 1)
     upper = batches(4, downstream_batch, 2)
     expected = hand_unrolled(lower, upper, options)
     model = toy_model()
     settings = dict(options)
     weights_of_terms = {
-        key: settings.pop(key) for key in ('direct_weight', 'indirect_weight')
-        if key in settings}
-    own = {key: settings.pop(key) for key in ('num_batches', 'batches')
-           if key in settings}
+        key: settings.pop(key)
+        for key in ('direct_weight', 'indirect_weight')
+        if key in settings
+    }
+    own = {
+        key: settings.pop(key) for key in ('num_batches', 'batches') if key in settings
+    }
     if 'adapt' in settings:
-        settings['backbone_adaptation'] = dict(
-            interval=1, alpha=settings.pop('adapt'))
+        settings['backbone_adaptation'] = dict(interval=1, alpha=settings.pop('adapt'))
     wrapper = BiSSLOptimWrapper(
-        sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
-        sgd(model.downstream, 0.2), regularizer=dict(weight=0.3),
-        **weights_of_terms, hypergradient=dict(
-            damping=2., solver=dict(type='CGSolver', max_iters=2,
-                                    negative_curvature='continue'), **own))
+        sgd(model.pretext, 0.1),
+        sgd(model.downstream, 0.2),
+        sgd(model.downstream, 0.2),
+        regularizer=dict(weight=0.3),
+        **weights_of_terms,
+        hypergradient=dict(
+            damping=2.0,
+            solver=dict(type='CGSolver', max_iters=2, negative_curvature='continue'),
+            **own,
+        ),
+    )
     toy_runner(tmp_path, model, lower, upper, wrapper, **settings).train()
-    for (name, a), (_, b) in zip(model.named_parameters(),
-                                 expected.named_parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11,
-                                   msg=lambda text: f'{name}: {text}')
+    for (name, a), (_, b) in zip(
+        model.named_parameters(), expected.named_parameters(), strict=True
+    ):
+        torch.testing.assert_close(
+            a, b, rtol=1e-9, atol=1e-11, msg=lambda text: f'{name}: {text}'
+        )
 
 
 def supervised(upper, model, lr=0.2):
@@ -202,24 +237,26 @@ def test_the_upper_level_alone_is_supervised_training(tmp_path, float64):
     lower = batches(2, pretext_batch, 1)
     upper = batches(4, downstream_batch, 2)
     expected = toy_model()
-    expected.downstream.backbone.load_state_dict(
-        expected.pretext.backbone.state_dict())
+    expected.downstream.backbone.load_state_dict(expected.pretext.backbone.state_dict())
     supervised(upper, expected.downstream)
     model = toy_model()
     wrapper = BiSSLOptimWrapper(
-        sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
-        sgd(model.downstream, 0.2), regularizer=dict(weight=0.3),
-        indirect_weight=0.)
-    runner = toy_runner(tmp_path, model, lower, upper, wrapper,
-                        num_lower_steps=0)
+        sgd(model.pretext, 0.1),
+        sgd(model.downstream, 0.2),
+        sgd(model.downstream, 0.2),
+        regularizer=dict(weight=0.3),
+        indirect_weight=0.0,
+    )
+    runner = toy_runner(tmp_path, model, lower, upper, wrapper, num_lower_steps=0)
     runner.register_hook(ExportBackboneHook(level='upper'))
     runner.train()
-    for (name, a), (_, b) in zip(model.named_parameters(),
-                                 expected.named_parameters(), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11,
-                                   msg=lambda text: f'{name}: {text}')
-    exported = torch.load(tmp_path / 'backbone.pth',
-                          weights_only=True)['state_dict']
+    for (name, a), (_, b) in zip(
+        model.named_parameters(), expected.named_parameters(), strict=True
+    ):
+        torch.testing.assert_close(
+            a, b, rtol=1e-9, atol=1e-11, msg=lambda text: f'{name}: {text}'
+        )
+    exported = torch.load(tmp_path / 'backbone.pth', weights_only=True)['state_dict']
     for name, value in model.downstream.backbone.state_dict().items():
         assert torch.equal(exported[f'backbone.{name}'], value), name
 
@@ -230,16 +267,18 @@ def test_one_backbone_of_both_levels_gets_both_gradients(tmp_path, float64):
     expected = toy_model()
     pretext, downstream = expected.pretext, expected.downstream
     downstream.backbone = pretext.backbone
-    optimizers = [torch.optim.SGD(m.parameters(), lr=lr, momentum=0.9)
-                  for m, lr in ((pretext, 0.1), (downstream, 0.2))]
+    optimizers = [
+        torch.optim.SGD(m.parameters(), lr=lr, momentum=0.9)
+        for m, lr in ((pretext, 0.1), (downstream, 0.2))
+    ]
     for alternation in range(2):
         # The third batch of a phase is the Hessian's.
-        for batch in lower[3 * alternation:3 * alternation + 2]:
+        for batch in lower[3 * alternation : 3 * alternation + 2]:
             optimizers[0].zero_grad()
             pretext(**batch, mode='loss')['loss'].backward()
             torch.nn.utils.clip_grad_norm_(pretext.parameters(), 0.5)
             optimizers[0].step()
-        for batch in upper[2 * alternation:2 * alternation + 2]:
+        for batch in upper[2 * alternation : 2 * alternation + 2]:
             optimizers[1].zero_grad()
             downstream(**batch, mode='loss')['loss'].backward()
             torch.nn.utils.clip_grad_norm_(downstream.parameters(), 0.5)
@@ -247,46 +286,65 @@ def test_one_backbone_of_both_levels_gets_both_gradients(tmp_path, float64):
     torch.manual_seed(0)
     model = BiSSLModel(ToyPretext(), ToyDownstream(), share_backbone=True)
     wrapper = BiSSLOptimWrapper(
-        sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
-        sgd(model.downstream, 0.2), regularizer=dict(weight=0.3),
-        indirect_weight=0.)
+        sgd(model.pretext, 0.1),
+        sgd(model.downstream, 0.2),
+        sgd(model.downstream, 0.2),
+        regularizer=dict(weight=0.3),
+        indirect_weight=0.0,
+    )
     toy_runner(tmp_path, model, lower, upper, wrapper).train()
     for level in ('pretext', 'downstream'):
         for (name, a), (_, b) in zip(
-                getattr(model, level).named_parameters(),
-                getattr(expected, level).named_parameters(), strict=True):
-            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11,
-                                       msg=lambda text: f'{name}: {text}')
+            getattr(model, level).named_parameters(),
+            getattr(expected, level).named_parameters(),
+            strict=True,
+        ):
+            torch.testing.assert_close(
+                a, b, rtol=1e-9, atol=1e-11, msg=lambda text: f'{name}: {text}'
+            )
 
 
 def test_an_upper_level_without_a_term_is_refused():
     model = toy_model()
     with pytest.raises(ValueError, match='the upper level has no loss'):
         BiSSLOptimWrapper(
-            sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
-            sgd(model.downstream, 0.2), direct_weight=0, indirect_weight=0)
+            sgd(model.pretext, 0.1),
+            sgd(model.downstream, 0.2),
+            sgd(model.downstream, 0.2),
+            direct_weight=0,
+            indirect_weight=0,
+        )
 
 
-def test_a_solver_without_products_builds_no_graph(tmp_path, float64,
-                                                   monkeypatch):
+def test_a_solver_without_products_builds_no_graph(tmp_path, float64, monkeypatch):
     built = []
     gradient = Hessian._gradient
     monkeypatch.setattr(
-        Hessian, '_gradient',
-        lambda self, index: built.append(1) or gradient(self, index))
-    for solver, check, number in (('IdentitySolver', 'never', 0),
-                                  ('DiscardSolver', 'never', 0),
-                                  ('IdentitySolver', 'always', 2),
-                                  ('CGSolver', 'never', 2)):
+        Hessian,
+        '_gradient',
+        lambda self, index: built.append(1) or gradient(self, index),
+    )
+    for solver, check, number in (
+        ('IdentitySolver', 'never', 0),
+        ('DiscardSolver', 'never', 0),
+        ('IdentitySolver', 'always', 2),
+        ('CGSolver', 'never', 2),
+    ):
         built.clear()
         model = toy_model()
         wrapper = BiSSLOptimWrapper(
-            sgd(model.pretext, 0.1), sgd(model.downstream, 0.2),
-            sgd(model.downstream, 0.2), hypergradient=dict(
-                solver=dict(type=solver), check_residual=check))
-        toy_runner(tmp_path / f'{solver}{check}', model,
-                   batches(6, pretext_batch, 1),
-                   batches(4, downstream_batch, 2), wrapper).train()
+            sgd(model.pretext, 0.1),
+            sgd(model.downstream, 0.2),
+            sgd(model.downstream, 0.2),
+            hypergradient=dict(solver=dict(type=solver), check_residual=check),
+        )
+        toy_runner(
+            tmp_path / f'{solver}{check}',
+            model,
+            batches(6, pretext_batch, 1),
+            batches(4, downstream_batch, 2),
+            wrapper,
+        ).train()
         assert len(built) == number, (solver, check)
 
 
@@ -294,21 +352,25 @@ def test_warm_up_trains_the_head_alone(image_folders, tmp_path, monkeypatch):
     seen = {}
 
     class Look(Hook):
-
         def before_head_warmup(self, runner):
             seen['before'] = weights(runner)
 
         def after_head_warmup(self, runner):
             seen['after'] = weights(runner)
 
-    cfg = small_config(monkeypatch, image_folders, tmp_path,
-                       train_cfg__num_alternations=2,
-                       train_cfg__head_warmup__num_epochs=2)
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=2,
+        train_cfg__head_warmup__num_epochs=2,
+    )
     runner = make_runner(cfg, [Look()])
     runner.train()
     params = dict(runner.model.named_parameters())
-    changed = {n for n in params
-               if not torch.equal(seen['before'][n], seen['after'][n])}
+    changed = {
+        n for n in params if not torch.equal(seen['before'][n], seen['after'][n])
+    }
     assert changed == {'downstream.head.fc.weight', 'downstream.head.fc.bias'}
     assert all(p.requires_grad for p in params.values())
     norm = 'downstream.backbone.bn1.num_batches_tracked'
@@ -317,63 +379,66 @@ def test_warm_up_trains_the_head_alone(image_folders, tmp_path, monkeypatch):
 
 
 def test_frozen_norms_in_eval_mode_keep_their_statistics(
-        image_folders, tmp_path, monkeypatch):
+    image_folders, tmp_path, monkeypatch
+):
     seen = []
 
     class Look(Hook):
-
         def after_head_warmup(self, runner):
             seen.append(weights(runner))
 
     cfg = small_config(
-        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2,
-        train_cfg__head_warmup__backbone_mode='eval')
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=2,
+        train_cfg__head_warmup__backbone_mode='eval',
+    )
     make_runner(cfg, [Look()]).train()
     prefix = 'downstream.backbone.'
     for name, value in seen[0].items():
         if name.startswith(prefix):
-            partner = 'pretext.backbone.' + name[len(prefix):]
+            partner = 'pretext.backbone.' + name[len(prefix) :]
             assert torch.equal(value, seen[0][partner]), name
 
 
-def test_schedules_count_the_steps_of_their_level(image_folders, tmp_path,
-                                                  monkeypatch):
+def test_schedules_count_the_steps_of_their_level(image_folders, tmp_path, monkeypatch):
     rates = dict(lower=[], upper=[])
 
     class Look(Hook):
-
         def after_lower_step(self, runner, logs):
             rates['lower'].append(runner.optim_wrapper['lower'].get_lr())
 
         def after_upper_step(self, runner, logs):
             rates['upper'].append(runner.optim_wrapper['upper'].get_lr())
 
-    cfg = small_config(monkeypatch, image_folders, tmp_path,
-                       train_cfg__num_alternations=3)
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=3
+    )
     make_runner(cfg, [Look()]).train()
     lower = [r['lr'][0] for r in rates['lower']]
     upper = [r['lr'][0] for r in rates['upper']]
 
     def cosine(peak, step, length):
         low = 0.001 * peak
-        return low + (peak - low) * (1 + math.cos(
-            math.pi * step / length)) / 2
+        return low + (peak - low) * (1 + math.cos(math.pi * step / length)) / 2
 
     # What is left of the last step of each level is not used any more.
     assert lower[:3] == pytest.approx(
-        [0.125 * (1e-4 + (1 - 1e-4) * i / 3) for i in (1, 2, 3)])
-    assert lower[3:8] == pytest.approx(
-        [cosine(0.125, i, 5) for i in range(5)])
-    assert upper[:5] == pytest.approx(
-        [cosine(0.01, i, 6) for i in range(1, 6)])
+        [0.125 * (1e-4 + (1 - 1e-4) * i / 3) for i in (1, 2, 3)]
+    )
+    assert lower[3:8] == pytest.approx([cosine(0.125, i, 5) for i in range(5)])
+    assert upper[:5] == pytest.approx([cosine(0.01, i, 6) for i in range(1, 6)])
     assert len(lower) == 9 and len(upper) == 6
 
 
 @pytest.mark.parametrize('where', ['lower', 'upper', 'at_lower', 'warmup'])
 def test_nan_stops_within_the_step_and_names_the_site(
-        where, image_folders, tmp_path, monkeypatch):
-    cfg = small_config(monkeypatch, image_folders, tmp_path,
-                       default_hooks__checkpoint__interval=1)
+    where, image_folders, tmp_path, monkeypatch
+):
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, default_hooks__checkpoint__interval=1
+    )
     runner = make_runner(cfg)
     model = runner.model
     part = model.pretext if where == 'lower' else model.downstream
@@ -387,10 +452,12 @@ def test_nan_stops_within_the_step_and_names_the_site(
         return (total * float('nan') if len(calls) == at else total), log
 
     part.parse_losses = poisoned
-    site = dict(lower='lower level: pretext_loss is nan',
-                upper='upper level: loss_at_upper is nan',
-                at_lower='upper level: loss_at_lower is nan',
-                warmup='head warm-up: loss is nan')[where]
+    site = dict(
+        lower='lower level: pretext_loss is nan',
+        upper='upper level: loss_at_upper is nan',
+        at_lower='upper level: loss_at_lower is nan',
+        warmup='head warm-up: loss is nan',
+    )[where]
     before = {}
 
     class Look(Hook):
@@ -414,71 +481,163 @@ def test_nan_stops_within_the_step_and_names_the_site(
         assert all(v.isfinite().all() for v in state.values())
 
 
-@pytest.mark.parametrize('change, error, message', [
-    (dict(train_cfg__num_alternations=0), ValueError,
-     'num_alternations must be a whole number of at least 1, but is 0'),
-    (dict(train_cfg__num_lower_steps=-3), ValueError, 'num_lower_steps'),
-    (dict(train_cfg__num_upper_steps=0.5), ValueError, 'num_upper_steps'),
-    (dict(train_cfg__num_lower_step=3), TypeError,
-     "unknown key 'num_lower_step'. Did you mean 'num_lower_steps'"),
-    (dict(train_cfg__head_warmup__num_epoch=3), TypeError,
-     "Did you mean 'num_epochs'"),
-    (dict(train_cfg__backbone_adaptation=dict(alpha=2)), ValueError,
-     'alpha must lie in'),
-    (dict(train_cfg__hessian_batches='last'), TypeError,
-     'hessian_batches is now optim_wrapper.hypergradient.batches'),
-    (dict(optim_wrapper__hypergradient__batches='last'), ValueError,
-     "'next', 'first'"),
-    (dict(optim_wrapper__hypergradient__batches='first',
-          optim_wrapper__hypergradient__num_batches=4), ValueError,
-     'exceeds'),
-    (dict(optim_wrapper__regularizer__weight=0.,
-          optim_wrapper__hypergradient__damping=0.),
-     ValueError, 'is 0, and the Hessian is divided by their sum'),
-    (dict(optim_wrapper__hypergradient__dampning=1.), TypeError,
-     "Did you mean 'damping'"),
-    (dict(optim_wrapper__regularizer__wieght=1.), TypeError,
-     "Did you mean 'weight'"),
-    (dict(optim_wrapper__lower__clip_gard=dict(max_norm=1.)), TypeError,
-     "Did you mean 'clip_grad'"),
-    (dict(optim_wrapper__hypergradient__solver=dict(
-        type='CGSolver', tol=1)), TypeError,
-     'CGSolver: unknown key'),
-    (dict(optim_wrapper__lower__accumulative_counts=2), TypeError,
-     'accumulative_counts=2'),
-    (dict(optim_wrapper=dict(type='OptimWrapper', optimizer=dict(
-        type='SGD', lr=0.1), _delete_=True)), TypeError,
-     'optim_wrapper serves one model only'),
-    (dict(param_scheduler__lower=[dict(type='LinearLR', end=3)]),
-     ValueError, 'needs by_epoch=False'),
-    (dict(param_scheduler=dict(middle=[], _delete_=True)), TypeError,
-     "param_scheduler: unknown key 'middle'"),
-    (dict(custom_hooks=[dict(type='EMAHook')]), TypeError, 'EMAHook'),
-    (dict(train_dataloader__batch_size=25), ValueError,
-     'has 24 samples, fewer than one batch of 25'),
-    (dict(train_cfg__pretext_dataloader__batch_size=41), ValueError,
-     'lower dataloader: the dataset has 40 samples'),
-    (dict(model__pretrian='x'), TypeError, "Did you mean 'pretrained'"),
-    (dict(model__eval_backbone='both'), ValueError, "'upper', 'lower'"),
-    (dict(model__downstream__backbone__depth=34), ValueError,
-     'downstream parameters have no pretext partner'),
-    (dict(model__downstream__backbone__base_channels=8), ValueError,
-     r'has shape \(4, 4, 3, 3\), but its downstream partner'),
-    (dict(model__downstream__backbone__frozen_stages=1), ValueError,
-     'frozen in the downstream model only'),
-    (dict(model__pretext__backbone__with_cp=True), TypeError,
-     're-entrant activation checkpointing'),
-    (dict(model__downstream__backbone__with_cp=True), TypeError,
-     'downstream model'),
-    (dict(default_hooks__checkpoint__intervall=3), TypeError,
-     "Did you mean 'interval'"),
-], ids=lambda v: '-'.join(v) if isinstance(v, dict) else None)
+@pytest.mark.parametrize(
+    'change, error, message',
+    [
+        (
+            dict(train_cfg__num_alternations=0),
+            ValueError,
+            'num_alternations must be a whole number of at least 1, but is 0',
+        ),
+        (dict(train_cfg__num_lower_steps=-3), ValueError, 'num_lower_steps'),
+        (dict(train_cfg__num_upper_steps=0.5), ValueError, 'num_upper_steps'),
+        (
+            dict(train_cfg__num_lower_step=3),
+            TypeError,
+            "unknown key 'num_lower_step'. Did you mean 'num_lower_steps'",
+        ),
+        (
+            dict(train_cfg__head_warmup__num_epoch=3),
+            TypeError,
+            "Did you mean 'num_epochs'",
+        ),
+        (
+            dict(train_cfg__backbone_adaptation=dict(alpha=2)),
+            ValueError,
+            'alpha must lie in',
+        ),
+        (
+            dict(train_cfg__hessian_batches='last'),
+            TypeError,
+            'hessian_batches is now optim_wrapper.hypergradient.batches',
+        ),
+        (
+            dict(optim_wrapper__hypergradient__batches='last'),
+            ValueError,
+            "'next', 'first'",
+        ),
+        (
+            dict(
+                optim_wrapper__hypergradient__batches='first',
+                optim_wrapper__hypergradient__num_batches=4,
+            ),
+            ValueError,
+            'exceeds',
+        ),
+        (
+            dict(
+                optim_wrapper__regularizer__weight=0.0,
+                optim_wrapper__hypergradient__damping=0.0,
+            ),
+            ValueError,
+            'is 0, and the Hessian is divided by their sum',
+        ),
+        (
+            dict(optim_wrapper__hypergradient__dampning=1.0),
+            TypeError,
+            "Did you mean 'damping'",
+        ),
+        (
+            dict(optim_wrapper__regularizer__wieght=1.0),
+            TypeError,
+            "Did you mean 'weight'",
+        ),
+        (
+            dict(optim_wrapper__lower__clip_gard=dict(max_norm=1.0)),
+            TypeError,
+            "Did you mean 'clip_grad'",
+        ),
+        (
+            dict(optim_wrapper__hypergradient__solver=dict(type='CGSolver', tol=1)),
+            TypeError,
+            'CGSolver: unknown key',
+        ),
+        (
+            dict(optim_wrapper__lower__accumulative_counts=2),
+            TypeError,
+            'accumulative_counts=2',
+        ),
+        (
+            dict(
+                optim_wrapper=dict(
+                    type='OptimWrapper',
+                    optimizer=dict(type='SGD', lr=0.1),
+                    _delete_=True,
+                )
+            ),
+            TypeError,
+            'optim_wrapper serves one model only',
+        ),
+        (
+            dict(param_scheduler__lower=[dict(type='LinearLR', end=3)]),
+            ValueError,
+            'needs by_epoch=False',
+        ),
+        (
+            dict(param_scheduler=dict(middle=[], _delete_=True)),
+            TypeError,
+            "param_scheduler: unknown key 'middle'",
+        ),
+        (dict(custom_hooks=[dict(type='EMAHook')]), TypeError, 'EMAHook'),
+        (
+            dict(train_dataloader__batch_size=25),
+            ValueError,
+            'has 24 samples, fewer than one batch of 25',
+        ),
+        (
+            dict(train_cfg__pretext_dataloader__batch_size=41),
+            ValueError,
+            'lower dataloader: the dataset has 40 samples',
+        ),
+        (dict(model__pretrian='x'), TypeError, "Did you mean 'pretrained'"),
+        (dict(model__eval_backbone='both'), ValueError, "'upper', 'lower'"),
+        (
+            dict(model__downstream__backbone__depth=34),
+            ValueError,
+            'downstream parameters have no pretext partner',
+        ),
+        (
+            dict(model__downstream__backbone__base_channels=8),
+            ValueError,
+            r'has shape \(4, 4, 3, 3\), but its downstream partner',
+        ),
+        (
+            dict(model__downstream__backbone__frozen_stages=1),
+            ValueError,
+            'frozen in the downstream model only',
+        ),
+        (
+            dict(model__pretext__backbone__with_cp=True),
+            TypeError,
+            're-entrant activation checkpointing',
+        ),
+        (
+            dict(model__downstream__backbone__with_cp=True),
+            TypeError,
+            'downstream model',
+        ),
+        (
+            dict(default_hooks__checkpoint__intervall=3),
+            TypeError,
+            "Did you mean 'interval'",
+        ),
+    ],
+    ids=lambda v: '-'.join(v) if isinstance(v, dict) else None,
+)
 def test_bad_settings_are_named_and_leave_nothing_behind(
-        change, error, message, image_folders, tmp_path, monkeypatch):
+    change, error, message, image_folders, tmp_path, monkeypatch
+):
     options = dict(change)
-    cfg = small_config(monkeypatch, image_folders, tmp_path, **{
-        k: v for k, v in options.items()
-        if not (isinstance(v, dict) and '_delete_' in v)})
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        **{
+            k: v
+            for k, v in options.items()
+            if not (isinstance(v, dict) and '_delete_' in v)
+        },
+    )
     for key, value in options.items():
         if isinstance(value, dict) and '_delete_' in value:
             cfg[key] = {k: v for k, v in value.items() if k != '_delete_'}
@@ -503,10 +662,13 @@ def test_sync_batch_norm_is_refused_at_the_lower_level():
         check_differentiable(model.pretext, model.downstream)
 
 
-def test_activation_checkpointing_is_refused(image_folders, tmp_path,
-                                             monkeypatch):
-    cfg = small_config(monkeypatch, image_folders, tmp_path,
-                       activation_checkpointing='pretext.backbone.layer1')
+def test_activation_checkpointing_is_refused(image_folders, tmp_path, monkeypatch):
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        activation_checkpointing='pretext.backbone.layer1',
+    )
     with pytest.raises(TypeError, match="'backbone.layer1'"):
         make_runner(cfg).train()
 
@@ -516,14 +678,17 @@ def test_train_step_names_the_loop():
         toy_model().train_step({}, None)
 
 
-@pytest.mark.parametrize('name, better', [
-    ('stock SimCLR', 'bissl_mm.SimCLR'),
-    ('stock Barlow Twins', 'bissl_mm.CrossCorrelationHead')])
+@pytest.mark.parametrize(
+    'name, better',
+    [
+        ('stock SimCLR', 'bissl_mm.SimCLR'),
+        ('stock Barlow Twins', 'bissl_mm.CrossCorrelationHead'),
+    ],
+)
 def test_losses_wrong_on_several_processes_are_refused(name, better):
     pretext, _ = make(name)
     downstream = torch.nn.Linear(1, 1)
     check_differentiable(pretext, downstream, num_processes=1)
     with pytest.raises(TypeError, match=f"2 processes .* Use type='{better}'"):
         check_differentiable(pretext, downstream, num_processes=2)
-    check_differentiable(make(name[len('stock '):])[0], downstream,
-                         num_processes=2)
+    check_differentiable(make(name[len('stock ') :])[0], downstream, num_processes=2)

@@ -33,14 +33,14 @@ def test_the_look_can_be_left_out(renumbered, monkeypatch, caplog):
     assert 'not looked at' in caplog.text
 
 
-def test_a_bug_in_a_check_is_told_and_the_others_go_on(
-        renumbered, monkeypatch, caplog):
+def test_a_bug_in_a_check_is_told_and_the_others_go_on(renumbered, monkeypatch, caplog):
     def check_stars(look):
         raise ZeroDivisionError('no stars')
 
     monkeypatch.setattr(data_look, 'RAISE_BUGS', False)
-    monkeypatch.setattr(look_module, 'FILE_CHECKS',
-                        (check_stars, *look_module.FILE_CHECKS))
+    monkeypatch.setattr(
+        look_module, 'FILE_CHECKS', (check_stars, *look_module.FILE_CHECKS)
+    )
     with pytest.raises(Refusal, match='bee'):
         check_data(renumbered, ['train', 'val'], LOG)
     assert 'check_stars failed (ZeroDivisionError: no stars)' in caplog.text

@@ -6,8 +6,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
-from pretext_models import (Ready, bissl_model, byol, sgd_wrapper,
-                            two_views)
+from pretext_models import Ready, bissl_model, byol, sgd_wrapper, two_views
 from small_models import build, classifier_cfg, views
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
@@ -46,7 +45,8 @@ def test_parts_give_the_gradients_of_the_whole_batch(parts, whole):
         for name, expected in whole[0][level].items():
             # To rounding, where the gradient itself is zero.
             torch.testing.assert_close(
-                found[0][level][name], expected, rtol=1e-6, atol=1e-12)
+                found[0][level][name], expected, rtol=1e-6, atol=1e-12
+            )
         for key, value in whole[1 + level].items():
             assert found[1 + level][key] == pytest.approx(value, rel=1e-6)
     assert sum(g.norm() > 1e-4 for g in whole[0][1].values()) > 20
@@ -62,17 +62,14 @@ def test_parts_of_the_hessian_batch_average_their_hessians():
     params = model.lower_backbone()
     torch.manual_seed(0)
     vector = tuple(torch.randn_like(p) for p in params)
-    by_parts = [
-        Hessian([closure], params)(vector)
-        for closure in operator._closures
-    ]
+    by_parts = [Hessian([closure], params)(vector) for closure in operator._closures]
     for found, a, b in zip(operator(vector), *by_parts, strict=True):
-        torch.testing.assert_close(found, (a + b) / 2, rtol=1e-12,
-                                   atol=1e-14)
+        torch.testing.assert_close(found, (a + b) / 2, rtol=1e-12, atol=1e-14)
     assert operator.loss.isfinite()
     # The parts are the two halves of the batch.
     loss = pretext_closure(
-        model.pretext, dict(inputs=images[:2], data_samples=None), 6)()
+        model.pretext, dict(inputs=images[:2], data_samples=None), 6
+    )()
     assert operator._closures[0]() == loss
 
 
@@ -84,10 +81,9 @@ def test_target_network_moves_once_for_all_parts():
         model.data_preprocessor = Ready(torch.float64)
         order = FirstOrder(dict(lower=parts), None)
         for _ in range(2):
-            order.loss_gradient(
-                model, order.prepare(model, 'lower', two_views()))
+            order.loss_gradient(model, order.prepare(model, 'lower', two_views()))
             with torch.no_grad():
-                model.backbone.conv1.weight.add_(1.)
+                model.backbone.conv1.weight.add_(1.0)
         targets.append(model.target_net.module[0].conv1.weight.clone())
     assert torch.equal(*targets)
 
@@ -95,7 +91,8 @@ def test_target_network_moves_once_for_all_parts():
 def test_bfloat16_reaches_the_gradients_alone():
     exact, first, second = gradients(torch.float32)
     rough, low_first, low_second = gradients(
-        torch.float32, first_order_dtype='bfloat16')
+        torch.float32, first_order_dtype='bfloat16'
+    )
     for level in (0, 1):
         a = torch.cat([g.flatten() for g in exact[level].values()])
         b = torch.cat([rough[level][n].flatten() for n in exact[level]])
@@ -120,8 +117,10 @@ def test_bfloat16_on_double_precision_is_refused(part):
     model = bissl_model('MAE', torch.float32)
     (model if part == 'all' else model.get_submodule(part)).double()
     order = FirstOrder(None, 'bfloat16')
-    expected = ("first_order_dtype='bfloat16' has no effect on float64 .*"
-                'and .* is one. Set first_order_dtype=None')
+    expected = (
+        "first_order_dtype='bfloat16' has no effect on float64 .*"
+        'and .* is one. Set first_order_dtype=None'
+    )
     with pytest.raises(TypeError, match=expected):
         order.check_params(model)
     FirstOrder(None, None).check_params(model)
@@ -129,15 +128,15 @@ def test_bfloat16_on_double_precision_is_refused(part):
         # A step by itself, without the loop.
         with pytest.raises(TypeError, match=expected):
             sgd_wrapper(model, first_order_dtype='bfloat16').lower_step(
-                model, dict(inputs=views(4)[0]), seed=6)
+                model, dict(inputs=views(4)[0]), seed=6
+            )
 
 
 def test_batches_of_every_collation_are_cut():
     def same(a, b):
-        return len(a) == len(b) and all(
-            torch.equal(x, y) for x, y in zip(a, b))
+        return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b))
 
-    images, samples = torch.arange(12.).view(4, 1, 1, 3), list('abcd')
+    images, samples = torch.arange(12.0).view(4, 1, 1, 3), list('abcd')
     one, two = split(dict(inputs=images, data_samples=samples), 2, 'upper')
     assert same(two['inputs'], images[2:])
     assert two['data_samples'] == ['c', 'd']
@@ -156,18 +155,24 @@ def test_batches_of_every_collation_are_cut():
     assert same(two['inputs'][1], single[:1])
     batch = dict(inputs=images)
     assert split(batch, 1, 'lower')[0] is batch
-    with pytest.raises(ValueError, match='lower level: a batch of 4 samples '
-                       'on this rank does not divide into num_micro_batches='
-                       '3. Set a divisor of batch_size'):
+    with pytest.raises(
+        ValueError,
+        match='lower level: a batch of 4 samples '
+        'on this rank does not divide into num_micro_batches='
+        '3. Set a divisor of batch_size',
+    ):
         split(batch, 3, 'lower')
 
 
-@pytest.mark.parametrize('settings, error, message', [
-    ((dict(lowr=2), None), TypeError, "Did you mean 'lower'"),
-    ((dict(lower=0), None), ValueError, 'lower'),
-    ((None, 'float16'), ValueError, "loss scale.*Set 'bfloat16'"),
-    ((None, 'float8'), ValueError, 'first_order_dtype'),
-])
+@pytest.mark.parametrize(
+    'settings, error, message',
+    [
+        ((dict(lowr=2), None), TypeError, "Did you mean 'lower'"),
+        ((dict(lower=0), None), ValueError, 'lower'),
+        ((None, 'float16'), ValueError, "loss scale.*Set 'bfloat16'"),
+        ((None, 'float8'), ValueError, 'first_order_dtype'),
+    ],
+)
 def test_bad_settings_are_refused(settings, error, message):
     with pytest.raises(error, match=message):
         FirstOrder(*settings)
@@ -179,18 +184,29 @@ class FullyShardedStandIn(torch.nn.Module):
 
 def test_sharded_training_is_refused(monkeypatch):
     kind = FullyShardedStandIn
-    monkeypatch.setattr('bissl_mm.engine.loop.beforehand.is_model_wrapper',
-                        lambda model: isinstance(model, kind))
-    with pytest.raises(TypeError, match='FullyShardedStandIn is not known.*'
-                       "dict.type='bissl_mm.PlainDistributedModel'"):
+    monkeypatch.setattr(
+        'bissl_mm.engine.loop.beforehand.is_model_wrapper',
+        lambda model: isinstance(model, kind),
+    )
+    with pytest.raises(
+        TypeError,
+        match='FullyShardedStandIn is not known.*'
+        "dict.type='bissl_mm.PlainDistributedModel'",
+    ):
         check_parts_of_runner(SimpleNamespace(model=kind()))
-    with pytest.raises(TypeError, match='SimpleNamespace shards or wraps.*'
-                       'Remove runner_type and strategy'):
+    with pytest.raises(
+        TypeError,
+        match='SimpleNamespace shards or wraps.*Remove runner_type and strategy',
+    ):
         check_parts_of_runner(SimpleNamespace(strategy=SimpleNamespace()))
-    settings = dict(type='BiSSLOptimWrapper', hypergradient=dict(damping=3.),
-                    constructor='BiSSLOptimWrapperConstructor')
-    found = check_parts_of_runner(SimpleNamespace(
-        model=torch.nn.Linear(1, 1), optim_wrapper=settings))
+    settings = dict(
+        type='BiSSLOptimWrapper',
+        hypergradient=dict(damping=3.0),
+        constructor='BiSSLOptimWrapperConstructor',
+    )
+    found = check_parts_of_runner(
+        SimpleNamespace(model=torch.nn.Linear(1, 1), optim_wrapper=settings)
+    )
     assert found.damping == 3
     optimizer = ZeroRedundancyOptimizer.__new__(ZeroRedundancyOptimizer)
     wrapper = OptimWrapper.__new__(OptimWrapper)
@@ -207,7 +223,6 @@ def test_batch_norm_sees_the_part_alone():
     for parts in (1, 2):
         order = FirstOrder(dict(upper=parts), None)
         batch = dict(inputs=views(4)[0], data_samples=torch.arange(4) % 3)
-        _, found = order.loss_gradient(
-            model, order.prepare(model, 'upper', batch))
+        _, found = order.loss_gradient(model, order.prepare(model, 'upper', batch))
         grads.append(found['backbone.conv1.weight'])
     assert not torch.allclose(*grads, rtol=1e-3)

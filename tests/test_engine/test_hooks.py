@@ -1,10 +1,10 @@
 """Checkpoints, export and monitor."""
 
-import time
 import os
 import pickle
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -19,9 +19,13 @@ from bissl_mm.engine.hooks import find_checkpoints
 from bissl_mm.engine.loop.resume_guard import ResumedPathsHook
 from bissl_mm.engine.steps.settings import HypergradientSettings
 from bissl_mm.hypergradient import SquaredDistance
-from bissl_mm.utils.checkpoint import (UnsafeCheckpointError, is_intact,
-                                       load_checkpoint, save_atomically,
-                                       use_safe_loading)
+from bissl_mm.utils.checkpoint import (
+    UnsafeCheckpointError,
+    is_intact,
+    load_checkpoint,
+    save_atomically,
+    use_safe_loading,
+)
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 
@@ -30,12 +34,18 @@ def names(folder):
     return sorted(p.name for p in folder.glob('*.pth*'))
 
 
-def test_old_checkpoints_go_only_after_the_new_one(image_folders, tmp_path,
-                                                   monkeypatch):
+def test_old_checkpoints_go_only_after_the_new_one(
+    image_folders, tmp_path, monkeypatch
+):
     cfg = small_config(
-        monkeypatch, image_folders, tmp_path, train_cfg__val_interval=6,
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__val_interval=6,
         default_hooks__checkpoint=dict(
-            type='BiSSLCheckpointHook', interval=1, max_keep_ckpts=2))
+            type='BiSSLCheckpointHook', interval=1, max_keep_ckpts=2
+        ),
+    )
     seen = []
     runner = make_runner(cfg)
     save = runner.save_checkpoint
@@ -52,28 +62,45 @@ def test_old_checkpoints_go_only_after_the_new_one(image_folders, tmp_path,
     assert newest.endswith('iter_6.pth')
 
 
-def test_step_interval_writes_between_alternations(image_folders, tmp_path,
-                                                   monkeypatch):
+def test_step_interval_writes_between_alternations(
+    image_folders, tmp_path, monkeypatch
+):
     cfg = small_config(
-        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2,
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=2,
         default_hooks__checkpoint=dict(
-            type='BiSSLCheckpointHook', interval=1, step_interval=3,
-            max_keep_ckpts=-1))
+            type='BiSSLCheckpointHook', interval=1, step_interval=3, max_keep_ckpts=-1
+        ),
+    )
     make_runner(cfg).train()
     # 4 warm-up steps, then 3 lower and 2 upper steps an alternation.
     assert names(tmp_path) == [
-        'backbone.pth', 'iter_0_head_warmup_3.pth', 'iter_0_lower_2.pth',
-        'iter_0_upper_2.pth', 'iter_1.pth', 'iter_1_upper_0.pth', 'iter_2.pth'
+        'backbone.pth',
+        'iter_0_head_warmup_3.pth',
+        'iter_0_lower_2.pth',
+        'iter_0_upper_2.pth',
+        'iter_1.pth',
+        'iter_1_upper_0.pth',
+        'iter_2.pth',
     ]
 
 
-def test_best_checkpoint_is_kept_beside_the_newest(image_folders, tmp_path,
-                                                   monkeypatch):
+def test_best_checkpoint_is_kept_beside_the_newest(
+    image_folders, tmp_path, monkeypatch
+):
     cfg = small_config(
-        monkeypatch, image_folders, tmp_path,
+        monkeypatch,
+        image_folders,
+        tmp_path,
         default_hooks__checkpoint=dict(
-            type='BiSSLCheckpointHook', interval=2, max_keep_ckpts=1,
-            save_best='accuracy/top1'))
+            type='BiSSLCheckpointHook',
+            interval=2,
+            max_keep_ckpts=1,
+            save_best='accuracy/top1',
+        ),
+    )
     make_runner(cfg).train()
     kept = names(tmp_path)
     assert 'iter_6.pth' in kept and len(kept) == 3
@@ -81,13 +108,19 @@ def test_best_checkpoint_is_kept_beside_the_newest(image_folders, tmp_path,
 
 
 def test_best_score_is_a_plain_number_and_loads_safely(
-        image_folders, tmp_path, monkeypatch):
+    image_folders, tmp_path, monkeypatch
+):
     import numpy as np
+
     cfg = small_config(
-        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2,
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=2,
         default_hooks__checkpoint=dict(
-            type='BiSSLCheckpointHook', interval=2, save_best='score',
-            rule='greater'))
+            type='BiSSLCheckpointHook', interval=2, save_best='score', rule='greater'
+        ),
+    )
     runner = make_runner(cfg)
     call = runner.call_hook
 
@@ -104,12 +137,17 @@ def test_best_score_is_a_plain_number_and_loads_safely(
 
 
 def test_full_disk_while_saving_the_best_keeps_the_old_best(
-        image_folders, tmp_path, monkeypatch):
+    image_folders, tmp_path, monkeypatch
+):
     cfg = small_config(
-        monkeypatch, image_folders, tmp_path, train_cfg__val_interval=1,
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__val_interval=1,
         default_hooks__checkpoint=dict(
-            type='BiSSLCheckpointHook', interval=1, save_best='score',
-            rule='greater'))
+            type='BiSSLCheckpointHook', interval=1, save_best='score', rule='greater'
+        ),
+    )
     runner = make_runner(cfg)
     call, save, scores = runner.call_hook, runner.save_checkpoint, []
 
@@ -127,33 +165,38 @@ def test_full_disk_while_saving_the_best_keeps_the_old_best(
     runner.call_hook, runner.save_checkpoint = rising, failing
     with pytest.raises(OSError, match='best_score_iter_2.pth'):
         runner.train()
-    assert names(tmp_path) == ['best_score_iter_1.pth', 'iter_1.pth',
-                               'iter_2.pth']
+    assert names(tmp_path) == ['best_score_iter_1.pth', 'iter_1.pth', 'iter_2.pth']
 
 
-@pytest.mark.parametrize('name, missing', [
-    ('best_accuracy_top1_iter_*.pth', 'lacks optimizer'),
-    ('backbone.pth', 'lacks optimizer, the progress'),
-])
+@pytest.mark.parametrize(
+    'name, missing',
+    [
+        ('best_accuracy_top1_iter_*.pth', 'lacks optimizer'),
+        ('backbone.pth', 'lacks optimizer, the progress'),
+    ],
+)
 def test_resuming_from_weights_alone_is_refused(
-        name, missing, image_folders, tmp_path, monkeypatch):
+    name, missing, image_folders, tmp_path, monkeypatch
+):
     cfg = small_config(
-        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2,
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=2,
         default_hooks__checkpoint=dict(
-            type='BiSSLCheckpointHook', interval=2,
-            save_best='accuracy/top1'))
+            type='BiSSLCheckpointHook', interval=2, save_best='accuracy/top1'
+        ),
+    )
     make_runner(cfg).train()
-    path, = tmp_path.glob(name)
+    (path,) = tmp_path.glob(name)
     cfg.resume, cfg.load_from = True, str(path)
     with pytest.raises(ValueError, match=missing):
         make_runner(cfg).train()
 
 
-def test_early_stopping_ends_after_the_evaluation(image_folders, tmp_path,
-                                                  monkeypatch):
+def test_early_stopping_ends_after_the_evaluation(image_folders, tmp_path, monkeypatch):
 
     class StopNow(Hook):
-
         def after_val_epoch(self, runner, metrics):
             runner.train_loop.stop_training = True
 
@@ -165,12 +208,15 @@ def test_early_stopping_ends_after_the_evaluation(image_folders, tmp_path,
     assert 'backbone.pth' in names(tmp_path)
 
 
-def test_full_disk_keeps_the_old_checkpoint(image_folders, tmp_path,
-                                            monkeypatch):
+def test_full_disk_keeps_the_old_checkpoint(image_folders, tmp_path, monkeypatch):
     cfg = small_config(
-        monkeypatch, image_folders, tmp_path,
+        monkeypatch,
+        image_folders,
+        tmp_path,
         default_hooks__checkpoint=dict(
-            type='BiSSLCheckpointHook', interval=1, max_keep_ckpts=1))
+            type='BiSSLCheckpointHook', interval=1, max_keep_ckpts=1
+        ),
+    )
     runner = make_runner(cfg)
     save, calls = runner.save_checkpoint, []
 
@@ -195,6 +241,7 @@ def test_full_disk_keeps_the_old_checkpoint(image_folders, tmp_path,
 def test_forked_workers_can_be_ended(image_folders, tmp_path, monkeypatch):
     import multiprocessing
     import signal
+
     exits = []
 
     class EndWorker(Hook):
@@ -202,8 +249,7 @@ def test_forked_workers_can_be_ended(image_folders, tmp_path, monkeypatch):
             fork = multiprocessing.get_context('fork')
             # A signal within the fork itself is lost.
             running = fork.Event()
-            worker = fork.Process(
-                target=lambda: (running.set(), time.sleep(60)))
+            worker = fork.Process(target=lambda: (running.set(), time.sleep(60)))
             worker.start()
             running.wait(10)
             worker.terminate()
@@ -211,21 +257,24 @@ def test_forked_workers_can_be_ended(image_folders, tmp_path, monkeypatch):
             exits.append(worker.exitcode)
             worker.kill()
 
-    make_runner(small_config(
-        monkeypatch, image_folders, tmp_path,
-        train_cfg__num_alternations=2), [EndWorker()]).train()
+    make_runner(
+        small_config(
+            monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2
+        ),
+        [EndWorker()],
+    ).train()
     assert exits == [-signal.SIGTERM]
 
 
-def test_signal_handlers_are_given_back(image_folders, tmp_path,
-                                        monkeypatch):
+def test_signal_handlers_are_given_back(image_folders, tmp_path, monkeypatch):
     import signal
+
     before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
-    cfg = small_config(monkeypatch, image_folders, tmp_path,
-                       train_cfg__num_alternations=2)
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2
+    )
 
     class Terminate(Hook):
-
         def after_lower_step(self, runner, logs):
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -237,7 +286,7 @@ def test_signal_handlers_are_given_back(image_folders, tmp_path,
     assert before == after
 
 
-STOCK = '''
+STOCK = """
 import sys
 sys.modules['bissl_mm'] = None          # importing it raises
 import torch
@@ -259,24 +308,28 @@ matched = sum(torch.equal(exported['backbone.' + k], v)
               for k, v in own.items())
 changed = sum(not torch.equal(before[k], v) for k, v in own.items())
 print('matched', matched, 'of', len(own), 'changed', changed)
-'''
+"""
 
 
-def test_export_loads_into_stock_mmpretrain(image_folders, tmp_path,
-                                            monkeypatch):
-    cfg = small_config(monkeypatch, image_folders, tmp_path,
-                       train_cfg__num_alternations=2)
+def test_export_loads_into_stock_mmpretrain(image_folders, tmp_path, monkeypatch):
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2
+    )
     runner = make_runner(cfg)
     runner.train()
     exported = torch.load(tmp_path / 'backbone.pth', weights_only=True)
     own = weights(runner)
     for name, value in exported['state_dict'].items():
         assert torch.equal(value, own['pretext.' + name]), name
-    config = os.path.join(os.path.dirname(__file__), '../../configs/'
-                          'fine_tune/r18-simclr_b64-100e_imagefolder.py')
+    config = os.path.join(
+        os.path.dirname(__file__),
+        '../../configs/fine_tune/r18-simclr_b64-100e_imagefolder.py',
+    )
     result = subprocess.run(
         [sys.executable, '-c', STOCK, config, tmp_path / 'backbone.pth'],
-        capture_output=True, text=True)
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 0, result.stderr
     # ResNet-18: 20 convolutions, 20 norms of 5 tensors.
     assert 'matched 120 of 120 changed 1' in result.stdout, result.stdout
@@ -284,21 +337,28 @@ def test_export_loads_into_stock_mmpretrain(image_folders, tmp_path,
 
 def fake_runner(outputs):
     warnings = []
-    wrapper = SimpleNamespace(system=SimpleNamespace(
-        solver=SolverMonitorHook(), regularizer=SquaredDistance(0.001),
-        config=HypergradientSettings()))
+    wrapper = SimpleNamespace(
+        system=SimpleNamespace(
+            solver=SolverMonitorHook(),
+            regularizer=SquaredDistance(0.001),
+            config=HypergradientSettings(),
+        )
+    )
     return warnings, SimpleNamespace(
-        optim_wrapper=wrapper, logger=SimpleNamespace(
-            warning=warnings.append))
+        optim_wrapper=wrapper, logger=SimpleNamespace(warning=warnings.append)
+    )
 
 
-@pytest.mark.parametrize('outputs, text', [
-    ({'upper/residual': 37.}, 'true relative residual .* is 37'),
-    ({'upper/residual': float('nan')}, 'is nan'),
-    ({'upper/residual': 2., 'upper/estimated': 0.2}, 'extrapolate=False'),
-    ({'upper/min_curvature': -2.}, 'curvature -2 was met'),
-    ({'upper/cosine': -0.5}, 'points against v'),
-])
+@pytest.mark.parametrize(
+    'outputs, text',
+    [
+        ({'upper/residual': 37.0}, 'true relative residual .* is 37'),
+        ({'upper/residual': float('nan')}, 'is nan'),
+        ({'upper/residual': 2.0, 'upper/estimated': 0.2}, 'extrapolate=False'),
+        ({'upper/min_curvature': -2.0}, 'curvature -2 was met'),
+        ({'upper/cosine': -0.5}, 'points against v'),
+    ],
+)
 def test_monitor_warns_once_in_words(outputs, text):
     warnings, runner = fake_runner(outputs)
     hook = SolverMonitorHook()
@@ -306,13 +366,13 @@ def test_monitor_warns_once_in_words(outputs, text):
         hook.after_train_iter(runner, i, outputs=outputs)
     assert len(warnings) == 1
     import re
+
     assert re.search(text, warnings[0])
     assert 'lambda 0.001, damping 10.0' in warnings[0]
 
 
 def test_monitor_is_silent_about_a_good_solve():
-    outputs = {'upper/residual': 0.1, 'upper/min_curvature': 0.5,
-               'upper/cosine': 0.9}
+    outputs = {'upper/residual': 0.1, 'upper/min_curvature': 0.5, 'upper/cosine': 0.9}
     warnings, runner = fake_runner(outputs)
     SolverMonitorHook().after_train_iter(runner, 0, outputs=outputs)
     assert warnings == []
@@ -344,8 +404,12 @@ def test_hostile_checkpoint_is_refused_not_run(how, tmp_path):
     if how == 'pickle':
         path.write_bytes(pickle.dumps(evil, protocol=2))
     else:
-        torch.save(dict(state_dict=dict(a=torch.ones(1)), meta=evil)
-                   if how == 'nested' else evil, path)
+        torch.save(
+            dict(state_dict=dict(a=torch.ones(1)), meta=evil)
+            if how == 'nested'
+            else evil,
+            path,
+        )
     with pytest.raises((UnsafeCheckpointError, ValueError)):
         load_checkpoint(str(path))
     with safe_loading(), pytest.raises((UnsafeCheckpointError, ValueError)):
@@ -354,8 +418,9 @@ def test_hostile_checkpoint_is_refused_not_run(how, tmp_path):
 
 
 def test_own_checkpoints_load_safely(image_folders, tmp_path, monkeypatch):
-    cfg = small_config(monkeypatch, image_folders, tmp_path,
-                       train_cfg__num_alternations=2)
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2
+    )
     runner = make_runner(cfg)
     runner.train()
     path = str(tmp_path / 'iter_2.pth')
@@ -385,17 +450,24 @@ def test_atomic_write_leaves_the_old_file_on_failure(tmp_path):
     save_atomically(dict(x=torch.ones(2)), path)
     with pytest.raises(Exception):
         save_atomically(dict(x=lambda: 0), path)
-    assert load_checkpoint(path)['x'].tolist() == [1., 1.]
+    assert load_checkpoint(path)['x'].tolist() == [1.0, 1.0]
     assert os.listdir(tmp_path) == ['a.pth']
 
 
 def test_a_resumed_checkpoint_names_no_file_elsewhere(tmp_path):
     inside, outside = str(tmp_path / 'run/best_1.pth'), str(tmp_path / 'a')
-    checkpoint = dict(message_hub=dict(runtime_info=dict(
-        best_ckpt=outside, best_ckpt_mIoU=inside, keep_ckpt_ids=['../x'])))
-    runner = SimpleNamespace(_resume=True, work_dir=str(tmp_path / 'run'),
-                             logger=SimpleNamespace(warning=print))
+    checkpoint = dict(
+        message_hub=dict(
+            runtime_info=dict(
+                best_ckpt=outside, best_ckpt_mIoU=inside, keep_ckpt_ids=['../x']
+            )
+        )
+    )
+    runner = SimpleNamespace(
+        _resume=True,
+        work_dir=str(tmp_path / 'run'),
+        logger=SimpleNamespace(warning=print),
+    )
     ResumedPathsHook().after_load_checkpoint(runner, checkpoint)
     info = checkpoint['message_hub']['runtime_info']
-    assert info == dict(best_ckpt=None, best_ckpt_mIoU=inside,
-                        keep_ckpt_ids=[])
+    assert info == dict(best_ckpt=None, best_ckpt_mIoU=inside, keep_ckpt_ids=[])

@@ -9,12 +9,13 @@ from mmengine.config import Config
 from pretext_models import bissl_model, sgd_wrapper
 from small_models import views
 
-from bissl_mm.engine import (BiSSLOptimWrapper,
-                             BiSSLOptimWrapperConstructor)
-from bissl_mm.engine.steps.settings import (MOVED_OF_LOOP,
-                                            MOVED_OF_WRAPPER,
-                                            HypergradientSettings,
-                                            refuse_moved)
+from bissl_mm.engine import BiSSLOptimWrapper, BiSSLOptimWrapperConstructor
+from bissl_mm.engine.steps.settings import (
+    MOVED_OF_LOOP,
+    MOVED_OF_WRAPPER,
+    HypergradientSettings,
+    refuse_moved,
+)
 from bissl_mm.hypergradient import Hessian
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 from bissl_mm.models import pretext_closure
@@ -25,44 +26,69 @@ def test_hessian_of_the_first_samples():
     wrapper = sgd_wrapper(model, hypergradient=dict(batch_size=4))
     first, second = views(6)
     wrapper.begin_upper_phase(
-        model, [dict(inputs=[first, second], data_samples=None)], seed=0)
+        model, [dict(inputs=[first, second], data_samples=None)], seed=0
+    )
     params = model.lower_backbone()
-    expected = Hessian([pretext_closure(
-        model.pretext, dict(inputs=[first[:4], second[:4]],
-                            data_samples=None), 0)], params)
+    expected = Hessian(
+        [
+            pretext_closure(
+                model.pretext,
+                dict(inputs=[first[:4], second[:4]], data_samples=None),
+                0,
+            )
+        ],
+        params,
+    )
     vector = tuple(torch.randn_like(p) for p in params)
-    for a, b in zip(wrapper.system.curvature_operator(vector), expected(vector),
-                    strict=True):
+    for a, b in zip(
+        wrapper.system.curvature_operator(vector), expected(vector), strict=True
+    ):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
 
 
 def test_more_samples_than_there_are():
     model = bissl_model('SimCLR', torch.float64)
     wrapper = sgd_wrapper(model, hypergradient=dict(batch_size=7))
-    with pytest.raises(ValueError, match='hypergradient.batch_size=7, but a '
-                       'pretext batch holds 6 samples on this rank. Set at '
-                       'most that many'):
+    with pytest.raises(
+        ValueError,
+        match='hypergradient.batch_size=7, but a '
+        'pretext batch holds 6 samples on this rank. Set at '
+        'most that many',
+    ):
         wrapper.begin_upper_phase(
-            model, [dict(inputs=views(6), data_samples=None)], seed=0)
+            model, [dict(inputs=views(6), data_samples=None)], seed=0
+        )
 
 
 def test_every_setting_can_be_given_in_a_config():
     settings = dict(
         regularizer=dict(type='SquaredDistance', weight=0.01),
         hypergradient=dict(
-            damping=1., solver=dict(type='CGSolver'), curvature='gauss_newton',
-            params='norm', num_batches=2, batches='first', batch_size=4,
-            dtype='bfloat16', second_order='lean', check_residual='never'),
-        direct_weight=0.5, indirect_weight=2.,
-        num_micro_batches=dict(upper=2), first_order_dtype='bfloat16')
+            damping=1.0,
+            solver=dict(type='CGSolver'),
+            curvature='gauss_newton',
+            params='norm',
+            num_batches=2,
+            batches='first',
+            batch_size=4,
+            dtype='bfloat16',
+            second_order='lean',
+            check_residual='never',
+        ),
+        direct_weight=0.5,
+        indirect_weight=2.0,
+        num_micro_batches=dict(upper=2),
+        first_order_dtype='bfloat16',
+    )
     assert set(settings['hypergradient']) == {
-        field.name for field in fields(HypergradientSettings)}
+        field.name for field in fields(HypergradientSettings)
+    }
     known = inspect.signature(BiSSLOptimWrapper).parameters
     assert set(known) == {*settings, 'lower', 'upper', 'head_warmup'}
     level = dict(optimizer=dict(type='SGD', lr=0.1))
-    wrapper = BiSSLOptimWrapperConstructor(dict(
-        type='bissl_mm.BiSSLOptimWrapper', lower=level, upper=level,
-        **settings))(bissl_model('SimCLR', torch.float32))
+    wrapper = BiSSLOptimWrapperConstructor(
+        dict(type='bissl_mm.BiSSLOptimWrapper', lower=level, upper=level, **settings)
+    )(bissl_model('SimCLR', torch.float32))
     assert wrapper.first_order.num_parts['upper'] == 2
     kept = wrapper.settings()
     assert 'CGSolver' in kept.pop('hypergradient.solver')
@@ -73,36 +99,54 @@ def test_every_setting_can_be_given_in_a_config():
     assert {k: settings[k] for k in kept} == kept
 
 
-@pytest.mark.parametrize('setting, message', [
-    (dict(batch_size=0), 'hypergradient: batch_size must be'),
-    (dict(dtype='float16'), "hypergradient: dtype is 'float16'"),
-    (dict(batches='last'), "'next', 'first'"),
-    (dict(num_batches=0), 'num_batches must be'),
-    (dict(second_order='own'), "second_order is 'own'"),
-    (dict(second_order='torch', dtype='bfloat16'), 'Set dtype=None'),
-    (dict(damping=-1.), 'damping must be')])
+@pytest.mark.parametrize(
+    'setting, message',
+    [
+        (dict(batch_size=0), 'hypergradient: batch_size must be'),
+        (dict(dtype='float16'), "hypergradient: dtype is 'float16'"),
+        (dict(batches='last'), "'next', 'first'"),
+        (dict(num_batches=0), 'num_batches must be'),
+        (dict(second_order='own'), "second_order is 'own'"),
+        (dict(second_order='torch', dtype='bfloat16'), 'Set dtype=None'),
+        (dict(damping=-1.0), 'damping must be'),
+    ],
+)
 def test_bad_settings_are_named(setting, message):
     with pytest.raises(ValueError, match=message):
-        sgd_wrapper(bissl_model('SimCLR', torch.float32),
-                    hypergradient=setting)
+        sgd_wrapper(bissl_model('SimCLR', torch.float32), hypergradient=setting)
 
 
 def test_settings_of_old_name_their_new_places():
     level = dict(optimizer=dict(type='SGD', lr=0.1))
-    with pytest.raises(TypeError, match=(
+    with pytest.raises(
+        TypeError,
+        match=(
             'optim_wrapper: reg_weight is now optim_wrapper.regularizer.'
             'weight; solver is now optim_wrapper.hypergradient.solver. Move '
-            'them there')):
-        BiSSLOptimWrapperConstructor(dict(
-            type='BiSSLOptimWrapper', lower=level, upper=level,
-            reg_weight=1., solver=dict(type='CGSolver')))
-    cfg = Config(dict(
-        optim_wrapper={key: None for key in MOVED_OF_WRAPPER},
-        train_cfg={key: None for key in MOVED_OF_LOOP}))
+            'them there'
+        ),
+    ):
+        BiSSLOptimWrapperConstructor(
+            dict(
+                type='BiSSLOptimWrapper',
+                lower=level,
+                upper=level,
+                reg_weight=1.0,
+                solver=dict(type='CGSolver'),
+            )
+        )
+    cfg = Config(
+        dict(
+            optim_wrapper=dict.fromkeys(MOVED_OF_WRAPPER),
+            train_cfg=dict.fromkeys(MOVED_OF_LOOP),
+        )
+    )
     with pytest.raises(TypeError) as caught:
         refuse_moved(cfg)
-    for part, moved in (('optim_wrapper', MOVED_OF_WRAPPER),
-                        ('train_cfg', MOVED_OF_LOOP)):
+    for part, moved in (
+        ('optim_wrapper', MOVED_OF_WRAPPER),
+        ('train_cfg', MOVED_OF_LOOP),
+    ):
         for key, place in moved.items():
             assert f'{part}.{key} is now {place}' in str(caught.value)
     assert len(MOVED_OF_WRAPPER) + len(MOVED_OF_LOOP) == 10
@@ -131,44 +175,57 @@ def test_a_kept_basis_belongs_to_one_system():
     batch = dict(inputs=views(6), data_samples=None)
 
     def begun(state=None, **settings):
-        wrapper = sgd_wrapper(model, hypergradient=dict(
-            solver=dict(type='RecyclingSolver', tolerance=1e-6), **settings))
+        wrapper = sgd_wrapper(
+            model,
+            hypergradient=dict(
+                solver=dict(type='RecyclingSolver', tolerance=1e-6), **settings
+            ),
+        )
         if state is not None:
             wrapper.load_state_dict(state)
-        wrapper.begin_upper_phase(model, [batch], seed=0,
-                                  done_steps=int(state is not None))
+        wrapper.begin_upper_phase(
+            model, [batch], seed=0, done_steps=int(state is not None)
+        )
         return wrapper
 
     # Above the negative eigenvalues of this untrained network, whose systems
     # blow rounding up otherwise.
-    wrapper = begun(damping=500.)
+    wrapper = begun(damping=500.0)
     torch.manual_seed(0)
     v = tuple(torch.randn_like(p) for p in model.lower_backbone())
     first = wrapper.system.solve(v)
     state = wrapper.state_dict()
-    same = begun(state, damping=500.)
+    same = begun(state, damping=500.0)
     # Its first ten directions are there before the ten of its own.
     assert same.system.solve(v).residual_norm < 0.5 * first.residual_norm
-    other = begun(state, damping=1000.)
-    expected = begun(damping=1000.).system.solve(v)
+    other = begun(state, damping=1000.0)
+    expected = begun(damping=1000.0).system.solve(v)
     found = other.system.solve(v)
     assert found.num_iters == expected.num_iters
     for a, b in zip(found.value, expected.value, strict=True):
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize('setting, checked', [
-    (dict(), [2]), (dict(check_residual='first'), [0]),
-    (dict(check_residual='always'), [0, 1, 2]),
-    (dict(check_residual='never'), [])])
+@pytest.mark.parametrize(
+    'setting, checked',
+    [
+        (dict(), [2]),
+        (dict(check_residual='first'), [0]),
+        (dict(check_residual='always'), [0, 1, 2]),
+        (dict(check_residual='never'), []),
+    ],
+)
 def test_step_of_a_phase_whose_residual_is_checked(setting, checked):
     """By default the one that the loop has drawn."""
     model = bissl_model('SimCLR', torch.float32)
     wrapper = sgd_wrapper(model, hypergradient=setting)
     wrapper.begin_upper_phase(
-        model, [dict(inputs=views(4), data_samples=None)], seed=0,
-        checked_step=2)
+        model, [dict(inputs=views(4), data_samples=None)], seed=0, checked_step=2
+    )
     v = tuple(torch.randn_like(p) for p in model.lower_backbone())
     solutions = [wrapper.system.solve(v) for _ in range(3)]
-    assert [i for i, solution in enumerate(solutions)
-            if solution.true_residual_norm is not None] == checked
+    assert [
+        i
+        for i, solution in enumerate(solutions)
+        if solution.true_residual_norm is not None
+    ] == checked

@@ -14,9 +14,12 @@ from torch.utils.data import BatchSampler, DataLoader
 from bissl_mm.config.dataloaders import settle_workers
 from bissl_mm.config.explain import explained
 from bissl_mm.datasets import LevelStream
-from bissl_mm.engine.checks.loaders import (check_levels, check_loader,
-                                           check_train_loop,
-                                           norms_of_one_value)
+from bissl_mm.engine.checks.loaders import (
+    check_levels,
+    check_loader,
+    check_train_loop,
+    norms_of_one_value,
+)
 
 
 class Images(torch.utils.data.Dataset):
@@ -30,40 +33,52 @@ class Images(torch.utils.data.Dataset):
 
     def __getitem__(self, index):
         from mmpretrain.structures import DataSample
+
         rng = np.random.default_rng(index)
-        image = torch.from_numpy(
-            rng.integers(0, 255, (3, 40, 40), dtype=np.uint8))
-        return dict(inputs=image,
-                    data_samples=DataSample().set_gt_label(index % 3))
+        image = torch.from_numpy(rng.integers(0, 255, (3, 40, 40), dtype=np.uint8))
+        return dict(inputs=image, data_samples=DataSample().set_gt_label(index % 3))
 
 
 def loader(number, batch_size, drop_last=False):
-    return DataLoader(Images(number), batch_size, drop_last=drop_last,
-                      collate_fn=pseudo_collate)
+    return DataLoader(
+        Images(number), batch_size, drop_last=drop_last, collate_fn=pseudo_collate
+    )
 
 
 def pooled_classifier():
     """A head that normalises one value per channel and image."""
     cfg = classifier_cfg()
-    cfg['data_preprocessor'] = dict(mean=[120.] * 3, std=[60.] * 3,
-                                    num_classes=3)
+    cfg['data_preprocessor'] = dict(mean=[120.0] * 3, std=[60.0] * 3, num_classes=3)
     cfg['neck'] = dict(
-        type='NonLinearNeck', in_channels=32, hid_channels=8,
-        out_channels=32, num_layers=2, norm_cfg=dict(type='BN1d'))
+        type='NonLinearNeck',
+        in_channels=32,
+        hid_channels=8,
+        out_channels=32,
+        num_layers=2,
+        norm_cfg=dict(type='BN1d'),
+    )
     return build(cfg).float()
 
 
 def train_on(model, data):
-    check_train_loop(types.SimpleNamespace(model=model),
-                     types.SimpleNamespace(dataloader=data))
+    check_train_loop(
+        types.SimpleNamespace(model=model), types.SimpleNamespace(dataloader=data)
+    )
 
 
-@pytest.mark.parametrize('number, size, text', [
-    (20, 64, 'train_dataloader: the data set has 20 images, fewer than one '
-     'batch of 64.*train_dataloader.batch_size=20'),
-    (1, 2, 'has 1 images, fewer than one batch of 2'),
-    (0, 2, 'the data set holds no image'),
-])
+@pytest.mark.parametrize(
+    'number, size, text',
+    [
+        (
+            20,
+            64,
+            'train_dataloader: the data set has 20 images, fewer than one '
+            'batch of 64.*train_dataloader.batch_size=20',
+        ),
+        (1, 2, 'has 1 images, fewer than one batch of 2'),
+        (0, 2, 'the data set holds no image'),
+    ],
+)
 def test_no_batch_at_all_is_named(number, size, text):
     if number == 0:
         data = DataLoader([], 2)
@@ -73,11 +88,14 @@ def test_no_batch_at_all_is_named(number, size, text):
         check_loader('train_dataloader', data)
 
 
-@pytest.mark.parametrize('number, size, text', [
-    (33, 32, '33 images on this process leave one image.*batch_size=32'),
-    (7, 3, '7 images on this process leave one image'),
-    (4, 1, 'train_dataloader: batch_size=1'),
-])
+@pytest.mark.parametrize(
+    'number, size, text',
+    [
+        (33, 32, '33 images on this process leave one image.*batch_size=32'),
+        (7, 3, '7 images on this process leave one image'),
+        (4, 1, 'train_dataloader: batch_size=1'),
+    ],
+)
 def test_a_batch_of_one_image_before_a_norm_of_one_value(number, size, text):
     model = pooled_classifier()
     before = {k: v.clone() for k, v in model.state_dict().items()}
@@ -86,8 +104,7 @@ def test_a_batch_of_one_image_before_a_norm_of_one_value(number, size, text):
         train_on(model, loader(number, size))
     assert "'neck.bn0'" in str(info.value)
     assert torch.equal(state, torch.random.get_rng_state())
-    assert all(torch.equal(v, before[k])
-               for k, v in model.state_dict().items())
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     # It does fail so.
     data = model.data_preprocessor(pseudo_collate([Images(1)[0]]), True)
     with pytest.raises(ValueError, match='more than 1 value') as info:
@@ -97,37 +114,42 @@ def test_a_batch_of_one_image_before_a_norm_of_one_value(number, size, text):
 
 def test_what_can_be_trained_on_is():
     model = pooled_classifier()
-    for data in (loader(33, 32, drop_last=True), loader(34, 32),
-                 loader(8, 2)):
+    for data in (loader(33, 32, drop_last=True), loader(34, 32), loader(8, 2)):
         train_on(model, data)
     # Norms that keep their statistics, and no such norm at all.
     model.neck.eval()
     model.neck.train = lambda mode=True: model.neck
     train_on(model, loader(33, 32))
-    plain = build(dict(classifier_cfg(), data_preprocessor=dict(
-        mean=[120.] * 3, std=[60.] * 3, num_classes=3))).float()
+    plain = build(
+        dict(
+            classifier_cfg(),
+            data_preprocessor=dict(mean=[120.0] * 3, std=[60.0] * 3, num_classes=3),
+        )
+    ).float()
     train_on(plain, loader(33, 32))
 
 
 def test_an_endless_sampler_leaves_no_rest():
-    data = DataLoader(Images(33), 32, sampler=InfiniteSampler(Images(33)),
-                      collate_fn=pseudo_collate)
+    data = DataLoader(
+        Images(33), 32, sampler=InfiniteSampler(Images(33)), collate_fn=pseudo_collate
+    )
     train_on(pooled_classifier(), data)
-    data = DataLoader(Images(3), 4, sampler=InfiniteSampler(Images(3)),
-                      drop_last=True)
+    data = DataLoader(Images(3), 4, sampler=InfiniteSampler(Images(3)), drop_last=True)
     check_loader('train_dataloader', data)
 
 
 def test_a_batch_sampler_counts_its_own_samples():
     # As on two processes: 33 of 66 images.
-    data = DataLoader(Images(66), collate_fn=pseudo_collate,
-                      batch_sampler=BatchSampler(range(33), 4, False))
+    data = DataLoader(
+        Images(66),
+        collate_fn=pseudo_collate,
+        batch_sampler=BatchSampler(range(33), 4, False),
+    )
     with pytest.raises(ValueError, match='33 images on this process leave'):
         train_on(pooled_classifier(), data)
 
 
 class Stream:
-
     def __init__(self, batch_size, sample):
         self.batch_size, self.dataset = batch_size, [sample]
 
@@ -135,11 +157,19 @@ class Stream:
         return pseudo_collate(self.dataset)
 
 
-@pytest.mark.parametrize('parts, size, hessian, text', [
-    (dict(upper=4), 4, None, r'upper level: train_dataloader.batch_size=4 in '
-     r'4 parts \(optim_wrapper.num_micro_batches.upper=4\).*neck.bn0'),
-    (dict(upper=1), 1, None, 'upper level: train_dataloader.batch_size=1 pa'),
-])
+@pytest.mark.parametrize(
+    'parts, size, hessian, text',
+    [
+        (
+            dict(upper=4),
+            4,
+            None,
+            r'upper level: train_dataloader.batch_size=4 in '
+            r'4 parts \(optim_wrapper.num_micro_batches.upper=4\).*neck.bn0',
+        ),
+        (dict(upper=1), 1, None, 'upper level: train_dataloader.batch_size=1 pa'),
+    ],
+)
 def test_parts_of_one_image_are_named(parts, size, hessian, text):
     model = nn.Module()
     model.pretext, model.downstream = None, pooled_classifier()
@@ -151,49 +181,73 @@ def test_parts_of_one_image_are_named(parts, size, hessian, text):
 
 
 def test_a_pretext_norm_over_two_views_has_two_values():
-    model = build(simclr_cfg(data_preprocessor=dict(
-        type='SelfSupDataPreprocessor', mean=[120.] * 3,
-        std=[60.] * 3))).float()
+    model = build(
+        simclr_cfg(
+            data_preprocessor=dict(
+                type='SelfSupDataPreprocessor', mean=[120.0] * 3, std=[60.0] * 3
+            )
+        )
+    ).float()
 
     def draw():
         sample = Images(1)[0]
-        return dict(inputs=[sample['inputs'][None]] * 2,
-                    data_samples=[sample['data_samples']])
+        return dict(
+            inputs=[sample['inputs'][None]] * 2, data_samples=[sample['data_samples']]
+        )
 
     assert norms_of_one_value(model, draw) == []
-    model = build(barlow_twins() | dict(data_preprocessor=dict(
-        type='SelfSupDataPreprocessor', mean=[120.] * 3,
-        std=[60.] * 3))).float()
+    model = build(
+        barlow_twins()
+        | dict(
+            data_preprocessor=dict(
+                type='SelfSupDataPreprocessor', mean=[120.0] * 3, std=[60.0] * 3
+            )
+        )
+    ).float()
     assert norms_of_one_value(model, draw)[0] == 'neck.bn0'
 
 
 @pytest.mark.parametrize('workers', [0, None])
 def test_loaders_without_workers_drop_their_settings(workers):
-    cfg = dict(train_dataloader=dict(
-        persistent_workers=True, prefetch_factor=2, pin_memory=True),
+    cfg = dict(
+        train_dataloader=dict(
+            persistent_workers=True, prefetch_factor=2, pin_memory=True
+        ),
         train_cfg=dict(pretext_dataloader=dict(persistent_workers=True)),
         val_dataloader=dict(num_workers=2, persistent_workers=True),
-        test_dataloader=None)
+        test_dataloader=None,
+    )
     if workers is not None:
         cfg['train_dataloader']['num_workers'] = workers
     settle_workers(cfg)
     kept = dict(pin_memory=True)
     assert cfg['train_dataloader'] == kept | (
-        {} if workers is None else dict(num_workers=0))
+        {} if workers is None else dict(num_workers=0)
+    )
     assert cfg['train_cfg']['pretext_dataloader'] == {}
     assert cfg['val_dataloader']['persistent_workers'] is True
 
 
-@pytest.mark.parametrize('kind', ['AspectRatioBatchSampler',
-                                  'mmdet.AspectRatioBatchSampler'])
+@pytest.mark.parametrize(
+    'kind', ['AspectRatioBatchSampler', 'mmdet.AspectRatioBatchSampler']
+)
 def test_batch_samplers_of_mmdet_are_left_out_with_a_line(kind, monkeypatch):
     lines = []
-    monkeypatch.setattr('bissl_mm.datasets.stream_parts.print_log',
-                        lambda text, **kwargs: lines.append(text))
-    stream = LevelStream(dict(
-        dataset=Images(6), batch_size=2, prefetch_factor=2,
-        persistent_workers=True, batch_sampler=dict(type=kind)), 'upper')
+    monkeypatch.setattr(
+        'bissl_mm.datasets.stream_parts.print_log',
+        lambda text, **kwargs: lines.append(text),
+    )
+    stream = LevelStream(
+        dict(
+            dataset=Images(6),
+            batch_size=2,
+            prefetch_factor=2,
+            persistent_workers=True,
+            batch_sampler=dict(type=kind),
+        ),
+        'upper',
+    )
     stream.start(0)
     assert len(stream.next()['inputs']) == 2
-    line, = lines
+    (line,) = lines
     assert 'upper dataloader: AspectRatioBatchSampler is left out' in line

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 from small_run import CONFIG, OPTIONS, make_runner
-from mmengine.config import Config
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 
@@ -29,13 +29,11 @@ def write_pack(root, mode, size, classes, suffix):
     for split in ('train', 'val'):
         for label in range(classes):
             for i in range(6):
-                picture(root / 'downstream' / split / f'kind{label}' /
-                        f'{i}.{suffix}')
+                picture(root / 'downstream' / split / f'kind{label}' / f'{i}.{suffix}')
 
 
 @pytest.mark.parametrize('name', PACKS)
-def test_pack_runs_through_the_image_folder_config(name, tmp_path,
-                                                   monkeypatch):
+def test_pack_runs_through_the_image_folder_config(name, tmp_path, monkeypatch):
     pack = PACKS[name]
     write_pack(tmp_path, **pack)
     monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'pretext'))
@@ -47,6 +45,5 @@ def test_pack_runs_through_the_image_folder_config(name, tmp_path,
     runner = make_runner(cfg)
     runner.train()
     assert runner.model.downstream.head.num_classes == pack['classes']
-    assert len(runner.train_dataloader.dataset.metainfo['classes']) == \
-        pack['classes']
+    assert len(runner.train_dataloader.dataset.metainfo['classes']) == pack['classes']
     assert (tmp_path / 'work' / 'backbone.pth').exists()

@@ -26,23 +26,28 @@ def hypergradient(rank, world, kind, dtype=torch.float32):
     model = bissl_model(kind, dtype, NORM)
     # Above the negative eigenvalues of these untrained networks: conjugate
     # gradients get through, and the system is well conditioned.
-    wrapper = sgd_wrapper(model, hypergradient=dict(damping=5000.))
-    noise = part(torch.rand(8, 9, generator=torch.Generator().manual_seed(1)),
-                 rank, world)
+    wrapper = sgd_wrapper(model, hypergradient=dict(damping=5000.0))
+    noise = part(
+        torch.rand(8, 9, generator=torch.Generator().manual_seed(1)), rank, world
+    )
     with pytest.MonkeyPatch.context() as patch:
         # The same patches are masked, whichever rank has the image.
         patch.setattr(torch, 'rand', lambda *args, **kwargs: noise)
         wrapper.begin_upper_phase(
-            model, [pretext_batch(kind, rank, world, 8, 1)], seed=0)
+            model, [pretext_batch(kind, rank, world, 8, 1)], seed=0
+        )
         found = wrapper.upper_gradient(
-            model, dict(inputs=part(views(8, seed=2)[0], rank, world),
-                        data_samples=part(torch.arange(8) % 3, rank, world)),
-            seed=0).gradients
-    return {n: g.tolist() for n, g in found.items()
-            if n.startswith('backbone')}
+            model,
+            dict(
+                inputs=part(views(8, seed=2)[0], rank, world),
+                data_samples=part(torch.arange(8) % 3, rank, world),
+            ),
+            seed=0,
+        ).gradients
+    return {n: g.tolist() for n, g in found.items() if n.startswith('backbone')}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def one_process(kind):
     """Names, exact values, values in single precision, and their error."""
     single = hypergradient(0, 1, kind)
@@ -78,20 +83,25 @@ def weights_after(rank, world, kind, alternations):
     # Batch statistics of each process: theirs over all ranks cost messages by
     # the hundred, and what is to show here is that nothing drifts.
     model = bissl_model(kind, torch.float32)
-    wrapper = sgd_wrapper(model, hypergradient=dict(
-        solver=dict(type='CGSolver', max_iters=1)))
+    wrapper = sgd_wrapper(
+        model, hypergradient=dict(solver=dict(type='CGSolver', max_iters=1))
+    )
     begin = torch.cat([p.detach().flatten() for p in model.parameters()])
     for i in range(alternations):
-        wrapper.lower_step(model, pretext_batch(kind, rank, world, 8, 3 * i),
-                           seed=10 * i + rank)
+        wrapper.lower_step(
+            model, pretext_batch(kind, rank, world, 8, 3 * i), seed=10 * i + rank
+        )
         wrapper.begin_upper_phase(
-            model, [pretext_batch(kind, rank, world, 8, 3 * i + 1)],
-            seed=10 * i + rank)
+            model, [pretext_batch(kind, rank, world, 8, 3 * i + 1)], seed=10 * i + rank
+        )
         wrapper.upper_step(
-            model, dict(
+            model,
+            dict(
                 inputs=part(views(8, seed=3 * i + 2)[0], rank, world),
-                data_samples=part(torch.arange(8) % 3, rank, world)),
-            seed=10 * i + rank)
+                data_samples=part(torch.arange(8) % 3, rank, world),
+            ),
+            seed=10 * i + rank,
+        )
         wrapper.end_upper_phase()
     end = torch.cat([p.detach().flatten() for p in model.parameters()])
     digest = hashlib.sha256()
@@ -125,17 +135,22 @@ def phase_of_solves(rank, world, solver, options):
     """Iterations and answers of three systems of one upper phase."""
     model = bissl_model('SimCLR', torch.float64, NORM)
     # Above the negative eigenvalues of this untrained network.
-    system = sgd_wrapper(model, hypergradient=dict(
-        solver=solver, damping=500., check_residual='never',
-        **options)).system
-    system.begin(model, [pretext_batch('SimCLR', rank, world, 8, 1)], 0,
-                 FirstOrder(None, None))
+    system = sgd_wrapper(
+        model,
+        hypergradient=dict(
+            solver=solver, damping=500.0, check_residual='never', **options
+        ),
+    ).system
+    system.begin(
+        model, [pretext_batch('SimCLR', rank, world, 8, 1)], 0, FirstOrder(None, None)
+    )
     generator = torch.Generator().manual_seed(5)
     iterations, answers = [], []
     for _ in range(3):
-        v = tuple(torch.randn(p.shape, generator=generator,
-                              dtype=torch.float64)
-                  for p in model.lower_backbone())
+        v = tuple(
+            torch.randn(p.shape, generator=generator, dtype=torch.float64)
+            for p in model.lower_backbone()
+        )
         solution = system.solve(v)
         iterations.append(solution.num_iters)
         answers += [x.flatten() for x in solution.value]
@@ -143,13 +158,22 @@ def phase_of_solves(rank, world, solver, options):
     return iterations, torch.cat(answers).tolist()
 
 
-@pytest.mark.parametrize('name, options', [
-    ('LayerwiseCGSolver', {}), ('CGSolver', {}), ('TruncatedCGSolver', {}),
-    ('MinresSolver', {}), ('RecyclingSolver', {}), ('NeumannSolver', {}),
-    ('TruncatedCGSolver', dict(curvature='gauss_newton')),
-    ('RecyclingSolver', dict(params='norm'))],
-    ids=lambda value: value if isinstance(value, str) else
-    '-'.join(map(str, value.values())))
+@pytest.mark.parametrize(
+    'name, options',
+    [
+        ('LayerwiseCGSolver', {}),
+        ('CGSolver', {}),
+        ('TruncatedCGSolver', {}),
+        ('MinresSolver', {}),
+        ('RecyclingSolver', {}),
+        ('NeumannSolver', {}),
+        ('TruncatedCGSolver', dict(curvature='gauss_newton')),
+        ('RecyclingSolver', dict(params='norm')),
+    ],
+    ids=lambda value: (
+        value if isinstance(value, str) else '-'.join(map(str, value.values()))
+    ),
+)
 def test_solvers_go_the_same_way_on_two_processes(name, options, pool):
     solver = dict(type=name)
     if name == 'NeumannSolver':
@@ -161,5 +185,4 @@ def test_solvers_go_the_same_way_on_two_processes(name, options, pool):
     assert results[0] == results[1]
     assert results[0][0] == counts and max(counts) > 1
     # Zero would mean that nothing was divided.
-    assert 0 < relative_error(as_vector([results[0][1]]),
-                              as_vector([expected])) <= 1e-8
+    assert 0 < relative_error(as_vector([results[0][1]]), as_vector([expected])) <= 1e-8

@@ -33,19 +33,27 @@ MODEL_OPTIONS = {
 def config(name, images, work_dir, workers=2) -> Config:
     """The shipped config over small folders of pictures."""
     cfg = Config.fromfile(ROOT / CONFIG(name))
-    options = {k: v for k, v in OPTIONS.items()
-               if not k.startswith('model.') and 'param_scheduler' not in k}
-    cfg.merge_from_dict({
-        **options, **MODEL_OPTIONS[name], 'param_scheduler.lower': [],
-        'model.downstream.head.num_classes': len(CLASSES),
-        'train_cfg.num_alternations': 2,
-        'default_hooks.checkpoint.interval': 4})
+    options = {
+        k: v
+        for k, v in OPTIONS.items()
+        if not k.startswith('model.') and 'param_scheduler' not in k
+    }
+    cfg.merge_from_dict(
+        {
+            **options,
+            **MODEL_OPTIONS[name],
+            'param_scheduler.lower': [],
+            'model.downstream.head.num_classes': len(CLASSES),
+            'train_cfg.num_alternations': 2,
+            'default_hooks.checkpoint.interval': 4,
+        }
+    )
     cfg.train_cfg.pretext_dataloader.num_workers = workers
     cfg.train_cfg.pretext_dataloader.dataset.update(
-        data_root=str(images / 'pretext'), data_prefix='')
+        data_root=str(images / 'pretext'), data_prefix=''
+    )
     for part in ('train', 'val', 'test'):
-        cfg[f'{part}_dataloader'].dataset.data_root = str(
-            images / 'downstream')
+        cfg[f'{part}_dataloader'].dataset.data_root = str(images / 'downstream')
     cfg.work_dir = str(work_dir)
     return cfg
 
@@ -55,8 +63,11 @@ def test_resumed_run_is_bit_identical(name, image_folders, tmp_path):
     whole = make_runner(config(name, image_folders, tmp_path / 'whole'))
     whole.train()
     cfg = config(name, image_folders, tmp_path / 'parts')
-    for event, count in (('after_lower_step', 2), ('after_upper_step', 1),
-                         ('after_val_epoch', 1)):
+    for event, count in (
+        ('after_lower_step', 2),
+        ('after_upper_step', 1),
+        ('after_val_epoch', 1),
+    ):
         runner = make_runner(cfg, [StopAt(event, count)])
         with pytest.raises(SystemExit):
             runner.train()
@@ -69,7 +80,8 @@ def test_resumed_run_is_bit_identical(name, image_folders, tmp_path):
 
 
 def test_target_starts_from_the_weights_and_moves_once_a_lower_step(
-        image_folders, tmp_path):
+    image_folders, tmp_path
+):
     runner = make_runner(config('byol_r18', image_folders, tmp_path, 0))
     model = runner.model
     model.init_weights()
@@ -77,11 +89,10 @@ def test_target_starts_from_the_weights_and_moves_once_a_lower_step(
         # As loaded from a pretraining that went on for long.
         model.pretext.target_net.steps.fill_(1000)
         for param in model.pretext.target_net.parameters():
-            param.add_(1.)
+            param.add_(1.0)
     seen = []
 
     class Keep(StopAt):
-
         def __init__(self):
             pass
 

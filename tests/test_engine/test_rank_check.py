@@ -9,38 +9,52 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.hooks import Hook
-from test_bissl_loop import (downstream_batch, pretext_batch, sgd, toy_model,
-                             toy_runner)
+from test_bissl_loop import downstream_batch, pretext_batch, sgd, toy_model, toy_runner
 
 from bissl_mm.engine import BiSSLOptimWrapper
+from bissl_mm.engine.checks.ranks import (
+    check_same_parameters,
+    check_same_progress,
+    digests,
+)
 from bissl_mm.engine.distributed import is_parallel
 from bissl_mm.engine.hooks import BiSSLCheckpointHook
-from bissl_mm.engine.steps.lars import LARS
 from bissl_mm.engine.loop.settings import LoopSettings
-from bissl_mm.engine.checks.ranks import (check_same_parameters,
-                                        check_same_progress, digests)
+from bissl_mm.engine.steps.lars import LARS
 
-SOLVERS = (dict(type='LayerwiseCGSolver'),
-           dict(type='CGSolver', max_iters=8, tolerance=0.02),
-           dict(type='TruncatedCGSolver', tolerance=0.02),
-           dict(type='MinresSolver', tolerance=0.02),
-           dict(type='RecyclingSolver', tolerance=0.02),
-           dict(type='NeumannSolver', step_size=0.3))
+SOLVERS = (
+    dict(type='LayerwiseCGSolver'),
+    dict(type='CGSolver', max_iters=8, tolerance=0.02),
+    dict(type='TruncatedCGSolver', tolerance=0.02),
+    dict(type='MinresSolver', tolerance=0.02),
+    dict(type='RecyclingSolver', tolerance=0.02),
+    dict(type='NeumannSolver', step_size=0.3),
+)
 
 
 def other_sums(patch, factor=1.001):
     """As another number of threads would have them, only more so."""
-    for owner, name in ((torch, 'dot'), (torch, 'mv'),
-                        (torch.linalg, 'vector_norm')):
-        patch.setattr(owner, name, lambda *args, _f=getattr(
-            owner, name), **kwargs: _f(*args, **kwargs) * factor)
+    for owner, name in ((torch, 'dot'), (torch, 'mv'), (torch.linalg, 'vector_norm')):
+        patch.setattr(
+            owner,
+            name,
+            lambda *args, _f=getattr(owner, name), **kwargs: (
+                _f(*args, **kwargs) * factor
+            ),
+        )
     # Arithmetic of another processor, beside the sums.
     add = torch.Tensor.addmv_
-    patch.setattr(torch.Tensor, 'addmv_', lambda self, *args, **kwargs: add(
-        self, *args, **kwargs).mul_(factor))
+    patch.setattr(
+        torch.Tensor,
+        'addmv_',
+        lambda self, *args, **kwargs: add(self, *args, **kwargs).mul_(factor),
+    )
     norms = torch._foreach_norm
-    patch.setattr(torch, '_foreach_norm', lambda *args, **kwargs: tuple(
-        n * factor for n in norms(*args, **kwargs)))
+    patch.setattr(
+        torch,
+        '_foreach_norm',
+        lambda *args, **kwargs: tuple(n * factor for n in norms(*args, **kwargs)),
+    )
 
 
 def steps(rank, world):
@@ -51,30 +65,44 @@ def steps(rank, world):
             other_sums(patch)
         for solver in SOLVERS:
             model, generator = toy_model(), torch.Generator().manual_seed(rank)
-            wrapper = toy_wrapper(model, hypergradient=dict(
-                solver=solver, damping=20., check_residual='always'))
+            wrapper = toy_wrapper(
+                model,
+                hypergradient=dict(
+                    solver=solver, damping=20.0, check_residual='always'
+                ),
+            )
             if solver['type'] == 'CGSolver':
-                wrapper['lower'].optimizer = LARS(model.pretext.parameters(),
-                                                  lr=0.5)
+                wrapper['lower'].optimizer = LARS(model.pretext.parameters(), lr=0.5)
             wrapper.head_warmup_step(model, downstream_batch(generator), 0)
             wrapper.lower_step(model, pretext_batch(generator), 0)
             wrapper.begin_upper_phase(model, [pretext_batch(generator)], 0)
-            logs = [wrapper.upper_step(model, downstream_batch(generator), 0)
-                    for _ in range(2)]
+            logs = [
+                wrapper.upper_step(model, downstream_batch(generator), 0)
+                for _ in range(2)
+            ]
             digest = hashlib.sha256()
             for param in model.parameters():
                 digest.update(param.detach().numpy().tobytes())
-            found.append((solver['type'], digest.hexdigest(),
-                          [log['iters'] for log in logs],
-                          [log['residual'] for log in logs]))
+            found.append(
+                (
+                    solver['type'],
+                    digest.hexdigest(),
+                    [log['iters'] for log in logs],
+                    [log['residual'] for log in logs],
+                )
+            )
     return found
 
 
 def toy_wrapper(model, **settings):
     """With clipping, for which norms are taken, too."""
     return BiSSLOptimWrapper(
-        sgd(model.pretext, 0.1), sgd(model.downstream, 0.1),
-        sgd(model.downstream, 0.1), regularizer=dict(weight=0.3), **settings)
+        sgd(model.pretext, 0.1),
+        sgd(model.downstream, 0.1),
+        sgd(model.downstream, 0.1),
+        regularizer=dict(weight=0.3),
+        **settings,
+    )
 
 
 @pytest.mark.dist
@@ -109,13 +137,16 @@ def messages_of_differing_ranks(rank, world):
     check_same_progress('alternation 3')
     with torch.no_grad():
         weight = model.downstream.head.weight
-        weight[1, 2] = torch.nextafter(weight[1, 2], torch.tensor(
-            float('inf') if rank else weight[1, 2].item()))
+        weight[1, 2] = torch.nextafter(
+            weight[1, 2], torch.tensor(float('inf') if rank else weight[1, 2].item())
+        )
         if rank:
             model.downstream.backbone[0].weight[0, 0, 0, 0] += 0.1
     texts = []
-    for check in (lambda: check_same_parameters(model, 'after alternation 7'),
-                  lambda: check_same_progress(f'step {rank}')):
+    for check in (
+        lambda: check_same_parameters(model, 'after alternation 7'),
+        lambda: check_same_progress(f'step {rank}'),
+    ):
         with pytest.raises(RuntimeError) as info:
             check()
         texts.append(str(info.value))
@@ -128,7 +159,8 @@ def test_ranks_apart_are_named_on_all_ranks(pool):
     for params, place in pool.run(messages_of_differing_ranks):
         assert params.startswith(
             'After alternation 7, the parameters are not the same on all '
-            'processes: downstream.backbone.0.weight and 1 more of ')
+            'processes: downstream.backbone.0.weight and 1 more of '
+        )
         assert 'between rank 0 and rank(s) 1.' in params
         assert 'OMP_NUM_THREADS' in params
         assert 'rank 0 at step 0, rank 1 at step 1. They have not' in place
@@ -147,36 +179,50 @@ def run_apart(rank, world, folder, interval, at_once):
     generator = torch.Generator().manual_seed(0)
     model = toy_model()
     runner = toy_runner(
-        folder, model, [pretext_batch(generator) for _ in range(4)],
-        [downstream_batch(generator) for _ in range(4)], toy_wrapper(model),
-        num_alternations=4, rank_check_interval=interval)
+        folder,
+        model,
+        [pretext_batch(generator) for _ in range(4)],
+        [downstream_batch(generator) for _ in range(4)],
+        toy_wrapper(model),
+        num_alternations=4,
+        rank_check_interval=interval,
+    )
     if rank == 1:
         runner.register_hook(Disturb())
         if at_once:
             # In the place of a checkpoint that the other does not have.
             runner.load_or_resume = lambda: torch.nn.init.zeros_(
-                model.downstream.head.weight)
+                model.downstream.head.weight
+            )
     with pytest.raises(RuntimeError) as info:
         runner.train()
     return str(info.value)
 
 
 @pytest.mark.dist
-@pytest.mark.parametrize('interval, at_once, when, name', [
-    (1, False, 'After alternation 2, ', 'pretext.'),
-    (3, True, 'At the beginning, ', 'downstream.head.weight')])
-def test_a_run_ends_at_the_first_look(interval, at_once, when, name, pool,
-                                      tmp_path):
+@pytest.mark.parametrize(
+    'interval, at_once, when, name',
+    [
+        (1, False, 'After alternation 2, ', 'pretext.'),
+        (3, True, 'At the beginning, ', 'downstream.head.weight'),
+    ],
+)
+def test_a_run_ends_at_the_first_look(interval, at_once, when, name, pool, tmp_path):
     for text in pool.run(run_apart, str(tmp_path), interval, at_once):
-        assert text.startswith(f'{when}the parameters are not the same on '
-                               f'all processes: {name}')
+        assert text.startswith(
+            f'{when}the parameters are not the same on all processes: {name}'
+        )
 
 
 def resumed_from(rank, world, folder, hidden):
     """The checkpoint that each rank takes, or what it says."""
     hook = BiSSLCheckpointHook()
-    runner = SimpleNamespace(work_dir=folder, _resume=True, _load_from=None,
-                             logger=logging.getLogger('silent'))
+    runner = SimpleNamespace(
+        work_dir=folder,
+        _resume=True,
+        _load_from=None,
+        logger=logging.getLogger('silent'),
+    )
     with pytest.MonkeyPatch.context() as patch:
         if rank == 1 and hidden:
             # No shared file system, or one that is slow.
@@ -204,11 +250,13 @@ def test_all_ranks_resume_from_the_choice_of_one(pool, tmp_path):
     for text in pool.run(resumed_from, folder, 'files'):
         assert text.startswith(
             f"FileNotFoundRefusal: --resume: rank 0 goes on from '{whole}', "
-            'which rank(s) 1 do not see')
+            'which rank(s) 1 do not see'
+        )
 
 
-@pytest.mark.parametrize('interval, due', [
-    (1, [1, 2, 3, 4, 5, 6, 7]), (3, [3, 6, 7]), (10, [7])])
+@pytest.mark.parametrize(
+    'interval, due', [(1, [1, 2, 3, 4, 5, 6, 7]), (3, [3, 6, 7]), (10, [7])]
+)
 def test_the_last_alternation_is_looked_at_too(interval, due):
     settings = LoopSettings(7, 1, 1, None, 1, 'next', None, 1, 10, interval)
     assert [i for i in range(1, 8) if settings.is_rank_check_due(i)] == due

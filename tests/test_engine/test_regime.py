@@ -8,8 +8,7 @@ from small_run import make_runner, small_config, weights
 
 from bissl_mm.engine import LARS, RegimeHook, TransferHook
 from bissl_mm.engine.hooks.transfer_hook import NAME, neighbours_accuracy
-from bissl_mm.engine.steps.relaxation import (gains, median_of_elements,
-                                        sum_of_rates)
+from bissl_mm.engine.steps.relaxation import gains, median_of_elements, sum_of_rates
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 
@@ -18,60 +17,61 @@ def param(*values):
     return torch.nn.Parameter(torch.tensor(values))
 
 
-@pytest.mark.parametrize('momentum', [0., 0.9])
+@pytest.mark.parametrize('momentum', [0.0, 0.9])
 @pytest.mark.parametrize('lr, number', [(1e-3, 2000), (2e-3, 700)])
 def test_r_is_the_number_of_relaxations_of_sgd(momentum, lr, number):
-    weight, theta = 0.3, param(1.)
+    weight, theta = 0.3, param(1.0)
     optimizer = torch.optim.SGD([theta], lr, momentum=momentum)
     for _ in range(number):
         theta.grad = weight * theta.detach()
         optimizer.step()
-    gain, = gains(optimizer, [theta])
+    (gain,) = gains(optimizer, [theta])
     times = weight * sum_of_rates([], lr, number) * gain
     # Up to terms of the step length.
     assert -math.log(theta.item()) == pytest.approx(times, rel=0.05)
 
 
 def test_rates_are_those_of_the_schedule():
-    schedules = [dict(type='LinearLR', start_factor=1e-4, by_epoch=False,
-                      begin=0, end=10),
-                 dict(type='CosineAnnealingLR', eta_min=0., by_epoch=False,
-                      begin=10, end=110)]
+    schedules = [
+        dict(type='LinearLR', start_factor=1e-4, by_epoch=False, begin=0, end=10),
+        dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=10, end=110),
+    ]
     total = sum_of_rates(schedules, 0.5, 110)
     warm = sum(1e-4 + (1 - 1e-4) * i / 9 for i in range(10))
     cosine = sum((1 + math.cos(math.pi * i / 100)) / 2 for i in range(100))
     assert total == pytest.approx(0.5 * (warm + cosine), rel=0.01)
 
 
-@pytest.mark.parametrize('decay', [0., 0.1])
+@pytest.mark.parametrize('decay', [0.0, 0.1])
 def test_gain_of_lars_is_how_far_a_unit_of_gradient_goes(decay):
-    theta = param(3., 4.)
-    optimizer = LARS([theta], 1., momentum=0.8, weight_decay=decay, eta=0.01)
+    theta = param(3.0, 4.0)
+    optimizer = LARS([theta], 1.0, momentum=0.8, weight_decay=decay, eta=0.01)
     theta.grad = torch.tensor([0.6, 0.8])
-    gain, = gains(optimizer, [theta])
-    slope = 1. + decay * 5
+    (gain,) = gains(optimizer, [theta])
+    slope = 1.0 + decay * 5
     assert gain == pytest.approx(0.01 * 5 / slope / 0.2)
     before = theta.detach().clone()
     optimizer.step()
-    assert torch.allclose(before - theta.detach(), gain * 0.2 * slope
-                          * torch.tensor([0.6, 0.8]))
+    assert torch.allclose(
+        before - theta.detach(), gain * 0.2 * slope * torch.tensor([0.6, 0.8])
+    )
 
 
 def test_gain_of_adam_is_one_over_the_scale():
-    theta = param(1., 2., 3.)
-    optimizer = torch.optim.AdamW([theta], 0.1, weight_decay=0.)
+    theta = param(1.0, 2.0, 3.0)
+    optimizer = torch.optim.AdamW([theta], 0.1, weight_decay=0.0)
     assert gains(optimizer, [theta]) is None
     for _ in range(200):
-        theta.grad = torch.tensor([0.5, 2., 8.])
+        theta.grad = torch.tensor([0.5, 2.0, 8.0])
         optimizer.step()
-    gain, = gains(optimizer, [theta])
-    assert gain == pytest.approx(1 / 2., rel=1e-3)
+    (gain,) = gains(optimizer, [theta])
+    assert gain == pytest.approx(1 / 2.0, rel=1e-3)
     assert gains(torch.optim.LBFGS([theta]), [theta]) is None
 
 
 def test_large_tensors_count_more():
     params = [torch.zeros(1), torch.zeros(10), torch.zeros(2)]
-    assert median_of_elements([9., 2., 1.], params) == 2.
+    assert median_of_elements([9.0, 2.0, 1.0], params) == 2.0
 
 
 class Lines:
@@ -83,56 +83,72 @@ class Lines:
         monkeypatch.setattr(runner.logger, 'warning', self.warnings.append)
 
 
-@pytest.mark.parametrize('optimizer, weak', [
-    (dict(type='SGD', lr=0.05, momentum=0.9), 1e-5),
-    (dict(type='bissl_mm.LARS', lr=0.5, eta=0.01), 1e-5),
-    # An untrained network has gradients of zero, which Adam scales by 1e8.
-    (dict(type='AdamW', lr=0.01), 1e-14)],
-    ids=lambda o: o['type'] if isinstance(o, dict) else '')
+@pytest.mark.parametrize(
+    'optimizer, weak',
+    [
+        (dict(type='SGD', lr=0.05, momentum=0.9), 1e-5),
+        (dict(type='bissl_mm.LARS', lr=0.5, eta=0.01), 1e-5),
+        # An untrained network has gradients of zero, which Adam scales by 1e8.
+        (dict(type='AdamW', lr=0.01), 1e-14),
+    ],
+    ids=lambda o: o['type'] if isinstance(o, dict) else '',
+)
 def test_a_stage_that_is_too_short_is_told_what_to_set(
-        optimizer, weak, image_folders, tmp_path, monkeypatch):
+    optimizer, weak, image_folders, tmp_path, monkeypatch
+):
     def run(name, weight):
-        cfg = small_config(monkeypatch, image_folders, tmp_path / name,
-                           train_cfg__num_alternations=2,
-                           optim_wrapper__regularizer__weight=weight)
+        cfg = small_config(
+            monkeypatch,
+            image_folders,
+            tmp_path / name,
+            train_cfg__num_alternations=2,
+            optim_wrapper__regularizer__weight=weight,
+        )
         cfg.optim_wrapper.lower.optimizer = optimizer
         runner = make_runner(cfg)
         lines = Lines(monkeypatch, runner)
         runner.train()
-        hook, = (h for h in runner.hooks if isinstance(h, RegimeHook))
+        (hook,) = (h for h in runner.hooks if isinstance(h, RegimeHook))
         return hook, lines
 
     hook, lines = run('weak', weak)
-    line, = (w for w in lines.warnings if 'relaxes' in w)
+    (line,) = (w for w in lines.warnings if 'relaxes' in w)
     assert 0 < hook.relaxation_times < 0.5
     proposed = float(line.split('regularizer.weight=')[1].split(',')[0])
     hook, lines = run('strong', proposed)
     assert not [w for w in lines.warnings if 'relaxes' in w]
-    line, = (i for i in lines.infos if 'relaxes' in i)
+    (line,) = (i for i in lines.infos if 'relaxes' in i)
     # Two digits are shown, and a gradient changes with the weight.
     assert 1.5 < hook.relaxation_times < 6
 
 
 def test_moved_is_the_share_of_the_way(image_folders, tmp_path, monkeypatch):
-    cfg = small_config(monkeypatch, image_folders, tmp_path,
-                       train_cfg__num_alternations=2)
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2
+    )
     runner = make_runner(cfg)
-    hook, = (h for h in runner.hooks if isinstance(h, RegimeHook))
+    (hook,) = (h for h in runner.hooks if isinstance(h, RegimeHook))
     runner.train()
     model = runner.model
     with torch.no_grad():
-        for start, p, d in zip(hook._start, model.lower_backbone(),
-                               model.upper_backbone()):
-            d.copy_(start + 2.)
-            p.copy_(start + .5)
-    assert hook._moved(runner) == pytest.approx(.25, abs=1e-4)
+        for start, p, d in zip(
+            hook._start, model.lower_backbone(), model.upper_backbone()
+        ):
+            d.copy_(start + 2.0)
+            p.copy_(start + 0.5)
+    assert hook._moved(runner) == pytest.approx(0.25, abs=1e-4)
 
 
 def test_first_backbone_and_best_value_outlive_a_resume(
-        image_folders, tmp_path, monkeypatch):
-    cfg = small_config(monkeypatch, image_folders, tmp_path,
-                       train_cfg__num_alternations=2,
-                       default_hooks__checkpoint__interval=1)
+    image_folders, tmp_path, monkeypatch
+):
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=2,
+        default_hooks__checkpoint__interval=1,
+    )
     for hook in cfg.custom_hooks:
         if hook.type == 'TransferHook':
             hook.interval = 1
@@ -140,8 +156,7 @@ def test_first_backbone_and_best_value_outlive_a_resume(
             hook.best = True
     runner = make_runner(cfg)
     runner.train()
-    history = next(h for h in runner.hooks
-                   if isinstance(h, TransferHook)).history
+    history = next(h for h in runner.hooks if isinstance(h, TransferHook)).history
     assert [number for number, _ in history] == [0, 1, 2]
     best = max(history[1:], key=lambda item: item[1])
     exported = torch.load(tmp_path / 'best_backbone.pth', weights_only=True)
@@ -152,18 +167,19 @@ def test_first_backbone_and_best_value_outlive_a_resume(
     (tmp_path / 'iter_2.pth').unlink()
     again = make_runner(cfg)
     again.train()
-    for a, b in zip(first, next(
-            h for h in again.hooks if isinstance(h, RegimeHook))._start):
+    for a, b in zip(
+        first, next(h for h in again.hooks if isinstance(h, RegimeHook))._start
+    ):
         assert torch.equal(a, b)
     assert again.message_hub.get_info(NAME)[1] == history[-1][1]
     for name, value in weights(runner).items():
         assert torch.equal(weights(again)[name], value), name
 
 
-def test_best_without_an_estimate_is_refused(image_folders, tmp_path,
-                                             monkeypatch):
-    cfg = small_config(monkeypatch, image_folders, tmp_path,
-                       train_cfg__num_alternations=2)
+def test_best_without_an_estimate_is_refused(image_folders, tmp_path, monkeypatch):
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2
+    )
     cfg.custom_hooks = [dict(type='ExportBackboneHook', best=True)]
     with pytest.raises(ValueError, match="dict\\(type='TransferHook'\\)"):
         make_runner(cfg).train()
@@ -176,26 +192,29 @@ def test_neighbours_are_counted_as_by_hand():
     right = 0
     for i in range(30):
         votes = {}
-        order = sorted((j for j in range(30) if j != i), key=lambda j: -float(
-            torch.cosine_similarity(features[i], features[j], dim=0)))
+        order = sorted(
+            (j for j in range(30) if j != i),
+            key=lambda j: (
+                -float(torch.cosine_similarity(features[i], features[j], dim=0))
+            ),
+        )
         for j in order[:5]:
-            s = float(torch.cosine_similarity(features[i], features[j],
-                                              dim=0))
-            votes[int(labels[j])] = votes.get(int(labels[j]), 0) \
-                + math.exp(s / .1)
+            s = float(torch.cosine_similarity(features[i], features[j], dim=0))
+            votes[int(labels[j])] = votes.get(int(labels[j]), 0) + math.exp(s / 0.1)
         right += max(votes, key=votes.get) == int(labels[i])
-    assert neighbours_accuracy(features, labels, 5) == pytest.approx(
-        100 * right / 30)
+    assert neighbours_accuracy(features, labels, 5) == pytest.approx(100 * right / 30)
     # Fewer images than neighbours.
     assert neighbours_accuracy(features[:2], torch.tensor([1, 1]), 5) == 100
 
 
 def test_the_estimate_changes_nothing(image_folders, tmp_path, monkeypatch):
     def run(name, interval):
-        cfg = small_config(monkeypatch, image_folders, tmp_path / name,
-                           train_cfg__num_alternations=2)
-        cfg.custom_hooks = [dict(type='TransferHook', interval=interval)] \
-            if interval else []
+        cfg = small_config(
+            monkeypatch, image_folders, tmp_path / name, train_cfg__num_alternations=2
+        )
+        cfg.custom_hooks = (
+            [dict(type='TransferHook', interval=interval)] if interval else []
+        )
         runner = make_runner(cfg)
         runner.train()
         return weights(runner)

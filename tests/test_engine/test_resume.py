@@ -5,7 +5,6 @@ import torch
 from mmengine.hooks import Hook
 from small_run import make_runner, small_config, weights
 
-
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 
 
@@ -53,22 +52,32 @@ STOPS = [
 WITH_WORKERS = STOPS[1:4] + STOPS[-1:]
 
 
-@pytest.mark.parametrize('event, count, workers', [
-    pytest.param(*stop.values, workers, id=f'{stop.id}-{workers}',
-                 marks=[pytest.mark.whole] if workers or stop.id in (
-                     'end-of-lower-phase', 'end-of-upper-phase') else [])
-    for workers, stops in ((0, STOPS), (2, WITH_WORKERS)) for stop in stops
-])
-def test_resumed_run_is_bit_identical(event, count, workers, references,
-                                      image_folders, tmp_path, monkeypatch):
-    options = {'train_cfg__pretext_dataloader__num_workers': workers,
-               'train_dataloader__num_workers': workers}
+@pytest.mark.parametrize(
+    'event, count, workers',
+    [
+        pytest.param(
+            *stop.values,
+            workers,
+            id=f'{stop.id}-{workers}',
+            marks=[pytest.mark.whole]
+            if workers or stop.id in ('end-of-lower-phase', 'end-of-upper-phase')
+            else [],
+        )
+        for workers, stops in ((0, STOPS), (2, WITH_WORKERS))
+        for stop in stops
+    ],
+)
+def test_resumed_run_is_bit_identical(
+    event, count, workers, references, image_folders, tmp_path, monkeypatch
+):
+    options = {
+        'train_cfg__pretext_dataloader__num_workers': workers,
+        'train_dataloader__num_workers': workers,
+    }
     if workers not in references:
-        cfg = small_config(monkeypatch, image_folders, tmp_path / 'whole',
-                           **options)
+        cfg = small_config(monkeypatch, image_folders, tmp_path / 'whole', **options)
         references[workers] = weights(run_to_end(cfg))
-    cfg = small_config(monkeypatch, image_folders, tmp_path / 'parts',
-                       **options)
+    cfg = small_config(monkeypatch, image_folders, tmp_path / 'parts', **options)
     stopped = make_runner(cfg, [StopAt(event, count)])
     with pytest.raises(SystemExit) as exit_info:
         stopped.train()
@@ -81,14 +90,19 @@ def test_resumed_run_is_bit_identical(event, count, workers, references,
         assert torch.equal(final[name], value), name
 
 
-def test_a_basis_reused_within_a_phase_is_taken_up(image_folders, tmp_path,
-                                                   monkeypatch):
+def test_a_basis_reused_within_a_phase_is_taken_up(
+    image_folders, tmp_path, monkeypatch
+):
     def config(name):
         return small_config(
-            monkeypatch, image_folders, tmp_path / name,
+            monkeypatch,
+            image_folders,
+            tmp_path / name,
             train_cfg__num_alternations=2,
             optim_wrapper__hypergradient__solver=dict(
-                type='RecyclingSolver', max_iters=2))
+                type='RecyclingSolver', max_iters=2
+            ),
+        )
 
     whole = weights(run_to_end(config('whole')))
     cfg = config('parts')
@@ -107,21 +121,25 @@ def test_number_of_workers_does_not_matter(references):
 
 
 def test_means_of_an_interrupted_alternation_are_whole(
-        image_folders, tmp_path, monkeypatch):
+    image_folders, tmp_path, monkeypatch
+):
     class Keep(Hook):
-
         def __init__(self):
             self.outputs = {}
 
-        def after_train_iter(self, runner, batch_idx, data_batch=None,
-                             outputs=None):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
             self.outputs[batch_idx] = outputs
 
     def config(name):
-        return small_config(monkeypatch, image_folders, tmp_path / name,
-                            train_cfg__num_alternations=2,
-                            val_cfg=None, val_dataloader=None,
-                            val_evaluator=None)
+        return small_config(
+            monkeypatch,
+            image_folders,
+            tmp_path / name,
+            train_cfg__num_alternations=2,
+            val_cfg=None,
+            val_dataloader=None,
+            val_evaluator=None,
+        )
 
     whole = Keep()
     run_to_end(config('whole'), [whole])
@@ -135,7 +153,8 @@ def test_means_of_an_interrupted_alternation_are_whole(
 
 
 def test_settings_that_would_change_the_samples_are_refused(
-        image_folders, tmp_path, monkeypatch):
+    image_folders, tmp_path, monkeypatch
+):
     cfg = small_config(monkeypatch, image_folders, tmp_path)
     with pytest.raises(SystemExit):
         run_to_end(cfg, [StopAt('after_lower_step', 2)])
@@ -150,7 +169,8 @@ def test_settings_that_would_change_the_samples_are_refused(
 
 
 def test_resuming_without_the_evaluation_that_was_due(
-        image_folders, tmp_path, monkeypatch):
+    image_folders, tmp_path, monkeypatch
+):
     cfg = small_config(monkeypatch, image_folders, tmp_path)
     with pytest.raises(SystemExit):
         run_to_end(cfg, [StopAt('after_val_iter', 1)])
@@ -164,22 +184,23 @@ def test_changed_lambda_is_announced(image_folders, tmp_path, monkeypatch):
     cfg = small_config(monkeypatch, image_folders, tmp_path)
     with pytest.raises(SystemExit):
         run_to_end(cfg, [StopAt('after_lower_step', 2)])
-    cfg.resume, cfg.optim_wrapper.hypergradient.damping = True, 5.
+    cfg.resume, cfg.optim_wrapper.hypergradient.damping = True, 5.0
     runner = make_runner(cfg)
     lines = []
     monkeypatch.setattr(runner.logger, 'warning', lines.append)
     runner.train()
-    assert any('hypergradient.damping is 5.0 now but was 10.0' in line for line in lines)
+    assert any(
+        'hypergradient.damping is 5.0 now but was 10.0' in line for line in lines
+    )
 
 
 def test_warm_up_leaves_no_trace_in_the_first_alternation(
-        image_folders, tmp_path, monkeypatch):
+    image_folders, tmp_path, monkeypatch
+):
     seen = []
 
     class Keep(Hook):
-
-        def after_train_iter(self, runner, batch_idx, data_batch=None,
-                             outputs=None):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
             seen.append(set(outputs))
 
     cfg = small_config(monkeypatch, image_folders, tmp_path)
@@ -192,12 +213,16 @@ def test_warm_up_leaves_no_trace_in_the_first_alternation(
 
 
 def test_resume_takes_the_newest_complete_checkpoint(
-        image_folders, tmp_path, monkeypatch, capsys):
+    image_folders, tmp_path, monkeypatch, capsys
+):
     cfg = small_config(monkeypatch, image_folders, tmp_path / 'whole')
     expected = weights(run_to_end(cfg))
     newest = tmp_path / 'whole' / 'iter_6.pth'
-    for damage in (lambda: newest.write_bytes(newest.read_bytes()[:-500]),
-                   lambda: newest.write_bytes(b''), newest.unlink):
+    for damage in (
+        lambda: newest.write_bytes(newest.read_bytes()[:-500]),
+        lambda: newest.write_bytes(b''),
+        newest.unlink,
+    ):
         damage()
         cfg.resume = True
         runner = make_runner(cfg)
@@ -207,8 +232,7 @@ def test_resume_takes_the_newest_complete_checkpoint(
             assert torch.equal(value, expected[name]), name
 
 
-def test_only_broken_checkpoints_are_an_error(image_folders, tmp_path,
-                                              monkeypatch):
+def test_only_broken_checkpoints_are_an_error(image_folders, tmp_path, monkeypatch):
     (tmp_path / 'iter_2.pth').write_bytes(b'no checkpoint')
     cfg = small_config(monkeypatch, image_folders, tmp_path, resume=True)
     with pytest.raises(ValueError, match='None of the checkpoints'):

@@ -13,12 +13,15 @@ from small_models import build, classifier_cfg, simclr_cfg, views
 from torch.nn.modules.batchnorm import BatchNorm2d
 
 from bissl_mm.engine import BiSSLOptimWrapper, mean_over_ranks
-from bissl_mm.engine.distributed import (CPUDistributedDataParallel,
-                                         any_rank)
+from bissl_mm.engine.distributed import CPUDistributedDataParallel, any_rank
 from bissl_mm.hypergradient import GaussNewton, Hessian
 from bissl_mm.hypergradient.linalg.vectors import dot
-from bissl_mm.models import (BiSSLModel, DifferentiableSyncBatchNorm,
-                             pretext_closure, pretext_outputs_closure)
+from bissl_mm.models import (
+    BiSSLModel,
+    DifferentiableSyncBatchNorm,
+    pretext_closure,
+    pretext_outputs_closure,
+)
 
 pytestmark = pytest.mark.dist
 NORM = 'bissl_mm.DifferentiableSyncBN'
@@ -27,13 +30,14 @@ NORM = 'bissl_mm.DifferentiableSyncBN'
 def part(tensor, rank, world):
     """This rank's share of a batch; all of it in one process."""
     size = len(tensor) // world
-    return tensor[rank * size:(rank + 1) * size]
+    return tensor[rank * size : (rank + 1) * size]
 
 
 def direction(params):
     generator = torch.Generator().manual_seed(5)
-    return tuple(torch.randn(p.shape, generator=generator, dtype=p.dtype)
-                 for p in params)
+    return tuple(
+        torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in params
+    )
 
 
 def derivatives(model, data, params):
@@ -41,11 +45,17 @@ def derivatives(model, data, params):
     closure = pretext_closure(model, data, 0)
     gradient = mean_over_ranks(torch.autograd.grad(closure(), params))
     operators = (
-        Hessian([closure], params,
-                        mean_over_ranks=mean_over_ranks),
-        GaussNewton([pretext_outputs_closure(model, data, 0)], params, mean_over_ranks=mean_over_ranks))
-    return [[t.tolist() for t in vector] for vector in (
-        gradient, *(o(direction(params)) for o in operators))]
+        Hessian([closure], params, mean_over_ranks=mean_over_ranks),
+        GaussNewton(
+            [pretext_outputs_closure(model, data, 0)],
+            params,
+            mean_over_ranks=mean_over_ranks,
+        ),
+    )
+    return [
+        [t.tolist() for t in vector]
+        for vector in (gradient, *(o(direction(params)) for o in operators))
+    ]
 
 
 def simclr_derivatives(rank, world, separate_views):
@@ -74,13 +84,11 @@ def pretext_derivatives(rank, world, kind):
     with pytest.MonkeyPatch.context() as patch:
         # The same patches are masked, whichever rank has the image.
         patch.setattr(torch, 'rand', lambda *args, **kwargs: noise)
-        return derivatives(model, dict(inputs=inputs, data_samples=None),
-                           params)
+        return derivatives(model, dict(inputs=inputs, data_samples=None), params)
 
 
 def as_vector(nested):
-    return torch.cat([torch.tensor(t, dtype=torch.float64).flatten()
-                      for t in nested])
+    return torch.cat([torch.tensor(t, dtype=torch.float64).flatten() for t in nested])
 
 
 def relative_error(actual, expected):
@@ -89,8 +97,7 @@ def relative_error(actual, expected):
 
 @pytest.mark.parametrize('separate_views', [False, True])
 def test_gradient_and_product_equal_one_process(pool, separate_views):
-    expected = [as_vector(x) for x in simclr_derivatives(0, 1,
-                                                         separate_views)]
+    expected = [as_vector(x) for x in simclr_derivatives(0, 1, separate_views)]
     results = pool.run(simclr_derivatives, separate_views)
     for result in results:
         for actual, reference in zip(result, expected, strict=True):
@@ -98,8 +105,7 @@ def test_gradient_and_product_equal_one_process(pool, separate_views):
     assert results[0] == results[1]
 
 
-@pytest.mark.parametrize('kind', ['BYOL', 'MAE', 'SimSiam', 'Barlow Twins',
-                                  'MoCo v2'])
+@pytest.mark.parametrize('kind', ['BYOL', 'MAE', 'SimSiam', 'Barlow Twins', 'MoCo v2'])
 def test_other_pretext_tasks_equal_one_process(kind, pool):
     expected = [as_vector(x) for x in pretext_derivatives(0, 1, kind)]
     results = pool.run(pretext_derivatives, kind)
@@ -115,32 +121,46 @@ def bissl_steps(rank, world):
     downstream = build(classifier_cfg(NORM), seed=3)
     model = BiSSLModel(pretext, downstream)
     wrappers = {
-        name: OptimWrapper(torch.optim.SGD(part_.parameters(), lr=0.1),
-                           clip_grad=dict(max_norm=10.))
-        for name, part_ in (('lower', pretext), ('upper', downstream),
-                            ('head_warmup', downstream))
+        name: OptimWrapper(
+            torch.optim.SGD(part_.parameters(), lr=0.1), clip_grad=dict(max_norm=10.0)
+        )
+        for name, part_ in (
+            ('lower', pretext),
+            ('upper', downstream),
+            ('head_warmup', downstream),
+        )
     }
-    wrapper = BiSSLOptimWrapper(**wrappers, regularizer=dict(weight=0.1),
-        hypergradient=dict(damping=1., solver=dict(type='CGSolver',
-                                                   max_iters=4)))
+    wrapper = BiSSLOptimWrapper(
+        **wrappers,
+        regularizer=dict(weight=0.1),
+        hypergradient=dict(damping=1.0, solver=dict(type='CGSolver', max_iters=4)),
+    )
     model.pretext.data_preprocessor = Cast()
     model.downstream.data_preprocessor = Cast()
-    wrapper.lower_step(model, dict(
-        inputs=[part(v, rank, world) for v in views(8, seed=1)]), seed=rank)
-    wrapper.begin_upper_phase(model, [dict(
-        inputs=[part(v, rank, world) for v in views(8, seed=2)])], seed=rank)
+    wrapper.lower_step(
+        model, dict(inputs=[part(v, rank, world) for v in views(8, seed=1)]), seed=rank
+    )
+    wrapper.begin_upper_phase(
+        model,
+        [dict(inputs=[part(v, rank, world) for v in views(8, seed=2)])],
+        seed=rank,
+    )
     images, _ = views(8, seed=3)
     labels = torch.arange(8) % 3
-    batch = dict(inputs=part(images, rank, world),
-                 data_samples=part(labels, rank, world))
+    batch = dict(
+        inputs=part(images, rank, world), data_samples=part(labels, rank, world)
+    )
     before = copy.deepcopy(downstream.state_dict())
-    grads = {n: g.tolist() for n, g in wrapper.upper_gradient(
-        model, batch, seed=rank).gradients.items()}
+    grads = {
+        n: g.tolist()
+        for n, g in wrapper.upper_gradient(model, batch, seed=rank).gradients.items()
+    }
     # Statistics moved with it.
     downstream.load_state_dict(before)
     logs = wrapper.upper_step(model, batch, seed=rank)
-    state = {k: v.tolist() for k, v in model.state_dict().items()
-             if v.is_floating_point()}
+    state = {
+        k: v.tolist() for k, v in model.state_dict().items() if v.is_floating_point()
+    }
     return grads, state, logs['iters'], logs['loss_at_lower']
 
 
@@ -151,8 +171,8 @@ class Cast(torch.nn.Module):
         if isinstance(data['inputs'], list):
             return dict(inputs=data['inputs'], data_samples=None)
         from mmpretrain.structures import DataSample
-        samples = [DataSample().set_gt_label(int(x))
-                   for x in data['data_samples']]
+
+        samples = [DataSample().set_gt_label(int(x)) for x in data['data_samples']]
         return dict(inputs=data['inputs'], data_samples=samples)
 
 
@@ -168,8 +188,11 @@ def test_hypergradient_and_weights_equal_one_process(pool):
         for name, value in state.items():
             torch.testing.assert_close(
                 torch.tensor(other_state[name]).double(),
-                torch.tensor(value).double(), rtol=1e-8, atol=1e-10,
-                msg=lambda text: f'{name}: {text}')
+                torch.tensor(value).double(),
+                rtol=1e-8,
+                atol=1e-10,
+                msg=lambda text: f'{name}: {text}',
+            )
     assert results[0] == results[1]
 
 
@@ -183,46 +206,62 @@ class AsIs(torch.nn.Module):
 def dense_steps(rank, world, kind):
     """A lower and an upper step; gradients and weights of the latter."""
     from mmdet.models.task_modules import RandomSampler
+
     with pytest.MonkeyPatch.context() as patch:
         # Drawing regions image by image does not depend on the batch then.
-        patch.setattr(RandomSampler, 'random_choice',
-                      lambda self, gallery, num: gallery[:num])
+        patch.setattr(
+            RandomSampler, 'random_choice', lambda self, gallery, num: gallery[:num]
+        )
         if kind == 'detection':
             model = dense_models.build(
-                dense_models.detector_cfg(), dense_models.wide_simclr_cfg(),
+                dense_models.detector_cfg(),
+                dense_models.wide_simclr_cfg(),
                 backbone_map=dict(rules=dense_models.C4_RULES),
-                sync_norms=True)
+                sync_norms=True,
+            )
             dense_models.fix_proposals(model.downstream, patch)
             data = dense_models.detection_batch()
         else:
             model = dense_models.build(
-                dense_models.segmentor_cfg(), simclr_cfg(),
-                sync_norms=True)
+                dense_models.segmentor_cfg(), simclr_cfg(), sync_norms=True
+            )
             data = dense_models.segmentation_batch()
         model.pretext.data_preprocessor = AsIs()
         model.downstream.data_preprocessor = AsIs()
-        sgd = {name: OptimWrapper(
-            torch.optim.SGD(level.parameters(), lr=0.01),
-            clip_grad=dict(max_norm=10.))
-            for name, level in (('lower', model.pretext),
-                                ('upper', model.downstream),
-                                ('head_warmup', model.downstream))}
+        sgd = {
+            name: OptimWrapper(
+                torch.optim.SGD(level.parameters(), lr=0.01),
+                clip_grad=dict(max_norm=10.0),
+            )
+            for name, level in (
+                ('lower', model.pretext),
+                ('upper', model.downstream),
+                ('head_warmup', model.downstream),
+            )
+        }
         wrapper = BiSSLOptimWrapper(
-            **sgd, regularizer=dict(weight=0.1), hypergradient=dict(
-                damping=10., solver=dict(type='CGSolver', max_iters=2)))
-        for step, seed in ((wrapper.lower_step, 1),
-                           (wrapper.begin_upper_phase, 2)):
-            batch = dict(inputs=[part(v, rank, world)
-                                 for v in views(4, seed=seed)],
-                         data_samples=None)
+            **sgd,
+            regularizer=dict(weight=0.1),
+            hypergradient=dict(damping=10.0, solver=dict(type='CGSolver', max_iters=2)),
+        )
+        for step, seed in ((wrapper.lower_step, 1), (wrapper.begin_upper_phase, 2)):
+            batch = dict(
+                inputs=[part(v, rank, world) for v in views(4, seed=seed)],
+                data_samples=None,
+            )
             step(model, batch if seed == 1 else [batch], seed=rank)
         mine = {key: part(value, rank, world) for key, value in data.items()}
         logs = wrapper.upper_step(model, mine, seed=rank)
     # The weights themselves are too many to send.
     weights = tuple(model.parameters())
-    return ([dot((p, ), (d, )).tolist()
-             for p, d in zip(weights, direction(weights), strict=True)],
-            logs['loss_at_lower'], logs['cosine'])
+    return (
+        [
+            dot((p,), (d,)).tolist()
+            for p, d in zip(weights, direction(weights), strict=True)
+        ],
+        logs['loss_at_lower'],
+        logs['cosine'],
+    )
 
 
 @pytest.mark.mmcv_ops
@@ -234,30 +273,32 @@ def test_dense_steps_equal_one_process(kind, pool):
     for other_weights, *other_logs in results:
         # mmdet adds 1e-7 to the number of regions that it divides by.
         assert other_logs == pytest.approx(logs, rel=5e-8)
-        assert relative_error(as_vector(other_weights),
-                              as_vector(weights)) <= 1e-10
+        assert relative_error(as_vector(other_weights), as_vector(weights)) <= 1e-10
     assert results[0] == results[1]
 
 
 def norm_derivatives(rank, world, kind):
     torch.manual_seed(0)
-    layer = (DifferentiableSyncBatchNorm if kind == 'sync' else
-             BatchNorm2d)(3).double()
+    layer = (DifferentiableSyncBatchNorm if kind == 'sync' else BatchNorm2d)(3).double()
     with torch.no_grad():
         layer.weight.uniform_(0.5, 1.5)
         layer.bias.uniform_(-1, 1)
     generator = torch.Generator().manual_seed(1)
-    inputs = torch.randn(6, 3, 2, 2, generator=generator,
-                         dtype=torch.float64)
+    inputs = torch.randn(6, 3, 2, 2, generator=generator, dtype=torch.float64)
     # Ranks differ in their number of images: 2 and 4.
     begin, end = {(0, 1): (0, 6), (0, 2): (0, 2), (1, 2): (2, 6)}[rank, world]
     mine = inputs[begin:end].requires_grad_()
     out = layer(mine)
     loss = out.pow(3).sum()
-    first, = torch.autograd.grad(loss, mine, create_graph=True)
-    second, = torch.autograd.grad(first.pow(2).sum(), mine)
-    return (out.tolist(), first.tolist(), second.tolist(),
-            layer.running_mean.tolist(), layer.running_var.tolist())
+    (first,) = torch.autograd.grad(loss, mine, create_graph=True)
+    (second,) = torch.autograd.grad(first.pow(2).sum(), mine)
+    return (
+        out.tolist(),
+        first.tolist(),
+        second.tolist(),
+        layer.running_mean.tolist(),
+        layer.running_var.tolist(),
+    )
 
 
 def test_sync_norm_equals_batch_norm_on_the_union(pool):
@@ -267,7 +308,10 @@ def test_sync_norm_equals_batch_norm_on_the_union(pool):
         joined = results[0][i] + results[1][i]
         torch.testing.assert_close(
             torch.tensor(joined).double(),
-            torch.tensor(expected[i]).double(), rtol=1e-12, atol=1e-13)
+            torch.tensor(expected[i]).double(),
+            rtol=1e-12,
+            atol=1e-13,
+        )
     for i in (3, 4):
         for result in results:
             assert result[i] == pytest.approx(expected[i], rel=1e-12)
@@ -275,30 +319,37 @@ def test_sync_norm_equals_batch_norm_on_the_union(pool):
 
 def wrapped_norm(rank, world):
     """What the wrapper of the ordinary stages makes of a batch norm."""
-    images = torch.arange(24.).view(4, 2, 3)[2 * rank:2 * rank + 2]
+    images = torch.arange(24.0).view(4, 2, 3)[2 * rank : 2 * rank + 2]
     model = CPUDistributedDataParallel(
-        torch.nn.Sequential(torch.nn.BatchNorm1d(2)), sync_norms=True,
-        broadcast_buffers=False)
+        torch.nn.Sequential(torch.nn.BatchNorm1d(2)),
+        sync_norms=True,
+        broadcast_buffers=False,
+    )
     return model(images).tolist(), model.module[0].running_var.tolist()
 
 
 def test_sync_bn_of_ordinary_stages_holds_on_cpus(pool):
     (first, var), (second, same) = pool.run(wrapped_norm)
     norm = torch.nn.BatchNorm1d(2)
-    expected = norm(torch.arange(24.).view(4, 2, 3))
+    expected = norm(torch.arange(24.0).view(4, 2, 3))
     torch.testing.assert_close(torch.tensor(first + second), expected)
     assert var == same
     torch.testing.assert_close(torch.tensor(var), norm.running_var)
 
 
 def mean_of_ranks(rank, world):
-    given = (torch.full((2, 3), float(rank)),
-             torch.full((4, ), rank + 1., dtype=torch.float64))
+    given = (
+        torch.full((2, 3), float(rank)),
+        torch.full((4,), rank + 1.0, dtype=torch.float64),
+    )
     means = mean_over_ranks(given)
     untouched = given[0].unique().tolist() == [rank]
-    return ([m.tolist() for m in means], untouched,
-            any_rank(rank == 1, torch.device('cpu')),
-            any_rank(False, torch.device('cpu')))
+    return (
+        [m.tolist() for m in means],
+        untouched,
+        any_rank(rank == 1, torch.device('cpu')),
+        any_rank(False, torch.device('cpu')),
+    )
 
 
 def test_mean_over_ranks_keeps_types_and_arguments(pool):

@@ -4,10 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bissl_mm.hypergradient import (CGSolver, DenseSolver, Hessian,
-                                    implicit_jacobian_product,
-                                    implicit_operator,
-                                    relative_residual)
+from bissl_mm.hypergradient import (
+    CGSolver,
+    DenseSolver,
+    Hessian,
+    implicit_jacobian_product,
+    implicit_operator,
+    relative_residual,
+)
 
 SIZE = 6
 
@@ -37,17 +41,19 @@ def test_hypergradient_of_a_quadratic_has_its_closed_form():
 
     minimiser = torch.linalg.solve(system, hessian @ a + reg_weight * theta_d)
     objective = downstream(minimiser) + downstream(theta_d)
-    expected, = torch.autograd.grad(objective, theta_d)
+    (expected,) = torch.autograd.grad(objective, theta_d)
 
     theta_p = minimiser.detach().requires_grad_()
     v = torch.autograd.grad(downstream(theta_p), theta_p)
-    operator = implicit_operator(Hessian(
-        [lambda: 0.5 * (theta_p - a) @ hessian @ (theta_p - a)],
-        (theta_p, )), reg_weight)
-    direct, = torch.autograd.grad(downstream(theta_d), theta_d)
+    operator = implicit_operator(
+        Hessian([lambda: 0.5 * (theta_p - a) @ hessian @ (theta_p - a)], (theta_p,)),
+        reg_weight,
+    )
+    (direct,) = torch.autograd.grad(downstream(theta_d), theta_d)
     for solver in (CGSolver(max_iters=40, tolerance=1e-13), DenseSolver()):
-        solution = implicit_jacobian_product(v, solver.bind(operator),
-                                             check_residual=True)
+        solution = implicit_jacobian_product(
+            v, solver.bind(operator), check_residual=True
+        )
         error = (solution.value[0] + direct - expected).norm()
         assert error <= 1e-8 * expected.norm()
         assert solution.true_residual_norm < 1e-10
@@ -56,14 +62,16 @@ def test_hypergradient_of_a_quadratic_has_its_closed_form():
 def test_large_reg_weight_gives_v_itself():
     hessian, a = quadratic(0)
     theta = torch.zeros(SIZE, dtype=torch.float64, requires_grad=True)
-    v = (quadratic(3)[1], )
+    v = (quadratic(3)[1],)
     errors = []
     for reg_weight in (1e2, 1e4, 1e6):
-        operator = implicit_operator(Hessian(
-            [lambda: 0.5 * (theta - a) @ hessian @ (theta - a)],
-            (theta, )), reg_weight)
+        operator = implicit_operator(
+            Hessian([lambda: 0.5 * (theta - a) @ hessian @ (theta - a)], (theta,)),
+            reg_weight,
+        )
         value = implicit_jacobian_product(
-            v, CGSolver(max_iters=20).bind(operator)).value[0]
+            v, CGSolver(max_iters=20).bind(operator)
+        ).value[0]
         errors.append(((value - v[0]).norm() / v[0].norm()).item())
     # The distance falls in proportion to 1 / lambda.
     assert errors[2] < 1e-4
@@ -73,9 +81,9 @@ def test_large_reg_weight_gives_v_itself():
 
 def test_residual_is_checked_only_on_request():
     theta = torch.ones(3, dtype=torch.float64, requires_grad=True)
-    curvature = Hessian([lambda: theta.pow(4).sum()], (theta, ))
-    v = (torch.ones(3, dtype=torch.float64), )
-    bound = CGSolver(max_iters=2).bind(implicit_operator(curvature, 1.))
+    curvature = Hessian([lambda: theta.pow(4).sum()], (theta,))
+    v = (torch.ones(3, dtype=torch.float64),)
+    bound = CGSolver(max_iters=2).bind(implicit_operator(curvature, 1.0))
     solution = implicit_jacobian_product(v, bound)
     assert solution.true_residual_norm is None
     products = curvature.num_products
@@ -89,7 +97,7 @@ def test_true_residual_is_that_of_the_exact_operator(keep_graphs, pixels):
     """Also where products are rounded to bfloat16."""
     torch.manual_seed(0)
     x = torch.randn(8, 4, pixels, pixels)
-    weights = (torch.randn(4, 4, 3, 3).requires_grad_(), )
+    weights = (torch.randn(4, 4, 3, 3).requires_grad_(),)
 
     def closure():
         # Of a Hessian without negative eigenvalues.
@@ -97,15 +105,19 @@ def test_true_residual_is_that_of_the_exact_operator(keep_graphs, pixels):
 
     v = tuple(torch.randn_like(w) for w in weights)
     rough = implicit_operator(
-        Hessian([closure], weights, keep_graphs=keep_graphs,
-                product_dtype=torch.bfloat16), 0.01)
+        Hessian(
+            [closure], weights, keep_graphs=keep_graphs, product_dtype=torch.bfloat16
+        ),
+        0.01,
+    )
     solution = implicit_jacobian_product(
-        v, CGSolver(max_iters=30, tolerance=1e-3).bind(rough),
-        check_residual=True)
+        v, CGSolver(max_iters=30, tolerance=1e-3).bind(rough), check_residual=True
+    )
     expected = relative_residual(
-        implicit_operator(Hessian([closure], weights), 0.01),
-        solution.value, v)
+        implicit_operator(Hessian([closure], weights), 0.01), solution.value, v
+    )
     assert solution.true_residual_norm == pytest.approx(expected, rel=1e-2)
     # The rounded operator shows another number.
     assert relative_residual(rough, solution.value, v) != pytest.approx(
-        expected, rel=0.1)
+        expected, rel=0.1
+    )

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from bissl_mm.hypergradient import Hessian
-from bissl_mm.hypergradient.second_order.mode import LeanLayers
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
+from bissl_mm.hypergradient.second_order.mode import LeanLayers
 
 CONVS = {
     'plain': (dict(), 3, 4),
@@ -31,8 +31,9 @@ def second_derivatives(function, tensors, lean, skip=()):
     loss = (out * random(out.shape)).sum() + out.pow(3).sum()
     first = torch.autograd.grad(loss, wanted, create_graph=True)
     # By shape alone: a gradient may lie in memory in another order.
-    total = sum((g * random(g.shape)).sum()
-                for i, g in enumerate(first) if i not in skip)
+    total = sum(
+        (g * random(g.shape)).sum() for i, g in enumerate(first) if i not in skip
+    )
     second = torch.autograd.grad(total, wanted, allow_unused=True)
     return [out.detach(), *first, *second]
 
@@ -43,28 +44,37 @@ def assert_same(function, tensors, skip=()):
     for a, b in zip(found, expected, strict=True):
         if b is not None or a is not None:
             torch.testing.assert_close(
-                torch.zeros_like(b) if a is None else a, b, rtol=1e-10,
-                atol=1e-10)
+                torch.zeros_like(b) if a is None else a, b, rtol=1e-10, atol=1e-10
+            )
 
 
 @pytest.mark.parametrize('bias', [False, True])
 @pytest.mark.parametrize('case', CONVS)
-@pytest.mark.parametrize('skip', [(), (0, ), (1, )])
+@pytest.mark.parametrize('skip', [(), (0,), (1,)])
 def test_convolution(case, bias, skip):
     kwargs, kernel, channels = CONVS[case]
     torch.manual_seed(0)
     x = torch.randn(3, channels, 9, 8).double().requires_grad_()
-    w = torch.randn(6, channels // kwargs.get('groups', 1), kernel,
-                    kernel).double().requires_grad_()
+    w = (
+        torch.randn(6, channels // kwargs.get('groups', 1), kernel, kernel)
+        .double()
+        .requires_grad_()
+    )
     b = [torch.randn(6).double().requires_grad_()] if bias else []
     assert_same(lambda *t: F.conv2d(*t, **kwargs), [x, w, *b], skip)
 
 
-@pytest.mark.parametrize('kernel, kwargs', [
-    (3, dict(padding=1)), (3, dict(padding=1, stride=2)), (1, dict()),
-    (2, dict(padding=(2, 1), dilation=(2, 1), stride=(3, 1))),
-    # One number in a tuple stands for both.
-    (3, dict(padding=(1, ), stride=[2], dilation=(1, )))])
+@pytest.mark.parametrize(
+    'kernel, kwargs',
+    [
+        (3, dict(padding=1)),
+        (3, dict(padding=1, stride=2)),
+        (1, dict()),
+        (2, dict(padding=(2, 1), dilation=(2, 1), stride=(3, 1))),
+        # One number in a tuple stands for both.
+        (3, dict(padding=(1,), stride=[2], dilation=(1,))),
+    ],
+)
 def test_convolution_of_small_images(kernel, kwargs):
     torch.manual_seed(0)
     x = torch.randn(5, 3, 3, 2).double().requires_grad_()
@@ -82,30 +92,39 @@ def test_convolution_of_an_image_without_gradient():
 
 
 # Above and up to the size that is called tiny.
-@pytest.mark.parametrize('shape', [(5, 3, 4, 6), (5, 3, 11), (5, 3, 3, 2),
-                                   (7, 3)])
-@pytest.mark.parametrize('skip', [(), (0, ), (1, ), (2, ), (1, 2)])
+@pytest.mark.parametrize('shape', [(5, 3, 4, 6), (5, 3, 11), (5, 3, 3, 2), (7, 3)])
+@pytest.mark.parametrize('skip', [(), (0,), (1,), (2,), (1, 2)])
 @pytest.mark.parametrize('gamma', ['random', 'zero'])
 def test_batch_norm(shape, skip, gamma):
     torch.manual_seed(0)
     x = (2 * torch.randn(shape) + 1).double().requires_grad_()
     # Residual networks begin with zeros in the last norm of each block.
-    weight = (torch.zeros(3) if gamma == 'zero' else torch.randn(3)) \
-        .double().requires_grad_()
+    weight = (
+        (torch.zeros(3) if gamma == 'zero' else torch.randn(3))
+        .double()
+        .requires_grad_()
+    )
     bias = torch.randn(3).double().requires_grad_()
-    assert_same(lambda *t: F.batch_norm(t[0], None, None, t[1], t[2], True,
-                                        0.1, 0.3), [x, weight, bias], skip)
+    assert_same(
+        lambda *t: F.batch_norm(t[0], None, None, t[1], t[2], True, 0.1, 0.3),
+        [x, weight, bias],
+        skip,
+    )
 
 
 @pytest.mark.parametrize('size', [2, 5])
 def test_batch_norm_of_images_with_the_channels_last(size):
     torch.manual_seed(0)
-    x = torch.randn(4, 3, size, size).double().to(
-        memory_format=torch.channels_last).requires_grad_()
-    weight, bias = (torch.randn(3).double().requires_grad_()
-                    for _ in range(2))
-    assert_same(lambda *t: F.batch_norm(t[0], None, None, t[1], t[2], True),
-                [x, weight, bias])
+    x = (
+        torch.randn(4, 3, size, size)
+        .double()
+        .to(memory_format=torch.channels_last)
+        .requires_grad_()
+    )
+    weight, bias = (torch.randn(3).double().requires_grad_() for _ in range(2))
+    assert_same(
+        lambda *t: F.batch_norm(t[0], None, None, t[1], t[2], True), [x, weight, bias]
+    )
 
 
 @pytest.mark.parametrize('size', [2, 8])
@@ -117,17 +136,23 @@ def test_batch_norm_far_from_zero_in_single_precision(size):
     """
     deviations = 100
     torch.manual_seed(0)
-    tensors = [torch.randn(16, 3, size, size) + deviations,
-               torch.rand(3) + 0.5, torch.randn(3)]
+    tensors = [
+        torch.randn(16, 3, size, size) + deviations,
+        torch.rand(3) + 0.5,
+        torch.randn(3),
+    ]
 
     def function(x, weight, bias):
         return F.batch_norm(x, None, None, weight, bias, True)
 
     # Some roundings of that size, one after the other.
     bound = 10 * deviations * torch.finfo(torch.float32).eps
-    found, expected = (second_derivatives(
-        function, [t.to(dtype).requires_grad_() for t in tensors], lean)
-        for dtype, lean in ((torch.float32, True), (torch.float64, False)))
+    found, expected = (
+        second_derivatives(
+            function, [t.to(dtype).requires_grad_() for t in tensors], lean
+        )
+        for dtype, lean in ((torch.float32, True), (torch.float64, False))
+    )
     for a, b in zip(found, expected, strict=True):
         assert (a - b).norm() < bound * b.norm()
 
@@ -136,20 +161,25 @@ def test_other_norms_and_autocast_go_to_torch(monkeypatch):
     def forbidden(*args):
         raise AssertionError('replaced')
 
-    monkeypatch.setattr('bissl_mm.hypergradient.second_order.norm._BatchNorm.apply',
-                        forbidden)
-    monkeypatch.setattr('bissl_mm.hypergradient.second_order.conv._Conv.apply',
-                        forbidden)
+    monkeypatch.setattr(
+        'bissl_mm.hypergradient.second_order.norm._BatchNorm.apply', forbidden
+    )
+    monkeypatch.setattr(
+        'bissl_mm.hypergradient.second_order.conv._Conv.apply', forbidden
+    )
     x, mean, var = torch.randn(4, 3, 5, 5), torch.zeros(3), torch.ones(3)
     w = torch.randn(2, 3, 3, 3)
     with LeanLayers():
         assert torch.equal(
-            F.batch_norm(x, mean, var, var, mean, False), F.batch_norm(
-                x, mean, var, var, mean, False))
+            F.batch_norm(x, mean, var, var, mean, False),
+            F.batch_norm(x, mean, var, var, mean, False),
+        )
         F.batch_norm(x, mean.clone(), var.clone(), var, mean, True)
         F.batch_norm(x, None, None, training=True)
-        F.batch_norm(*(t.bfloat16() if t is not None else t for t in (
-            x, None, None, var, mean)), True)
+        F.batch_norm(
+            *(t.bfloat16() if t is not None else t for t in (x, None, None, var, mean)),
+            True,
+        )
         F.conv2d(x, w, padding='same')
         with torch.autocast('cpu', torch.bfloat16):
             assert F.conv2d(x, w).dtype == torch.bfloat16
@@ -165,8 +195,7 @@ def test_bfloat16_touches_the_product_alone():
     """Neither loss nor gradient; products by the rounding of eight bits."""
     torch.manual_seed(0)
     x = torch.randn(8, 8, 12, 12)
-    weights = [torch.randn(8, 8, 3, 3).mul(0.1).requires_grad_()
-               for _ in range(3)]
+    weights = [torch.randn(8, 8, 3, 3).mul(0.1).requires_grad_() for _ in range(3)]
 
     def closure():
         y = x
@@ -176,8 +205,7 @@ def test_bfloat16_touches_the_product_alone():
 
     vector = tuple(torch.randn_like(w) for w in weights)
     exact = Hessian([closure], weights)
-    rough = Hessian([closure], weights,
-                            product_dtype=torch.bfloat16)
+    rough = Hessian([closure], weights, product_dtype=torch.bfloat16)
     assert torch.equal(exact.loss, rough.loss)
     for a, b in zip(exact._gradients[0], rough._gradients[0], strict=True):
         assert torch.equal(a, b)
@@ -195,8 +223,9 @@ def test_the_layers_can_be_left_to_torch():
     params = (weight, gamma)
 
     def closure():
-        y = F.batch_norm(F.conv2d(x, weight), None, None, gamma,
-                         torch.zeros_like(gamma), True)
+        y = F.batch_norm(
+            F.conv2d(x, weight), None, None, gamma, torch.zeros_like(gamma), True
+        )
         return y.tanh().pow(3).mean()
 
     def nodes(operator):
@@ -210,8 +239,9 @@ def test_the_layers_can_be_left_to_torch():
         return {node.name() for node in found}
 
     vector = tuple(torch.randn_like(p) for p in params)
-    lean, torchs = (Hessian([closure], params, second_order=kind)
-                    for kind in ('lean', 'torch'))
+    lean, torchs = (
+        Hessian([closure], params, second_order=kind) for kind in ('lean', 'torch')
+    )
     for a, b in zip(lean(vector), torchs(vector), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
     assert 'ConvolutionBackwardBackward0' in nodes(torchs) - nodes(lean)

@@ -3,9 +3,14 @@
 import pytest
 import torch
 
-from bissl_mm.hypergradient import (CGSolver, Hessian, SquaredDistance,
-                                    implicit_jacobian_product,
-                                    implicit_operator, materialize)
+from bissl_mm.hypergradient import (
+    CGSolver,
+    Hessian,
+    SquaredDistance,
+    implicit_jacobian_product,
+    implicit_operator,
+    materialize,
+)
 from bissl_mm.hypergradient.operators.base import Operator
 from bissl_mm.hypergradient.regularizer import Pull, Regularizer
 
@@ -21,7 +26,7 @@ class Diagonal(Operator):
         self.values = values
 
     def __call__(self, vectors):
-        return (self.values * vectors[0], )
+        return (self.values * vectors[0],)
 
 
 class Weighted(Regularizer):
@@ -44,41 +49,43 @@ class Weighted(Regularizer):
         rest = lower[0] - self._mixing @ upper[0]
         slope = self.weight * self._diagonal * rest
         grads[0].add_(slope)
-        return Pull(self.weight * self.value(lower, upper), rest.norm(),
-                    slope.norm())
+        return Pull(self.weight * self.value(lower, upper), rest.norm(), slope.norm())
 
     def metric(self, lower, upper):
         return Diagonal(self._diagonal)
 
     def cross(self, vectors, lower, upper):
-        return (self._mixing.T @ (self._diagonal * vectors[0]), )
+        return (self._mixing.T @ (self._diagonal * vectors[0]),)
 
 
 def draw(*shape, seed):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed),
-                       dtype=torch.float64)
+    return torch.randn(
+        *shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
 
 
 @pytest.fixture(params=['squared distance', 'general quadratic'])
 def regularizer(request):
     if request.param == 'squared distance':
         return SquaredDistance(0.3)
-    return Weighted(0.3, draw(SIZE, seed=0).abs() + 0.5,
-                    draw(SIZE, SIZE, seed=1))
+    return Weighted(0.3, draw(SIZE, seed=0).abs() + 0.5, draw(SIZE, SIZE, seed=1))
 
 
 def value_of(regularizer, lower, upper):
     if isinstance(regularizer, Weighted):
         return regularizer.weight * regularizer.value(lower, upper)
-    return regularizer.weight * 0.5 * sum(
-        (p - d).square().sum() for p, d in zip(lower, upper))
+    return (
+        regularizer.weight
+        * 0.5
+        * sum((p - d).square().sum() for p, d in zip(lower, upper))
+    )
 
 
 def test_gradient_equals_automatic_differentiation(regularizer):
-    lower = (draw(SIZE, seed=2).requires_grad_(), )
-    upper = (draw(SIZE, seed=3), )
+    lower = (draw(SIZE, seed=2).requires_grad_(),)
+    upper = (draw(SIZE, seed=3),)
     value = value_of(regularizer, lower, upper)
-    expected, = torch.autograd.grad(value, lower)
+    (expected,) = torch.autograd.grad(value, lower)
     grads = [torch.ones(SIZE).double()]
     with torch.no_grad():
         pull = regularizer.add_gradient_(grads, lower, upper)
@@ -88,19 +95,20 @@ def test_gradient_equals_automatic_differentiation(regularizer):
 
 
 def test_metric_and_cross_are_second_derivatives(regularizer):
-    lower = (draw(SIZE, seed=2).requires_grad_(), )
-    upper = (draw(SIZE, seed=3).requires_grad_(), )
+    lower = (draw(SIZE, seed=2).requires_grad_(),)
+    upper = (draw(SIZE, seed=3).requires_grad_(),)
     value = value_of(regularizer, lower, upper) / regularizer.weight
-    slope, = torch.autograd.grad(value, lower, create_graph=True)
-    rows = [torch.autograd.grad(s, (*lower, *upper), retain_graph=True)
-            for s in slope]
+    (slope,) = torch.autograd.grad(value, lower, create_graph=True)
+    rows = [torch.autograd.grad(s, (*lower, *upper), retain_graph=True) for s in slope]
     matrix = torch.stack([row[0] for row in rows])
     mixed = torch.stack([row[1] for row in rows])
     torch.testing.assert_close(
-        materialize(regularizer.metric(lower, upper), lower), matrix)
-    vector = (draw(SIZE, seed=4), )
+        materialize(regularizer.metric(lower, upper), lower), matrix
+    )
+    vector = (draw(SIZE, seed=4),)
     torch.testing.assert_close(
-        regularizer.cross(vector, lower, upper)[0], -mixed.T @ vector[0])
+        regularizer.cross(vector, lower, upper)[0], -mixed.T @ vector[0]
+    )
 
 
 def test_hypergradient_is_that_of_the_solved_lower_level(regularizer):
@@ -108,28 +116,33 @@ def test_hypergradient_is_that_of_the_solved_lower_level(regularizer):
     factor = draw(SIZE, SIZE, seed=5)
     curvature = factor @ factor.T / SIZE
     minimum, target = draw(SIZE, seed=6), draw(SIZE, seed=7)
-    upper = (draw(SIZE, seed=8).requires_grad_(), )
-    point = (draw(SIZE, seed=9).requires_grad_(), )
+    upper = (draw(SIZE, seed=8).requires_grad_(),)
+    point = (draw(SIZE, seed=9).requires_grad_(),)
 
     def total(x, d):
-        return 0.5 * (x - minimum) @ curvature @ (x - minimum) \
-            + value_of(regularizer, (x, ), (d, ))
+        return 0.5 * (x - minimum) @ curvature @ (x - minimum) + value_of(
+            regularizer, (x,), (d,)
+        )
 
     # Of a quadratic function one Newton step is the solution.
-    slope, = torch.autograd.grad(total(point[0], upper[0]), point,
-                                 create_graph=True)
+    (slope,) = torch.autograd.grad(total(point[0], upper[0]), point, create_graph=True)
     matrix = torch.autograd.functional.hessian(
-        lambda x: total(x, upper[0]), point[0].detach())
+        lambda x: total(x, upper[0]), point[0].detach()
+    )
     solved = point[0].detach() - torch.linalg.solve(matrix, slope)
     objective = 0.5 * (solved - target).square().sum()
-    expected, = torch.autograd.grad(objective, upper)
+    (expected,) = torch.autograd.grad(objective, upper)
 
-    theta = (solved.detach().requires_grad_(), )
-    hessian = Hessian([lambda: 0.5 * (theta[0] - minimum) @ curvature
-                       @ (theta[0] - minimum)], theta)
-    operator = implicit_operator(hessian, regularizer.weight,
-                                 metric=regularizer.metric(theta, upper))
+    theta = (solved.detach().requires_grad_(),)
+    hessian = Hessian(
+        [lambda: 0.5 * (theta[0] - minimum) @ curvature @ (theta[0] - minimum)], theta
+    )
+    operator = implicit_operator(
+        hessian, regularizer.weight, metric=regularizer.metric(theta, upper)
+    )
     solution = implicit_jacobian_product(
-        ((solved - target).detach(), ), CGSolver(50, 1e-13).bind(operator),
-        cross=lambda v: regularizer.cross(v, theta, upper))
+        ((solved - target).detach(),),
+        CGSolver(50, 1e-13).bind(operator),
+        cross=lambda v: regularizer.cross(v, theta, upper),
+    )
     assert (solution.value[0] - expected).norm() <= 1e-9 * expected.norm()

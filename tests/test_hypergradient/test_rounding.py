@@ -6,17 +6,28 @@ import math
 import pytest
 import torch
 
-from bissl_mm.hypergradient import (BoundSolver, CGSolver, DenseSolver,
-                                    LayerwiseCGSolver, MinresSolver,
-                                    NeumannSolver, RecyclingSolver, Status,
-                                    TruncatedCGSolver, relative_residual)
+from bissl_mm.hypergradient import (
+    BoundSolver,
+    CGSolver,
+    DenseSolver,
+    LayerwiseCGSolver,
+    MinresSolver,
+    NeumannSolver,
+    RecyclingSolver,
+    Status,
+    TruncatedCGSolver,
+    relative_residual,
+)
 
 
 def solve(solver, matrix, b):
     """Solution, and its residual in double precision."""
-    bound = solver if isinstance(solver, BoundSolver) \
-        else solver.bind(lambda v: (matrix @ v[0], ))
-    solution = bound.solve((b, ))
+    bound = (
+        solver
+        if isinstance(solver, BoundSolver)
+        else solver.bind(lambda v: (matrix @ v[0],))
+    )
+    solution = bound.solve((b,))
     x, exact = solution.value[0].double(), matrix.double()
     true = (b.double() - exact @ x).norm() / b.double().norm()
     return solution, true.item()
@@ -25,8 +36,9 @@ def solve(solver, matrix, b):
 def dense(values, seed):
     """A symmetric matrix of these eigenvalues, and its vectors."""
     generator = torch.Generator().manual_seed(seed)
-    basis = torch.linalg.qr(torch.randn(
-        len(values), len(values), generator=generator, dtype=values.dtype))[0]
+    basis = torch.linalg.qr(
+        torch.randn(len(values), len(values), generator=generator, dtype=values.dtype)
+    )[0]
     matrix = (basis * values) @ basis.T
     return (matrix + matrix.T) / 2, basis
 
@@ -42,8 +54,9 @@ def assert_honest(solver, solution, true):
 
 
 @pytest.mark.parametrize('solver', [MinresSolver, RecyclingSolver])
-@pytest.mark.parametrize('diagonal', [
-    [1., 0.], [1., -1., 0.], [3., 0., 0., 2e-7], [-2., 1e-8, 5.]])
+@pytest.mark.parametrize(
+    'diagonal', [[1.0, 0.0], [1.0, -1.0, 0.0], [3.0, 0.0, 0.0, 2e-7], [-2.0, 1e-8, 5.0]]
+)
 def test_small_singular_systems(solver, diagonal):
     matrix = torch.diag(torch.tensor(diagonal))
     solution, true = solve(solver(), matrix, torch.ones(len(matrix)))
@@ -58,24 +71,24 @@ def test_drawn_singular_systems(solver, tolerance):
     for seed in range(30):
         generator = torch.Generator().manual_seed(seed)
         size = 2 + seed % 10
-        values = torch.randn(size, generator=generator) * 10**(seed % 4)
-        values[:1 + seed % 2] = 0
+        values = torch.randn(size, generator=generator) * 10 ** (seed % 4)
+        values[: 1 + seed % 2] = 0
         matrix = dense(values, seed)[0] if seed % 2 else torch.diag(values)
         kind = solver(20, tolerance)
-        solution, true = solve(kind, matrix,
-                               torch.randn(size, generator=generator))
+        solution, true = solve(kind, matrix, torch.randn(size, generator=generator))
         assert_honest(kind, solution, true)
 
 
-@pytest.mark.parametrize('smallest', [0., 1e-5])
+@pytest.mark.parametrize('smallest', [0.0, 1e-5])
 def test_large_nearly_singular_systems(smallest):
     for seed in range(4):
         generator = torch.Generator().manual_seed(seed)
         values = 1 + 0.1 * torch.randn(400, generator=generator)
-        values[:4] = torch.tensor([50., 20., -3., smallest])
+        values[:4] = torch.tensor([50.0, 20.0, -3.0, smallest])
         matrix, basis = dense(values, seed)
         b = torch.randn(400, generator=generator) + 20 * (seed % 2) * (
-            basis[:, :4] @ torch.randn(4, generator=generator))
+            basis[:, :4] @ torch.randn(4, generator=generator)
+        )
         for solver in (MinresSolver(20), RecyclingSolver(20)):
             assert_honest(solver, *solve(solver, matrix, b))
 
@@ -87,37 +100,46 @@ def test_large_leading_eigenvalues(solver, largest):
     for seed in range(2):
         generator = torch.Generator().manual_seed(seed)
         values = 1 + 0.3 * torch.randn(800, generator=generator).abs()
-        values[:6] = torch.logspace(math.log10(largest / 50),
-                                    math.log10(largest), 6)
+        values[:6] = torch.logspace(math.log10(largest / 50), math.log10(largest), 6)
         matrix = torch.diag(values)
         b = torch.randn(800, generator=generator)
-        assert solve(CGSolver(40, 0.01), matrix, b)[0].status \
-            is Status.CONVERGED
+        assert solve(CGSolver(40, 0.01), matrix, b)[0].status is Status.CONVERGED
         kind = solver(40)
         solution, true = solve(kind, matrix, b)
         assert solution.status is Status.CONVERGED and true <= 0.0105
         assert solution.residual_norm <= 0.01
 
 
-@pytest.mark.parametrize('solver', [
-    CGSolver, TruncatedCGSolver, MinresSolver, RecyclingSolver,
-    functools.partial(CGSolver, negative_curvature='continue')])
+@pytest.mark.parametrize(
+    'solver',
+    [
+        CGSolver,
+        TruncatedCGSolver,
+        MinresSolver,
+        RecyclingSolver,
+        functools.partial(CGSolver, negative_curvature='continue'),
+    ],
+)
 def test_convergence_that_rounding_hides_is_seen_before_it_is_said(solver):
     """Tolerances near what single precision can hold."""
     for seed in range(24):
         size = 3 + seed % 6
-        values = torch.logspace(0, 6, size) if seed % 2 else torch.cat([
-            torch.linspace(0.1, 3, size - 1), torch.tensor([1e-6])])
+        values = (
+            torch.logspace(0, 6, size)
+            if seed % 2
+            else torch.cat([torch.linspace(0.1, 3, size - 1), torch.tensor([1e-6])])
+        )
         matrix = dense(values, seed)[0] if seed % 3 else torch.diag(values)
         b = torch.randn(size, generator=torch.Generator().manual_seed(seed))
-        solution = solver(40, 1e-5).solve(lambda v: (matrix @ v[0], ), (b, ))
+        solution = solver(40, 1e-5).solve(lambda v: (matrix @ v[0],), (b,))
         if solution.status is Status.CONVERGED:
-            assert relative_residual(lambda v: (matrix @ v[0], ),
-                                     solution.value, (b, )) < 2e-5
+            assert (
+                relative_residual(lambda v: (matrix @ v[0],), solution.value, (b,))
+                < 2e-5
+            )
 
 
-@pytest.mark.parametrize('largest, is_seen', [(10., False), (1e3, False),
-                                              (5e5, True)])
+@pytest.mark.parametrize('largest, is_seen', [(10.0, False), (1e3, False), (5e5, True)])
 @pytest.mark.parametrize('solver', [CGSolver, TruncatedCGSolver])
 def test_product_that_shows_what_is_left(solver, largest, is_seen):
     """Counted, and spent where rounding matters only."""
@@ -127,7 +149,8 @@ def test_product_that_shows_what_is_left(solver, largest, is_seen):
     b[0] = 10
     calls = []
     solution = solver(40, 0.01).solve(
-        lambda v: calls.append(v[0].clone()) or (values * v[0], ), (b, ))
+        lambda v: calls.append(v[0].clone()) or (values * v[0],), (b,)
+    )
     assert solution.num_iters == len(calls)
     assert solution.status is Status.CONVERGED
     assert torch.equal(calls[-1], solution.value[0]) == is_seen
@@ -136,12 +159,13 @@ def test_product_that_shows_what_is_left(solver, largest, is_seen):
 def test_recycling_of_large_eigenvalues_within_a_phase():
     generator = torch.Generator().manual_seed(0)
     values = 1 + 0.3 * torch.randn(800, generator=generator).abs()
-    values[:6] = 5e5 * torch.tensor([1., 0.7, -0.4, 0.2, -0.1, 0.02])
+    values[:6] = 5e5 * torch.tensor([1.0, 0.7, -0.4, 0.2, -0.1, 0.02])
     solver = RecyclingSolver(30, 0.01, extrapolate=False)
-    bound = solver.bind(lambda v: (values * v[0], ))
+    bound = solver.bind(lambda v: (values * v[0],))
     for _ in range(4):
-        solution, true = solve(bound, torch.diag(values),
-                               torch.randn(800, generator=generator))
+        solution, true = solve(
+            bound, torch.diag(values), torch.randn(800, generator=generator)
+        )
         assert_honest(solver, solution, true)
         assert solution.status is Status.CONVERGED
 
@@ -168,32 +192,45 @@ def test_conjugate_gradients_of_a_singular_system(solver, dtype):
 def test_conjugate_gradients_past_their_end_log_no_nan():
     # No step is right along a direction without curvature.
     kind = CGSolver(5, negative_curvature='continue')
-    solution = kind.solve(lambda v: (0 * v[0], ), (torch.ones(3), ))
+    solution = kind.solve(lambda v: (0 * v[0],), (torch.ones(3),))
     assert solution.status is Status.FIXED_ITERS
     assert solution.residual_norm == 1 and solution.min_curvature == 0
-    for kind in (CGSolver(5, negative_curvature='continue'),
-                 LayerwiseCGSolver(5, epsilon=0.)):
+    for kind in (
+        CGSolver(5, negative_curvature='continue'),
+        LayerwiseCGSolver(5, epsilon=0.0),
+    ):
         # Solved by the first step: p = 0 from then on.
-        solution = kind.solve(lambda v: (2 * v[0], ), (torch.ones(3), ))
-        assert solution.min_curvature == pytest.approx(2.)
+        solution = kind.solve(lambda v: (2 * v[0],), (torch.ones(3),))
+        assert solution.min_curvature == pytest.approx(2.0)
 
 
-@pytest.mark.parametrize('diagonal, status', [
-    ([2., -1., 0.5], Status.CONVERGED), ([1., 0., 2.], Status.EXHAUSTED),
-    ([1., math.nan, 2.], Status.NOT_FINITE)])
+@pytest.mark.parametrize(
+    'diagonal, status',
+    [
+        ([2.0, -1.0, 0.5], Status.CONVERGED),
+        ([1.0, 0.0, 2.0], Status.EXHAUSTED),
+        ([1.0, math.nan, 2.0], Status.NOT_FINITE),
+    ],
+)
 def test_dense_solver_of_any_system(diagonal, status):
     matrix = torch.diag(torch.tensor(diagonal).double())
     solution, true = solve(DenseSolver(), matrix, torch.ones(3).double())
     assert solution.status is status
     if status is Status.EXHAUSTED:
         assert true == pytest.approx(3**-0.5)
-        torch.testing.assert_close(solution.value[0],
-                                   torch.tensor([1., 0., 0.5]).double())
+        torch.testing.assert_close(
+            solution.value[0], torch.tensor([1.0, 0.0, 0.5]).double()
+        )
 
 
 SOLVERS = [
-    CGSolver(20, 1e-3), TruncatedCGSolver(20, 1e-3), MinresSolver(20, 1e-3),
-    RecyclingSolver(20, 1e-3), NeumannSolver(60, 0.5, 1e-3), DenseSolver()]
+    CGSolver(20, 1e-3),
+    TruncatedCGSolver(20, 1e-3),
+    MinresSolver(20, 1e-3),
+    RecyclingSolver(20, 1e-3),
+    NeumannSolver(60, 0.5, 1e-3),
+    DenseSolver(),
+]
 
 
 @pytest.mark.parametrize('size', [1e-38, 1e-30, 1e-17, 1e17, 1e30, 1e37])
@@ -204,13 +241,14 @@ def test_right_hand_sides_whose_squares_leave_single_precision(solver, size):
     solution, true = solve(solver, matrix, b)
     assert solution.status is Status.CONVERGED and true < 2e-3
     # Below the smallest number of full precision, less of the product is.
-    assert relative_residual(lambda v: (matrix @ v[0], ), solution.value,
-                             (b, )) == pytest.approx(true, abs=1e-6)
+    assert relative_residual(
+        lambda v: (matrix @ v[0],), solution.value, (b,)
+    ) == pytest.approx(true, abs=1e-6)
 
 
 def test_layerwise_solver_does_not_call_what_epsilon_leaves_converged():
-    b = torch.full((3, ), 1e-30)
-    solution = LayerwiseCGSolver().solve(lambda v: v, (b, ))
+    b = torch.full((3,), 1e-30)
+    solution = LayerwiseCGSolver().solve(lambda v: v, (b,))
     assert solution.status is Status.FIXED_ITERS
     assert solution.residual_norm == 1 and not solution.value[0].any()
 
@@ -223,16 +261,16 @@ def test_recycling_from_a_vector_of_the_null_space(max_iters, dtype):
         values = torch.linspace(-3, 3, 9, dtype=dtype)
         matrix, basis = dense(values, seed)
         bound = RecyclingSolver(max_iters).bind(
-            lambda v, matrix=matrix: (matrix @ v[0], ))
+            lambda v, matrix=matrix: (matrix @ v[0],)
+        )
         generator = torch.Generator().manual_seed(seed)
-        for b in (basis[:, 4],
-                  torch.randn(9, generator=generator, dtype=dtype)):
+        for b in (basis[:, 4], torch.randn(9, generator=generator, dtype=dtype)):
             solution, true = solve(bound, matrix, b)
             if solution.status is not Status.ESTIMATED:
                 assert true <= min(1.05, 1.1 * solution.residual_norm)
 
 
-@pytest.mark.parametrize('solver', [CGSolver(20), TruncatedCGSolver(20, 0.)])
+@pytest.mark.parametrize('solver', [CGSolver(20), TruncatedCGSolver(20, 0.0)])
 def test_residual_of_conjugate_gradients_counts_rounding_in(solver):
     for seed in range(8):
         values = torch.linspace(1, 2, 6)

@@ -5,13 +5,21 @@ import math
 import pytest
 import torch
 
-from bissl_mm.hypergradient import (CGSolver, DenseSolver, DiscardSolver,
-                                    IdentitySolver, LayerwiseCGSolver,
-                                    MinresSolver, NeumannSolver,
-                                    RecyclingSolver, Status,
-                                    TruncatedCGSolver, relative_residual)
+from bissl_mm.hypergradient import (
+    CGSolver,
+    DenseSolver,
+    DiscardSolver,
+    IdentitySolver,
+    LayerwiseCGSolver,
+    MinresSolver,
+    NeumannSolver,
+    RecyclingSolver,
+    Status,
+    TruncatedCGSolver,
+    relative_residual,
+)
 
-SHAPES = ((2, 3), (4, ), (1, 2, 2))
+SHAPES = ((2, 3), (4,), (1, 2, 2))
 SIZE = 14
 
 
@@ -27,8 +35,8 @@ def flatten(vectors):
 def make_matrix(eigenvalues, seed=0):
     generator = torch.Generator().manual_seed(seed)
     basis = torch.linalg.qr(
-        torch.randn(SIZE, SIZE, generator=generator,
-                    dtype=torch.float64))[0]
+        torch.randn(SIZE, SIZE, generator=generator, dtype=torch.float64)
+    )[0]
     return basis @ torch.diag(eigenvalues) @ basis.T
 
 
@@ -49,25 +57,29 @@ def random_rhs(seed=1):
     return split(torch.randn(SIZE, generator=generator, dtype=torch.float64))
 
 
-DEFINITE = torch.linspace(0.5, 20., SIZE, dtype=torch.float64)
-INDEFINITE = torch.linspace(-3., 5., SIZE, dtype=torch.float64)
+DEFINITE = torch.linspace(0.5, 20.0, SIZE, dtype=torch.float64)
+INDEFINITE = torch.linspace(-3.0, 5.0, SIZE, dtype=torch.float64)
 
 
-@pytest.mark.parametrize('solver', [
-    CGSolver(max_iters=SIZE, tolerance=1e-12),
-    CGSolver(max_iters=SIZE, negative_curvature='continue'),
-    MinresSolver(max_iters=SIZE, tolerance=1e-12), DenseSolver(),
-    TruncatedCGSolver(max_iters=SIZE, tolerance=1e-12),
-    RecyclingSolver(max_iters=SIZE, tolerance=1e-12)
-], ids=repr)
+@pytest.mark.parametrize(
+    'solver',
+    [
+        CGSolver(max_iters=SIZE, tolerance=1e-12),
+        CGSolver(max_iters=SIZE, negative_curvature='continue'),
+        MinresSolver(max_iters=SIZE, tolerance=1e-12),
+        DenseSolver(),
+        TruncatedCGSolver(max_iters=SIZE, tolerance=1e-12),
+        RecyclingSolver(max_iters=SIZE, tolerance=1e-12),
+    ],
+    ids=repr,
+)
 def test_definite_system_is_solved_within_n_iterations(solver):
     matrix = make_matrix(DEFINITE)
     rhs = random_rhs()
     before = [r.clone() for r in rhs]
     solution = solver.solve(Operator(matrix), rhs)
     expected = torch.linalg.solve(matrix, flatten(rhs))
-    torch.testing.assert_close(
-        flatten(solution.value), expected, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(flatten(solution.value), expected, rtol=1e-8, atol=1e-10)
     assert solution.num_iters <= SIZE
     assert solution.min_curvature > 0
     for r, b in zip(rhs, before, strict=True):
@@ -75,7 +87,7 @@ def test_definite_system_is_solved_within_n_iterations(solver):
 
 
 def test_tolerance_stops_early_and_counts_products():
-    operator = Operator(make_matrix(1. + 0.01 * DEFINITE))
+    operator = Operator(make_matrix(1.0 + 0.01 * DEFINITE))
     rhs = random_rhs()
     solution = CGSolver(max_iters=SIZE, tolerance=1e-3).solve(operator, rhs)
     assert solution.status is Status.CONVERGED
@@ -87,7 +99,8 @@ def test_tolerance_stops_early_and_counts_products():
 
 def test_few_iterations_report_that_the_tolerance_was_missed():
     solution = CGSolver(max_iters=2, tolerance=1e-10).solve(
-        Operator(make_matrix(DEFINITE)), random_rhs())
+        Operator(make_matrix(DEFINITE)), random_rhs()
+    )
     assert solution.status is Status.MAX_ITERS
     assert solution.num_iters == 2
     assert solution.residual_norm > 1e-10
@@ -112,12 +125,11 @@ def test_negative_curvature_at_once_returns_the_right_hand_side():
 def test_continuing_through_negative_curvature_can_still_solve():
     matrix = make_matrix(INDEFINITE)
     rhs = random_rhs()
-    solution = CGSolver(
-        max_iters=SIZE, negative_curvature='continue').solve(
-            Operator(matrix), rhs)
+    solution = CGSolver(max_iters=SIZE, negative_curvature='continue').solve(
+        Operator(matrix), rhs
+    )
     expected = torch.linalg.solve(matrix, flatten(rhs))
-    torch.testing.assert_close(
-        flatten(solution.value), expected, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(flatten(solution.value), expected, rtol=1e-6, atol=1e-8)
 
 
 def test_layerwise_equals_cg_on_a_block_diagonal_operator():
@@ -125,18 +137,20 @@ def test_layerwise_equals_cg_on_a_block_diagonal_operator():
     begin = 0
     for shape in SHAPES:
         end = begin + math.prod(shape)
-        block = torch.randn(end - begin, end - begin,
-                            generator=torch.Generator().manual_seed(begin),
-                            dtype=torch.float64)
+        block = torch.randn(
+            end - begin,
+            end - begin,
+            generator=torch.Generator().manual_seed(begin),
+            dtype=torch.float64,
+        )
         blocks[begin:end, begin:end] = block @ block.T + torch.eye(
-            end - begin, dtype=torch.float64)
+            end - begin, dtype=torch.float64
+        )
         begin = end
     rhs = random_rhs()
-    solution = LayerwiseCGSolver(max_iters=6, epsilon=0.).solve(
-        Operator(blocks), rhs)
+    solution = LayerwiseCGSolver(max_iters=6, epsilon=0.0).solve(Operator(blocks), rhs)
     expected = torch.linalg.solve(blocks, flatten(rhs))
-    torch.testing.assert_close(
-        flatten(solution.value), expected, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(flatten(solution.value), expected, rtol=1e-8, atol=1e-10)
 
 
 def test_layerwise_residual_is_not_that_of_a_coupled_system():
@@ -148,11 +162,20 @@ def test_layerwise_residual_is_not_that_of_a_coupled_system():
     assert relative_residual(operator, joint.value, rhs) < 1e-8
 
 
-@pytest.mark.parametrize('solver', [
-    CGSolver(), CGSolver(negative_curvature='continue'),
-    LayerwiseCGSolver(), LayerwiseCGSolver(epsilon=0.), MinresSolver(),
-    TruncatedCGSolver(), NeumannSolver(), RecyclingSolver()
-], ids=repr)
+@pytest.mark.parametrize(
+    'solver',
+    [
+        CGSolver(),
+        CGSolver(negative_curvature='continue'),
+        LayerwiseCGSolver(),
+        LayerwiseCGSolver(epsilon=0.0),
+        MinresSolver(),
+        TruncatedCGSolver(),
+        NeumannSolver(),
+        RecyclingSolver(),
+    ],
+    ids=repr,
+)
 def test_zero_right_hand_side_gives_zero(solver):
     zero = split(torch.zeros(SIZE, dtype=torch.float64))
     solution = solver.solve(Operator(make_matrix(DEFINITE)), zero)
@@ -161,51 +184,66 @@ def test_zero_right_hand_side_gives_zero(solver):
     assert solution.status is Status.CONVERGED
 
 
-@pytest.mark.parametrize('solver', [
-    CGSolver(negative_curvature='continue'), CGSolver(),
-    LayerwiseCGSolver(epsilon=0.), MinresSolver(), TruncatedCGSolver(),
-    NeumannSolver(step_size=0.5), RecyclingSolver()
-], ids=repr)
+@pytest.mark.parametrize(
+    'solver',
+    [
+        CGSolver(negative_curvature='continue'),
+        CGSolver(),
+        LayerwiseCGSolver(epsilon=0.0),
+        MinresSolver(),
+        TruncatedCGSolver(),
+        NeumannSolver(step_size=0.5),
+        RecyclingSolver(),
+    ],
+    ids=repr,
+)
 def test_a_tensor_without_gradient_stays_without(solver):
     rhs = list(random_rhs())
     rhs[1] = torch.zeros_like(rhs[1])
-    solution = solver.solve(lambda v: tuple(2. * t for t in v), tuple(rhs))
+    solution = solver.solve(lambda v: tuple(2.0 * t for t in v), tuple(rhs))
     torch.testing.assert_close(
-        flatten(solution.value), 0.5 * flatten(rhs), rtol=1e-12, atol=0.)
+        flatten(solution.value), 0.5 * flatten(rhs), rtol=1e-12, atol=0.0
+    )
 
 
-@pytest.mark.parametrize('solver', [
-    CGSolver(), CGSolver(negative_curvature='continue', tolerance=1e-3),
-    LayerwiseCGSolver(), MinresSolver(), TruncatedCGSolver(),
-    NeumannSolver(), RecyclingSolver()
-], ids=repr)
+@pytest.mark.parametrize(
+    'solver',
+    [
+        CGSolver(),
+        CGSolver(negative_curvature='continue', tolerance=1e-3),
+        LayerwiseCGSolver(),
+        MinresSolver(),
+        TruncatedCGSolver(),
+        NeumannSolver(),
+        RecyclingSolver(),
+    ],
+    ids=repr,
+)
 def test_nan_in_the_operator_is_reported_not_masked(solver):
-    solution = solver.solve(lambda v: tuple(t * math.nan for t in v),
-                            random_rhs())
+    solution = solver.solve(lambda v: tuple(t * math.nan for t in v), random_rhs())
     assert solution.status is Status.NOT_FINITE
 
 
 def test_singular_system_with_a_solution_is_solved():
     eigenvalues = DEFINITE.clone()
-    eigenvalues[0] = 0.
+    eigenvalues[0] = 0.0
     matrix = make_matrix(eigenvalues)
     known = matrix @ torch.ones(SIZE, dtype=torch.float64)
     rhs = split(matrix @ known)
-    solution = CGSolver(max_iters=SIZE, tolerance=1e-9).solve(
-        Operator(matrix), rhs)
-    torch.testing.assert_close(
-        flatten(solution.value), known, rtol=1e-6, atol=1e-6)
+    solution = CGSolver(max_iters=SIZE, tolerance=1e-9).solve(Operator(matrix), rhs)
+    torch.testing.assert_close(flatten(solution.value), known, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize('eigenvalues', [DEFINITE, INDEFINITE],
-                         ids=['definite', 'indefinite'])
+@pytest.mark.parametrize(
+    'eigenvalues', [DEFINITE, INDEFINITE], ids=['definite', 'indefinite']
+)
 def test_minres_is_the_best_of_the_krylov_space(eigenvalues):
     matrix, rhs = make_matrix(eigenvalues), random_rhs()
     b = flatten(rhs)
     residuals = []
     for iters in range(1, SIZE + 1):
         operator = Operator(matrix)
-        solution = MinresSolver(iters, tolerance=0.).solve(operator, rhs)
+        solution = MinresSolver(iters, tolerance=0.0).solve(operator, rhs)
         assert operator.count == solution.num_iters == iters
         krylov = [b]
         for _ in range(iters - 1):
@@ -215,8 +253,7 @@ def test_minres_is_the_best_of_the_krylov_space(eigenvalues):
         expected = (b - matrix @ space @ weights[:, 0]).norm() / b.norm()
         found = relative_residual(operator, solution.value, rhs)
         assert found == pytest.approx(expected.item(), rel=1e-5, abs=1e-9)
-        assert solution.residual_norm == pytest.approx(found, rel=1e-5,
-                                                       abs=1e-9)
+        assert solution.residual_norm == pytest.approx(found, rel=1e-5, abs=1e-9)
         residuals.append(found)
     assert residuals == sorted(residuals, reverse=True)
     assert residuals[-1] < 1e-9 < residuals[0] < 1
@@ -224,19 +261,18 @@ def test_minres_is_the_best_of_the_krylov_space(eigenvalues):
 
 
 def test_minres_ends_where_the_krylov_space_does():
-    matrix = make_matrix(torch.tensor([-2.] * 7 + [3.] * 7).double())
+    matrix = make_matrix(torch.tensor([-2.0] * 7 + [3.0] * 7).double())
     operator, rhs = Operator(matrix), random_rhs()
-    solution = MinresSolver(SIZE, tolerance=0.).solve(operator, rhs)
+    solution = MinresSolver(SIZE, tolerance=0.0).solve(operator, rhs)
     assert solution.status is Status.CONVERGED and operator.count == 2
     assert relative_residual(operator, solution.value, rhs) < 1e-12
 
 
 def test_minres_of_a_singular_system_stays_below_the_zero_vector():
     eigenvalues = INDEFINITE.clone()
-    eigenvalues[3] = 0.
+    eigenvalues[3] = 0.0
     matrix, rhs = make_matrix(eigenvalues), random_rhs()
-    solution = MinresSolver(2 * SIZE, tolerance=0.).solve(Operator(matrix),
-                                                          rhs)
+    solution = MinresSolver(2 * SIZE, tolerance=0.0).solve(Operator(matrix), rhs)
     assert solution.status is Status.EXHAUSTED
     values, vectors = torch.linalg.eigh(matrix)
     lost = vectors[:, values.abs().argmin()]
@@ -257,15 +293,17 @@ def test_answers_without_a_product():
 
 def test_dense_solver_refuses_large_systems():
     with pytest.raises(ValueError, match='14 unknowns, more than max_size=3'):
-        DenseSolver(max_size=3).solve(Operator(make_matrix(DEFINITE)),
-                                      random_rhs())
+        DenseSolver(max_size=3).solve(Operator(make_matrix(DEFINITE)), random_rhs())
 
 
-@pytest.mark.parametrize('arguments, error, message', [
-    (dict(max_iters=0), ValueError, 'max_iters must be a whole number'),
-    (dict(max_itres=3), TypeError, "Did you mean 'max_iters'"),
-    (dict(negative_curvature='ignore'), ValueError, "'stop', 'continue'"),
-])
+@pytest.mark.parametrize(
+    'arguments, error, message',
+    [
+        (dict(max_iters=0), ValueError, 'max_iters must be a whole number'),
+        (dict(max_itres=3), TypeError, "Did you mean 'max_iters'"),
+        (dict(negative_curvature='ignore'), ValueError, "'stop', 'continue'"),
+    ],
+)
 def test_bad_settings_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         CGSolver(**arguments)
@@ -277,8 +315,7 @@ def test_truncated_cg_returns_the_best_iterate_before_negative_curvature():
     matrix, rhs = make_matrix(eigenvalues), random_rhs()
     residuals, ended = [], None
     for iters in range(1, SIZE + 1):
-        step = CGSolver(iters, negative_curvature='stop').solve(
-            Operator(matrix), rhs)
+        step = CGSolver(iters, negative_curvature='stop').solve(Operator(matrix), rhs)
         if step.status is Status.NEGATIVE_CURVATURE:
             ended = iters
             break
@@ -286,7 +323,7 @@ def test_truncated_cg_returns_the_best_iterate_before_negative_curvature():
     # The case is one: the last iterate before the stop is not the best.
     assert ended > 2 and residuals[-1] > min(residuals)
     operator = Operator(matrix)
-    solution = TruncatedCGSolver(2 * SIZE, tolerance=0.).solve(operator, rhs)
+    solution = TruncatedCGSolver(2 * SIZE, tolerance=0.0).solve(operator, rhs)
     assert solution.status is Status.NEGATIVE_CURVATURE
     assert operator.count == solution.num_iters == ended
     found = relative_residual(operator, solution.value, rhs)
@@ -296,44 +333,45 @@ def test_truncated_cg_returns_the_best_iterate_before_negative_curvature():
 
 def test_truncated_cg_does_not_answer_zero():
     """The first step goes too far, the second direction is negative."""
-    matrix = torch.diag(torch.tensor([9.] * 7 + [-8.] * 7)).double()
+    matrix = torch.diag(torch.tensor([9.0] * 7 + [-8.0] * 7)).double()
     rhs = split(torch.ones(SIZE).double())
     solution = TruncatedCGSolver().solve(Operator(matrix), rhs)
     assert solution.status is Status.NEGATIVE_CURVATURE
-    torch.testing.assert_close(flatten(solution.value),
-                               2 * torch.ones(SIZE).double())
-    assert solution.residual_norm == pytest.approx(17.)
+    torch.testing.assert_close(flatten(solution.value), 2 * torch.ones(SIZE).double())
+    assert solution.residual_norm == pytest.approx(17.0)
 
 
 def test_truncated_cg_on_a_negative_definite_operator_gives_b():
     rhs = random_rhs()
-    solution = TruncatedCGSolver().solve(Operator(make_matrix(-DEFINITE)),
-                                         rhs)
+    solution = TruncatedCGSolver().solve(Operator(make_matrix(-DEFINITE)), rhs)
     assert torch.equal(flatten(solution.value), flatten(rhs))
     assert solution.status is Status.NEGATIVE_CURVATURE
-    assert solution.residual_norm == pytest.approx(relative_residual(
-        Operator(make_matrix(-DEFINITE)), solution.value, rhs))
+    assert solution.residual_norm == pytest.approx(
+        relative_residual(Operator(make_matrix(-DEFINITE)), solution.value, rhs)
+    )
 
 
 def test_neumann_is_the_partial_sum():
     matrix, rhs = make_matrix(DEFINITE / 15), random_rhs()
     b = flatten(rhs)
     for terms in (1, 4):
-        solution = NeumannSolver(terms, step_size=0.9).solve(
-            Operator(matrix), rhs)
+        solution = NeumannSolver(terms, step_size=0.9).solve(Operator(matrix), rhs)
         rest = torch.eye(SIZE).double() - 0.9 * matrix
         expected = 0.9 * sum(
-            torch.linalg.matrix_power(rest, k) @ b for k in range(terms))
-        torch.testing.assert_close(flatten(solution.value), expected,
-                                   rtol=1e-10, atol=1e-12)
-        assert solution.residual_norm == pytest.approx(relative_residual(
-            Operator(matrix), solution.value, rhs))
+            torch.linalg.matrix_power(rest, k) @ b for k in range(terms)
+        )
+        torch.testing.assert_close(
+            flatten(solution.value), expected, rtol=1e-10, atol=1e-12
+        )
+        assert solution.residual_norm == pytest.approx(
+            relative_residual(Operator(matrix), solution.value, rhs)
+        )
     done = NeumannSolver(1000, tolerance=1e-6).solve(Operator(matrix), rhs)
     assert done.status is Status.CONVERGED and done.num_iters < 1000
 
 
 def test_neumann_keeps_the_best_sum_when_it_diverges():
-    eigenvalues = torch.full((SIZE, ), 0.5).double()
+    eigenvalues = torch.full((SIZE,), 0.5).double()
     eigenvalues[0] = 2.5
     matrix, rhs = make_matrix(eigenvalues), random_rhs()
     operator = Operator(matrix)
@@ -344,16 +382,20 @@ def test_neumann_keeps_the_best_sum_when_it_diverges():
     assert found == pytest.approx(solution.residual_norm) and found < 1
 
 
-@pytest.mark.parametrize('eigenvalues', [DEFINITE, INDEFINITE],
-                         ids=['definite', 'indefinite'])
+@pytest.mark.parametrize(
+    'eigenvalues', [DEFINITE, INDEFINITE], ids=['definite', 'indefinite']
+)
 def test_recycling_is_minres_for_the_first_right_hand_side(eigenvalues):
     matrix, rhs = make_matrix(eigenvalues), random_rhs()
     for iters in (1, 3, 6):
         operator = Operator(matrix)
-        solution = RecyclingSolver(iters, tolerance=0.).solve(operator, rhs)
+        solution = RecyclingSolver(iters, tolerance=0.0).solve(operator, rhs)
         assert operator.count == iters
-        expected = MinresSolver(iters, tolerance=0.).solve(
-            Operator(matrix), rhs).residual_norm
+        expected = (
+            MinresSolver(iters, tolerance=0.0)
+            .solve(Operator(matrix), rhs)
+            .residual_norm
+        )
         found = relative_residual(Operator(matrix), solution.value, rhs)
         assert found == pytest.approx(expected, rel=1e-6)
         assert solution.residual_norm == pytest.approx(found, rel=1e-6)
@@ -362,7 +404,7 @@ def test_recycling_is_minres_for_the_first_right_hand_side(eigenvalues):
 def test_recycling_spends_fewer_products_on_a_phase():
     """Of a few large eigenvalues: eight solves, one operator."""
     eigenvalues = torch.ones(SIZE).double()
-    eigenvalues[:6] = torch.tensor([-3., 9., 6., 4., 30., 14.])
+    eigenvalues[:6] = torch.tensor([-3.0, 9.0, 6.0, 4.0, 30.0, 14.0])
     matrix, counts, residuals = make_matrix(eigenvalues), [], []
     operator, single = Operator(matrix), 0
     shared = RecyclingSolver(tolerance=1e-2).bind(operator)
@@ -371,8 +413,7 @@ def test_recycling_spends_fewer_products_on_a_phase():
         solution = shared.solve(rhs)
         counts.append(operator.count - before)
         residuals.append(relative_residual(operator, solution.value, rhs))
-        single += RecyclingSolver(tolerance=1e-2).solve(
-            Operator(matrix), rhs).num_iters
+        single += RecyclingSolver(tolerance=1e-2).solve(Operator(matrix), rhs).num_iters
     assert max(residuals) <= 1e-2
     assert sum(counts) < single / 2
     # Another binding knows nothing of it.
@@ -390,16 +431,18 @@ def test_recycling_answers_what_it_has_seen_without_a_product():
     kept, operator.count = bound.state_dict(), 0
     again = bound.solve(tuple(2 * r for r in rhs))
     assert operator.count == 0 and again.status is Status.CONVERGED
-    torch.testing.assert_close(flatten(again.value),
-                               2 * flatten(first.value), rtol=1e-6, atol=0.)
+    torch.testing.assert_close(
+        flatten(again.value), 2 * flatten(first.value), rtol=1e-6, atol=0.0
+    )
     restored = solver.bind(operator, kept).solve(tuple(2 * r for r in rhs))
     assert torch.equal(flatten(restored.value), flatten(again.value))
     assert operator.count == 0
 
 
 def test_recycling_keeps_no_more_than_it_may():
-    bound = RecyclingSolver(5, tolerance=0., max_basis=3).bind(
-        Operator(make_matrix(INDEFINITE)))
+    bound = RecyclingSolver(5, tolerance=0.0, max_basis=3).bind(
+        Operator(make_matrix(INDEFINITE))
+    )
     for seed in range(3):
         solution = bound.solve(random_rhs(seed))
         assert len(bound.state_dict()['images']) == 3
@@ -408,13 +451,14 @@ def test_recycling_keeps_no_more_than_it_may():
 
 def test_recycling_passes_a_standstill():
     """b.Ab = 0: the first product alone brings nothing."""
-    matrix = torch.diag(torch.tensor([1.] * 7 + [-1.] * 7)).double()
+    matrix = torch.diag(torch.tensor([1.0] * 7 + [-1.0] * 7)).double()
     rhs = split(torch.ones(SIZE).double())
     operator = Operator(matrix)
     solution = RecyclingSolver(SIZE, tolerance=1e-9).solve(operator, rhs)
     assert solution.status is Status.CONVERGED and operator.count == 2
-    torch.testing.assert_close(flatten(solution.value),
-                               torch.diag(matrix), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        flatten(solution.value), torch.diag(matrix), rtol=1e-9, atol=1e-9
+    )
 
 
 def test_recycling_estimates_what_it_leaves():
@@ -426,15 +470,17 @@ def test_recycling_estimates_what_it_leaves():
     matrix = torch.eye(size).double() + noise
     known, guessed = (
         RecyclingSolver(tolerance=0.03, extrapolate=extrapolate).bind(
-            lambda v: (matrix @ v[0], )) for extrapolate in (False, True))
+            lambda v: (matrix @ v[0],)
+        )
+        for extrapolate in (False, True)
+    )
     products, estimated = {known: 0, guessed: 0}, 0
     for step in range(8):
-        rhs = (torch.randn(size).double(), )
+        rhs = (torch.randn(size).double(),)
         for solver in products:
             solution = solver.solve(rhs)
             products[solver] += solution.num_iters
-            true = relative_residual(lambda v: (matrix @ v[0], ),
-                                     solution.value, rhs)
+            true = relative_residual(lambda v: (matrix @ v[0],), solution.value, rhs)
             if solution.status is Status.CONVERGED:
                 assert true == pytest.approx(solution.residual_norm, rel=1e-9)
             else:
@@ -449,30 +495,34 @@ def test_recycling_estimates_what_it_leaves():
 def _two_kinds(kind, seed):
     """A right-hand side among eigenvalues of 1.05 (0) or 1.5 (1)."""
     rhs = torch.zeros(400).double()
-    rhs[200 * kind:200 * (kind + 1)] = torch.randn(
-        200, generator=torch.Generator().manual_seed(seed))
-    return (rhs, )
+    rhs[200 * kind : 200 * (kind + 1)] = torch.randn(
+        200, generator=torch.Generator().manual_seed(seed)
+    )
+    return (rhs,)
 
 
-@pytest.mark.parametrize('kinds, products', [
-    # The estimate holds: the first solve, and of the others the first, the
-    # second and the fourth.
-    ([0] * 8, [1, 1, 1, 0, 1, 0, 0, 0]),
-    # It does not from the third solve on, which tells.
-    ([0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1])])
+@pytest.mark.parametrize(
+    'kinds, products',
+    [
+        # The estimate holds: the first solve, and of the others the first, the
+        # second and the fourth.
+        ([0] * 8, [1, 1, 1, 0, 1, 0, 0, 0]),
+        # It does not from the third solve on, which tells.
+        ([0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1]),
+    ],
+)
 def test_recycling_looks_at_solves_that_could_be_free(kinds, products):
-    values = torch.full((400, ), 1.05).double()
+    values = torch.full((400,), 1.05).double()
     values[200:] = 1.5
     solver, found = RecyclingSolver(tolerance=0.1), []
-    bound = solver.bind(lambda v: (values * v[0], ))
+    bound = solver.bind(lambda v: (values * v[0],))
     for seed, kind in enumerate(kinds):
         rhs = _two_kinds(kind, seed)
         if seed == 4:
             bound = solver.bind(bound.operator, bound.state_dict())
         solution = bound.solve(rhs)
         found.append(solution.num_iters)
-        true = relative_residual(lambda v: (values * v[0], ), solution.value,
-                                 rhs)
+        true = relative_residual(lambda v: (values * v[0],), solution.value, rhs)
         assert true <= 0.1
     assert found == products
 
@@ -490,7 +540,7 @@ def test_recycling_does_not_guess_of_a_large_unseen_part():
 
 
 def test_recycling_with_a_right_hand_side_that_is_not_a_number():
-    rhs = (torch.tensor([1., math.nan]), )
+    rhs = (torch.tensor([1.0, math.nan]),)
     solution = RecyclingSolver().solve(lambda v: v, rhs)
     assert solution.status is Status.NOT_FINITE
     assert solution.value[0].isnan().any()
@@ -502,19 +552,23 @@ def test_recycling_in_single_precision_on_a_wild_operator():
     generator = torch.Generator().manual_seed(0)
     size = 2000
     # As an untrained network's: a few large eigenvalues of both signs.
-    values = torch.cat((
-        torch.tensor([900., -700., 500., -300., 300., 200., -200., 150.]),
-        5 * torch.randn(192, generator=generator)))
-    basis = torch.linalg.qr(
-        torch.randn(size, 200, generator=generator))[0].T
+    values = torch.cat(
+        (
+            torch.tensor([900.0, -700.0, 500.0, -300.0, 300.0, 200.0, -200.0, 150.0]),
+            5 * torch.randn(192, generator=generator),
+        )
+    )
+    basis = torch.linalg.qr(torch.randn(size, 200, generator=generator))[0].T
 
     def operator(v):
-        return (v[0] + basis.T @ (values * (basis @ v[0])), )
+        return (v[0] + basis.T @ (values * (basis @ v[0])),)
 
     bound = RecyclingSolver(tolerance=0.05).bind(operator)
     for step in range(4):
-        rhs = (torch.randn(size, generator=generator) +
-               20 * torch.randn(8, generator=generator) @ basis[:8], )
+        rhs = (
+            torch.randn(size, generator=generator)
+            + 20 * torch.randn(8, generator=generator) @ basis[:8],
+        )
         solution = bound.solve(rhs)
         true = relative_residual(operator, solution.value, rhs)
         assert true < 1
@@ -522,64 +576,73 @@ def test_recycling_in_single_precision_on_a_wild_operator():
     state = bound.state_dict()
     directions = state['directions'].double()
     images = state['images'].double()
-    torch.testing.assert_close(directions @ directions.T,
-                               torch.eye(len(directions)).double(),
-                               rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        directions @ directions.T,
+        torch.eye(len(directions)).double(),
+        rtol=0,
+        atol=1e-4,
+    )
     # Images are as long as the largest eigenvalue and rounded to eps of it.
     torch.testing.assert_close(
-        directions @ images.T, state['overlap'], rtol=0,
-        atol=10 * 900 * torch.finfo(torch.float32).eps)
+        directions @ images.T,
+        state['overlap'],
+        rtol=0,
+        atol=10 * 900 * torch.finfo(torch.float32).eps,
+    )
 
 
-@pytest.mark.parametrize('leading, noise, count, size, seeds', [
-    ([90., -70., 50., -30.], 3., 60, 400, 25),
-    # A is singular, and nearly so.
-    ([-1.], 0.3, 50, 1000, 2),
-    ([-1.0003, 50.], 0.3, 50, 1000, 2),
-])
-def test_recycling_reports_the_residual_it_leaves(leading, noise, count, size,
-                                                  seeds):
+@pytest.mark.parametrize(
+    'leading, noise, count, size, seeds',
+    [
+        ([90.0, -70.0, 50.0, -30.0], 3.0, 60, 400, 25),
+        # A is singular, and nearly so.
+        ([-1.0], 0.3, 50, 1000, 2),
+        ([-1.0003, 50.0], 0.3, 50, 1000, 2),
+    ],
+)
+def test_recycling_reports_the_residual_it_leaves(leading, noise, count, size, seeds):
     """In single precision, whatever it makes of the system."""
     for seed in range(seeds):
         generator = torch.Generator().manual_seed(seed)
-        values = torch.cat((torch.tensor(leading), noise *
-                            torch.randn(count, generator=generator)))
-        basis = torch.linalg.qr(torch.randn(
-            size, len(values), generator=generator))[0].T
+        values = torch.cat(
+            (torch.tensor(leading), noise * torch.randn(count, generator=generator))
+        )
+        basis = torch.linalg.qr(torch.randn(size, len(values), generator=generator))[
+            0
+        ].T
 
         def operator(v):
-            return (v[0] + basis.T @ (values * (basis @ v[0])), )
+            return (v[0] + basis.T @ (values * (basis @ v[0])),)
 
         bound = RecyclingSolver(max_iters=20, tolerance=0.05).bind(operator)
         for _ in range(8):
             along = 20 * torch.randn(len(leading), generator=generator)
-            rhs = (torch.randn(size, generator=generator) +
-                   along @ basis[:len(leading)], )
+            rhs = (
+                torch.randn(size, generator=generator) + along @ basis[: len(leading)],
+            )
             solution = bound.solve(rhs)
             true = relative_residual(operator, solution.value, rhs)
             assert true < max(2 * solution.residual_norm, 0.075)
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
-@pytest.mark.parametrize('share', [0.1, 1.])
+@pytest.mark.parametrize('share', [0.1, 1.0])
 def test_recycling_calls_an_estimate_so(dtype, share):
     """Later right-hand sides in directions that the first ones lack."""
     generator = torch.Generator().manual_seed(0)
     size = 600
     values = 1 + 0.02 * torch.randn(size, generator=generator).to(dtype)
-    values[:6] = torch.tensor([21., 15., 11., 8., -6., 4.])
+    values[:6] = torch.tensor([21.0, 15.0, 11.0, 8.0, -6.0, 4.0])
     missed = 0
-    bound = RecyclingSolver(tolerance=0.1).bind(lambda v: (values * v[0], ))
+    bound = RecyclingSolver(tolerance=0.1).bind(lambda v: (values * v[0],))
     for step in range(8):
         b = torch.randn(size, generator=generator).to(dtype)
         new = torch.zeros_like(b)
         new[:6], b[:6] = b[:6].clone(), 0
         if step > 2:
-            b = (1 - share)**0.5 * b / b.norm() \
-                + share**0.5 * new / new.norm()
-        solution = bound.solve((b, ))
-        true = relative_residual(lambda v: (values * v[0], ), solution.value,
-                                 (b, ))
+            b = (1 - share) ** 0.5 * b / b.norm() + share**0.5 * new / new.norm()
+        solution = bound.solve((b,))
+        true = relative_residual(lambda v: (values * v[0],), solution.value, (b,))
         assert solution.status in (Status.CONVERGED, Status.ESTIMATED)
         if solution.status is Status.CONVERGED:
             assert true <= 0.1 * (1 + 1e-4)

@@ -28,20 +28,20 @@ def test_three_maps(case):
     tiny = TinyConv(in_size, out.shape[2:], kernel, stride, padding, dilation)
     taps = tiny.by_tap(weight.detach())
     for found, wanted in (
-            (tiny.conv(x.detach(), taps), out.detach()),
-            (tiny.input_grad(grad, taps), expected[0]),
-            (tiny.weight_grad(grad, x.detach()), expected[1])):
+        (tiny.conv(x.detach(), taps), out.detach()),
+        (tiny.input_grad(grad, taps), expected[0]),
+        (tiny.weight_grad(grad, x.detach()), expected[1]),
+    ):
         torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize('pixels, kernel, uses', [(3, 3, 1), (4, 3, 0),
-                                                  (4, 4, 0)])
+@pytest.mark.parametrize('pixels, kernel, uses', [(3, 3, 1), (4, 3, 0), (4, 4, 0)])
 def test_only_tiny_images_are_computed_so(pixels, kernel, uses, monkeypatch):
     calls = []
     kept = TinyConv.weight_grad
     monkeypatch.setattr(
-        TinyConv, 'weight_grad',
-        lambda *args: calls.append(1) or kept(*args))
+        TinyConv, 'weight_grad', lambda *args: calls.append(1) or kept(*args)
+    )
     x = torch.randn(2, 3, pixels, pixels)
     weight = torch.randn(4, 3, kernel, kernel, requires_grad=True)
     with LeanLayers():

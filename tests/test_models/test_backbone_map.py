@@ -8,8 +8,7 @@ from bissl_mm.models import BackboneMap
 
 
 def stage(channels=4):
-    return nn.Sequential(nn.Conv2d(channels, channels, 1),
-                         nn.BatchNorm2d(channels))
+    return nn.Sequential(nn.Conv2d(channels, channels, 1), nn.BatchNorm2d(channels))
 
 
 class Net(nn.Module):
@@ -36,8 +35,10 @@ class C4(nn.Module):
         self.backbone.layer1 = stage()
 
 
-C4_RULES = [('backbone.layer2', 'roi_head.shared_head.layer2'),
-            ('backbone', 'backbone')]
+C4_RULES = [
+    ('backbone.layer2', 'roi_head.shared_head.layer2'),
+    ('backbone', 'backbone'),
+]
 
 
 def test_identity_pairs_parameters_and_buffers():
@@ -52,41 +53,50 @@ def test_split_backbone_is_paired_by_rules():
     pairs = BackboneMap(rules=C4_RULES).resolve(Net(), C4())
     partners = dict(pairs.params)
     assert len(partners) == 8
-    assert partners['backbone.layer2.0.weight'] == \
-        'roi_head.shared_head.layer2.0.weight'
+    assert (
+        partners['backbone.layer2.0.weight'] == 'roi_head.shared_head.layer2.0.weight'
+    )
     assert partners['backbone.layer1.1.bias'] == 'backbone.layer1.1.bias'
-    assert ('backbone.layer2.1.running_mean',
-            'roi_head.shared_head.layer2.1.running_mean') in pairs.buffers
+    assert (
+        'backbone.layer2.1.running_mean',
+        'roi_head.shared_head.layer2.1.running_mean',
+    ) in pairs.buffers
 
 
 def test_forgotten_rule_names_the_orphans():
-    with pytest.raises(ValueError, match=r'4 of 10 pretext parameters have no '
-                       r"downstream partner \(first: 'backbone.layer2"):
+    with pytest.raises(
+        ValueError,
+        match=r'4 of 10 pretext parameters have no '
+        r"downstream partner \(first: 'backbone.layer2",
+    ):
         BackboneMap().resolve(Net(), C4())
 
 
 def test_partner_of_another_shape_names_both():
-    with pytest.raises(ValueError, match=r"'backbone.layer1.0.weight' has "
-                       r'shape \(4, 4, 1, 1\).*\(6, 6, 1, 1\)'):
+    with pytest.raises(
+        ValueError,
+        match=r"'backbone.layer1.0.weight' has "
+        r'shape \(4, 4, 1, 1\).*\(6, 6, 1, 1\)',
+    ):
         BackboneMap().resolve(Net(), Net(6))
 
 
 def test_upper_tensor_without_partner_is_named():
     downstream = Net()
     downstream.backbone.stem = stage()
-    with pytest.raises(ValueError, match='4 of 14 downstream parameters have '
-                       'no pretext partner.*deep stem'):
+    with pytest.raises(
+        ValueError,
+        match='4 of 14 downstream parameters have no pretext partner.*deep stem',
+    ):
         BackboneMap().resolve(Net(), downstream)
-    pairs = BackboneMap(unmapped_upper=['backbone.stem']).resolve(
-        Net(), downstream)
+    pairs = BackboneMap(unmapped_upper=['backbone.stem']).resolve(Net(), downstream)
     assert len(pairs.params) == 8
 
 
 def test_unmapped_lower_tensors_go_to_the_pretext_head():
     pretext = Net()
     pretext.backbone.token = nn.Parameter(torch.zeros(2))
-    pairs = BackboneMap(unmapped_lower=['backbone.token']).resolve(
-        pretext, Net())
+    pairs = BackboneMap(unmapped_lower=['backbone.token']).resolve(pretext, Net())
     assert len(pairs.params) == 8
 
 
@@ -97,8 +107,11 @@ def test_frozen_partners_follow_the_policy():
         model.backbone.layer1.requires_grad_(False)
         return model
 
-    with pytest.raises(ValueError, match='4 of 8 parameters are frozen in the '
-                       "downstream model only.*'backbone.layer1.0.weight'"):
+    with pytest.raises(
+        ValueError,
+        match='4 of 8 parameters are frozen in the '
+        "downstream model only.*'backbone.layer1.0.weight'",
+    ):
         BackboneMap().resolve(Net(), frozen())
     with pytest.raises(ValueError, match='in the pretext model only'):
         BackboneMap().resolve(frozen(), Net())
@@ -114,21 +127,41 @@ def test_frozen_partners_follow_the_policy():
     assert len(both.params) == 4
 
 
-@pytest.mark.parametrize('arguments, error, message', [
-    (dict(rules=[('backbone', )]), ValueError, 'is not a pair'),
-    (dict(rules=[('features', 'backbone')]), ValueError,
-     'no parameter of Net lies under'),
-    (dict(frozen='ignore'), ValueError, "'error', 'train', 'fix'"),
-    (dict(unmapped_upper='backbone.extra'), TypeError,
-     r"Write \['backbone.extra'\]"),
-    (dict(rules=[('backbone.layer1', 'backbone.layer1'),
-                 ('head', 'backbone.layer2')]), ValueError,
-     'do not lie within'),
-    (dict(rules=[('backbone.layer1', 'backbone.layer2'),
-                 ('backbone', 'backbone')]), ValueError,
-     'is the partner of two pretext tensors'),
-    (dict(rule=[]), TypeError, "Did you mean 'rules'"),
-])
+@pytest.mark.parametrize(
+    'arguments, error, message',
+    [
+        (dict(rules=[('backbone',)]), ValueError, 'is not a pair'),
+        (
+            dict(rules=[('features', 'backbone')]),
+            ValueError,
+            'no parameter of Net lies under',
+        ),
+        (dict(frozen='ignore'), ValueError, "'error', 'train', 'fix'"),
+        (
+            dict(unmapped_upper='backbone.extra'),
+            TypeError,
+            r"Write \['backbone.extra'\]",
+        ),
+        (
+            dict(
+                rules=[
+                    ('backbone.layer1', 'backbone.layer1'),
+                    ('head', 'backbone.layer2'),
+                ]
+            ),
+            ValueError,
+            'do not lie within',
+        ),
+        (
+            dict(
+                rules=[('backbone.layer1', 'backbone.layer2'), ('backbone', 'backbone')]
+            ),
+            ValueError,
+            'is the partner of two pretext tensors',
+        ),
+        (dict(rule=[]), TypeError, "Did you mean 'rules'"),
+    ],
+)
 def test_bad_settings_are_named(arguments, error, message):
     with pytest.raises(error, match=message):
         BackboneMap(**arguments).resolve(Net(), Net())

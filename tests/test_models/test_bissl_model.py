@@ -28,20 +28,18 @@ def test_copying_moves_weights_and_statistics():
 
 def test_loss_at_lower_equals_a_model_that_holds_its_weights():
     model = toy()
-    data = dict(inputs=torch.randn(4, 3, 8, 8),
-                data_samples=torch.tensor([0, 1, 2, 3]))
+    data = dict(inputs=torch.randn(4, 3, 8, 8), data_samples=torch.tensor([0, 1, 2, 3]))
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    loss = loss_with_state(model.downstream, model.upper_state_at_lower(),
-                           data)
-    grads = torch.autograd.grad(loss, (*model.lower_backbone(),
-                                       *model.upper_head()))
+    loss = loss_with_state(model.downstream, model.upper_state_at_lower(), data)
+    grads = torch.autograd.grad(loss, (*model.lower_backbone(), *model.upper_head()))
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
     model.copy_backbone_to_upper()
     expected = model.downstream(**data, mode='loss')['loss']
     assert torch.equal(loss, expected)
-    references = torch.autograd.grad(expected, (*model.upper_backbone(),
-                                                *model.upper_head()))
+    references = torch.autograd.grad(
+        expected, (*model.upper_backbone(), *model.upper_head())
+    )
     for a, b in zip(grads, references, strict=True):
         assert torch.equal(a, b)
 
@@ -69,11 +67,13 @@ def test_export_names_the_backbone_whatever_it_is_called():
     pretext = ToyPretext()
     pretext.encoder = pretext.backbone
     del pretext.backbone
-    model = BiSSLModel(pretext, ToyDownstream(), backbone_map=dict(
-        rules=[('encoder.0', 'backbone.0'), ('encoder', 'backbone')]))
+    model = BiSSLModel(
+        pretext,
+        ToyDownstream(),
+        backbone_map=dict(rules=[('encoder.0', 'backbone.0'), ('encoder', 'backbone')]),
+    )
     state = model.backbone_state_dict()
-    assert state.keys() == {
-        'backbone.' + k for k in pretext.encoder.state_dict()}
+    assert state.keys() == {'backbone.' + k for k in pretext.encoder.state_dict()}
 
 
 def test_top_level_preprocessor_is_refused():
@@ -97,6 +97,9 @@ def test_head_for_another_number_of_classes_is_named():
     model = build(classifier_cfg(num_classes=3))
     check_num_classes(model, dict(classes=('a', 'b', 'c')))
     check_num_classes(model, {})
-    with pytest.raises(ValueError, match="'head' has num_classes=3, but the "
-                       r'training data have 2 classes \(a, b\)'):
+    with pytest.raises(
+        ValueError,
+        match="'head' has num_classes=3, but the "
+        r'training data have 2 classes \(a, b\)',
+    ):
         check_num_classes(model, dict(classes=('a', 'b')))

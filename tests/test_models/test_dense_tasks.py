@@ -6,9 +6,16 @@ import sys
 import pytest
 import torch
 from conftest import ROOT
-from dense_models import (C4_RULES, build, detection_batch, detector_cfg,
-                          fix_proposals, segmentation_batch, segmentor_cfg,
-                          wide_simclr_cfg)
+from dense_models import (
+    C4_RULES,
+    build,
+    detection_batch,
+    detector_cfg,
+    fix_proposals,
+    segmentation_batch,
+    segmentor_cfg,
+    wide_simclr_cfg,
+)
 from mmengine.registry import MODELS, init_default_scope
 from small_models import simclr_cfg
 
@@ -23,8 +30,7 @@ pytestmark = pytest.mark.mmcv_ops
 def task(request, monkeypatch):
     if request.param == 'segmentation':
         return build(segmentor_cfg(), simclr_cfg()), segmentation_batch()
-    model = build(detector_cfg(), wide_simclr_cfg(),
-                  backbone_map=dict(rules=C4_RULES))
+    model = build(detector_cfg(), wide_simclr_cfg(), backbone_map=dict(rules=C4_RULES))
     fix_proposals(model.downstream, monkeypatch)
     return model, detection_batch()
 
@@ -36,16 +42,15 @@ def test_gradient_at_the_lower_backbone_equals_finite_differences(task):
     def loss():
         # The same regions of interest in every evaluation.
         with seeded(5):
-            return loss_with_state(model.downstream,
-                                   model.upper_state_at_lower(), data)
+            return loss_with_state(model.downstream, model.upper_state_at_lower(), data)
 
     grads = torch.autograd.grad(loss(), lower)
     names = [upper for _, upper in model.pairs.params]
-    conv5 = [(n, p, g) for n, p, g in zip(names, lower, grads)
-             if 'layer4' in n]
+    conv5 = [(n, p, g) for n, p, g in zip(names, lower, grads) if 'layer4' in n]
     assert len(conv5) == 15
-    assert all('shared_head' in n for n, _, _ in conv5) \
-        == hasattr(model.downstream, 'roi_head')
+    assert all('shared_head' in n for n, _, _ in conv5) == hasattr(
+        model.downstream, 'roi_head'
+    )
     for name, _, grad in conv5:
         assert grad.norm() > 0, name
 
@@ -76,50 +81,57 @@ def test_gradient_at_the_lower_backbone_equals_finite_differences(task):
 
 
 def test_both_backbones_see_the_same_regions(monkeypatch):
-    model = build(detector_cfg(), wide_simclr_cfg(),
-                  backbone_map=dict(rules=C4_RULES))
+    model = build(detector_cfg(), wide_simclr_cfg(), backbone_map=dict(rules=C4_RULES))
     fix_proposals(model.downstream, monkeypatch)
     seen = []
     roi_head = model.downstream.roi_head
     bbox_loss = roi_head.bbox_loss
     monkeypatch.setattr(
-        roi_head, 'bbox_loss', lambda x, results: seen.append(
-            torch.cat([r.priors for r in results])) or bbox_loss(x, results))
+        roi_head,
+        'bbox_loss',
+        lambda x, results: (
+            seen.append(torch.cat([r.priors for r in results])) or bbox_loss(x, results)
+        ),
+    )
     data = detection_batch()
     for seed in (3, 3, 4):
         with seeded(seed):
-            loss_with_state(model.downstream, model.upper_state_at_lower(),
-                            data)
+            loss_with_state(model.downstream, model.upper_state_at_lower(), data)
         with seeded(seed):
             model.downstream(**data, mode='loss')
     assert all(torch.equal(a, b) for a, b in zip(seen[::2], seen[1::2]))
     assert torch.equal(seen[0], seen[2])
 
 
-@pytest.mark.parametrize('boxes', [
-    (), ((60., 44., 90., 70.), ), ((10., 10., 10.5, 10.5), )],
-    ids=['none', 'half-outside', 'tiny'])
+@pytest.mark.parametrize(
+    'boxes',
+    [(), ((60.0, 44.0, 90.0, 70.0),), ((10.0, 10.0, 10.5, 10.5),)],
+    ids=['none', 'half-outside', 'tiny'],
+)
 def test_unusual_boxes_give_a_finite_loss_and_gradient(boxes):
-    model = build(detector_cfg(), wide_simclr_cfg(),
-                  backbone_map=dict(rules=C4_RULES)).float()
+    model = build(
+        detector_cfg(), wide_simclr_cfg(), backbone_map=dict(rules=C4_RULES)
+    ).float()
     data = detection_batch(boxes)
     data['inputs'] = data['inputs'].float()
     for sample in data['data_samples']:
         sample.gt_instances.bboxes = sample.gt_instances.bboxes.float()
-    loss = loss_with_state(model.downstream, model.upper_state_at_lower(),
-                           data)
+    loss = loss_with_state(model.downstream, model.upper_state_at_lower(), data)
     grads = torch.autograd.grad(loss, model.lower_backbone())
     assert loss.isfinite()
     assert all(g.isfinite().all() and g.norm() > 0 for g in grads)
 
 
-@pytest.mark.parametrize('cfg, head', [
-    (detector_cfg, 'roi_head.bbox_head'), (segmentor_cfg, 'decode_head')])
+@pytest.mark.parametrize(
+    'cfg, head', [(detector_cfg, 'roi_head.bbox_head'), (segmentor_cfg, 'decode_head')]
+)
 def test_class_counts_that_disagree_are_refused(cfg, head):
     model = MODELS.build(cfg())
     check_num_classes(model, dict(classes=('a', 'b', 'c')))
-    with pytest.raises(ValueError, match=f"'{head}.*' has num_classes=3, but "
-                       'the training data have 2 classes'):
+    with pytest.raises(
+        ValueError,
+        match=f"'{head}.*' has num_classes=3, but the training data have 2 classes",
+    ):
         check_num_classes(model, dict(classes=('a', 'b')))
 
 
@@ -127,14 +139,16 @@ def test_frozen_stages_stay_trained_where_the_map_says_so():
     cfg = detector_cfg()
     # mmdet freezes them anew whenever the model is set to train.
     cfg.backbone.frozen_stages = 1
-    model = build(cfg, wide_simclr_cfg(), backbone_map=dict(
-        rules=C4_RULES, frozen='train'))
+    model = build(
+        cfg, wide_simclr_cfg(), backbone_map=dict(rules=C4_RULES, frozen='train')
+    )
     model.train()
     upper = model.upper_backbone()
     assert len(upper) == len(list(model.pretext.backbone.parameters()))
     assert all(p.requires_grad for p in upper)
-    fixed = build(cfg, wide_simclr_cfg(), backbone_map=dict(
-        rules=C4_RULES, frozen='fix')).train()
+    fixed = build(
+        cfg, wide_simclr_cfg(), backbone_map=dict(rules=C4_RULES, frozen='fix')
+    ).train()
     assert len(fixed.pairs.fixed_params) == 15
     assert not fixed.pretext.backbone.conv1.weight.requires_grad
     assert not fixed.downstream.backbone.conv1.weight.requires_grad
@@ -144,12 +158,14 @@ def test_deep_stem_is_refused_with_the_remedy():
     cfg = segmentor_cfg()
     cfg.backbone.type = 'ResNetV1c'
     pretext = MODELS.build(simclr_cfg())
-    with pytest.raises(ValueError, match="A deep stem .ResNetV1c. has no "
-                       "counterpart in ResNet: use type='ResNet'"):
+    with pytest.raises(
+        ValueError,
+        match="A deep stem .ResNetV1c. has no counterpart in ResNet: use type='ResNet'",
+    ):
         BackboneMap().resolve(pretext, MODELS.build(cfg))
 
 
-STOCK = '''
+STOCK = """
 import sys
 sys.modules['bissl_mm'] = None          # importing it raises
 import torch
@@ -173,27 +189,44 @@ for name, value in state.items():
     matched += torch.equal(own[place], value)
     head += place.startswith('roi_head')
 print('matched', matched, 'of', len(state), 'in the shared head', head)
-'''
+"""
 
 
-@pytest.mark.parametrize('name, count, in_head', [
-    ('fcn16-r18-bissl-simclr_b16-8e_camvid', 120, 0),
-    pytest.param('faster-rcnn-r50-c4-bissl-simclr_8xb2-50e_voc0712', 318, 60,
-                 marks=pytest.mark.whole),
-])
+@pytest.mark.parametrize(
+    'name, count, in_head',
+    [
+        ('fcn16-r18-bissl-simclr_b16-8e_camvid', 120, 0),
+        pytest.param(
+            'faster-rcnn-r50-c4-bissl-simclr_8xb2-50e_voc0712',
+            318,
+            60,
+            marks=pytest.mark.whole,
+        ),
+    ],
+)
 def test_export_loads_into_stock_models(name, count, in_head, tmp_path):
     depth = 50 if 'r50' in name else 18
     init_default_scope('mmpretrain')
-    backbone = MODELS.build(dict(type='ResNet', depth=depth,
-                                 _scope_='mmpretrain'))
-    torch.save(dict(state_dict={'backbone.' + k: torch.randn_like(v.float())
-                                .to(v.dtype)
-                                for k, v in backbone.state_dict().items()}),
-               tmp_path / 'backbone.pth')
+    backbone = MODELS.build(dict(type='ResNet', depth=depth, _scope_='mmpretrain'))
+    torch.save(
+        dict(
+            state_dict={
+                'backbone.' + k: torch.randn_like(v.float()).to(v.dtype)
+                for k, v in backbone.state_dict().items()
+            }
+        ),
+        tmp_path / 'backbone.pth',
+    )
     result = subprocess.run(
-        [sys.executable, '-c', STOCK,
-         ROOT / 'configs/fine_tune' / f'{name}.py',
-         tmp_path / 'backbone.pth'], capture_output=True, text=True)
+        [
+            sys.executable,
+            '-c',
+            STOCK,
+            ROOT / 'configs/fine_tune' / f'{name}.py',
+            tmp_path / 'backbone.pth',
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 0, result.stderr
-    assert f'matched {count} of {count} in the shared head {in_head}' \
-        in result.stdout
+    assert f'matched {count} of {count} in the shared head {in_head}' in result.stdout

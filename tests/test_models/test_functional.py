@@ -31,7 +31,7 @@ def test_pure_forward_leaves_no_trace():
     torch.manual_seed(0)
     model = Busy()
     with torch.no_grad():
-        model.backbone.weight.add_(1.)
+        model.backbone.weight.add_(1.0)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     closure = pretext_closure(model, dict(inputs=torch.randn(6, 4)), seed=3)
     state = torch.get_rng_state()
@@ -47,8 +47,7 @@ def test_another_seed_draws_another_mask():
     torch.manual_seed(0)
     model = Busy()
     data = dict(inputs=torch.randn(6, 4))
-    first, second = (pretext_closure(model, data, seed)()
-                     for seed in (1, 2))
+    first, second = (pretext_closure(model, data, seed)() for seed in (1, 2))
     assert first != second
 
 
@@ -107,8 +106,9 @@ class Shared(nn.Module):
 def test_shared_modules_and_weights_are_exchanged_and_put_back():
     model = Shared()
     before = {n: p for n, p in model.named_parameters()}
-    state = {n: torch.randn_like(p, requires_grad=True)
-             for n, p in model.named_parameters()}
+    state = {
+        n: torch.randn_like(p, requires_grad=True) for n, p in model.named_parameters()
+    }
     state['shift'] = torch.zeros(3)
     x = torch.randn(2, 3)
     w, b = state['first.weight'], state['first.bias']
@@ -118,7 +118,7 @@ def test_shared_modules_and_weights_are_exchanged_and_put_back():
     torch.testing.assert_close(out, expected)
     assert {n: p for n, p in model.named_parameters()} == before
     assert model.decoder.weight is model.first.weight is model.again.weight
-    assert model.shift.tolist() == [1., 1., 1.]
+    assert model.shift.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_incomplete_state_is_refused():

@@ -5,31 +5,31 @@ import torch
 from small_models import build, classifier_cfg, simclr_cfg
 from torch import nn
 
-from bissl_mm.models import (BiSSLModel, DifferentiableSyncBatchNorm,
-                             set_sync_norms)
+from bissl_mm.models import BiSSLModel, DifferentiableSyncBatchNorm, set_sync_norms
 
 
 def model(sync_norms, norm='BN'):
-    return BiSSLModel(build(simclr_cfg(norm=norm)),
-                      build(classifier_cfg(norm), seed=3),
-                      sync_norms=sync_norms)
+    return BiSSLModel(
+        build(simclr_cfg(norm=norm)),
+        build(classifier_cfg(norm), seed=3),
+        sync_norms=sync_norms,
+    )
 
 
 def norms(module):
-    return [m for m in module.modules()
-            if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    return [
+        m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
+    ]
 
 
 @pytest.mark.parametrize('norm', ['BN', 'bissl_mm.DifferentiableSyncBN'])
 def test_one_setting_decides_for_every_norm_of_both_levels(norm):
-    across = [bool(getattr(m, 'synchronised', False))
-              for m in norms(model(None, norm))]
+    across = [bool(getattr(m, 'synchronised', False)) for m in norms(model(None, norm))]
     # More than one backbone has.
     assert len(across) > 40
     assert set(across) == {norm != 'BN'}
     assert all(m.synchronised for m in norms(model(True, norm)))
-    assert not any(getattr(m, 'synchronised', False)
-                   for m in norms(model(False, norm)))
+    assert not any(getattr(m, 'synchronised', False) for m in norms(model(False, norm)))
 
 
 def test_tensors_and_their_names_stay():

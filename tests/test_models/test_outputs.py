@@ -40,17 +40,24 @@ def simclr(model, inputs, data_samples):
 
 def moco(model, inputs, data_samples):
     """Logits (6, 25): cosines with the key and with the queue over 0.2."""
-    query, key = (normalize(net(view)) for net, view in (
-        (lambda x: project(model, x), inputs[0]),
-        (lambda x: model.encoder_k(x)[0], inputs[1])))
-    return torch.cat([(query * key.detach()).sum(1, keepdim=True),
-                      query @ model.queue], 1) / 0.2
+    query, key = (
+        normalize(net(view))
+        for net, view in (
+            (lambda x: project(model, x), inputs[0]),
+            (lambda x: model.encoder_k(x)[0], inputs[1]),
+        )
+    )
+    return (
+        torch.cat([(query * key.detach()).sum(1, keepdim=True), query @ model.queue], 1)
+        / 0.2
+    )
 
 
 def predictions(model, inputs, data_samples):
     """Unit vectors (12, 8): what both views predict of the other."""
-    return torch.cat([normalize(model.head.predictor([project(model, v)])[0])
-                      for v in inputs])
+    return torch.cat(
+        [normalize(model.head.predictor([project(model, v)])[0]) for v in inputs]
+    )
 
 
 def mae(model, inputs, data_samples):
@@ -72,7 +79,8 @@ def barlow_twins(model, inputs, data_samples):
     """Correlation matrix (8, 8) of the standardised projections."""
     first, second = (
         (z - z.mean(0)) / (z.var(0, unbiased=False) + 1e-5).sqrt()
-        for z in (project(model, v) for v in inputs))
+        for z in (project(model, v) for v in inputs)
+    )
     return first.T @ second / 6
 
 
@@ -88,6 +96,7 @@ def least_squares(weight_of):
     def curved(model, z, jacobian):
         weights = (weight_of(model) * torch.ones_like(z)).reshape(-1, 1)
         return jacobian.T @ (weights * jacobian)
+
     return curved
 
 
@@ -100,13 +109,20 @@ REFERENCES = {
     'MoCo v2': (moco, cross_entropy),
     'BYOL': (predictions, least_squares(lambda model: 2 / 6)),
     'SimSiam': (predictions, least_squares(lambda model: 0.5 / 6)),
-    'MAE': (mae, least_squares(
-        lambda m: 2 * m.mask.unsqueeze(2) / (192 * m.mask.sum()))),
-    'SimMIM': (simmim, least_squares(
-        lambda m: 2 * m.mask.unsqueeze(1) / (3 * m.mask.sum()))),
-    'Barlow Twins': (barlow_twins, least_squares(
-        lambda m: 0.0102 + (2 - 0.0102) * torch.eye(8).double())),
+    'MAE': (
+        mae,
+        least_squares(lambda m: 2 * m.mask.unsqueeze(2) / (192 * m.mask.sum())),
+    ),
+    'SimMIM': (
+        simmim,
+        least_squares(lambda m: 2 * m.mask.unsqueeze(1) / (3 * m.mask.sum())),
+    ),
+    'Barlow Twins': (
+        barlow_twins,
+        least_squares(lambda m: 0.0102 + (2 - 0.0102) * torch.eye(8).double()),
+    ),
 }
+
 
 @pytest.fixture(autouse=True)
 def max_iters():
@@ -129,18 +145,19 @@ def prepare(name):
 def dense_gauss_newton(name, model, data, params, directions):
     """V^T G V from J V."""
     outputs_of, curved = REFERENCES[name]
-    places = [(m._parameters, key, p) for m in model.backbone.modules()
-              for key, p in m._parameters.items()]
+    places = [
+        (m._parameters, key, p)
+        for m in model.backbone.modules()
+        for key, p in m._parameters.items()
+    ]
     columns = []
     for direction in directions:
         tangents = {id(p): d for p, d in zip(params, direction, strict=True)}
         torch.manual_seed(SEED)
-        with torch.no_grad(), forward_ad.dual_level(), \
-                plain_attention():
+        with torch.no_grad(), forward_ad.dual_level(), plain_attention():
             for table, key, param in places:
                 if id(param) in tangents:
-                    table[key] = forward_ad.make_dual(param,
-                                                      tangents[id(param)])
+                    table[key] = forward_ad.make_dual(param, tangents[id(param)])
             z, column = forward_ad.unpack_dual(outputs_of(model, **data))
             columns.append(column.flatten())
         for table, key, param in places:
@@ -151,35 +168,34 @@ def dense_gauss_newton(name, model, data, params, directions):
 @pytest.mark.parametrize('name', REFERENCES)
 def test_products_equal_the_definition(name):
     model, data, params = prepare(name)
-    operator = GaussNewton(
-        [pretext_outputs_closure(model, data, SEED)], params)
+    operator = GaussNewton([pretext_outputs_closure(model, data, SEED)], params)
     torch.manual_seed(5)
-    directions = [tuple(torch.randn_like(p) for p in params)
-                  for _ in range(3)]
+    directions = [tuple(torch.randn_like(p) for p in params) for _ in range(3)]
     products = [operator(d) for d in directions]
-    found = torch.stack([torch.stack([dot(d, p) for p in products])
-                         for d in directions])
+    found = torch.stack(
+        [torch.stack([dot(d, p) for p in products]) for d in directions]
+    )
     expected = dense_gauss_newton(name, model, data, params, directions)
     assert (found - expected).norm() <= 1e-10 * expected.norm()
-    assert torch.linalg.eigvalsh((found + found.T) / 2)[0] \
-        >= -1e-12 * found.norm()
+    assert torch.linalg.eigvalsh((found + found.T) / 2)[0] >= -1e-12 * found.norm()
     torch.testing.assert_close(
-        operator.loss, pretext_closure(model, data, SEED)().detach(),
-        rtol=1e-12, atol=1e-14)
+        operator.loss,
+        pretext_closure(model, data, SEED)().detach(),
+        rtol=1e-12,
+        atol=1e-14,
+    )
 
 
 def test_curvature_is_never_negative_where_that_of_the_hessian_is():
     model, data, params = prepare('MAE')
-    gauss_newton = GaussNewton(
-        [pretext_outputs_closure(model, data, SEED)], params)
+    gauss_newton = GaussNewton([pretext_outputs_closure(model, data, SEED)], params)
     hessian = Hessian([pretext_closure(model, data, SEED)], params)
     torch.manual_seed(5)
-    smallest = [0., 0.]
+    smallest = [0.0, 0.0]
     for _ in range(15):
         vector = tuple(torch.randn_like(p) for p in params)
         for i, operator in enumerate((gauss_newton, hessian)):
-            curvature = dot(vector, operator(vector)) / dot(vector,
-                                                                vector)
+            curvature = dot(vector, operator(vector)) / dot(vector, vector)
             smallest[i] = min(smallest[i], curvature.item())
     assert smallest[0] >= -1e-12
     assert smallest[1] < -1e-4
@@ -210,8 +226,7 @@ def test_each_call_of_a_loss_module_is_an_output():
     assert [z.shape for z in outputs] == [(6, 8)] * 2
     for output, leaf in zip(outputs, leaves, strict=True):
         assert torch.equal(output, leaf) and leaf.is_leaf
-        torch.testing.assert_close(output.norm(dim=1),
-                                   torch.ones(6).double())
+        torch.testing.assert_close(output.norm(dim=1), torch.ones(6).double())
 
 
 def test_loss_module_is_restored_after_an_error(monkeypatch):
@@ -227,33 +242,47 @@ def test_loss_module_is_restored_after_an_error(monkeypatch):
 
 
 def test_cosine_loss_keeps_scale_shift_and_mask():
-    loss = CosineSimilarityLoss(shift_factor=1., scale_factor=3.)
+    loss = CosineSimilarityLoss(shift_factor=1.0, scale_factor=3.0)
     torch.manual_seed(0)
     prediction, target = torch.randn(2, 6, 5, 8).double()
     mask = torch.rand(6, 5).round().double()
     output_of, loss_of = convex_form('head.loss_module', loss)
-    for given in ((target, ), (target, mask)):
-        torch.testing.assert_close(loss_of(output_of(prediction), *given),
-                                   loss(prediction, *given), rtol=1e-12,
-                                   atol=0.)
+    for given in ((target,), (target, mask)):
+        torch.testing.assert_close(
+            loss_of(output_of(prediction), *given),
+            loss(prediction, *given),
+            rtol=1e-12,
+            atol=0.0,
+        )
 
 
 class OwnCrossEntropyLoss(CrossEntropyLoss):
     """What a derived type computes is not known."""
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda h: setattr(h.loss_module, 'penalty', torch.nn.L1Loss()),
-     r'head.loss_module is PixelReconstructionLoss\( \(penalty\): L1Loss.*'
-     "optim_wrapper.hypergradient.curvature='hessian'"),
-    (lambda h: setattr(h, 'loss_module', CosineSimilarityLoss(0., -1.)),
-     'CosineSimilarityLoss.*weights of at least 0'),
-    (lambda h: setattr(h, 'loss_module', CrossEntropyLoss(loss_weight=-1.)),
-     'CrossEntropyLoss.*weights of at least 0'),
-    (lambda h: setattr(h, 'loss_module', OwnCrossEntropyLoss()),
-     r'is OwnCrossEntropyLoss\(\), which is not known'),
-    (lambda h: delattr(h, 'loss_module'), 'MAE has no loss_module'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            lambda h: setattr(h.loss_module, 'penalty', torch.nn.L1Loss()),
+            r'head.loss_module is PixelReconstructionLoss\( \(penalty\): L1Loss.*'
+            "optim_wrapper.hypergradient.curvature='hessian'",
+        ),
+        (
+            lambda h: setattr(h, 'loss_module', CosineSimilarityLoss(0.0, -1.0)),
+            'CosineSimilarityLoss.*weights of at least 0',
+        ),
+        (
+            lambda h: setattr(h, 'loss_module', CrossEntropyLoss(loss_weight=-1.0)),
+            'CrossEntropyLoss.*weights of at least 0',
+        ),
+        (
+            lambda h: setattr(h, 'loss_module', OwnCrossEntropyLoss()),
+            r'is OwnCrossEntropyLoss\(\), which is not known',
+        ),
+        (lambda h: delattr(h, 'loss_module'), 'MAE has no loss_module'),
+    ],
+)
 def test_other_losses_are_refused(change, message):
     model = bissl_model('MAE', torch.float32)
     change(model.pretext.head)
@@ -261,11 +290,17 @@ def test_other_losses_are_refused(change, message):
         pretext_outputs_closure(model.pretext, {}, SEED)
     level = dict(optimizer=dict(type='SGD', lr=0.1))
     for curvature, expected in (
-            ('gauss_newton', pytest.raises(TypeError, match=message)),
-            ('hessian', nullcontext())):
-        constructor = BiSSLOptimWrapperConstructor(dict(
-            type='bissl_mm.BiSSLOptimWrapper', lower=level, upper=level,
-            hypergradient=dict(curvature=curvature)))
+        ('gauss_newton', pytest.raises(TypeError, match=message)),
+        ('hessian', nullcontext()),
+    ):
+        constructor = BiSSLOptimWrapperConstructor(
+            dict(
+                type='bissl_mm.BiSSLOptimWrapper',
+                lower=level,
+                upper=level,
+                hypergradient=dict(curvature=curvature),
+            )
+        )
         with expected:
             constructor(model)
 
@@ -273,11 +308,13 @@ def test_other_losses_are_refused(change, message):
 def test_loss_beside_the_loss_module_is_refused(monkeypatch):
     model, data, params = prepare('SimCLR')
     loss = model.head.loss
-    monkeypatch.setattr(model.head, 'loss', lambda positive, negative: loss(
-        positive, negative) - 0.1 * positive.mean())
+    monkeypatch.setattr(
+        model.head,
+        'loss',
+        lambda positive, negative: loss(positive, negative) - 0.1 * positive.mean(),
+    )
     with pytest.raises(ValueError, match='past the outputs'):
-        GaussNewton([pretext_outputs_closure(model, data, SEED)],
-                            params)
+        GaussNewton([pretext_outputs_closure(model, data, SEED)], params)
 
 
 def test_bilevel_step_with_either_curvature():
@@ -287,21 +324,28 @@ def test_bilevel_step_with_either_curvature():
     found = {}
     for curvature in ('gauss_newton', 'hessian'):
         torch.manual_seed(0)
-        wrapper = sgd_wrapper(model, hypergradient=dict(
-            damping=0., curvature=curvature,
-            solver=dict(type='CGSolver', max_iters=20)))
+        wrapper = sgd_wrapper(
+            model,
+            hypergradient=dict(
+                damping=0.0,
+                curvature=curvature,
+                solver=dict(type='CGSolver', max_iters=20),
+            ),
+        )
         assert wrapper.settings()['hypergradient.curvature'] == curvature
         wrapper.lower_step(model, batch(), seed=1)
         wrapper.begin_upper_phase(model, [batch()], seed=2)
         found[curvature] = wrapper.upper_step(
-            model, dict(inputs=batch()['inputs'], data_samples=labels),
-            seed=3)
+            model, dict(inputs=batch()['inputs'], data_samples=labels), seed=3
+        )
         wrapper.end_upper_phase()
     # The identity and something positive; and conjugate gradients that end.
     assert found['gauss_newton']['min_curvature'] >= 1 - 1e-12
     assert found['gauss_newton']['iters'] == 20
     assert found['gauss_newton']['residual'] < 0.5
     assert found['hessian']['min_curvature'] < 1
-    with pytest.raises(ValueError, match="curvature is 'gauss', but must be "
-                       "one of 'hessian', 'gauss_newton'"):
+    with pytest.raises(
+        ValueError,
+        match="curvature is 'gauss', but must be one of 'hessian', 'gauss_newton'",
+    ):
         sgd_wrapper(model, hypergradient=dict(curvature='gauss'))

@@ -67,9 +67,12 @@ def test_product_equals_finite_differences(operator, monkeypatch):
         with torch.no_grad():
             for param, d in zip(params, direction):
                 param.sub_(d, alpha=step)
-        return torch.cat([
-            (torch.zeros_like(p) if g is None else g).flatten()
-            for g, p in zip(grads, params)])
+        return torch.cat(
+            [
+                (torch.zeros_like(p) if g is None else g).flatten()
+                for g, p in zip(grads, params)
+            ]
+        )
 
     # Small enough that no ReLU changes its side on the way.
     step = 1e-7
@@ -111,18 +114,21 @@ def test_target_follows_the_closed_recursion():
         with torch.no_grad():
             for param in params:
                 param.add_(0.1 * torch.randn_like(param))
-    expected = decay**(steps - 1) * weights[0] + sum(
-        (1 - decay) * decay**(steps - 1 - i) * weights[i]
-        for i in range(1, steps))
+    expected = decay ** (steps - 1) * weights[0] + sum(
+        (1 - decay) * decay ** (steps - 1 - i) * weights[i] for i in range(1, steps)
+    )
     target = model.target_net.module[0].conv1.weight
     torch.testing.assert_close(target, expected, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize('kwargs, message', [
-    (dict(target_decay=1.), r'target_decay must lie in \(0, 1\), but is 1.0'),
-    (dict(target_schedule='linear'), "'constant', 'cosine'"),
-    (dict(base_momentum=0.004), 'Set target_decay=0.996'),
-])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(target_decay=1.0), r'target_decay must lie in \(0, 1\), but is 1.0'),
+        (dict(target_schedule='linear'), "'constant', 'cosine'"),
+        (dict(base_momentum=0.004), 'Set target_decay=0.996'),
+    ],
+)
 def test_bad_decay_is_refused(kwargs, message):
     with pytest.raises(ValueError, match=message):
         BYOL(backbone={}, neck={}, head={}, **kwargs)
@@ -131,6 +137,8 @@ def test_bad_decay_is_refused(kwargs, message):
 def test_swav_is_refused():
     pretext = SwAV.__new__(SwAV)
     torch.nn.Module.__init__(pretext)
-    with pytest.raises(TypeError, match="mmpretrain's SwAV normalises its "
-                       'prototypes.*Use another pretext task'):
+    with pytest.raises(
+        TypeError,
+        match="mmpretrain's SwAV normalises its prototypes.*Use another pretext task",
+    ):
         check_differentiable(pretext, torch.nn.Linear(1, 1))

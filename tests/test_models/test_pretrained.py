@@ -6,8 +6,7 @@ import torchvision
 from mmengine.registry import MODELS, init_default_scope
 from small_models import build, classifier_cfg, simclr_cfg
 
-from bissl_mm.models import (BiSSLModel, check_pretrained_init,
-                             load_pretrained)
+from bissl_mm.models import BiSSLModel, check_pretrained_init, load_pretrained
 from bissl_mm.models.weights.pretrained import check_load_from
 
 
@@ -28,13 +27,18 @@ def source():
 LAYOUTS = {
     'mmpretrain': lambda s: dict(state_dict=s, meta=dict(epoch=1)),
     'distributed': lambda s: {'module.' + k: v for k, v in s.items()},
-    'bilevel': lambda s: dict(state_dict={
-        **{'pretext.' + k: v for k, v in s.items()},
-        **{'downstream.' + k: v + 1 for k, v in s.items()}}),
-    'backbone': lambda s: dict(state_dict={
-        k: v for k, v in s.items() if k.startswith('backbone.')}),
-    'bare': lambda s: {k[len('backbone.'):]: v for k, v in s.items()
-                       if k.startswith('backbone.')},
+    'bilevel': lambda s: dict(
+        state_dict={
+            **{'pretext.' + k: v for k, v in s.items()},
+            **{'downstream.' + k: v + 1 for k, v in s.items()},
+        }
+    ),
+    'backbone': lambda s: dict(
+        state_dict={k: v for k, v in s.items() if k.startswith('backbone.')}
+    ),
+    'bare': lambda s: {
+        k[len('backbone.') :]: v for k, v in s.items() if k.startswith('backbone.')
+    },
 }
 
 
@@ -47,9 +51,11 @@ def test_known_layouts_load(layout, tmp_path, log_lines):
     for name in names_of(model):
         assert torch.equal(model.state_dict()[name], state[name]), name
     with_neck = layout not in ('backbone', 'bare')
-    assert torch.equal(model.state_dict()['neck.fc0.weight'],
-                       state['neck.fc0.weight']) == with_neck
-    out, = log_lines
+    assert (
+        torch.equal(model.state_dict()['neck.fc0.weight'], state['neck.fc0.weight'])
+        == with_neck
+    )
+    (out,) = log_lines
     assert '100 of 100 backbone tensors' in out
     assert ('left at their initialisation: nothing' in out) == with_neck
 
@@ -58,22 +64,31 @@ def test_torchvision_checkpoint_loads(tmp_path):
     torch.manual_seed(0)
     state = torchvision.models.resnet18().state_dict()
     path = save(tmp_path, state)
-    model = MODELS.build(dict(
-        type='bissl_mm.SimCLR', _scope_='mmpretrain',
-        backbone=dict(type='ResNet', depth=18)))
+    model = MODELS.build(
+        dict(
+            type='bissl_mm.SimCLR',
+            _scope_='mmpretrain',
+            backbone=dict(type='ResNet', depth=18),
+        )
+    )
     load_pretrained(model, path, names_of(model))
     own = model.state_dict()
-    assert torch.equal(own['backbone.layer3.0.downsample.0.weight'],
-                       state['layer3.0.downsample.0.weight'])
+    assert torch.equal(
+        own['backbone.layer3.0.downsample.0.weight'],
+        state['layer3.0.downsample.0.weight'],
+    )
 
 
 def test_no_matching_key_is_an_error(tmp_path):
     path = save(tmp_path, dict(state_dict=dict(encoder=torch.ones(2))))
     model = build(simclr_cfg()).float()
     before = {k: v.clone() for k, v in model.state_dict().items()}
-    with pytest.raises(ValueError, match="fits 0 of 100 backbone tensors.*"
-                       "'backbone.conv1.weight' is not in the file, which "
-                       "begins with 'backbone.encoder'|'encoder'"):
+    with pytest.raises(
+        ValueError,
+        match='fits 0 of 100 backbone tensors.*'
+        "'backbone.conv1.weight' is not in the file, which "
+        "begins with 'backbone.encoder'|'encoder'",
+    ):
         load_pretrained(model, path, names_of(model))
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
@@ -81,11 +96,18 @@ def test_no_matching_key_is_an_error(tmp_path):
 
 def test_another_width_is_an_error(tmp_path):
     path = save(tmp_path, source())
-    model = MODELS.build(dict(
-        type='bissl_mm.SimCLR', _scope_='mmpretrain',
-        backbone=dict(type='ResNet', depth=18)))
-    with pytest.raises(ValueError, match=r'has shape \(4, 3, 7, 7\) in the '
-                       r'file and \(64, 3, 7, 7\) in the model'):
+    model = MODELS.build(
+        dict(
+            type='bissl_mm.SimCLR',
+            _scope_='mmpretrain',
+            backbone=dict(type='ResNet', depth=18),
+        )
+    )
+    with pytest.raises(
+        ValueError,
+        match=r'has shape \(4, 3, 7, 7\) in the '
+        r'file and \(64, 3, 7, 7\) in the model',
+    ):
         load_pretrained(model, path, names_of(model))
 
 
@@ -107,8 +129,9 @@ def test_model_setting_loads_and_reaches_both_backbones(tmp_path):
 
 def classifier_with_init(path, prefix='backbone.'):
     cfg = classifier_cfg()
-    cfg['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=path,
-                                       prefix=prefix)
+    cfg['backbone']['init_cfg'] = dict(
+        type='Pretrained', checkpoint=path, prefix=prefix
+    )
     model = MODELS.build(cfg)
     model.init_weights()
     return model
@@ -124,8 +147,11 @@ def test_pretrained_init_of_another_model_is_an_error(tmp_path):
     state = {k.replace('layer', 'stage'): v for k, v in source().items()}
     path = save(tmp_path, dict(state_dict=state))
     model = classifier_with_init(path)
-    with pytest.raises(ValueError, match=r"backbone: init_cfg checkpoint .* "
-                       r"fits 5 of 100 tensors"):
+    with pytest.raises(
+        ValueError,
+        match=r'backbone: init_cfg checkpoint .* '
+        r'fits 5 of 100 tensors',
+    ):
         check_pretrained_init(model)
 
 
@@ -134,22 +160,27 @@ def test_own_last_norm_is_allowed_but_another_stem_is_not(tmp_path):
     init_default_scope('mmpretrain')
     path = str(tmp_path / 'backbone.pth')
     init = dict(type='Pretrained', checkpoint=path, prefix='backbone.')
-    vit = dict(type='VisionTransformer', img_size=16, patch_size=8,
-               arch=dict(embed_dims=8, num_layers=4, num_heads=2,
-                         feedforward_channels=8))
+    vit = dict(
+        type='VisionTransformer',
+        img_size=16,
+        patch_size=8,
+        arch=dict(embed_dims=8, num_layers=4, num_heads=2, feedforward_channels=8),
+    )
 
     def save(cfg):
         state = MODELS.build(cfg).state_dict()
         torch.save({f'backbone.{k}': v for k, v in state.items()}, path)
 
     save(dict(vit, out_type='cls_token'))
-    report = check_pretrained_init(MODELS.build(dict(
-        vit, out_type='avg_featmap', final_norm=False, init_cfg=init)))
+    report = check_pretrained_init(
+        MODELS.build(dict(vit, out_type='avg_featmap', final_norm=False, init_cfg=init))
+    )
     assert report == [('VisionTransformer', 52, 54)]
     wide = dict(stem_channels=2, base_channels=2, depth=101)
     save(dict(type='ResNet', **wide))
-    model = torch.nn.ModuleDict(dict(backbone=MODELS.build(dict(
-        type='ResNetV1c', init_cfg=init, **wide))))
+    model = torch.nn.ModuleDict(
+        dict(backbone=MODELS.build(dict(type='ResNetV1c', init_cfg=init, **wide)))
+    )
     with pytest.raises(ValueError, match='fits 515 of 530 tensors'):
         check_pretrained_init(model)
 
@@ -157,9 +188,9 @@ def test_own_last_norm_is_allowed_but_another_stem_is_not(tmp_path):
 def test_load_from_without_a_matching_tensor_is_an_error(tmp_path):
     model = build(classifier_cfg()).float()
     good = save(tmp_path, dict(state_dict=source()))
-    check_load_from(model, good, 0.)
+    check_load_from(model, good, 0.0)
     with pytest.raises(ValueError, match='fits 120 of 122 tensors'):
         check_load_from(model, good, 0.99)
     bad = save(tmp_path, dict(encoder=torch.ones(2)))
     with pytest.raises(ValueError, match='fits 0 of 122 tensors'):
-        check_load_from(model, bad, 0.)
+        check_load_from(model, bad, 0.0)

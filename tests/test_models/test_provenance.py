@@ -12,8 +12,7 @@ import bissl_mm.models.weights.pretrained as pretrained
 from bissl_mm.models.weights.pretrained import check_pretrained_init, load_pretrained
 from bissl_mm.models.weights.provenance import describe
 
-NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
-            to_rgb=True)
+NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 
 
 @pytest.fixture
@@ -29,12 +28,17 @@ def warnings(monkeypatch):
 
 
 def pretext(style='pytorch', views=None, **norm):
-    cfg = simclr_cfg(data_preprocessor=dict(
-        type='SelfSupDataPreprocessor', **{**NORM, **norm}))
+    cfg = simclr_cfg(
+        data_preprocessor=dict(type='SelfSupDataPreprocessor', **{**NORM, **norm})
+    )
     if views is not None:
         cfg['data_preprocessor'] = dict(
-            type='bissl_mm.BatchViews', mean=NORM['mean'], std=NORM['std'],
-            num_views=2, **views)
+            type='bissl_mm.BatchViews',
+            mean=NORM['mean'],
+            std=NORM['std'],
+            num_views=2,
+            **views,
+        )
     cfg['backbone']['style'] = style
     return cfg
 
@@ -45,59 +49,69 @@ def saved(tmp_path, model, meta):
     return path
 
 
-@pytest.mark.parametrize('change, both', [
-    (dict(), ()),
-    (dict(to_rgb=False), (' of RGB', ' of BGR')),
-    (dict(mean=[0.] * 3, std=[255.] * 3), ('/ [58.395', '/ [255, 255, 255]')),
-    (dict(style='caffe'), ('style pytorch', 'has caffe')),
-])
+@pytest.mark.parametrize(
+    'change, both',
+    [
+        (dict(), ()),
+        (dict(to_rgb=False), (' of RGB', ' of BGR')),
+        (dict(mean=[0.0] * 3, std=[255.0] * 3), ('/ [58.395', '/ [255, 255, 255]')),
+        (dict(style='caffe'), ('style pytorch', 'has caffe')),
+    ],
+)
 def test_stage_3_is_told_of_another_stage_1(change, both, tmp_path, warnings):
     cfg = pretext()
     text = Config(dict(model=cfg, other=[1])).pretty_text
     path = saved(tmp_path, MODELS.build(cfg), dict(cfg=text))
     model = MODELS.build(pretext(**change))
-    load_pretrained(model, path,
-                    [n for n in model.state_dict() if 'backbone' in n])
+    load_pretrained(model, path, [n for n in model.state_dict() if 'backbone' in n])
     assert len(warnings) == bool(both)
     for value in both:
         assert value in warnings[0]
 
 
-@pytest.mark.parametrize('views, number', [
-    (dict(), 0), (dict(to_rgb=False), 1)])
+@pytest.mark.parametrize('views, number', [(dict(), 0), (dict(to_rgb=False), 1)])
 def test_views_of_batches_are_of_rgb_where_nothing_is_said(
-        views, number, tmp_path, warnings):
+    views, number, tmp_path, warnings
+):
     cfg = pretext(views=views)
-    path = saved(tmp_path, MODELS.build(cfg),
-                 dict(cfg=Config(dict(model=cfg)).pretty_text))
+    path = saved(
+        tmp_path, MODELS.build(cfg), dict(cfg=Config(dict(model=cfg)).pretty_text)
+    )
     model = MODELS.build(pretext())
-    load_pretrained(model, path,
-                    [n for n in model.state_dict() if 'backbone' in n])
+    load_pretrained(model, path, [n for n in model.state_dict() if 'backbone' in n])
     assert len(warnings) == number
 
 
-@pytest.mark.parametrize('change, number', [
-    (dict(), 0), (dict(mean=[127.5] * 3), 1), (dict(to_rgb=False), 1)])
-def test_stage_4_is_told_of_another_stage_3(change, number, tmp_path,
-                                            warnings):
+@pytest.mark.parametrize(
+    'change, number',
+    [(dict(), 0), (dict(mean=[127.5] * 3), 1), (dict(to_rgb=False), 1)],
+)
+def test_stage_4_is_told_of_another_stage_3(change, number, tmp_path, warnings):
     lower = MODELS.build(pretext())
     path = saved(tmp_path, lower, dict(backbone=describe(lower)))
     cfg = classifier_cfg()
     cfg['data_preprocessor'] = dict(NORM, **change)
-    cfg['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=path,
-                                       prefix='backbone.')
+    cfg['backbone']['init_cfg'] = dict(
+        type='Pretrained', checkpoint=path, prefix='backbone.'
+    )
     model = MODELS.build(cfg)
     check_pretrained_init(model)
     assert len(warnings) == number
 
 
-@pytest.mark.parametrize('meta', [
-    None, {}, dict(cfg='no ( Python'), dict(cfg='model = 3'),
-    dict(cfg='model = __import__("os").abort()'),
-    dict(cfg='model = dict(data_preprocessor=f(1), backbone=x)')])
+@pytest.mark.parametrize(
+    'meta',
+    [
+        None,
+        {},
+        dict(cfg='no ( Python'),
+        dict(cfg='model = 3'),
+        dict(cfg='model = __import__("os").abort()'),
+        dict(cfg='model = dict(data_preprocessor=f(1), backbone=x)'),
+    ],
+)
 def test_what_is_not_known_is_not_said(meta, tmp_path, warnings):
     model = MODELS.build(pretext(to_rgb=False))
     path = saved(tmp_path, model, meta)
-    load_pretrained(model, path,
-                    [n for n in model.state_dict() if 'backbone' in n])
+    load_pretrained(model, path, [n for n in model.state_dict() if 'backbone' in n])
     assert warnings == []

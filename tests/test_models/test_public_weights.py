@@ -38,50 +38,100 @@ def moved(prefix, state):
 
 
 def sequential(state, first):
-    places = {'conv1': '0', 'bn1': '1',
-              **{f'layer{i + 1}': str(first + i) for i in range(4)}}
-    return {'.'.join([places[k.split('.')[0]], *k.split('.')[1:]]): v
-            for k, v in state.items()}
+    places = {
+        'conv1': '0',
+        'bn1': '1',
+        **{f'layer{i + 1}': str(first + i) for i in range(4)},
+    }
+    return {
+        '.'.join([places[k.split('.')[0]], *k.split('.')[1:]]): v
+        for k, v in state.items()
+    }
 
 
 # What the releases hold: name of the layout -> prefix and keys.
 RESNETS = {
     'torchvision, timm, Barlow Twins, VICReg, SimCLR': (
-        '', lambda s: {**s, **tensors('fc.weight', 'fc.bias')}),
-    'MoCo': ('module.encoder_q.', lambda s: {
-        **moved('module.encoder_k.', s), **under('module.encoder_q.', s),
-        **tensors('module.queue', 'module.encoder_q.fc.0.weight',
-                  'module.encoder_q.fc.2.weight')}),
-    'MoCo v3': ('module.base_encoder.', lambda s: {
-        **moved('module.momentum_encoder.', s),
-        **under('module.base_encoder.', s),
-        **tensors('module.predictor.0.weight')}),
-    'SimSiam': ('encoder.', lambda s: {
-        **under('encoder.', s), **tensors('encoder.fc.0.weight',
-                                          'predictor.0.weight')}),
-    'SwAV': ('module.', lambda s: {
-        **under('module.', s), **tensors('module.projection_head.0.weight',
-                                         'module.prototypes.weight')}),
+        '',
+        lambda s: {**s, **tensors('fc.weight', 'fc.bias')},
+    ),
+    'MoCo': (
+        'module.encoder_q.',
+        lambda s: {
+            **moved('module.encoder_k.', s),
+            **under('module.encoder_q.', s),
+            **tensors(
+                'module.queue',
+                'module.encoder_q.fc.0.weight',
+                'module.encoder_q.fc.2.weight',
+            ),
+        },
+    ),
+    'MoCo v3': (
+        'module.base_encoder.',
+        lambda s: {
+            **moved('module.momentum_encoder.', s),
+            **under('module.base_encoder.', s),
+            **tensors('module.predictor.0.weight'),
+        },
+    ),
+    'SimSiam': (
+        'encoder.',
+        lambda s: {
+            **under('encoder.', s),
+            **tensors('encoder.fc.0.weight', 'predictor.0.weight'),
+        },
+    ),
+    'SwAV': (
+        'module.',
+        lambda s: {
+            **under('module.', s),
+            **tensors('module.projection_head.0.weight', 'module.prototypes.weight'),
+        },
+    ),
     'VISSL': ('_feature_blocks.', lambda s: under('_feature_blocks.', s)),
-    'lightly, parts': ('backbone.', lambda s: {
-        **under('backbone.', sequential(s, 4)),
-        **moved('backbone_momentum.', sequential(s, 4)),
-        **tensors('projection_head.layers.0.weight')}),
-    'small images, parts': ('f.', lambda s: {
-        **under('f.', sequential(s, 3)), **tensors('g.0.weight')}),
-    'projection within': ('backbone.', lambda s: {
-        **under('backbone.', s), **tensors('backbone.fc.0.weight')}),
-    'DINO': ('teacher.module.backbone.', lambda s: {
-        **moved('student.module.backbone.', s),
-        **under('teacher.module.backbone.', s)}),
-    'BYOL, encoder': ('online_encoder.net.', lambda s: {
-        **under('online_encoder.net.', s), **moved('net.', s),
-        **moved('target_encoder.net.', s)}),
-    'BYOL, network': ('online_network.encoder.', lambda s: {
-        **moved('target_network.encoder.', s),
-        **under('online_network.encoder.', s)}),
-    'BYOL, backbone': ('online_backbone.', lambda s: {
-        **moved('target_backbone.', s), **under('online_backbone.', s)}),
+    'lightly, parts': (
+        'backbone.',
+        lambda s: {
+            **under('backbone.', sequential(s, 4)),
+            **moved('backbone_momentum.', sequential(s, 4)),
+            **tensors('projection_head.layers.0.weight'),
+        },
+    ),
+    'small images, parts': (
+        'f.',
+        lambda s: {**under('f.', sequential(s, 3)), **tensors('g.0.weight')},
+    ),
+    'projection within': (
+        'backbone.',
+        lambda s: {**under('backbone.', s), **tensors('backbone.fc.0.weight')},
+    ),
+    'DINO': (
+        'teacher.module.backbone.',
+        lambda s: {
+            **moved('student.module.backbone.', s),
+            **under('teacher.module.backbone.', s),
+        },
+    ),
+    'BYOL, encoder': (
+        'online_encoder.net.',
+        lambda s: {
+            **under('online_encoder.net.', s),
+            **moved('net.', s),
+            **moved('target_encoder.net.', s),
+        },
+    ),
+    'BYOL, network': (
+        'online_network.encoder.',
+        lambda s: {
+            **moved('target_network.encoder.', s),
+            **under('online_network.encoder.', s),
+        },
+    ),
+    'BYOL, backbone': (
+        'online_backbone.',
+        lambda s: {**moved('target_backbone.', s), **under('online_backbone.', s)},
+    ),
 }
 
 
@@ -91,41 +141,61 @@ def test_resnets_of_releases(layout, bare):
     converted, description = to_mmpretrain(rename(bare))
     assert converted.keys() == under('backbone.', bare).keys()
     assert all(converted['backbone.' + k] is v for k, v in bare.items())
-    assert (f"under '{prefix}'" if prefix else 'without a prefix') \
-        in description
+    assert (f"under '{prefix}'" if prefix else 'without a prefix') in description
     if layout in ('MoCo', 'DINO'):
         other = prefix.replace('_q', '_k').replace('teacher', 'student')
         assert description.endswith(f", not '{other}'")
 
 
-@pytest.mark.parametrize('extra', [
-    ['neck.fc0.weight'], ['projector.0.weight', 'momentum_backbone.conv1']],
-    ids=['mmpretrain', 'solo-learn'])
+@pytest.mark.parametrize(
+    'extra',
+    [['neck.fc0.weight'], ['projector.0.weight', 'momentum_backbone.conv1']],
+    ids=['mmpretrain', 'solo-learn'],
+)
 def test_names_of_mmpretrain_stay(extra, bare):
     state = {**under('backbone.', bare), **tensors(*extra)}
     converted, description = to_mmpretrain(state)
     assert converted is state and description == 'mmpretrain'
 
 
-@pytest.mark.parametrize('keys, message', [
-    (['encoder.a', 'encoder.b'], "2 keys, which begin with 'encoder.a', "
-     "'encoder.b'. Known: mmpretrain; ResNets named as in torchvision"),
-    ([p + n for p in ('first.', 'second.') for n in (
-        'conv1.weight', 'layer1.0.conv1.weight')],
-     "several backbones, under 'first.', 'second.'"),
-    (['conv1.weight', 'layer1.0.conv1.weight', 'layer1.0.se.fc1.weight'],
-     "'layer1.0.se.fc1.weight' has no counterpart in mmpretrain's ResNet"),
-    (['vit.patch_embed.proj.weight', 'vit.blocks.0.attn.qkv.weight',
-      'vit.dist_token'],
-     "'vit.dist_token' has no counterpart in mmpretrain's VisionTransf"),
-    (['patch_embed.proj.weight', 'blocks.0.attn.qkv.weight',
-      'blocks.0.gamma_1'], "'blocks.0.gamma_1' has no counterpart"),
-])
+@pytest.mark.parametrize(
+    'keys, message',
+    [
+        (
+            ['encoder.a', 'encoder.b'],
+            "2 keys, which begin with 'encoder.a', "
+            "'encoder.b'. Known: mmpretrain; ResNets named as in torchvision",
+        ),
+        (
+            [
+                p + n
+                for p in ('first.', 'second.')
+                for n in ('conv1.weight', 'layer1.0.conv1.weight')
+            ],
+            "several backbones, under 'first.', 'second.'",
+        ),
+        (
+            ['conv1.weight', 'layer1.0.conv1.weight', 'layer1.0.se.fc1.weight'],
+            "'layer1.0.se.fc1.weight' has no counterpart in mmpretrain's ResNet",
+        ),
+        (
+            [
+                'vit.patch_embed.proj.weight',
+                'vit.blocks.0.attn.qkv.weight',
+                'vit.dist_token',
+            ],
+            "'vit.dist_token' has no counterpart in mmpretrain's VisionTransf",
+        ),
+        (
+            ['patch_embed.proj.weight', 'blocks.0.attn.qkv.weight', 'blocks.0.gamma_1'],
+            "'blocks.0.gamma_1' has no counterpart",
+        ),
+    ],
+)
 def test_what_cannot_be_converted_is_named(keys, message):
     with pytest.raises(ValueError, match=message) as error:
         to_mmpretrain(tensors(*keys))
-    assert isinstance(error.value, UnknownLayoutError) == (
-        'Known' in message)
+    assert isinstance(error.value, UnknownLayoutError) == ('Known' in message)
 
 
 class Block(nn.Module):
@@ -135,16 +205,20 @@ class Block(nn.Module):
         super().__init__()
         self.heads = heads
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.attn = nn.ModuleDict(dict(qkv=nn.Linear(width, 3 * width),
-                                       proj=nn.Linear(width, width)))
+        self.attn = nn.ModuleDict(
+            dict(qkv=nn.Linear(width, 3 * width), proj=nn.Linear(width, width))
+        )
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.mlp = nn.ModuleDict(dict(fc1=nn.Linear(width, hidden),
-                                      fc2=nn.Linear(hidden, width)))
+        self.mlp = nn.ModuleDict(
+            dict(fc1=nn.Linear(width, hidden), fc2=nn.Linear(hidden, width))
+        )
 
     def forward(self, x):
-        q, k, v = (t.unflatten(2, (self.heads, -1)).transpose(1, 2) for t in
-                   self.attn['qkv'](self.norm1(x)).chunk(3, dim=2))
-        scores = q @ k.transpose(2, 3) / q.shape[-1]**0.5
+        q, k, v = (
+            t.unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for t in self.attn['qkv'](self.norm1(x)).chunk(3, dim=2)
+        )
+        scores = q @ k.transpose(2, 3) / q.shape[-1] ** 0.5
         mixed = (scores.softmax(3) @ v).transpose(1, 2).flatten(2)
         x = x + self.attn['proj'](mixed)
         hidden = nn.functional.gelu(self.mlp['fc1'](self.norm2(x)))
@@ -156,12 +230,12 @@ class TimmViT(nn.Module):
 
     def __init__(self, width=16, depth=2, heads=2, hidden=32, patches=16):
         super().__init__()
-        self.patch_embed = nn.ModuleDict(dict(
-            proj=nn.Conv2d(3, width, 8, stride=8)))
+        self.patch_embed = nn.ModuleDict(dict(proj=nn.Conv2d(3, width, 8, stride=8)))
         self.cls_token = nn.Parameter(torch.randn(1, 1, width))
         self.pos_embed = nn.Parameter(torch.randn(1, patches + 1, width))
-        self.blocks = nn.Sequential(*[Block(width, heads, hidden)
-                                      for _ in range(depth)])
+        self.blocks = nn.Sequential(
+            *[Block(width, heads, hidden) for _ in range(depth)]
+        )
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.head = nn.Linear(width, 3)
 
@@ -185,15 +259,17 @@ def loaded(cfg, state):
     init_default_scope('mmpretrain')
     model = MODELS.build(cfg).double()
     converted, _ = to_mmpretrain(state)
-    model.load_state_dict({
-        k.removeprefix('backbone.'): v for k, v in converted.items()})
+    model.load_state_dict(
+        {k.removeprefix('backbone.'): v for k, v in converted.items()}
+    )
     model.eval()
     return model
 
 
 def vit(**kwargs):
-    return dict(type='VisionTransformer', arch=dict(VIT), img_size=32,
-                patch_size=8, **kwargs)
+    return dict(
+        type='VisionTransformer', arch=dict(VIT), img_size=32, patch_size=8, **kwargs
+    )
 
 
 @torch.no_grad()
@@ -211,27 +287,33 @@ def test_vit_computes_the_same_features():
 def test_resnet_computes_the_same_features():
     torch.manual_seed(0)
     theirs = randomised(torchvision.models.resnet18().double())
-    ours = loaded(dict(type='ResNet', depth=18),
-                  under('module.encoder_q.', theirs.state_dict()))
+    ours = loaded(
+        dict(type='ResNet', depth=18), under('module.encoder_q.', theirs.state_dict())
+    )
     images = torch.randn(2, 3, 48, 48).double()
     features = nn.Sequential(*list(theirs.children())[:-2])
     expected = features(images)
     scale = expected.abs().max().item()
-    torch.testing.assert_close(ours(images)[-1], expected, rtol=0,
-                               atol=1e-10 * scale)
+    torch.testing.assert_close(ours(images)[-1], expected, rtol=0, atol=1e-10 * scale)
 
 
 # From mmpretrain's names to those of timm and of MAE, by hand.
-NAMES = [('.ffn.layers.0.0.', '.mlp.fc1.'), ('.ffn.layers.1.', '.mlp.fc2.'),
-         ('.ln1.', '.norm1.'), ('.ln2.', '.norm2.'),
-         ('.attn.gamma1.weight', '.ls1.gamma'),
-         ('.ffn.gamma2.weight', '.ls2.gamma'),
-         ('patch_embed.projection.', 'patch_embed.proj.'),
-         ('backbone.layers.', 'blocks.'),
-         ('backbone.norm1.', 'norm.'), ('backbone.norm2.', 'fc_norm.'),
-         ('neck.norm1.', 'decoder_norm.'),
-         ('backbone.pre_norm.', 'norm_pre.'), ('backbone.', ''),
-         ('neck.', '')]
+NAMES = [
+    ('.ffn.layers.0.0.', '.mlp.fc1.'),
+    ('.ffn.layers.1.', '.mlp.fc2.'),
+    ('.ln1.', '.norm1.'),
+    ('.ln2.', '.norm2.'),
+    ('.attn.gamma1.weight', '.ls1.gamma'),
+    ('.ffn.gamma2.weight', '.ls2.gamma'),
+    ('patch_embed.projection.', 'patch_embed.proj.'),
+    ('backbone.layers.', 'blocks.'),
+    ('backbone.norm1.', 'norm.'),
+    ('backbone.norm2.', 'fc_norm.'),
+    ('neck.norm1.', 'decoder_norm.'),
+    ('backbone.pre_norm.', 'norm_pre.'),
+    ('backbone.', ''),
+    ('neck.', ''),
+]
 
 
 def released(model, prefix=''):
@@ -247,15 +329,20 @@ def released(model, prefix=''):
 @pytest.mark.parametrize('norm', ['last', 'average'])
 def test_vit_names(norm):
     init_default_scope('mmpretrain')
-    model = MODELS.build(vit(
-        layer_scale_init_value=0.1, pre_norm=norm == 'last',
-        out_type='raw' if norm == 'last' else 'avg_featmap',
-        final_norm=norm == 'last'))
+    model = MODELS.build(
+        vit(
+            layer_scale_init_value=0.1,
+            pre_norm=norm == 'last',
+            out_type='raw' if norm == 'last' else 'avg_featmap',
+            final_norm=norm == 'last',
+        )
+    )
     state = released(model, 'backbone.')
     assert 'blocks.1.ls2.gamma' in state
     assert ('norm.weight' in state) != ('fc_norm.weight' in state)
     converted, description = to_mmpretrain(
-        {**under('encoder_q.', state), **tensors('encoder_q.head.weight')})
+        {**under('encoder_q.', state), **tensors('encoder_q.head.weight')}
+    )
     expected = under('backbone.', model.state_dict())
     assert converted.keys() == expected.keys()
     assert all(torch.equal(converted[k], v) for k, v in expected.items())
@@ -264,15 +351,26 @@ def test_vit_names(norm):
 
 def mae(size=32):
     init_default_scope('mmpretrain')
-    return MODELS.build(dict(
-        type='MAE',
-        backbone=dict(type='MAEViT', arch=dict(VIT), img_size=size,
-                      patch_size=8),
-        neck=dict(type='MAEPretrainDecoder', num_patches=(size // 8)**2,
-                  patch_size=8, embed_dim=16, decoder_embed_dim=8,
-                  decoder_depth=1, decoder_num_heads=2),
-        head=dict(type='MAEPretrainHead', patch_size=8, loss=dict(
-            type='PixelReconstructionLoss', criterion='L2'))))
+    return MODELS.build(
+        dict(
+            type='MAE',
+            backbone=dict(type='MAEViT', arch=dict(VIT), img_size=size, patch_size=8),
+            neck=dict(
+                type='MAEPretrainDecoder',
+                num_patches=(size // 8) ** 2,
+                patch_size=8,
+                embed_dim=16,
+                decoder_embed_dim=8,
+                decoder_depth=1,
+                decoder_num_heads=2,
+            ),
+            head=dict(
+                type='MAEPretrainHead',
+                patch_size=8,
+                loss=dict(type='PixelReconstructionLoss', criterion='L2'),
+            ),
+        )
+    )
 
 
 def names_of(model):
@@ -287,12 +385,14 @@ def save(tmp_path, content):
 
 def test_mae_loads_with_its_decoder(tmp_path, log_lines):
     source, model = randomised(mae()), mae()
-    path = save(tmp_path, dict(model=released(source), epoch=800,
-                               args=argparse.Namespace(lr=1e-3)))
+    path = save(
+        tmp_path,
+        dict(model=released(source), epoch=800, args=argparse.Namespace(lr=1e-3)),
+    )
     load_pretrained(model, path, names_of(model))
     for name, value in source.state_dict().items():
         assert torch.equal(model.state_dict()[name], value), name
-    line, = log_lines
+    (line,) = log_lines
     assert 'ViT in the naming of timm with the decoder of MAE' in line
     assert 'left at their initialisation: nothing; not used: nothing' in line
 
@@ -301,9 +401,12 @@ def test_another_grid_is_an_error_with_a_remedy(tmp_path):
     model = mae(48)
     path = save(tmp_path, dict(model=released(mae())))
     before = model.state_dict()['backbone.cls_token'].clone()
-    with pytest.raises(ValueError, match=r"'backbone.pos_embed' has shape "
-                       r'\(1, 17, 16\) in the file and \(1, 37, 16\) in the '
-                       'model.*img_size and patch_size of the checkpoint'):
+    with pytest.raises(
+        ValueError,
+        match=r"'backbone.pos_embed' has shape "
+        r'\(1, 17, 16\) in the file and \(1, 37, 16\) in the '
+        'model.*img_size and patch_size of the checkpoint',
+    ):
         load_pretrained(model, path, names_of(model))
     assert torch.equal(model.state_dict()['backbone.cls_token'], before)
 
@@ -312,33 +415,49 @@ def test_another_stem_is_an_error(tmp_path, bare):
     # 99 of 100 tensors fit, and a random stem spoils them all.
     state = {**bare, 'conv1.weight': torch.ones(4, 3, 3, 3)}
     model = build(simclr_cfg()).float()
-    with pytest.raises(ValueError, match='fits 99 of 100 .*in another shape: '
-                       "'backbone.conv1.weight'"):
+    with pytest.raises(
+        ValueError, match="fits 99 of 100 .*in another shape: 'backbone.conv1.weight'"
+    ):
         load_pretrained(model, save(tmp_path, state), names_of(model))
 
 
 def test_unknown_layout_is_told_as_a_misfit(tmp_path):
     model = build(simclr_cfg()).float()
     path = save(tmp_path, tensors('stem.weight'))
-    with pytest.raises(ValueError, match="'.*release.pth' fits 0 of 100 .*"
-                       "in the file, which begins with 'stem.weight'"):
+    with pytest.raises(
+        ValueError,
+        match="'.*release.pth' fits 0 of 100 .*"
+        "in the file, which begins with 'stem.weight'",
+    ):
         load_pretrained(model, path, names_of(model))
 
 
 # Where the releases keep their weights within the file.
 FILES = {
-    'MoCo': lambda s: dict(epoch=200, arch='resnet50', state_dict={
-        **under('module.encoder_q.', s), **moved('module.encoder_k.', s)}),
-    'VISSL': lambda s: dict(classy_state_dict=dict(base_model=dict(
-        model=dict(trunk=under('_feature_blocks.', s),
-                   heads=tensors('0.clf.0.weight'))))),
+    'MoCo': lambda s: dict(
+        epoch=200,
+        arch='resnet50',
+        state_dict={**under('module.encoder_q.', s), **moved('module.encoder_k.', s)},
+    ),
+    'VISSL': lambda s: dict(
+        classy_state_dict=dict(
+            base_model=dict(
+                model=dict(
+                    trunk=under('_feature_blocks.', s), heads=tensors('0.clf.0.weight')
+                )
+            )
+        )
+    ),
     'DINO': lambda s: dict(
         student=moved('module.backbone.', s),
-        teacher=under('module.backbone.', s), args=argparse.Namespace(a=1),
-        dino_loss=tensors('center')),
+        teacher=under('module.backbone.', s),
+        args=argparse.Namespace(a=1),
+        dino_loss=tensors('center'),
+    ),
     'BYOL': lambda s: dict(
         online_network_state_dict=under('encoder.', sequential(s, 4)),
-        target_network_state_dict=moved('encoder.', sequential(s, 4))),
+        target_network_state_dict=moved('encoder.', sequential(s, 4)),
+    ),
 }
 
 
@@ -356,15 +475,21 @@ def test_what_mmengine_would_not_find_is_an_error(bare, tmp_path):
     path = save(tmp_path, dict(model=bare))
     assert state_dict_of(load_checkpoint(path), path).keys() == bare.keys()
     init_default_scope('mmpretrain')
-    model = MODELS.build(dict(backbone(), init_cfg=dict(
-        type='Pretrained', checkpoint=path)))
-    with pytest.raises(ValueError, match='no weights: expected.*alone or '
-                       "under 'state_dict'.*convert_checkpoint.py"):
+    model = MODELS.build(
+        dict(backbone(), init_cfg=dict(type='Pretrained', checkpoint=path))
+    )
+    with pytest.raises(
+        ValueError,
+        match='no weights: expected.*alone or '
+        "under 'state_dict'.*convert_checkpoint.py",
+    ):
         check_pretrained_init(model)
 
 
-HEADS = ['simclr_r50_head_8xb128-20e_in1k-224px',
-         'simclr_r18_head_b64-20e_imagefolder-64px']
+HEADS = [
+    'simclr_r50_head_8xb128-20e_in1k-224px',
+    'simclr_r18_head_b64-20e_imagefolder-64px',
+]
 
 
 @pytest.mark.parametrize('name', HEADS)
@@ -373,8 +498,9 @@ def test_head_config_trains_the_head_alone(name, tmp_path):
     cfg = Config.fromfile(ROOT / f'configs/pretext/{name}.py')
     init_default_scope(cfg.default_scope)
     cfg.model.backbone.update(stem_channels=4, base_channels=4)
-    cfg.model.neck.update(in_channels=cfg.model.neck.in_channels // 16,
-                          hid_channels=8, out_channels=8)
+    cfg.model.neck.update(
+        in_channels=cfg.model.neck.in_channels // 16, hid_channels=8, out_channels=8
+    )
     plain = {k: v for k, v in cfg.model.backbone.items() if k != 'init_cfg'}
     given = randomised(MODELS.build(plain)).state_dict()
     path = str(tmp_path / 'public.pth')
@@ -388,30 +514,33 @@ def test_head_config_trains_the_head_alone(name, tmp_path):
     model.train()
     images = [torch.randint(0, 256, (6, 3, 48, 48)) for _ in range(2)]
     for _ in range(2):
-        model.train_step(dict(inputs=images, data_samples=[None] * 6),
-                         wrapper)
+        model.train_step(dict(inputs=images, data_samples=[None] * 6), wrapper)
     for key, value in model.state_dict().items():
         if key.startswith('backbone.'):
-            assert torch.equal(value, given[key[len('backbone.'):]]), key
+            assert torch.equal(value, given[key[len('backbone.') :]]), key
         else:
             assert not torch.equal(value, before[key]), key
-    assert {n.split('.')[0] for n, p in model.named_parameters()
-            if p.requires_grad} == {'neck'}
+    assert {
+        n.split('.')[0] for n, p in model.named_parameters() if p.requires_grad
+    } == {'neck'}
 
 
 def test_configs_have_the_figures_of_c6():
     head = Config.fromfile(ROOT / f'configs/pretext/{HEADS[0]}.py')
-    bissl = Config.fromfile(ROOT / 'configs/bissl/bissl-simclr_r50_8xb128-'
-                            '10x4-200t_in1k-pets-224px.py')
+    bissl = Config.fromfile(
+        ROOT / 'configs/bissl/bissl-simclr_r50_8xb128-10x4-200t_in1k-pets-224px.py'
+    )
     loop = bissl.train_cfg
     assert head.train_cfg.max_epochs == head.param_scheduler[-1].end == 20
-    assert (loop.num_alternations, loop.num_upper_steps,
-            loop.num_lower_steps) == (200, 4, 10)
+    assert (loop.num_alternations, loop.num_upper_steps, loop.num_lower_steps) == (
+        200,
+        4,
+        10,
+    )
     assert bissl.param_scheduler.lower[0].end == 10 * loop.num_lower_steps
     for loader in (head.train_dataloader, loop.pretext_dataloader):
         assert loader.total_batch_size == 1024
-        crops = [view[0].scale for view in
-                 loader.dataset.pipeline[1].transforms]
+        crops = [view[0].scale for view in loader.dataset.pipeline[1].transforms]
         assert crops == [224, 224]
     assert bissl.train_dataloader.total_batch_size == 256
     assert f'/{HEADS[0]}/epoch_20.pth' in bissl.model.pretrained

@@ -26,8 +26,9 @@ def make(kwargs):
 
 def random_direction(params, seed=5):
     generator = torch.Generator().manual_seed(seed)
-    return tuple(torch.randn(p.shape, generator=generator, dtype=p.dtype)
-                 for p in params)
+    return tuple(
+        torch.randn(p.shape, generator=generator, dtype=p.dtype) for p in params
+    )
 
 
 def gradient(model, data, params):
@@ -52,8 +53,9 @@ def test_product_equals_central_differences(kwargs):
             for p, d in zip(params, direction, strict=True):
                 p.sub_(sign * step * d)
     expected = [(a - b) / (2 * step) for a, b in zip(*sides, strict=True)]
-    error = sum((a - b).square().sum() for a, b in
-                zip(product, expected, strict=True)).sqrt()
+    error = sum(
+        (a - b).square().sum() for a, b in zip(product, expected, strict=True)
+    ).sqrt()
     scale = sum(e.square().sum() for e in expected).sqrt()
     assert error / scale <= 1e-7
 
@@ -61,18 +63,23 @@ def test_product_equals_central_differences(kwargs):
 @pytest.mark.parametrize('kwargs', KINDS)
 def test_product_equals_the_dense_hessian(kwargs):
     model, data, _ = make(kwargs)
-    names = ('backbone.bn1.weight', 'backbone.layer1.0.conv1.weight',
-             'backbone.layer4.1.bn2.bias')
+    names = (
+        'backbone.bn1.weight',
+        'backbone.layer1.0.conv1.weight',
+        'backbone.layer4.1.bn2.bias',
+    )
     named = dict(model.named_parameters())
     params = tuple(named[n] for n in names)
     sizes = [p.numel() for p in params]
 
     def of_flat(flat):
-        parts = [x.view_as(p) for x, p in
-                 zip(flat.split(sizes), params, strict=True)]
+        parts = [x.view_as(p) for x, p in zip(flat.split(sizes), params, strict=True)]
         losses = torch.func.functional_call(
-            model, dict(zip(names, parts, strict=True)), (),
-            kwargs=dict(**data, mode='loss'))
+            model,
+            dict(zip(names, parts, strict=True)),
+            (),
+            kwargs=dict(**data, mode='loss'),
+        )
         return losses['loss']
 
     flat = torch.cat([p.detach().flatten() for p in params])
@@ -89,8 +96,11 @@ def test_products_leave_no_trace_and_repeat(kwargs):
     model, data, params = make(kwargs)
     state = {k: v.clone() for k, v in model.state_dict().items()}
     direction = random_direction(params)
-    generators = (random.getstate(), np.random.get_state()[1].tolist(),
-                  torch.get_rng_state().tolist())
+    generators = (
+        random.getstate(),
+        np.random.get_state()[1].tolist(),
+        torch.get_rng_state().tolist(),
+    )
     operator = Hessian([pretext_closure(model, data, 0)], params)
     products = [operator(direction) for _ in range(10)]
     for product in products[1:]:
@@ -98,9 +108,11 @@ def test_products_leave_no_trace_and_repeat(kwargs):
             assert torch.equal(a, b)
     for name, value in model.state_dict().items():
         assert torch.equal(value, state[name]), name
-    assert generators == (random.getstate(),
-                          np.random.get_state()[1].tolist(),
-                          torch.get_rng_state().tolist())
+    assert generators == (
+        random.getstate(),
+        np.random.get_state()[1].tolist(),
+        torch.get_rng_state().tolist(),
+    )
 
 
 def test_own_loss_is_mmpretrains_in_one_process():
@@ -109,9 +121,11 @@ def test_own_loss_is_mmpretrains_in_one_process():
     stock.load_state_dict(own.state_dict())
     data = dict(inputs=views(), data_samples=None)
     losses = [m.loss(**data)['loss'] for m in (own, stock)]
-    torch.testing.assert_close(losses[0], losses[1], rtol=1e-12, atol=0.)
-    grads = [torch.autograd.grad(loss, tuple(m.parameters()))
-             for loss, m in zip(losses, (own, stock), strict=True)]
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-12, atol=0.0)
+    grads = [
+        torch.autograd.grad(loss, tuple(m.parameters()))
+        for loss, m in zip(losses, (own, stock), strict=True)
+    ]
     for a, b in zip(*grads, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12)
 
@@ -120,7 +134,7 @@ def test_separate_views_have_their_own_batch_statistics():
     joint = build(simclr_cfg())
     apart = build(simclr_cfg(separate_views=True))
     first, second = views()
-    data = dict(inputs=[first, second + 1.], data_samples=None)
+    data = dict(inputs=[first, second + 1.0], data_samples=None)
     assert abs(joint.loss(**data)['loss'] - apart.loss(**data)['loss']) > 1e-3
 
 

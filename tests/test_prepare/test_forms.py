@@ -14,28 +14,44 @@ __all__ = ['tool']
 COUNTS = [f'{k}={v}' for k, v in raw.COUNTS.items()]
 
 
-@pytest.mark.parametrize('name, write, config, numbers', [
-    ('cifar10', lambda root: raw.cifar10_folder(
-        root, raw.cifar10_batches(), True),
-     'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-cifar10', (30, 20, 10, 50)),
-    ('dtd5', raw.dtd_folder, 'fine_tune/r18-simclr_b40-30e_dtd5',
-     (10, 10, 10)),
-    pytest.param(
-        'bccd', raw.bccd_folder,
-        'fine_tune/faster-rcnn-r18-c4-simclr_b8-12e_bccd', (3, 2, 2),
-        marks=pytest.mark.mmcv_ops),
-    pytest.param(
-        'camvid', raw.camvid_folder,
-        'fine_tune/fcn16-r18-simclr_b16-8e_camvid', (4, 2, 3),
-        marks=pytest.mark.mmcv_ops),
-])
-def test_configs_read_it(name, write, config, numbers, tool, tmp_path,
-                         monkeypatch, capsys):
+@pytest.mark.parametrize(
+    'name, write, config, numbers',
+    [
+        (
+            'cifar10',
+            lambda root: raw.cifar10_folder(root, raw.cifar10_batches(), True),
+            'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-cifar10',
+            (30, 20, 10, 50),
+        ),
+        ('dtd5', raw.dtd_folder, 'fine_tune/r18-simclr_b40-30e_dtd5', (10, 10, 10)),
+        pytest.param(
+            'bccd',
+            raw.bccd_folder,
+            'fine_tune/faster-rcnn-r18-c4-simclr_b8-12e_bccd',
+            (3, 2, 2),
+            marks=pytest.mark.mmcv_ops,
+        ),
+        pytest.param(
+            'camvid',
+            raw.camvid_folder,
+            'fine_tune/fcn16-r18-simclr_b16-8e_camvid',
+            (4, 2, 3),
+            marks=pytest.mark.mmcv_ops,
+        ),
+    ],
+)
+def test_configs_read_it(
+    name, write, config, numbers, tool, tmp_path, monkeypatch, capsys
+):
     data = tmp_path / 'data'
     monkeypatch.setenv('BISSL_DATA_DIR', str(data))
-    tool('prepare_dataset', name, write(tmp_path / 'raw'),
-         '--allow-incomplete',
-         *(['--counts', *COUNTS] if name == 'cifar10' else []))
+    tool(
+        'prepare_dataset',
+        name,
+        write(tmp_path / 'raw'),
+        '--allow-incomplete',
+        *(['--counts', *COUNTS] if name == 'cifar10' else []),
+    )
     printed = capsys.readouterr().out
     cfg = Config.fromfile(ROOT / 'configs' / f'{config}.py')
     init_default_scope(cfg.default_scope)
@@ -50,9 +66,10 @@ def test_configs_read_it(name, write, config, numbers, tool, tmp_path,
         if name == 'bccd':
             assert len(sample.gt_instances.bboxes) >= 2
         elif name == 'camvid':
-            assert set(sample.gt_sem_seg.data.unique().tolist()) == {
-                *range(11), 255}
+            assert set(sample.gt_sem_seg.data.unique().tolist()) == {*range(11), 255}
         elif number != 50:
             # The last sample of all is of the last class.
-            assert int(sample.gt_label) == cfg.model.get(
-                'downstream', cfg.model).head.num_classes - 1
+            assert (
+                int(sample.gt_label)
+                == cfg.model.get('downstream', cfg.model).head.num_classes - 1
+            )

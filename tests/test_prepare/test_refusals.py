@@ -24,8 +24,11 @@ def test_incomplete_sources_are_refused_with_numbers(tmp_path):
     folder = raw.camvid_folder(tmp_path)
     (folder / 'val' / '0001TP_val00001.png').unlink()
     data = tmp_path / 'data'
-    with pytest.raises(ValueRefusal, match='train: 367 expected, 4 found; '
-                       'val: 101 expected, 1 found; test: 233 .*, 3 found'):
+    with pytest.raises(
+        ValueRefusal,
+        match='train: 367 expected, 4 found; '
+        'val: 101 expected, 1 found; test: 233 .*, 3 found',
+    ):
         prepare('camvid', str(folder), str(data))
     assert files(data) == {} and list(data.iterdir()) == []
     full = dict(train=2, test=1)
@@ -41,8 +44,7 @@ def test_incomplete_sources_are_refused_with_numbers(tmp_path):
         task.check(dict(train=2, test=0))
 
 
-def test_what_is_there_stays_and_a_failure_leaves_nothing(tmp_path,
-                                                          monkeypatch):
+def test_what_is_there_stays_and_a_failure_leaves_nothing(tmp_path, monkeypatch):
     source = raw.cifar10_folder(tmp_path, raw.cifar10_batches(), True)
     data = tmp_path / 'data'
     (data / 'cifar10_labeled').mkdir(parents=True)
@@ -66,9 +68,8 @@ def test_what_is_there_stays_and_a_failure_leaves_nothing(tmp_path,
 
 
 class Exploit:
-
     def __reduce__(self):
-        return os.mkdir, ('reached', )
+        return os.mkdir, ('reached',)
 
 
 def test_a_pickle_runs_nothing(tmp_path, monkeypatch):
@@ -86,8 +87,7 @@ def test_archives_that_are_none_of_the_publishers(tmp_path):
 
     def refused(path, match, error=ValueRefusal):
         with pytest.raises(error, match=match):
-            prepare('dtd', str(path), str(tmp_path / 'data'),
-                    allow_incomplete=True)
+            prepare('dtd', str(path), str(tmp_path / 'data'), allow_incomplete=True)
 
     for size in (len(whole) // 2, 5):
         cut = tmp_path / 'cut.tar.gz'
@@ -107,35 +107,53 @@ def test_archives_that_are_none_of_the_publishers(tmp_path):
     assert not (tmp_path / 'evil').exists()
 
 
-@pytest.mark.parametrize('change, match', [
-    (lambda c: c.update(cats=3), "does not know the count 'cats'"),
-    (lambda c: c.update(train_per_class=0), 'train_per_class=0 must be 1 or more'),
-    (lambda c: c.update(unlabeled=55), 'Choose a multiple of 10'),
-    (lambda c: c.update(train_per_class=99), 'airplane.* Choose fewer'),
-])
+@pytest.mark.parametrize(
+    'change, match',
+    [
+        (lambda c: c.update(cats=3), "does not know the count 'cats'"),
+        (lambda c: c.update(train_per_class=0), 'train_per_class=0 must be 1 or more'),
+        (lambda c: c.update(unlabeled=55), 'Choose a multiple of 10'),
+        (lambda c: c.update(train_per_class=99), 'airplane.* Choose fewer'),
+    ],
+)
 def test_counts_that_cannot_be(change, match, tmp_path):
     source = raw.cifar10_folder(tmp_path, raw.cifar10_batches(), True)
     counts = dict(COUNTS)
     change(counts)
     with pytest.raises(ValueRefusal, match=match):
-        prepare('cifar10', str(source), str(tmp_path / 'data'), counts=counts,
-                allow_incomplete=True)
+        prepare(
+            'cifar10',
+            str(source),
+            str(tmp_path / 'data'),
+            counts=counts,
+            allow_incomplete=True,
+        )
 
 
-@pytest.mark.parametrize('damage, match', [
-    (lambda root: (root / 'Annotations/BloodImage_00001.xml').write_text(
-        '<annotation><object><name>RBC</name></object></annotation>'),
-     'no annotation of VOC'),
-    (lambda root: (root / 'Annotations/BloodImage_00001.xml').write_text(
-        (root / 'Annotations/BloodImage_00001.xml').read_text().replace(
-            'WBC', 'wbc')), "class 'wbc'. BCCD has RBC, WBC, Platelets"),
-])
+@pytest.mark.parametrize(
+    'damage, match',
+    [
+        (
+            lambda root: (root / 'Annotations/BloodImage_00001.xml').write_text(
+                '<annotation><object><name>RBC</name></object></annotation>'
+            ),
+            'no annotation of VOC',
+        ),
+        (
+            lambda root: (root / 'Annotations/BloodImage_00001.xml').write_text(
+                (root / 'Annotations/BloodImage_00001.xml')
+                .read_text()
+                .replace('WBC', 'wbc')
+            ),
+            "class 'wbc'. BCCD has RBC, WBC, Platelets",
+        ),
+    ],
+)
 def test_damaged_annotations_are_named(damage, match, tmp_path):
     folder = raw.bccd_folder(tmp_path)
     damage(folder)
     with pytest.raises(ValueRefusal, match=match):
-        prepare('bccd', str(folder), str(tmp_path / 'data'),
-                allow_incomplete=True)
+        prepare('bccd', str(folder), str(tmp_path / 'data'), allow_incomplete=True)
 
 
 def test_labels_of_another_size_or_number_are_named(tmp_path):
@@ -145,14 +163,23 @@ def test_labels_of_another_size_or_number_are_named(tmp_path):
     for wrong in (labels[:-1], labels + 1):
         Image.fromarray(wrong).save(path)
         with pytest.raises(ValueRefusal, match='trainannot/0001TP_train00002'):
-            prepare('camvid', str(folder), str(tmp_path / 'data'),
-                    allow_incomplete=True)
+            prepare(
+                'camvid', str(folder), str(tmp_path / 'data'), allow_incomplete=True
+            )
 
 
 def test_a_refusal_is_one_line(tmp_path):
     result = subprocess.run(
-        [sys.executable, ROOT / 'tools/prepare_dataset.py', 'dtd5', 'nowhere',
-         tmp_path], capture_output=True, text=True)
+        [
+            sys.executable,
+            ROOT / 'tools/prepare_dataset.py',
+            'dtd5',
+            'nowhere',
+            tmp_path,
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 1
     assert result.stderr.count('\n') == 1 and "'nowhere'" in result.stderr
 
@@ -162,8 +189,16 @@ def test_an_interruption_leaves_nothing(tmp_path):
     # A source that never comes: the tool waits, its folder begun.
     os.mkfifo(tmp_path / 'source')
     process = subprocess.Popen(
-        [sys.executable, ROOT / 'tools/prepare_dataset.py', 'dtd5',
-         tmp_path / 'source', data], stderr=subprocess.PIPE, text=True)
+        [
+            sys.executable,
+            ROOT / 'tools/prepare_dataset.py',
+            'dtd5',
+            tmp_path / 'source',
+            data,
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while not (data.exists() and os.listdir(data)):
         assert process.poll() is None
         time.sleep(0.02)

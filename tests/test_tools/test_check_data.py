@@ -39,17 +39,19 @@ def test_check_data_prints_all_and_ends_with_status_one(tool, data, capsys):
 def test_check_data_reads_all_pixels(tool, data, capsys):
     rng = np.random.default_rng(3)
     for i in range(90):
-        Image.fromarray(noise(rng) * (i != 44)).save(
-            data / f'train/bee/{i:02}.png')
+        Image.fromarray(noise(rng) * (i != 44)).save(data / f'train/bee/{i:02}.png')
     tool('check_data', CONFIG, '--parts', 'train')
     assert '44.png' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('name, arguments', [
-    ('compare_arms', ['--arm', 'A=README.md', '--settings', 1]),
-    ('browse_dataset', ['--level', 'lower'])])
-def test_other_tools_look_first(name, arguments, tool, data, tmp_path,
-                                capsys):
+@pytest.mark.parametrize(
+    'name, arguments',
+    [
+        ('compare_arms', ['--arm', 'A=README.md', '--settings', 1]),
+        ('browse_dataset', ['--level', 'lower']),
+    ],
+)
+def test_other_tools_look_first(name, arguments, tool, data, tmp_path, capsys):
     (data / 'train/bee/0.png').write_bytes(b'')
     with pytest.raises(SystemExit, match='1'):
         tool(name, CONFIG, *arguments, '--work-dir', tmp_path / 'work')

@@ -19,30 +19,45 @@ def moco(tmp_path):
     init_default_scope('mmpretrain')
     state = MODELS.build(backbone()).state_dict()
     path = tmp_path / 'moco.pth.tar'
-    torch.save(dict(state_dict={
-        **{'module.encoder_q.' + k: v for k, v in state.items()},
-        **{'module.encoder_k.' + k: v + 1 for k, v in state.items()},
-        'module.encoder_q.fc.0.weight': torch.ones(8, 32)}), path)
+    torch.save(
+        dict(
+            state_dict={
+                **{'module.encoder_q.' + k: v for k, v in state.items()},
+                **{'module.encoder_k.' + k: v + 1 for k, v in state.items()},
+                'module.encoder_q.fc.0.weight': torch.ones(8, 32),
+            }
+        ),
+        path,
+    )
     return path, state
 
 
 @pytest.mark.parametrize('config', [True, False])
-def test_stock_models_read_what_it_writes(config, moco, tool, tmp_path,
-                                          capsys):
+def test_stock_models_read_what_it_writes(config, moco, tool, tmp_path, capsys):
     path, state = moco
     output = tmp_path / 'new' / 'out.pth'
-    tool('convert_checkpoint', path, output,
-         *(['--config', CONFIG, *options()] if config else []))
+    tool(
+        'convert_checkpoint',
+        path,
+        output,
+        *(['--config', CONFIG, *options()] if config else []),
+    )
     printed = capsys.readouterr().out
-    assert "Layout: ResNet in the naming of torchvision, under 'encoder_q.'" \
+    assert (
+        "Layout: ResNet in the naming of torchvision, under 'encoder_q.'"
         ", not 'encoder_k.'" in printed
-    assert '241 tensors read, 120 converted, 121 dropped: encoder_k.conv1.' \
+    )
+    assert (
+        '241 tensors read, 120 converted, 121 dropped: encoder_k.conv1.'
         'weight, ' in printed
-    assert ('100 of 100 backbone tensors of SimCLR matched; missing: '
-            'nothing' in printed) == config
+    )
+    assert (
+        '100 of 100 backbone tensors of SimCLR matched; missing: nothing' in printed
+    ) == config
     cfg = classifier_cfg()
     cfg['backbone']['init_cfg'] = dict(
-        type='Pretrained', checkpoint=str(output), prefix='backbone.')
+        type='Pretrained', checkpoint=str(output), prefix='backbone.'
+    )
     model = MODELS.build(cfg)
     model.init_weights()
     assert check_pretrained_init(model) == [('backbone', 100, 100)]
@@ -53,17 +68,27 @@ def test_stock_models_read_what_it_writes(config, moco, tool, tmp_path,
 def test_misfit_is_named_and_nothing_written(moco, tool, tmp_path, capsys):
     path, output = moco[0], tmp_path / 'out.pth'
     with pytest.raises(SystemExit, match='1'):
-        tool('convert_checkpoint', path, output, '--config', CONFIG,
-             *options(model__pretext__backbone__stem_channels=8,
-                      model__pretext__backbone__base_channels=8,
-                      model__downstream__backbone__stem_channels=8,
-                      model__downstream__backbone__base_channels=8,
-                      model__pretext__neck__in_channels=64,
-                      model__downstream__head__in_channels=64))
+        tool(
+            'convert_checkpoint',
+            path,
+            output,
+            '--config',
+            CONFIG,
+            *options(
+                model__pretext__backbone__stem_channels=8,
+                model__pretext__backbone__base_channels=8,
+                model__downstream__backbone__stem_channels=8,
+                model__downstream__backbone__base_channels=8,
+                model__pretext__neck__in_channels=64,
+                model__downstream__head__in_channels=64,
+            ),
+        )
     error = capsys.readouterr().err
     assert 'fits 0 of 100 backbone tensors of SimCLR' in error
-    assert "'backbone.conv1.weight' has shape (4, 3, 7, 7) in the file and " \
+    assert (
+        "'backbone.conv1.weight' has shape (4, 3, 7, 7) in the file and "
         '(8, 3, 7, 7) in the model' in error
+    )
     assert 'Missing: nothing; in another shape: ' in error
     assert 'Traceback' not in error and not output.exists()
 
@@ -72,14 +97,27 @@ def test_misfit_is_named_and_nothing_written(moco, tool, tmp_path, capsys):
 def test_classifier_with_a_norm_of_its_own(size, tool, tmp_path, capsys):
     config = ROOT / 'configs/fine_tune/vit-t8-mae_b40-30e_dtd5.py'
     init_default_scope('mmpretrain')
-    state = MODELS.build(dict(
-        type='MAEViT', arch=dict(embed_dims=192, num_layers=6, num_heads=3,
-                                 feedforward_channels=768),
-        img_size=48, patch_size=8)).state_dict()
+    state = MODELS.build(
+        dict(
+            type='MAEViT',
+            arch=dict(
+                embed_dims=192, num_layers=6, num_heads=3, feedforward_channels=768
+            ),
+            img_size=48,
+            patch_size=8,
+        )
+    ).state_dict()
     path, output = tmp_path / 'mae.pth', tmp_path / 'out.pth'
     torch.save(state, path)
-    arguments = ['convert_checkpoint', path, output, '--config', config,
-                 '--cfg-options', f'model.backbone.img_size={size}']
+    arguments = [
+        'convert_checkpoint',
+        path,
+        output,
+        '--config',
+        config,
+        '--cfg-options',
+        f'model.backbone.img_size={size}',
+    ]
     if size == 48:
         tool(*arguments)
         printed = capsys.readouterr().out
@@ -88,6 +126,5 @@ def test_classifier_with_a_norm_of_its_own(size, tool, tmp_path, capsys):
     else:
         with pytest.raises(SystemExit, match='1'):
             tool(*arguments)
-        assert 'position embeddings are not interpolated' \
-            in capsys.readouterr().err
+        assert 'position embeddings are not interpolated' in capsys.readouterr().err
     assert output.exists() == (size == 48)

@@ -17,8 +17,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('plain_config_text')]
 
 def numbers(work_dir):
     arms = json.loads((work_dir / 'results.json').read_text())['arms']
-    return [{name: arm[name] for name in ('search', 'val', 'test', 'setting')}
-            for arm in arms]
+    return [
+        {name: arm[name] for name in ('search', 'val', 'test', 'setting')}
+        for arm in arms
+    ]
 
 
 @pytest.fixture(scope='module')
@@ -29,45 +31,52 @@ def whole(tool, tmp_path_factory):
     return work_dir
 
 
-@pytest.mark.parametrize('task', [
-    'classification',
-    pytest.param('detection',
-                 marks=[pytest.mark.mmcv_ops, pytest.mark.whole]),
-    pytest.param('segmentation', marks=pytest.mark.whole),
-    pytest.param('images', marks=pytest.mark.whole)])
+@pytest.mark.parametrize(
+    'task',
+    [
+        'classification',
+        pytest.param('detection', marks=[pytest.mark.mmcv_ops, pytest.mark.whole]),
+        pytest.param('segmentation', marks=pytest.mark.whole),
+        pytest.param('images', marks=pytest.mark.whole),
+    ],
+)
 def test_demo_in_quick_mode(task, tool, whole, tmp_path):
     work_dir = whole
     if task != 'classification':
         work_dir = tmp_path
-        tool('demo', '--quick', '--task', task, '--work-dir', work_dir,
-             '--workers', 1)
+        tool('demo', '--quick', '--task', task, '--work-dir', work_dir, '--workers', 1)
     results = json.loads((work_dir / 'results.json').read_text())
-    assert [a['name'] for a in results['arms']] == [
-        'FT', 'training twice', 'BiSSL+FT']
+    assert [a['name'] for a in results['arms']] == ['FT', 'training twice', 'BiSSL+FT']
     # A seed a stage.
-    assert all(a['stage_means'] == a['test'] and len(a['test']) == 2
-               for a in results['arms'])
-    assert [c['against'] for c in results['comparisons']] == [
-        'FT', 'training twice']
+    assert all(
+        a['stage_means'] == a['test'] and len(a['test']) == 2 for a in results['arms']
+    )
+    assert [c['against'] for c in results['comparisons']] == ['FT', 'training twice']
     page = (work_dir / 'report.html').read_text()
     assert page.count('<img src="data:image/png') == 5
 
 
 def test_training_twice_has_no_pretext_task(whole):
-    exported = {name: torch.load(whole / f'{name}-1/backbone.pth',
-                                 weights_only=False)['meta']['description']
-                for name in ('twice', 'bissl')}
+    exported = {
+        name: torch.load(whole / f'{name}-1/backbone.pth', weights_only=False)['meta'][
+            'description'
+        ]
+        for name in ('twice', 'bissl')
+    }
     assert 'upper' in exported['twice'] and 'lower' in exported['bissl']
-    steps = {name: 'lower/pretext_loss' in read_scalars(
-        str(whole / f'{name}-1')) for name in ('twice', 'bissl')}
+    steps = {
+        name: 'lower/pretext_loss' in read_scalars(str(whole / f'{name}-1'))
+        for name in ('twice', 'bissl')
+    }
     assert steps == dict(twice=False, bissl=True)
 
 
-def test_finished_stages_are_kept_and_workers_change_nothing(tool, whole,
-                                                             capfd):
+def test_finished_stages_are_kept_and_workers_change_nothing(tool, whole, capfd):
     before = numbers(whole)
-    weights = [whole / f'{name}/backbone.pth'
-               for name in ('bissl-1', 'bissl-2', 'twice-1', 'twice-2')]
+    weights = [
+        whole / f'{name}/backbone.pth'
+        for name in ('bissl-1', 'bissl-2', 'twice-1', 'twice-2')
+    ]
     assert len({path.read_bytes() for path in weights}) == 4
     written = [path.stat().st_mtime_ns for path in weights]
     shutil.rmtree(whole / 'fine_tune')
@@ -76,12 +85,10 @@ def test_finished_stages_are_kept_and_workers_change_nothing(tool, whole,
     assert [path.stat().st_mtime_ns for path in weights] == written
     assert '1 pretraining: finished before' in capfd.readouterr().out
     results = json.loads((whole / 'results.json').read_text())
-    assert results['resumed'] == ['pretext', 'bissl-1', 'bissl-2', 'twice-1',
-                                  'twice-2']
+    assert results['resumed'] == ['pretext', 'bissl-1', 'bissl-2', 'twice-1', 'twice-2']
 
 
-def test_demo_goes_on_in_every_stage(tool, whole, tmp_path, monkeypatch,
-                                     capfd):
+def test_demo_goes_on_in_every_stage(tool, whole, tmp_path, monkeypatch, capfd):
     def stop_after(count, method):
         calls = []
 
@@ -89,18 +96,20 @@ def test_demo_goes_on_in_every_stage(tool, whole, tmp_path, monkeypatch,
             calls.append(method(*args, **kwargs))
             if len(calls) == count:
                 raise KeyboardInterrupt
+
         return counted
 
     def run():
         tool('demo', '--quick', '--work-dir', tmp_path, '--workers', 1)
 
     # In the second epoch, in the second stage, after the third run.
-    for owner, name, count in ((ProgressBarHook, 'after_train_iter', 2),
-                               (RegimeHook, 'after_train_iter', 4),
-                               (FinishedRuns, 'add', 3)):
+    for owner, name, count in (
+        (ProgressBarHook, 'after_train_iter', 2),
+        (RegimeHook, 'after_train_iter', 4),
+        (FinishedRuns, 'add', 3),
+    ):
         with monkeypatch.context() as patch:
-            patch.setattr(owner, name,
-                          stop_after(count, getattr(owner, name)))
+            patch.setattr(owner, name, stop_after(count, getattr(owner, name)))
             with pytest.raises(SystemExit) as status:
                 run()
         assert status.value.code == 130
@@ -108,5 +117,4 @@ def test_demo_goes_on_in_every_stage(tool, whole, tmp_path, monkeypatch,
     run()
     assert numbers(tmp_path) == numbers(whole)
     results = json.loads((tmp_path / 'results.json').read_text())
-    assert {'pretext', 'bissl-1', 'bissl-2', 'fine_tune'} <= set(
-        results['resumed'])
+    assert {'pretext', 'bissl-1', 'bissl-2', 'fine_tune'} <= set(results['resumed'])

@@ -18,13 +18,17 @@ __all__ = ['tool']
 pytestmark = pytest.mark.slow
 CONFIG = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
 SMALL = {
-    'model.backbone.stem_channels': 4, 'model.backbone.base_channels': 4,
-    'model.head.in_channels': 32, 'train_dataloader.num_workers': 0,
+    'model.backbone.stem_channels': 4,
+    'model.backbone.base_channels': 4,
+    'model.head.in_channels': 32,
+    'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False,
     'val_dataloader.num_workers': 0,
     'val_dataloader.persistent_workers': False,
-    'test_dataloader.num_workers': 0, 'train_cfg.max_epochs': 1,
-    'train_cfg.val_interval': 1, 'param_scheduler.end': 1,
+    'test_dataloader.num_workers': 0,
+    'train_cfg.max_epochs': 1,
+    'train_cfg.val_interval': 1,
+    'param_scheduler.end': 1,
 }
 
 
@@ -41,35 +45,53 @@ def backbone(tool, tmp_path):
 
 
 def options(**changes) -> list:
-    return ['--cfg-options', *(f'{k}={v}' for k, v in SMALL.items()),
-            *(f'{k.replace("__", ".")}={v}' for k, v in changes.items())]
+    return [
+        '--cfg-options',
+        *(f'{k}={v}' for k, v in SMALL.items()),
+        *(f'{k.replace("__", ".")}={v}' for k, v in changes.items()),
+    ]
 
 
-def test_run_on_place_holders_says_so_before_and_after(tool, backbone,
-                                                       tmp_path):
+def test_run_on_place_holders_says_so_before_and_after(tool, backbone, tmp_path):
     def warnings(name, **changes):
         # mmengine names loggers by the second: two runs of one second would
         # write to one file.
         time.sleep(1.1)
-        tool('train', CONFIG, '--work-dir', tmp_path / name, *options(
-            model__backbone__init_cfg__checkpoint=backbone, **changes))
-        log, = (tmp_path / name).glob('*/*.log')
+        tool(
+            'train',
+            CONFIG,
+            '--work-dir',
+            tmp_path / name,
+            *options(model__backbone__init_cfg__checkpoint=backbone, **changes),
+        )
+        (log,) = (tmp_path / name).glob('*/*.log')
         lines = log.read_text().splitlines()
-        return [i for i, line in enumerate(lines)
-                if ': place-holders' in line], len(lines)
+        return [i for i, line in enumerate(lines) if ': place-holders' in line], len(
+            lines
+        )
 
     (first, last), number = warnings('place_holders')
     assert first < last == number - 1
     assert warnings('found', search__found='mine')[0] == []
 
 
-def test_comparison_takes_the_search_of_the_config(tool, backbone, tmp_path,
-                                                   capfd):
-    tool('compare_arms', CONFIG, '--work-dir', tmp_path / 'work', '--arm',
-         f'FT={backbone}', '--seeds', 1, '--workers', 1, '--json', tmp_path / 'found.json',
-         *options(search__settings=2, search__seeds=3,
-                  search__lr='(0.02,0.03)'))
-    arm, = json.loads((tmp_path / 'found.json').read_text())['arms']
+def test_comparison_takes_the_search_of_the_config(tool, backbone, tmp_path, capfd):
+    tool(
+        'compare_arms',
+        CONFIG,
+        '--work-dir',
+        tmp_path / 'work',
+        '--arm',
+        f'FT={backbone}',
+        '--seeds',
+        1,
+        '--workers',
+        1,
+        '--json',
+        tmp_path / 'found.json',
+        *options(search__settings=2, search__seeds=3, search__lr='(0.02,0.03)'),
+    )
+    (arm,) = json.loads((tmp_path / 'found.json').read_text())['arms']
     assert len(arm['search']) == 2 and arm['seeds'] == [1]
     assert all(0.02 <= tried['lr'] <= 0.03 for tried in arm['search'])
     # One look for all runs, not one by each worker.
@@ -77,7 +99,8 @@ def test_comparison_takes_the_search_of_the_config(tool, backbone, tmp_path,
 
 
 def test_an_interrupted_comparison_says_how_to_go_on(
-        tool, backbone, tmp_path, monkeypatch, capfd):
+    tool, backbone, tmp_path, monkeypatch, capfd
+):
     add, written = FinishedRuns.add, []
 
     def add_two(*args, **kwargs):
@@ -86,9 +109,21 @@ def test_an_interrupted_comparison_says_how_to_go_on(
         written.append(add(*args, **kwargs))
 
     def compare():
-        tool('compare_arms', CONFIG, '--work-dir', tmp_path / 'work', '--arm',
-             f'FT={backbone}', '--settings', 1, '--seeds', 2, '--workers', 1,
-             *options())
+        tool(
+            'compare_arms',
+            CONFIG,
+            '--work-dir',
+            tmp_path / 'work',
+            '--arm',
+            f'FT={backbone}',
+            '--settings',
+            1,
+            '--seeds',
+            2,
+            '--workers',
+            1,
+            *options(),
+        )
 
     with monkeypatch.context() as patch:
         patch.setattr(FinishedRuns, 'add', add_two)
@@ -105,19 +140,21 @@ def test_an_interrupted_comparison_says_how_to_go_on(
     assert runs.read_text().count('\n') == 3
 
 
-@pytest.mark.parametrize('arms, message', [
-    (['A=f', 'B=f', 'A=f'], "there is an arm 'A' already"),
-    (['A=f', 'A=g'], "there is an arm 'A' already"),
-    (['=f'], "the name '' cannot be"), (['../A=f'], "the name '../A' cannot"),
-    (['f'], "checkpoint '' does not exist"),
-])
-def test_arms_are_told_apart_before_anything_runs(arms, message, tmp_path,
-                                                  monkeypatch):
+@pytest.mark.parametrize(
+    'arms, message',
+    [
+        (['A=f', 'B=f', 'A=f'], "there is an arm 'A' already"),
+        (['A=f', 'A=g'], "there is an arm 'A' already"),
+        (['=f'], "the name '' cannot be"),
+        (['../A=f'], "the name '../A' cannot"),
+        (['f'], "checkpoint '' does not exist"),
+    ],
+)
+def test_arms_are_told_apart_before_anything_runs(arms, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in 'fg':
         (tmp_path / name).write_text('')
-    read_arms = runpy.run_path(str(ROOT / 'tools/compare_arms.py'))[
-        'read_arms']
+    read_arms = runpy.run_path(str(ROOT / 'tools/compare_arms.py'))['read_arms']
     with pytest.raises(Refusal, match=message):
         read_arms(arms)
     assert read_arms(['A=f', 'B=f']) == dict(A='f', B='f')

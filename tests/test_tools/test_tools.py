@@ -17,8 +17,7 @@ from dense_run import DETECTORS, SEGMENTORS, dense_config, make_scenes
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from small_run import CONFIG
-from tool_runs import (assert_same_weights, environment, options, run,
-                       tool)
+from tool_runs import assert_same_weights, environment, options, run, tool
 
 __all__ = ['tool']
 pytestmark = pytest.mark.slow
@@ -35,8 +34,13 @@ def trained(tool, tmp_path_factory):
 def start_and_wait_for(line, command, image_folders):
     """The process, as soon as its log holds the line."""
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment(image_folders), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        command,
+        cwd=ROOT,
+        env=environment(image_folders),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     seen = []
     for seen_line in process.stdout:
         seen.append(seen_line)
@@ -47,11 +51,16 @@ def start_and_wait_for(line, command, image_folders):
 
 @pytest.mark.whole
 def test_terminated_and_then_killed_run_resumes_bit_identically(
-        trained, image_folders, tmp_path):
-    command = [sys.executable, 'tools/train.py', str(CONFIG), '--work-dir',
-               str(tmp_path), *options(
-                   log_level='INFO',
-                   default_hooks__checkpoint__step_interval=1)]
+    trained, image_folders, tmp_path
+):
+    command = [
+        sys.executable,
+        'tools/train.py',
+        str(CONFIG),
+        '--work-dir',
+        str(tmp_path),
+        *options(log_level='INFO', default_hooks__checkpoint__step_interval=1),
+    ]
     process = start_and_wait_for('Iter(train) [1/3]', command, image_folders)
     process.send_signal(signal.SIGTERM)
     begin = time.time()
@@ -60,8 +69,9 @@ def test_terminated_and_then_killed_run_resumes_bit_identically(
     assert time.time() - begin < 30
     assert 'go on with --resume' in output
     assert list(tmp_path.glob('iter_*.pth'))
-    process = start_and_wait_for('Iter(train) [2/3]', [*command, '--resume'],
-                                 image_folders)
+    process = start_and_wait_for(
+        'Iter(train) [2/3]', [*command, '--resume'], image_folders
+    )
     process.kill()
     process.communicate()
     run([*command, '--resume', 'auto'], image_folders)
@@ -69,13 +79,20 @@ def test_terminated_and_then_killed_run_resumes_bit_identically(
 
 
 @pytest.mark.parametrize('side', ['upper', 'lower'])
-def test_test_evaluates_either_backbone(side, trained, tool, tmp_path,
-                                        capfd):
-    tool('test', CONFIG, trained / 'iter_3.pth', '--eval-backbone', side,
-         '--work-dir', tmp_path, *options(log_level='INFO'))
+def test_test_evaluates_either_backbone(side, trained, tool, tmp_path, capfd):
+    tool(
+        'test',
+        CONFIG,
+        trained / 'iter_3.pth',
+        '--eval-backbone',
+        side,
+        '--work-dir',
+        tmp_path,
+        *options(log_level='INFO'),
+    )
     output = capfd.readouterr()
     assert 'accuracy/top1' in output.out + output.err
-    log, = tmp_path.glob('*/*.log')
+    (log,) = tmp_path.glob('*/*.log')
     assert f"eval_backbone='{side}'" in log.read_text()
 
 
@@ -87,16 +104,25 @@ def test_test_refuses_a_checkpoint_of_another_model(tool, tmp_path, capsys):
     assert 'fits 0 of ' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('arguments, message', [
-    ([CONFIG, *options(train_cfg__num_alternations=0)],
-     'num_alternations must be a whole number of at least 1, but is 0'),
-    ([CONFIG, *options(model__pretrained='nowhere.pth')],
-     "Checkpoint 'nowhere.pth' does not exist"),
-    ([CONFIG, *options(model__downstream__head__num_classes=7)],
-     "'head' has num_classes=7, but the training data have 3 classes"),
-], ids=['count', 'checkpoint', 'classes'])
-def test_bad_input_ends_with_one_message(arguments, message, tool, tmp_path,
-                                         capsys):
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (
+            [CONFIG, *options(train_cfg__num_alternations=0)],
+            'num_alternations must be a whole number of at least 1, but is 0',
+        ),
+        (
+            [CONFIG, *options(model__pretrained='nowhere.pth')],
+            "Checkpoint 'nowhere.pth' does not exist",
+        ),
+        (
+            [CONFIG, *options(model__downstream__head__num_classes=7)],
+            "'head' has num_classes=7, but the training data have 3 classes",
+        ),
+    ],
+    ids=['count', 'checkpoint', 'classes'],
+)
+def test_bad_input_ends_with_one_message(arguments, message, tool, tmp_path, capsys):
     with pytest.raises(SystemExit, match='1'):
         tool('train', *arguments, '--work-dir', tmp_path)
     error = capsys.readouterr().err
@@ -106,17 +132,18 @@ def test_bad_input_ends_with_one_message(arguments, message, tool, tmp_path,
 
 
 def test_bad_input_ends_the_process_with_status_one(image_folders):
-    result = run([sys.executable, 'tools/train.py', 'no_such_config.py'],
-                 image_folders, check=False)
+    result = run(
+        [sys.executable, 'tools/train.py', 'no_such_config.py'],
+        image_folders,
+        check=False,
+    )
     assert result.returncode == 1
-    assert "[rank 0] Config 'no_such_config.py' does " \
-        'not exist' in result.stderr
+    assert "[rank 0] Config 'no_such_config.py' does not exist" in result.stderr
     assert 'Traceback' not in result.stderr
 
 
 def test_browse_dataset_writes_both_levels(tool, tmp_path):
-    tool('browse_dataset', CONFIG, '--output-dir', tmp_path, '--number', 3,
-         *options())
+    tool('browse_dataset', CONFIG, '--output-dir', tmp_path, '--number', 3, *options())
     lower = sorted((tmp_path / 'lower').iterdir())
     upper = sorted((tmp_path / 'upper').iterdir())
     assert len(lower) == len(upper) == 3
@@ -130,8 +157,16 @@ def test_browse_dataset_draws_boxes_and_masks(name, tool, tmp_path):
     make_scenes(tmp_path / 'data')
     cfg = dense_config(name, tmp_path / 'data', tmp_path)
     cfg.dump(tmp_path / 'config.py')
-    tool('browse_dataset', tmp_path / 'config.py', '--level', 'upper',
-         '--number', 2, '--output-dir', tmp_path)
+    tool(
+        'browse_dataset',
+        tmp_path / 'config.py',
+        '--level',
+        'upper',
+        '--number',
+        2,
+        '--output-dir',
+        tmp_path,
+    )
     for path in (tmp_path / 'upper').iterdir():
         image = mmcv.imread(str(path)).astype(int)
         # The scenes are grey, what is drawn is not.
@@ -146,17 +181,22 @@ def test_print_config_shows_the_merged_settings(tool, capsys):
 
 def test_convert_backbone_serves_load_from(tool, tmp_path, capsys):
     from mmengine.runner import load_checkpoint
-    config = ROOT / 'configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-' \
-        'bccd-c4.py'
+
+    config = ROOT / 'configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-bccd-c4.py'
     cfg = Config.fromfile(config)
     init_default_scope('mmpretrain')
     source = MODELS.build(cfg.model.pretext)
-    torch.save(dict(state_dict={
-        k: torch.full_like(v, i) for i, (k, v) in
-        enumerate(source.state_dict().items())
-        if k.startswith('backbone.')}), tmp_path / 'backbone.pth')
-    tool('convert_backbone', config, tmp_path / 'backbone.pth',
-         tmp_path / 'init.pth')
+    torch.save(
+        dict(
+            state_dict={
+                k: torch.full_like(v, i)
+                for i, (k, v) in enumerate(source.state_dict().items())
+                if k.startswith('backbone.')
+            }
+        ),
+        tmp_path / 'backbone.pth',
+    )
+    tool('convert_backbone', config, tmp_path / 'backbone.pth', tmp_path / 'init.pth')
     assert '120 backbone tensors of ' in capsys.readouterr().out
     init_default_scope('mmdet')
     detector = MODELS.build(cfg.model.downstream)
@@ -164,6 +204,5 @@ def test_convert_backbone_serves_load_from(tool, tmp_path, capsys):
     assert len(result['state_dict']) == 120
     given = torch.load(tmp_path / 'backbone.pth')['state_dict']
     for name, value in given.items():
-        place = name.replace('backbone.layer4',
-                             'roi_head.shared_head.layer4')
+        place = name.replace('backbone.layer4', 'roi_head.shared_head.layer4')
         assert torch.equal(detector.state_dict()[place], value), name

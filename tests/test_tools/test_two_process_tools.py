@@ -17,8 +17,9 @@ pytestmark = pytest.mark.slow
 
 def two_processes(arguments, image_folders, check=True):
     """Run train.py on two processes."""
-    return run(['bash', 'tools/dist_train.sh', CONFIG, '2', *arguments],
-               image_folders, check)
+    return run(
+        ['bash', 'tools/dist_train.sh', CONFIG, '2', *arguments], image_folders, check
+    )
 
 
 @pytest.mark.dist
@@ -28,7 +29,9 @@ def test_two_processes_train_resume_and_test(image_folders, tmp_path):
     settings = options(
         train_dataloader__batch_size=3,
         train_cfg__pretext_dataloader__batch_size=2,
-        default_hooks__checkpoint__step_interval=4, log_level='INFO')
+        default_hooks__checkpoint__step_interval=4,
+        log_level='INFO',
+    )
     whole, parts = tmp_path / 'whole', tmp_path / 'parts'
     two_processes(['--work-dir', whole, *settings], image_folders)
     # As if both had been killed in the midst of the second alternation.
@@ -37,11 +40,21 @@ def test_two_processes_train_resume_and_test(image_folders, tmp_path):
     for path in checkpoints[1:]:
         path.unlink()
     (parts / 'last_checkpoint').write_text(str(checkpoints[0]))
-    two_processes(['--work-dir', parts, '--resume', *settings],
-                  image_folders)
+    two_processes(['--work-dir', parts, '--resume', *settings], image_folders)
     assert_same_weights(whole / 'iter_3.pth', parts / 'iter_3.pth')
-    result = run(['bash', 'tools/dist_test.sh', CONFIG, whole / 'iter_3.pth',
-                  '2', '--work-dir', whole, *settings], image_folders)
+    result = run(
+        [
+            'bash',
+            'tools/dist_test.sh',
+            CONFIG,
+            whole / 'iter_3.pth',
+            '2',
+            '--work-dir',
+            whole,
+            *settings,
+        ],
+        image_folders,
+    )
     assert 'accuracy/top1' in result.stdout
 
 
@@ -49,8 +62,9 @@ def test_two_processes_train_resume_and_test(image_folders, tmp_path):
 def test_no_thread_of_the_process_group_outlives_the_tool(status, tmp_path):
     # One that does aborts the process now and then while Python shuts down.
     def main(argv):
-        dist.init_process_group('gloo', init_method=f'file://{tmp_path}/store',
-                                rank=0, world_size=1)
+        dist.init_process_group(
+            'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1
+        )
         if status is not None:
             raise SystemExit(status)
 
@@ -66,15 +80,29 @@ def test_no_thread_of_the_process_group_outlives_the_tool(status, tmp_path):
 def test_signal_to_every_process_saves_a_checkpoint(image_folders, tmp_path):
     settings = options(
         train_dataloader__batch_size=3,
-        train_cfg__pretext_dataloader__batch_size=2, log_level='INFO')
+        train_cfg__pretext_dataloader__batch_size=2,
+        log_level='INFO',
+    )
     config = tmp_path / 'config.py'
     config.write_text(
         f"_base_ = '{CONFIG}'\n"
         "custom_imports = dict(imports=['bissl_mm.models', "
         "'bissl_mm.datasets', 'bissl_mm.engine', 'failing_rank'])\n"
-        "custom_hooks = [dict(type='mmengine.SignalAllRanks')]\n")
-    result = run(['bash', 'tools/dist_train.sh', config, '2', '--work-dir',
-                  tmp_path / 'run', *settings], image_folders, check=False)
+        "custom_hooks = [dict(type='mmengine.SignalAllRanks')]\n"
+    )
+    result = run(
+        [
+            'bash',
+            'tools/dist_train.sh',
+            config,
+            '2',
+            '--work-dir',
+            tmp_path / 'run',
+            *settings,
+        ],
+        image_folders,
+        check=False,
+    )
     assert result.returncode != 0
     assert 'go on with --resume' in result.stdout
     assert (tmp_path / 'run' / 'iter_1_lower_1.pth').exists()
@@ -88,11 +116,23 @@ def test_one_failing_rank_is_named_and_ends_all(image_folders, tmp_path):
         f"_base_ = '{CONFIG}'\n"
         "custom_imports = dict(imports=['bissl_mm.models', "
         "'bissl_mm.datasets', 'bissl_mm.engine', 'failing_rank'])\n"
-        "train_cfg = dict(pretext_dataloader=dict(dataset=dict("
-        "type='mmengine.FailsOnRankOne')))\n")
+        'train_cfg = dict(pretext_dataloader=dict(dataset=dict('
+        "type='mmengine.FailsOnRankOne')))\n"
+    )
     begin = time.time()
-    result = run(['bash', 'tools/dist_train.sh', config, '2', '--work-dir',
-                  tmp_path / 'run', *options()], image_folders, check=False)
+    result = run(
+        [
+            'bash',
+            'tools/dist_train.sh',
+            config,
+            '2',
+            '--work-dir',
+            tmp_path / 'run',
+            *options(),
+        ],
+        image_folders,
+        check=False,
+    )
     assert result.returncode != 0
     assert time.time() - begin < 60
     assert '[rank 1] RuntimeError: lower dataset: sample ' in result.stderr
@@ -104,15 +144,34 @@ def test_one_failing_rank_is_named_and_ends_all(image_folders, tmp_path):
 @pytest.mark.whole
 def test_ordinary_stage_runs_on_two_cpu_processes(image_folders, tmp_path):
     config = ROOT / 'configs/pretext/simclr_r18_b64-100e_imagefolder-64px.py'
-    changes = {k[len('model.pretext.'):]: v for k, v in OPTIONS.items()
-               if k.startswith('model.pretext.')}
+    changes = {
+        k[len('model.pretext.') :]: v
+        for k, v in OPTIONS.items()
+        if k.startswith('model.pretext.')
+    }
     changes = {f'model.{k}': v for k, v in changes.items()}
-    changes.update({
-        'train_dataloader.batch_size': 4, 'train_dataloader.num_workers': 0,
-        'train_dataloader.persistent_workers': False,
-        'train_cfg.max_epochs': 1, 'param_scheduler.0.end': 1,
-        'param_scheduler.1.begin': 0, 'param_scheduler.1.end': 1})
-    run(['bash', 'tools/dist_train.sh', config, '2', '--work-dir', tmp_path,
-         '--cfg-options', *(f'{k}={v}' for k, v in changes.items())],
-        image_folders)
+    changes.update(
+        {
+            'train_dataloader.batch_size': 4,
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            'train_cfg.max_epochs': 1,
+            'param_scheduler.0.end': 1,
+            'param_scheduler.1.begin': 0,
+            'param_scheduler.1.end': 1,
+        }
+    )
+    run(
+        [
+            'bash',
+            'tools/dist_train.sh',
+            config,
+            '2',
+            '--work-dir',
+            tmp_path,
+            '--cfg-options',
+            *(f'{k}={v}' for k, v in changes.items()),
+        ],
+        image_folders,
+    )
     assert (tmp_path / 'epoch_1.pth').exists()

@@ -13,12 +13,13 @@ from conftest import ROOT
 
 from bissl_mm.utils import worker_signals
 
-pytestmark = pytest.mark.skipif(not worker_signals.SUPPORTED,
-                                reason='needs sigtimedwait')
+pytestmark = pytest.mark.skipif(
+    not worker_signals.SUPPORTED, reason='needs sigtimedwait'
+)
 
 # Workers of a stream, of an evaluation's loader and of its pool; each prints
 # its number.
-PROGRAM = '''
+PROGRAM = """
 import multiprocessing, os, signal, sys, time
 from functools import partial
 from types import SimpleNamespace
@@ -74,7 +75,7 @@ if __name__ == '__main__':
         except RuntimeError as error:
             print('error:', error, flush=True)
         time.sleep(60)
-'''
+"""
 
 
 def is_there(pid: int) -> bool:
@@ -91,9 +92,13 @@ def test_workers_outlive_a_signal_to_the_group_but_not_the_process(tmp_path):
     program.write_text(PROGRAM)
     path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
     process = subprocess.Popen(
-        [sys.executable, program], text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1'})
+        [sys.executable, program],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        env={**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1'},
+    )
     with process:
         pids = [int(pid) for pid in process.stdout.readline().split()]
         assert len(pids) == 5 and all(map(is_there, pids))
@@ -101,12 +106,11 @@ def test_workers_outlive_a_signal_to_the_group_but_not_the_process(tmp_path):
         assert process.stdout.readline().startswith('SIGTERM')
         # The worker that was killed is missed.
         line = process.stdout.readline()
-        assert line.startswith('error: DataLoader worker'), \
-            line + process.stdout.read()
+        assert line.startswith('error: DataLoader worker'), line + process.stdout.read()
         process.kill()
     deadline = time.time() + 15
     while any(map(is_there, pids)) and time.time() < deadline:
-        time.sleep(.1)
+        time.sleep(0.1)
     assert not [pid for pid in pids if is_there(pid)]
 
 
@@ -121,12 +125,12 @@ def test_the_owner_can_end_a_worker(method):
     context = multiprocessing.get_context(method)
     ready = context.Event()
     with worker_signals.held_sigterm():
-        worker = context.Process(target=wait_shielded, args=(ready, ))
+        worker = context.Process(target=wait_shielded, args=(ready,))
         worker.start()
     assert ready.wait(20)
     # Of somebody else.
     subprocess.run(['kill', '-TERM', str(worker.pid)], check=True)
-    worker.join(.3)
+    worker.join(0.3)
     assert worker.is_alive()
     worker.terminate()
     worker.join(5)

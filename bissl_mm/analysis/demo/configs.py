@@ -1,7 +1,6 @@
 """What the demos change in the configs of the stages."""
 
 import os.path as osp
-from typing import List
 
 from mmengine.config import Config
 
@@ -10,8 +9,11 @@ from .data import QUICK, DemoData
 from .images import put_images
 from .tasks import ARMS, DemoTask
 
-_PARTS = {'train_dataloader': 'train', 'val_dataloader': 'val',
-          'test_dataloader': 'test'}
+_PARTS = {
+    'train_dataloader': 'train',
+    'val_dataloader': 'val',
+    'test_dataloader': 'test',
+}
 
 
 class DemoConfigs:
@@ -24,14 +26,12 @@ class DemoConfigs:
         quick (bool): A few steps of everything.
     """
 
-    def __init__(self, task: DemoTask, root: str, data: DemoData,
-                 quick: bool) -> None:
+    def __init__(self, task: DemoTask, root: str, data: DemoData, quick: bool) -> None:
         self.task, self.root, self.data, self.quick = task, root, data, quick
 
     def read(self, stage: str) -> Config:
         """Of ``'pretext'``, ``'bissl'`` or ``'fine_tune'``."""
-        cfg = read_config(osp.join(self.root,
-                                   f'{self.task.configs[stage]}.py'))
+        cfg = read_config(osp.join(self.root, f'{self.task.configs[stage]}.py'))
         if self.data.pretext is not None:
             put_images(cfg, self.data)
         for key, part in _PARTS.items():
@@ -46,8 +46,7 @@ class DemoConfigs:
             cfg.train_cfg.max_epochs = 2
             loader = cfg.train_dataloader
             self._shorten(loader, 'pretext')
-            loader.update(batch_size=16, num_workers=0,
-                          persistent_workers=False)
+            loader.update(batch_size=16, num_workers=0, persistent_workers=False)
             decay = _schedules(cfg.param_scheduler)[-1]
             cfg.param_scheduler = [dict(decay, begin=0, end=2)]
             cfg.default_hooks.checkpoint.interval = 1
@@ -67,7 +66,8 @@ class DemoConfigs:
         cfg.randomness = dict(seed=seed)
         cfg.model.pretrained = checkpoint
         cfg.default_hooks.checkpoint.interval = min(
-            5, cfg.default_hooks.checkpoint.interval)
+            5, cfg.default_hooks.checkpoint.interval
+        )
         if arm == ARMS[1]:
             train_upper_alone(cfg)
         return cfg
@@ -94,26 +94,26 @@ class DemoConfigs:
 def train_upper_alone(cfg: Config) -> None:
     """Make a bilevel config one of training twice: the head warm-up and the
     upper steps on the downstream task alone, whose backbone is exported."""
-    cfg.optim_wrapper.indirect_weight = 0.
+    cfg.optim_wrapper.indirect_weight = 0.0
     cfg.train_cfg.num_lower_steps = 0
     for hook in cfg.custom_hooks:
         if hook.type == 'ExportBackboneHook':
             hook.level = 'upper'
 
 
-def _schedules(found) -> List[dict]:
+def _schedules(found) -> list[dict]:
     return [found] if isinstance(found, dict) else list(found)
 
 
 def _quicken(cfg: Config) -> None:
-    cfg.train_cfg.update(
-        num_alternations=2, num_lower_steps=2, num_upper_steps=1)
+    cfg.train_cfg.update(num_alternations=2, num_lower_steps=2, num_upper_steps=1)
     cfg.train_cfg.head_warmup.num_epochs = 1
     cfg.train_cfg.pretext_dataloader.update(
-        batch_size=16, num_workers=0, persistent_workers=False)
+        batch_size=16, num_workers=0, persistent_workers=False
+    )
     cfg.param_scheduler.lower = []
     for hook in cfg.custom_hooks:
         if hook.type == 'RegimeHook':
             # So few steps are in no regime.
-            hook.least = 0.
+            hook.least = 0.0
     cfg.default_hooks.checkpoint.interval = 1

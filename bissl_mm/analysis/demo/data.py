@@ -1,8 +1,8 @@
 """The pictures of a demo."""
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Optional, Sequence
 
 #: Pictures of a quick run; t-SNE wants more than 30.
 QUICK = dict(pretext=30, train=30, val=10, test=31)
@@ -28,19 +28,18 @@ class DemoData:
         is_own (bool): Whether they are the user's, and to be looked over.
     """
 
-    counts: Dict[str, int]
+    counts: dict[str, int]
     unlabeled: str
     title: str
     note: str = ''
-    classes: Sequence[str] = field(
-        default_factory=lambda: [str(i) for i in range(10)])
-    pretext: Optional[str] = None
-    pretext_list: Optional[str] = None
-    downstream: Optional[str] = None
+    classes: Sequence[str] = field(default_factory=lambda: [str(i) for i in range(10)])
+    pretext: str | None = None
+    pretext_list: str | None = None
+    downstream: str | None = None
     is_own: bool = False
 
 
-def digits(write: Callable[[str], Dict[str, int]], root: str) -> DemoData:
+def digits(write: Callable[[str], dict[str, int]], root: str) -> DemoData:
     """Digits or scenes of them, for the configs of ``configs/demo``.
 
     Args:

@@ -2,7 +2,7 @@
 
 import os.path as osp
 from pathlib import Path
-from typing import Dict, List, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -21,8 +21,7 @@ class Digit(NamedTuple):
     label: int
 
 
-def split_digits(per_class: Dict[str, int],
-                 seed: int = 0) -> Dict[str, List[Digit]]:
+def split_digits(per_class: dict[str, int], seed: int = 0) -> dict[str, list[Digit]]:
     """The 1797 digits in parts, split once by a fixed seed.
 
     Args:
@@ -36,7 +35,7 @@ def split_digits(per_class: Dict[str, int],
     order = np.random.default_rng(seed).permutation(len(digits.target))
     names = [*per_class, 'pretext']
     parts = {name: [] for name in names}
-    taken = {label: 0 for label in range(10)}
+    taken = dict.fromkeys(range(10), 0)
     borders = np.cumsum(list(per_class.values()))
     for index in order:
         label = int(digits.target[index])
@@ -49,11 +48,10 @@ def split_digits(per_class: Dict[str, int],
 
 def enlarge(scan: np.ndarray, size: int) -> np.ndarray:
     """A scan as a ``(size, size)`` uint8 picture."""
-    return np.asarray(
-        Image.fromarray(scan).resize((size, size), Image.BICUBIC))
+    return np.asarray(Image.fromarray(scan).resize((size, size), Image.BICUBIC))
 
 
-def write_digits(root: str, seed: int = 0) -> Dict[str, int]:
+def write_digits(root: str, seed: int = 0) -> dict[str, int]:
     """Write the digits as image folders of 32 x 32 grey PNG files.
 
     ``downstream/{train,val,test}/<digit>`` hold 5, 15 and 60 pictures of
@@ -71,10 +69,14 @@ def write_digits(root: str, seed: int = 0) -> Dict[str, int]:
     if not done.exists():
         for part, members in parts.items():
             for index, scan, label in members:
-                folder = osp.join(root, 'pretext') if part == 'pretext' \
+                folder = (
+                    osp.join(root, 'pretext')
+                    if part == 'pretext'
                     else osp.join(root, 'downstream', part, str(label))
+                )
                 Path(folder).mkdir(parents=True, exist_ok=True)
                 Image.fromarray(enlarge(scan, SIZE)).save(
-                    osp.join(folder, f'{index:04}.png'))
+                    osp.join(folder, f'{index:04}.png')
+                )
         done.touch()
     return {part: len(members) for part, members in parts.items()}

@@ -3,7 +3,6 @@
 import os
 import random
 from pathlib import Path
-from typing import List
 
 from mmengine.config import Config
 
@@ -13,8 +12,18 @@ from .photographs import PHOTOGRAPHS, write_crops
 
 VARIABLES = ('BISSL_PRETEXT_DIR', 'BISSL_DOWNSTREAM_DIR')
 NUM_CLASSES = 'BISSL_NUM_CLASSES'
-EXTENSIONS = ('.jpg', '.jpeg', '.jfif', '.png', '.webp', '.tif', '.tiff',
-              '.bmp', '.ppm', '.pgm')
+EXTENSIONS = (
+    '.jpg',
+    '.jpeg',
+    '.jfif',
+    '.png',
+    '.webp',
+    '.tif',
+    '.tiff',
+    '.bmp',
+    '.ppm',
+    '.pgm',
+)
 #: Unlabeled images of a folder at most, drawn by a fixed seed.
 MOST = 10_000
 #: Images that pretraining sees in all, and epochs at least and at most: two
@@ -43,9 +52,11 @@ def images(root: str) -> DemoData:
         raise ValueRefusal(
             f'The environment variable {missing[0]} is not set, but the '
             f'other of {" and ".join(VARIABLES)} is. Set both for images of '
-            'yours, or none for crops of photographs.')
+            'yours, or none for crops of photographs.'
+        )
     return DemoData(
-        write_crops(root), 'crops of ten photographs',
+        write_crops(root),
+        'crops of ten photographs',
         'crops of photographs',
         'The task is to tell of which of ten photographs (they install with '
         'scikit-image and scikit-learn) a crop of 32 x 32 pixels is. Each '
@@ -53,8 +64,11 @@ def images(root: str) -> DemoData:
         'crops to one part alone. Crops of one cell overlap, so the test '
         'crops are fewer than they look; and telling ten photographs apart '
         'is not telling kinds of things apart.',
-        sorted(PHOTOGRAPHS), os.path.join(root, 'pretext'), None,
-        os.path.join(root, 'downstream'))
+        sorted(PHOTOGRAPHS),
+        os.path.join(root, 'pretext'),
+        None,
+        os.path.join(root, 'downstream'),
+    )
 
 
 def put_images(cfg: Config, data: DemoData) -> None:
@@ -72,8 +86,7 @@ def put_images(cfg: Config, data: DemoData) -> None:
         _put_downstream(cfg, cfg.model, data)
         steps = data.counts['train'] // cfg.train_dataloader.batch_size
         epochs = max(LEAST_EPOCHS, -(-STEPS // steps))
-        cfg.train_cfg.update(max_epochs=epochs,
-                             val_interval=max(1, epochs // 10))
+        cfg.train_cfg.update(max_epochs=epochs, val_interval=max(1, epochs // 10))
         cfg.param_scheduler.end = epochs
     else:
         _put_pretext(cfg.train_dataloader, data)
@@ -99,14 +112,17 @@ def _put_downstream(cfg: Config, model: Config, data: DemoData) -> None:
     for part in ('train', 'val', 'test'):
         cfg[f'{part}_dataloader'].dataset.dataset.data_root = data.downstream
     # A last batch of one image would have no statistics.
-    cfg.train_dataloader.update(batch_size=min(50, data.counts['train']),
-                                drop_last=True)
+    cfg.train_dataloader.update(
+        batch_size=min(50, data.counts['train']), drop_last=True
+    )
 
 
 def _own(root: str, pretext: str, downstream: str) -> DemoData:
     classes = _classes(downstream)
-    counts = {part: len(_files(os.path.join(downstream, part)))
-              for part in ('train', 'val', 'test')}
+    counts = {
+        part: len(_files(os.path.join(downstream, part)))
+        for part in ('train', 'val', 'test')
+    }
     unlabeled = _files(pretext)
     counts['pretext'] = min(MOST, len(unlabeled))
     folders = dict.fromkeys(('train', 'val', 'test'), downstream)
@@ -116,7 +132,8 @@ def _own(root: str, pretext: str, downstream: str) -> DemoData:
         if number < 2:
             raise ValueRefusal(
                 f"The {part} part in '{folders[part]}' has {number} images "
-                f'({", ".join(EXTENSIONS)}); at least two are needed.')
+                f'({", ".join(EXTENSIONS)}); at least two are needed.'
+            )
     chosen = None
     if len(unlabeled) > MOST:
         chosen = os.path.abspath(os.path.join(root, 'pretext.txt'))
@@ -124,13 +141,20 @@ def _own(root: str, pretext: str, downstream: str) -> DemoData:
         os.makedirs(root, exist_ok=True)
         Path(chosen).write_text('\n'.join(lines) + '\n')
     return DemoData(
-        counts, 'images of yours', 'images of yours',
+        counts,
+        'images of yours',
+        'images of yours',
         f'{counts["pretext"]} of {len(unlabeled)} unlabeled images of '
-        f'{pretext}, labeled ones of {downstream}.', classes,
-        os.path.abspath(pretext), chosen, os.path.abspath(downstream), True)
+        f'{pretext}, labeled ones of {downstream}.',
+        classes,
+        os.path.abspath(pretext),
+        chosen,
+        os.path.abspath(downstream),
+        True,
+    )
 
 
-def _classes(downstream: str) -> List[str]:
+def _classes(downstream: str) -> list[str]:
     """Folders of the training part; as many as the variable says."""
     for part in ('train', 'val', 'test'):
         folder = os.path.join(downstream, part)
@@ -138,29 +162,33 @@ def _classes(downstream: str) -> List[str]:
             raise FileNotFoundRefusal(
                 f"There is no folder '{folder}'. BISSL_DOWNSTREAM_DIR has to "
                 'name a folder with train/<class>, val/<class> and '
-                'test/<class>.')
+                'test/<class>.'
+            )
     train = os.path.join(downstream, 'train')
-    classes = sorted(entry.name for entry in os.scandir(train)
-                     if entry.is_dir())
+    classes = sorted(entry.name for entry in os.scandir(train) if entry.is_dir())
     said = os.environ.get(NUM_CLASSES)
     if said and said != str(len(classes)):
         raise ValueRefusal(
             f"{NUM_CLASSES} is {said}, but '{train}' has {len(classes)} "
-            f'folders. Type unset {NUM_CLASSES}, or correct the folders.')
+            f'folders. Type unset {NUM_CLASSES}, or correct the folders.'
+        )
     if len(classes) < 2:
         raise ValueRefusal(
-            f"'{train}' has {len(classes)} folders of classes; at least two "
-            'are needed.')
+            f"'{train}' has {len(classes)} folders of classes; at least two are needed."
+        )
     return classes
 
 
-def _files(folder: str) -> List[str]:
+def _files(folder: str) -> list[str]:
     """Images in a folder and below, as paths from it."""
     if not os.path.isdir(folder):
         raise FileNotFoundRefusal(
             f"There is no folder '{folder}'. {' and '.join(VARIABLES)} have "
-            'to name folders of images.')
+            'to name folders of images.'
+        )
     return sorted(
         os.path.relpath(os.path.join(place, name), folder)
         for place, _, names in os.walk(folder, followlinks=True)
-        for name in names if name.lower().endswith(EXTENSIONS))
+        for name in names
+        if name.lower().endswith(EXTENSIONS)
+    )

@@ -3,7 +3,6 @@
 import html
 import os
 import os.path as osp
-from typing import Dict, List, Tuple
 
 import numpy as np
 import torch
@@ -34,30 +33,40 @@ def write_page(demo: Demo, outcome: dict) -> str:
     """
     task, counts, data = demo.task, demo.counts, demo.data
     sections = [
-        '<p class="headline"><b>A quick run: the figures mean nothing.</b>'
-        '</p>' if demo.quick else '',
+        '<p class="headline"><b>A quick run: the figures mean nothing.</b></p>'
+        if demo.quick
+        else '',
         f'<p class="lead">SimCLR on unlabeled {html.escape(data.unlabeled)}, '
         f'then {counts["train"]} {task.labeled}. Does the bilevel stage '
         'between pretraining and fine-tuning help, and more than training on '
         'the labeled ones twice?</p>',
         _headline(outcome),
         _stage_table(outcome, demo.num_stages),
-        report.strip_plot(outcome, f'{task.metric_name} [%], one dot a '
-                          'fine-tuning, one form a stage', demo.num_stages),
+        report.strip_plot(
+            outcome,
+            f'{task.metric_name} [%], one dot a fine-tuning, one form a stage',
+            demo.num_stages,
+        ),
         report.result_table(outcome),
         _small_print(demo, outcome),
     ]
     pictures = demo.pictures()
     if pictures:
-        sections.append(report.section(
-            'What the arms see',
-            'Test pictures, the first seed of each arm.',
-            report.picture_rows(dict(pictures), width=2.1)))
-    sections.append(report.section(
-        'The pictures',
-        f'{counts["pretext"]} without labels, of which the pretext task sees '
-        'two views each; labeled ones below. ' + html.escape(data.note),
-        report.picture_rows(samples(demo.configs))))
+        sections.append(
+            report.section(
+                'What the arms see',
+                'Test pictures, the first seed of each arm.',
+                report.picture_rows(dict(pictures), width=2.1),
+            )
+        )
+    sections.append(
+        report.section(
+            'The pictures',
+            f'{counts["pretext"]} without labels, of which the pretext task sees '
+            'two views each; labeled ones below. ' + html.escape(data.note),
+            report.picture_rows(samples(demo.configs)),
+        )
+    )
     sections += _curves(demo)
     if task.has_features:
         sections.append(_features(demo, outcome))
@@ -68,19 +77,30 @@ def write_page(demo: Demo, outcome: dict) -> str:
 
 
 def _headline(outcome: dict) -> str:
-    return '<p class="headline">' + '<br>'.join(
-        html.escape(comparison_line(found))
-        for found in outcome['comparisons']) + '</p>'
+    return (
+        '<p class="headline">'
+        + '<br>'.join(
+            html.escape(comparison_line(found)) for found in outcome['comparisons']
+        )
+        + '</p>'
+    )
 
 
 def _stage_table(outcome: dict, number: int) -> str:
     """Means of the stages, which are the units."""
     rows = [('mean of', *(f'stage {i + 1}' for i in range(number)), 'all')]
-    rows += [(arm['name'], *(f'{mean:.1f}' for mean in arm['stage_means']),
-              f'{arm["mean"]:.1f}') for arm in outcome['arms']]
+    rows += [
+        (
+            arm['name'],
+            *(f'{mean:.1f}' for mean in arm['stage_means']),
+            f'{arm["mean"]:.1f}',
+        )
+        for arm in outcome['arms']
+    ]
     return report.table(rows) + (
         f'<small>{ARMS[0]} has no stage: its seeds are those of the stages '
-        'beside it.</small>')
+        'beside it.</small>'
+    )
 
 
 def _small_print(demo: Demo, outcome: dict) -> str:
@@ -100,10 +120,11 @@ def _small_print(demo: Demo, outcome: dict) -> str:
         'alone, without the pretext task. '
         f'{ARMS[2]} has seen '
         f'{loop.num_alternations * loop.num_lower_steps} more pretext steps. '
-        f'{html.escape(CAVEAT)}</small>')
+        f'{html.escape(CAVEAT)}</small>'
+    )
 
 
-def _curves(demo: Demo) -> List[str]:
+def _curves(demo: Demo) -> list[str]:
     logs = read_scalars(osp.join(demo.work_dir, 'bissl-1'))
     pretext = read_scalars(osp.join(demo.work_dir, 'pretext'))
     return [
@@ -112,18 +133,33 @@ def _curves(demo: Demo) -> List[str]:
             'Pretext loss in pretraining and, going on, in the first bilevel '
             'stage; downstream loss of the head alone and then at the two '
             'backbones, which share it.',
-            report.curves([
-                ('pretraining', 'step', {'pretext loss': pretext['loss']},
-                 False),
-                ('head warm-up', 'epoch',
-                 {'downstream loss': logs['head_warmup/loss']}, False),
-                ('lower level', 'alternation',
-                 {'pretext loss': logs['lower/pretext_loss']}, False),
-                ('upper level', 'alternation', {
-                    r'at $\theta_P$': logs['upper/loss_at_lower'],
-                    r'at $\theta_D$': logs['upper/loss_at_upper']
-                }, False),
-            ])),
+            report.curves(
+                [
+                    ('pretraining', 'step', {'pretext loss': pretext['loss']}, False),
+                    (
+                        'head warm-up',
+                        'epoch',
+                        {'downstream loss': logs['head_warmup/loss']},
+                        False,
+                    ),
+                    (
+                        'lower level',
+                        'alternation',
+                        {'pretext loss': logs['lower/pretext_loss']},
+                        False,
+                    ),
+                    (
+                        'upper level',
+                        'alternation',
+                        {
+                            r'at $\theta_P$': logs['upper/loss_at_lower'],
+                            r'at $\theta_D$': logs['upper/loss_at_upper'],
+                        },
+                        False,
+                    ),
+                ]
+            ),
+        ),
         report.section(
             'The two backbones',
             'How far they drift apart; the share of the way from the '
@@ -132,27 +168,34 @@ def _curves(demo: Demo) -> List[str]:
             'little; and the true relative residual of the linear system (0 '
             'is solved), where one is solved, or how many validation '
             'pictures their neighbours classify rightly.',
-            report.curves(_panels(logs))),
+            report.curves(_panels(logs)),
+        ),
     ]
 
 
-def _panels(logs: Dict[str, Series]) -> list:
+def _panels(logs: dict[str, Series]) -> list:
     wanted = [
         (r'$\|\theta_P - \theta_D\|$', 'distance', 'lower/distance', False),
         (r'way that $\theta_P$ has gone', 'share', 'regime/moved', False),
         ('residual', 'true residual', 'upper/residual', True),
         ('neighbours', 'right [%]', 'transfer/neighbours', False),
     ]
-    return [(title, 'alternation', {label: logs[name]}, logarithmic)
-            for title, label, name, logarithmic in wanted if name in logs]
+    return [
+        (title, 'alternation', {label: logs[name]}, logarithmic)
+        for title, label, name, logarithmic in wanted
+        if name in logs
+    ]
 
 
 def _features(demo: Demo, outcome: dict) -> str:
     cfg = demo.stages['fine_tune'].cfg
-    features = {name: _some(*backbone_features(cfg, found[0]))
-                for name, found in demo.checkpoints.items()}
-    neighbours = {name: nearest_neighbour_accuracy(*pair)
-                  for name, pair in features.items()}
+    features = {
+        name: _some(*backbone_features(cfg, found[0]))
+        for name, found in demo.checkpoints.items()
+    }
+    neighbours = {
+        name: nearest_neighbour_accuracy(*pair) for name, pair in features.items()
+    }
     outcome['nearest_neighbour_accuracy'] = neighbours
     shown = ARMS[0], ARMS[-1]
     return report.section(
@@ -165,20 +208,25 @@ def _features(demo: Demo, outcome: dict) -> str:
         report.scatter_pair(
             ('after pretraining', 'after BiSSL'),
             [embed(features[name][0]) for name in shown],
-            features[ARMS[0]][1], demo.data.classes))
+            features[ARMS[0]][1],
+            demo.data.classes,
+        ),
+    )
 
 
-def _some(features: np.ndarray, labels: np.ndarray) -> Tuple[np.ndarray,
-                                                             np.ndarray]:
+def _some(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """At most :data:`MOST_POINTS`, from all of them."""
     step = -(-len(labels) // MOST_POINTS)
     return features[::step], labels[::step]
 
 
 def _time(demo: Demo) -> str:
-    seconds = ', '.join(f'{name} {value:.0f} s'
-                        for name, value in demo.seconds.items() if value)
+    seconds = ', '.join(
+        f'{name} {value:.0f} s' for name, value in demo.seconds.items() if value
+    )
     return report.section(
-        'Time', f'{seconds}, of stages side by side each its own. '
+        'Time',
+        f'{seconds}, of stages side by side each its own. '
         f'{os.cpu_count()} cores, torch {torch.__version__}, bissl_mm '
-        f'{__version__}.')
+        f'{__version__}.',
+    )

@@ -6,7 +6,6 @@ cells, and every cell belongs to one part, so that no pixel is in two parts.
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Dict, List
 
 import numpy as np
 from PIL import Image
@@ -37,7 +36,7 @@ SHARES = dict(pretext=0.4, val=0.15, test=0.45)
 #: unlabeled ones.
 PER_CLASS = dict(pretext=270, train=5, val=15, test=110)
 #: Crops whose grey values spread less are bare background.
-LEAST_STD = 2.
+LEAST_STD = 2.0
 
 
 def photograph(name: str) -> np.ndarray:
@@ -56,11 +55,13 @@ def photograph(name: str) -> np.ndarray:
         f"The photograph '{name}' ({file}) comes with {INSTALL[package]}, "
         f'which {"lacks it" if spec else "is not installed"}. Type pip '
         f'install {INSTALL[package]}, or name folders of your own: '
-        'BISSL_PRETEXT_DIR and BISSL_DOWNSTREAM_DIR.')
+        'BISSL_PRETEXT_DIR and BISSL_DOWNSTREAM_DIR.'
+    )
 
 
-def split_crops(picture: np.ndarray,
-                rng: np.random.Generator) -> Dict[str, List[np.ndarray]]:
+def split_crops(
+    picture: np.ndarray, rng: np.random.Generator
+) -> dict[str, list[np.ndarray]]:
     """Crops of a photograph by part.
 
     Args:
@@ -72,29 +73,35 @@ def split_crops(picture: np.ndarray,
         are among those of the cells of ``'pretext'``.
     """
     rows, columns = (size // CELL for size in picture.shape[:2])
-    cells = [(row * CELL, column * CELL)
-             for row in range(rows) for column in range(columns)]
+    cells = [
+        (row * CELL, column * CELL) for row in range(rows) for column in range(columns)
+    ]
     cells = [cells[i] for i in rng.permutation(len(cells))]
     borders = np.round(np.cumsum([0, *SHARES.values()]) * len(cells))
     parts = {}
     for part, begin, end in zip(SHARES, borders, borders[1:]):
-        crops = [crop for cell in cells[int(begin):int(end)]
-                 for crop in _crops(picture, *cell)]
+        crops = [
+            crop
+            for cell in cells[int(begin) : int(end)]
+            for crop in _crops(picture, *cell)
+        ]
         parts[part] = [crops[i] for i in rng.permutation(len(crops))]
     parts['train'] = parts['pretext']
-    return {part: parts[part][:number]
-            for part, number in PER_CLASS.items()}
+    return {part: parts[part][:number] for part, number in PER_CLASS.items()}
 
 
-def _crops(picture: np.ndarray, y: int, x: int) -> List[np.ndarray]:
+def _crops(picture: np.ndarray, y: int, x: int) -> list[np.ndarray]:
     """Of the cell at (y, x), those that show something."""
     offsets = range(0, CELL - CROP + 1, STRIDE)
-    found = [picture[y + dy:y + dy + CROP, x + dx:x + dx + CROP]
-             for dy in offsets for dx in offsets]
+    found = [
+        picture[y + dy : y + dy + CROP, x + dx : x + dx + CROP]
+        for dy in offsets
+        for dx in offsets
+    ]
     return [crop for crop in found if crop.mean(2).std() >= LEAST_STD]
 
 
-def write_crops(root: str, seed: int = 0) -> Dict[str, int]:
+def write_crops(root: str, seed: int = 0) -> dict[str, int]:
     """Write the crops as folders of 32 x 32 PNG files.
 
     Args:
@@ -117,8 +124,11 @@ def write_crops(root: str, seed: int = 0) -> Dict[str, int]:
             counts[part] += len(crops)
             if done.exists():
                 continue
-            folder = Path(root, 'pretext') if part == 'pretext' \
+            folder = (
+                Path(root, 'pretext')
+                if part == 'pretext'
                 else Path(root, 'downstream', part, name)
+            )
             folder.mkdir(parents=True, exist_ok=True)
             for i, crop in enumerate(crops):
                 Image.fromarray(crop).save(folder / f'{name}-{i:04}.png')

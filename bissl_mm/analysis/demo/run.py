@@ -3,10 +3,10 @@
 import os
 import os.path as osp
 import time
+from collections.abc import Callable
 from functools import partial
 from glob import glob
 from itertools import product
-from typing import Callable, Dict, List, Tuple, Union
 
 import numpy as np
 from mmengine.config import Config
@@ -44,55 +44,67 @@ class Demo:
         RuntimeError: If the task needs compiled operators that are missing.
     """
 
-    def __init__(self, task: DemoTask, configs: str, work_dir: str,
-                 quick: bool) -> None:
+    def __init__(
+        self, task: DemoTask, configs: str, work_dir: str, quick: bool
+    ) -> None:
         self.task = task
         self.work_dir = work_dir
         self.quick = quick
-        self.seconds: Dict[str, float] = {}
-        self.resumed: List[str] = []
+        self.seconds: dict[str, float] = {}
+        self.resumed: list[str] = []
         self.data = task.data(osp.join(work_dir, 'data'))
         self.configs = DemoConfigs(task, configs, self.data, quick)
         self.counts = dict(self.data.counts)
         if quick:
-            self.counts.update({part: min(number, self.counts[part])
-                                for part, number in QUICK.items()
-                                if part != 'pretext'})
+            self.counts.update(
+                {
+                    part: min(number, self.counts[part])
+                    for part, number in QUICK.items()
+                    if part != 'pretext'
+                }
+            )
         self._make_stages()
 
     def _make_stages(self) -> None:
         pretext = self.configs.pretraining()
-        pretrained = osp.join(self.work_dir, 'pretext',
-                              f'epoch_{pretext.train_cfg.max_epochs}.pth')
+        pretrained = osp.join(
+            self.work_dir, 'pretext', f'epoch_{pretext.train_cfg.max_epochs}.pth'
+        )
         self.stages = dict(pretext=self._stage('pretext', pretext))
-        self.checkpoints: Dict[str, List[str]] = {ARMS[0]: [pretrained]}
+        self.checkpoints: dict[str, list[str]] = {ARMS[0]: [pretrained]}
         for arm, number in product(FOLDERS, self.stage_numbers):
             name = f'{FOLDERS[arm]}-{number}'
             cfg = self.configs.stage(arm, number, pretrained)
             self.stages[name] = self._stage(name, cfg, self.stages['pretext'])
             self.checkpoints.setdefault(arm, []).append(
-                osp.join(self.work_dir, name, EXPORTED))
+                osp.join(self.work_dir, name, EXPORTED)
+            )
         fine_tuning = self.configs.fine_tuning()
         if self.data.is_own:
             # The runs, in their processes, do not look.
-            check_data(fine_tuning, ('train', 'val', 'test'),
-                       console_logger())
-        self.stages['fine_tune'] = self._stage('fine_tune', fine_tuning,
-                                               *self.stages.values())
+            check_data(fine_tuning, ('train', 'val', 'test'), console_logger())
+        self.stages['fine_tune'] = self._stage(
+            'fine_tune', fine_tuning, *self.stages.values()
+        )
 
     def _stage(self, name: str, cfg: Config, *before: Stage) -> Stage:
         check_compiled_operators(cfg)
-        stage = Stage(osp.join(self.work_dir, name), cfg, self.work_dir,
-                      *before)
+        stage = Stage(osp.join(self.work_dir, name), cfg, self.work_dir, *before)
         stage.check()
         return stage
 
     @staticmethod
-    def folders() -> List[str]:
+    def folders() -> list[str]:
         """Of all stages, in the work folder."""
-        return ['pretext', 'fine_tune', *(
-            f'{folder}-{number}' for folder in FOLDERS.values()
-            for number in range(1, NUM_STAGES + 1))]
+        return [
+            'pretext',
+            'fine_tune',
+            *(
+                f'{folder}-{number}'
+                for folder in FOLDERS.values()
+                for number in range(1, NUM_STAGES + 1)
+            ),
+        ]
 
     @property
     def stage_numbers(self) -> range:
@@ -110,14 +122,13 @@ class Demo:
         least = dict(settings=1, seeds=1) if self.quick else {}
         return {**self.task.budget, **least}
 
-    def workers(self, number: int) -> Union[Workers, InTurn]:
+    def workers(self, number: int) -> Workers | InTurn:
         """Processes for the stages and for fine-tuning, or none where that is
         finished."""
         if self.stages['fine_tune'].finished:
             return InTurn()
         budget = self.budget
-        runs = len(ARMS) * max(budget['settings'],
-                               self.num_stages * budget['seeds'])
+        runs = len(ARMS) * max(budget['settings'], self.num_stages * budget['seeds'])
         scopes = {'mmpretrain', self.stages['fine_tune'].cfg.default_scope}
         return start_workers(min(number, runs), sorted(scopes))
 
@@ -129,15 +140,17 @@ class Demo:
         begin = time.time()
         cfg = _quiet(stage.cfg)
         cfg.custom_hooks = cfg.get('custom_hooks', []) + [
-            dict(type='bissl_mm.ProgressBarHook', name=label)]
+            dict(type='bissl_mm.ProgressBarHook', name=label)
+        ]
         run_stage(cfg, stage.folder)
         stage.finish(time.time() - begin)
 
-    def run_stages(self, workers: Union[Workers, InTurn]) -> None:
+    def run_stages(self, workers: Workers | InTurn) -> None:
         """Stages 2 and 3 of the arms that have them, side by side."""
         label = '2+3 stages'
-        with tqdm(total=len(FOLDERS) * self.num_stages, desc=label,
-                  dynamic_ncols=True) as bar:
+        with tqdm(
+            total=len(FOLDERS) * self.num_stages, desc=label, dynamic_ncols=True
+        ) as bar:
             for arm, number in product(reversed(FOLDERS), self.stage_numbers):
                 name = f'{FOLDERS[arm]}-{number}'
                 stage = self.stages[name]
@@ -146,15 +159,16 @@ class Demo:
                 else:
                     # What is wrong with one is so with all: said once.
                     said = number > 1 or arm != ARMS[-1]
-                    workers.submit(name, run_stage, _quiet(stage.cfg, said),
-                                   stage.folder)
+                    workers.submit(
+                        name, run_stage, _quiet(stage.cfg, said), stage.folder
+                    )
             while len(workers):
                 name, seconds = workers.next()
                 self.stages[name].finish(seconds)
                 bar.update()
                 bar.set_postfix_str(f'{name} done')
 
-    def run_comparison(self, workers: Union[Workers, InTurn]) -> dict:
+    def run_comparison(self, workers: Workers | InTurn) -> dict:
         """Stage 4 of all arms.
 
         Returns:
@@ -163,26 +177,38 @@ class Demo:
             ``budget``.
         """
         budget, stage = self.budget, self.stages['fine_tune']
-        settings = draw_settings(budget['settings'], budget['lr'],
-                                 budget['weight_decay'], seed=0)
+        settings = draw_settings(
+            budget['settings'], budget['lr'], budget['weight_decay'], seed=0
+        )
         seeds = list(range(1, budget['seeds'] * self.num_stages + 1))
         begin = time.time()
         if stage.begun:
             self.resumed.append('fine_tune')
         else:
             stage.begin()
-        show = self.task.show and partial(_keep_pictures, self.task.show,
-                                          stage.folder)
-        with tqdm(total=len(ARMS) * (len(settings) + len(seeds)),
-                  desc='4 fine-tuning', dynamic_ncols=True) as bar:
+        show = self.task.show and partial(_keep_pictures, self.task.show, stage.folder)
+        with tqdm(
+            total=len(ARMS) * (len(settings) + len(seeds)),
+            desc='4 fine-tuning',
+            dynamic_ncols=True,
+        ) as bar:
 
             def step(text: str) -> None:
                 bar.update()
                 bar.set_postfix_str(text)
 
             outcome = compare(
-                stage.cfg, self.checkpoints, settings, seeds, stage.folder,
-                self.task.metric, step, show, resume=True, workers=workers)
+                stage.cfg,
+                self.checkpoints,
+                settings,
+                seeds,
+                stage.folder,
+                self.task.metric,
+                step,
+                show,
+                resume=True,
+                workers=workers,
+            )
         if not stage.finished:
             stage.finish(time.time() - begin)
         return dict(with_stages(outcome, self.num_stages), budget=budget)
@@ -192,7 +218,7 @@ class Demo:
         for name, stage in self.stages.items():
             self.seconds[name] = stage.seconds
 
-    def pictures(self) -> List[Tuple[str, np.ndarray]]:
+    def pictures(self) -> list[tuple[str, np.ndarray]]:
         """Rows of test pictures: the truth, what each arm predicts."""
         rows = []
         for arm in self.checkpoints:
@@ -246,8 +272,9 @@ def _pictures_path(folder: str, arm: str) -> str:
     return osp.join(folder, f'pictures_{name}.npz')
 
 
-def _keep_pictures(show: Callable, folder: str, arm: str, seed: int,
-                   runner: Runner) -> None:
+def _keep_pictures(
+    show: Callable, folder: str, arm: str, seed: int, runner: Runner
+) -> None:
     """Write pictures of the first seed's predictions to a file."""
     if seed != 1:
         return

@@ -1,7 +1,5 @@
 """Some pictures of each level as training sees them."""
 
-from typing import Dict, List
-
 import numpy as np
 import torch
 from mmengine.registry import MODELS
@@ -12,8 +10,7 @@ from .configs import DemoConfigs
 VIEWS = ('first view', 'second view')
 
 
-def samples(configs: DemoConfigs, number: int = 12
-            ) -> Dict[str, List[np.ndarray]]:
+def samples(configs: DemoConfigs, number: int = 12) -> dict[str, list[np.ndarray]]:
     """Two views of unlabeled pictures, and labeled ones.
 
     Args:
@@ -27,33 +24,37 @@ def samples(configs: DemoConfigs, number: int = 12
     cfg = configs.read('bissl')
     unlabeled = _first(cfg.train_cfg.pretext_dataloader, number)
     views = _views(cfg.model.pretext.data_preprocessor, unlabeled)
-    rows = {name: [_picture(view) for view in row]
-            for name, row in zip(VIEWS, views, strict=True)}
-    rows['labeled'] = [_picture(sample['inputs']) for sample in
-                       _first(cfg.train_dataloader, number)]
+    rows = {
+        name: [_picture(view) for view in row]
+        for name, row in zip(VIEWS, views, strict=True)
+    }
+    rows['labeled'] = [
+        _picture(sample['inputs']) for sample in _first(cfg.train_dataloader, number)
+    ]
     return rows
 
 
-def _first(loader: dict, number: int) -> List[dict]:
+def _first(loader: dict, number: int) -> list[dict]:
     stream = LevelStream({**loader, 'batch_size': 1}, 'lower')
     stream.start(0)
     number = min(number, len(stream.samples))
     return [stream.samples[stream.sampler.keys(i)[0]] for i in range(number)]
 
 
-def _views(preprocessor: dict, unlabeled: List[dict]) -> List[list]:
+def _views(preprocessor: dict, unlabeled: list[dict]) -> list[list]:
     """Drawn by the pipeline, or by a preprocessor for whole batches."""
     if isinstance(unlabeled[0]['inputs'], (list, tuple)):
-        return [[sample['inputs'][i] for sample in unlabeled]
-                for i in range(len(VIEWS))]
+        return [
+            [sample['inputs'][i] for sample in unlabeled] for i in range(len(VIEWS))
+        ]
     # Without normalisation and in the order of the files' channels.
-    plain = MODELS.build(dict(preprocessor, mean=[0.] * 3, std=[1.] * 3,
-                              to_rgb=False))
+    plain = MODELS.build(
+        dict(preprocessor, mean=[0.0] * 3, std=[1.0] * 3, to_rgb=False)
+    )
     batch = torch.stack([sample['inputs'] for sample in unlabeled])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return [list(view) for view in plain(dict(inputs=batch),
-                                             True)['inputs']]
+        return [list(view) for view in plain(dict(inputs=batch), True)['inputs']]
 
 
 def _picture(channels: torch.Tensor) -> np.ndarray:

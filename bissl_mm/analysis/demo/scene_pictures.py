@@ -1,7 +1,5 @@
 """Pictures of dense predictions beside the truth."""
 
-from typing import List, Tuple
-
 import numpy as np
 import torch
 from matplotlib import colormaps
@@ -13,7 +11,7 @@ NUMBER = 5
 MIN_SCORE = 0.3
 
 
-def detections(runner: Runner) -> Tuple[List[np.ndarray], List[np.ndarray]]:
+def detections(runner: Runner) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Boxes on the first test pictures, scores above ``MIN_SCORE``.
 
     Args:
@@ -26,17 +24,22 @@ def detections(runner: Runner) -> Tuple[List[np.ndarray], List[np.ndarray]]:
     for picture, sample in _predictions(runner):
         dataset = runner.test_loop.dataloader.dataset
         instances = dataset.get_data_info(len(truth))['instances']
-        truth.append(draw_boxes(picture, [i['bbox'] for i in instances],
-                                [i['bbox_label'] for i in instances]))
+        truth.append(
+            draw_boxes(
+                picture,
+                [i['bbox'] for i in instances],
+                [i['bbox_label'] for i in instances],
+            )
+        )
         found = sample.pred_instances
         found = found[found.scores > MIN_SCORE]
-        predicted.append(draw_boxes(picture, found.bboxes.tolist(),
-                                    found.labels.tolist()))
+        predicted.append(
+            draw_boxes(picture, found.bboxes.tolist(), found.labels.tolist())
+        )
     return truth, predicted
 
 
-def segmentations(runner: Runner) -> Tuple[List[np.ndarray],
-                                           List[np.ndarray]]:
+def segmentations(runner: Runner) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Label maps over the first test pictures.
 
     Args:
@@ -48,13 +51,11 @@ def segmentations(runner: Runner) -> Tuple[List[np.ndarray],
     truth, predicted = [], []
     for picture, sample in _predictions(runner):
         truth.append(draw_labels(picture, sample.gt_sem_seg.data[0].numpy()))
-        predicted.append(
-            draw_labels(picture, sample.pred_sem_seg.data[0].numpy()))
+        predicted.append(draw_labels(picture, sample.pred_sem_seg.data[0].numpy()))
     return truth, predicted
 
 
-def draw_boxes(picture: np.ndarray, boxes: list,
-               labels: list) -> np.ndarray:
+def draw_boxes(picture: np.ndarray, boxes: list, labels: list) -> np.ndarray:
     """Boxes ``(x1, y1, x2, y2)`` with their class on an enlarged picture."""
     height, width = picture.shape[:2]
     canvas = Image.fromarray(picture).resize((ZOOM * width, ZOOM * height))
@@ -63,8 +64,9 @@ def draw_boxes(picture: np.ndarray, boxes: list,
         colour = tuple(_colour(label).tolist())
         corners = [ZOOM * value for value in box]
         draw.rectangle(corners, outline=colour, width=2)
-        draw.text((corners[0] + 3, corners[1] + 1), str(label), fill=colour,
-                  font_size=18)
+        draw.text(
+            (corners[0] + 3, corners[1] + 1), str(label), fill=colour, font_size=18
+        )
     return np.asarray(canvas)
 
 
@@ -79,8 +81,7 @@ def draw_labels(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _colour(label: int) -> np.ndarray:
-    return (np.array(colormaps['tab10'](int(label) % 10)[:3]) *
-            255).astype(int)
+    return (np.array(colormaps['tab10'](int(label) % 10)[:3]) * 255).astype(int)
 
 
 @torch.no_grad()
@@ -92,7 +93,6 @@ def _predictions(runner: Runner) -> list:
     for index in range(min(NUMBER, len(dataset))):
         data = dataset[index]
         picture = data['inputs'].numpy().transpose(1, 2, 0)
-        batch = dict(inputs=[data['inputs']],
-                     data_samples=[data['data_samples']])
+        batch = dict(inputs=[data['inputs']], data_samples=[data['data_samples']])
         pairs.append((picture, model.test_step(batch)[0].cpu()))
     return pairs

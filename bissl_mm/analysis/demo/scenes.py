@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Dict, List, Tuple
 
 import numpy as np
 from PIL import Image
@@ -17,7 +16,7 @@ SCENE = 96
 INK = 70
 
 
-def write_scenes(root: str, seed: int = 0) -> Dict[str, int]:
+def write_scenes(root: str, seed: int = 0) -> dict[str, int]:
     """Write scenes of two to five digits with their true boxes and masks.
 
     ``scenes/{train,val,test}`` hold 96 x 96 grey PNG files, ``masks/`` the
@@ -41,15 +40,17 @@ def write_scenes(root: str, seed: int = 0) -> Dict[str, int]:
     (Path(root) / 'pretext').mkdir(parents=True, exist_ok=True)
     for index, scan, _ in parts['pretext']:
         Image.fromarray(enlarge(scan, SIZE)).save(
-            Path(root) / 'pretext' / f'{index:04}.png')
+            Path(root) / 'pretext' / f'{index:04}.png'
+        )
     for part, number in NUM_SCENES.items():
         _write_part(Path(root), part, number, parts[part], rng)
     done.touch()
     return counts
 
 
-def compose(digits: List[Digit],
-            rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray, list]:
+def compose(
+    digits: list[Digit], rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, list]:
     """A scene of digits on clouds.
 
     Args:
@@ -70,24 +71,32 @@ def compose(digits: List[Digit],
         ink = enlarge(scan, size).astype(np.int64)
         for _ in range(20):
             x, y = rng.integers(0, SCENE - size + 1, 2)
-            here = np.s_[y:y + size, x:x + size]
+            here = np.s_[y : y + size, x : x + size]
             if not mask[here].any():
                 break
         else:
             continue
         picture[here] = np.maximum(picture[here], ink)
         mask[here][ink > INK] = label + 1
-        rows, columns = (np.flatnonzero((ink > INK).any(axis))
-                         for axis in (1, 0))
-        boxes.append((label, [int(x + columns[0]), int(y + rows[0]),
-                              int(columns[-1] - columns[0] + 1),
-                              int(rows[-1] - rows[0] + 1)]))
+        rows, columns = (np.flatnonzero((ink > INK).any(axis)) for axis in (1, 0))
+        boxes.append(
+            (
+                label,
+                [
+                    int(x + columns[0]),
+                    int(y + rows[0]),
+                    int(columns[-1] - columns[0] + 1),
+                    int(rows[-1] - rows[0] + 1),
+                ],
+            )
+        )
     picture = picture + rng.normal(0, 8, picture.shape)
     return picture.clip(0, 255).astype(np.uint8), mask, boxes
 
 
-def _write_part(root: Path, part: str, number: int, digits: List[Digit],
-                rng: np.random.Generator) -> None:
+def _write_part(
+    root: Path, part: str, number: int, digits: list[Digit], rng: np.random.Generator
+) -> None:
     for kind in ('scenes', 'masks'):
         (root / kind / part).mkdir(parents=True, exist_ok=True)
     images, annotations = [], []
@@ -96,13 +105,20 @@ def _write_part(root: Path, part: str, number: int, digits: List[Digit],
         name = f'{i:04}.png'
         Image.fromarray(picture).save(root / 'scenes' / part / name)
         Image.fromarray(mask).save(root / 'masks' / part / name)
-        images.append(
-            dict(id=i, file_name=name, height=SCENE, width=SCENE))
+        images.append(dict(id=i, file_name=name, height=SCENE, width=SCENE))
         for label, box in boxes:
             # From 1: pycocotools takes a match with annotation 0 for none.
             annotations.append(
-                dict(id=len(annotations) + 1, image_id=i, category_id=label,
-                     bbox=box, area=box[2] * box[3], iscrowd=0))
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=i,
+                    category_id=label,
+                    bbox=box,
+                    area=box[2] * box[3],
+                    iscrowd=0,
+                )
+            )
     categories = [dict(id=label, name=str(label)) for label in range(10)]
-    (root / f'boxes_{part}.json').write_text(json.dumps(
-        dict(images=images, annotations=annotations, categories=categories)))
+    (root / f'boxes_{part}.json').write_text(
+        json.dumps(dict(images=images, annotations=annotations, categories=categories))
+    )

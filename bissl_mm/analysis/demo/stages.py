@@ -5,7 +5,6 @@ import json
 import os
 import os.path as osp
 import shutil
-from typing import Dict, Optional
 
 import torch
 from mmengine.config import Config
@@ -34,15 +33,17 @@ class Stage:
         seconds (float, optional): How long that took.
     """
 
-    def __init__(self, folder: str, cfg: Config, work_dir: str,
-                 *before: 'Stage') -> None:
+    def __init__(
+        self, folder: str, cfg: Config, work_dir: str, *before: 'Stage'
+    ) -> None:
         self.folder, self.cfg = folder, cfg
         text = repr(cfg.to_dict()).replace(work_dir, 'WORK_DIR')
         text += ''.join(json.dumps(stage.settings) for stage in before)
-        self.settings: Dict[str, str] = dict(
+        self.settings: dict[str, str] = dict(
             bissl_mm=__version__,
             torch=torch.__version__,
-            config=hashlib.sha256(text.encode()).hexdigest()[:16])
+            config=hashlib.sha256(text.encode()).hexdigest()[:16],
+        )
         stamp = self._stamp()
         self.finished = stamp.get('finished', False)
         self.seconds = stamp.get('seconds')
@@ -64,9 +65,11 @@ class Stage:
             if osp.isdir(self.folder) and os.listdir(self.folder):
                 self._refuse('holds files of something else')
             return
-        other = [f'{name} {stamp["settings"].get(name)}, now {value}'
-                 for name, value in self.settings.items()
-                 if stamp['settings'].get(name) != value]
+        other = [
+            f'{name} {stamp["settings"].get(name)}, now {value}'
+            for name, value in self.settings.items()
+            if stamp['settings'].get(name) != value
+        ]
         if other:
             self._refuse(f'was made with other settings ({"; ".join(other)})')
 
@@ -84,7 +87,8 @@ class Stage:
         raise ValueRefusal(
             f"'{self.folder}' {why}. Pass --work-dir with another folder, or "
             '--fresh to begin anew here; --fresh moves what is there aside. '
-            'With make: make demo ARGS=--fresh')
+            'With make: make demo ARGS=--fresh'
+        )
 
     def _stamp(self) -> dict:
         path = osp.join(self.folder, STAMP)
@@ -100,7 +104,7 @@ class Stage:
         os.replace(f'{path}.partial', path)
 
 
-def move_aside(work_dir: str, names) -> Optional[str]:
+def move_aside(work_dir: str, names) -> str | None:
     """Move folders of ``work_dir`` to a new one, ``earlier-N``, in it.
 
     Args:

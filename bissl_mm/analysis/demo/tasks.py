@@ -1,14 +1,14 @@
 """What differs between the demos."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Callable, Dict
 
+from .data import DemoData, digits
 from .digits import write_digits
+from .images import images
 from .scene_pictures import detections, segmentations
 from .scenes import write_scenes
-from .data import DemoData, digits
-from .images import images
 
 #: Names of the arms, in the order of the tables; the last is the method.
 ARMS = ('FT', 'training twice', 'BiSSL+FT')
@@ -41,7 +41,7 @@ class DemoTask:
 
     name: str
     folder: str
-    configs: Dict[str, str]
+    configs: dict[str, str]
     data: Callable[[str], DemoData]
     metric: str
     metric_name: str
@@ -51,42 +51,64 @@ class DemoTask:
     has_features: bool = field(default=False)
 
 
-def _digit_configs(task: str) -> Dict[str, str]:
-    return dict(pretext='demo/simclr_digits',
-                bissl=f'demo/bissl-simclr_{task}',
-                fine_tune=f'demo/fine_tune_{task}')
+def _digit_configs(task: str) -> dict[str, str]:
+    return dict(
+        pretext='demo/simclr_digits',
+        bissl=f'demo/bissl-simclr_{task}',
+        fine_tune=f'demo/fine_tune_{task}',
+    )
 
 
 TASKS = {
-    task.name: task for task in (
+    task.name: task
+    for task in (
         DemoTask(
-            'classification', 'work_dirs/demo', _digit_configs('digits'),
+            'classification',
+            'work_dirs/demo',
+            _digit_configs('digits'),
             partial(digits, write_digits),
-            'accuracy/top1', 'test accuracy', 'labeled digits',
-            dict(settings=8, lr=(1e-3, 0.3), weight_decay=(1e-5, 1e-2),
-                 seeds=4), has_features=True),
+            'accuracy/top1',
+            'test accuracy',
+            'labeled digits',
+            dict(settings=8, lr=(1e-3, 0.3), weight_decay=(1e-5, 1e-2), seeds=4),
+            has_features=True,
+        ),
         DemoTask(
-            'images', 'work_dirs/demo-images', dict(
+            'images',
+            'work_dirs/demo-images',
+            dict(
                 pretext='pretext/simclr_r10_b256-60e_imagefolder-32px',
-                bissl='bissl/bissl-simclr_r10_b128-10x4-30t_'
-                'imagefolder-32px',
-                fine_tune='fine_tune/r10-simclr_b64-40e_imagefolder-32px'),
-            images, 'accuracy/top1', 'test accuracy', 'labeled images',
-            dict(settings=8, lr=(0.02, 0.32), weight_decay=(5e-4, 5e-3),
-                 seeds=4), has_features=True),
+                bissl='bissl/bissl-simclr_r10_b128-10x4-30t_imagefolder-32px',
+                fine_tune='fine_tune/r10-simclr_b64-40e_imagefolder-32px',
+            ),
+            images,
+            'accuracy/top1',
+            'test accuracy',
+            'labeled images',
+            dict(settings=8, lr=(0.02, 0.32), weight_decay=(5e-4, 5e-3), seeds=4),
+            has_features=True,
+        ),
         DemoTask(
-            'detection', 'work_dirs/demo-det',
+            'detection',
+            'work_dirs/demo-det',
             _digit_configs('digit-scenes-detection'),
-            partial(digits, write_scenes), 'coco/bbox_mAP_50', 'test AP50',
+            partial(digits, write_scenes),
+            'coco/bbox_mAP_50',
+            'test AP50',
             'scenes of digits with boxes',
-            dict(settings=1, lr=(5e-3, 0.1), weight_decay=(1e-5, 1e-2),
-                 seeds=1), detections),
+            dict(settings=1, lr=(5e-3, 0.1), weight_decay=(1e-5, 1e-2), seeds=1),
+            detections,
+        ),
         DemoTask(
-            'segmentation', 'work_dirs/demo-seg',
+            'segmentation',
+            'work_dirs/demo-seg',
             _digit_configs('digit-scenes-segmentation'),
-            partial(digits, write_scenes), 'mIoU', 'test mIoU',
+            partial(digits, write_scenes),
+            'mIoU',
+            'test mIoU',
             'scenes of digits with masks',
-            dict(settings=2, lr=(0.03, 0.5), weight_decay=(1e-5, 1e-2),
-                 seeds=1), segmentations),
+            dict(settings=2, lr=(0.03, 0.5), weight_decay=(1e-5, 1e-2), seeds=1),
+            segmentations,
+        ),
     )
 }

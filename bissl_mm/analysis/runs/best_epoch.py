@@ -1,7 +1,6 @@
 """The best evaluation of a run, by one metric in percent."""
 
 import copy
-from typing import Dict
 
 import torch
 from mmengine.hooks import Hook
@@ -24,7 +23,7 @@ class KeepBest(Hook):
     def __init__(self, metric: str) -> None:
         self.metric = metric
         self.value = -float('inf')
-        self.state: Dict[str, torch.Tensor] = {}
+        self.state: dict[str, torch.Tensor] = {}
 
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
         """Compare with the best so far."""
@@ -34,17 +33,18 @@ class KeepBest(Hook):
             self.state = copy.deepcopy(runner.model.state_dict())
 
 
-def percent(metric: str, metrics: Dict[str, float]) -> float:
+def percent(metric: str, metrics: dict[str, float]) -> float:
     """A metric in percent; 0 where mmdet found nothing to evaluate.
 
     Raises:
         KeyError: If the evaluator gives other metrics only.
     """
     if not metrics:
-        return 0.
+        return 0.0
     if metric not in metrics:
         raise KeyRefusal(
             f'The evaluation has no metric {metric!r}. Choose one '
-            f'of {", ".join(sorted(metrics))}.')
+            f'of {", ".join(sorted(metrics))}.'
+        )
     value = float(metrics[metric])
     return 100 * value if metric.startswith(FRACTIONS) else value

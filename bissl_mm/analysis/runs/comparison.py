@@ -3,19 +3,19 @@
 import math
 import os.path as osp
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Callable, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ...utils.errors import Refusal
+from ..permutation_test import permutation_test
 from . import fine_tune
 from .fine_tune import Setting
 from .finished_runs import FinishedRuns, run_key
-from ..permutation_test import permutation_test
 from .workers import InTurn, Workers
 
 
@@ -36,12 +36,12 @@ class ArmResult:
 
     name: str
     checkpoint: str
-    search: List[dict] = field(default_factory=list)
-    setting: Optional[Setting] = None
-    seeds: List[int] = field(default_factory=list)
-    val: List[float] = field(default_factory=list)
-    test: List[float] = field(default_factory=list)
-    seconds: float = 0.
+    search: list[dict] = field(default_factory=list)
+    setting: Setting | None = None
+    seeds: list[int] = field(default_factory=list)
+    val: list[float] = field(default_factory=list)
+    test: list[float] = field(default_factory=list)
+    seconds: float = 0.0
 
     @property
     def mean(self) -> float:
@@ -53,16 +53,19 @@ class ArmResult:
         """Standard deviation over seeds, of the sample."""
         if not np.isfinite(self.test).all():
             return math.nan
-        return float(np.std(self.test, ddof=1)) if len(self.test) > 1 else 0.
+        return float(np.std(self.test, ddof=1)) if len(self.test) > 1 else 0.0
 
     def to_dict(self) -> dict:
         """Plain data for a JSON file."""
         return dict(asdict(self), mean=self.mean, std=self.std)
 
 
-def draw_settings(number: int, lr_range: Sequence[float],
-                  weight_decay_range: Sequence[float],
-                  seed: int) -> List[Setting]:
+def draw_settings(
+    number: int,
+    lr_range: Sequence[float],
+    weight_decay_range: Sequence[float],
+    seed: int,
+) -> list[Setting]:
     """Log-uniform random settings, as in B.2, arXiv:2410.02387.
 
     Args:
@@ -77,8 +80,7 @@ def draw_settings(number: int, lr_range: Sequence[float],
         low, high = np.log(bounds[0]), np.log(bounds[1])
         return float(np.exp(rng.uniform(low, high)))
 
-    return [Setting(draw(lr_range), draw(weight_decay_range))
-            for _ in range(number)]
+    return [Setting(draw(lr_range), draw(weight_decay_range)) for _ in range(number)]
 
 
 @dataclass(eq=False)
@@ -92,9 +94,11 @@ class Run:
     key: str = ''
 
     def __str__(self) -> str:
-        return (f'arm {self.arm.name}, learning rate {self.setting.lr:.4g}, '
-                f'weight decay {self.setting.weight_decay:.4g}, '
-                f'seed {self.seed}')
+        return (
+            f'arm {self.arm.name}, learning rate {self.setting.lr:.4g}, '
+            f'weight decay {self.setting.weight_decay:.4g}, '
+            f'seed {self.seed}'
+        )
 
 
 class Arm:
@@ -108,17 +112,21 @@ class Arm:
         seeds (Sequence[int]): Of the final runs.
     """
 
-    def __init__(self, name: str, checkpoints: Sequence[str],
-                 settings: Sequence[Setting], seeds: Sequence[int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        checkpoints: Sequence[str],
+        settings: Sequence[Setting],
+        seeds: Sequence[int],
+    ) -> None:
         self.name, self.checkpoints = name, checkpoints
-        self.search = [Run(self, checkpoints[0], setting, 0)
-                       for setting in settings]
-        self.final: List[Run] = []
+        self.search = [Run(self, checkpoints[0], setting, 0) for setting in settings]
+        self.final: list[Run] = []
         self.seeds = seeds
-        self.setting: Optional[Setting] = None
-        self._results: Dict[Run, dict] = {}
+        self.setting: Setting | None = None
+        self._results: dict[Run, dict] = {}
 
-    def take(self, run: Run, result: dict) -> List[Run]:
+    def take(self, run: Run, result: dict) -> list[Run]:
         """Note a result.
 
         Returns:
@@ -127,8 +135,9 @@ class Arm:
         self._results[run] = result
         if self.final or not all(r in self._results for r in self.search):
             return []
-        numbers = [run for run in self.search
-                   if math.isfinite(self._results[run]['val'])]
+        numbers = [
+            run for run in self.search if math.isfinite(self._results[run]['val'])
+        ]
         if not numbers:
             # Nothing is chosen, so there is nothing to run.
             return []
@@ -137,7 +146,8 @@ class Arm:
         share = len(self.checkpoints) / len(self.seeds)
         self.final = [
             Run(self, self.checkpoints[int(i * share)], best.setting, seed)
-            for i, seed in enumerate(self.seeds)]
+            for i, seed in enumerate(self.seeds)
+        ]
         return self.final
 
     def result(self) -> ArmResult:
@@ -145,26 +155,32 @@ class Arm:
         search = [self._results[run] for run in self.search]
         final = [self._results[run] for run in self.final]
         return ArmResult(
-            self.name, self.checkpoints[0],
-            search=[dict(asdict(run.setting), val=result['val'])
-                    for run, result in zip(self.search, search, strict=True)],
+            self.name,
+            self.checkpoints[0],
+            search=[
+                dict(asdict(run.setting), val=result['val'])
+                for run, result in zip(self.search, search, strict=True)
+            ],
             setting=self.setting,
             seeds=[run.seed for run in self.final],
             val=[result['val'] for result in final],
             test=[result['test'] for result in final],
-            seconds=sum(result['seconds'] for result in search + final))
+            seconds=sum(result['seconds'] for result in search + final),
+        )
 
 
-def compare(cfg: Config,
-            checkpoints: Dict[str, Union[str, Sequence[str]]],
-            settings: Sequence[Setting],
-            seeds: Sequence[int],
-            work_dir: str,
-            metric: str = 'accuracy/top1',
-            step: Callable[[str], None] = lambda text: None,
-            inspect: Optional[Callable[[str, int, Runner], None]] = None,
-            resume: bool = False,
-            workers: Union[Workers, InTurn, None] = None) -> dict:
+def compare(
+    cfg: Config,
+    checkpoints: dict[str, str | Sequence[str]],
+    settings: Sequence[Setting],
+    seeds: Sequence[int],
+    work_dir: str,
+    metric: str = 'accuracy/top1',
+    step: Callable[[str], None] = lambda text: None,
+    inspect: Callable[[str, int, Runner], None] | None = None,
+    resume: bool = False,
+    workers: Workers | InTurn | None = None,
+) -> dict:
     """Fine-tune every arm: search, then final runs over seeds.
 
     All arms get the same settings to choose from and the same seeds. The
@@ -208,20 +224,33 @@ def compare(cfg: Config,
     def start(run: Run, final: bool) -> None:
         name, checkpoint = run.arm.name, run.checkpoint
         # A run that was not looked at does not stand for one that is.
-        options = dict(inspect=inspect and partial(inspect, name, run.seed)) \
-            if final else dict(test=False)
-        run.key = run_key(cfg, checkpoint, asdict(run.setting), run.seed,
-                          metric, sorted(options))
+        options = (
+            dict(inspect=inspect and partial(inspect, name, run.seed))
+            if final
+            else dict(test=False)
+        )
+        run.key = run_key(
+            cfg, checkpoint, asdict(run.setting), run.seed, metric, sorted(options)
+        )
         if run.key in finished.results:
             known.append((run, finished.results[run.key]))
         else:
             folder = osp.join(work_dir, name)
-            pool.submit(run, partial(fine_tune.timed_fine_tune, **options),
-                        cfg, checkpoint, run.setting, run.seed, folder,
-                        metric)
+            pool.submit(
+                run,
+                partial(fine_tune.timed_fine_tune, **options),
+                cfg,
+                checkpoint,
+                run.setting,
+                run.seed,
+                folder,
+                metric,
+            )
 
-    arms = [Arm(name, [found] if isinstance(found, str) else found, settings,
-                list(seeds)) for name, found in checkpoints.items()]
+    arms = [
+        Arm(name, [found] if isinstance(found, str) else found, settings, list(seeds))
+        for name, found in checkpoints.items()
+    ]
     for arm in arms:
         for run in arm.search:
             start(run, final=False)
@@ -231,15 +260,17 @@ def compare(cfg: Config,
         else:
             run, result = pool.next()
             finished.add(run.key, result)
-        step(f'{run.arm.name}: seed {run.seed}, test {result["test"]:.1f}'
-             if 'test' in result else
-             f'{run.arm.name}: search, val {result["val"]:.1f}')
+        step(
+            f'{run.arm.name}: seed {run.seed}, test {result["test"]:.1f}'
+            if 'test' in result
+            else f'{run.arm.name}: search, val {result["val"]:.1f}'
+        )
         for other in run.arm.take(run, result):
             start(other, final=True)
     return _outcome(metric, [arm.result() for arm in arms])
 
 
-def _outcome(metric: str, arms: List[ArmResult]) -> dict:
+def _outcome(metric: str, arms: list[ArmResult]) -> dict:
     outcome = dict(metric=metric, arms=[arm.to_dict() for arm in arms])
     if len(arms) == 2:
         outcome.update(difference(metric, *outcome['arms']))
@@ -263,14 +294,24 @@ def difference(metric: str, first: dict, second: dict) -> dict:
     found = dict(difference=second['mean'] - first['mean'])
     for arm in (first, second):
         if arm['setting'] is None:
-            return dict(found, p_value=None, no_p_value=(
-                f'no setting of the search gave arm {arm["name"]} a number '
-                f'for {metric}. Lower the learning rates (--lr).'))
+            return dict(
+                found,
+                p_value=None,
+                no_p_value=(
+                    f'no setting of the search gave arm {arm["name"]} a number '
+                    f'for {metric}. Lower the learning rates (--lr).'
+                ),
+            )
         for seed, value in zip(arm['seeds'], arm['test'], strict=True):
             if not math.isfinite(value):
-                return dict(found, p_value=None, no_p_value=(
-                    f'{metric} of arm {arm["name"]}, seed {seed} is {value}. '
-                    'Look at that run, or lower the learning rates (--lr).'))
+                return dict(
+                    found,
+                    p_value=None,
+                    no_p_value=(
+                        f'{metric} of arm {arm["name"]}, seed {seed} is {value}. '
+                        'Look at that run, or lower the learning rates (--lr).'
+                    ),
+                )
     try:
         test = permutation_test(first['test'], second['test'])
     except Refusal as refusal:

@@ -5,9 +5,9 @@ import io
 import logging
 import math
 import time
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from typing import Callable, Dict, Iterator, Optional
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
@@ -28,15 +28,16 @@ class Setting:
     weight_decay: float
 
 
-def fine_tune(cfg: Config,
-              checkpoint: str,
-              setting: Setting,
-              seed: int,
-              work_dir: str,
-              metric: str = 'accuracy/top1',
-              test: bool = True,
-              inspect: Optional[Callable[[Runner], None]] = None
-              ) -> Dict[str, float]:
+def fine_tune(
+    cfg: Config,
+    checkpoint: str,
+    setting: Setting,
+    seed: int,
+    work_dir: str,
+    metric: str = 'accuracy/top1',
+    test: bool = True,
+    inspect: Callable[[Runner], None] | None = None,
+) -> dict[str, float]:
     """One fine-tuning run.
 
     Args:
@@ -62,12 +63,22 @@ def fine_tune(cfg: Config,
     # One process, which takes the whole batch.
     share_batches(cfg, 1)
     _set_checkpoint(cfg.model, checkpoint)
-    cfg.optim_wrapper.optimizer.update(
-        lr=setting.lr, weight_decay=setting.weight_decay)
-    keys = ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader',
-            'train_cfg', 'val_cfg', 'test_cfg', 'optim_wrapper',
-            'param_scheduler', 'val_evaluator', 'test_evaluator', 'env_cfg',
-            'default_scope')
+    cfg.optim_wrapper.optimizer.update(lr=setting.lr, weight_decay=setting.weight_decay)
+    keys = (
+        'model',
+        'train_dataloader',
+        'val_dataloader',
+        'test_dataloader',
+        'train_cfg',
+        'val_cfg',
+        'test_cfg',
+        'optim_wrapper',
+        'param_scheduler',
+        'val_evaluator',
+        'test_evaluator',
+        'env_cfg',
+        'default_scope',
+    )
     # Without ``cfg``: mmengine formats it several times a run, which takes
     # longer than a short run itself.
     runner = Runner(
@@ -76,7 +87,8 @@ def fine_tune(cfg: Config,
         randomness=dict(seed=seed),
         log_level='ERROR',
         experiment_name=f'fine_tune_{time.time_ns()}',
-        **{k: cfg[k] for k in keys if k in cfg})
+        **{k: cfg[k] for k in keys if k in cfg},
+    )
     best = KeepBest(metric)
     runner.register_hook(best)
     _check(runner)
@@ -93,7 +105,7 @@ def fine_tune(cfg: Config,
     return result
 
 
-def timed_fine_tune(*args, **kwargs) -> Dict[str, float]:
+def timed_fine_tune(*args, **kwargs) -> dict[str, float]:
     """:func:`fine_tune` without what pycocotools prints at every look.
 
     Returns:
@@ -107,14 +119,17 @@ def timed_fine_tune(*args, **kwargs) -> Dict[str, float]:
 
 def _set_checkpoint(model: ConfigDict, checkpoint: str) -> None:
     """Put the checkpoint wherever the model loads its backbone from."""
-    found = [part for part in _parts(model)
-             if is_type(part.get('init_cfg'), 'Pretrained',
-                        'PretrainedInit')]
+    found = [
+        part
+        for part in _parts(model)
+        if is_type(part.get('init_cfg'), 'Pretrained', 'PretrainedInit')
+    ]
     for part in found:
         part.init_cfg.checkpoint = checkpoint
     if not found:
         model.backbone.init_cfg = dict(
-            type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
+            type='Pretrained', checkpoint=checkpoint, prefix='backbone.'
+        )
 
 
 def _parts(cfg: ConfigDict) -> Iterator[ConfigDict]:

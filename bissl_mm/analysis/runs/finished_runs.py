@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import os.path as osp
-from typing import Dict, Optional
 
 import torch
 from mmengine.config import Config
@@ -26,7 +25,7 @@ class FinishedRuns:
 
     def __init__(self, path: str, resume: bool) -> None:
         self.path = path
-        self.results: Dict[str, dict] = {}
+        self.results: dict[str, dict] = {}
         mkdir_or_exist(osp.dirname(osp.abspath(path)))
         lines = []
         if resume and osp.exists(path):
@@ -49,13 +48,13 @@ class FinishedRuns:
             file.write(json.dumps(dict(result, key=key)) + '\n')
 
 
-def run_key(cfg: Optional[Config], checkpoint: str, *parts) -> str:
+def run_key(cfg: Config | None, checkpoint: str, *parts) -> str:
     """All that a result depends on, as text."""
-    digest = hashlib.sha256(
-        repr(cfg and cfg.to_dict()).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(repr(cfg and cfg.to_dict()).encode()).hexdigest()[:16]
     state = None
     if osp.isfile(checkpoint):
         found = os.stat(checkpoint)
         state = [found.st_size, found.st_mtime]
-    return json.dumps([__version__, torch.__version__, digest, checkpoint,
-                       state, *parts])
+    return json.dumps(
+        [__version__, torch.__version__, digest, checkpoint, state, *parts]
+    )

@@ -1,6 +1,6 @@
 """What a comparison needs at its end, looked for at its beginning."""
 
-from typing import Any, Dict
+from typing import Any
 
 from mmengine.config import Config
 
@@ -19,9 +19,11 @@ def check_parts(cfg: Config) -> None:
             part is not evaluated as the validation part is.
         FileNotFoundError: If a data folder or annotation file is missing.
     """
-    for part, why in (('train', 'to train on'),
-                      ('val', 'by which the setting is chosen'),
-                      ('test', 'on which the arms are compared')):
+    for part, why in (
+        ('train', 'to train on'),
+        ('val', 'by which the setting is chosen'),
+        ('test', 'on which the arms are compared'),
+    ):
         needed = ['dataloader', 'cfg'] + ['evaluator'] * (part != 'train')
         for key in (f'{part}_{name}' for name in needed):
             # An empty dict is a loop with its defaults.
@@ -29,29 +31,31 @@ def check_parts(cfg: Config) -> None:
                 raise ValueRefusal(
                     f'{cfg.filename or "The config"} has no {key}, but a '
                     f'comparison needs the {part} part, {why}. Write {key} '
-                    'in the config.')
+                    'in the config.'
+                )
     check_data_folders(cfg, ['train', 'val', 'test'])
     _check_evaluators(cfg)
 
 
 def _check_evaluators(cfg: Config) -> None:
-    val, test = (_metrics(cfg[f'{part}_evaluator'])
-                 for part in ('val', 'test'))
+    val, test = (_metrics(cfg[f'{part}_evaluator']) for part in ('val', 'test'))
     for part, metrics in (('val', val), ('test', test)):
         for name, metric in metrics.items():
             if metric.get('format_only'):
                 raise ValueRefusal(
                     f'{part}_evaluator: {name} has format_only=True, so it '
                     'writes files and gives no metric to compare. Set '
-                    'format_only=False, with a part that has annotations.')
+                    'format_only=False, with a part that has annotations.'
+                )
     if val and test and not set(val) & set(test):
         raise ValueRefusal(
             f'test_evaluator is {", ".join(test)}, but val_evaluator is '
             f'{", ".join(val)}: the metric that chooses the setting would be '
-            'missing in the test. Take the same evaluator for both.')
+            'missing in the test. Take the same evaluator for both.'
+        )
 
 
-def _metrics(evaluator: Any) -> Dict[str, dict]:
+def _metrics(evaluator: Any) -> dict[str, dict]:
     """Configs of an evaluator's metrics by the name of their class."""
     if isinstance(evaluator, dict):
         evaluator = evaluator.get('metrics', [evaluator])

@@ -13,13 +13,13 @@ import signal
 import threading
 import warnings
 from collections import deque
-from concurrent.futures import (FIRST_COMPLETED, Future, ProcessPoolExecutor,
-                                wait)
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
 from multiprocessing import get_context, parent_process
-from typing import Any, Callable, Deque, Dict, Iterator, Sequence, Tuple
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -30,16 +30,22 @@ from ...utils.console import quiet_console
 from ...utils.errors import RuntimeRefusal, ValueRefusal
 
 #: Read by the libraries when a process starts.
-ONE_THREAD = {name: '1' for name in (
-    'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS',
-    'NUMEXPR_NUM_THREADS')}
+ONE_THREAD = dict.fromkeys(
+    (
+        'OMP_NUM_THREADS',
+        'MKL_NUM_THREADS',
+        'OPENBLAS_NUM_THREADS',
+        'NUMEXPR_NUM_THREADS',
+    ),
+    '1',
+)
 
 
 class InTurn:
     """Runs in this process, one after another, as one worker does them."""
 
     def __init__(self) -> None:
-        self._waiting: Deque[tuple] = deque()
+        self._waiting: deque[tuple] = deque()
 
     def __enter__(self) -> 'InTurn':
         self._threads = torch.get_num_threads()
@@ -59,7 +65,7 @@ class InTurn:
         """See :meth:`Workers.submit`."""
         self._waiting.append((run, function, args))
 
-    def next(self) -> Tuple[Any, Any]:
+    def next(self) -> tuple[Any, Any]:
         """See :meth:`Workers.next`."""
         run, function, args = self._waiting.popleft()
         try:
@@ -87,14 +93,14 @@ class Workers:
     def __init__(self, number: int, scopes: Sequence[str] = ()) -> None:
         if number < 1:
             raise ValueRefusal(f'--workers {number}: at least one is needed.')
-        self._running: Dict[Future, Any] = {}
+        self._running: dict[Future, Any] = {}
         context = get_context('spawn')
         devices = context.SimpleQueue()
         for index in range(number):
             devices.put(_device(index))
         self._executor = ProcessPoolExecutor(
-            number, context, initializer=_prepare,
-            initargs=(devices, tuple(scopes)))
+            number, context, initializer=_prepare, initargs=(devices, tuple(scopes))
+        )
         with _environment(ONE_THREAD), _ignored_interrupt():
             # None is idle yet, so each starts a process.
             for _ in range(number):
@@ -124,7 +130,7 @@ class Workers:
         """
         self._running[self._executor.submit(function, *args)] = run
 
-    def next(self) -> Tuple[Any, Any]:
+    def next(self) -> tuple[Any, Any]:
         """Wait for a run to end.
 
         Returns:
@@ -143,7 +149,8 @@ class Workers:
                 'A worker process died, most likely killed for want of '
                 'memory; finished runs are kept. Unfinished: '
                 f'{"; ".join(map(str, self._running.values()))}. Give --workers a '
-                'smaller number.') from error
+                'smaller number.'
+            ) from error
         run = self._running.pop(future)
         if error is not None:
             raise _named(error, str(run)) from error
@@ -184,13 +191,16 @@ def _device(index: int) -> str:
     if not torch.cuda.is_available():
         return ''
     visible = os.environ.get('CUDA_VISIBLE_DEVICES')
-    names = visible.split(',') if visible else [
-        str(i) for i in range(torch.cuda.device_count())]
+    names = (
+        visible.split(',')
+        if visible
+        else [str(i) for i in range(torch.cuda.device_count())]
+    )
     return names[index % len(names)].strip()
 
 
 @contextmanager
-def _environment(values: Dict[str, str]) -> Iterator[None]:
+def _environment(values: dict[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -228,8 +238,7 @@ def _prepare(devices, scopes: Sequence[str]) -> None:
     warnings.filterwarnings('ignore')
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
     prepare_processes(Config(dict(launcher='none')))
-    for module in ('bissl_mm.models', 'bissl_mm.datasets',
-                   'bissl_mm.engine'):
+    for module in ('bissl_mm.models', 'bissl_mm.datasets', 'bissl_mm.engine'):
         import_module(module)
     for scope in scopes:
         import_module(f'{scope}.utils').register_all_modules(False)

@@ -2,7 +2,7 @@
 
 import os.path as osp
 import random
-from typing import List, NamedTuple, Tuple
+from typing import NamedTuple
 
 from .findings import Look
 from .headers import TURNS, Header, describe, read_header
@@ -11,7 +11,7 @@ from .parts import MAX_HEADERS, PartLook
 #: Pixels by which sizes may differ and boxes reach out by rounding.
 MARGIN = 2
 #: Share of boxes outside of their images above which all are in doubt.
-MOSTLY = .5
+MOSTLY = 0.5
 
 
 class Annotated(NamedTuple):
@@ -23,7 +23,7 @@ class Annotated(NamedTuple):
     """
 
     path: str
-    size: Tuple[int, int]
+    size: tuple[int, int]
 
 
 class Wrong(NamedTuple):
@@ -37,11 +37,10 @@ class Wrong(NamedTuple):
 
     image: Annotated
     header: Header
-    decoded: Tuple[int, int]
+    decoded: tuple[int, int]
 
 
-def check_sizes(look: Look, part: PartLook, name: str,
-                images: List[Annotated]) -> None:
+def check_sizes(look: Look, part: PartLook, name: str, images: list[Annotated]) -> None:
     """Refuse images whose decoded size is not the annotated one: the boxes
     lie beside the objects.
 
@@ -71,7 +70,8 @@ def check_sizes(look: Look, part: PartLook, name: str,
             by = max(abs(a - b) for a, b in zip(decoded, image.size))
             (wrong if by > MARGIN else near).append(found)
         elif header.is_turned(flag, backend) and (
-                header.orientation < 5 or decoded[0] == decoded[1]):
+            header.orientation < 5 or decoded[0] == decoded[1]
+        ):
             same.append(found)
     if wrong:
         _refuse(look, name, wrong, len(images))
@@ -82,20 +82,25 @@ def check_sizes(look: Look, part: PartLook, name: str,
             f'larger or smaller than annotated: {image.path!r} is '
             f'{describe(decoded)} after decoding, annotated '
             f'{describe(image.size)}. Were they resized after they were '
-            'annotated?')
+            'annotated?'
+        )
     if same:
         look.warn(
             f'{name}: {len(same)} of {len(images)} images are '
             f'{TURNS[same[0].header.orientation]} by their EXIF when they are'
             f' loaded, {osp.basename(same[0].image.path)!r} for example, and '
             'keep their size: see with tools/browse_dataset.py whether their '
-            'boxes fit.')
+            'boxes fit.'
+        )
 
 
-def _refuse(look: Look, name: str, wrong: List[Wrong], total: int) -> None:
+def _refuse(look: Look, name: str, wrong: list[Wrong], total: int) -> None:
     """Those that EXIF turns first: their remedy is another one."""
-    turned = [each for each in wrong if each.header.orientation > 1
-              and each.image.size == each.header.size]
+    turned = [
+        each
+        for each in wrong
+        if each.header.orientation > 1 and each.image.size == each.header.size
+    ]
     rest = [each for each in wrong if each not in turned]
     if turned:
         image, header, decoded = turned[0]
@@ -107,31 +112,43 @@ def _refuse(look: Look, name: str, wrong: List[Wrong], total: int) -> None:
             f'{describe(image.size)}. Set '
             "color_type='color_ignore_orientation' in every "
             'LoadImageFromFile of the data sets, or remove the orientation '
-            'from the files.')
+            'from the files.'
+        )
     if rest:
         image, header, decoded = rest[0]
         swapped = image.size == decoded[::-1]
-        remedy = (f'Width and height are swapped: write width {decoded[0]}, '
-                  f'height {decoded[1]}.' if swapped else
-                  'Write the size of the file, and boxes in its pixels.')
-        exif = (f' (EXIF: {TURNS[header.orientation]})'
-                if header.orientation > 1 else '')
+        remedy = (
+            f'Width and height are swapped: write width {decoded[0]}, '
+            f'height {decoded[1]}.'
+            if swapped
+            else 'Write the size of the file, and boxes in its pixels.'
+        )
+        exif = f' (EXIF: {TURNS[header.orientation]})' if header.orientation > 1 else ''
         look.refuse(
             f'{name}: {len(rest)} of {total} images have another size than '
             f'annotated: {image.path!r} is {describe(decoded)} after '
-            f'decoding{exif}, annotated {describe(image.size)}. {remedy}')
+            f'decoding{exif}, annotated {describe(image.size)}. {remedy}'
+        )
 
 
 def check_classes_with_boxes(look: Look) -> None:
     """Warn of declared classes that no box of a part is of."""
     for part in look:
-        counts = {name: titles['boxes'] for name, titles
-                  in part.classes.items() if 'boxes' in titles}
+        counts = {
+            name: titles['boxes']
+            for name, titles in part.classes.items()
+            if 'boxes' in titles
+        }
         absent = [name for name, number in counts.items() if not number]
         if not absent or len(absent) == len(counts):
             continue
         names = ', '.join(map(repr, absent[:8])) + ', ...' * (len(absent) > 8)
-        what = 'cannot be learnt' if part.name == 'train' else \
-            'are not measured, the mean is that of the others'
-        look.warn(f'{part.key}: no box of {len(absent)} of {len(counts)} '
-                  f'classes, {names}: they {what}.')
+        what = (
+            'cannot be learnt'
+            if part.name == 'train'
+            else 'are not measured, the mean is that of the others'
+        )
+        look.warn(
+            f'{part.key}: no box of {len(absent)} of {len(counts)} '
+            f'classes, {names}: they {what}.'
+        )

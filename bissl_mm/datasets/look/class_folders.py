@@ -3,16 +3,21 @@
 import os
 import os.path as osp
 import unicodedata
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from .findings import Look
 from .parts import head_classes
 from .unread import is_local, names_classes_by_folder, unread
 
-
 #: Folders made by programs, beside hidden ones.
-_NO_CLASSES = {'__MACOSX', '@eaDir', '__pycache__', 'lost+found',
-               'System Volume Information', '$RECYCLE.BIN'}
+_NO_CLASSES = {
+    '__MACOSX',
+    '@eaDir',
+    '__pycache__',
+    'lost+found',
+    'System Volume Information',
+    '$RECYCLE.BIN',
+}
 
 
 class Folders(NamedTuple):
@@ -27,8 +32,8 @@ class Folders(NamedTuple):
 
     key: str
     root: str
-    names: List[str]
-    declared: List[str]
+    names: list[str]
+    declared: list[str]
 
 
 def check_class_folders(look: Look) -> None:
@@ -38,7 +43,7 @@ def check_class_folders(look: Look) -> None:
     part, so that a missing one shifts the numbers of those behind it: refused
     with the command that makes an empty folder.
     """
-    found: Dict[str, List[Folders]] = {}
+    found: dict[str, list[Folders]] = {}
     for part in look:
         # Unlabeled images may lie in folders that are no classes.
         for key, cfg in part.leaf_cfgs() if part.name != 'pretext' else ():
@@ -52,37 +57,41 @@ def check_class_folders(look: Look) -> None:
                 _check_declared(look, each)
     if not found.get('train'):
         # Parts of evaluation alone.
-        found['train'] = [each for group in found.values()
-                          for each in group][:1]
+        found['train'] = [each for group in found.values() for each in group][:1]
     for first in found['train'][:1]:
         for group in found.values():
             for other in group:
-                if other is not first and other.names != first.names \
-                        and other.names and first.names:
+                if (
+                    other is not first
+                    and other.names != first.names
+                    and other.names
+                    and first.names
+                ):
                     _tell(look, first, other)
 
 
-def _folders_of(key: str, cfg: dict) -> Optional[Folders]:
+def _folders_of(key: str, cfg: dict) -> Folders | None:
     dataset = unread(cfg)
     if dataset is None or not names_classes_by_folder(dataset):
         return None
     root = dataset.img_prefix
     if not is_local(root) or not osp.isdir(root):
         return None
-    return Folders(key, root, folder_names(root),
-                   [str(name) for name in dataset.CLASSES or ()])
+    return Folders(
+        key, root, folder_names(root), [str(name) for name in dataset.CLASSES or ()]
+    )
 
 
 def _without_no_classes(look: Look, found: Folders) -> Folders:
     """Refuse folders that programs made."""
-    bad = [name for name in found.names
-           if name.startswith('.') or name in _NO_CLASSES]
+    bad = [name for name in found.names if name.startswith('.') or name in _NO_CLASSES]
     if not bad:
         return found
     look.refuse(
         f'{found.key}: {found.root!r} has class folder(s) {_some(bad)}, '
         'which would be numbered as classes, too. Remove '
-        f'{osp.join(found.root, bad[0])!r}.')
+        f'{osp.join(found.root, bad[0])!r}.'
+    )
     return found._replace(names=[n for n in found.names if n not in bad])
 
 
@@ -92,24 +101,31 @@ def _check_level(look: Look, found: Folders, part: str) -> None:
         look.refuse(
             f'{found.key}: {found.root!r} has no class folders. Its images '
             'have to lie in a folder for each class, or their labels in an '
-            'ann_file.')
+            'ann_file.'
+        )
     elif len(found.names) == 1 and part == 'train':
         inner = osp.join(found.root, found.names[0])
         below = sorted(e.name for e in os.scandir(inner) if e.is_dir())
-        hint = (f' It holds folders of its own, {_some(below)}: if these '
-                f'are the classes, set data_root and data_prefix to {inner!r}.'
-                if below else '')
+        hint = (
+            f' It holds folders of its own, {_some(below)}: if these '
+            f'are the classes, set data_root and data_prefix to {inner!r}.'
+            if below
+            else ''
+        )
         look.refuse(
             f'{found.key}: {found.root!r} has one class folder, '
-            f'{found.names[0]!r}, so there is nothing to tell apart.{hint}')
+            f'{found.names[0]!r}, so there is nothing to tell apart.{hint}'
+        )
 
 
-def folder_names(root: str) -> List[str]:
+def folder_names(root: str) -> list[str]:
     """Folders that mmpretrain numbers, in its order; hidden ones, too."""
     from mmengine.fileio import get_file_backend
+
     backend = get_file_backend(root, enable_singleton=True)
-    return sorted(backend.list_dir_or_file(
-        root, list_dir=True, list_file=False, recursive=False))
+    return sorted(
+        backend.list_dir_or_file(root, list_dir=True, list_file=False, recursive=False)
+    )
 
 
 def _check_declared(look: Look, found: Folders) -> None:
@@ -121,7 +137,8 @@ def _check_declared(look: Look, found: Folders) -> None:
             f'{found.key}.classes lists {", ".join(declared[:4])}, but its '
             f'class folders are numbered by name: {", ".join(names[:4])}. '
             'Reports will give results under the wrong names. Write classes '
-            'in the order of the folders.')
+            'in the order of the folders.'
+        )
     elif len(names) != len(declared):
         alike = set(names) & set(declared)
         missing = [name for name in declared if name not in names]
@@ -135,48 +152,60 @@ def _check_declared(look: Look, found: Folders) -> None:
             f'{found.key}.classes names {len(declared)} classes, but '
             f'{found.root!r} has {len(names)} class folders.{text} '
             'Correct classes, or make an empty folder for a class without '
-            'images.')
+            'images.'
+        )
 
 
 def _tell(look: Look, first: Folders, other: Folders) -> None:
     missing = [name for name in first.names if name not in other.names]
     extra = [name for name in other.names if name not in first.names]
-    shifted = [name for i, name in enumerate(other.names)
-               if name in first.names and first.names.index(name) != i]
+    shifted = [
+        name
+        for i, name in enumerate(other.names)
+        if name in first.names and first.names.index(name) != i
+    ]
     parts = []
     if missing:
         parts.append(f'has no class folder {_some(missing)}')
     if extra:
-        parts.append(f'has class folder(s) {_some(extra)} that '
-                     f'{first.root!r} lacks')
+        parts.append(f'has class folder(s) {_some(extra)} that {first.root!r} lacks')
     text = f'{other.key}: {other.root!r} {" and ".join(parts)}'
     spelling = _spelling(missing, extra)
     if spelling:
         look.refuse(f'{text}: {spelling}. Rename the folder.')
     elif not shifted and not extra:
-        look.warn(f'{text}; {first.root!r} has. The numbers of the other '
-                  'classes agree.')
+        look.warn(
+            f'{text}; {first.root!r} has. The numbers of the other classes agree.'
+        )
     else:
         name = shifted[0] if shifted else extra[0]
         number = other.names.index(name)
-        was = (f'in place of {first.names.index(name)}' if shifted else
-               'which no class of the training data has')
+        was = (
+            f'in place of {first.names.index(name)}'
+            if shifted
+            else 'which no class of the training data has'
+        )
         look.refuse(
             f'{text}, so {name!r} gets the number {number}, {was}. '
-            f'{_remedy(first, other, missing, extra)}')
+            f'{_remedy(first, other, missing, extra)}'
+        )
 
 
-def _remedy(first: Folders, other: Folders, missing: List[str],
-            extra: List[str]) -> str:
-    text = 'Make an empty folder for each class without images: ' if (
-        missing or extra) else ''
+def _remedy(
+    first: Folders, other: Folders, missing: list[str], extra: list[str]
+) -> str:
+    text = (
+        'Make an empty folder for each class without images: '
+        if (missing or extra)
+        else ''
+    )
     target, names = (other, missing) if missing else (first, extra)
     made = ' '.join(repr(osp.join(target.root, name)) for name in names[:3])
     text += f'mkdir {made}{" ..." * (len(names) > 3)}'
     return text + ('.' if missing else ', or remove the folder.')
 
 
-def _spelling(missing: List[str], extra: List[str]) -> str:
+def _spelling(missing: list[str], extra: list[str]) -> str:
     """Two names that differ in case, blanks or signs alone."""
 
     def plain(name: str) -> str:
@@ -186,15 +215,17 @@ def _spelling(missing: List[str], extra: List[str]) -> str:
     for name in missing:
         for other in extra:
             if plain(name) and plain(name) == plain(other):
-                alike = unicodedata.normalize('NFC', name) == \
-                    unicodedata.normalize('NFC', other)
+                alike = unicodedata.normalize('NFC', name) == unicodedata.normalize(
+                    'NFC', other
+                )
                 # Accents may be signs of their own.
-                name, other = (ascii(name), ascii(other)) if alike else (
-                    repr(name), repr(other))
+                name, other = (
+                    (ascii(name), ascii(other)) if alike else (repr(name), repr(other))
+                )
                 return f'{name} and {other} are spelt differently'
     return ''
 
 
-def _some(names: List[Any]) -> str:
+def _some(names: list[Any]) -> str:
     text = ', '.join(repr(name) for name in names[:4])
     return text + f' and {len(names) - 4} more' * (len(names) > 4)

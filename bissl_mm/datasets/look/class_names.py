@@ -2,7 +2,8 @@
 
 import os.path as osp
 from collections import Counter
-from typing import Any, Iterator, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from .findings import Look
 
@@ -17,12 +18,14 @@ def check_class_names(look: Look) -> None:
             elif isinstance(classes, (list, tuple)):
                 _check_names(look, key, classes)
             elif classes is not None:
-                look.refuse(f'{key} is of type {type(classes).__name__}, '
-                            'which gives classes no order. Write a tuple of '
-                            "names, ('cat', 'dog') for example.")
+                look.refuse(
+                    f'{key} is of type {type(classes).__name__}, '
+                    'which gives classes no order. Write a tuple of '
+                    "names, ('cat', 'dog') for example."
+                )
 
 
-def _declared(cfg: Any, key: str) -> Iterator[Tuple[str, Any]]:
+def _declared(cfg: Any, key: str) -> Iterator[tuple[str, Any]]:
     """Dotted keys and values of ``classes``, in wrapped datasets too."""
     if not isinstance(cfg, dict):
         return
@@ -41,12 +44,16 @@ def _check_string(look: Look, key: str, classes: str) -> None:
     if osp.isfile(osp.expanduser(classes)):
         return
     names = [name.strip() for name in classes.split(',') if name.strip()]
-    written = f'({", ".join(map(repr, names))}' \
-        f'{"," if len(names) == 1 else ""})'
-    file = ' or the path of a file that exists' if osp.splitext(classes)[1] \
-        or '/' in classes else ''
-    look.refuse(f'{key} is the string {classes!r}, whose letters would be '
-                f'the classes. Write {written}{file}.')
+    written = f'({", ".join(map(repr, names))}{"," if len(names) == 1 else ""})'
+    file = (
+        ' or the path of a file that exists'
+        if osp.splitext(classes)[1] or '/' in classes
+        else ''
+    )
+    look.refuse(
+        f'{key} is the string {classes!r}, whose letters would be '
+        f'the classes. Write {written}{file}.'
+    )
 
 
 def _check_names(look: Look, key: str, classes: Any) -> None:
@@ -54,14 +61,20 @@ def _check_names(look: Look, key: str, classes: Any) -> None:
     if wrong:
         names = tuple(str(name) for name in classes[:8])
         more = ', ...' * (len(classes) > 8)
-        look.refuse(f'{key} has {wrong[0]!r}, which is no text. Write '
-                    f'{repr(names)[:-1]}{more}).')
+        look.refuse(
+            f'{key} has {wrong[0]!r}, which is no text. Write '
+            f'{repr(names)[:-1]}{more}).'
+        )
         return
     twice = [name for name, n in Counter(classes).items() if n > 1]
     if twice:
-        look.refuse(f'{key} names {twice[0]!r} {classes.count(twice[0])} '
-                    'times. Name each class once.')
+        look.refuse(
+            f'{key} names {twice[0]!r} {classes.count(twice[0])} '
+            'times. Name each class once.'
+        )
     blank = [name for name in classes if name != name.strip() or not name]
     if blank:
-        look.warn(f'{key} has {blank[0]!r} with blanks around it, which '
-                  f'matches no {blank[0].strip()!r}.')
+        look.warn(
+            f'{key} has {blank[0]!r} with blanks around it, which '
+            f'matches no {blank[0].strip()!r}.'
+        )

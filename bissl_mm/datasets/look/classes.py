@@ -1,7 +1,7 @@
 """Classes and labels of the built parts."""
 
 from collections import Counter
-from typing import Any, List, Optional
+from typing import Any
 
 from .class_folders import folder_names
 from .findings import Look
@@ -12,8 +12,7 @@ from .unread import names_classes_by_folder
 def check_classes(look: Look) -> None:
     """Parts that number their classes differently, by the names that the
     datasets give."""
-    named = [part for part in look if part.classes_declared
-             and part.name != 'pretext']
+    named = [part for part in look if part.classes_declared and part.name != 'pretext']
     for part in named[1:]:
         first = named[0]
         here, there = part.classes_declared, first.classes_declared
@@ -28,15 +27,13 @@ def check_labels(look: Look) -> None:
     for part in look:
         if part.name == 'pretext':
             continue
-        labels = [(info, label) for info in part.infos
-                  for label in _labels(info)]
+        labels = [(info, label) for info in part.infos for label in _labels(info)]
         if not labels:
             continue
         counts = Counter(label for _, label in labels)
         names = _names(part, counts, head_classes(look.cfg))
         for number, name in enumerate(names):
-            part.classes.setdefault(name, {})['images'] = counts.get(
-                number, 0)
+            part.classes.setdefault(name, {})['images'] = counts.get(number, 0)
         # Without a classifier's head nobody reads the labels.
         outputs = head_classes(look.cfg)
         if outputs is None:
@@ -52,7 +49,7 @@ def _by_folder(part: PartLook) -> bool:
     return all(map(names_classes_by_folder, part.leaves()))
 
 
-def _labels(info: dict) -> List[int]:
+def _labels(info: dict) -> list[int]:
     label = info.get('gt_label')
     if label is None or isinstance(label, str):
         return []
@@ -62,8 +59,7 @@ def _labels(info: dict) -> List[int]:
         return [int(label)]
 
 
-def _names(part: PartLook, counts: Counter,
-           outputs: Optional[int]) -> List[str]:
+def _names(part: PartLook, counts: Counter, outputs: int | None) -> list[str]:
     declared = part.classes_declared
     leaves = part.leaves()
     if declared and len(leaves) == 1 and names_classes_by_folder(leaves[0]):
@@ -77,24 +73,27 @@ def _names(part: PartLook, counts: Counter,
     return [str(i) for i in range(number)]
 
 
-def _tell_outputs(look: Look, names: List[str], outputs: int) -> None:
+def _tell_outputs(look: Look, names: list[str], outputs: int) -> None:
     number = len(names)
     variable = 'BISSL_NUM_CLASSES'
     how = f'num_classes={number}' + (
         f', or export {variable}={number} where that sets it'
-        if variable in (look.cfg.text or '') else '')
+        if variable in (look.cfg.text or '')
+        else ''
+    )
     look.refuse(
         f"'head' has num_classes={outputs}, but the training data have "
         f'{number} classes ({", ".join(names[:5])}'
-        f'{", ..." * (number > 5)}). Set {how}.')
+        f'{", ..." * (number > 5)}). Set {how}.'
+    )
 
 
-def _check_range(look: Look, part: PartLook, labels: List[Any],
-                 names: List[str]) -> bool:
+def _check_range(
+    look: Look, part: PartLook, labels: list[Any], names: list[str]
+) -> bool:
     # That both numbers agree is checked with the model at hand.
     number = max(len(names), head_classes(look.cfg))
-    bad = [(info, label) for info, label in labels
-           if not 0 <= label < number]
+    bad = [(info, label) for info, label in labels if not 0 <= label < number]
     if not bad:
         return True
     info, label = bad[0]
@@ -108,37 +107,42 @@ def _check_range(look: Look, part: PartLook, labels: List[Any],
         f'{part.key}: label {label} of {info.get("img_path", "a sample")!r}'
         f'{more}, from {source!r}, is none of 0 to {number - 1}, the numbers '
         f'of {number} classes.{hint} Correct the labels, or classes and '
-        'num_classes.')
+        'num_classes.'
+    )
     return False
 
 
-def _check_absent(look: Look, part: PartLook, names: List[str]) -> None:
-    absent = [name for name in names
-              if not part.classes[name].get('images')]
+def _check_absent(look: Look, part: PartLook, names: list[str]) -> None:
+    absent = [name for name in names if not part.classes[name].get('images')]
     if not absent or len(absent) == len(names):
         return
     seen = len(part.infos)
-    where = f'no image among {seen} read' if seen < len(part.whole) \
-        else 'no image'
+    where = f'no image among {seen} read' if seen < len(part.whole) else 'no image'
     told = ', '.join(map(repr, absent[:6])) + ', ...' * (len(absent) > 6)
     effect = 'is not learnt' if part.name == 'train' else 'is not evaluated'
     if seen < len(part.whole) and part.name != 'train':
         return
-    look.warn(f'{part.key}: {where} of {len(absent)} of {len(names)} '
-              f'classes ({told}), so that each of them {effect}.')
+    look.warn(
+        f'{part.key}: {where} of {len(absent)} of {len(names)} '
+        f'classes ({told}), so that each of them {effect}.'
+    )
 
 
-def _tell_order(look: Look, first: PartLook, part: PartLook,
-                there: List[str], here: List[str]) -> None:
-    if here == there[:len(here)]:
+def _tell_order(
+    look: Look, first: PartLook, part: PartLook, there: list[str], here: list[str]
+) -> None:
+    if here == there[: len(here)]:
         look.warn(
             f'{part.key} declares the first {len(here)} of the '
-            f'{len(there)} classes of {first.key}.')
+            f'{len(there)} classes of {first.key}.'
+        )
         return
-    number = next(i for i, name in enumerate(here)
-                  if i >= len(there) or there[i] != name)
+    number = next(
+        i for i, name in enumerate(here) if i >= len(there) or there[i] != name
+    )
     other = repr(there[number]) if number < len(there) else 'no class'
     look.refuse(
         f'{part.key}: class {number} is {here[number]!r}, but {other} in '
         f'{first.key}. Parts must number their classes alike: write the same '
-        'classes, in the same order, in both (metainfo.classes or classes).')
+        'classes, in the same order, in both (metainfo.classes or classes).'
+    )

@@ -1,15 +1,15 @@
 """Data sets in COCO's format and their metrics, before mmdet reads them."""
 
 import os.path as osp
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from .boxes import Annotated, check_sizes
 from .coco_boxes import check_boxes
 from .coco_classes import Numbering, check_declared, check_numberings
 from .coco_files import CocoFile, read_coco
 from .coco_masks import check_instance_masks
-from .coco_metrics import (Part, check_metric_file, check_metric_settings,
-                           metrics_of)
+from .coco_metrics import Part, check_metric_file, check_metric_settings, metrics_of
 from .findings import Look
 from .parts import PartLook, type_name
 from .unread import unread
@@ -22,102 +22,130 @@ def check_coco(look: Look) -> None:
     Boxes and what is left out are counted into each part's table.
     """
     check_metric_settings(look)
-    files: Dict[str, Optional[CocoFile]] = {}
-    numberings: List[Numbering] = []
-    classes: List[str] = []
+    files: dict[str, CocoFile | None] = {}
+    numberings: list[Numbering] = []
+    classes: list[str] = []
     for part in look:
         found = []
         for key, dataset in _datasets(part):
             classes = list(dataset.metainfo['classes'])
-            file = _read(look, files, f'{key}.ann_file', dataset.ann_file,
-                         dataset.backend_args)
+            file = _read(
+                look, files, f'{key}.ann_file', dataset.ann_file, dataset.backend_args
+            )
             if file is None:
                 continue
             found.append(file)
             before = len(look.refusals)
             _check_files(look, part, file, dataset)
             # Boxes against a wrong size say nothing.
-            if check_declared(look, key, file, classes) \
-                    and len(look.refusals) == before:
+            if (
+                check_declared(look, key, file, classes)
+                and len(look.refusals) == before
+            ):
                 check_boxes(look, part, file, dataset)
                 check_instance_masks(look, part, file)
-                numberings.append(
-                    Numbering(file.name, file.label_names(classes)))
+                numberings.append(Numbering(file.name, file.label_names(classes)))
         if found:
-            _check_metrics(look, Part(part, found), files, numberings,
-                           classes)
+            _check_metrics(look, Part(part, found), files, numberings, classes)
     if numberings:
         check_numberings(look, classes, numberings)
 
 
-def _datasets(part: PartLook) -> Iterator[Tuple[str, Any]]:
+def _datasets(part: PartLook) -> Iterator[tuple[str, Any]]:
     """Keys and datasets that mmdet's own CocoDataset reads; formats derived
     from it have rules of their own."""
     for key, cfg in part.leaf_cfgs():
         dataset = unread(cfg)
-        own = next((kind for kind in type(dataset).__mro__
-                    if kind.__module__ == 'mmdet.datasets.coco'), None)
+        own = next(
+            (
+                kind
+                for kind in type(dataset).__mro__
+                if kind.__module__ == 'mmdet.datasets.coco'
+            ),
+            None,
+        )
         classes = own and dataset.metainfo.get('classes')
-        if not classes or not isinstance(classes, (list, tuple)) \
-                or not dataset.ann_file:
+        if (
+            not classes
+            or not isinstance(classes, (list, tuple))
+            or not dataset.ann_file
+        ):
             continue
-        if type(dataset).load_data_list is own.load_data_list \
-                and type(dataset).parse_data_info is own.parse_data_info:
+        if (
+            type(dataset).load_data_list is own.load_data_list
+            and type(dataset).parse_data_info is own.parse_data_info
+        ):
             yield key, dataset
 
 
-def _read(look: Look, files: Dict[str, Optional[CocoFile]], key: str,
-          path: str, backend_args: Optional[dict]) -> Optional[CocoFile]:
+def _read(
+    look: Look,
+    files: dict[str, CocoFile | None],
+    key: str,
+    path: str,
+    backend_args: dict | None,
+) -> CocoFile | None:
     """Each file is read once, and told of once."""
     place = osp.normpath(path) if '://' not in path else path
     if place not in files:
         files[place] = read_coco(look, key, path, backend_args)
     file = files[place]
-    return file and CocoFile(key, place, file.images, file.annotations,
-                             file.categories)
+    return file and CocoFile(key, place, file.images, file.annotations, file.categories)
 
 
-def _check_metrics(look: Look, owner: Part,
-                   files: Dict[str, Optional[CocoFile]],
-                   numberings: List[Numbering], classes: List[str]) -> None:
+def _check_metrics(
+    look: Look,
+    owner: Part,
+    files: dict[str, CocoFile | None],
+    numberings: list[Numbering],
+    classes: list[str],
+) -> None:
     for key, cfg in metrics_of(look, owner.part.name):
         path = cfg.get('ann_file')
         if type_name(cfg) != 'CocoMetric' or not isinstance(path, str):
             continue
-        file = _read(look, files, f'{key}.ann_file', path,
-                     cfg.get('backend_args'))
+        file = _read(look, files, f'{key}.ann_file', path, cfg.get('backend_args'))
         if file is None:
             continue
         check_metric_file(look, owner, file, cfg)
         if any(each.path == file.path for each in owner.files):
             continue
         if check_declared(look, owner.part.key, file, classes):
-            numberings.append(
-                Numbering(file.name, file.label_names(classes)))
+            numberings.append(Numbering(file.name, file.label_names(classes)))
 
 
-def _check_files(look: Look, part: PartLook, file: CocoFile,
-                 dataset: Any) -> None:
+def _check_files(look: Look, part: PartLook, file: CocoFile, dataset: Any) -> None:
     """Refuse images that are not there or have another size."""
     prefix = dataset.data_prefix.get('img') or ''
     if '://' in prefix or dataset.backend_args:
         return
-    absent = [image['file_name'] for image in file.images
-              if not osp.isfile(osp.join(prefix, image['file_name']))]
+    absent = [
+        image['file_name']
+        for image in file.images
+        if not osp.isfile(osp.join(prefix, image['file_name']))
+    ]
     if absent:
         hint = _hint(prefix, absent[0], dataset)
         # Files that are missing here and there are told of with the damaged.
         if hint or len(absent) == len(file.images):
             path = osp.join(prefix, absent[0])
-            hint = hint or 'Add the files, or correct data_prefix.img or ' \
-                'file_name.'
-            look.refuse(f'{file.name}: {len(absent)} of {len(file.images)} '
-                        f'images do not exist, {path!r} for example. {hint}')
+            hint = hint or 'Add the files, or correct data_prefix.img or file_name.'
+            look.refuse(
+                f'{file.name}: {len(absent)} of {len(file.images)} '
+                f'images do not exist, {path!r} for example. {hint}'
+            )
             return
-    check_sizes(look, part, file.name, [
-        Annotated(osp.join(prefix, image['file_name']),
-                  (image['width'], image['height']))
-        for image in file.images])
+    check_sizes(
+        look,
+        part,
+        file.name,
+        [
+            Annotated(
+                osp.join(prefix, image['file_name']), (image['width'], image['height'])
+            )
+            for image in file.images
+        ],
+    )
 
 
 def _hint(prefix: str, name: str, dataset: Any) -> str:
@@ -125,13 +153,24 @@ def _hint(prefix: str, name: str, dataset: Any) -> str:
     bare = name.replace('\\', '/')
     if bare != name:
         exists = osp.isfile(osp.join(prefix, bare))
-        return f'The file_name {name!r} has a backslash, which separates ' \
-            'folders on Windows only. ' + (
-                f'Write {bare!r}.' if exists else
-                f'Write slashes, and a path within {prefix!r}.')
+        return (
+            f'The file_name {name!r} has a backslash, which separates '
+            'folders on Windows only. '
+            + (
+                f'Write {bare!r}.'
+                if exists
+                else f'Write slashes, and a path within {prefix!r}.'
+            )
+        )
     root = dataset.data_root or ''
-    folder = next((each for each in (root, osp.dirname(prefix.rstrip('/')))
-                   if osp.isfile(osp.join(each, bare))), None)
+    folder = next(
+        (
+            each
+            for each in (root, osp.dirname(prefix.rstrip('/')))
+            if osp.isfile(osp.join(each, bare))
+        ),
+        None,
+    )
     if folder is not None:
         rest = osp.relpath(folder, root) if root else folder
         rest = '' if rest == '.' else f'{rest}/'

@@ -1,7 +1,8 @@
 """Boxes in COCO's files: what they mean, and which of them mmdet uses."""
 
 from collections import Counter, defaultdict
-from typing import Any, Callable, Dict, List, Tuple
+from collections.abc import Callable
+from typing import Any
 
 from .boxes import MARGIN, MOSTLY
 from .coco_files import CocoFile, tell
@@ -9,15 +10,14 @@ from .findings import Look
 from .parts import PartLook
 
 #: Share of boxes outside of their images from which corners are suspected.
-_SHARE = .1
+_SHARE = 0.1
 #: Areas of masks as a share of their boxes, from a thin line to the whole.
-_LEAST, _MOST = .01, 1.1
+_LEAST, _MOST = 0.01, 1.1
 #: Share of boxes left out for one reason that is worth a warning.
-_NOTABLE = .01
+_NOTABLE = 0.01
 _REMEDIES = {
     'area 0': 'Write "area": width * height of each box.',
-    'narrower or lower than one pixel': 'Write [x, y, width, height] in '
-    'pixels.',
+    'narrower or lower than one pixel': 'Write [x, y, width, height] in pixels.',
     'outside of the image': 'Write [x, y, width, height] in pixels of the '
     'image, and its width and height.',
     'flag ignore': 'Remove "ignore", or set it to 0.',
@@ -27,8 +27,7 @@ _REMEDIES = {
 }
 
 
-def check_boxes(look: Look, part: PartLook, file: CocoFile,
-                dataset: Any) -> None:
+def check_boxes(look: Look, part: PartLook, file: CocoFile, dataset: Any) -> None:
     """Boxes in another unit or form, and those that mmdet leaves out: counted
     by reason and class into the part's table.
 
@@ -43,8 +42,8 @@ def check_boxes(look: Look, part: PartLook, file: CocoFile,
     if _check_units(look, file, images):
         return
     names = {c['id']: c['name'] for c in file.categories}
-    left: Dict[str, List[dict]] = defaultdict(list)
-    used: List[dict] = []
+    left: dict[str, list[dict]] = defaultdict(list)
+    used: list[dict] = []
     for ann in file.annotations:
         reason = _reason(ann, images, names, classes)
         (left[reason] if reason else used).append(ann)
@@ -53,14 +52,17 @@ def check_boxes(look: Look, part: PartLook, file: CocoFile,
     crowd = sum(bool(ann.get('iscrowd')) for ann in used)
     _count(part, used, names, classes, crowd)
     if crowd and crowd == len(used):
-        look.refuse(f'{file.name}: all {crowd} boxes are crowds (iscrowd 1), '
-                    'which are neither object nor background. Write '
-                    '"iscrowd": 0 for single objects.')
+        look.refuse(
+            f'{file.name}: all {crowd} boxes are crowds (iscrowd 1), '
+            'which are neither object nor background. Write '
+            '"iscrowd": 0 for single objects.'
+        )
     _check_images(look, part, file, dataset, used, classes)
 
 
-def _reason(ann: dict, images: Dict[Any, dict], names: Dict[Any, str],
-            classes: List[str]) -> str:
+def _reason(
+    ann: dict, images: dict[Any, dict], names: dict[Any, str], classes: list[str]
+) -> str:
     """Why mmdet's CocoDataset leaves a box out, in its order; else ''."""
     if ann['image_id'] not in images:
         return 'image not in the file'
@@ -68,8 +70,10 @@ def _reason(ann: dict, images: Dict[Any, dict], names: Dict[Any, str],
         return 'flag ignore'
     image = images[ann['image_id']]
     x, y, width, height = ann['bbox']
-    inside = (min(x + width, image['width']) - max(x, 0),
-              min(y + height, image['height']) - max(y, 0))
+    inside = (
+        min(x + width, image['width']) - max(x, 0),
+        min(y + height, image['height']) - max(y, 0),
+    )
     if width <= 0 or height <= 0:
         return 'narrower or lower than one pixel'
     if min(inside) <= 0:
@@ -83,66 +87,85 @@ def _reason(ann: dict, images: Dict[Any, dict], names: Dict[Any, str],
     return ''
 
 
-def _check_left(look: Look, part: PartLook, file: CocoFile,
-                left: Dict[str, List[dict]]) -> None:
+def _check_left(
+    look: Look, part: PartLook, file: CocoFile, left: dict[str, list[dict]]
+) -> None:
     total = len(file.annotations)
     lost = sum(map(len, left.values()))
     for reason, anns in left.items():
         first = f'first annotation: id {anns[0]["id"]!r}'
         text = f'{len(anns)} of {total} boxes left out: {reason}'
-        part.left_out.append(f'{len(anns)} of {total} boxes: {reason} '
-                             f'({first})')
-        if lost == total or reason == 'class not in metainfo.classes' \
-                or len(anns) < _NOTABLE * total:
+        part.left_out.append(f'{len(anns)} of {total} boxes: {reason} ({first})')
+        if (
+            lost == total
+            or reason == 'class not in metainfo.classes'
+            or len(anns) < _NOTABLE * total
+        ):
             continue
         look.warn(f'{file.name}: {text} ({first}). {_REMEDIES[reason]}')
     undeclared = left.get('class not in metainfo.classes', [])
     if undeclared:
         names = {c['id']: c['name'] for c in file.categories}
         counts = Counter(names[ann['category_id']] for ann in undeclared)
-        shown = ', '.join(f'{name!r} ({n})' for name, n in
-                          counts.most_common(5))
-        look.warn(f'{file.name}: {len(undeclared)} of {total} boxes are of '
-                  f'categories that metainfo.classes does not name: {shown}.'
-                  ' They are background for the detector; add the names if '
-                  'that is not meant.')
+        shown = ', '.join(f'{name!r} ({n})' for name, n in counts.most_common(5))
+        look.warn(
+            f'{file.name}: {len(undeclared)} of {total} boxes are of '
+            f'categories that metainfo.classes does not name: {shown}.'
+            ' They are background for the detector; add the names if '
+            'that is not meant.'
+        )
     if total and lost == total:
         main = max(left, key=lambda reason: len(left[reason]))
-        reasons = ', '.join(f'{reason} ({len(anns)})'
-                            for reason, anns in left.items())
-        look.refuse(f'{file.name}: {lost} of {total} boxes are left out by '
-                    f'mmdet: {reasons}; first annotation: id '
-                    f'{left[main][0]["id"]!r}, bbox {left[main][0]["bbox"]}, '
-                    f'area {left[main][0]["area"]}. {_REMEDIES[main]}')
+        reasons = ', '.join(f'{reason} ({len(anns)})' for reason, anns in left.items())
+        look.refuse(
+            f'{file.name}: {lost} of {total} boxes are left out by '
+            f'mmdet: {reasons}; first annotation: id '
+            f'{left[main][0]["id"]!r}, bbox {left[main][0]["bbox"]}, '
+            f'area {left[main][0]["area"]}. {_REMEDIES[main]}'
+        )
 
 
-def _check_units(look: Look, file: CocoFile, images: Dict[Any, dict]) -> bool:
+def _check_units(look: Look, file: CocoFile, images: dict[Any, dict]) -> bool:
     """Refuse coordinates from 0 to 1 and corners; whether they were."""
-    rows = [(ann, images[ann['image_id']]) for ann in file.annotations
-            if ann['image_id'] in images]
+    rows = [
+        (ann, images[ann['image_id']])
+        for ann in file.annotations
+        if ann['image_id'] in images
+    ]
     if not rows:
         return False
     if max(max(ann['bbox']) for ann, _ in rows) <= 1.5 and any(
-            min(image['width'], image['height']) > 4 for _, image in rows):
+        min(image['width'], image['height']) > 4 for _, image in rows
+    ):
         ann, image = rows[0]
-        tell(look, file.name, '{} boxes have coordinates from 0 to 1, '
-             f'{ann["bbox"]} for example', [ann for ann, _ in rows],
-             len(rows), 'Multiply x and width by the width of the image, y '
-             'and height by its height.')
+        tell(
+            look,
+            file.name,
+            f'{{}} boxes have coordinates from 0 to 1, {ann["bbox"]} for example',
+            [ann for ann, _ in rows],
+            len(rows),
+            'Multiply x and width by the width of the image, y '
+            'and height by its height.',
+        )
         return True
     outside = [row for row in rows if _outside(*row)]
     corners = all(_are_corners(*row) for row in rows)
     by_area = sum(_area_of_corners(ann) for ann, _ in rows)
-    if corners and (len(outside) >= _SHARE * len(rows)
-                    or by_area > .9 * len(rows)):
+    if corners and (len(outside) >= _SHARE * len(rows) or by_area > 0.9 * len(rows)):
         ann, image = (outside or rows)[0]
         x, y, x2, y2 = ann['bbox']
-        tell(look, file.name, '{} boxes seem to be corners (x1, y1, x2, y2): '
-             f'{len(outside)} reach outside of their images as x, y, width, '
-             f'height, {ann["bbox"]} in an image of {image["width"]} x '
-             f'{image["height"]} for example', [ann for ann, _ in rows],
-             len(rows), 'Write [x1, y1, x2 - x1, y2 - y1], here '
-             f'{[x, y, round(x2 - x, 6), round(y2 - y, 6)]}.')
+        tell(
+            look,
+            file.name,
+            '{} boxes seem to be corners (x1, y1, x2, y2): '
+            f'{len(outside)} reach outside of their images as x, y, width, '
+            f'height, {ann["bbox"]} in an image of {image["width"]} x '
+            f'{image["height"]} for example',
+            [ann for ann, _ in rows],
+            len(rows),
+            'Write [x1, y1, x2 - x1, y2 - y1], here '
+            f'{[x, y, round(x2 - x, 6), round(y2 - y, 6)]}.',
+        )
         return True
     if len(outside) > MOSTLY * len(rows):
         _tell_outside(look, file, outside, rows, look.refuse)
@@ -151,92 +174,135 @@ def _check_units(look: Look, file: CocoFile, images: Dict[Any, dict]) -> bool:
     return False
 
 
-def _tell_outside(look: Look, file: CocoFile,
-                  outside: List[Tuple[dict, dict]],
-                  rows: List[Tuple[dict, dict]],
-                  say: Callable[[str], None]) -> None:
+def _tell_outside(
+    look: Look,
+    file: CocoFile,
+    outside: list[tuple[dict, dict]],
+    rows: list[tuple[dict, dict]],
+    say: Callable[[str], None],
+) -> None:
     if not outside:
         return
     ann, image = outside[0]
-    tell(look, file.name, '{} boxes reach outside of their images, '
-         f'{ann["bbox"]} (x, y, width, height) in {image["file_name"]!r} of '
-         f'{image["width"]} x {image["height"]} for example',
-         [ann for ann, _ in outside], len(rows),
-         f'{_reading(rows, len(outside))}Compare them with '
-         'tools/browse_dataset.py.', say)
+    tell(
+        look,
+        file.name,
+        '{} boxes reach outside of their images, '
+        f'{ann["bbox"]} (x, y, width, height) in {image["file_name"]!r} of '
+        f'{image["width"]} x {image["height"]} for example',
+        [ann for ann, _ in outside],
+        len(rows),
+        f'{_reading(rows, len(outside))}Compare them with tools/browse_dataset.py.',
+        say,
+    )
 
 
-def _reading(rows: List[Tuple[dict, dict]], outside: int) -> str:
+def _reading(rows: list[tuple[dict, dict]], outside: int) -> str:
     """In which other reading all boxes would lie within their images."""
     # A few faulty boxes would fit many readings.
-    readings = [(.05, 'x and y were the centre',
-                 lambda x, y, w, h: (x - w / 2, y - h / 2, w, h)),
-                (.05, 'x and y were swapped',
-                 lambda x, y, w, h: (y, x, h, w)),
-                (MOSTLY, 'they were of images twice as large',
-                 lambda x, y, w, h: (x / 2, y / 2, w / 2, h / 2))]
+    readings = [
+        (
+            0.05,
+            'x and y were the centre',
+            lambda x, y, w, h: (x - w / 2, y - h / 2, w, h),
+        ),
+        (0.05, 'x and y were swapped', lambda x, y, w, h: (y, x, h, w)),
+        (
+            MOSTLY,
+            'they were of images twice as large',
+            lambda x, y, w, h: (x / 2, y / 2, w / 2, h / 2),
+        ),
+    ]
     for share, text, read in readings:
         if outside > share * len(rows) and not any(
-                _outside(dict(bbox=read(*ann['bbox'])), image)
-                for ann, image in rows):
+            _outside(dict(bbox=read(*ann['bbox'])), image) for ann, image in rows
+        ):
             return f'All would lie inside if {text}. '
     return ''
 
 
-def _check_areas(look: Look, file: CocoFile, used: List[dict]) -> None:
+def _check_areas(look: Look, file: CocoFile, used: list[dict]) -> None:
     """Areas that are not of the boxes: COCO's metric sorts objects into
     small, medium and large by them."""
-    wrong = [ann for ann in used if not
-             _LEAST * (size := ann['bbox'][2] * ann['bbox'][3])
-             <= ann['area'] <= _MOST * size + 4]
+    wrong = [
+        ann
+        for ann in used
+        if not _LEAST * (size := ann['bbox'][2] * ann['bbox'][3])
+        <= ann['area']
+        <= _MOST * size + 4
+    ]
     if len(wrong) > MOSTLY * len(used):
         ann = wrong[0]
-        tell(look, file.name, '{} annotations have an area that is not of '
-             f'their box, {ann["area"]} for {ann["bbox"]} for example: the '
-             'precision of small, medium and large objects will be wrong',
-             wrong, len(used), 'Write "area" in pixels, width * height of '
-             'the box or the pixels of its mask.', look.warn)
+        tell(
+            look,
+            file.name,
+            '{} annotations have an area that is not of '
+            f'their box, {ann["area"]} for {ann["bbox"]} for example: the '
+            'precision of small, medium and large objects will be wrong',
+            wrong,
+            len(used),
+            'Write "area" in pixels, width * height of '
+            'the box or the pixels of its mask.',
+            look.warn,
+        )
 
 
 def _outside(ann: dict, image: dict) -> bool:
     x, y, width, height = ann['bbox']
-    return min(x, y) < -MARGIN or x + width > image['width'] + MARGIN \
+    return (
+        min(x, y) < -MARGIN
+        or x + width > image['width'] + MARGIN
         or y + height > image['height'] + MARGIN
+    )
 
 
 def _are_corners(ann: dict, image: dict) -> bool:
     x1, y1, x2, y2 = ann['bbox']
-    return -MARGIN <= x1 < x2 <= image['width'] + MARGIN \
+    return (
+        -MARGIN <= x1 < x2 <= image['width'] + MARGIN
         and -MARGIN <= y1 < y2 <= image['height'] + MARGIN
+    )
 
 
 def _area_of_corners(ann: dict) -> bool:
     x1, y1, x2, y2 = ann['bbox']
     area, corners, sides = ann['area'], (x2 - x1) * (y2 - y1), x2 * y2
-    near = .01 * max(area, 1.)
+    near = 0.01 * max(area, 1.0)
     return abs(area - corners) <= near < abs(area - sides)
 
 
-def _count(part: PartLook, used: List[dict], names: Dict[Any, str],
-           classes: List[str], crowd: int) -> None:
-    counts = Counter(names[ann['category_id']] for ann in used
-                     if not ann.get('iscrowd'))
+def _count(
+    part: PartLook,
+    used: list[dict],
+    names: dict[Any, str],
+    classes: list[str],
+    crowd: int,
+) -> None:
+    counts = Counter(
+        names[ann['category_id']] for ann in used if not ann.get('iscrowd')
+    )
     part.facts['boxes'] = part.facts.get('boxes', 0) + sum(counts.values())
     for name in classes:
         titles = part.classes.setdefault(name, {})
         titles['boxes'] = titles.get('boxes', 0) + counts[name]
     if crowd:
-        part.left_out.append(f'{crowd} boxes: crowds (iscrowd), neither '
-                             'object nor background')
+        part.left_out.append(
+            f'{crowd} boxes: crowds (iscrowd), neither object nor background'
+        )
 
 
-def _check_images(look: Look, part: PartLook, file: CocoFile, dataset: Any,
-                  used: List[dict], classes: List[str]) -> None:
+def _check_images(
+    look: Look,
+    part: PartLook,
+    file: CocoFile,
+    dataset: Any,
+    used: list[dict],
+    classes: list[str],
+) -> None:
     """Images that mmdet's filter leaves out, and those without boxes."""
     total = len(file.images)
     cats = {c['id'] for c in file.categories if c['name'] in classes}
-    listed = {a['image_id'] for a in file.annotations
-              if a['category_id'] in cats}
+    listed = {a['image_id'] for a in file.annotations if a['category_id'] in cats}
     with_boxes = {ann['image_id'] for ann in used}
     empty = [i for i in file.images if i['id'] not in with_boxes]
     filters = {} if dataset.test_mode else dataset.filter_cfg or {}
@@ -245,28 +311,33 @@ def _check_images(look: Look, part: PartLook, file: CocoFile, dataset: Any,
         empty = [i for i in empty if i['id'] in listed]
         _leave_images(part, dropped, total, 'no boxes (filter_empty_gt)')
         if len(dropped) == total and file.annotations:
-            look.refuse(f'{file.name}: all {total} images are left out, no '
-                        'box is of a class in metainfo.classes.')
+            look.refuse(
+                f'{file.name}: all {total} images are left out, no '
+                'box is of a class in metainfo.classes.'
+            )
     smallest = filters.get('min_size', 0)
-    small = [i for i in file.images
-             if min(i['width'], i['height']) < smallest]
-    _leave_images(part, small, total, f'smaller than min_size={smallest} of '
-                  'filter_cfg')
+    small = [i for i in file.images if min(i['width'], i['height']) < smallest]
+    _leave_images(part, small, total, f'smaller than min_size={smallest} of filter_cfg')
     if len(small) == total:
-        look.refuse(f'{part.key}: all {total} images are smaller than '
-                    f'filter_cfg.min_size={smallest}, the first '
-                    f'{small[0]["width"]} x {small[0]["height"]}. Lower it.')
+        look.refuse(
+            f'{part.key}: all {total} images are smaller than '
+            f'filter_cfg.min_size={smallest}, the first '
+            f'{small[0]["width"]} x {small[0]["height"]}. Lower it.'
+        )
     if empty:
         key = 'images without boxes'
         part.facts[key] = part.facts.get(key, 0) + len(empty)
     if not file.annotations:
         say = look.warn if part.name == 'test' else look.refuse
-        say(f'{file.name} has no annotations: there is nothing to learn or '
-            'to measure. Name the file that has them.')
+        say(
+            f'{file.name} has no annotations: there is nothing to learn or '
+            'to measure. Name the file that has them.'
+        )
 
 
-def _leave_images(part: PartLook, images: List[dict], total: int,
-                  reason: str) -> None:
+def _leave_images(part: PartLook, images: list[dict], total: int, reason: str) -> None:
     if images:
-        part.left_out.append(f'{len(images)} of {total} images: {reason} '
-                             f'(first: {images[0]["file_name"]!r})')
+        part.left_out.append(
+            f'{len(images)} of {total} images: {reason} '
+            f'(first: {images[0]["file_name"]!r})'
+        )

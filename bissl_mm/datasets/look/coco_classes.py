@@ -1,7 +1,7 @@
 """How COCO's files number the classes."""
 
 import difflib
-from typing import List, NamedTuple
+from typing import NamedTuple
 
 from .coco_files import CocoFile
 from .findings import Look
@@ -20,11 +20,10 @@ class Numbering(NamedTuple):
     """
 
     place: str
-    names: List[str]
+    names: list[str]
 
 
-def check_declared(look: Look, key: str, file: CocoFile,
-                   classes: List[str]) -> bool:
+def check_declared(look: Look, key: str, file: CocoFile, classes: list[str]) -> bool:
     """Refuse a declared class that the file has no category for.
 
     mmdet numbers the categories that it finds, so that all later classes
@@ -38,40 +37,49 @@ def check_declared(look: Look, key: str, file: CocoFile,
     if not absent:
         return True
     free = [name for name in names if name not in classes]
-    hints = [f'{name!r} for {near!r}' for name in absent[:_SHOWN]
-             if (near := nearest(name, free))]
+    hints = [
+        f'{name!r} for {near!r}'
+        for name in absent[:_SHOWN]
+        if (near := nearest(name, free))
+    ]
     hint = f' Perhaps {", ".join(hints)}?' if hints else ''
     if len(absent) == len(classes):
         shown = ', '.join(map(repr, names[:40]))
-        remedy = f'Set {key}.metainfo.classes=({shown}' \
-            f'{"," if len(names) == 1 else ""}) to the categories of the ' \
+        remedy = (
+            f'Set {key}.metainfo.classes=({shown}'
+            f'{"," if len(names) == 1 else ""}) to the categories of the '
             'file, alike in all parts.'
+        )
     else:
-        remedy = 'Correct the name in metainfo.classes of all parts, or add '\
+        remedy = (
+            'Correct the name in metainfo.classes of all parts, or add '
             'the category to the file, where the other parts have it.'
+        )
     look.refuse(
         f'{file.name} has no category {_list(absent)}, which '
         f'{key}.metainfo.classes names (it has {_list(names)}): mmdet would '
-        f'give later classes the number of the one before.{hint} {remedy}')
+        f'give later classes the number of the one before.{hint} {remedy}'
+    )
     return False
 
 
-def check_numberings(look: Look, classes: List[str],
-                     found: List[Numbering]) -> None:
+def check_numberings(look: Look, classes: list[str], found: list[Numbering]) -> None:
     """Refuse parts and metrics that number one class differently; warn where
     all agree, but ``metainfo.classes`` has another order."""
     first = found[0]
     for other in found[1:]:
         if other.names == first.names:
             continue
-        i = next((i for i, (a, b) in enumerate(zip(first.names, other.names))
-                  if a != b), 0)
+        i = next(
+            (i for i, (a, b) in enumerate(zip(first.names, other.names)) if a != b), 0
+        )
         look.refuse(
             f'{first.place} and {other.place} number the classes differently:'
             f' mmdet takes the order of the categories in each file, so '
             f'number {i} is {first.names[i]!r} in the one and '
             f'{other.names[i]!r} in the other. Write the list "categories" '
-            f'in one order, {_list(first.names)}, in both files.')
+            f'in one order, {_list(first.names)}, in both files.'
+        )
         return
     if first.names != classes:
         names = ', '.join(map(repr, first.names[:40]))
@@ -79,20 +87,22 @@ def check_numberings(look: Look, classes: List[str],
             f'{first.place}: mmdet numbers the classes in the order of the '
             f'file, {_list(first.names)}, but shows the names of '
             f'metainfo.classes, {_list(classes)}: pictures will show wrong '
-            f'names. Set metainfo.classes=({names}) in all parts.')
+            f'names. Set metainfo.classes=({names}) in all parts.'
+        )
 
 
-def nearest(name: str, known: List[str]) -> str:
+def nearest(name: str, known: list[str]) -> str:
     """The name that was probably meant, else ''."""
 
     def plain(text: str) -> str:
         return ''.join(text.lower().split()).replace('_', '').replace('-', '')
 
     by_plain = {plain(each): each for each in known}
-    near = difflib.get_close_matches(plain(name), by_plain, 1, .6)
+    near = difflib.get_close_matches(plain(name), by_plain, 1, 0.6)
     return by_plain[near[0]] if near else ''
 
 
-def _list(names: List[str]) -> str:
-    return ', '.join(map(repr, names[:_SHOWN])) + \
-        (f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else '')
+def _list(names: list[str]) -> str:
+    return ', '.join(map(repr, names[:_SHOWN])) + (
+        f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else ''
+    )

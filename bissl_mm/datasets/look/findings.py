@@ -1,7 +1,7 @@
 """What a look over the data found, and how it is told."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Dict, Iterator, List
 
 from mmengine.config import Config
 
@@ -28,11 +28,11 @@ class Look:
     """
 
     cfg: Config
-    parts: Dict[str, PartLook]
+    parts: dict[str, PartLook]
     everything: bool = False
     world_size: int = 1
-    refusals: List[str] = field(default_factory=list)
-    warnings: List[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[PartLook]:
         return iter(self.parts.values())
@@ -48,8 +48,7 @@ class Look:
         if text not in self.warnings:
             self.warnings.append(text)
 
-    def tell_damaged(self, key: str, count: int, total: int,
-                     text: str) -> None:
+    def tell_damaged(self, key: str, count: int, total: int, text: str) -> None:
         """Note images that cannot be read: a warning where a stage skips
         them, else a refusal.
 
@@ -59,9 +58,11 @@ class Look:
             total (int): Of so many.
             text (str): The sentence.
         """
-        skipped = is_type(self.cfg.get('train_cfg') or {}, 'BiSSLTrainLoop') \
-            and key.startswith((PLACES['pretext'], PLACES['train'])) \
+        skipped = (
+            is_type(self.cfg.get('train_cfg') or {}, 'BiSSLTrainLoop')
+            and key.startswith((PLACES['pretext'], PLACES['train']))
             and count <= MAX_UNREADABLE_SHARE * total
+        )
         if skipped:
             self.warn(f'{text} The bilevel stage skips it.')
         else:
@@ -76,14 +77,15 @@ class Look:
         if self.refusals:
             raise ValueRefusal('\n'.join(_shortened(self.refusals)))
 
-    def warning_lines(self) -> List[str]:
+    def warning_lines(self) -> list[str]:
         """The warnings to be shown."""
         return _shortened(self.warnings)
 
 
-def _shortened(lines: List[str]) -> List[str]:
+def _shortened(lines: list[str]) -> list[str]:
     more = len(lines) - SHOWN
     if more <= 0:
         return list(lines)
     return lines[:SHOWN] + [
-        f'... and {more} more; tools/check_data.py CONFIG shows them all.']
+        f'... and {more} more; tools/check_data.py CONFIG shows them all.'
+    ]

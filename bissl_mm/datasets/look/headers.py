@@ -2,8 +2,8 @@
 
 import io
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Optional, Tuple
+from functools import cache, lru_cache
+from typing import Any
 
 import mmcv
 from PIL import Image
@@ -11,9 +11,15 @@ from PIL import Image
 #: EXIF's tag of the orientation.
 _ORIENTATION = 0x0112
 #: What the orientations ask a viewer to do.
-TURNS = {2: 'mirrored', 3: 'turned by 180 degrees', 4: 'mirrored upside down',
-         5: 'mirrored and turned by 90 degrees', 6: 'turned by 90 degrees',
-         7: 'mirrored and turned by 270 degrees', 8: 'turned by 270 degrees'}
+TURNS = {
+    2: 'mirrored',
+    3: 'turned by 180 degrees',
+    4: 'mirrored upside down',
+    5: 'mirrored and turned by 90 degrees',
+    6: 'turned by 90 degrees',
+    7: 'mirrored and turned by 270 degrees',
+    8: 'turned by 270 degrees',
+}
 
 
 @dataclass(frozen=True)
@@ -30,15 +36,16 @@ class Header:
         error (str): Why the header cannot be read; else empty.
     """
 
-    size: Tuple[int, int] = (0, 0)
+    size: tuple[int, int] = (0, 0)
     mode: str = ''
     kind: str = ''
     coding: str = ''
     orientation: int = 1
     error: str = ''
 
-    def decoded_size(self, flag: str = 'color',
-                     backend: Optional[str] = None) -> Tuple[int, int]:
+    def decoded_size(
+        self, flag: str = 'color', backend: str | None = None
+    ) -> tuple[int, int]:
         """Width and height of what mmcv's decoder gives.
 
         Args:
@@ -49,8 +56,7 @@ class Header:
             return self.size[::-1]
         return self.size
 
-    def is_turned(self, flag: str = 'color',
-                  backend: Optional[str] = None) -> bool:
+    def is_turned(self, flag: str = 'color', backend: str | None = None) -> bool:
         """Whether mmcv's decoder gives other than the stored pixels."""
         return self.orientation > 1 and _turns(self.kind, flag, backend)
 
@@ -60,8 +66,13 @@ def read_header(path: str) -> Header:
     """The header of a local image file; never raises."""
     try:
         with Image.open(path) as image:
-            return Header(image.size, image.mode, image.format or '',
-                          _coding(image), _orientation(image))
+            return Header(
+                image.size,
+                image.mode,
+                image.format or '',
+                _coding(image),
+                _orientation(image),
+            )
     except Exception as error:
         # Whatever a decoder raises on damaged bytes.
         return Header(error=f'{type(error).__name__}: {error}')
@@ -90,7 +101,7 @@ def is_cut_off(path: str) -> bool:
         return True
 
 
-def describe(size: Tuple[int, int]) -> str:
+def describe(size: tuple[int, int]) -> str:
     """A size as ``'96 x 64'``, width first."""
     return f'{size[0]} x {size[1]}'
 
@@ -113,8 +124,8 @@ def _orientation(image: Any) -> int:
     return orientation if orientation in TURNS else 1
 
 
-@lru_cache(maxsize=None)
-def _trial(kind: str, flag: str, backend: Optional[str]) -> Tuple[bool, bool]:
+@cache
+def _trial(kind: str, flag: str, backend: str | None) -> tuple[bool, bool]:
     """Whether the decoder turns this format, and whether the header's size
     is turned: found out with a small file, as libraries differ."""
     exif = Image.Exif()
@@ -122,21 +133,21 @@ def _trial(kind: str, flag: str, backend: Optional[str]) -> Tuple[bool, bool]:
     file = io.BytesIO()
     try:
         Image.new('RGB', (16, 8)).save(
-            file, 'JPEG' if kind == 'MPO' else kind, exif=exif)
+            file, 'JPEG' if kind == 'MPO' else kind, exif=exif
+        )
         with Image.open(io.BytesIO(file.getvalue())) as image:
             header_turned = image.size == (8, 16)
-        decoded = mmcv.imfrombytes(file.getvalue(), flag=flag,
-                                   backend=backend)
+        decoded = mmcv.imfrombytes(file.getvalue(), flag=flag, backend=backend)
     except Exception:
         # A format that cannot be written or has no EXIF.
         return False, False
     return decoded.shape[:2] == (16, 8), header_turned
 
 
-def _turns(kind: str, flag: str, backend: Optional[str]) -> bool:
+def _turns(kind: str, flag: str, backend: str | None) -> bool:
     return _trial(kind, flag, backend)[0]
 
 
-def _swaps_size(kind: str, flag: str, backend: Optional[str]) -> bool:
+def _swaps_size(kind: str, flag: str, backend: str | None) -> bool:
     turned, header_turned = _trial(kind, flag, backend)
     return turned != header_turned

@@ -4,7 +4,7 @@ import math
 import os
 import os.path as osp
 from collections import Counter
-from typing import Any, List, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 import mmcv
 import numpy as np
@@ -39,7 +39,7 @@ class Pixels(NamedTuple):
     low: int
     high: int
     levels: int
-    stored: Tuple[float, ...] = ()
+    stored: tuple[float, ...] = ()
     alpha: bool = False
 
 
@@ -54,9 +54,16 @@ def check_images(look: Look) -> None:
         if not paths or not all(is_local(path) for path in paths):
             continue
         bad = _check_files(look, part, paths, loader)
-        _check_pixels(look, part, [
-            path for path in dict.fromkeys(paths[i] for i in part.sampled)
-            if path not in bad], loader)
+        _check_pixels(
+            look,
+            part,
+            [
+                path
+                for path in dict.fromkeys(paths[i] for i in part.sampled)
+                if path not in bad
+            ],
+            loader,
+        )
 
 
 def check_orientation(look: Look) -> None:
@@ -67,36 +74,44 @@ def check_orientation(look: Look) -> None:
     for part in look:
         loader = _loader(part)
         if loader is not None:
-            paths = [p for info in part.infos
-                     if is_local(p := info.get('img_path'))]
-            headers = [h for h in map(read_header, paths)
-                       if h.orientation > 1]
+            paths = [p for info in part.infos if is_local(p := info.get('img_path'))]
+            headers = [h for h in map(read_header, paths) if h.orientation > 1]
             if headers:
                 part.facts['with an EXIF rotation'] = len(headers)
-                turned[part.name] = (part, any(
-                    h.is_turned(*loader) for h in headers))
+                turned[part.name] = (part, any(h.is_turned(*loader) for h in headers))
     if len({turns for _, turns in turned.values()}) > 1:
-        texts = [f'{"turned" if turns else "as stored"} in {part.key}'
-                 for part, turns in turned.values()]
-        look.warn('Images with an EXIF rotation are loaded '
-                  f'{", ".join(texts)}. Give LoadImageFromFile the same '
-                  'color_type and imdecode_backend everywhere.')
+        texts = [
+            f'{"turned" if turns else "as stored"} in {part.key}'
+            for part, turns in turned.values()
+        ]
+        look.warn(
+            'Images with an EXIF rotation are loaded '
+            f'{", ".join(texts)}. Give LoadImageFromFile the same '
+            'color_type and imdecode_backend everywhere.'
+        )
 
 
-def _loader(part: PartLook) -> Optional[Tuple[str, str]]:
+def _loader(part: PartLook) -> tuple[str, str] | None:
     """``color_type`` and ``imdecode_backend`` of the part; None if another
     transform than mmcv's loads its images, or not from files."""
-    found = [t for t in part.transforms('LoadImageFromFile')
-             if is_type(t, 'LoadImageFromFile')]
-    if not found or any(t.get('backend_args') or t.get('file_client_args')
-                        for t in found):
+    found = [
+        t
+        for t in part.transforms('LoadImageFromFile')
+        if is_type(t, 'LoadImageFromFile')
+    ]
+    if not found or any(
+        t.get('backend_args') or t.get('file_client_args') for t in found
+    ):
         return None
-    return (found[0].get('color_type', 'color'),
-            found[0].get('imdecode_backend', 'cv2'))
+    return (
+        found[0].get('color_type', 'color'),
+        found[0].get('imdecode_backend', 'cv2'),
+    )
 
 
-def _check_files(look: Look, part: PartLook, paths: List[str],
-                 loader: Tuple[str, str]) -> set:
+def _check_files(
+    look: Look, part: PartLook, paths: list[str], loader: tuple[str, str]
+) -> set:
     faults: dict = {}
     sizes, modes, doubtful = set(), Counter(), 0
     for path in dict.fromkeys(paths):
@@ -115,7 +130,8 @@ def _check_files(look: Look, part: PartLook, paths: List[str],
     if sizes:
         part.facts['sizes'] = _range_of(sizes)
         part.facts['modes'] = ', '.join(
-            f'{mode} {n}' for mode, n in modes.most_common(4))
+            f'{mode} {n}' for mode, n in modes.most_common(4)
+        )
     if len(part.infos) < len(part.whole):
         part.facts['headers read of'] = len(part.infos)
     if len(part.sampled) < len(part.infos):
@@ -124,13 +140,16 @@ def _check_files(look: Look, part: PartLook, paths: List[str],
         path = next(iter(faults))
         more = f' (and {len(faults) - 1} more)' if len(faults) > 1 else ''
         look.tell_damaged(
-            part.key, len(faults), len(paths),
+            part.key,
+            len(faults),
+            len(paths),
             f'{part.key}: image {path!r}{more} {faults[path]}. Replace it, '
-            'or remove it from the data.')
+            'or remove it from the data.',
+        )
     return set(faults)
 
 
-def _fault(path: str, header: Header, loader: Tuple[str, str]) -> str:
+def _fault(path: str, header: Header, loader: tuple[str, str]) -> str:
     if not osp.isfile(path):
         return 'does not exist'
     if not os.access(path, os.R_OK):
@@ -141,13 +160,13 @@ def _fault(path: str, header: Header, loader: Tuple[str, str]) -> str:
     return f'is no image that can be read ({header.error})' if fault else ''
 
 
-def _decode_fault(path: str, loader: Tuple[str, str]) -> str:
+def _decode_fault(path: str, loader: tuple[str, str]) -> str:
     if _decoded(path, *loader) is None:
         return 'is damaged or cut off: its pixels cannot be decoded'
     return ''
 
 
-def _decoded(path: str, flag: str, backend: str) -> Optional[np.ndarray]:
+def _decoded(path: str, flag: str, backend: str) -> np.ndarray | None:
     """What mmcv's loader gives, None if it fails."""
     try:
         with open(path, 'rb') as file:
@@ -175,8 +194,9 @@ def _range_of(sizes: Any) -> str:
     return text if low == high else f'{text} to {high[0]} x {high[1]}'
 
 
-def _check_pixels(look: Look, part: PartLook, paths: List[str],
-                  loader: Tuple[str, str]) -> None:
+def _check_pixels(
+    look: Look, part: PartLook, paths: list[str], loader: tuple[str, str]
+) -> None:
     found, bad = [], []
     for path in paths:
         image = _decoded(path, *loader)
@@ -188,10 +208,13 @@ def _check_pixels(look: Look, part: PartLook, paths: List[str],
         header = read_header(bad[0])
         more = f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''
         look.tell_damaged(
-            part.key, len(bad), len(paths),
+            part.key,
+            len(bad),
+            len(paths),
             f'{part.key}: the pixels of image {bad[0]!r}{more}, of mode '
             f'{header.mode!r}, cannot be decoded by imdecode_backend='
-            f'{loader[1]!r}. {_other_mode(header)}')
+            f'{loader[1]!r}. {_other_mode(header)}',
+        )
     _tell_depth(look, part, [p for p in found if p.stored], loader[1])
     _tell_dark(look, part, [p for p in found if not p.stored])
     constant = [p for p in found if p.low == p.high]
@@ -201,14 +224,16 @@ def _check_pixels(look: Look, part: PartLook, paths: List[str],
             f'{part.key}: {len(constant)} of {len(found)} images whose '
             f'pixels were read have one value everywhere (first: '
             f'{first.path!r}, all {first.low}). Remove them if they are '
-            'damaged.')
+            'damaged.'
+        )
     alpha = [p.path for p in found if p.alpha]
     if alpha:
         look.warn(
             f'{part.key}: {len(alpha)} of {len(found)} images whose pixels '
             f'were read have transparent pixels (first: {alpha[0]!r}). '
             'Transparency is dropped, so whatever colour is stored there is '
-            'seen. Save the images on a background.')
+            'seen. Save the images on a background.'
+        )
 
 
 def _other_mode(header: Header) -> str:
@@ -227,19 +252,24 @@ def _pixels(path: str, image: np.ndarray) -> Pixels:
             stored = (raw.min().item(), raw.max().item())
     elif header.mode in ('RGBA', 'LA', 'PA', 'P'):
         raw = _decoded(path, 'unchanged', 'cv2')
-        alpha = raw is not None and raw.ndim == 3 and raw.shape[2] == 4 \
+        alpha = (
+            raw is not None
+            and raw.ndim == 3
+            and raw.shape[2] == 4
             and raw[..., 3].min() < 255
-    return Pixels(path, int(image.min()), int(image.max()),
-                  len(np.unique(image)), stored, alpha)
+        )
+    return Pixels(
+        path, int(image.min()), int(image.max()), len(np.unique(image)), stored, alpha
+    )
 
 
 def _is_deep(header: Header) -> bool:
     return header.mode[0] in 'IF' or any(
-        bits in header.coding for bits in (';16', ';12', ';32'))
+        bits in header.coding for bits in (';16', ';12', ';32')
+    )
 
 
-def _tell_depth(look: Look, part: PartLook, deep: List[Pixels],
-                backend: str) -> None:
+def _tell_depth(look: Look, part: PartLook, deep: list[Pixels], backend: str) -> None:
     if not deep:
         return
     low = min(p.stored[0] for p in deep)
@@ -252,28 +282,36 @@ def _tell_depth(look: Look, part: PartLook, deep: List[Pixels],
     cut = backend == 'pillow' and high > 255 and seen == 255
     if not cut and whole and bits > 14 and levels > 128:
         return
-    text = (f'{part.key}: {len(deep)} images whose pixels were read have '
-            f'more than 8 bits a channel, with values {low:g} to {high:g}'
-            + (f' ({bits} of 16 bits are used)' if whole else '') +
-            f' (first: {deep[0].path!r}). Loaded with imdecode_backend='
-            f'{backend!r} they become {seen_low} to {seen}')
-    text += ', all above 255 cut off. ' if cut else (
-        f', at most {levels} grey levels an image of 256. ')
-    factor = 2**(16 - bits) if whole and 0 < bits < 16 else 0
-    text += ('Save them with 8 bits a channel, 0 to 255' + (
-        f', or multiply them by {factor}' if factor and not cut else '') +
-        '.')
+    text = (
+        f'{part.key}: {len(deep)} images whose pixels were read have '
+        f'more than 8 bits a channel, with values {low:g} to {high:g}'
+        + (f' ({bits} of 16 bits are used)' if whole else '')
+        + f' (first: {deep[0].path!r}). Loaded with imdecode_backend='
+        f'{backend!r} they become {seen_low} to {seen}'
+    )
+    text += (
+        ', all above 255 cut off. '
+        if cut
+        else (f', at most {levels} grey levels an image of 256. ')
+    )
+    factor = 2 ** (16 - bits) if whole and 0 < bits < 16 else 0
+    text += (
+        'Save them with 8 bits a channel, 0 to 255'
+        + (f', or multiply them by {factor}' if factor and not cut else '')
+        + '.'
+    )
     if seen_low == seen and low < high:
         look.refuse(text + ' As they are, every image is one colour.')
     else:
         look.warn(text)
 
 
-def _tell_dark(look: Look, part: PartLook, found: List[Pixels]) -> None:
+def _tell_dark(look: Look, part: PartLook, found: list[Pixels]) -> None:
     high = max((p.high for p in found), default=255)
     if high <= _DARK:
         look.warn(
             f'{part.key}: all {len(found)} images whose pixels were read are '
             f'almost black, with values 0 to {high} of 255 (first: '
             f'{found[0].path!r}). Are they masks, or of fewer bits? Save '
-            'images with values of 0 to 255.')
+            'images with values of 0 to 255.'
+        )

@@ -1,7 +1,8 @@
 """Labels against the folders that images lie in."""
 
 import os.path as osp
-from typing import Any, Dict, Iterator, List, NamedTuple, Set
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from .findings import Look
 from .parts import MAX_HEADERS, PartLook
@@ -20,8 +21,8 @@ class Numbered(NamedTuple):
     """
 
     key: str
-    labels: Dict[str, int]
-    classes: List[str]
+    labels: dict[str, int]
+    classes: list[str]
     listed: bool
 
 
@@ -32,17 +33,18 @@ def check_label_folders(look: Look) -> None:
     folders by name: used beside each other they may agree in every name and
     in no number. Folders say nothing where they hold several labels.
     """
-    known: List[Numbered] = []
+    known: list[Numbered] = []
     for part in look:
         for found in _numbered(part) if part.name != 'pretext' else ():
             for other in known:
-                if found.classes and other.classes \
-                        and found.classes != other.classes:
+                if found.classes and other.classes and found.classes != other.classes:
                     # check_classes has told.
                     continue
-                differ = [name for name in found.labels
-                          if found.labels[name] != other.labels.get(
-                              name, found.labels[name])]
+                differ = [
+                    name
+                    for name in found.labels
+                    if found.labels[name] != other.labels.get(name, found.labels[name])
+                ]
                 if differ:
                     _tell(look, other, found, differ)
                     break
@@ -53,20 +55,26 @@ def check_label_folders(look: Look) -> None:
 def _numbered(part: PartLook) -> Iterator[Numbered]:
     keys = [key for key, _ in part.leaf_cfgs()]
     for key, leaf in zip(keys, part.leaves()):
-        by_folder: Dict[str, Set[int]] = {}
+        by_folder: dict[str, set[int]] = {}
         for info in _infos(part, leaf):
             label, path = info.get('gt_label'), info.get('img_path')
             if isinstance(label, int) and is_local(path):
                 by_folder.setdefault(_folder(leaf, path), set()).add(label)
-        labels = {name: next(iter(found))
-                  for name, found in by_folder.items() if len(found) == 1}
+        labels = {
+            name: next(iter(found))
+            for name, found in by_folder.items()
+            if len(found) == 1
+        }
         if len(labels) == len(by_folder) == len(set(labels.values())) > 1:
             yield Numbered(
-                key, labels, list(getattr(leaf, 'CLASSES', None) or ()),
-                not names_classes_by_folder(leaf))
+                key,
+                labels,
+                list(getattr(leaf, 'CLASSES', None) or ()),
+                not names_classes_by_folder(leaf),
+            )
 
 
-def _infos(part: PartLook, leaf: Any) -> List[dict]:
+def _infos(part: PartLook, leaf: Any) -> list[dict]:
     if leaf is part.whole:
         return part.infos
     if not hasattr(leaf, 'get_data_info'):
@@ -82,9 +90,11 @@ def _folder(leaf: Any, path: str) -> str:
 
 def _check_declared(look: Look, found: Numbered) -> None:
     # check_class_folders compares the names of class folders.
-    wrong = [name for name, label in found.labels.items()
-             if found.listed and name in found.classes
-             and found.classes.index(name) != label]
+    wrong = [
+        name
+        for name, label in found.labels.items()
+        if found.listed and name in found.classes and found.classes.index(name) != label
+    ]
     if not wrong:
         return
     name = wrong[0]
@@ -93,15 +103,16 @@ def _check_declared(look: Look, found: Numbered) -> None:
         f'{found.labels[name]}, but {name!r} is number '
         f'{found.classes.index(name)} of its classes; so for {len(wrong)} '
         'folders named like a class. Reports will give results under the '
-        'wrong names: write classes in the order of the labels.')
+        'wrong names: write classes in the order of the labels.'
+    )
 
 
-def _tell(look: Look, first: Numbered, other: Numbered,
-          differ: List[str]) -> None:
+def _tell(look: Look, first: Numbered, other: Numbered, differ: list[str]) -> None:
     name = differ[0]
     look.refuse(
         f'{other.key} gives images of the folder {name!r} the label '
         f'{other.labels[name]}, {first.key} the label {first.labels[name]}; '
         f'so for {len(differ)} folders of the same name. Number the classes '
         'alike: without an ann_file, class folders are numbered in the order '
-        'of their names.')
+        'of their names.'
+    )

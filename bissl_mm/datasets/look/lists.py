@@ -2,8 +2,9 @@
 
 import os.path as osp
 from collections import defaultdict
+from collections.abc import Callable
 from glob import escape, glob
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 from .findings import Look
 from .parts import MAX_HEADERS
@@ -30,7 +31,7 @@ class TextList(NamedTuple):
     key: str
     path: str
     labelled: bool
-    image_of: Optional[Callable[[str], str]]
+    image_of: Callable[[str], str] | None
 
 
 def check_lists(look: Look) -> None:
@@ -43,34 +44,48 @@ def check_lists(look: Look) -> None:
                     _check_list(look, each)
 
 
-def _lists_of(key: str, cfg: dict) -> List[TextList]:
+def _lists_of(key: str, cfg: dict) -> list[TextList]:
     dataset = unread(cfg)
     if dataset is None:
         return []
     found = []
     classes = cfg.get('classes')
     if isinstance(classes, str) and hasattr(dataset, 'CLASSES'):
-        found.append(TextList(f'{key}.classes', osp.expanduser(classes),
-                              False, None))
+        found.append(TextList(f'{key}.classes', osp.expanduser(classes), False, None))
     path = getattr(dataset, 'ann_file', None)
     if not is_local(path):
         return found
     key = f'{key}.ann_file'
     if hasattr(dataset, '_find_samples'):
-        found.append(TextList(
-            key, path, dataset.with_label,
-            lambda name: osp.join(dataset.img_prefix or '', name)))
-    elif hasattr(dataset, 'seg_map_suffix') and hasattr(dataset,
-                                                        'img_suffix'):
+        found.append(
+            TextList(
+                key,
+                path,
+                dataset.with_label,
+                lambda name: osp.join(dataset.img_prefix or '', name),
+            )
+        )
+    elif hasattr(dataset, 'seg_map_suffix') and hasattr(dataset, 'img_suffix'):
         folder = dataset.data_prefix.get('img_path') or ''
-        found.append(TextList(
-            key, path, False, lambda name: osp.join(
-                folder, name.strip() + dataset.img_suffix)))
-    elif hasattr(dataset, 'img_subdir') and hasattr(dataset,
-                                                    'sub_data_root'):
-        found.append(TextList(
-            key, path, False, lambda name: osp.join(
-                dataset.sub_data_root, dataset.img_subdir, f'{name}.jpg')))
+        found.append(
+            TextList(
+                key,
+                path,
+                False,
+                lambda name: osp.join(folder, name.strip() + dataset.img_suffix),
+            )
+        )
+    elif hasattr(dataset, 'img_subdir') and hasattr(dataset, 'sub_data_root'):
+        found.append(
+            TextList(
+                key,
+                path,
+                False,
+                lambda name: osp.join(
+                    dataset.sub_data_root, dataset.img_subdir, f'{name}.jpg'
+                ),
+            )
+        )
     return found
 
 
@@ -81,12 +96,13 @@ def _check_list(look: Look, given: TextList) -> None:
     if lines is None:
         return
     if not any(line.strip() for line in lines):
-        look.refuse(f'{given.key}: {given.path!r} is empty. Write a line for '
-                    'each image, or name another list.')
+        look.refuse(
+            f'{given.key}: {given.path!r} is empty. Write a line for '
+            'each image, or name another list.'
+        )
         return
-    faults: Dict[str, List[int]] = defaultdict(list)
-    names: Dict[str, Dict[str, List[int]]] = defaultdict(
-        lambda: defaultdict(list))
+    faults: dict[str, list[int]] = defaultdict(list)
+    names: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for number, line in enumerate(lines, 1):
         name, label, fault = _read_line(line, given.labelled)
         if fault:
@@ -101,26 +117,30 @@ def _check_list(look: Look, given: TextList) -> None:
     _check_repeated(look, given, names)
 
 
-def _decoded(look: Look, given: TextList,
-             content: bytes) -> Optional[List[str]]:
+def _decoded(look: Look, given: TextList, content: bytes) -> list[str] | None:
     """The lines as mmengine's ``list_from_file`` takes them."""
     if content.startswith(_MARKS_16):
-        look.refuse(f'{given.key}: {given.path!r} is UTF-16, but is read as '
-                    'UTF-8. Save it as UTF-8: iconv -f UTF-16 -t UTF-8.')
+        look.refuse(
+            f'{given.key}: {given.path!r} is UTF-16, but is read as '
+            'UTF-8. Save it as UTF-8: iconv -f UTF-16 -t UTF-8.'
+        )
         return None
     try:
         text = content.decode('utf-8')
     except UnicodeDecodeError as error:
-        line = content[:error.start].count(b'\n') + 1
-        look.refuse(f'{given.key}: {given.path!r}, line {line} is not UTF-8. '
-                    'Save the file as UTF-8, for example with iconv -f '
-                    'LATIN1 -t UTF-8.')
+        line = content[: error.start].count(b'\n') + 1
+        look.refuse(
+            f'{given.key}: {given.path!r}, line {line} is not UTF-8. '
+            'Save the file as UTF-8, for example with iconv -f '
+            'LATIN1 -t UTF-8.'
+        )
         return None
     if content.startswith(_MARK):
         look.refuse(
             f'{given.key}: {given.path!r} begins with a byte-order mark, '
-            'which would become part of the first name. Remove it: ' +
-            _WITHOUT_MARK.format(path=given.path))
+            'which would become part of the first name. Remove it: '
+            + _WITHOUT_MARK.format(path=given.path)
+        )
         text = text[1:]
     # Universal newlines; a last line may lack its end.
     lines = text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
@@ -140,22 +160,41 @@ def _read_line(line: str, labelled: bool) -> Any:
             return name, label, ''
         except ValueError:
             pass
-    for sign, title in (('\t', 'a tab'), (',', 'a comma'),
-                        (';', 'a semicolon')):
+    for sign, title in (('\t', 'a tab'), (',', 'a comma'), (';', 'a semicolon')):
         if sign in line:
-            return '', '', (
-                f'has {title} between name and label ({{line!r}}); a blank '
-                'is needed.')
+            return (
+                '',
+                '',
+                (
+                    f'has {title} between name and label ({{line!r}}); a blank '
+                    'is needed.'
+                ),
+            )
     if not blank:
-        return '', '', ('has no label ({line!r}). Write the name, a blank '
-                        'and the number of the class.')
-    return '', '', (
-        'ends in no whole number ({line!r}). Write the number of the class, '
-        'counted from 0 in the order of the classes, not its name.')
+        return (
+            '',
+            '',
+            (
+                'has no label ({line!r}). Write the name, a blank '
+                'and the number of the class.'
+            ),
+        )
+    return (
+        '',
+        '',
+        (
+            'ends in no whole number ({line!r}). Write the number of the class, '
+            'counted from 0 in the order of the classes, not its name.'
+        ),
+    )
 
 
-def _check_images(look: Look, given: TextList, lines: List[str],
-                  names: Dict[str, Dict[str, List[int]]]) -> None:
+def _check_images(
+    look: Look,
+    given: TextList,
+    lines: list[str],
+    names: dict[str, dict[str, list[int]]],
+) -> None:
     missing = []
     checked = list(names) if look.everything else list(names)[:MAX_HEADERS]
     for name in checked:
@@ -163,17 +202,19 @@ def _check_images(look: Look, given: TextList, lines: List[str],
         if not is_local(path):
             return
         if not osp.isfile(path):
-            missing += [n for numbers in names[name].values()
-                        for n in numbers]
+            missing += [n for numbers in names[name].values() for n in numbers]
     if not missing:
         return
     number = min(missing)
     line = lines[number - 1]
     name = _read_line(line, given.labelled)[0]
     look.tell_damaged(
-        given.key, len(missing), len(lines),
+        given.key,
+        len(missing),
+        len(lines),
         f'{_place(given, sorted(missing))} names {name!r}, but there is no '
-        f'file {given.image_of(name)!r}. {_hint(given, name)}')
+        f'file {given.image_of(name)!r}. {_hint(given, name)}',
+    )
 
 
 def _hint(given: TextList, name: str) -> str:
@@ -183,43 +224,48 @@ def _hint(given: TextList, name: str) -> str:
         return other != name and osp.isfile(given.image_of(other))
 
     if '\\' in name and exists(name.replace('\\', '/')):
-        return ('Write / for the backslash: sed -i \'s:\\\\:/:g\' '
-                f'{given.path!r}.')
+        return f"Write / for the backslash: sed -i 's:\\\\:/:g' {given.path!r}."
     if exists(name.strip()):
-        return 'Remove the blanks before and after the name, but for one ' \
-            'before a label.'
+        return (
+            'Remove the blanks before and after the name, but for one before a label.'
+        )
     bare = name.strip(' \t,;"\'')
     if exists(bare):
         return f'Write {bare!r}, without quotes and commas.'
     first = name.split()[0]
     if exists(first):
-        return f'Write the name alone, without {name[len(first):]!r}.'
+        return f'Write the name alone, without {name[len(first) :]!r}.'
     stem = osp.splitext(name)[0]
     if exists(stem):
         return f'The suffix is added to the name: write {stem!r}.'
     base = osp.basename(stem)
     for other in (base, osp.basename(name), name.partition('/')[2]):
         if exists(other):
-            return f'Write {other!r}, the path within the folder of the ' \
-                'images.'
-    return _other_suffix(given.image_of(name)) or \
-        'Correct the list or the folder (data_root, data_prefix).'
+            return f'Write {other!r}, the path within the folder of the images.'
+    return (
+        _other_suffix(given.image_of(name))
+        or 'Correct the list or the folder (data_root, data_prefix).'
+    )
 
 
 def _other_suffix(path: str) -> str:
     """A file of the name, but for its suffix."""
     stem, suffix = osp.splitext(path)
-    found = sorted(each for each in glob(f'{escape(stem)}.*')
-                   if osp.splitext(each)[0] == stem)
+    found = sorted(
+        each for each in glob(f'{escape(stem)}.*') if osp.splitext(each)[0] == stem
+    )
     if not found:
         return ''
     what = f'with the suffix {suffix!r}' if suffix else 'without a suffix'
-    return f'There is {osp.basename(found[0])!r}, but the image is looked ' \
+    return (
+        f'There is {osp.basename(found[0])!r}, but the image is looked '
         f'for {what}: make both alike.'
+    )
 
 
-def _check_repeated(look: Look, given: TextList,
-                    names: Dict[str, Dict[str, List[int]]]) -> None:
+def _check_repeated(
+    look: Look, given: TextList, names: dict[str, dict[str, list[int]]]
+) -> None:
     title = 'the class' if given.image_of is None else 'the image'
     for name, by_label in names.items():
         numbers = sorted(n for each in by_label.values() for n in each)
@@ -227,22 +273,26 @@ def _check_repeated(look: Look, given: TextList,
             look.warn(
                 f'{given.key}: {given.path!r} lists {title} {name!r} on '
                 f'lines {numbers[0]} and {numbers[1]} with different labels '
-                f'({", ".join(by_label)}). Keep the right one.')
-    repeated = [(name, sorted(n for each in by_label.values() for n in each))
-                for name, by_label in names.items()
-                if len(by_label) == 1 and len(next(iter(
-                    by_label.values()))) > 1]
+                f'({", ".join(by_label)}). Keep the right one.'
+            )
+    repeated = [
+        (name, sorted(n for each in by_label.values() for n in each))
+        for name, by_label in names.items()
+        if len(by_label) == 1 and len(next(iter(by_label.values()))) > 1
+    ]
     if repeated:
         name, numbers = repeated[0]
         look.warn(
             f'{given.key}: {given.path!r} lists {title} {name!r} on lines '
             f'{numbers[0]} and {numbers[1]}'
-            f'{_more(len(repeated), "name")}; it counts as often.')
+            f'{_more(len(repeated), "name")}; it counts as often.'
+        )
 
 
-def _place(given: TextList, numbers: List[int]) -> str:
-    return (f'{given.key}: {given.path!r}, line {numbers[0]}'
-            f'{_more(len(numbers), "line")}')
+def _place(given: TextList, numbers: list[int]) -> str:
+    return (
+        f'{given.key}: {given.path!r}, line {numbers[0]}{_more(len(numbers), "line")}'
+    )
 
 
 def _more(number: int, noun: str) -> str:

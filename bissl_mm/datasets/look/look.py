@@ -1,8 +1,8 @@
 """One look over the data, before a stage's first step."""
 
 import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Callable, Iterable, Iterator, Optional, Sequence
 
 import cv2
 from mmengine.config import Config
@@ -62,9 +62,13 @@ DATA_CHECKS: Sequence[Check] = (
 )
 
 
-def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
-              everything: bool = False, world_size: int = 1,
-              on_bug: Optional[OnBug] = None) -> Look:
+def look_over(
+    cfg: Config,
+    names: Iterable[str] = tuple(PLACES),
+    everything: bool = False,
+    world_size: int = 1,
+    on_bug: OnBug | None = None,
+) -> Look:
     """Look over the parts of the data that a config names.
 
     Cheap: the headers of all files (of a seeded choice of 20,000 a part above
@@ -89,8 +93,12 @@ def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
     read_header.cache_clear()
     look = Look(cfg, parts_of(cfg, names, everything), everything, world_size)
     # What datasets draw while they are looked at changes no run.
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')), \
-            seeded(0), _no_old_garbage(), _quiet_decoder():
+    with (
+        DefaultScope.overwrite_default_scope(cfg.get('default_scope')),
+        seeded(0),
+        _no_old_garbage(),
+        _quiet_decoder(),
+    ):
         _run(FILE_CHECKS, look, on_bug)
         if look.refusals:
             return look
@@ -104,8 +112,7 @@ def look_over(cfg: Config, names: Iterable[str] = tuple(PLACES),
     return look
 
 
-def _run(checks: Sequence[Check], look: Look,
-         on_bug: Optional[OnBug]) -> None:
+def _run(checks: Sequence[Check], look: Look, on_bug: OnBug | None) -> None:
     for check in checks:
         try:
             check(look)

@@ -4,7 +4,7 @@ import copy
 import io
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Set, Tuple
+from typing import Any
 
 import numpy as np
 from mmengine import fileio
@@ -12,8 +12,13 @@ from PIL import Image
 
 from .findings import Look
 from .headers import is_cut_off, read_header
-from .mask_texts import (channels_text, changed_text, damaged_text,
-                         undeclared_text, unseen_text)
+from .mask_texts import (
+    changed_text,
+    channels_text,
+    damaged_text,
+    undeclared_text,
+    unseen_text,
+)
 from .parts import PartLook
 from .seg_palettes import Colour, colours_of, tell_palettes
 from .seg_parts import ignored_ids, mask_loader, number_of_classes
@@ -29,28 +34,26 @@ class Found:
     """
 
     classes: int
-    ignored: List[int]
+    ignored: list[int]
     read: int = 0
     #: Pixels by id, as the loader gives them.
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, int))
     #: By id that no class has: masks, and the first of them.
-    undeclared: Dict[int, List[str]] = field(default_factory=dict)
+    undeclared: dict[int, list[str]] = field(default_factory=dict)
     #: Masks of several channels: file and the file's own pixels.
-    channels: List[Tuple[str, np.ndarray]] = field(default_factory=list)
+    channels: list[tuple[str, np.ndarray]] = field(default_factory=list)
     #: Masks whose ids the loader changes: file, own and loaded ids.
-    changed: List[Tuple[str, np.ndarray, np.ndarray]] = field(
-        default_factory=list)
+    changed: list[tuple[str, np.ndarray, np.ndarray]] = field(default_factory=list)
     #: Ids of files that are read as one that is passed over.
-    taken_as_ignored: Dict[float, str] = field(default_factory=dict)
-    damaged: List[Tuple[str, str]] = field(default_factory=list)
+    taken_as_ignored: dict[float, str] = field(default_factory=dict)
+    damaged: list[tuple[str, str]] = field(default_factory=list)
     #: Files with palettes, and the colours of their ids.
-    colours: List[Tuple[str, Dict[int, Colour]]] = field(
-        default_factory=list)
+    colours: list[tuple[str, dict[int, Colour]]] = field(default_factory=list)
 
     @property
-    def seen(self) -> Set[int]:
+    def seen(self) -> set[int]:
         """Classes with a pixel that some loss or metric uses."""
-        return set(np.flatnonzero(self.pixels[:self.classes]).tolist())
+        return set(np.flatnonzero(self.pixels[: self.classes]).tolist())
 
     @property
     def ignored_share(self) -> float:
@@ -62,7 +65,7 @@ class Found:
 def check_masks(look: Look) -> None:
     """Compare the ids in the masks of each part with the declared classes,
     and the ids in the files with those that the loader gives."""
-    palettes: List[Tuple[str, str, Dict[int, Colour]]] = []
+    palettes: list[tuple[str, str, dict[int, Colour]]] = []
     for part in look:
         loader = mask_loader(part)
         number = number_of_classes(look.cfg, part)
@@ -82,24 +85,28 @@ def check_masks(look: Look) -> None:
     tell_palettes(look, palettes)
 
 
-def _chosen(part: PartLook) -> List[int]:
+def _chosen(part: PartLook) -> list[int]:
     """The sample, and a mask of each format and mode that is not in it."""
-    kinds: Dict[tuple, int] = {}
+    kinds: dict[tuple, int] = {}
     others = sorted(set(range(len(part.infos))) - set(part.sampled))
     for position in [*part.sampled, *others]:
         header = read_header(part.infos[position]['seg_map_path'])
         if not header.error:
-            kinds.setdefault((header.kind, header.mode, header.coding),
-                             position)
+            kinds.setdefault((header.kind, header.mode, header.coding), position)
     return sorted({*part.sampled, *kinds.values()})
 
 
 def _is_suspicious(part: PartLook, found: Found) -> bool:
     """Whether at most one class is seen where nothing else was refused."""
-    return found.classes > 1 and len(found.seen) < 2 \
-        and (found.ignored_share > 0 or part.name == 'train') \
-        and not found.undeclared and not found.channels \
-        and not found.changed and not found.damaged
+    return (
+        found.classes > 1
+        and len(found.seen) < 2
+        and (found.ignored_share > 0 or part.name == 'train')
+        and not found.undeclared
+        and not found.channels
+        and not found.changed
+        and not found.damaged
+    )
 
 
 def _read(info: dict, loader: Any, found: Found) -> None:
@@ -109,8 +116,9 @@ def _read(info: dict, loader: Any, found: Found) -> None:
         own = _file_ids(path, loader, found)
         ids = decoded = _loaded(loader, info)
         if info['reduce_zero_label'] or info.get('label_map'):
-            decoded = _loaded(loader, dict(info, reduce_zero_label=False,
-                                           label_map=None))
+            decoded = _loaded(
+                loader, dict(info, reduce_zero_label=False, label_map=None)
+            )
     except Exception as error:
         # Whatever a decoder raises on damaged bytes.
         found.damaged.append((path, f'{type(error).__name__}: {error}'))
@@ -140,8 +148,7 @@ def _loaded(loader: Any, info: dict) -> np.ndarray:
 
 def _file_ids(path: str, loader: Any, found: Found) -> np.ndarray:
     """The numbers that a mask's file holds; notes the colours of its ids."""
-    content = fileio.get(path,
-                         backend_args=getattr(loader, 'backend_args', None))
+    content = fileio.get(path, backend_args=getattr(loader, 'backend_args', None))
     with Image.open(io.BytesIO(content)) as image:
         ids = np.array(image)
         colours = colours_of(image, ids)
@@ -152,18 +159,15 @@ def _file_ids(path: str, loader: Any, found: Found) -> np.ndarray:
     return ids // step if step else ids
 
 
-def _same(own: np.ndarray, decoded: np.ndarray, path: str,
-          found: Found) -> bool:
+def _same(own: np.ndarray, decoded: np.ndarray, path: str, found: Found) -> bool:
     """Whether the loader keeps all ids, but for a type's last one or -1 that
     it reads as one that is passed over."""
     differs = own != decoded
     if not differs.any():
         return True
     largest = {-1, 65535, 2**31 - 1}
-    pairs = set(zip(own[differs].tolist(), decoded[differs].tolist(),
-                    strict=True))
-    if any(value not in largest or to not in found.ignored
-           for value, to in pairs):
+    pairs = set(zip(own[differs].tolist(), decoded[differs].tolist(), strict=True))
+    if any(value not in largest or to not in found.ignored for value, to in pairs):
         return False
     for value, _ in pairs:
         found.taken_as_ignored.setdefault(value, path)
@@ -176,39 +180,41 @@ def _tell(look: Look, part: PartLook, found: Found) -> None:
     if found.pixels.any():
         part.facts['pixels ignored'] = f'{found.ignored_share:.1%}'
         for index, name in enumerate(part.classes_declared[:256]):
-            part.classes.setdefault(name, {})['pixels'] = int(
-                found.pixels[index])
+            part.classes.setdefault(name, {})['pixels'] = int(found.pixels[index])
     # check_seg_files has named those cut off.
     damaged = [d for d in found.damaged if not is_cut_off(d[0])]
     if damaged:
         look.refuse(damaged_text(part, *damaged[0], len(damaged)))
-    for text in (channels_text(part, found), changed_text(part, found),
-                 undeclared_text(part, found)):
+    for text in (
+        channels_text(part, found),
+        changed_text(part, found),
+        undeclared_text(part, found),
+    ):
         if text:
             look.refuse(text)
-    kinds = Counter(read_header(info['seg_map_path']).kind
-                    for info in part.infos)
+    kinds = Counter(read_header(info['seg_map_path']).kind for info in part.infos)
     if kinds['JPEG']:
         look.warn(
             f'{part.key}: {kinds["JPEG"]} of {len(part.infos)} masks are '
             'JPEG files, whose compression changes ids at the edges of '
-            'objects. Write masks as PNG.')
+            'objects. Write masks as PNG.'
+        )
     for value, path in found.taken_as_ignored.items():
-        look.warn(f"{part.key}: id {value:g} of the mask '{path}' is read as "
-                  f'{found.ignored[0]}, which is ignored.')
+        look.warn(
+            f"{part.key}: id {value:g} of the mask '{path}' is read as "
+            f'{found.ignored[0]}, which is ignored.'
+        )
     _tell_unseen(look, part, found, complete)
 
 
-def _tell_unseen(look: Look, part: PartLook, found: Found,
-                 complete: bool) -> None:
+def _tell_unseen(look: Look, part: PartLook, found: Found, complete: bool) -> None:
     if found.undeclared or found.channels or found.changed or found.damaged:
         return
     missing = sorted(set(range(found.classes)) - found.seen)
     if not missing:
         return
     text = unseen_text(part, found, missing, complete)
-    if complete and _is_suspicious(part, found) \
-            and (found.seen or part.name != 'test'):
+    if complete and _is_suspicious(part, found) and (found.seen or part.name != 'test'):
         look.refuse(text)
     else:
         look.warn(text)

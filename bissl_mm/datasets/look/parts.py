@@ -2,9 +2,10 @@
 
 import copy
 import random
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any
 
 from mmengine.config import Config
 
@@ -13,8 +14,12 @@ from ...registry import DATASETS
 from ...utils.errors import Refusal, ValueRefusal
 
 #: Where a config has the loader of each part.
-PLACES = dict(pretext='train_cfg.pretext_dataloader', train='train_dataloader',
-              val='val_dataloader', test='test_dataloader')
+PLACES = dict(
+    pretext='train_cfg.pretext_dataloader',
+    train='train_dataloader',
+    val='val_dataloader',
+    test='test_dataloader',
+)
 #: Samples of a part whose file headers are read; above, a seeded choice.
 MAX_HEADERS = 20000
 #: Samples of a part whose pixels are read.
@@ -37,11 +42,11 @@ class PartLook:
     loader: dict
     everything: bool = False
     #: Figures of the table by title, for example ``{'images': 24}``.
-    facts: Dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     #: By class name: counts by title, for example ``{'boxes': 31}``.
-    classes: Dict[str, Dict[str, int]] = field(default_factory=dict)
+    classes: dict[str, dict[str, int]] = field(default_factory=dict)
     #: What libraries will leave out: a line each, with the reason.
-    left_out: List[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     #: The built dataset, None before :meth:`build`.
     dataset: Any = None
 
@@ -55,7 +60,7 @@ class PartLook:
         """The dataset's config."""
         return self.loader['dataset']
 
-    def leaf_cfgs(self) -> Iterator[Tuple[str, dict]]:
+    def leaf_cfgs(self) -> Iterator[tuple[str, dict]]:
         """Dotted keys and configs of the datasets that read files: those
         within wrappers such as ``ConcatDataset``."""
         return _leaves(self.cfg, self.key)
@@ -68,8 +73,11 @@ class PartLook:
         """
         try:
             # Some components take keys out of the settings they get.
-            dataset = DATASETS.build(copy.deepcopy(self.cfg)) \
-                if isinstance(self.cfg, dict) else self.cfg
+            dataset = (
+                DATASETS.build(copy.deepcopy(self.cfg))
+                if isinstance(self.cfg, dict)
+                else self.cfg
+            )
             if hasattr(dataset, 'keep_nothing'):
                 # Damaged files are told of one by one.
                 dataset.keep_nothing()
@@ -81,12 +89,12 @@ class PartLook:
             raise _cannot_read(self, error) from error
         self.dataset = dataset
 
-    def leaves(self) -> List[Any]:
+    def leaves(self) -> list[Any]:
         """Datasets within wrappers that repeat or join them."""
         return list(_built_leaves(self.dataset))
 
     @property
-    def classes_declared(self) -> List[str]:
+    def classes_declared(self) -> list[str]:
         """Names of the classes in the order of their numbers; may be
         empty."""
         meta = getattr(self.dataset, 'metainfo', None) or {}
@@ -97,13 +105,13 @@ class PartLook:
         """The dataset without wrappers that only repeat samples."""
         dataset = self.dataset
         while type(dataset).__name__ in _REPEATING or (
-                hasattr(dataset, 'dataset')
-                and not hasattr(dataset, 'get_data_info')):
+            hasattr(dataset, 'dataset') and not hasattr(dataset, 'get_data_info')
+        ):
             dataset = dataset.dataset
         return dataset
 
     @cached_property
-    def indices(self) -> List[int]:
+    def indices(self) -> list[int]:
         """Samples of ``whole`` that are looked at: all up to
         ``MAX_HEADERS``, a seeded choice above."""
         number = len(self.whole)
@@ -112,7 +120,7 @@ class PartLook:
         return sorted(random.Random(0).sample(range(number), MAX_HEADERS))
 
     @cached_property
-    def infos(self) -> List[dict]:
+    def infos(self) -> list[dict]:
         """Raw information of the samples in ``indices``, as
         ``get_data_info`` gives it; empty if the dataset has none."""
         if not hasattr(self.whole, 'get_data_info'):
@@ -120,7 +128,7 @@ class PartLook:
         return [self.whole.get_data_info(i) for i in self.indices]
 
     @cached_property
-    def sampled(self) -> List[int]:
+    def sampled(self) -> list[int]:
         """Positions in ``infos`` whose pixels are read: a seeded choice of
         ``MAX_PIXELS``, or all."""
         number = len(self.infos)
@@ -128,15 +136,17 @@ class PartLook:
             return list(range(number))
         return sorted(random.Random(1).sample(range(number), MAX_PIXELS))
 
-    def transforms(self, ending: str = '') -> List[dict]:
+    def transforms(self, ending: str = '') -> list[dict]:
         """Configs of the pipeline's transforms whose type ends so, those of
         the datasets within wrappers too."""
         found = []
         for cfg in [self.cfg, *(leaf for _, leaf in self.leaf_cfgs())]:
             if isinstance(cfg, dict):
-                found += [t for t in cfg.get('pipeline') or ()
-                          if isinstance(t, dict)
-                          and type_name(t).endswith(ending)]
+                found += [
+                    t
+                    for t in cfg.get('pipeline') or ()
+                    if isinstance(t, dict) and type_name(t).endswith(ending)
+                ]
         return found
 
 
@@ -145,11 +155,13 @@ def _cannot_read(part: PartLook, error: Exception) -> Refusal:
     return explained(error) or ValueRefusal(
         f'{part.key}: {type_name(part.cfg)} cannot read these data '
         f'({type(error).__name__}: {error}). Correct the files or the '
-        'settings of this data set.')
+        'settings of this data set.'
+    )
 
 
-def parts_of(cfg: Config, names: Iterable[str],
-             everything: bool = False) -> Dict[str, PartLook]:
+def parts_of(
+    cfg: Config, names: Iterable[str], everything: bool = False
+) -> dict[str, PartLook]:
     """The parts of a config that exist, datasets not built yet."""
     found = {}
     for name in names:
@@ -167,7 +179,7 @@ def type_name(cfg: Any) -> str:
     return getattr(kind, '__name__', str(kind).rpartition('.')[2])
 
 
-def head_classes(cfg: Config) -> Optional[int]:
+def head_classes(cfg: Config) -> int | None:
     """Number of classes of a classifier's head; None if it is not said."""
     model = cfg.get('model') or {}
     head = (model.get('downstream') or model).get('head') or {}
@@ -175,12 +187,17 @@ def head_classes(cfg: Config) -> Optional[int]:
     return number if isinstance(number, int) else None
 
 
-def _leaves(cfg: Any, key: str) -> Iterator[Tuple[str, dict]]:
+def _leaves(cfg: Any, key: str) -> Iterator[tuple[str, dict]]:
     if not isinstance(cfg, dict):
         return
-    inner = [(f'{key}.dataset', cfg['dataset'])] if 'dataset' in cfg else [
-        (f'{key}.datasets.{i}', each)
-        for i, each in enumerate(cfg.get('datasets') or ())]
+    inner = (
+        [(f'{key}.dataset', cfg['dataset'])]
+        if 'dataset' in cfg
+        else [
+            (f'{key}.datasets.{i}', each)
+            for i, each in enumerate(cfg.get('datasets') or ())
+        ]
+    )
     if not inner:
         yield key, cfg
     for inner_key, inner_cfg in inner:

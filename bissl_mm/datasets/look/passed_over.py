@@ -3,7 +3,7 @@
 import os
 import os.path as osp
 from collections import Counter
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 import mmcv
 from PIL import Image
@@ -11,15 +11,26 @@ from PIL import Image
 from .findings import Look
 from .headers import read_header
 from .parts import PartLook
-from .unread import (is_local, lists_folders, names_classes_by_folder,
-                     unread)
+from .unread import is_local, lists_folders, names_classes_by_folder, unread
 
 #: What Pillow opens, but nobody means as an image of a data set.
-_NO_IMAGES = {'.pdf', '.ps', '.eps', '.mpg', '.mpeg', '.h5', '.hdf', '.bufr',
-              '.grib'}
+_NO_IMAGES = {'.pdf', '.ps', '.eps', '.mpg', '.mpeg', '.h5', '.hdf', '.bufr', '.grib'}
 #: Images that neither Pillow nor OpenCV may open.
-_MORE = {'.heic', '.heif', '.avif', '.dcm', '.dng', '.nef', '.cr2', '.arw',
-         '.jxl', '.exr', '.hdr', '.nii', '.svs'}
+_MORE = {
+    '.heic',
+    '.heif',
+    '.avif',
+    '.dcm',
+    '.dng',
+    '.nef',
+    '.cr2',
+    '.arw',
+    '.jxl',
+    '.exr',
+    '.hdr',
+    '.nii',
+    '.svs',
+}
 
 
 def check_any_file(look: Look) -> None:
@@ -28,21 +39,27 @@ def check_any_file(look: Look) -> None:
     for part in look:
         for key, cfg in part.leaf_cfgs():
             dataset = unread(cfg)
-            if dataset is None or not lists_folders(dataset) \
-                    or not is_local(dataset.img_prefix) \
-                    or _takes_any(dataset.img_prefix, dataset.extensions):
+            if (
+                dataset is None
+                or not lists_folders(dataset)
+                or not is_local(dataset.img_prefix)
+                or _takes_any(dataset.img_prefix, dataset.extensions)
+            ):
                 continue
             found = _files(dataset.img_prefix, dataset.extensions, False)
             if not found.total:
                 # No folder, or an empty one: told before.
                 continue
-            told = _by_suffix(found.passed) or 'links to files that do not ' \
-                f'exist, {found.broken[0]!r} for example'
+            told = (
+                _by_suffix(found.passed)
+                or f'links to files that do not exist, {found.broken[0]!r} for example'
+            )
             look.refuse(
                 f'{key}: none of the {found.total} files in '
                 f'{dataset.img_prefix!r} is taken, which ends in one of '
                 f'{", ".join(sorted(dataset.extensions))}. There are {told}. '
-                'Convert them, or name the folder of the images.')
+                'Convert them, or name the folder of the images.'
+            )
 
 
 def check_passed_over(look: Look) -> None:
@@ -56,86 +73,104 @@ def check_passed_over(look: Look) -> None:
         keys = [key for key, _ in part.leaf_cfgs()]
         leaves = part.leaves()
         for key, dataset in zip(keys, leaves):
-            if lists_folders(dataset) and is_local(dataset.img_prefix) \
-                    and osp.isdir(dataset.img_prefix):
+            if (
+                lists_folders(dataset)
+                and is_local(dataset.img_prefix)
+                and osp.isdir(dataset.img_prefix)
+            ):
                 _check_folder(look, part, key, dataset)
-            elif hasattr(dataset, 'seg_map_suffix') and hasattr(
-                    dataset, 'img_suffix'):
+            elif hasattr(dataset, 'seg_map_suffix') and hasattr(dataset, 'img_suffix'):
                 _check_img_suffix(look, part, key, dataset)
 
 
-def _check_img_suffix(look: Look, part: PartLook, key: str,
-                      dataset: Any) -> None:
+def _check_img_suffix(look: Look, part: PartLook, key: str, dataset: Any) -> None:
     root = (dataset.data_prefix or {}).get('img_path')
-    if not is_local(root) or not osp.isdir(root) \
-            or osp.isfile(dataset.ann_file or ''):
+    if not is_local(root) or not osp.isdir(root) or osp.isfile(dataset.ann_file or ''):
         return
     total, passed, first = 0, Counter(), ''
     for folder, _, names in os.walk(root, followlinks=True):
         for name in names:
             suffix = osp.splitext(name)[1]
             used = name.endswith(dataset.img_suffix)
-            if name.startswith('.') or not used and (
+            if (
+                name.startswith('.')
+                or not used
+                and (
                     name.endswith(dataset.seg_map_suffix)
-                    or not _is_image(suffix.lower(),
-                                     osp.join(folder, name))):
+                    or not _is_image(suffix.lower(), osp.join(folder, name))
+                )
+            ):
                 continue
             total += 1
             if not used:
                 passed[suffix] += 1
                 first = first or osp.join(folder, name)
     if passed:
-        told = ', '.join(f'{suffix or "no suffix"} {n}'
-                         for suffix, n in passed.most_common())
+        told = ', '.join(
+            f'{suffix or "no suffix"} {n}' for suffix, n in passed.most_common()
+        )
         number = sum(passed.values())
-        part.left_out.append(f'{number} of {total} images, as img_suffix is '
-                             f'{dataset.img_suffix!r}: {told}')
+        part.left_out.append(
+            f'{number} of {total} images, as img_suffix is '
+            f'{dataset.img_suffix!r}: {told}'
+        )
         look.warn(
             f'{key}: {number} of {total} images in {root!r} are passed over, '
             f'as img_suffix is {dataset.img_suffix!r}: {told} (first: '
             f'{first!r}). Rename or convert them, or set img_suffix to what '
-            'all names end with.')
+            'all names end with.'
+        )
 
 
-def _check_folder(look: Look, part: PartLook, key: str,
-                  dataset: Any) -> None:
+def _check_folder(look: Look, part: PartLook, key: str, dataset: Any) -> None:
     root = dataset.img_prefix
     total, passed, beside, broken = _files(
-        root, dataset.extensions, names_classes_by_folder(dataset))
+        root, dataset.extensions, names_classes_by_folder(dataset)
+    )
     if broken:
         look.warn(
             f'{key}: {len(broken)} of {total} files in {root!r} are links to '
             f'files that do not exist and are passed over (first: '
-            f'{broken[0]!r}). Restore what they link to, or remove them.')
-        part.left_out.append(f'{len(broken)} of {total} files: links to '
-                             'files that do not exist')
+            f'{broken[0]!r}). Restore what they link to, or remove them.'
+        )
+        part.left_out.append(
+            f'{len(broken)} of {total} files: links to files that do not exist'
+        )
     if beside:
         look.warn(
             f'{key}: {len(beside)} images lie beside the class folders of '
             f'{root!r} and are passed over (first: {beside[0]!r}). Move '
-            'them into the folder of their class.')
-        part.left_out.append(f'{len(beside)} images beside the class '
-                             f'folders of {root!r}')
+            'them into the folder of their class.'
+        )
+        part.left_out.append(
+            f'{len(beside)} images beside the class folders of {root!r}'
+        )
     if not passed:
         return
     told = _by_suffix(passed)
     number = sum(map(len, passed.values()))
     part.left_out.append(f'{number} of {total} files by their suffix: {told}')
-    images = {suffix: paths[0] for suffix, paths in passed.items()
-              if _is_image(suffix, paths[0])}
+    images = {
+        suffix: paths[0]
+        for suffix, paths in passed.items()
+        if _is_image(suffix, paths[0])
+    }
     if images:
         look.warn(
             f'{key}: {number} of {total} files in {root!r} are passed over '
             f'by their suffix: {told} (first: {next(iter(images.values()))!r}'
-            f'). {_remedy(key, dataset.extensions, images)}')
+            f'). {_remedy(key, dataset.extensions, images)}'
+        )
 
 
-def _takes_any(root: str, suffixes: Tuple[str, ...]) -> bool:
+def _takes_any(root: str, suffixes: tuple[str, ...]) -> bool:
     return any(
-        name.lower().endswith(suffixes) and not name.startswith('.')
+        name.lower().endswith(suffixes)
+        and not name.startswith('.')
         and osp.exists(osp.join(folder, name))
         for folder, _, names in os.walk(root, followlinks=True)
-        for name in names)
+        for name in names
+    )
 
 
 class _Files(NamedTuple):
@@ -143,12 +178,12 @@ class _Files(NamedTuple):
     beside the class folders, links that lead nowhere."""
 
     total: int
-    passed: Dict[str, List[str]]
-    beside: List[str]
-    broken: List[str]
+    passed: dict[str, list[str]]
+    beside: list[str]
+    broken: list[str]
 
 
-def _files(root: str, suffixes: Tuple[str, ...], by_class: bool) -> _Files:
+def _files(root: str, suffixes: tuple[str, ...], by_class: bool) -> _Files:
     """Hidden files do not count."""
     total, passed, beside, broken = 0, {}, [], []
     for folder, _, names in os.walk(root, followlinks=True):
@@ -169,11 +204,11 @@ def _files(root: str, suffixes: Tuple[str, ...], by_class: bool) -> _Files:
     return _Files(total, passed, beside, broken)
 
 
-def _by_suffix(passed: Dict[str, List[str]]) -> str:
+def _by_suffix(passed: dict[str, list[str]]) -> str:
     counts = Counter({suffix: len(paths) for suffix, paths in passed.items()})
-    return ', '.join(f'{suffix or "no suffix"} {n}'
-                     for suffix, n in counts.most_common(8)) + (
-        f' and {len(counts) - 8} more' if len(counts) > 8 else '')
+    return ', '.join(
+        f'{suffix or "no suffix"} {n}' for suffix, n in counts.most_common(8)
+    ) + (f' and {len(counts) - 8} more' if len(counts) > 8 else '')
 
 
 def _is_image(suffix: str, path: str) -> bool:
@@ -183,16 +218,15 @@ def _is_image(suffix: str, path: str) -> bool:
     return suffix in known | _MORE
 
 
-def _remedy(key: str, suffixes: Tuple[str, ...],
-            images: Dict[str, str]) -> str:
-    usable = [suffix for suffix, path in images.items()
-              if suffix and _can_decode(path)]
+def _remedy(key: str, suffixes: tuple[str, ...], images: dict[str, str]) -> str:
+    usable = [suffix for suffix, path in images.items() if suffix and _can_decode(path)]
     text = ''
     if usable:
         wanted = ','.join(sorted({*suffixes, *usable}))
         text = f'To use them: --cfg-options {key}.extensions=[{wanted}].'
-    rest = sorted(suffix or 'files without a suffix'
-                  for suffix in set(images) - set(usable))
+    rest = sorted(
+        suffix or 'files without a suffix' for suffix in set(images) - set(usable)
+    )
     if rest:
         text += f'{" " * bool(text)}Convert or rename {", ".join(rest)}.'
     return text

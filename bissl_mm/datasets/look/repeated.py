@@ -4,7 +4,7 @@ import hashlib
 import os
 import os.path as osp
 from collections import defaultdict
-from typing import Dict, Iterator, List, Set, Tuple
+from collections.abc import Iterator
 
 from .findings import Look
 from .parts import PartLook
@@ -24,45 +24,52 @@ def check_repeated(look: Look) -> None:
     train = look.parts.get('train')
     if train is None:
         return
-    others = [look.parts[name] for name in ('val', 'test')
-              if name in look.parts]
+    others = [look.parts[name] for name in ('val', 'test') if name in look.parts]
     sizes = {part.name: _by_size(part) for part in (train, *others)}
     for part in others:
         _check_shared(look, train, part, sizes)
     _check_labels(look, train, sizes['train'])
 
 
-def _check_shared(look: Look, train: PartLook, part: PartLook,
-                  sizes: Dict[str, dict]) -> None:
-    shared: List[Tuple[str, str]] = []
+def _check_shared(
+    look: Look, train: PartLook, part: PartLook, sizes: dict[str, dict]
+) -> None:
+    shared: list[tuple[str, str]] = []
     for size, paths in sizes[part.name].items():
-        known = {_digest(path, size): path
-                 for path in sizes['train'].get(size, ())}
+        known = {_digest(path, size): path for path in sizes['train'].get(size, ())}
         if known:
-            shared += [(known[digest], path) for path in sorted(paths)
-                       if (digest := _digest(path, size)) in known]
+            shared += [
+                (known[digest], path)
+                for path in sorted(paths)
+                if (digest := _digest(path, size)) in known
+            ]
     if not shared:
         return
     first, second = shared[0]
-    same = 'it' if osp.realpath(first) == osp.realpath(second) \
+    same = (
+        'it'
+        if osp.realpath(first) == osp.realpath(second)
         else f'{second!r} has the same bytes'
+    )
     total = len({p for group in sizes[part.name].values() for p in group})
     look.warn(
         f'{len(shared)} of {total} images of {part.key} are in {train.key} '
         f'as well (first: {first!r}; {same}): results on them say little. '
-        'Remove them from one of the two.')
+        'Remove them from one of the two.'
+    )
 
 
-def _check_labels(look: Look, train: PartLook,
-                  sizes: Dict[int, Set[str]]) -> None:
-    labels = {info['img_path']: info['gt_label'] for info in train.infos
-              if isinstance(info.get('gt_label'), int)
-              and is_local(info.get('img_path'))}
-    found: List[Tuple[str, str]] = []
+def _check_labels(look: Look, train: PartLook, sizes: dict[int, set[str]]) -> None:
+    labels = {
+        info['img_path']: info['gt_label']
+        for info in train.infos
+        if isinstance(info.get('gt_label'), int) and is_local(info.get('img_path'))
+    }
+    found: list[tuple[str, str]] = []
     for size, paths in sizes.items():
         if len(paths) < 2 or len({labels.get(p) for p in paths}) < 2:
             continue
-        known: Dict[bytes, str] = {}
+        known: dict[bytes, str] = {}
         for path in sorted(paths):
             other = known.setdefault(_digest(path, size), path)
             if labels.get(other) != labels.get(path):
@@ -72,12 +79,13 @@ def _check_labels(look: Look, train: PartLook,
         look.warn(
             f'{train.key}: {len(found)} images are there under two classes '
             f'(first: {first!r} and {second!r} have the same bytes). Remove '
-            'the wrong ones.')
+            'the wrong ones.'
+        )
 
 
-def _by_size(part: PartLook) -> Dict[int, Set[str]]:
+def _by_size(part: PartLook) -> dict[int, set[str]]:
     """Image files by their size in bytes."""
-    found: Dict[int, Set[str]] = defaultdict(set)
+    found: dict[int, set[str]] = defaultdict(set)
     for path in _paths(part):
         try:
             size = os.stat(path).st_size

@@ -1,7 +1,8 @@
 """What the first validation of masks will need."""
 
 import math
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 from ...utils.random import seeded
 from .findings import Look
@@ -16,8 +17,9 @@ _TRIED = 16
 def check_seg_inference(look: Look) -> None:
     """The settings of ``test_cfg`` that mmseg reads at the first
     prediction."""
-    if not any(mask_loader(part) is not None for part in look
-               if part.name in ('val', 'test')):
+    if not any(
+        mask_loader(part) is not None for part in look if part.name in ('val', 'test')
+    ):
         return
     key, model = segmentor(look.cfg)
     cfg = model.get('test_cfg')
@@ -25,20 +27,21 @@ def check_seg_inference(look: Look) -> None:
         return
     mode = (cfg or {}).get('mode', 'whole')
     if mode not in ('whole', 'slide'):
-        look.refuse(f"{key}.test_cfg.mode is {mode!r}, but must be 'whole' "
-                    "or 'slide'.")
+        look.refuse(f"{key}.test_cfg.mode is {mode!r}, but must be 'whole' or 'slide'.")
     if mode != 'slide':
         return
     crop, stride = cfg.get('crop_size'), cfg.get('stride')
     if not _is_pair(crop) or not _is_pair(stride):
         look.refuse(
             f"{key}.test_cfg with mode='slide' needs crop_size and stride, "
-            f'two whole numbers each, but has {crop!r} and {stride!r}.')
+            f'two whole numbers each, but has {crop!r} and {stride!r}.'
+        )
     elif stride[0] > crop[0] or stride[1] > crop[1]:
         look.refuse(
             f'{key}.test_cfg: stride {tuple(stride)} is larger than '
             f'crop_size {tuple(crop)}, so pixels between the crops get no '
-            'prediction. Set a stride of at most the crop.')
+            'prediction. Set a stride of at most the crop.'
+        )
 
 
 def check_seg_evaluation(look: Look) -> None:
@@ -60,33 +63,43 @@ def check_seg_evaluation(look: Look) -> None:
 
 def _check_masks_are_read(look: Look, part: PartLook) -> None:
     """A metric of masks needs masks."""
-    needed = [key for key, metric in metrics(look.cfg, part.name)
-              if not metric.get('format_only')]
+    needed = [
+        key
+        for key, metric in metrics(look.cfg, part.name)
+        if not metric.get('format_only')
+    ]
     if not needed or not part.infos:
         return
-    what = 'LoadAnnotations in its pipeline' \
-        if 'seg_map_path' in part.infos[0] else 'data_prefix.seg_map_path'
+    what = (
+        'LoadAnnotations in its pipeline'
+        if 'seg_map_path' in part.infos[0]
+        else 'data_prefix.seg_map_path'
+    )
     look.refuse(
         f'{part.key}: {needed[0]} (IoUMetric) compares with masks, but this '
-        f'data set reads none. It needs {what}.')
+        f'data set reads none. It needs {what}.'
+    )
 
 
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and len(value) == 2 and all(
-        isinstance(v, int) and v > 0 for v in value)
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and all(isinstance(v, int) and v > 0 for v in value)
+    )
 
 
-def _decoded_sizes(part: PartLook) -> List[Tuple[int, int]]:
+def _decoded_sizes(part: PartLook) -> list[tuple[int, int]]:
     how = image_reading(part)
-    return [read_header(info['img_path']).decoded_size(*how)
-            for info in part.infos]
+    return [read_header(info['img_path']).decoded_size(*how) for info in part.infos]
 
 
-def _tried(look: Look, part: PartLook, sizes: Sequence[Tuple[int, int]]
-           ) -> Optional[Dict[tuple, tuple]]:
+def _tried(
+    look: Look, part: PartLook, sizes: Sequence[tuple[int, int]]
+) -> dict[tuple, tuple] | None:
     """By decoded size: height and width after the pipeline; None if
     anything was refused."""
-    positions: Dict[tuple, int] = {}
+    positions: dict[tuple, int] = {}
     for position, size in enumerate(sizes):
         positions.setdefault(size, position)
     number = _TRIED if (part.loader.get('batch_size') or 1) > 1 else 1
@@ -101,46 +114,57 @@ def _tried(look: Look, part: PartLook, sizes: Sequence[Tuple[int, int]]
                 f'{part.key}: the sample of '
                 f"'{part.infos[position]['img_path']}' cannot be prepared "
                 f'({type(error).__name__}: {error}). Correct its files or '
-                'the pipeline.')
+                'the pipeline.'
+            )
             return None
         shapes[size] = tuple(inputs.shape[-2:])
         stored = sample['data_samples'].metainfo.get('ori_shape')
-        if metrics(look.cfg, part.name) and stored is not None \
-                and tuple(mask.shape[-2:]) != tuple(stored[:2]):
+        if (
+            metrics(look.cfg, part.name)
+            and stored is not None
+            and tuple(mask.shape[-2:]) != tuple(stored[:2])
+        ):
             look.refuse(
                 f'{part.key}: the pipeline changes the mask of '
                 f"'{part.infos[position]['img_path']}' to "
                 f'{describe(mask.shape[:-3:-1])}, but predictions are '
                 f'compared at the size of the file, {describe(size)}. Put '
                 'LoadAnnotations after the transforms that resize, crop or '
-                'pad.')
+                'pad.'
+            )
             return None
     return shapes
 
 
-def _check_batches(look: Look, part: PartLook,
-                   shapes: Sequence[Optional[tuple]]) -> None:
+def _check_batches(look: Look, part: PartLook, shapes: Sequence[tuple | None]) -> None:
     """mmseg's preprocessor stacks the images of an evaluation without
     padding."""
     _, model = segmentor(look.cfg)
     batch_size = part.loader.get('batch_size') or 1
     preprocessor = model.get('data_preprocessor') or {}
-    if type_name(preprocessor) != 'SegDataPreProcessor' or batch_size == 1 \
-            or len(set(shapes) - {None}) < 2:
+    if (
+        type_name(preprocessor) != 'SegDataPreProcessor'
+        or batch_size == 1
+        or len(set(shapes) - {None}) < 2
+    ):
         return
-    per_rank = [shapes[rank::look.world_size]
-                for rank in range(look.world_size)]
+    per_rank = [shapes[rank :: look.world_size] for rank in range(look.world_size)]
     mixed = any(
-        len(set(own[i * batch_size:(i + 1) * batch_size]) - {None}) > 1
-        for own in per_rank for i in range(math.ceil(len(own) / batch_size)))
+        len(set(own[i * batch_size : (i + 1) * batch_size]) - {None}) > 1
+        for own in per_rank
+        for i in range(math.ceil(len(own) / batch_size))
+    )
     if not mixed and not (part.loader.get('sampler') or {}).get('shuffle'):
         return
-    one, other = [next(i for i, s in enumerate(shapes) if s == shape)
-                  for shape in sorted(set(shapes) - {None})[:2]]
+    one, other = [
+        next(i for i, s in enumerate(shapes) if s == shape)
+        for shape in sorted(set(shapes) - {None})[:2]
+    ]
     look.refuse(
         f'{part.key}: images of a batch must have one size after the '
         'pipeline, but '
         f"'{part.infos[one]['img_path']}' has {describe(shapes[one][::-1])} "
         f"and '{part.infos[other]['img_path']}' "
         f'{describe(shapes[other][::-1])} (width x height), with batch_size='
-        f'{batch_size}. Set {part.name}_dataloader.batch_size=1.')
+        f'{batch_size}. Set {part.name}_dataloader.batch_size=1.'
+    )

@@ -3,7 +3,8 @@
 import inspect
 import os.path as osp
 from collections import Counter
-from typing import Any, Iterator, List, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from mmengine import fileio
 
@@ -16,8 +17,19 @@ from .seg_parts import image_reading, mask_loader
 from .unread import is_local
 
 #: Suffixes of image files.
-_IMAGES = ('.jpg', '.jpeg', '.jfif', '.png', '.bmp', '.tif', '.tiff', '.webp',
-           '.gif', '.ppm', '.pgm')
+_IMAGES = (
+    '.jpg',
+    '.jpeg',
+    '.jfif',
+    '.png',
+    '.bmp',
+    '.tif',
+    '.tiff',
+    '.webp',
+    '.gif',
+    '.ppm',
+    '.pgm',
+)
 
 
 def check_seg_folders(look: Look) -> None:
@@ -25,12 +37,10 @@ def check_seg_folders(look: Look) -> None:
     has."""
     for part in look:
         for key, dataset in _unread_datasets(part):
-            if getattr(dataset, 'ann_file', '') and \
-                    osp.isfile(dataset.ann_file):
+            if getattr(dataset, 'ann_file', '') and osp.isfile(dataset.ann_file):
                 continue
             prefix = dataset.data_prefix or {}
-            _check_folder(look, key, prefix.get('img_path'),
-                          dataset.img_suffix)
+            _check_folder(look, key, prefix.get('img_path'), dataset.img_suffix)
             _check_pairs(look, part, key, dataset)
 
 
@@ -43,7 +53,7 @@ def check_seg_files(look: Look) -> None:
             _check_sizes(look, part)
 
 
-def _unread_datasets(part: PartLook) -> Iterator[Tuple[str, Any]]:
+def _unread_datasets(part: PartLook) -> Iterator[tuple[str, Any]]:
     """Datasets of mmseg's kind with their keys, files not read yet."""
     for key, cfg, scope in _leaves(part.cfg, part.key, None):
         try:
@@ -51,8 +61,11 @@ def _unread_datasets(part: PartLook) -> Iterator[Tuple[str, Any]]:
                 kind = cfg.get('type')
                 kind = kind if inspect.isclass(kind) else registry.get(kind)
                 # mmdet's datasets have a suffix of masks only.
-                if kind is None or 'img_suffix' not in inspect.signature(
-                        _with_suffix(kind).__init__).parameters:
+                if (
+                    kind is None
+                    or 'img_suffix'
+                    not in inspect.signature(_with_suffix(kind).__init__).parameters
+                ):
                     continue
                 dataset = registry.build(dict(cfg, lazy_init=True))
         except Refusal:
@@ -65,12 +78,12 @@ def _unread_datasets(part: PartLook) -> Iterator[Tuple[str, Any]]:
 
 def _with_suffix(kind: type) -> type:
     """The base class of mmseg that has suffixes, or the class itself."""
-    return next((base for base in kind.__mro__
-                 if base.__name__ == 'BaseSegDataset'), kind)
+    return next(
+        (base for base in kind.__mro__ if base.__name__ == 'BaseSegDataset'), kind
+    )
 
 
-def _leaves(cfg: Any, key: str,
-            scope: Any) -> Iterator[Tuple[str, dict, Any]]:
+def _leaves(cfg: Any, key: str, scope: Any) -> Iterator[tuple[str, dict, Any]]:
     if not isinstance(cfg, dict):
         return
     scope = cfg.get('_scope_', scope)
@@ -83,68 +96,80 @@ def _leaves(cfg: Any, key: str,
         yield key, cfg, scope
 
 
-def _listing(folder: Any) -> List[str]:
+def _listing(folder: Any) -> list[str]:
     if not isinstance(folder, str) or not osp.isdir(folder):
         return []
-    return list(fileio.list_dir_or_file(folder, list_dir=False,
-                                        recursive=True))
+    return list(fileio.list_dir_or_file(folder, list_dir=False, recursive=True))
 
 
-def _check_folder(look: Look, key: str, folder: Any,
-                  suffix: str) -> None:
+def _check_folder(look: Look, key: str, folder: Any, suffix: str) -> None:
     files = _listing(folder)
-    kinds = Counter(osp.splitext(f)[1] for f in files
-                    if f.lower().endswith(_IMAGES))
+    kinds = Counter(osp.splitext(f)[1] for f in files if f.lower().endswith(_IMAGES))
     listed = ', '.join(f'{n} {kind}' for kind, n in kinds.most_common())
-    if isinstance(folder, str) and osp.isdir(folder) \
-            and not any(f.endswith(suffix) for f in files):
-        choice = f'img_suffix={kinds.most_common(1)[0][0]!r}' if kinds \
+    if (
+        isinstance(folder, str)
+        and osp.isdir(folder)
+        and not any(f.endswith(suffix) for f in files)
+    ):
+        choice = (
+            f'img_suffix={kinds.most_common(1)[0][0]!r}'
+            if kinds
             else 'data_prefix.img_path and img_suffix'
+        )
         look.refuse(
             f"{key}: no file in '{folder}' ends with {suffix!r} (img_suffix),"
             f' so this part is empty. Found: {listed or "no images"}. Set '
-            f'{choice}.')
+            f'{choice}.'
+        )
 
 
 def _check_pairs(look: Look, part: PartLook, key: str, dataset: Any) -> None:
     """Masks that no image has."""
     prefix = dataset.data_prefix or {}
     folder, ending = prefix.get('seg_map_path'), dataset.seg_map_suffix
-    stems = {f[:-len(dataset.img_suffix)]
-             for f in _listing(prefix.get('img_path'))
-             if f.endswith(dataset.img_suffix)}
+    stems = {
+        f[: -len(dataset.img_suffix)]
+        for f in _listing(prefix.get('img_path'))
+        if f.endswith(dataset.img_suffix)
+    }
     masks = [f for f in _listing(folder) if f.endswith(ending)]
-    alone = sorted(f for f in masks if f[:-len(ending)] not in stems)
+    alone = sorted(f for f in masks if f[: -len(ending)] not in stems)
     if not alone or not stems or folder == prefix.get('img_path'):
         return
-    part.left_out.append(f"{len(alone)} of {len(masks)} masks in '{folder}': "
-                         f'no image {dataset.img_suffix!r} of their name')
+    part.left_out.append(
+        f"{len(alone)} of {len(masks)} masks in '{folder}': "
+        f'no image {dataset.img_suffix!r} of their name'
+    )
     look.warn(
         f"{key}: {len(alone)} of {len(masks)} masks in '{folder}' are not "
         f'used: there is no image of their name with img_suffix='
-        f'{dataset.img_suffix!r} (the first is {alone[0]!r}).')
+        f'{dataset.img_suffix!r} (the first is {alone[0]!r}).'
+    )
 
 
 def _check_existence(look: Look, part: PartLook) -> None:
     """Masks; ``check_images`` does it for images."""
-    paths = [path for info in part.infos
-             if is_local(path := info['seg_map_path'])]
-    missing = [path for path in paths
-               if read_header(path).error and not osp.exists(path)]
-    damaged = [path for path in paths
-               if osp.exists(path) and is_cut_off(path)]
+    paths = [path for info in part.infos if is_local(path := info['seg_map_path'])]
+    missing = [
+        path for path in paths if read_header(path).error and not osp.exists(path)
+    ]
+    damaged = [path for path in paths if osp.exists(path) and is_cut_off(path)]
     if missing:
         look.refuse(
             f'{part.key}: {len(missing)} of {len(part.infos)} masks do not '
             f"exist; the first is '{missing[0]}'. Add the files, leave out "
             'what belongs to them, or correct seg_map_suffix and '
-            'data_prefix.')
+            'data_prefix.'
+        )
     if damaged:
         more = f'; {len(damaged)} such masks' * (len(damaged) > 1)
         look.tell_damaged(
-            part.key, len(damaged), len(part.infos),
+            part.key,
+            len(damaged),
+            len(part.infos),
             f"{part.key}: the mask '{damaged[0]}' is damaged or cut off"
-            f'{more}. Replace the file, or remove it and its image.')
+            f'{more}. Replace the file, or remove it and its image.',
+        )
 
 
 def _check_sizes(look: Look, part: PartLook) -> None:
@@ -160,70 +185,86 @@ def _check_sizes(look: Look, part: PartLook) -> None:
         if size != own:
             differing.append((info, image, size, own))
         elif image.orientation > 1 and (
-                image.orientation < 5 or size[0] == size[1]
-                or not image.is_turned(*how)):
+            image.orientation < 5 or size[0] == size[1] or not image.is_turned(*how)
+        ):
             turned.append((info, image))
     if sizes:
         low, high = min(sizes), max(sizes)
-        part.facts['sizes'] = describe(low) if low == high else (
-            f'{describe(low)} to {describe(high)}')
+        part.facts['sizes'] = (
+            describe(low) if low == high else (f'{describe(low)} to {describe(high)}')
+        )
     if differing:
         _tell_sizes(look, part, differing)
     if turned:
         _tell_turned(look, part, turned, how)
 
 
-def _tell_sizes(look: Look, part: PartLook, differing: List[tuple]) -> None:
+def _tell_sizes(look: Look, part: PartLook, differing: list[tuple]) -> None:
     # Shown the worst: of another shape.
-    info, image, size, own = next((d for d in differing if not _similar(
-        d[2], d[3])), differing[0])
-    turn = '' if image.orientation == 1 else (
-        f', stored as {describe(image.size)} with EXIF orientation '
-        f'{image.orientation} ({TURNS[image.orientation]})')
+    info, image, size, own = next(
+        (d for d in differing if not _similar(d[2], d[3])), differing[0]
+    )
+    turn = (
+        ''
+        if image.orientation == 1
+        else (
+            f', stored as {describe(image.size)} with EXIF orientation '
+            f'{image.orientation} ({TURNS[image.orientation]})'
+        )
+    )
     text = (
         f"{part.key}: the image '{info['img_path']}' is {describe(size)} "
         f'when decoded (width x height{turn}), its mask '
         f"'{info['seg_map_path']}' is {describe(own)}; so for "
-        f'{len(differing)} of {len(part.infos)} images. ')
+        f'{len(differing)} of {len(part.infos)} images. '
+    )
     if image.orientation >= 5 and size == own[::-1]:
         look.refuse(
             text + 'If the masks were drawn on the stored pixels, set '
             "color_type='color_ignore_orientation' for LoadImageFromFile in "
             'all pipelines; else save image and mask upright.'
-            if image.is_turned(*image_reading(part)) else text
-            + 'This decoder does not turn such files, the mask is of the '
-            'turned image: save both upright.')
+            if image.is_turned(*image_reading(part))
+            else text + 'This decoder does not turn such files, the mask is of the '
+            'turned image: save both upright.'
+        )
         return
     resizes = any('Resize' in type_name(t) for t in part.transforms())
-    if part.name == 'train' and resizes and all(
-            _similar(d[2], d[3]) for d in differing):
+    if (
+        part.name == 'train'
+        and resizes
+        and all(_similar(d[2], d[3]) for d in differing)
+    ):
         look.warn(text + 'The transforms bring both to one size.')
     else:
-        look.refuse(text + 'Masks must have the size of their images: '
-                    'correct the pairs, or resize the masks by the nearest '
-                    'pixel.')
+        look.refuse(
+            text + 'Masks must have the size of their images: '
+            'correct the pairs, or resize the masks by the nearest '
+            'pixel.'
+        )
 
 
-def _similar(size: Tuple[int, int], own: Tuple[int, int]) -> bool:
+def _similar(size: tuple[int, int], own: tuple[int, int]) -> bool:
     """Whether two sizes differ in scale only, but for a pixel of rounding."""
     return abs(size[0] * own[1] - size[1] * own[0]) <= max(*size, *own)
 
 
-def _tell_turned(look: Look, part: PartLook, turned: List[tuple],
-                 how: tuple) -> None:
+def _tell_turned(look: Look, part: PartLook, turned: list[tuple], how: tuple) -> None:
     info, image = turned[0]
     text = (
-        f"{part.key}: {len(turned)} of {len(part.infos)} images have an EXIF "
+        f'{part.key}: {len(turned)} of {len(part.infos)} images have an EXIF '
         f"orientation; the first is '{info['img_path']}' with "
-        f'{image.orientation} ({TURNS[image.orientation]}). ')
+        f'{image.orientation} ({TURNS[image.orientation]}). '
+    )
     if image.is_turned(*how):
         look.warn(
             text + 'The loader turns them, and the masks fit by size either '
             'way. If the masks were drawn on the stored pixels, labels lie '
             "beside the objects: set color_type='color_ignore_orientation' "
-            'for LoadImageFromFile in all pipelines.')
+            'for LoadImageFromFile in all pipelines.'
+        )
     else:
         look.warn(
             text + 'The loader keeps the stored pixels. If the masks were '
             'drawn on the images as a viewer shows them, labels lie beside '
-            'the objects: save the images upright.')
+            'the objects: save the images upright.'
+        )

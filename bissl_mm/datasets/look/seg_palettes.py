@@ -1,18 +1,16 @@
 """Colours of palette masks, which tell when ids mean different classes."""
 
-from typing import Dict, List, Tuple
-
 import numpy as np
 from PIL import Image
 
 from .findings import Look
 
-Colour = Tuple[int, ...]
+Colour = tuple[int, ...]
 #: Ids by their colour, each with a file and the key of its part.
-Colours = Dict[Colour, Dict[int, Tuple[str, str]]]
+Colours = dict[Colour, dict[int, tuple[str, str]]]
 
 
-def colours_of(image: Image.Image, ids: np.ndarray) -> Dict[int, Colour]:
+def colours_of(image: Image.Image, ids: np.ndarray) -> dict[int, Colour]:
     """The colours of the ids that a mask uses.
 
     Args:
@@ -27,12 +25,11 @@ def colours_of(image: Image.Image, ids: np.ndarray) -> Dict[int, Colour]:
     if not table:
         return {}
     used = [i for i in np.unique(ids).tolist() if 3 * i + 2 < len(table)]
-    colours = {i: tuple(table[3 * i:3 * i + 3]) for i in used}
+    colours = {i: tuple(table[3 * i : 3 * i + 3]) for i in used}
     return colours if len(set(colours.values())) == len(colours) else {}
 
 
-def tell_palettes(look: Look,
-                  found: List[Tuple[str, str, Dict[int, Colour]]]) -> None:
+def tell_palettes(look: Look, found: list[tuple[str, str, dict[int, Colour]]]) -> None:
     """Warn where one colour stands for several ids.
 
     So it is where a program gave each mask a palette of its own, or where
@@ -46,8 +43,7 @@ def tell_palettes(look: Look,
     for key, path, colours in found:
         for value, colour in colours.items():
             by_colour.setdefault(colour, {}).setdefault(value, (key, path))
-    several = {colour: ids for colour, ids in by_colour.items()
-               if len(ids) > 1}
+    several = {colour: ids for colour, ids in by_colour.items() if len(ids) > 1}
     if not several:
         return
     colour, ids = next(iter(several.items()))
@@ -57,4 +53,5 @@ def tell_palettes(look: Look,
         f"{where}: the colour {colour} is id {one} in the mask '{path}' and "
         f"id {other} in '{name}' ({len(several)} of {len(by_colour)} colours "
         'of palettes have several ids). A loader reads the ids, not the '
-        'colours: if a colour is a class, write all masks with one palette.')
+        'colours: if a colour is a class, write all masks with one palette.'
+    )

@@ -1,6 +1,7 @@
 """Parts with masks of classes, and what of a config concerns them."""
 
-from typing import Any, Iterator, List, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 from mmengine.config import Config
 
@@ -10,24 +11,24 @@ from .parts import PartLook, type_name
 IGNORED = 255
 
 
-def mask_loader(part: PartLook) -> Optional[Any]:
+def mask_loader(part: PartLook) -> Any | None:
     """The transform that reads a part's masks; None if the part has no masks
     of mmseg's kind or its pipeline does not read them."""
     if not part.infos or not all(
-            key in part.infos[0] for key in ('seg_map_path',
-                                             'reduce_zero_label')):
+        key in part.infos[0] for key in ('seg_map_path', 'reduce_zero_label')
+    ):
         return None
-    return next((t for t in built_transforms(part.dataset)
-                 if hasattr(t, '_load_seg_map')), None)
+    return next(
+        (t for t in built_transforms(part.dataset) if hasattr(t, '_load_seg_map')), None
+    )
 
 
-def image_reading(part: PartLook) -> Tuple[str, Optional[str]]:
+def image_reading(part: PartLook) -> tuple[str, str | None]:
     """``color_type`` and ``imdecode_backend`` of the transform that reads a
     part's images."""
     for transform in built_transforms(part.dataset):
         if hasattr(transform, 'color_type'):
-            return transform.color_type, getattr(
-                transform, 'imdecode_backend', None)
+            return transform.color_type, getattr(transform, 'imdecode_backend', None)
     return 'color', 'cv2'
 
 
@@ -41,7 +42,7 @@ def built_transforms(dataset: Any) -> Iterator[Any]:
     yield from getattr(pipeline, 'transforms', pipeline)
 
 
-def segmentor(cfg: Config) -> Tuple[str, dict]:
+def segmentor(cfg: Config) -> tuple[str, dict]:
     """Dotted key and config of the model that predicts masks."""
     model = cfg.get('model') or {}
     if isinstance(model.get('downstream'), dict):
@@ -49,37 +50,44 @@ def segmentor(cfg: Config) -> Tuple[str, dict]:
     return 'model', model
 
 
-def heads(cfg: Config) -> List[Tuple[str, dict]]:
+def heads(cfg: Config) -> list[tuple[str, dict]]:
     """Dotted keys and configs of mmseg's heads, the main one first."""
     key, model = segmentor(cfg)
-    return [found for name in ('decode_head', 'auxiliary_head')
-            for found in _numbered(f'{key}.{name}', model.get(name))]
+    return [
+        found
+        for name in ('decode_head', 'auxiliary_head')
+        for found in _numbered(f'{key}.{name}', model.get(name))
+    ]
 
 
-def losses(key: str, head: dict) -> List[Tuple[str, dict]]:
+def losses(key: str, head: dict) -> list[tuple[str, dict]]:
     """Dotted keys and configs of a head's losses."""
     return _numbered(f'{key}.loss_decode', head.get('loss_decode'))
 
 
-def metrics(cfg: Config, part: str) -> List[Tuple[str, dict]]:
+def metrics(cfg: Config, part: str) -> list[tuple[str, dict]]:
     """Dotted keys and configs of the IoU metrics of ``'val'`` or
     ``'test'``."""
     key = f'{part}_evaluator'
     found = cfg.get(key)
     if isinstance(found, dict) and 'metrics' in found:
         key, found = f'{key}.metrics', found['metrics']
-    return [(name, metric) for name, metric in _numbered(key, found)
-            if type_name(metric) == 'IoUMetric']
+    return [
+        (name, metric)
+        for name, metric in _numbered(key, found)
+        if type_name(metric) == 'IoUMetric'
+    ]
 
 
-def ignored_ids(cfg: Config, part: PartLook) -> List[int]:
+def ignored_ids(cfg: Config, part: PartLook) -> list[int]:
     """Ids beyond the classes that the users of a part's masks pass over: the
     heads in training, the metrics in an evaluation."""
-    users = metrics(cfg, part.name) if part.name in ('val', 'test') \
-        else heads(cfg)
+    users = metrics(cfg, part.name) if part.name in ('val', 'test') else heads(cfg)
     # None: a loss of masked binary cross entropy, which passes over 255.
-    found = [IGNORED if i is None else i for i in (
-        user.get('ignore_index', IGNORED) for _, user in users)]
+    found = [
+        IGNORED if i is None else i
+        for i in (user.get('ignore_index', IGNORED) for _, user in users)
+    ]
     agreed = set(found[:1]).intersection(found) if found else {IGNORED}
     return sorted(i for i in agreed if isinstance(i, int))
 
@@ -91,10 +99,13 @@ def number_of_classes(cfg: Config, part: PartLook) -> int:
     return declared or next((n for n in found if isinstance(n, int)), 0)
 
 
-def _numbered(key: str, found: Any) -> List[Tuple[str, dict]]:
+def _numbered(key: str, found: Any) -> list[tuple[str, dict]]:
     if isinstance(found, dict):
         return [(key, found)]
     if isinstance(found, (list, tuple)):
-        return [(f'{key}.{i}', each) for i, each in enumerate(found)
-                if isinstance(each, dict)]
+        return [
+            (f'{key}.{i}', each)
+            for i, each in enumerate(found)
+            if isinstance(each, dict)
+        ]
     return []

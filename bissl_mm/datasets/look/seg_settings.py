@@ -1,11 +1,21 @@
 """Settings of data, heads and metrics of masks that have to agree."""
 
-from typing import Any, Dict, List, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 from .findings import Look
 from .parts import PartLook, type_name
-from .seg_parts import (IGNORED, built_transforms, heads, ignored_ids, losses,
-                        mask_loader, metrics, number_of_classes, segmentor)
+from .seg_parts import (
+    IGNORED,
+    built_transforms,
+    heads,
+    ignored_ids,
+    losses,
+    mask_loader,
+    metrics,
+    number_of_classes,
+    segmentor,
+)
 
 
 def check_seg_settings(look: Look) -> None:
@@ -29,28 +39,35 @@ def check_seg_settings(look: Look) -> None:
 
 def _check_ignored_by_data(look: Look, parts: Sequence[PartLook]) -> None:
     """``ignore_index`` of a data set is read by nothing in mmseg."""
-    stated: Dict[Any, List[str]] = {}
+    stated: dict[Any, list[str]] = {}
     for part in parts:
-        for value in {getattr(leaf, 'ignore_index', IGNORED)
-                      for leaf in part.leaves()} - {IGNORED}:
+        for value in {
+            getattr(leaf, 'ignore_index', IGNORED) for leaf in part.leaves()
+        } - {IGNORED}:
             stated.setdefault(value, []).append(part.key)
-    users = [(key, user.get('ignore_index', IGNORED)) for key, user in (
-        heads(look.cfg) + _all_metrics(look))]
+    users = [
+        (key, user.get('ignore_index', IGNORED))
+        for key, user in (heads(look.cfg) + _all_metrics(look))
+    ]
     for value, keys in stated.items():
         others = [(key, i) for key, i in users if i != value]
         if others:
             listed = ', '.join(f'{key} ignores {i}' for key, i in others)
-            options = ', '.join(f'{key}.ignore_index={value}'
-                                for key, _ in others)
+            options = ', '.join(f'{key}.ignore_index={value}' for key, _ in others)
             look.refuse(
                 f'{", ".join(keys)}: ignore_index={value} of the data set '
                 f'alone has no effect: {listed}. Set {options} as well, or '
-                'remove it.')
+                'remove it.'
+            )
 
 
-def _all_metrics(look: Look) -> List[Tuple[str, dict]]:
-    return [found for name in ('val', 'test') if name in look.parts
-            for found in metrics(look.cfg, name)]
+def _all_metrics(look: Look) -> list[tuple[str, dict]]:
+    return [
+        found
+        for name in ('val', 'test')
+        if name in look.parts
+        for found in metrics(look.cfg, name)
+    ]
 
 
 def _check_ignored_by_users(look: Look) -> None:
@@ -58,38 +75,48 @@ def _check_ignored_by_users(look: Look) -> None:
     found = heads(look.cfg)
     values = [(key, head.get('ignore_index', IGNORED)) for key, head in found]
     if set(look.parts) & {'val', 'test'}:
-        values += [(key, metric.get('ignore_index', IGNORED))
-                   for key, metric in _all_metrics(look)]
+        values += [
+            (key, metric.get('ignore_index', IGNORED))
+            for key, metric in _all_metrics(look)
+        ]
     for key, head in found:
         own = head.get('ignore_index', IGNORED)
-        values += [(loss_key, loss['ignore_index'])
-                   for loss_key, loss in losses(key, head)
-                   if loss.get('ignore_index', own) != own]
+        values += [
+            (loss_key, loss['ignore_index'])
+            for loss_key, loss in losses(key, head)
+            if loss.get('ignore_index', own) != own
+        ]
     if len({value for _, value in values}) > 1:
         listed = ', '.join(f'{key} {value}' for key, value in values)
-        look.warn('Not all ignore the same class id (ignore_index): '
-                  f'{listed}. What one learns from, another does not count; '
-                  'set one value.')
+        look.warn(
+            'Not all ignore the same class id (ignore_index): '
+            f'{listed}. What one learns from, another does not count; '
+            'set one value.'
+        )
 
 
 def _check_reduction(look: Look, part: PartLook) -> None:
     """``reduce_zero_label`` of the loader against that of its data set."""
-    loaders = {t.reduce_zero_label for t in built_transforms(part.dataset)
-               if hasattr(t, '_load_seg_map')} - {None}
-    stated = {bool(getattr(leaf, 'reduce_zero_label', False))
-              for leaf in part.leaves()}
+    loaders = {
+        t.reduce_zero_label
+        for t in built_transforms(part.dataset)
+        if hasattr(t, '_load_seg_map')
+    } - {None}
+    stated = {bool(getattr(leaf, 'reduce_zero_label', False)) for leaf in part.leaves()}
     for value in loaders:
         if stated - {bool(value)}:
             look.refuse(
                 f'{part.key}: LoadAnnotations has reduce_zero_label={value}, '
-                f'the data set {not value}. Set it on the data set only.')
+                f'the data set {not value}. Set it on the data set only.'
+            )
     names = part.classes_declared
     if True in stated and names and names[0].lower() in ('background', 'bg'):
         look.warn(
             f'{part.key}: reduce_zero_label=True ignores id 0 and gives id 1 '
             f'to the first class, which is {names[0]!r}. If 0 is the '
             'background in the masks, remove reduce_zero_label, or remove '
-            'the class.')
+            'the class.'
+        )
 
 
 def _check_fills(look: Look, part: PartLook) -> None:
@@ -97,45 +124,57 @@ def _check_fills(look: Look, part: PartLook) -> None:
     number = number_of_classes(look.cfg, part)
     ignored = ignored_ids(look.cfg, part)
     for key, value in _fills(look, part):
-        if not isinstance(value, int) or value in ignored \
-                or not number or 0 <= value < number:
+        if (
+            not isinstance(value, int)
+            or value in ignored
+            or not number
+            or 0 <= value < number
+        ):
             continue
         listed = ', '.join(map(str, ignored)) or 'no id'
         look.refuse(
             f'{part.key}: {key}={value} fills masks up with an id that none '
             f'of the {number} classes has, while {listed} is ignored. Set '
-            f'{key}={ignored[0] if ignored else IGNORED}.')
+            f'{key}={ignored[0] if ignored else IGNORED}.'
+        )
 
 
-def _fills(look: Look, part: PartLook) -> List[Tuple[str, Any]]:
+def _fills(look: Look, part: PartLook) -> list[tuple[str, Any]]:
     found = []
     for transform in part.transforms():
         name = type_name(transform)
         if name == 'Pad' and isinstance(transform.get('pad_val'), dict):
-            found.append(('Pad.pad_val.seg',
-                          transform['pad_val'].get('seg', IGNORED)))
+            found.append(('Pad.pad_val.seg', transform['pad_val'].get('seg', IGNORED)))
         for key in ('seg_pad_val', 'seg_fill_in'):
             if transform.get(key) is not None:
                 found.append((f'{name}.{key}', transform[key]))
     key, model = segmentor(look.cfg)
     preprocessor = model.get('data_preprocessor') or {}
-    if part.name == 'train' and \
-            type_name(preprocessor) == 'SegDataPreProcessor':
-        found.append((f'{key}.data_preprocessor.seg_pad_val',
-                      preprocessor.get('seg_pad_val', IGNORED)))
+    if part.name == 'train' and type_name(preprocessor) == 'SegDataPreProcessor':
+        found.append(
+            (
+                f'{key}.data_preprocessor.seg_pad_val',
+                preprocessor.get('seg_pad_val', IGNORED),
+            )
+        )
     return found
 
 
 def _tell_left_out(part: PartLook) -> None:
     for leaf in part.leaves():
         names = (getattr(leaf, 'METAINFO', None) or {}).get('classes') or ()
-        gone = [str(name) for name, (_, new) in zip(
-            names, sorted((getattr(leaf, 'label_map', None) or {}).items()))
-            if new == IGNORED]
+        gone = [
+            str(name)
+            for name, (_, new) in zip(
+                names, sorted((getattr(leaf, 'label_map', None) or {}).items())
+            )
+            if new == IGNORED
+        ]
         if gone:
             part.left_out.append(
                 f'pixels of {", ".join(gone)}: not in metainfo.classes, so '
-                f'read as {IGNORED}')
+                f'read as {IGNORED}'
+            )
 
 
 def _check_agreement(look: Look, parts: Sequence[PartLook]) -> None:
@@ -147,13 +186,19 @@ def _check_agreement(look: Look, parts: Sequence[PartLook]) -> None:
             look.refuse(
                 f'{first.key} and {part.key} number classes differently: '
                 f'reduce_zero_label is {_reduces(first)} and '
-                f'{_reduces(part)}. Use the same in all parts.')
+                f'{_reduces(part)}. Use the same in all parts.'
+            )
 
 
 def _reduces(part: PartLook) -> str:
-    return ' and '.join(sorted({
-        str(bool(getattr(leaf, 'reduce_zero_label', False)))
-        for leaf in part.leaves()}))
+    return ' and '.join(
+        sorted(
+            {
+                str(bool(getattr(leaf, 'reduce_zero_label', False)))
+                for leaf in part.leaves()
+            }
+        )
+    )
 
 
 def _check_classes(look: Look, parts: Sequence[PartLook]) -> None:
@@ -167,7 +212,8 @@ def _check_classes(look: Look, parts: Sequence[PartLook]) -> None:
                 look.refuse(
                     f'{key}.num_classes={head["num_classes"]}, but '
                     f'{part.key} declares {number} classes. Set them to one '
-                    'number.')
+                    'number.'
+                )
 
 
 def _check_weights(look: Look) -> None:
@@ -176,13 +222,17 @@ def _check_weights(look: Look) -> None:
         number = head.get('num_classes')
         for loss_key, loss in losses(key, head):
             weights = loss.get('class_weight')
-            if isinstance(weights, (list, tuple)) \
-                    and isinstance(number, int) and len(weights) != number \
-                    and not loss.get('use_sigmoid'):
+            if (
+                isinstance(weights, (list, tuple))
+                and isinstance(number, int)
+                and len(weights) != number
+                and not loss.get('use_sigmoid')
+            ):
                 look.refuse(
                     f'{loss_key}.class_weight has {len(weights)} numbers, '
                     f'but the head has num_classes={number}. Write one for '
-                    'each class.')
+                    'each class.'
+                )
 
 
 def _check_one_class(look: Look, parts: Sequence[PartLook]) -> None:
@@ -194,4 +244,5 @@ def _check_one_class(look: Look, parts: Sequence[PartLook]) -> None:
                 f'{part.key} has one class, {name}: all pixels that are not '
                 'ignored are of it, so there is nothing to learn and the IoU '
                 'is 100 whatever is predicted. Declare the background as a '
-                'class, too, with an id of its own.')
+                'class, too, with an id of its own.'
+            )

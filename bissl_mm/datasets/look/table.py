@@ -1,7 +1,5 @@
 """The look over the data as one table."""
 
-from typing import Dict, List
-
 from .findings import Look
 from .parts import MAX_HEADERS, MAX_PIXELS, PartLook
 
@@ -9,7 +7,7 @@ from .parts import MAX_HEADERS, MAX_PIXELS, PartLook
 NAMED = 8
 
 
-def table_lines(look: Look, whole: bool = False) -> List[str]:
+def table_lines(look: Look, whole: bool = False) -> list[str]:
     """Lines of the table: for each part its figures, its classes with
     counts, and what is left out.
 
@@ -21,36 +19,42 @@ def table_lines(look: Look, whole: bool = False) -> List[str]:
     if all(part.dataset is None for part in look):
         # Refused before any dataset was built.
         return []
-    lines = ['Data, headers and pixels of all files:' if look.everything else
-             'Data looked over (headers, of '
-             f'{MAX_HEADERS} files a part at most; pixels, of {MAX_PIXELS}; '
-             'tools/check_data.py CONFIG reads all):']
+    lines = [
+        'Data, headers and pixels of all files:'
+        if look.everything
+        else 'Data looked over (headers, of '
+        f'{MAX_HEADERS} files a part at most; pixels, of {MAX_PIXELS}; '
+        'tools/check_data.py CONFIG reads all):'
+    ]
     for part in look:
         lines += _part_lines(part, whole)
     return lines
 
 
-def _part_lines(part: PartLook, whole: bool) -> List[str]:
+def _part_lines(part: PartLook, whole: bool) -> list[str]:
     if part.dataset is None:
         return [f'  {part.name:<8}not read']
-    facts = ''.join(f', {title} {value}'
-                    for title, value in part.facts.items())
+    facts = ''.join(f', {title} {value}' for title, value in part.facts.items())
     lines = [f'  {part.name:<8}{len(part.dataset)} samples{facts}']
-    for title in dict.fromkeys(title for counts in part.classes.values()
-                               for title in counts):
-        counts = {name: counts[title] for name, counts in part.classes.items()
-                  if title in counts}
-        lines.append(f'{"":10}{title} of {len(counts)} classes: '
-                     f'{_counts(counts, whole)}')
+    for title in dict.fromkeys(
+        title for counts in part.classes.values() for title in counts
+    ):
+        counts = {
+            name: counts[title]
+            for name, counts in part.classes.items()
+            if title in counts
+        }
+        lines.append(
+            f'{"":10}{title} of {len(counts)} classes: {_counts(counts, whole)}'
+        )
     shown = part.left_out if whole else part.left_out[:3]
     lines += [f'{"":10}left out: {line}' for line in shown]
     if len(shown) < len(part.left_out):
-        lines.append(f'{"":10}left out: {len(part.left_out) - len(shown)} '
-                     'more kinds')
+        lines.append(f'{"":10}left out: {len(part.left_out) - len(shown)} more kinds')
     return lines
 
 
-def _counts(counts: Dict[str, int], whole: bool) -> str:
+def _counts(counts: dict[str, int], whole: bool) -> str:
     if whole or len(counts) <= NAMED:
         return ', '.join(f'{name} {n}' for name, n in counts.items())
     ordered = sorted(counts, key=lambda name: -counts[name])
@@ -59,11 +63,14 @@ def _counts(counts: Dict[str, int], whole: bool) -> str:
     text = ''
     if some:
         most, least = some[0], some[-1]
-        text = f'each {counts[most]}' if counts[most] == counts[least] \
-            else (f'most {most} {counts[most]}, least {least} '
-                  f'{counts[least]}')
+        text = (
+            f'each {counts[most]}'
+            if counts[most] == counts[least]
+            else (f'most {most} {counts[most]}, least {least} {counts[least]}')
+        )
     if zero:
         more = ', ...' * (len(zero) > NAMED)
-        text += f'{", " * bool(text)}none of {len(zero)}: ' \
-            f'{", ".join(zero[:NAMED])}{more}'
+        text += (
+            f'{", " * bool(text)}none of {len(zero)}: {", ".join(zero[:NAMED])}{more}'
+        )
     return text

@@ -1,6 +1,6 @@
 """A trial of every part's pipeline on the images of extreme size."""
 
-from typing import Any, List, Optional, Tuple
+from typing import Any
 
 from ...config import is_type
 from ...utils.errors import refusal_in
@@ -28,7 +28,7 @@ def check_pipelines(look: Look) -> None:
         _check_stacked(look, part, shapes)
 
 
-def _extremes(part: PartLook) -> List[Tuple[int, str]]:
+def _extremes(part: PartLook) -> list[tuple[int, str]]:
     """Positions in ``whole`` and files, without those that cannot be
     read."""
     sized = []
@@ -43,12 +43,12 @@ def _extremes(part: PartLook) -> List[Tuple[int, str]]:
         min(sized, key=lambda s: s[2][0] * s[2][1]),
         max(sized, key=lambda s: s[2][0] * s[2][1]),
         max(sized, key=lambda s: s[2][0] / s[2][1]),
-        min(sized, key=lambda s: s[2][0] / s[2][1])]
+        min(sized, key=lambda s: s[2][0] / s[2][1]),
+    ]
     return list({index: (index, path) for index, path, _ in found}.values())
 
 
-def _tried(look: Look, part: PartLook, index: int,
-           path: str) -> Optional[tuple]:
+def _tried(look: Look, part: PartLook, index: int, path: str) -> tuple | None:
     """Shape of the sample's inputs, None if it has no such."""
     try:
         sample = part.whole[index]
@@ -60,7 +60,8 @@ def _tried(look: Look, part: PartLook, index: int,
             f'{part.key}: image {path!r} ({describe(read_header(path).size)}'
             f' pixels) does not pass the pipeline: {type(error).__name__}: '
             f'{error}. Remove it, or change the pipeline (a Resize before a '
-            'crop, for example).')
+            'crop, for example).'
+        )
         return None
     inputs = sample.get('inputs') if isinstance(sample, dict) else None
     views = inputs if isinstance(inputs, (list, tuple)) else [inputs]
@@ -69,10 +70,8 @@ def _tried(look: Look, part: PartLook, index: int,
     return tuple(tuple(view.shape) for view in views)
 
 
-def _check_stacked(look: Look, part: PartLook,
-                   shapes: List[Tuple[tuple, str]]) -> None:
-    different = [(shape, path) for shape, path in shapes
-                 if shape != shapes[0][0]]
+def _check_stacked(look: Look, part: PartLook, shapes: list[tuple[tuple, str]]) -> None:
+    different = [(shape, path) for shape, path in shapes if shape != shapes[0][0]]
     size = part.loader.get('batch_size') or 1
     if not different or size < 2 or not _is_stacked(part.loader):
         return
@@ -81,7 +80,8 @@ def _check_stacked(look: Look, part: PartLook,
         f'{part.key}: after the pipeline {one!r} has the shape {first[0]} '
         f'and {other!r} {second[0]}, but collate_fn default_collate stacks '
         f'batches of {size}. Bring all images to one size (Resize, then '
-        'CenterCrop), or use batch_size=1.')
+        'CenterCrop), or use batch_size=1.'
+    )
 
 
 def _is_stacked(loader: Any) -> bool:

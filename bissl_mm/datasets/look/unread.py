@@ -1,12 +1,12 @@
 """Datasets with their paths and classes, before they read anything."""
 
 import copy
-from typing import Any, Optional
+from typing import Any
 
 from ...registry import DATASETS
 
 
-def unread(cfg: dict) -> Optional[Any]:
+def unread(cfg: dict) -> Any | None:
     """A dataset whose files are not read yet.
 
     Args:
@@ -17,8 +17,7 @@ def unread(cfg: dict) -> Optional[Any]:
         with it is told when it is built.
     """
     try:
-        return DATASETS.build(
-            {**copy.deepcopy(cfg), 'lazy_init': True, 'pipeline': []})
+        return DATASETS.build({**copy.deepcopy(cfg), 'lazy_init': True, 'pipeline': []})
     except Exception:
         return None
 
@@ -31,8 +30,7 @@ def lists_folders(dataset: Any) -> bool:
 
 def names_classes_by_folder(dataset: Any) -> bool:
     """Whether the classes are the folders, numbered in their order."""
-    return lists_folders(dataset) and bool(
-        getattr(dataset, 'with_label', False))
+    return lists_folders(dataset) and bool(getattr(dataset, 'with_label', False))
 
 
 def is_local(path: Any) -> bool:

@@ -4,8 +4,9 @@ Nothing here runs before a step has failed.
 """
 
 import functools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -31,13 +32,19 @@ class NotFinite(FloatingPointRefusal):
             be the cause. Defaults to none.
     """
 
-    def __init__(self, what: str, batch: str = '', remedy: str = _LOWER,
-                 parts: Sequence[dict] = ()) -> None:
+    def __init__(
+        self,
+        what: str,
+        batch: str = '',
+        remedy: str = _LOWER,
+        parts: Sequence[dict] = (),
+    ) -> None:
         self.what, self.remedy, self.parts = what, remedy, parts
         super().__init__(
             f'{what} {batch}{" " * bool(batch)}The parameters were not '
             'changed by this step, and no checkpoint was written. '
-            f'{remedy}, and resume from the last checkpoint.')
+            f'{remedy}, and resume from the last checkpoint.'
+        )
 
 
 @dataclass
@@ -68,31 +75,40 @@ class Labels:
 class BatchReport:
     """Of one rank: the parts that passed the network one by one."""
 
-    parts: List[List[Labels]] = field(default_factory=list)
+    parts: list[list[Labels]] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[Labels]:
         for part in self.parts:
             yield from part
 
-    def broken_images(self) -> List[Labels]:
+    def broken_images(self) -> list[Labels]:
         """Images that hold NaN or infinity."""
         return [image for image in self if image.bad_input]
 
-    def parts_without_labels(self) -> List[List[Labels]]:
+    def parts_without_labels(self) -> list[list[Labels]]:
         """Parts with labeled images of which no label can be used."""
-        return [part for part in self.parts
-                if any(image.unit for image in part)
-                and not any(image.usable for image in part)]
+        return [
+            part
+            for part in self.parts
+            if any(image.unit for image in part)
+            and not any(image.usable for image in part)
+        ]
 
-    def broken_boxes(self) -> List[Labels]:
+    def broken_boxes(self) -> list[Labels]:
         """Images with boxes that have no area or are not finite."""
-        return [image for image in self if image.unit.startswith('box')
-                and image.usable < image.total]
+        return [
+            image
+            for image in self
+            if image.unit.startswith('box') and image.usable < image.total
+        ]
 
-    def broken_scores(self) -> List[Labels]:
+    def broken_scores(self) -> list[Labels]:
         """Images with class scores that are not finite."""
-        return [image for image in self if image.unit == 'class scores'
-                and image.usable < image.total]
+        return [
+            image
+            for image in self
+            if image.unit == 'class scores' and image.usable < image.total
+        ]
 
 
 def names_its_batch(level: str) -> Callable:
@@ -141,37 +157,51 @@ def explained(error: NotFinite, report: BatchReport) -> NotFinite:
             if found:
                 where = f'On rank {rank}, ' if len(reports) > 1 else ''
                 text = where + say(found)
-                return NotFinite(error.what, text[0].upper() + text[1:],
-                                 remedy)
+                return NotFinite(error.what, text[0].upper() + text[1:], remedy)
     images = list(reports[get_rank()])
-    return NotFinite(error.what,
-                     f'The batch: {_join(images)}.' if images else '',
-                     error.remedy)
+    return NotFinite(
+        error.what, f'The batch: {_join(images)}.' if images else '', error.remedy
+    )
 
 
-def _no_labels(parts: List[List[Labels]]) -> str:
+def _no_labels(parts: list[list[Labels]]) -> str:
     images = [image for part in parts for image in part]
-    return (f'no label of the batch can be used: {_join(images)}. The loss '
-            'of nothing is no number.')
+    return (
+        f'no label of the batch can be used: {_join(images)}. The loss '
+        'of nothing is no number.'
+    )
 
 
 #: What to look for, how to say it, and what to do.
-_REASONS: Sequence[Tuple[Callable, Callable, str]] = (
-    (BatchReport.broken_images,
-     lambda found: 'images of the batch hold NaN or infinity as the network '
-     f'gets them: {_join(found)}.',
-     'Correct the files, or mean and std of the data preprocessor'),
-    (BatchReport.broken_boxes,
-     lambda found: 'boxes of the batch have no area, lie outside of their '
-     f'image or are not finite: {_join(found)}.',
-     'Correct the boxes of these images'),
-    (BatchReport.broken_scores,
-     lambda found: 'class scores of the batch are not finite: '
-     f'{_join(found)}.', 'Correct the scores of these images'),
-    (BatchReport.parts_without_labels, _no_labels,
-     'Correct the labels of these images or leave the images out, or take '
-     'larger batches; if such batches passed before, lower the learning rate '
-     'of this level'),
+_REASONS: Sequence[tuple[Callable, Callable, str]] = (
+    (
+        BatchReport.broken_images,
+        lambda found: (
+            'images of the batch hold NaN or infinity as the network '
+            f'gets them: {_join(found)}.'
+        ),
+        'Correct the files, or mean and std of the data preprocessor',
+    ),
+    (
+        BatchReport.broken_boxes,
+        lambda found: (
+            'boxes of the batch have no area, lie outside of their '
+            f'image or are not finite: {_join(found)}.'
+        ),
+        'Correct the boxes of these images',
+    ),
+    (
+        BatchReport.broken_scores,
+        lambda found: f'class scores of the batch are not finite: {_join(found)}.',
+        'Correct the scores of these images',
+    ),
+    (
+        BatchReport.parts_without_labels,
+        _no_labels,
+        'Correct the labels of these images or leave the images out, or take '
+        'larger batches; if such batches passed before, lower the learning rate '
+        'of this level',
+    ),
 )
 
 
@@ -181,14 +211,18 @@ def _join(images: Sequence[Labels]) -> str:
     return ', '.join(shown) + (f' and {rest} more' if rest else '')
 
 
-def _report(first_order: Any, model: nn.Module, level: str, batch: Any,
-            seed: int) -> BatchReport:
+def _report(
+    first_order: Any, model: nn.Module, level: str, batch: Any, seed: int
+) -> BatchReport:
     """Of a batch, preprocessed again; with less where that fails."""
     try:
         with seeded(seed, next(model.parameters()).device):
             parts = first_order.prepare(model, level, batch)
-        ignored = {module.ignore_index for module in model.modules()
-                   if isinstance(getattr(module, 'ignore_index', None), int)}
+        ignored = {
+            module.ignore_index
+            for module in model.modules()
+            if isinstance(getattr(module, 'ignore_index', None), int)
+        }
         return describe(parts, ignored)
     except Exception:
         # Whatever a batch is made of: the step's error is what matters.
@@ -208,18 +242,24 @@ def describe(parts: Sequence[dict], ignored: set) -> BatchReport:
     for part in parts:
         images = _images(part['inputs'])
         samples = part.get('data_samples')
-        if not isinstance(samples, (list, tuple)) \
-                or len(samples) != len(images):
+        if not isinstance(samples, (list, tuple)) or len(samples) != len(images):
             samples = [None] * len(images)
-        report.parts.append([
-            _labels(sample, start + i, not all(
-                bool(torch.isfinite(view).all()) for view in views), ignored)
-            for i, (sample, views) in enumerate(zip(samples, images))])
+        report.parts.append(
+            [
+                _labels(
+                    sample,
+                    start + i,
+                    not all(bool(torch.isfinite(view).all()) for view in views),
+                    ignored,
+                )
+                for i, (sample, views) in enumerate(zip(samples, images))
+            ]
+        )
         start += len(images)
     return report
 
 
-def _images(inputs: Any) -> List[List[Tensor]]:
+def _images(inputs: Any) -> list[list[Tensor]]:
     """The views of each image."""
     if isinstance(inputs, Tensor):
         return [[image] for image in inputs]
@@ -228,19 +268,22 @@ def _images(inputs: Any) -> List[List[Tensor]]:
     return [[image] for image in inputs]
 
 
-def _labels(sample: Any, index: int, bad_input: bool,
-            ignored: set) -> Labels:
+def _labels(sample: Any, index: int, bad_input: bool, ignored: set) -> Labels:
     name = getattr(sample, 'img_path', None)
     if name is None:
         number = getattr(sample, 'sample_idx', None)
-        name = f'image {index} of the batch' if number is None \
-            else f'sample {number}'
+        name = f'image {index} of the batch' if number is None else f'sample {number}'
     unit, usable = _count(sample, ignored)
-    return Labels(str(name), unit, 0 if usable is None else int(usable.sum()),
-                  0 if usable is None else usable.numel(), bad_input)
+    return Labels(
+        str(name),
+        unit,
+        0 if usable is None else int(usable.sum()),
+        0 if usable is None else usable.numel(),
+        bad_input,
+    )
 
 
-def _count(sample: Any, ignored: set) -> Tuple[str, Optional[Tensor]]:
+def _count(sample: Any, ignored: set) -> tuple[str, Tensor | None]:
     """What is labeled in a sample, and which labels are of use."""
     if sample is None:
         return '', None

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import traceback
-from typing import Iterable, List
+from collections.abc import Iterable
 
 import torch.distributed as dist
 from mmengine.config import Config
@@ -22,8 +22,7 @@ VARIABLE = 'BISSL_LOOK'
 RAISE_BUGS = False
 
 
-def check_data(cfg: Config, names: Iterable[str],
-               logger: logging.Logger) -> None:
+def check_data(cfg: Config, names: Iterable[str], logger: logging.Logger) -> None:
     """Look over the data, log what was found, refuse what cannot work.
 
     The first process looks; the others wait for it and end with the same
@@ -40,27 +39,33 @@ def check_data(cfg: Config, names: Iterable[str],
     if os.environ.get(VARIABLE) == '0':
         logger.warning(f'The data are not looked at: {VARIABLE}=0.')
         return
-    refusal: List[str] = ['']
+    refusal: list[str] = ['']
 
     def on_bug(check: str, error: Exception) -> None:
         logger.warning(
             f'{check} failed ({type(error).__name__}: {error}), which is a '
-            'bug of bissl_mm, not of the data. The look goes on without it.')
+            'bug of bissl_mm, not of the data. The look goes on without it.'
+        )
         logger.debug(''.join(traceback.format_exception(error)))
 
     if get_rank() == 0:
         try:
-            look = look_over(cfg, _existing(cfg, names, logger),
-                             world_size=get_world_size(),
-                             on_bug=None if RAISE_BUGS else on_bug)
+            look = look_over(
+                cfg,
+                _existing(cfg, names, logger),
+                world_size=get_world_size(),
+                on_bug=None if RAISE_BUGS else on_bug,
+            )
             for line in table_lines(look):
                 logger.info(line)
             for line in look.warning_lines():
                 logger.warning(line)
             look.raise_refusals()
         except Refusal as error:
-            refusal = [f'{error}\n(Should this be wrong: {VARIABLE}=0 before '
-                       'the command leaves the look over the data out.)']
+            refusal = [
+                f'{error}\n(Should this be wrong: {VARIABLE}=0 before '
+                'the command leaves the look over the data out.)'
+            ]
     if is_parallel():
         dist.broadcast_object_list(refusal, 0)
     if refusal[0]:
@@ -76,8 +81,7 @@ def console_logger() -> logging.Logger:
     return logger
 
 
-def _existing(cfg: Config, names: Iterable[str],
-              logger: logging.Logger) -> List[str]:
+def _existing(cfg: Config, names: Iterable[str], logger: logging.Logger) -> list[str]:
     """The parts without a test part whose files are not there: training does
     not need them yet."""
     names = list(names)

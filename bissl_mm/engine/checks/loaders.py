@@ -1,7 +1,8 @@
 """Sizes of batches that cannot be trained on, before the first step."""
 
 import copy
-from typing import Any, Callable, Dict, List, Optional
+from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -30,23 +31,27 @@ def check_train_loop(runner: Runner, loop: Any) -> None:
     check_loader('train_dataloader', loader)
     size = _batch_size(loader)
     number = len(_sampler(loader))
-    rest = number % size if size and not _drops_last(loader) \
-        and not _is_endless(loader) else 0
+    rest = (
+        number % size
+        if size and not _drops_last(loader) and not _is_endless(loader)
+        else 0
+    )
     if size != 1 and rest != 1:
         return
     model = getattr(runner.model, 'module', runner.model)
-    layers = norms_of_one_value(
-        model, lambda: loader.collate_fn([loader.dataset[0]]))
+    layers = norms_of_one_value(model, lambda: loader.collate_fn([loader.dataset[0]]))
     if layers and size == 1:
         raise ValueRefusal(
-            f"train_dataloader: batch_size=1, but {_named(layers)} of one "
-            'image. Set train_dataloader.batch_size to at least 2.')
+            f'train_dataloader: batch_size=1, but {_named(layers)} of one '
+            'image. Set train_dataloader.batch_size to at least 2.'
+        )
     if layers:
         raise ValueRefusal(
             f'train_dataloader: {number} images on this process leave one '
             f'image for the last batch (batch_size={size}), but '
             f'{_named(layers)} of it. Type --cfg-options '
-            'train_dataloader.drop_last=True, or another batch_size.')
+            'train_dataloader.drop_last=True, or another batch_size.'
+        )
 
 
 def check_loader(key: str, loader: Any) -> None:
@@ -59,26 +64,35 @@ def check_loader(key: str, loader: Any) -> None:
     Raises:
         ValueError: Naming the number of images and the batch size.
     """
-    if not hasattr(loader.dataset, '__len__') or len(loader) > 0 \
-            or len(loader.dataset) and _is_endless(loader):
+    if (
+        not hasattr(loader.dataset, '__len__')
+        or len(loader) > 0
+        or len(loader.dataset)
+        and _is_endless(loader)
+    ):
         return
     number, size = len(loader.dataset), _batch_size(loader)
     world = dist.get_world_size() if dist.is_initialized() else 1
     if number == 0:
         raise ValueRefusal(
             f'{key}: the data set holds no image. Check its folder, its '
-            'annotation file and what filter_cfg leaves out.')
+            'annotation file and what filter_cfg leaves out.'
+        )
     shared = f' for {world} processes' if world > 1 else ''
     raise ValueRefusal(
         f'{key}: the data set has {number} images{shared}, fewer than one '
         f'batch of {size}, and drop_last=True leaves a smaller one out. Type '
         f'--cfg-options {key}.batch_size={max(number // world, 1)}, or '
-        f'{key}.drop_last=False.')
+        f'{key}.drop_last=False.'
+    )
 
 
-def check_levels(model: nn.Module, streams: Dict[str, Any],
-                 parts: Dict[str, int],
-                 hessian_size: Optional[int] = None) -> None:
+def check_levels(
+    model: nn.Module,
+    streams: dict[str, Any],
+    parts: dict[str, int],
+    hessian_size: int | None = None,
+) -> None:
     """Refuse parts of one image before a batch norm over one value.
 
     Args:
@@ -99,27 +113,28 @@ def check_levels(model: nn.Module, streams: Dict[str, Any],
         if size // number != 1:
             continue
         layers = norms_of_one_value(
-            model.downstream if level == 'upper' else model.pretext,
-            stream.first_sample)
+            model.downstream if level == 'upper' else model.pretext, stream.first_sample
+        )
         if not layers:
             continue
-        key = 'train_dataloader' if level == 'upper' \
-            else 'train_cfg.pretext_dataloader'
+        key = 'train_dataloader' if level == 'upper' else 'train_cfg.pretext_dataloader'
         if level == 'hessian' and hessian_size:
             setting = f'optim_wrapper.hypergradient.batch_size={size}'
         else:
             setting = f'{key}.batch_size={size}'
-        cut = f' in {number} parts (optim_wrapper.num_micro_batches.' \
-            f'{level}={number})' if number > 1 else ''
+        cut = (
+            f' in {number} parts (optim_wrapper.num_micro_batches.{level}={number})'
+            if number > 1
+            else ''
+        )
         raise ValueRefusal(
             f'{level} level: {setting}{cut} passes one image at a time, but '
             f'{_named(layers)} of one image. Take '
-            + ('fewer parts or a larger batch.' if number > 1
-               else 'at least 2 images.'))
+            + ('fewer parts or a larger batch.' if number > 1 else 'at least 2 images.')
+        )
 
 
-def norms_of_one_value(model: nn.Module,
-                       draw: Callable[[], Any]) -> List[str]:
+def norms_of_one_value(model: nn.Module, draw: Callable[[], Any]) -> list[str]:
     """Batch norms that see one value per channel of a single image.
 
     A copy of the model passes one image, in evaluation mode, so that neither
@@ -133,20 +148,24 @@ def norms_of_one_value(model: nn.Module,
         list[str]: Names of the layers that would take statistics of it in
         training; empty if the image cannot be passed.
     """
-    found: List[str] = []
+    found: list[str] = []
 
     def watch(name: str) -> Callable:
         def hook(module: nn.Module, args: tuple) -> None:
             if args[0].numel() == args[0].shape[1]:
                 found.append(name)
+
         return hook
 
     try:
         model = copy.deepcopy(model)
         model.train()
         for name, module in model.named_modules():
-            if isinstance(module, _BatchNorm) and module.training \
-                    and not _is_shared(module):
+            if (
+                isinstance(module, _BatchNorm)
+                and module.training
+                and not _is_shared(module)
+            ):
                 module.register_forward_pre_hook(watch(name))
         model.eval()
         device = next(model.parameters()).device
@@ -161,9 +180,13 @@ def norms_of_one_value(model: nn.Module,
 
 def _is_shared(module: nn.Module) -> bool:
     """Whether its statistics are those of several processes."""
-    return dist.is_initialized() and dist.get_world_size() > 1 and (
-        isinstance(module, SyncBatchNorm)
-        or getattr(module, 'synchronised', False))
+    return (
+        dist.is_initialized()
+        and dist.get_world_size() > 1
+        and (
+            isinstance(module, SyncBatchNorm) or getattr(module, 'synchronised', False)
+        )
+    )
 
 
 def _batch_size(loader: Any) -> int:
@@ -184,7 +207,9 @@ def _drops_last(loader: Any) -> bool:
     return getattr(loader.batch_sampler, 'drop_last', loader.drop_last)
 
 
-def _named(layers: List[str]) -> str:
+def _named(layers: list[str]) -> str:
     more = f' and {len(layers) - 1} more' if len(layers) > 1 else ''
-    return (f"the batch norm '{layers[0]}'{more} would take the variance of "
-            'one value per channel')
+    return (
+        f"the batch norm '{layers[0]}'{more} would take the variance of "
+        'one value per channel'
+    )

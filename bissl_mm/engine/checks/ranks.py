@@ -5,14 +5,13 @@ re-synchronises the parameters, so a difference would stay and grow.
 """
 
 import os.path as osp
-from typing import Callable, List, Optional, Tuple
+from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ...utils.errors import (FileNotFoundRefusal, Refusal, RuntimeRefusal,
-                            ValueRefusal)
+from ...utils.errors import FileNotFoundRefusal, Refusal, RuntimeRefusal, ValueRefusal
 from ..distributed import is_parallel
 
 #: Integers of the width of a floating-point type.
@@ -22,7 +21,7 @@ _STRETCH = 2**20
 
 
 @torch.no_grad()
-def digests(tensors: List[Tensor]) -> Tensor:
+def digests(tensors: list[Tensor]) -> Tensor:
     """A fingerprint of each tensor's bits, in whole numbers, whose sums do
     not depend on the number of threads.
 
@@ -41,11 +40,15 @@ def digests(tensors: List[Tensor]) -> Tensor:
             bits = bits.view(_BITS[bits.element_size()])
         sums = bits.new_zeros(2, dtype=torch.int64)
         for start in range(0, len(bits), _STRETCH):
-            part = bits[start:start + _STRETCH].to(torch.int64)
+            part = bits[start : start + _STRETCH].to(torch.int64)
             sums[0] += part.sum()
-            sums[1] += torch.arange(
-                2 * start + 1, 2 * (start + len(part)) + 1, 2,
-                device=part.device).mul_(part).sum()
+            sums[1] += (
+                torch.arange(
+                    2 * start + 1, 2 * (start + len(part)) + 1, 2, device=part.device
+                )
+                .mul_(part)
+                .sum()
+            )
         found.append(sums.to(tensors[0].device))
     return torch.stack(found)
 
@@ -86,7 +89,7 @@ def check_same_progress(place: str) -> None:
     """
     if not is_parallel():
         return
-    places: List[str] = [''] * dist.get_world_size()
+    places: list[str] = [''] * dist.get_world_size()
     dist.all_gather_object(places, place)
     for rank, other in enumerate(places):
         if other != places[0]:
@@ -94,11 +97,11 @@ def check_same_progress(place: str) -> None:
                 f'The processes stand at different places: rank 0 at '
                 f'{places[0]}, rank {rank} at {other}. They have not read the '
                 'same checkpoint. Put the work folder on a file system that '
-                'all of them see, and give them the same --resume PATH.')
+                'all of them see, and give them the same --resume PATH.'
+            )
 
 
-def chosen_by_first_rank(
-        choose: Callable[[], Optional[str]]) -> Optional[str]:
+def chosen_by_first_rank(choose: Callable[[], str | None]) -> str | None:
     """The file that rank 0 chooses, which all have to see.
 
     Args:
@@ -110,7 +113,7 @@ def chosen_by_first_rank(
     """
     if not is_parallel():
         return choose()
-    choice: List[Optional[str]] = [None, None]
+    choice: list[str | None] = [None, None]
     if dist.get_rank() == 0:
         try:
             choice[0] = choose()
@@ -122,22 +125,23 @@ def chosen_by_first_rank(
         raise ValueRefusal(refusal)
     if path is None:
         return None
-    seen: List[bool] = [False] * dist.get_world_size()
+    seen: list[bool] = [False] * dist.get_world_size()
     dist.all_gather_object(seen, osp.isfile(path))
     if not all(seen):
         ranks = ', '.join(str(i) for i, sees in enumerate(seen) if not sees)
         raise FileNotFoundRefusal(
             f"--resume: rank 0 goes on from '{path}', which rank(s) {ranks} "
             'do not see. Put the work folder on a file system that all '
-            'processes see, or copy the file there.')
+            'processes see, or copy the file there.'
+        )
     return path
 
 
-def _difference(names: Tuple[str, ...], same: List[List[bool]],
-                when: str) -> RuntimeRefusal:
+def _difference(
+    names: tuple[str, ...], same: list[list[bool]], when: str
+) -> RuntimeRefusal:
     ranks = [rank for rank, row in enumerate(same) if not all(row)]
-    places = [i for i in range(len(names))
-              if not all(row[i] for row in same)]
+    places = [i for i in range(len(names)) if not all(row[i] for row in same)]
     rest = f' and {len(places) - 1} more' if len(places) > 1 else ''
     return RuntimeRefusal(
         f'{when[0].upper()}{when[1:]}, the parameters are not the same on all '
@@ -145,4 +149,5 @@ def _difference(names: Tuple[str, ...], same: List[List[bool]],
         f'between rank 0 and rank(s) {", ".join(map(str, ranks))}. The run '
         'would train several models. Give all processes the same processor '
         'type, OMP_NUM_THREADS and versions of the libraries, and go on with '
-        '--resume from the last checkpoint, which is that of rank 0.')
+        '--resume from the last checkpoint, which is that of rank 0.'
+    )

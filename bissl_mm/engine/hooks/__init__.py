@@ -8,6 +8,11 @@ from .solver_monitor_hook import SolverMonitorHook
 from .transfer_hook import TransferHook
 
 __all__ = [
-    'BiSSLCheckpointHook', 'ExportBackboneHook', 'ProgressBarHook',
-    'RegimeHook', 'SolverMonitorHook', 'TransferHook', 'find_checkpoints'
+    'BiSSLCheckpointHook',
+    'ExportBackboneHook',
+    'ProgressBarHook',
+    'RegimeHook',
+    'SolverMonitorHook',
+    'TransferHook',
+    'find_checkpoints',
 ]

@@ -3,7 +3,6 @@
 import glob
 import os
 import os.path as osp
-from typing import List, Optional
 
 from mmengine.dist import master_only
 from mmengine.hooks import CheckpointHook
@@ -13,8 +12,8 @@ from ...registry import HOOKS
 from ...utils.check import check_keys, check_positive_int
 from ...utils.checkpoint import is_intact
 from ...utils.errors import OSRefusal, ValueRefusal
-from ..distributed import get_world_size, wait_for_all
 from ..checks.ranks import chosen_by_first_rank
+from ..distributed import get_world_size, wait_for_all
 from .stop_signals import StopSignals
 
 
@@ -45,15 +44,17 @@ class BiSSLCheckpointHook(CheckpointHook):
         save_begin (int): See ``CheckpointHook``. Defaults to 0.
     """
 
-    def __init__(self,
-                 interval: int = 50,
-                 step_interval: Optional[int] = None,
-                 max_keep_ckpts: int = 3,
-                 save_last: bool = True,
-                 save_best=None,
-                 rule=None,
-                 out_dir: Optional[str] = None,
-                 save_begin: int = 0) -> None:
+    def __init__(
+        self,
+        interval: int = 50,
+        step_interval: int | None = None,
+        max_keep_ckpts: int = 3,
+        save_last: bool = True,
+        save_best=None,
+        rule=None,
+        out_dir: str | None = None,
+        save_begin: int = 0,
+    ) -> None:
         super().__init__(
             interval=interval,
             by_epoch=False,
@@ -62,10 +63,10 @@ class BiSSLCheckpointHook(CheckpointHook):
             save_best=save_best,
             rule=rule,
             out_dir=out_dir,
-            save_begin=save_begin)
+            save_begin=save_begin,
+        )
         if step_interval is not None:
-            check_positive_int('BiSSLCheckpointHook', 'step_interval',
-                               step_interval)
+            check_positive_int('BiSSLCheckpointHook', 'step_interval', step_interval)
         self.step_interval = step_interval
         self._num_steps = 0
         self._signals = StopSignals()
@@ -75,21 +76,23 @@ class BiSSLCheckpointHook(CheckpointHook):
         processes."""
         if runner._resume and runner._load_from is None:
             runner._load_from = chosen_by_first_rank(
-                lambda: self._newest_complete(runner))
+                lambda: self._newest_complete(runner)
+            )
 
-    def _newest_complete(self, runner: Runner) -> Optional[str]:
+    def _newest_complete(self, runner: Runner) -> str | None:
         candidates = find_checkpoints(runner.work_dir, self._folder(runner))
         for path in candidates:
             if is_intact(path):
                 return path
             runner.logger.warning(
-                f"Checkpoint '{path}' is missing, empty or torn; trying the "
-                'one before.')
+                f"Checkpoint '{path}' is missing, empty or torn; trying the one before."
+            )
         if candidates:
             raise ValueRefusal(
                 f"None of the checkpoints in '{self._folder(runner)}' is "
                 f'complete: {", ".join(candidates)}. Remove them to start '
-                'anew, or pass --resume PATH.')
+                'anew, or pass --resume PATH.'
+            )
         return None
 
     def _folder(self, runner: Runner) -> str:
@@ -119,11 +122,9 @@ class BiSSLCheckpointHook(CheckpointHook):
         """Count a step."""
         self._after_step(runner)
 
-    def after_val_iter(self,
-                       runner: Runner,
-                       batch_idx: int,
-                       data_batch=None,
-                       outputs=None) -> None:
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
         """A stop need not wait for an evaluation, which can be repeated."""
         if self._signals.listening and get_world_size() == 1:
             runner.train_loop.stop_if_requested()
@@ -136,8 +137,8 @@ class BiSSLCheckpointHook(CheckpointHook):
         self._save_here(runner)
         wait_for_all()
         runner.logger.info(
-            f"Stopped. '{self.last_ckpt}' holds the state; go on with "
-            '--resume.')
+            f"Stopped. '{self.last_ckpt}' holds the state; go on with --resume."
+        )
 
     def _after_step(self, runner: Runner) -> None:
         self._num_steps += 1
@@ -152,11 +153,11 @@ class BiSSLCheckpointHook(CheckpointHook):
     def _save_checkpoint_with_step(self, runner, step, meta) -> None:
         step = str(step)
         kept = list(getattr(self, 'keep_ckpt_ids', []))
-        stale: List[str] = []
+        stale: list[str] = []
         if self.max_keep_ckpts > 0:
             kept = [k for k in kept if k != step] + [step]
-            stale = kept[:-self.max_keep_ckpts]
-            kept = kept[-self.max_keep_ckpts:]
+            stale = kept[: -self.max_keep_ckpts]
+            kept = kept[-self.max_keep_ckpts :]
             self.keep_ckpt_ids.clear()
             self.keep_ckpt_ids.extend(kept)
             runner.message_hub.update_info('keep_ckpt_ids', kept)
@@ -177,8 +178,7 @@ class BiSSLCheckpointHook(CheckpointHook):
         for metric, rule in zip(self.key_indicators, self.rules):
             suffix = '' if len(self.key_indicators) == 1 else f'_{metric}'
             score = metrics[metric]
-            best = hub.get_info(f'best_score{suffix}',
-                                self.init_value_map[rule])
+            best = hub.get_info(f'best_score{suffix}', self.init_value_map[rule])
             if score is None or not self.is_better_than[metric](score, best):
                 continue
             old = hub.get_info(f'best_ckpt{suffix}')
@@ -188,21 +188,26 @@ class BiSSLCheckpointHook(CheckpointHook):
             # Plain numbers: a metric may be a numpy scalar.
             hub.update_info(f'best_score{suffix}', float(score))
             hub.update_info(f'best_ckpt{suffix}', path)
-            self._write(runner, name, dict(epoch=0, iter=runner.iter),
-                        weights_only=True)
+            self._write(
+                runner, name, dict(epoch=0, iter=runner.iter), weights_only=True
+            )
             if old and osp.abspath(old) != osp.abspath(path):
                 _remove(old)
-            runner.logger.info(f'Best so far: {metric} {float(score):.4f} '
-                               f"after alternation {runner.iter}, '{path}'.")
+            runner.logger.info(
+                f'Best so far: {metric} {float(score):.4f} '
+                f"after alternation {runner.iter}, '{path}'."
+            )
             updated = True
         if updated and self.last_ckpt is not None:
             # The newest checkpoint has to know of the best one.
             self._save_checkpoint_with_step(
-                runner, runner.iter, dict(epoch=0, iter=runner.iter))
+                runner, runner.iter, dict(epoch=0, iter=runner.iter)
+            )
 
     @master_only
-    def _write(self, runner: Runner, filename: str, meta: dict,
-               weights_only: bool = False) -> None:
+    def _write(
+        self, runner: Runner, filename: str, meta: dict, weights_only: bool = False
+    ) -> None:
         path = osp.join(self.out_dir, filename)
         partial = filename + '.partial'
         try:
@@ -212,27 +217,28 @@ class BiSSLCheckpointHook(CheckpointHook):
                 save_optimizer=not weights_only,
                 save_param_scheduler=not weights_only,
                 meta=meta,
-                by_epoch=False)
+                by_epoch=False,
+            )
             _sync(osp.join(self.out_dir, partial))
             os.replace(osp.join(self.out_dir, partial), path)
             if not weights_only:
-                _replace_text(
-                    osp.join(runner.work_dir, 'last_checkpoint'), path)
+                _replace_text(osp.join(runner.work_dir, 'last_checkpoint'), path)
         except (OSError, RuntimeError) as error:
             if osp.exists(osp.join(self.out_dir, partial)):
                 os.remove(osp.join(self.out_dir, partial))
             raise OSRefusal(
                 f"Could not write checkpoint '{path}': {error}. The earlier "
                 'checkpoints are untouched. Check free space and '
-                'permissions, then go on with --resume.') from error
+                'permissions, then go on with --resume.'
+            ) from error
 
     @master_only
-    def _remove_stale(self, runner: Runner, stale: List) -> None:
+    def _remove_stale(self, runner: Runner, stale: list) -> None:
         for step in stale:
             _remove(osp.join(self.out_dir, self.filename_tmpl.format(step)))
 
 
-def find_checkpoints(work_dir: str, folder: str) -> List[str]:
+def find_checkpoints(work_dir: str, folder: str) -> list[str]:
     """Checkpoints of a run, the newest first.
 
     Args:
@@ -246,14 +252,14 @@ def find_checkpoints(work_dir: str, folder: str) -> List[str]:
     paths = sorted(
         glob.glob(osp.join(glob.escape(folder), 'iter_*.pth')),
         key=osp.getmtime,
-        reverse=True)
+        reverse=True,
+    )
     pointer = osp.join(work_dir, 'last_checkpoint')
     if osp.isfile(pointer):
         with open(pointer) as file:
             last = file.read().strip()
         if last:
-            paths = [last] + [p for p in paths
-                              if osp.abspath(p) != osp.abspath(last)]
+            paths = [last] + [p for p in paths if osp.abspath(p) != osp.abspath(last)]
     return paths
 
 
@@ -274,5 +280,3 @@ def _replace_text(path: str, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(path + '.partial', path)
-
-

@@ -41,11 +41,13 @@ class ExportBackboneHook(Hook):
 
     priority = 'VERY_LOW'
 
-    def __init__(self,
-                 filename: str = 'backbone.pth',
-                 interval: int = -1,
-                 best: bool = False,
-                 level: str = 'lower') -> None:
+    def __init__(
+        self,
+        filename: str = 'backbone.pth',
+        interval: int = -1,
+        best: bool = False,
+        level: str = 'lower',
+    ) -> None:
         self.best = best
         self._best_value = -float('inf')
         check_in('ExportBackboneHook', 'level', level, ('lower', 'upper'))
@@ -53,19 +55,16 @@ class ExportBackboneHook(Hook):
         self.filename = filename
         self.interval = interval
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
         """Write every ``interval`` alternations."""
         if self.every_n_train_iters(runner, self.interval):
             self._export(runner, batch_idx + 1)
         if self.best:
             self._export_best(runner, batch_idx + 1)
 
-    def before_save_checkpoint(self, runner: Runner,
-                               checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """A resumed run knows the best value, too."""
         if self.best:
             checkpoint[BEST] = self._best_value
@@ -87,7 +86,8 @@ class ExportBackboneHook(Hook):
                 raise ValueRefusal(
                     'ExportBackboneHook: best=True needs the hook that '
                     "estimates. Add dict(type='TransferHook') to "
-                    'custom_hooks.')
+                    'custom_hooks.'
+                )
             return
         number, value = found
         if number == alternation and value > self._best_value:
@@ -95,18 +95,18 @@ class ExportBackboneHook(Hook):
             self._export(runner, alternation, 'best_')
 
     @master_only
-    def _export(self, runner: Runner, num_alternations: int,
-                prefix: str = '') -> None:
+    def _export(self, runner: Runner, num_alternations: int, prefix: str = '') -> None:
         state = unwrap(runner.model).backbone_state_dict(self.level)
         path = osp.join(runner.work_dir, prefix + self.filename)
         meta = dict(
-            description={'lower': 'lower backbone theta_P of BiSSL',
-                         'upper': 'upper backbone theta_D of BiSSL'
-                         }[self.level],
+            description={
+                'lower': 'lower backbone theta_P of BiSSL',
+                'upper': 'upper backbone theta_D of BiSSL',
+            }[self.level],
             num_alternations=num_alternations,
             seed=runner.seed,
             backbone=describe(unwrap(runner.model).pretext),
-            config=osp.basename(runner.cfg.filename or ''))
+            config=osp.basename(runner.cfg.filename or ''),
+        )
         save_atomically(dict(state_dict=state, meta=meta), path)
-        runner.logger.info(
-            f"Backbone of {len(state)} tensors exported to '{path}'.")
+        runner.logger.info(f"Backbone of {len(state)} tensors exported to '{path}'.")

@@ -1,7 +1,5 @@
 """Bars on the terminal for the long steps."""
 
-from typing import Optional
-
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -26,7 +24,7 @@ class ProgressBarHook(Hook):
 
     def __init__(self, name: str = 'training') -> None:
         self.name = name
-        self._bar: Optional[tqdm] = None
+        self._bar: tqdm | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Open the bar."""
@@ -34,25 +32,23 @@ class ProgressBarHook(Hook):
         if settings is None:
             total, done = runner.max_iters, runner.iter
         else:
-            total = settings.total_steps('lower') \
-                + settings.total_steps('upper')
-            done = runner.iter * (settings.num_lower_steps +
-                                  settings.num_upper_steps)
+            total = settings.total_steps('lower') + settings.total_steps('upper')
+            done = runner.iter * (settings.num_lower_steps + settings.num_upper_steps)
             if settings.head_warmup is not None and runner.iter == 0:
                 total += settings.head_warmup['num_epochs'] * len(
-                    runner.train_dataloader)
+                    runner.train_dataloader
+                )
         self._bar = tqdm(
             total=total,
             initial=done,
             desc=self.name,
             disable=not is_main_process(),
-            dynamic_ncols=True)
+            dynamic_ncols=True,
+        )
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
         """One batch of an ordinary training."""
         if not hasattr(runner.train_loop, 'settings'):
             self._bar.update()
@@ -73,7 +69,8 @@ class ProgressBarHook(Hook):
         """One step of the upper level."""
         self._bar.update()
         self._bar.set_postfix(
-            downstream_loss=f'{logs.get("loss_at_lower", logs["loss_at_upper"]):.3f}')
+            downstream_loss=f'{logs.get("loss_at_lower", logs["loss_at_upper"]):.3f}'
+        )
 
     def after_train(self, runner: Runner) -> None:
         """Close the bar."""

@@ -1,7 +1,7 @@
 """Whether a stage's settings let the two levels meet, in words."""
 
 import math
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -41,18 +41,19 @@ class RegimeHook(Hook):
 
     priority = 'BELOW_NORMAL'
 
-    def __init__(self, least: float = 0.5, aim: float = 3.) -> None:
+    def __init__(self, least: float = 0.5, aim: float = 3.0) -> None:
         self.least, self.aim = least, aim
-        self.relaxation_times: Optional[float] = None
+        self.relaxation_times: float | None = None
         self._handle: Any = None
-        self._start: Optional[List[Tensor]] = None
+        self._start: list[Tensor] | None = None
         self._warned = False
 
     def before_train(self, runner: Runner) -> None:
         """Tell R, or arrange to take it."""
         if self._start is None:
-            self._start = [p.detach().cpu().clone()
-                           for p in unwrap(runner.model).lower_backbone()]
+            self._start = [
+                p.detach().cpu().clone() for p in unwrap(runner.model).lower_backbone()
+            ]
         steps = runner.train_loop.settings.total_steps('lower')
         wrapper = runner.optim_wrapper
         if not steps or not wrapper.regularizer.weight:
@@ -82,25 +83,29 @@ class RegimeHook(Hook):
             self._handle.remove()
             self._handle = None
 
-    def after_train_iter(self, runner: Runner, batch_idx: int,
-                         data_batch: Any = None,
-                         outputs: Optional[Dict[str, float]] = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict[str, float] | None = None,
+    ) -> None:
         """How far theta_P has moved; are steps clipped?"""
         moved = self._moved(runner)
         if moved is not None:
             runner.message_hub.update_scalar('train/regime/moved', moved)
-        share = (outputs or {}).get('upper/clipped', 0.)
+        share = (outputs or {}).get('upper/clipped', 0.0)
         if share > 0.5 and not self._warned:
             self._warned = True
             runner.logger.warning(
                 f'{share:.0%} of the upper steps of alternation '
                 f'{batch_idx + 1} were clipped: their length is then '
-                "lr * max_norm, whatever the gradient. Raise optim_wrapper."
+                'lr * max_norm, whatever the gradient. Raise optim_wrapper.'
                 'upper.clip_grad.max_norm, or lower the learning rate. Said '
-                'once.')
+                'once.'
+            )
 
-    def before_save_checkpoint(self, runner: Runner,
-                               checkpoint: dict) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the first backbone for a resumed run."""
         if self._start is not None:
             checkpoint[START] = self._start
@@ -116,20 +121,28 @@ class RegimeHook(Hook):
             schedules = [schedules]
         groups = runner.optim_wrapper['lower'].optimizer.param_groups
         lr = groups[0].get('initial_lr', groups[0]['lr'])
-        return sum_of_rates([dict(dict(end=steps), **cfg)
-                             for cfg in schedules], lr, steps)
+        return sum_of_rates(
+            [dict(dict(end=steps), **cfg) for cfg in schedules], lr, steps
+        )
 
-    def _tell(self, runner: Runner, rates: float,
-              factors: Optional[List[float]], params: List[Tensor]) -> None:
+    def _tell(
+        self,
+        runner: Runner,
+        rates: float,
+        factors: list[float] | None,
+        params: list[Tensor],
+    ) -> None:
         if factors is None:
             return
         weight = runner.optim_wrapper.regularizer.weight
         gain = median_of_elements(factors, params)
         times = self.relaxation_times = weight * rates * gain
         alternations = runner.train_loop.max_iters
-        text = (f'theta_P relaxes R = {times:.2g} times toward theta_D in '
-                f'this stage (lambda {weight:g}, learning rates {rates:.3g} '
-                f'in all, gain {gain:.3g}).')
+        text = (
+            f'theta_P relaxes R = {times:.2g} times toward theta_D in '
+            f'this stage (lambda {weight:g}, learning rates {rates:.3g} '
+            f'in all, gain {gain:.3g}).'
+        )
         if times >= self.least:
             runner.logger.info(text)
             return
@@ -139,18 +152,20 @@ class RegimeHook(Hook):
             f'little but further pretraining. Aim at 2 to 10: set '
             f'optim_wrapper.regularizer.weight={weight * factor:.2g}, or '
             f'train_cfg.num_alternations={math.ceil(alternations * factor)}.'
-            if math.isfinite(factor) else text)
+            if math.isfinite(factor)
+            else text
+        )
 
     @torch.no_grad()
-    def _moved(self, runner: Runner) -> Optional[float]:
+    def _moved(self, runner: Runner) -> float | None:
         model = unwrap(runner.model)
         if self._start is None:
             return None
-        along = length = 0.
-        for start, p, d in zip(self._start, model.lower_backbone(),
-                               model.upper_backbone()):
+        along = length = 0.0
+        for start, p, d in zip(
+            self._start, model.lower_backbone(), model.upper_backbone()
+        ):
             way = (d.cpu() - start).flatten().double()
-            along += torch.dot((p.cpu() - start).flatten().double(),
-                               way).item()
+            along += torch.dot((p.cpu() - start).flatten().double(), way).item()
             length += torch.dot(way, way).item()
         return along / length if length else None

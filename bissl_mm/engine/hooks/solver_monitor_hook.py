@@ -26,51 +26,60 @@ class SolverMonitorHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(self, max_residual: float = 1.) -> None:
+    def __init__(self, max_residual: float = 1.0) -> None:
         self.max_residual = max_residual
         self._warned = set()
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch=None,
-                         outputs=None) -> None:
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
+    ) -> None:
         """Look at the means of one alternation."""
         system = runner.optim_wrapper.system
         solver = type(system.solver).__name__
-        where = (f'alternation {batch_idx + 1}, {solver}, lambda '
-                 f'{system.regularizer.weight}, damping '
-                 f'{system.config.damping}')
+        where = (
+            f'alternation {batch_idx + 1}, {solver}, lambda '
+            f'{system.regularizer.weight}, damping '
+            f'{system.config.damping}'
+        )
         residual = outputs.get('upper/residual')
         if residual is not None and not residual <= self.max_residual:
             self._warn(
-                runner, 'residual',
+                runner,
+                'residual',
                 f'The linear system was not solved ({where}): the true '
                 f'relative residual of v_IJ is {residual:.3g}, where 0 is '
                 'solved and 1 is what the zero vector gives, so the update '
                 'direction is unreliable. Raise damping, or '
-                + ('set extrapolate=False of the solver, which then estimates '
-                   'nothing.' if outputs.get('upper/estimated') else
-                   "choose hypergradient.solver=dict(type='RecyclingSolver'), "
-                   "or where curvature is negative curvature='gauss_newton' with "
-                   "solver=dict(type='CGSolver')."))
+                + (
+                    'set extrapolate=False of the solver, which then estimates nothing.'
+                    if outputs.get('upper/estimated')
+                    else "choose hypergradient.solver=dict(type='RecyclingSolver'), "
+                    "or where curvature is negative curvature='gauss_newton' with "
+                    "solver=dict(type='CGSolver')."
+                ),
+            )
         curvature = outputs.get('upper/min_curvature')
         if curvature is not None and curvature <= 0:
             self._warn(
-                runner, 'curvature',
+                runner,
+                'curvature',
                 f'The operator is not positive definite ({where}): curvature '
                 f'{curvature:.3g} was met, where conjugate gradients have no '
-                "guarantee. Raise damping, or choose solver=dict(type="
-                "'RecyclingSolver') or curvature='gauss_newton'.")
-        if outputs.get('upper/cosine', 1.) < 0:
+                'guarantee. Raise damping, or choose solver=dict(type='
+                "'RecyclingSolver') or curvature='gauss_newton'.",
+            )
+        if outputs.get('upper/cosine', 1.0) < 0:
             self._warn(
-                runner, 'cosine',
+                runner,
+                'cosine',
                 f'v_IJ points against v ({where}): cosine '
                 f'{outputs["upper/cosine"]:.3g}. The upper level would move '
-                'away from the downstream task. Raise damping.')
+                'away from the downstream task. Raise damping.',
+            )
 
     def _warn(self, runner: Runner, kind: str, text: str) -> None:
         if kind not in self._warned:
             self._warned.add(kind)
-            runner.logger.warning(text + ' Said once; see the log for later '
-                                  'alternations.')
+            runner.logger.warning(
+                text + ' Said once; see the log for later alternations.'
+            )

@@ -5,7 +5,7 @@ import signal
 import threading
 from contextlib import ExitStack
 from functools import partial
-from typing import Any, Dict
+from typing import Any
 
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -20,7 +20,7 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self._before: Dict[int, Any] = {}
+        self._before: dict[int, Any] = {}
         self._shield = ExitStack()
 
     @property
@@ -47,11 +47,13 @@ class StopSignals:
             # A launcher may repeat SIGTERM while the file is being written;
             # a second Ctrl-C means it.
             signal.signal(
-                number, signal.SIG_IGN if number == signal.SIGTERM else
-                self._before[number])
+                number,
+                signal.SIG_IGN if number == signal.SIGTERM else self._before[number],
+            )
             runner.logger.warning(
                 f'{signal.Signals(number).name}: a checkpoint is written '
-                'after this step, then the run ends.')
+                'after this step, then the run ends.'
+            )
             runner.train_loop.request_stop(number)
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -60,8 +62,7 @@ class StopSignals:
         loader = getattr(runner.val_loop, 'dataloader', None)
         if isinstance(loader, DataLoader):
             # Its workers need not be forked.
-            loader.worker_init_fn = partial(shield_worker,
-                                            loader.worker_init_fn)
+            loader.worker_init_fn = partial(shield_worker, loader.worker_init_fn)
 
     def ignore(self) -> None:
         """From now on nothing interrupts."""

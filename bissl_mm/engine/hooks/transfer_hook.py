@@ -1,8 +1,9 @@
 """An estimate of transfer before any fine-tuning."""
 
 import math
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Iterable, Iterator, List, Optional, Tuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -43,39 +44,48 @@ class TransferHook(Hook):
     # Before the backbone is exported.
     priority = 'LOW'
 
-    def __init__(self, interval: int = 10, num_neighbours: int = 10,
-                 max_images: int = 2000) -> None:
-        for name, value in (('interval', interval),
-                            ('num_neighbours', num_neighbours),
-                            ('max_images', max_images)):
+    def __init__(
+        self, interval: int = 10, num_neighbours: int = 10, max_images: int = 2000
+    ) -> None:
+        for name, value in (
+            ('interval', interval),
+            ('num_neighbours', num_neighbours),
+            ('max_images', max_images),
+        ):
             check_positive_int('TransferHook', name, value)
         self.interval = interval
         self.num_neighbours = num_neighbours
         self.max_images = max_images
-        self.history: List[Tuple[int, float]] = []
+        self.history: list[tuple[int, float]] = []
 
     def before_train(self, runner: Runner) -> None:
         """The value of the pretraining; not again in a resumed run."""
         if runner.train_loop.iter == 0:
             self._look(runner, 0)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int,
-                         data_batch: Any = None, outputs: Any = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+    ) -> None:
         """Look, where it is due."""
         number = batch_idx + 1
-        if number % self.interval == 0 \
-                or number == runner.train_loop.max_iters:
+        if number % self.interval == 0 or number == runner.train_loop.max_iters:
             self._look(runner, number)
 
     def _look(self, runner: Runner, number: int) -> None:
         if runner.val_loop is None or get_rank() != 0:
             return
         model = unwrap(runner.model)
-        with torch.no_grad(), substituted(model.downstream,
-                                          model.upper_state_at_lower()):
-            found = batch_features(model.downstream,
-                                   runner.val_loop.dataloader,
-                                   self.max_images)
+        with (
+            torch.no_grad(),
+            substituted(model.downstream, model.upper_state_at_lower()),
+        ):
+            found = batch_features(
+                model.downstream, runner.val_loop.dataloader, self.max_images
+            )
         if found is None:
             return
         value = neighbours_accuracy(*found, self.num_neighbours)
@@ -83,15 +93,16 @@ class TransferHook(Hook):
         runner.message_hub.update_info(NAME, (number, value))
         runner.visualizer.add_scalar(NAME, value, step=number)
         runner.logger.info(
-            f'After alternation {number}: neighbours of theta_P\'s features '
+            f"After alternation {number}: neighbours of theta_P's features "
             f'are right in {value:.1f}% of {len(found[1])} validation '
-            f'images (first: {self.history[0][1]:.1f}%).')
+            f'images (first: {self.history[0][1]:.1f}%).'
+        )
 
 
 @torch.no_grad()
-def batch_features(model: nn.Module, loader: Iterable,
-                   max_images: int = 2000
-                   ) -> Optional[Tuple[Tensor, Tensor]]:
+def batch_features(
+    model: nn.Module, loader: Iterable, max_images: int = 2000
+) -> tuple[Tensor, Tensor] | None:
     """Features of a model's backbone, its batch norms at batch statistics.
 
     Args:
@@ -120,8 +131,7 @@ def batch_features(model: nn.Module, loader: Iterable,
     return (torch.cat(features), torch.tensor(labels)) if features else None
 
 
-def neighbours_accuracy(features: Tensor, labels: Tensor,
-                        number: int) -> float:
+def neighbours_accuracy(features: Tensor, labels: Tensor, number: int) -> float:
     """Leave-one-out accuracy of weighted nearest neighbours, percent.
 
     Args:
@@ -133,13 +143,12 @@ def neighbours_accuracy(features: Tensor, labels: Tensor,
     similarity = unit @ unit.T
     similarity.fill_diagonal_(-math.inf)
     nearest, index = similarity.topk(min(number, len(labels) - 1), dim=1)
-    votes = torch.zeros(len(labels), int(labels.max()) + 1,
-                        dtype=torch.float64)
+    votes = torch.zeros(len(labels), int(labels.max()) + 1, dtype=torch.float64)
     votes.scatter_add_(1, labels[index], (nearest / 0.1).exp())
     return (votes.argmax(1) == labels).double().mean().item() * 100
 
 
-def _label(sample: Any) -> Optional[int]:
+def _label(sample: Any) -> int | None:
     label = getattr(sample, 'gt_label', None)
     return int(label) if label is not None and label.numel() == 1 else None
 
@@ -154,12 +163,13 @@ def _pooled(outputs: Any) -> Tensor:
 
 @contextmanager
 def _batch_statistics(model: nn.Module) -> Iterator[None]:
-    was = {module: (module.training, getattr(module, 'synchronised', None))
-           for module in model.modules()}
+    was = {
+        module: (module.training, getattr(module, 'synchronised', None))
+        for module in model.modules()
+    }
     model.eval()
     for module, (_, synchronised) in was.items():
-        if isinstance(module, _BatchNorm) \
-                and not isinstance(module, nn.SyncBatchNorm):
+        if isinstance(module, _BatchNorm) and not isinstance(module, nn.SyncBatchNorm):
             module.training = True
             if synchronised is not None:
                 # The other processes are not here.

@@ -1,6 +1,6 @@
 """What is checked before a bilevel run takes its first step."""
 
-from typing import Any, Dict, List
+from typing import Any
 
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
@@ -36,9 +36,12 @@ def check_parts_of_runner(runner: Runner) -> HypergradientSettings:
     return HypergradientSettings.read(wrapper.get('hypergradient'))
 
 
-def check_before_training(runner: Runner, model: BiSSLModel,
-                          streams: Dict[str, LevelStream],
-                          pipelines: List[Any]) -> None:
+def check_before_training(
+    runner: Runner,
+    model: BiSSLModel,
+    streams: dict[str, LevelStream],
+    pipelines: list[Any],
+) -> None:
     """Layers, precision, sizes of batches and parts, and what the two models
     do not agree in.
 
@@ -62,14 +65,19 @@ def check_before_training(runner: Runner, model: BiSSLModel,
     note = statistics_note(model)
     if note:
         runner.logger.info(note)
-    check_parts(model.pretext, wrapper.first_order, size,
-                streams['lower'].batch_size, world_size)
-    if runner.train_loop.settings.head_warmup is not None \
-            and not model.upper_head():
+    check_parts(
+        model.pretext,
+        wrapper.first_order,
+        size,
+        streams['lower'].batch_size,
+        world_size,
+    )
+    if runner.train_loop.settings.head_warmup is not None and not model.upper_head():
         raise ValueRefusal(
             'BiSSLTrainLoop: the downstream model has no trained '
             'parameter outside its backbone, so there is no head to warm '
-            'up. Set head_warmup=None.')
+            'up. Set head_warmup=None.'
+        )
 
 
 def _check_wrapper(runner) -> None:
@@ -79,27 +87,33 @@ def _check_wrapper(runner) -> None:
             f'BiSSLTrainLoop: {type(runner).__name__} with '
             f'{type(runner.strategy).__name__} shards or wraps the model, and '
             'the implicit Jacobian needs whole parameters on every process. '
-            'Remove runner_type and strategy from the config.')
-    if isinstance(runner.model, PlainDistributedModel) \
-            or not is_model_wrapper(runner.model):
+            'Remove runner_type and strategy from the config.'
+        )
+    if isinstance(runner.model, PlainDistributedModel) or not is_model_wrapper(
+        runner.model
+    ):
         return
     if isinstance(runner.model, MMDistributedDataParallel):
         why = 'does not see the gradients of the bilevel stage'
     else:
-        why = ('is not known to leave the parameters whole on every process, '
-               'which the implicit Jacobian needs; sharded training is not '
-               'supported')
+        why = (
+            'is not known to leave the parameters whole on every process, '
+            'which the implicit Jacobian needs; sharded training is not '
+            'supported'
+        )
     raise TypeRefusal(
         f'BiSSLTrainLoop: {type(runner.model).__name__} {why}. Set '
-        "model_wrapper_cfg=dict(type='bissl_mm.PlainDistributedModel').")
+        "model_wrapper_cfg=dict(type='bissl_mm.PlainDistributedModel')."
+    )
 
 
 def _check_optim_wrapper(optim_wrapper: Any) -> None:
     """The config of the bilevel one."""
     if not isinstance(optim_wrapper, dict) or not is_type(
-            dict(type=optim_wrapper.get('constructor')),
-            'BiSSLOptimWrapperConstructor'):
+        dict(type=optim_wrapper.get('constructor')), 'BiSSLOptimWrapperConstructor'
+    ):
         raise TypeRefusal(
             'BiSSLTrainLoop: optim_wrapper serves one model only. Set '
             "optim_wrapper=dict(type='BiSSLOptimWrapper', constructor="
-            "'BiSSLOptimWrapperConstructor', lower=..., upper=...).")
+            "'BiSSLOptimWrapperConstructor', lower=..., upper=...)."
+        )

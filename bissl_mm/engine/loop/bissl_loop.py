@@ -1,6 +1,6 @@
 """Algorithm 1: alternate between the two levels."""
 
-from typing import Any, List, Optional
+from typing import Any
 
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -24,13 +24,18 @@ from .settings import LoopSettings
 #: Methods of hooks beside mmengine's, in the order of a run. Those after a step
 #: get ``logs``, a dict of numbers.
 HOOK_POINTS = (
-    'before_head_warmup', 'after_head_warmup_step', 'after_head_warmup',
-    'before_lower_phase', 'after_lower_step',
-    'before_upper_phase', 'after_upper_step',
+    'before_head_warmup',
+    'after_head_warmup_step',
+    'after_head_warmup',
+    'before_lower_phase',
+    'after_lower_step',
+    'before_upper_phase',
+    'after_upper_step',
     # Once, where a stop was requested, after the current step.
     'on_stop',
     # However training ends.
-    'on_exit')
+    'on_exit',
+)
 
 
 @LOOPS.register_module()
@@ -81,42 +86,57 @@ class BiSSLTrainLoop(BaseLoop):
 
     MOVED = MOVED_OF_LOOP
 
-    def __init__(self,
-                 runner: Runner,
-                 dataloader: dict,
-                 pretext_dataloader: dict,
-                 num_alternations: int = 500,
-                 num_lower_steps: int = 20,
-                 num_upper_steps: int = 8,
-                 head_warmup: Optional[dict] = dict(),
-                 backbone_adaptation: Optional[dict] = None,
-                 val_begin: int = 1,
-                 val_interval: int = 10,
-                 rank_check_interval: int = 1) -> None:
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict,
+        pretext_dataloader: dict,
+        num_alternations: int = 500,
+        num_lower_steps: int = 20,
+        num_upper_steps: int = 8,
+        head_warmup: dict | None = dict(),
+        backbone_adaptation: dict | None = None,
+        val_begin: int = 1,
+        val_interval: int = 10,
+        rank_check_interval: int = 1,
+    ) -> None:
         hypergradient = check_parts_of_runner(runner)
         self.settings = LoopSettings(
-            num_alternations, num_lower_steps, num_upper_steps, head_warmup,
-            hypergradient.num_batches, hypergradient.batches,
-            backbone_adaptation, val_begin, val_interval, rank_check_interval)
-        for name, loader in (('train_dataloader', dataloader),
-                             ('train_cfg.pretext_dataloader',
-                              pretext_dataloader)):
+            num_alternations,
+            num_lower_steps,
+            num_upper_steps,
+            head_warmup,
+            hypergradient.num_batches,
+            hypergradient.batches,
+            backbone_adaptation,
+            val_begin,
+            val_interval,
+            rank_check_interval,
+        )
+        for name, loader in (
+            ('train_dataloader', dataloader),
+            ('train_cfg.pretext_dataloader', pretext_dataloader),
+        ):
             line = describe_batch(name, loader, get_world_size())
             if line is not None:
                 runner.logger.info(line)
         place = dict(rank=get_rank(), world_size=get_world_size())
         self.streams = dict(
-            lower=LevelStream(pretext_dataloader, 'lower',
-                              self.settings.num_lower_batches, **place),
-            upper=LevelStream(dataloader, 'upper', num_upper_steps, **place))
+            lower=LevelStream(
+                pretext_dataloader, 'lower', self.settings.num_lower_batches, **place
+            ),
+            upper=LevelStream(dataloader, 'upper', num_upper_steps, **place),
+        )
         super().__init__(runner, self.streams['upper'])
         self.model = unwrap(runner.model)
         self.books = Bookkeeping(runner, self.settings, self.streams)
         self.stop_training = False
-        self._pipelines = [pipelines_of(loader)
-                           for loader in (pretext_dataloader, dataloader)]
-        runner.visualizer.dataset_meta = getattr(self.dataloader.dataset,
-                                                 'metainfo', None)
+        self._pipelines = [
+            pipelines_of(loader) for loader in (pretext_dataloader, dataloader)
+        ]
+        runner.visualizer.dataset_meta = getattr(
+            self.dataloader.dataset, 'metainfo', None
+        )
 
     def run(self) -> nn.Module:
         """Train.
@@ -128,16 +148,14 @@ class BiSSLTrainLoop(BaseLoop):
             SystemExit: After a requested stop.
         """
         runner, books = self.runner, self.books
-        check_before_training(runner, self.model, self.streams,
-                              self._pipelines)
+        check_before_training(runner, self.model, self.streams, self._pipelines)
         books.begin()
         check_same_progress(self.progress.describe())
         check_same_parameters(self.model, 'at the beginning')
         runner.call_hook('before_train')
         # mmpretrain's averages with a schedule read here over how many lower
         # steps it goes.
-        runner.message_hub.update_info('max_iters',
-                                       self.settings.total_steps('lower'))
+        runner.message_hub.update_info('max_iters', self.settings.total_steps('lower'))
         runner.call_hook('before_train_epoch')
         runner.model.train()
         try:
@@ -165,8 +183,10 @@ class BiSSLTrainLoop(BaseLoop):
         with frozen_backbone(self.model, settings['backbone_mode']):
             while progress.step < settings['num_epochs'] * len(stream):
                 logs = runner.optim_wrapper.head_warmup_step(
-                    self.model, books.next_batch('head_warmup'),
-                    books.seed('head_warmup'))
+                    self.model,
+                    books.next_batch('head_warmup'),
+                    books.seed('head_warmup'),
+                )
                 books.finish_step('head_warmup', logs)
         stream.close()
         del self.streams['head_warmup'], progress.streams['head_warmup']
@@ -178,8 +198,7 @@ class BiSSLTrainLoop(BaseLoop):
         """Lines 4 to 13 of Algorithm 1."""
         runner, books, progress = self.runner, self.books, self.progress
         index = self.iter
-        runner.call_hook(
-            'before_train_iter', batch_idx=index, data_batch=None)
+        runner.call_hook('before_train_iter', batch_idx=index, data_batch=None)
         runner.optim_wrapper.begin_alternation(index, self.max_iters)
         if progress.phase == 'lower':
             self._lower_phase()
@@ -190,14 +209,13 @@ class BiSSLTrainLoop(BaseLoop):
         outputs = progress.pop_means()
         progress.alternation = index + 1
         progress.enter('lower')
-        progress.validation_due = runner.val_loop is not None \
-            and self.settings.is_validation_due(index + 1)
+        progress.validation_due = (
+            runner.val_loop is not None and self.settings.is_validation_due(index + 1)
+        )
         books.publish()
         runner.call_hook(
-            'after_train_iter',
-            batch_idx=index,
-            data_batch=None,
-            outputs=outputs)
+            'after_train_iter', batch_idx=index, data_batch=None, outputs=outputs
+        )
         books.iteration = index + 1
 
     def _lower_phase(self) -> None:
@@ -208,11 +226,13 @@ class BiSSLTrainLoop(BaseLoop):
             progress.enter('upper')
         while progress.phase == 'lower':
             logs = runner.optim_wrapper.lower_step(
-                self.model, books.next_batch('lower'), books.seed('lower'))
+                self.model, books.next_batch('lower'), books.seed('lower')
+            )
             is_last = progress.step + 1 == self.settings.num_lower_steps
             if is_last and self.settings.is_adaptation_due(self.iter + 1):
                 self.model.adapt_upper_backbone(
-                    self.settings.backbone_adaptation['alpha'])
+                    self.settings.backbone_adaptation['alpha']
+                )
             books.finish_step('lower', logs, then='upper' if is_last else None)
 
     def _upper_phase(self) -> None:
@@ -226,15 +246,17 @@ class BiSSLTrainLoop(BaseLoop):
             books.seed('hessian', step=0),
             done_steps=progress.step,
             checked_step=fold_seed(runner.seed, 'check', self.iter)
-            % self.settings.num_upper_steps)
+            % self.settings.num_upper_steps,
+        )
         runner.call_hook('before_upper_phase')
         while progress.step < self.settings.num_upper_steps:
             logs = runner.optim_wrapper.upper_step(
-                self.model, books.next_batch('upper'), books.seed('upper'))
+                self.model, books.next_batch('upper'), books.seed('upper')
+            )
             books.finish_step('upper', logs)
         runner.optim_wrapper.end_upper_phase()
 
-    def _hessian_batches(self) -> List[Any]:
+    def _hessian_batches(self) -> list[Any]:
         """The pretext batches of this upper phase's Hessian.
 
         Their numbers follow from the alternation, so a run resumed within
@@ -247,7 +269,8 @@ class BiSSLTrainLoop(BaseLoop):
         numbers = range(begin, begin + settings.num_hessian_batches)
         return [
             self.books.next_batch('lower')
-            if stream.position == number else stream.batch_at(number)
+            if stream.position == number
+            else stream.batch_at(number)
             for number in numbers
         ]
 

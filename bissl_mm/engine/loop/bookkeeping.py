@@ -1,6 +1,6 @@
 """Progress, streams, seeds and the request to stop, around Algorithm 1."""
 
-from typing import Any, Dict, NoReturn, Optional
+from typing import Any, NoReturn
 
 from mmengine.runner import Runner
 
@@ -34,14 +34,15 @@ class Bookkeeping:
             them, as mmengine's loops do.
     """
 
-    def __init__(self, runner: Runner, settings: LoopSettings,
-                 streams: Dict[str, LevelStream]) -> None:
+    def __init__(
+        self, runner: Runner, settings: LoopSettings, streams: dict[str, LevelStream]
+    ) -> None:
         self.runner = runner
         self.settings = settings
         self.streams = streams
         self.progress = Progress()
         self.iteration = 0
-        self._stop_signal: Optional[int] = None
+        self._stop_signal: int | None = None
         # A hub of an earlier run in this process may carry the same name.
         runner.message_hub.pop_info(HUB_KEY, None)
         take_over_schedules(runner, settings)
@@ -72,8 +73,7 @@ class Bookkeeping:
             self.progress = Progress(**hub.get_info(HUB_KEY))
             self.settings.check_resumable(self.progress.settings)
             self._warn_of_changes(self.progress.settings)
-            self.runner.logger.info(
-                f'Resumed at {self.progress.describe()}.')
+            self.runner.logger.info(f'Resumed at {self.progress.describe()}.')
         else:
             model = unwrap(self.runner.model)
             model.copy_backbone_to_upper()
@@ -83,23 +83,25 @@ class Bookkeeping:
         self.iteration = self.progress.alternation
         self.progress.settings = {
             **self.settings.fingerprint(),
-            **self.runner.optim_wrapper.settings()
+            **self.runner.optim_wrapper.settings(),
         }
         for name, stream in self.streams.items():
             stream.start(self.runner.seed, self.progress.streams.get(name))
         self.publish()
 
-    def _warn_of_changes(self, saved: Dict[str, object]) -> None:
+    def _warn_of_changes(self, saved: dict[str, object]) -> None:
         for key, value in self.runner.optim_wrapper.settings().items():
             # An older checkpoint does not know every setting.
             if saved.get(key, value) != value:
                 self.runner.logger.warning(
                     f'{key} is {value} now but was {saved[key]} when the '
                     'checkpoint was written; the run goes on with the new '
-                    'one.')
+                    'one.'
+                )
 
-    def finish_step(self, phase: str, logs: Dict[str, float],
-                    then: Optional[str] = None) -> None:
+    def finish_step(
+        self, phase: str, logs: dict[str, float], then: str | None = None
+    ) -> None:
         """After a step; checkpoints are written from its hook.
 
         Args:
@@ -112,8 +114,7 @@ class Bookkeeping:
         self.progress.record(phase, logs)
         self.progress.step += 1
         if phase == 'head_warmup':
-            epoch, rest = divmod(self.progress.step,
-                                 len(self.streams['head_warmup']))
+            epoch, rest = divmod(self.progress.step, len(self.streams['head_warmup']))
             if rest == 0:
                 self._log_warmup_epoch(epoch)
         if then is not None:
@@ -146,11 +147,10 @@ class Bookkeeping:
                 raise
             self._leave()
 
-    def seed(self, phase: str, step: Optional[int] = None) -> int:
+    def seed(self, phase: str, step: int | None = None) -> int:
         """Of a step of this rank; of the present one by default."""
         step = self.progress.step if step is None else step
-        return fold_seed(self.runner.seed, phase, get_rank(),
-                         self.iteration, step)
+        return fold_seed(self.runner.seed, phase, get_rank(), self.iteration, step)
 
     def validate_if_due(self) -> None:
         """Evaluate after an alternation, or after a resume before it."""
@@ -170,5 +170,6 @@ class Bookkeeping:
                 self.runner.logger.warning(
                     f'{name} level: {len(stream.unreadable)} unreadable '
                     'image(s) were skipped: '
-                    f'{", ".join(stream.unreadable[:20])}')
+                    f'{", ".join(stream.unreadable[:20])}'
+                )
             stream.close()

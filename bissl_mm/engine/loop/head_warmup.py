@@ -1,7 +1,7 @@
 """Freezing the downstream backbone while its head warms up."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator
 
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -26,9 +26,10 @@ def frozen_backbone(model: BiSSLModel, mode: str) -> Iterator[None]:
     frozen = [params[upper] for _, upper in model.pairs.params]
     paired = {upper for _, upper in model.pairs.all}
     norms = [
-        module for name, module in downstream.named_modules()
-        if isinstance(module, _NormBase) and any(
-            f'{name}.{key}' in paired for key in module.state_dict())
+        module
+        for name, module in downstream.named_modules()
+        if isinstance(module, _NormBase)
+        and any(f'{name}.{key}' in paired for key in module.state_dict())
     ]
     for param in frozen:
         param.requires_grad_(False)

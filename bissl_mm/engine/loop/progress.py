@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import Dict, List
 
 #: Key under which the progress lies in the message hub of a checkpoint.
 HUB_KEY = 'bissl_progress'
@@ -27,15 +26,15 @@ class Progress:
     alternation: int = 0
     step: int = 0
     validation_due: bool = False
-    meters: Dict[str, List[float]] = field(default_factory=dict)
-    streams: Dict[str, dict] = field(default_factory=dict)
-    settings: Dict[str, object] = field(default_factory=dict)
+    meters: dict[str, list[float]] = field(default_factory=dict)
+    streams: dict[str, dict] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
 
     def enter(self, phase: str) -> None:
         """Begin a phase."""
         self.phase, self.step = phase, 0
 
-    def record(self, prefix: str, logs: Dict[str, float]) -> None:
+    def record(self, prefix: str, logs: dict[str, float]) -> None:
         """Add the quantities of one step; ``min_*`` keep the smallest."""
         for key, value in logs.items():
             name = f'{prefix}/{key}'
@@ -44,14 +43,13 @@ class Progress:
                 smallest = self.meters.get(name, [math.inf])[0]
                 self.meters[name] = [min(smallest, value), 1]
                 continue
-            meter = self.meters.setdefault(name, [0., 0])
+            meter = self.meters.setdefault(name, [0.0, 0])
             meter[0] += value
             meter[1] += 1
 
-    def pop_means(self) -> Dict[str, float]:
+    def pop_means(self) -> dict[str, float]:
         """Mean of each quantity since the last call."""
-        means = {key: total / count
-                 for key, (total, count) in self.meters.items()}
+        means = {key: total / count for key, (total, count) in self.meters.items()}
         self.meters = {}
         return means
 
@@ -59,8 +57,10 @@ class Progress:
         """The place in words."""
         if self.phase == 'head_warmup':
             return f'head warm-up, after {self.step} steps'
-        return (f'alternation {self.alternation + 1}, {self.phase} level, '
-                f'after {self.step} steps')
+        return (
+            f'alternation {self.alternation + 1}, {self.phase} level, '
+            f'after {self.step} steps'
+        )
 
     def name(self) -> str:
         """The place as part of a file name."""

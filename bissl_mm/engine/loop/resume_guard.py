@@ -19,8 +19,7 @@ class ResumeGuardHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def after_load_checkpoint(self, runner: Runner,
-                              checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Look at a checkpoint before anything of it is used.
 
         Raises:
@@ -29,8 +28,7 @@ class ResumeGuardHook(Hook):
         if not runner._resume:
             return
         hub = checkpoint.get('message_hub', {})
-        missing = [key for key in ('meta', 'optimizer')
-                   if key not in checkpoint]
+        missing = [key for key in ('meta', 'optimizer') if key not in checkpoint]
         if HUB_KEY not in hub.get('runtime_info', {}):
             missing.append('the progress of a bilevel stage')
         if missing:
@@ -38,7 +36,8 @@ class ResumeGuardHook(Hook):
                 f"--resume: checkpoint '{runner._load_from}' lacks "
                 f'{", ".join(missing)}, so the run cannot go on from it. '
                 'Resume from an iter_*.pth of this stage, or start anew from '
-                'its weights with load_from.')
+                'its weights with load_from.'
+            )
 
 
 class ResumedPathsHook(Hook):
@@ -50,25 +49,29 @@ class ResumedPathsHook(Hook):
 
     priority = 'VERY_HIGH'
 
-    def after_load_checkpoint(self, runner: Runner,
-                              checkpoint: dict) -> None:
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Drop the paths from what the run will take over."""
         if not runner._resume or not isinstance(checkpoint, dict):
             return
         hub = checkpoint.get('message_hub') or {}
         info = hub.get('runtime_info') or {}
-        folders = [runner.work_dir, *(
-            hook.out_dir for hook in getattr(runner, 'hooks', ())
-            if isinstance(getattr(hook, 'out_dir', None), str))]
+        folders = [
+            runner.work_dir,
+            *(
+                hook.out_dir
+                for hook in getattr(runner, 'hooks', ())
+                if isinstance(getattr(hook, 'out_dir', None), str)
+            ),
+        ]
         inside = tuple(osp.join(osp.realpath(f), '') for f in folders)
         for key in [k for k in info if str(k).startswith('best_ckpt')]:
             path = info[key]
-            if not isinstance(path, str) or not osp.realpath(
-                    path).startswith(inside):
+            if not isinstance(path, str) or not osp.realpath(path).startswith(inside):
                 info[key] = None
                 runner.logger.warning(
-                    f"The checkpoint names {path!r} as the best one, which is "
-                    'not in a folder of this run; it is left alone.')
+                    f'The checkpoint names {path!r} as the best one, which is '
+                    'not in a folder of this run; it is left alone.'
+                )
         kept = info.get('keep_ckpt_ids')
         if kept and not all(re.fullmatch(r'\w+', str(name)) for name in kept):
             info['keep_ckpt_ids'] = type(kept)()

@@ -32,7 +32,8 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
             raise TypeRefusal(
                 'BiSSLTrainLoop: EMAHook swaps averaged weights into the '
                 'checkpoints, which then hold no state of Algorithm 1. '
-                'Remove it from the hooks.')
+                'Remove it from the hooks.'
+            )
         if isinstance(hook, (ParamSchedulerHook, DistSamplerSeedHook)):
             runner._hooks.remove(hook)
     schedules = runner.param_schedulers
@@ -41,7 +42,8 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
     if not isinstance(schedules, dict) or 'type' in schedules:
         raise TypeRefusal(
             'param_scheduler must name the levels, dict(lower=[...], '
-            'upper=[...]), but is one list for both.')
+            'upper=[...]), but is one list for both.'
+        )
     check_known_keys('param_scheduler', schedules, LEVELS)
     for level in LEVELS:
         cfgs = schedules.get(level) or []
@@ -55,14 +57,16 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
             if cfg.get('by_epoch', True):
                 raise ValueRefusal(
                     f'param_scheduler.{level}: {cfg.get("type")} needs '
-                    'by_epoch=False; it counts steps of this level.')
+                    'by_epoch=False; it counts steps of this level.'
+                )
             cfg.setdefault('end', settings.total_steps(level))
             if cfg.get('begin', 0) >= cfg['end']:
                 raise ValueRefusal(
                     f'param_scheduler.{level}: {cfg.get("type")} begins at '
                     f'step {cfg["begin"]}, but ends at step {cfg["end"]}; '
                     f'the run has {settings.total_steps(level)} steps of '
-                    'this level. Lower begin, or raise num_alternations.')
+                    'this level. Lower begin, or raise num_alternations.'
+                )
 
 
 def step_schedules(runner: Runner, level: str) -> None:

@@ -1,7 +1,6 @@
 """The counts of Algorithm 1, checked."""
 
 from dataclasses import dataclass
-from typing import Dict, Optional
 
 from ...utils.check import check_in, check_mapping, check_positive_int
 from ...utils.errors import ValueRefusal
@@ -21,28 +20,35 @@ class LoopSettings:
     num_alternations: int
     num_lower_steps: int
     num_upper_steps: int
-    head_warmup: Optional[dict]
+    head_warmup: dict | None
     num_hessian_batches: int
     hessian_batches: str
-    backbone_adaptation: Optional[dict]
+    backbone_adaptation: dict | None
     val_begin: int
     val_interval: int
     rank_check_interval: int = 1
 
     def __post_init__(self) -> None:
         if self.num_lower_steps != 0:
-            check_positive_int(WHERE, 'num_lower_steps',
-                               self.num_lower_steps)
-        for name in ('num_alternations', 'num_upper_steps', 'val_begin',
-                     'val_interval', 'rank_check_interval'):
+            check_positive_int(WHERE, 'num_lower_steps', self.num_lower_steps)
+        for name in (
+            'num_alternations',
+            'num_upper_steps',
+            'val_begin',
+            'val_interval',
+            'rank_check_interval',
+        ):
             check_positive_int(WHERE, name, getattr(self, name))
-        if self.hessian_batches == 'first' \
-                and self.num_hessian_batches > self.num_lower_steps:
+        if (
+            self.hessian_batches == 'first'
+            and self.num_hessian_batches > self.num_lower_steps
+        ):
             raise ValueRefusal(
                 'optim_wrapper.hypergradient.num_batches='
                 f'{self.num_hessian_batches} exceeds num_lower_steps='
                 f"{self.num_lower_steps}, of which batches='first' takes "
-                'them. Lower it.')
+                'them. Lower it.'
+            )
         self.head_warmup = _read_head_warmup(self.head_warmup)
         self.backbone_adaptation = _read_adaptation(self.backbone_adaptation)
 
@@ -57,33 +63,36 @@ class LoopSettings:
         not on ImageNet, where 59 alternations fit into the 1251 batches of
         1024 by either rule.
         """
-        extra = self.num_hessian_batches \
-            if self.hessian_batches == 'next' else 0
+        extra = self.num_hessian_batches if self.hessian_batches == 'next' else 0
         return self.num_lower_steps + extra
 
     def total_steps(self, level: str) -> int:
         """Steps of a level in the whole run."""
-        return self.num_alternations * dict(
-            lower=self.num_lower_steps, upper=self.num_upper_steps)[level]
+        return (
+            self.num_alternations
+            * dict(lower=self.num_lower_steps, upper=self.num_upper_steps)[level]
+        )
 
     def is_validation_due(self, alternation: int) -> bool:
         """Whether an evaluation follows the alternation, counted from 1."""
         return alternation >= self.val_begin and (
-            alternation % self.val_interval == 0
-            or alternation == self.num_alternations)
+            alternation % self.val_interval == 0 or alternation == self.num_alternations
+        )
 
     def is_rank_check_due(self, alternation: int) -> bool:
         """Whether the ranks compare their parameters at the end of the
         alternation, counted from 1."""
-        return alternation % self.rank_check_interval == 0 \
+        return (
+            alternation % self.rank_check_interval == 0
             or alternation == self.num_alternations
+        )
 
     def is_adaptation_due(self, alternation: int) -> bool:
         """Whether theta_D moves toward theta_P in it, counted from 1."""
         adaptation = self.backbone_adaptation
         return bool(adaptation) and alternation % adaptation['interval'] == 0
 
-    def fingerprint(self) -> Dict[str, object]:
+    def fingerprint(self) -> dict[str, object]:
         """What must be the same when a run is resumed."""
         return dict(
             num_alternations=self.num_alternations,
@@ -91,9 +100,10 @@ class LoopSettings:
             num_upper_steps=self.num_upper_steps,
             num_hessian_batches=self.num_hessian_batches,
             hessian_batches=self.hessian_batches,
-            backbone_adaptation=self.backbone_adaptation)
+            backbone_adaptation=self.backbone_adaptation,
+        )
 
-    def check_resumable(self, saved: Dict[str, object]) -> None:
+    def check_resumable(self, saved: dict[str, object]) -> None:
         """Raise a ``ValueError`` if a checkpoint was written under others."""
         for key, value in self.fingerprint().items():
             if saved.get(key) != value:
@@ -101,10 +111,11 @@ class LoopSettings:
                     f'{WHERE}: {key} is {value!r} now but was '
                     f'{saved.get(key)!r} when the checkpoint was written. '
                     'Restore it, or start anew with load_from instead of '
-                    '--resume.')
+                    '--resume.'
+                )
 
 
-def _read_head_warmup(cfg: Optional[dict]) -> Optional[dict]:
+def _read_head_warmup(cfg: dict | None) -> dict | None:
     if cfg is None:
         return None
     where = f'{WHERE}: head_warmup'
@@ -112,12 +123,11 @@ def _read_head_warmup(cfg: Optional[dict]) -> Optional[dict]:
     cfg.setdefault('num_epochs', 20)
     cfg.setdefault('backbone_mode', 'train')
     check_positive_int(where, 'num_epochs', cfg['num_epochs'])
-    check_in(where, 'backbone_mode', cfg['backbone_mode'],
-             ('train', 'eval'))
+    check_in(where, 'backbone_mode', cfg['backbone_mode'], ('train', 'eval'))
     return cfg
 
 
-def _read_adaptation(cfg: Optional[dict]) -> Optional[dict]:
+def _read_adaptation(cfg: dict | None) -> dict | None:
     if cfg is None:
         return None
     where = f'{WHERE}: backbone_adaptation'
@@ -126,6 +136,7 @@ def _read_adaptation(cfg: Optional[dict]) -> Optional[dict]:
     cfg.setdefault('alpha', 0.1)
     check_positive_int(where, 'interval', cfg['interval'])
     if not 0 < cfg['alpha'] <= 1:
-        raise ValueRefusal(f'{where}: alpha must lie in (0, 1], but is '
-                           f'{cfg["alpha"]!r}.')
+        raise ValueRefusal(
+            f'{where}: alpha must lie in (0, 1], but is {cfg["alpha"]!r}.'
+        )
     return cfg

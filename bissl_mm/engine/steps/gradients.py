@@ -1,7 +1,8 @@
 """How the losses that give first derivatives are evaluated."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.model import BaseModel
@@ -20,7 +21,7 @@ LEVELS = ('lower', 'upper', 'hessian')
 
 
 #: By the names of a model's trained parameters.
-Gradients = Dict[str, Tensor]
+Gradients = dict[str, Tensor]
 
 
 class UpperGradient(NamedTuple):
@@ -52,8 +53,9 @@ class FirstOrder:
         ValueError: If a number is not positive or the type is another one.
     """
 
-    def __init__(self, num_micro_batches: Optional[Dict[str, int]],
-                 dtype: Optional[str]) -> None:
+    def __init__(
+        self, num_micro_batches: dict[str, int] | None, dtype: str | None
+    ) -> None:
         given = dict(num_micro_batches or {})
         check_known_keys('num_micro_batches', given, LEVELS)
         for level, number in given.items():
@@ -61,14 +63,13 @@ class FirstOrder:
         if dtype == 'float16':
             raise ValueRefusal(
                 "first_order_dtype='float16' needs a loss scale, which the "
-                "hand-set gradients do not have. Set 'bfloat16'.")
-        check_in('BiSSLOptimWrapper', 'first_order_dtype', dtype,
-                 (None, 'bfloat16'))
+                "hand-set gradients do not have. Set 'bfloat16'."
+            )
+        check_in('BiSSLOptimWrapper', 'first_order_dtype', dtype, (None, 'bfloat16'))
         self.num_parts = {level: given.get(level, 1) for level in LEVELS}
         self.dtype = dtype
 
-    def prepare(self, model: BaseModel, level: str,
-                batch: Any) -> List[dict]:
+    def prepare(self, model: BaseModel, level: str, batch: Any) -> list[dict]:
         """Cut a collated batch and preprocess its parts.
 
         Args:
@@ -79,12 +80,18 @@ class FirstOrder:
         Raises:
             ValueError: See :func:`split`.
         """
-        return [model.data_preprocessor(part, True)
-                for part in split(batch, self.num_parts[level], level)]
+        return [
+            model.data_preprocessor(part, True)
+            for part in split(batch, self.num_parts[level], level)
+        ]
 
-    def loss_gradient(self, model: BaseModel, parts: Sequence[dict],
-                      seed: Optional[int] = None,
-                      weight: float = 1.) -> Tuple[Tensor, Gradients]:
+    def loss_gradient(
+        self,
+        model: BaseModel,
+        parts: Sequence[dict],
+        seed: int | None = None,
+        weight: float = 1.0,
+    ) -> tuple[Tensor, Gradients]:
         """A batch's loss and its gradient.
 
         Args:
@@ -101,28 +108,29 @@ class FirstOrder:
             gradient in every trained parameter by name, zero where the loss
             does not reach it.
         """
-        params = {name: p for name, p in model.named_parameters()
-                  if p.requires_grad}
+        params = {name: p for name, p in model.named_parameters() if p.requires_grad}
         losses, total = [], None
         for i, data in enumerate(parts):
             with ExitStack() as stack:
                 if seed is not None:
-                    stack.enter_context(
-                        seeded(part_seed(seed, i), device_of(model)))
+                    stack.enter_context(seeded(part_seed(seed, i), device_of(model)))
                 if losses:
                     stack.enter_context(held_averages(model))
                 with self._precision(model):
                     loss = total_loss(model, data)
-            grads = _gradient(loss * (weight / len(parts)),
-                              list(params.values()))
-            total = grads if total is None else torch._foreach_add(
-                total, grads)
+            grads = _gradient(loss * (weight / len(parts)), list(params.values()))
+            total = grads if total is None else torch._foreach_add(total, grads)
             losses.append(loss.detach())
         return torch.stack(losses).mean(), dict(zip(params, total))
 
-    def upper_gradient(self, model: BiSSLModel, batch: Any, seed: int,
-                       direct_weight: float,
-                       indirect_weight: float = 1.) -> UpperGradient:
+    def upper_gradient(
+        self,
+        model: BiSSLModel,
+        batch: Any,
+        seed: int,
+        direct_weight: float,
+        indirect_weight: float = 1.0,
+    ) -> UpperGradient:
         r"""The first derivatives of an upper step.
 
         Args:
@@ -141,20 +149,19 @@ class FirstOrder:
             parts = self.prepare(downstream, 'upper', batch)
         # First at the lower backbone: this evaluation leaves no trace, while
         # the one at the upper backbone updates running statistics.
-        loss_at_lower, v, head_grads = self.gradients_at_lower(model, parts,
-                                                               seed)
+        loss_at_lower, v, head_grads = self.gradients_at_lower(model, parts, seed)
         if indirect_weight != 1:
             torch._foreach_mul_(list(v) + head_grads, indirect_weight)
-        loss_at_upper, grads = self.loss_gradient(downstream, parts, seed,
-                                                  direct_weight)
+        loss_at_upper, grads = self.loss_gradient(
+            downstream, parts, seed, direct_weight
+        )
         if head_grads:
-            torch._foreach_add_([grads[n] for n in levels.head_names],
-                                head_grads)
+            torch._foreach_add_([grads[n] for n in levels.head_names], head_grads)
         return UpperGradient(loss_at_lower, loss_at_upper, v, grads)
 
     def gradients_at_lower(
-            self, model: BiSSLModel, parts: Sequence[dict],
-            seed: int) -> Tuple[Tensor, Vectors, List[Tensor]]:
+        self, model: BiSSLModel, parts: Sequence[dict], seed: int
+    ) -> tuple[Tensor, Vectors, list[Tensor]]:
         r"""Gradients of :math:`\mathcal{L}^D(\theta_P, \phi_D)`.
 
         Args:
@@ -172,15 +179,16 @@ class FirstOrder:
         state = model.upper_state_at_lower()
         losses, total = [], None
         for i, data in enumerate(parts):
-            with seeded(part_seed(seed, i), device_of(model)), \
-                    self._precision(model):
+            with seeded(part_seed(seed, i), device_of(model)), self._precision(model):
                 loss = loss_with_state(model.downstream, state, data)
             grads = _gradient(loss / len(parts), params)
-            total = grads if total is None else torch._foreach_add(
-                total, grads)
+            total = grads if total is None else torch._foreach_add(total, grads)
             losses.append(loss.detach())
-        return (torch.stack(losses).mean(), tuple(total[:len(backbone)]),
-                list(total[len(backbone):]))
+        return (
+            torch.stack(losses).mean(),
+            tuple(total[: len(backbone)]),
+            list(total[len(backbone) :]),
+        )
 
     def check_params(self, model: nn.Module) -> None:
         """Refuse parameters that the precision would silently not apply to.
@@ -196,21 +204,23 @@ class FirstOrder:
                     f'first_order_dtype={self.dtype!r} has no effect on '
                     f'float64 parameters, and {name} is one. Set '
                     'first_order_dtype=None, or convert the model to '
-                    'float32.')
+                    'float32.'
+                )
 
     def _precision(self, model: nn.Module):
         if self.dtype is None:
             return nullcontext()
         self.check_params(model)
-        return torch.autocast(device_of(model).type,
-                              getattr(torch, self.dtype))
+        return torch.autocast(device_of(model).type, getattr(torch, self.dtype))
 
 
-def _gradient(loss: Tensor, params: Sequence[Tensor]) -> List[Tensor]:
+def _gradient(loss: Tensor, params: Sequence[Tensor]) -> list[Tensor]:
     """Of a scalar, zero where it does not reach."""
     grads = torch.autograd.grad(loss, params, allow_unused=True)
-    return [torch.zeros_like(p) if g is None else g.contiguous()
-            for g, p in zip(grads, params)]
+    return [
+        torch.zeros_like(p) if g is None else g.contiguous()
+        for g, p in zip(grads, params)
+    ]
 
 
 def part_seed(seed: int, index: int) -> int:
@@ -218,7 +228,7 @@ def part_seed(seed: int, index: int) -> int:
     return fold_seed(seed, index) if index else seed
 
 
-def split(batch: Any, num_parts: int, level: str) -> List[Any]:
+def split(batch: Any, num_parts: int, level: str) -> list[Any]:
     """Cut a collated batch into parts of equal size.
 
     Args:
@@ -240,10 +250,12 @@ def split(batch: Any, num_parts: int, level: str) -> List[Any]:
         raise ValueRefusal(
             f'{level} level: a batch of {size} samples on this rank does not '
             f'divide into num_micro_batches={num_parts}. Set a divisor of '
-            'batch_size.')
+            'batch_size.'
+        )
     step = size // num_parts
-    return [_cut(batch, size, slice(i * step, (i + 1) * step))
-            for i in range(num_parts)]
+    return [
+        _cut(batch, size, slice(i * step, (i + 1) * step)) for i in range(num_parts)
+    ]
 
 
 def first_samples(batch: Any, number: int) -> Any:
@@ -256,7 +268,8 @@ def first_samples(batch: Any, number: int) -> Any:
     if size < number:
         raise ValueRefusal(
             f'hypergradient.batch_size={number}, but a pretext batch holds {size} '
-            'samples on this rank. Set at most that many.')
+            'samples on this rank. Set at most that many.'
+        )
     return _cut(batch, size, slice(0, number))
 
 
@@ -287,4 +300,6 @@ def _holds_batches(values: Sequence, size: int) -> bool:
     """Whether a list goes over views rather than over samples."""
     return len(values) > 0 and all(
         (isinstance(v, Tensor) and v.dim() == 4 or isinstance(v, list))
-        and len(v) == size for v in values)
+        and len(v) == size
+        for v in values
+    )

@@ -1,14 +1,24 @@
 """The linear system that every step of an upper phase solves."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Callable, Dict, List, Optional, Sequence
 
 import torch
 
-from ...hypergradient import (BoundSolver, Curvature, Domain, GaussNewton,
-                              Hessian, Solution, Status, Vectors, check_scale,
-                              implicit_jacobian_product, implicit_operator)
+from ...hypergradient import (
+    BoundSolver,
+    Curvature,
+    Domain,
+    GaussNewton,
+    Hessian,
+    Solution,
+    Status,
+    Vectors,
+    check_scale,
+    implicit_jacobian_product,
+    implicit_operator,
+)
 from ...hypergradient.linalg.basis import flatten, unflatten
 from ...hypergradient.linalg.vectors import scalars_agreed
 from ...hypergradient.regularizer import Regularizer
@@ -28,7 +38,8 @@ from .settings import HypergradientSettings
 #: Setting -> the pretext loss as a function, and the operator that takes it.
 _CURVATURES = dict(
     hessian=(pretext_closure, Hessian),
-    gauss_newton=(pretext_outputs_closure, GaussNewton))
+    gauss_newton=(pretext_outputs_closure, GaussNewton),
+)
 
 
 class ImplicitSystem:
@@ -48,30 +59,36 @@ class ImplicitSystem:
         domain (Domain, optional): The unknowns of the phase's system.
     """
 
-    def __init__(self, regularizer: Regularizer,
-                 settings: HypergradientSettings) -> None:
+    def __init__(
+        self, regularizer: Regularizer, settings: HypergradientSettings
+    ) -> None:
         check_scale(regularizer.weight, settings.damping)
         self.regularizer = regularizer
         self.config = settings
         self.solver = build_solver(settings.solver)
-        self.bound: Optional[BoundSolver] = None
+        self.bound: BoundSolver | None = None
         # What a resumed run found of the phase that it was interrupted in.
         self._resumed: dict = {}
-        self.domain: Optional[Domain] = None
+        self.domain: Domain | None = None
         self._steps = self._checked_step = 0
         # Preprocessed, as the closures of the operator hold them, too.
-        self._parts: List[dict] = []
-        self._cross: Optional[Callable[[Vectors], Vectors]] = None
+        self._parts: list[dict] = []
+        self._cross: Callable[[Vectors], Vectors] | None = None
 
     @property
-    def curvature_operator(self) -> Optional[Curvature]:
+    def curvature_operator(self) -> Curvature | None:
         """Of the phase's operator; None outside."""
-        return None if self.bound is None \
-            else self.bound.operator.second.operator
+        return None if self.bound is None else self.bound.operator.second.operator
 
-    def begin(self, model: BiSSLModel, batches: Sequence[dict], seed: int,
-              first_order: FirstOrder, done_steps: int = 0,
-              checked_step: int = 0) -> None:
+    def begin(
+        self,
+        model: BiSSLModel,
+        batches: Sequence[dict],
+        seed: int,
+        first_order: FirstOrder,
+        done_steps: int = 0,
+        checked_step: int = 0,
+    ) -> None:
         """See :meth:`BiSSLOptimWrapper.begin_upper_phase`."""
         pretext = model.pretext
         make_closure, make_curvature = _CURVATURES[self.config.curvature]
@@ -82,33 +99,42 @@ class ImplicitSystem:
             with seeded(seed, device_of(pretext)):
                 parts = first_order.prepare(pretext, 'hessian', batch)
             self._parts += parts
-            closures += [make_closure(pretext, data, part_seed(seed, i))
-                         for i, data in enumerate(parts)]
+            closures += [
+                make_closure(pretext, data, part_seed(seed, i))
+                for i, data in enumerate(parts)
+            ]
         levels = model.levels
-        self.domain = Domain(select(pretext, levels.lower_names,
-                                    self.config.params))
+        self.domain = Domain(select(pretext, levels.lower_names, self.config.params))
         lower, upper = map(self.domain.put, (levels.theta_p, levels.theta_d))
         curvature = make_curvature(
-            closures, lower,
+            closures,
+            lower,
             mean_over_ranks=mean_over_ranks,
             keep_graphs=first_order.num_parts['hessian'] == 1,
-            product_dtype=self.config.dtype and getattr(torch,
-                                                        self.config.dtype),
+            product_dtype=self.config.dtype and getattr(torch, self.config.dtype),
             second_order=self.config.second_order,
             lazy=not self.solver.uses_products,
-            zero_text=partial(zero_hessian_text, first_order,
-                              count_images(batch), self.config.batch_size))
+            zero_text=partial(
+                zero_hessian_text,
+                first_order,
+                count_images(batch),
+                self.config.batch_size,
+            ),
+        )
         # What a solver keeps belongs to one operator: that of the same
         # phase, under the same settings.
         resumed, self._resumed = self._resumed, {}
         same = done_steps > 0 and resumed.get('of') == repr(self.settings())
         self.bound = self.solver.bind(
-            implicit_operator(curvature, self.regularizer.weight,
-                              self.config.damping,
-                              self.regularizer.metric(lower, upper)),
-            resumed['solver'] if same else None)
-        self._cross = partial(self.regularizer.cross, lower=lower,
-                              upper=upper)
+            implicit_operator(
+                curvature,
+                self.regularizer.weight,
+                self.config.damping,
+                self.regularizer.metric(lower, upper),
+            ),
+            resumed['solver'] if same else None,
+        )
+        self._cross = partial(self.regularizer.cross, lower=lower, upper=upper)
         self._steps, self._checked_step = done_steps, checked_step
 
     def end(self) -> None:
@@ -132,33 +158,46 @@ class ImplicitSystem:
             FloatingPointError: If the solution is not finite.
         """
         check = self.config.check_residual == 'always' or self._steps == dict(
-            first=0, random=self._checked_step).get(
-                self.config.check_residual)
+            first=0, random=self._checked_step
+        ).get(self.config.check_residual)
         self._steps += 1
         with scalars_agreed(from_first_rank):
             solution = implicit_jacobian_product(
-                v, self.bound, check, self.domain, self._cross)
+                v, self.bound, check, self.domain, self._cross
+            )
         # With the scalars of rank 0, another processor's arithmetic may still
         # round otherwise.
-        solution = replace(solution, value=unflatten(
-            from_first_rank(flatten(solution.value)), solution.value)) \
-            if is_parallel() else solution
+        solution = (
+            replace(
+                solution,
+                value=unflatten(
+                    from_first_rank(flatten(solution.value)), solution.value
+                ),
+            )
+            if is_parallel()
+            else solution
+        )
         if solution.status is Status.NOT_FINITE:
             raise NotFinite(
                 f'{type(self.solver).__name__}: {solution.status.value} '
                 f'(after {solution.num_iters} iterations, lambda '
                 f'{self.regularizer.weight}, damping {self.config.damping}).',
                 remedy='Lower the learning rates or raise damping',
-                parts=self._parts)
+                parts=self._parts,
+            )
         return solution
 
-    def settings(self) -> Dict[str, object]:
+    def settings(self) -> dict[str, object]:
         """What a resumed run should not change without notice."""
         return dict(
-            **{f'regularizer.{k}': v
-               for k, v in self.regularizer.settings().items()},
-            **{f'hypergradient.{k}': v for k, v in dict(
-                self.config.settings(), solver=repr(self.solver)).items()})
+            **{f'regularizer.{k}': v for k, v in self.regularizer.settings().items()},
+            **{
+                f'hypergradient.{k}': v
+                for k, v in dict(
+                    self.config.settings(), solver=repr(self.solver)
+                ).items()
+            },
+        )
 
     def state_dict(self) -> dict:
         """What the solver keeps within an upper phase, and for which

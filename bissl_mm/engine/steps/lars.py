@@ -1,6 +1,7 @@
 """LARS in the form that the paper uses."""
 
-from typing import Any, Callable, List, Optional
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,17 +48,24 @@ class LARS(Optimizer):
         4.2.1, arXiv:2410.02387; Bardes et al., arXiv:2105.04906.
     """
 
-    def __init__(self,
-                 params: Any,
-                 lr: float,
-                 momentum: float = 0.9,
-                 weight_decay: float = 0.,
-                 eta: float = 0.001,
-                 min_decay_dims: int = 0,
-                 min_trust_dims: int = 0) -> None:
-        defaults = dict(lr=lr, momentum=momentum, weight_decay=weight_decay,
-                        eta=eta, min_decay_dims=min_decay_dims,
-                        min_trust_dims=min_trust_dims)
+    def __init__(
+        self,
+        params: Any,
+        lr: float,
+        momentum: float = 0.9,
+        weight_decay: float = 0.0,
+        eta: float = 0.001,
+        min_decay_dims: int = 0,
+        min_trust_dims: int = 0,
+    ) -> None:
+        defaults = dict(
+            lr=lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            eta=eta,
+            min_decay_dims=min_decay_dims,
+            min_trust_dims=min_trust_dims,
+        )
         for name, value in defaults.items():
             check_non_negative('LARS', name, value)
         super().__init__(params, defaults)
@@ -68,31 +76,38 @@ class LARS(Optimizer):
                 raise ValueRefusal(
                     'bissl_mm.LARS: the checkpoint is that of another '
                     'optimizer (the momentum of mmpretrain.LARS has the rate '
-                    'in it). Set its type, or load_from instead of --resume.')
+                    'in it). Set its type, or load_from instead of --resume.'
+                )
         super().__setstate__(state)
 
     @torch.no_grad()
-    def step(self, closure: Optional[Callable] = None) -> Any:
+    def step(self, closure: Callable | None = None) -> Any:
         """One step; returns the loss if a closure computes one."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            self._update([p for p in group['params'] if p.grad is not None],
-                         group)
+            self._update([p for p in group['params'] if p.grad is not None], group)
         return loss
 
-    def _update(self, params: List[Tensor], group: dict) -> None:
+    def _update(self, params: list[Tensor], group: dict) -> None:
         if not params:
             return
         updates = [p.grad for p in params]
         if group['weight_decay']:
-            _replace(updates, params, group['min_decay_dims'],
-                     lambda u, p: torch._foreach_add(
-                         u, p, alpha=group['weight_decay']))
-        _replace(updates, params, group['min_trust_dims'],
-                 lambda u, p: _trust(u, p, group['eta']))
+            _replace(
+                updates,
+                params,
+                group['min_decay_dims'],
+                lambda u, p: torch._foreach_add(u, p, alpha=group['weight_decay']),
+            )
+        _replace(
+            updates,
+            params,
+            group['min_trust_dims'],
+            lambda u, p: _trust(u, p, group['eta']),
+        )
         for p in params:
             if 'momentum_buffer' not in self.state[p]:
                 self.state[p]['momentum_buffer'] = torch.zeros_like(p)
@@ -102,24 +117,28 @@ class LARS(Optimizer):
         torch._foreach_add_(params, buffers, alpha=-group['lr'])
 
 
-def _replace(updates: List[Tensor], params: List[Tensor], min_dims: int,
-             function: Callable) -> None:
+def _replace(
+    updates: list[Tensor], params: list[Tensor], min_dims: int, function: Callable
+) -> None:
     """Change the updates of tensors with enough dimensions, in the list."""
     places = [i for i, p in enumerate(params) if p.dim() >= min_dims]
     if places:
-        changed = function([updates[i] for i in places],
-                           [params[i] for i in places])
+        changed = function([updates[i] for i in places], [params[i] for i in places])
         for i, update in zip(places, changed):
             updates[i] = update
 
 
-def _trust(updates: List[Tensor], params: List[Tensor],
-           eta: float) -> List[Tensor]:
+def _trust(updates: list[Tensor], params: list[Tensor], eta: float) -> list[Tensor]:
     """The updates times their trust ratios; no value goes to the host."""
-    p, u = (torch.stack([n.to(norms[0]) for n in norms]) for norms in (
-        torch._foreach_norm(params), torch._foreach_norm(updates)))
+    p, u = (
+        torch.stack([n.to(norms[0]) for n in norms])
+        for norms in (torch._foreach_norm(params), torch._foreach_norm(updates))
+    )
     # Norms round by the number of threads: all ranks take those of rank 0.
     p, u = from_first_rank(torch.stack((p, u)))
     ratios = torch.where((p > 0) & (u > 0), eta * p / u, torch.ones_like(p))
-    return list(torch._foreach_mul(
-        updates, [r.to(x.device) for r, x in zip(ratios.unbind(), updates)]))
+    return list(
+        torch._foreach_mul(
+            updates, [r.to(x.device) for r, x in zip(ratios.unbind(), updates)]
+        )
+    )

@@ -1,7 +1,6 @@
 """From a config to the optimizers of both levels."""
 
 import copy
-from typing import Optional
 
 from mmengine.optim import build_optim_wrapper
 from torch import nn
@@ -9,14 +8,20 @@ from torch import nn
 from ...models.bissl_model import unwrap
 from ...models.losses.outputs import convex_losses
 from ...registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
-from ...utils.check import (check_known_keys, check_not_moved,
-                            init_keys)
+from ...utils.check import check_known_keys, check_not_moved, init_keys
 from ...utils.errors import ValueRefusal
 from .optim_wrapper import BiSSLOptimWrapper
 from .settings import MOVED_OF_WRAPPER, HypergradientSettings
 
-_LEVEL_KEYS = ('type', 'optimizer', 'clip_grad', 'paramwise_cfg',
-               'constructor', 'accumulative_counts', '_scope_')
+_LEVEL_KEYS = (
+    'type',
+    'optimizer',
+    'clip_grad',
+    'paramwise_cfg',
+    'constructor',
+    'accumulative_counts',
+    '_scope_',
+)
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -46,23 +51,23 @@ class BiSSLOptimWrapperConstructor:
         ValueError: If a level or its optimizer is missing.
     """
 
-    def __init__(self,
-                 optim_wrapper_cfg: dict,
-                 paramwise_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None
+    ) -> None:
         if paramwise_cfg is not None:
             raise ValueRefusal(
                 'optim_wrapper: paramwise_cfg belongs to a level. Move it '
-                'into optim_wrapper.lower or optim_wrapper.upper.')
+                'into optim_wrapper.lower or optim_wrapper.upper.'
+            )
         cfg = copy.deepcopy(dict(optim_wrapper_cfg))
         check_not_moved('optim_wrapper', cfg, MOVED_OF_WRAPPER)
-        check_known_keys('optim_wrapper', cfg,
-                         (*init_keys(BiSSLOptimWrapper), 'type', '_scope_'))
+        check_known_keys(
+            'optim_wrapper', cfg, (*init_keys(BiSSLOptimWrapper), 'type', '_scope_')
+        )
         self.levels = {}
         for level in ('lower', 'upper', 'head_warmup'):
-            self.levels[level] = _level_cfg(level, cfg.pop(level, None),
-                                            self.levels)
-        cfg['hypergradient'] = HypergradientSettings.read(
-            cfg.get('hypergradient'))
+            self.levels[level] = _level_cfg(level, cfg.pop(level, None), self.levels)
+        cfg['hypergradient'] = HypergradientSettings.read(cfg.get('hypergradient'))
         self.settings = cfg
 
     def __call__(self, model: nn.Module):
@@ -82,20 +87,19 @@ class BiSSLOptimWrapperConstructor:
         if self.settings['hypergradient'].curvature == 'gauss_newton':
             # Before the head warm-up, not after it.
             convex_losses(model.pretext)
-        parts = dict(lower=model.pretext, upper=model.downstream,
-                     head_warmup=model.downstream)
+        parts = dict(
+            lower=model.pretext, upper=model.downstream, head_warmup=model.downstream
+        )
         wrappers = {
             level: build_optim_wrapper(parts[level], self.levels[level])
             for level in parts
         }
-        return OPTIM_WRAPPERS.build({
-            'type': 'bissl_mm.BiSSLOptimWrapper',
-            **self.settings,
-            **wrappers
-        })
+        return OPTIM_WRAPPERS.build(
+            {'type': 'bissl_mm.BiSSLOptimWrapper', **self.settings, **wrappers}
+        )
 
 
-def _level_cfg(level: str, cfg: Optional[dict], others: dict) -> dict:
+def _level_cfg(level: str, cfg: dict | None, others: dict) -> dict:
     if level == 'head_warmup':
         upper = others['upper']
         cfg = dict(cfg or {})
@@ -107,8 +111,9 @@ def _level_cfg(level: str, cfg: Optional[dict], others: dict) -> dict:
         raise ValueRefusal(
             f'optim_wrapper.{level} must be a dict with an optimizer, but is '
             f'{cfg!r}. For example {level}=dict(optimizer=dict(type="SGD", '
-            'lr=0.03, momentum=0.9)).')
+            'lr=0.03, momentum=0.9)).'
+        )
     check_known_keys(f'optim_wrapper.{level}', cfg, _LEVEL_KEYS)
     cfg.setdefault('type', 'OptimWrapper')
-    cfg.setdefault('clip_grad', dict(max_norm=10.))
+    cfg.setdefault('clip_grad', dict(max_norm=10.0))
     return cfg

@@ -1,6 +1,7 @@
 """The gradient steps of Algorithm 1."""
 
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -19,14 +20,18 @@ from ..distributed import average_
 from .gradients import FirstOrder, Gradients
 from .hypergradient import ImplicitSystem
 from .lone_images import FirstGradient
-from .parts import (check_finite, check_plain, device_of,
-                    running_statistics, solution_logs, take_clipping)
+from .parts import (
+    check_finite,
+    check_plain,
+    device_of,
+    running_statistics,
+    solution_logs,
+    take_clipping,
+)
 from .settings import MOVED_OF_WRAPPER, HypergradientSettings
 
-
 #: For messages.
-_WHERE = dict(lower='lower level', upper='upper level',
-              head_warmup='head warm-up')
+_WHERE = dict(lower='lower level', upper='upper level', head_warmup='head warm-up')
 
 
 class Hypergradient(NamedTuple):
@@ -37,10 +42,10 @@ class Hypergradient(NamedTuple):
     without the indirect term.
     """
 
-    logs: Dict[str, Tensor]
+    logs: dict[str, Tensor]
     gradients: Gradients
-    v: Optional[Vectors]
-    solution: Optional[Solution]
+    v: Vectors | None
+    solution: Solution | None
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -97,36 +102,43 @@ class BiSSLOptimWrapper(OptimWrapperDict):
 
     MOVED = MOVED_OF_WRAPPER
 
-    def __init__(self,
-                 lower: OptimWrapper,
-                 upper: OptimWrapper,
-                 head_warmup: OptimWrapper,
-                 *,
-                 regularizer: Union[dict, Regularizer] = dict(),
-                 hypergradient: Union[dict, HypergradientSettings] = dict(),
-                 direct_weight: float = 1.,
-                 indirect_weight: float = 1.,
-                 num_micro_batches: Optional[Dict[str, int]] = None,
-                 first_order_dtype: Optional[str] = None) -> None:
+    def __init__(
+        self,
+        lower: OptimWrapper,
+        upper: OptimWrapper,
+        head_warmup: OptimWrapper,
+        *,
+        regularizer: dict | Regularizer = dict(),
+        hypergradient: dict | HypergradientSettings = dict(),
+        direct_weight: float = 1.0,
+        indirect_weight: float = 1.0,
+        num_micro_batches: dict[str, int] | None = None,
+        first_order_dtype: str | None = None,
+    ) -> None:
         self.regularizer = build_regularizer(regularizer)
         self.system = ImplicitSystem(
-            self.regularizer, HypergradientSettings.read(hypergradient))
+            self.regularizer, HypergradientSettings.read(hypergradient)
+        )
         super().__init__(lower=lower, upper=upper)
-        for name, wrapper in (('lower', lower), ('upper', upper),
-                              ('head_warmup', head_warmup)):
+        for name, wrapper in (
+            ('lower', lower),
+            ('upper', upper),
+            ('head_warmup', head_warmup),
+        ):
             check_plain(name, wrapper)
         self.head_warmup = head_warmup
         # Levels may share a wrapper, which has its clipping taken once.
-        self._clipping = {key: take_clipping(wrapper) for key, wrapper in {
-            id(w): w for w in (lower, upper, head_warmup)}.items()}
-        check_non_negative('BiSSLOptimWrapper', 'direct_weight',
-                           direct_weight)
-        check_non_negative('BiSSLOptimWrapper', 'indirect_weight',
-                           indirect_weight)
+        self._clipping = {
+            key: take_clipping(wrapper)
+            for key, wrapper in {id(w): w for w in (lower, upper, head_warmup)}.items()
+        }
+        check_non_negative('BiSSLOptimWrapper', 'direct_weight', direct_weight)
+        check_non_negative('BiSSLOptimWrapper', 'indirect_weight', indirect_weight)
         if direct_weight + indirect_weight == 0:
             raise ValueRefusal(
                 'BiSSLOptimWrapper: direct_weight and indirect_weight are 0, '
-                'so that the upper level has no loss. Set one above 0.')
+                'so that the upper level has no loss. Set one above 0.'
+            )
         self.direct_weight = direct_weight
         self.indirect_weight = indirect_weight
         self.first_order = FirstOrder(num_micro_batches, first_order_dtype)
@@ -138,8 +150,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         self.regularizer.begin_alternation(index, total)
 
     @names_its_batch('lower')
-    def lower_step(self, model: BiSSLModel, batch: dict,
-                   seed: int) -> Dict[str, float]:
+    def lower_step(self, model: BiSSLModel, batch: dict, seed: int) -> dict[str, float]:
         r"""One step of the lower level (lines 5 to 7 of Algorithm 1).
 
         Args:
@@ -164,8 +175,9 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         logs, grads = self.lower_gradient(model, batch, seed)
         return self._apply('lower', model.pretext, grads, logs)
 
-    def lower_gradient(self, model: BiSSLModel, batch: dict,
-                       seed: int) -> Tuple[Dict[str, Tensor], Gradients]:
+    def lower_gradient(
+        self, model: BiSSLModel, batch: dict, seed: int
+    ) -> tuple[dict[str, Tensor], Gradients]:
         r"""The gradient of :math:`\mathcal{L}^P + \lambda r`, the mean over
         ranks, before clipping.
 
@@ -181,19 +193,28 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         pretext, levels = model.pretext, model.levels
         with seeded(seed, device_of(pretext)):
             loss, grads = self.first_order.loss_gradient(
-                pretext, self.first_order.prepare(pretext, 'lower', batch))
+                pretext, self.first_order.prepare(pretext, 'lower', batch)
+            )
         average_([loss, *grads.values(), *running_statistics(pretext)])
         self._check_gradient(grads, self.first_order, batch)
         backbone = [grads[name] for name in levels.lower_names]
         slope = norm(backbone)
-        pull = self.regularizer.add_gradient_(backbone, levels.theta_p,
-                                              levels.theta_d)
-        return dict(pretext_loss=loss, proximal_loss=pull.value,
-                    distance=pull.distance, pull=pull.length / slope), grads
+        pull = self.regularizer.add_gradient_(backbone, levels.theta_p, levels.theta_d)
+        return dict(
+            pretext_loss=loss,
+            proximal_loss=pull.value,
+            distance=pull.distance,
+            pull=pull.length / slope,
+        ), grads
 
-    def begin_upper_phase(self, model: BiSSLModel, batches: Sequence[dict],
-                          seed: int, done_steps: int = 0,
-                          checked_step: int = 0) -> None:
+    def begin_upper_phase(
+        self,
+        model: BiSSLModel,
+        batches: Sequence[dict],
+        seed: int,
+        done_steps: int = 0,
+        checked_step: int = 0,
+    ) -> None:
         r"""Build the operator of one upper phase.
 
         Args:
@@ -208,16 +229,16 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                 took already. Defaults to 0.
             checked_step (int): The ``'random'`` one. Defaults to 0.
         """
-        self.system.begin(model, batches, seed, self.first_order, done_steps,
-                          checked_step)
+        self.system.begin(
+            model, batches, seed, self.first_order, done_steps, checked_step
+        )
 
     def end_upper_phase(self) -> None:
         """Free the graphs of the operator."""
         self.system.end()
 
     @names_its_batch('upper')
-    def upper_step(self, model: BiSSLModel, batch: dict,
-                   seed: int) -> Dict[str, float]:
+    def upper_step(self, model: BiSSLModel, batch: dict, seed: int) -> dict[str, float]:
         r"""One step of the upper level (lines 9 to 13 of Algorithm 1).
 
         Both evaluations of the downstream loss see the same preprocessed
@@ -245,14 +266,14 @@ class BiSSLOptimWrapper(OptimWrapperDict):
                 says what the batch was.
         """
         found = self.upper_gradient(model, batch, seed)
-        logs = self._apply('upper', model.downstream, found.gradients,
-                           found.logs)
+        logs = self._apply('upper', model.downstream, found.gradients, found.logs)
         if found.solution is not None:
             logs.update(solution_logs(found.solution))
         return logs
 
-    def upper_gradient(self, model: BiSSLModel, batch: dict,
-                       seed: int) -> Hypergradient:
+    def upper_gradient(
+        self, model: BiSSLModel, batch: dict, seed: int
+    ) -> Hypergradient:
         r"""The hypergradient, Eq. (7): :math:`v_{IJ}` plus the direct term,
         and the head's gradient; means over ranks, before clipping.
 
@@ -266,35 +287,56 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         if not self.indirect_weight:
             return self._direct_gradient(model, batch, seed)
         downstream = model.downstream
-        loss_at_lower, loss_at_upper, v, grads = \
-            self.first_order.upper_gradient(
-                model, batch, seed, self.direct_weight, self.indirect_weight)
-        average_([loss_at_lower, loss_at_upper, *v, *grads.values(),
-                  *running_statistics(downstream)])
-        check_finite('upper level', loss_at_lower=loss_at_lower.item(),
-                     loss_at_upper=loss_at_upper.item())
+        loss_at_lower, loss_at_upper, v, grads = self.first_order.upper_gradient(
+            model, batch, seed, self.direct_weight, self.indirect_weight
+        )
+        average_(
+            [
+                loss_at_lower,
+                loss_at_upper,
+                *v,
+                *grads.values(),
+                *running_statistics(downstream),
+            ]
+        )
+        check_finite(
+            'upper level',
+            loss_at_lower=loss_at_lower.item(),
+            loss_at_upper=loss_at_upper.item(),
+        )
         solution = self.system.solve(v)
-        torch._foreach_add_([grads[n] for n in model.levels.upper_names],
-                            list(solution.value))
+        torch._foreach_add_(
+            [grads[n] for n in model.levels.upper_names], list(solution.value)
+        )
         return Hypergradient(
-            dict(loss_at_lower=loss_at_lower, loss_at_upper=loss_at_upper,
-                 v_norm=norm(v), cosine=cosine(v, solution.value)),
-            grads, v, solution)
+            dict(
+                loss_at_lower=loss_at_lower,
+                loss_at_upper=loss_at_upper,
+                v_norm=norm(v),
+                cosine=cosine(v, solution.value),
+            ),
+            grads,
+            v,
+            solution,
+        )
 
-    def _direct_gradient(self, model: BiSSLModel, batch: dict,
-                         seed: int) -> Hypergradient:
+    def _direct_gradient(
+        self, model: BiSSLModel, batch: dict, seed: int
+    ) -> Hypergradient:
         """Without the first term of the upper level."""
         downstream = model.downstream
         with seeded(seed, device_of(downstream)):
             parts = self.first_order.prepare(downstream, 'upper', batch)
-        loss, grads = self.first_order.loss_gradient(downstream, parts, seed,
-                                                     self.direct_weight)
+        loss, grads = self.first_order.loss_gradient(
+            downstream, parts, seed, self.direct_weight
+        )
         average_([loss, *grads.values(), *running_statistics(downstream)])
         return Hypergradient(dict(loss_at_upper=loss), grads, None, None)
 
     @names_its_batch('upper')
-    def head_warmup_step(self, model: BiSSLModel, batch: dict,
-                         seed: int) -> Dict[str, float]:
+    def head_warmup_step(
+        self, model: BiSSLModel, batch: dict, seed: int
+    ) -> dict[str, float]:
         r"""One step of the downstream head :math:`\phi_D` alone.
 
         Args:
@@ -313,17 +355,19 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         downstream = model.downstream
         with seeded(seed, device_of(downstream)):
             loss, grads = self.first_order.loss_gradient(
-                downstream,
-                self.first_order.prepare(downstream, 'upper', batch))
+                downstream, self.first_order.prepare(downstream, 'upper', batch)
+            )
         average_([loss, *grads.values(), *running_statistics(downstream)])
         return self._apply('head_warmup', downstream, grads, dict(loss=loss))
 
-    def settings(self) -> Dict[str, object]:
+    def settings(self) -> dict[str, object]:
         """What a resumed run should not change without notice."""
-        return dict(**self.system.settings(),
-                    direct_weight=self.direct_weight,
-                    indirect_weight=self.indirect_weight,
-                    first_order_dtype=self.first_order.dtype)
+        return dict(
+            **self.system.settings(),
+            direct_weight=self.direct_weight,
+            indirect_weight=self.indirect_weight,
+            first_order_dtype=self.first_order.dtype,
+        )
 
     def state_dict(self) -> dict:
         """State of all three optimizers and, within an upper phase, of the
@@ -342,21 +386,25 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         self.head_warmup.load_state_dict(state_dict.pop('head_warmup'))
         super().load_state_dict(state_dict)
 
-    def _apply(self, level: str, model: nn.Module, grads: Gradients,
-               logs: Dict[str, Tensor]) -> Dict[str, float]:
+    def _apply(
+        self, level: str, model: nn.Module, grads: Gradients, logs: dict[str, Tensor]
+    ) -> dict[str, float]:
         """Hand over the gradient, clip, check, step; the logs come in one
         transfer."""
         wrapper = self.head_warmup if level == 'head_warmup' else self[level]
         for name, param in model.named_parameters():
             param.grad = grads.get(name)
-        params = [p for group in wrapper.optimizer.param_groups
-                  for p in group['params'] if p.grad is not None]
+        params = [
+            p
+            for group in wrapper.optimizer.param_groups
+            for p in group['params']
+            if p.grad is not None
+        ]
         clip = self._clipping[id(wrapper)]
         logs = dict(logs, grad_norm=clip(params))
         values = torch.stack([v.double() for v in logs.values()]).tolist()
         logs = dict(zip(logs, values))
-        check_finite(_WHERE[level],
-                     **{k: v for k, v in logs.items() if k != 'pull'})
+        check_finite(_WHERE[level], **{k: v for k, v in logs.items() if k != 'pull'})
         limit = getattr(clip, 'keywords', {}).get('max_norm')
         if limit is not None:
             logs['clipped'] = float(logs['grad_norm'] > limit)

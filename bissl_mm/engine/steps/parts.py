@@ -1,8 +1,8 @@
 """Pieces of a gradient step that both levels share."""
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Callable, Dict, List, Sequence
 
 import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -24,10 +24,11 @@ def total_loss(model: nn.Module, data: dict) -> Tensor:
     return model.parse_losses(losses)[0]
 
 
-def running_statistics(model: nn.Module) -> List[Tensor]:
+def running_statistics(model: nn.Module) -> list[Tensor]:
     """Of batch norms; averaged, so that every rank has the same state."""
     return [
-        statistic for module in model.modules()
+        statistic
+        for module in model.modules()
         if isinstance(module, _BatchNorm)
         for statistic in (module.running_mean, module.running_var)
         if statistic is not None
@@ -39,13 +40,14 @@ def device_of(model: nn.Module) -> torch.device:
     return next(model.parameters()).device
 
 
-def solution_logs(solution: Solution) -> Dict[str, float]:
+def solution_logs(solution: Solution) -> dict[str, float]:
     """What the monitor shows of a solve."""
     logs = dict(
         iters=float(solution.num_iters),
         recursion_residual=solution.residual_norm,
         min_curvature=solution.min_curvature,
-        estimated=float(solution.status is Status.ESTIMATED))
+        estimated=float(solution.status is Status.ESTIMATED),
+    )
     if solution.true_residual_norm is not None:
         logs['residual'] = solution.true_residual_norm
     return logs
@@ -78,8 +80,9 @@ def take_clipping(wrapper: OptimWrapper) -> Callable:
     return clip
 
 
-def _clip_norm(params: Sequence[Tensor], max_norm: float,
-               norm_type: float = 2., **kwargs) -> Tensor:
+def _clip_norm(
+    params: Sequence[Tensor], max_norm: float, norm_type: float = 2.0, **kwargs
+) -> Tensor:
     """torch's ``clip_grad_norm_``, on several ranks with the norm that rank
     0 has.
 
@@ -89,10 +92,13 @@ def _clip_norm(params: Sequence[Tensor], max_norm: float,
     if not is_parallel():
         return clip_grad_norm_(params, max_norm, norm_type, **kwargs)
     grads = [p.grad for p in params]
-    total = from_first_rank(torch.linalg.vector_norm(
-        torch.stack([torch.linalg.vector_norm(g, norm_type) for g in grads]),
-        norm_type))
-    scale = (max_norm / (total + 1e-6)).clamp(max=1.)
+    total = from_first_rank(
+        torch.linalg.vector_norm(
+            torch.stack([torch.linalg.vector_norm(g, norm_type) for g in grads]),
+            norm_type,
+        )
+    )
+    scale = (max_norm / (total + 1e-6)).clamp(max=1.0)
     torch._foreach_mul_(grads, scale)
     return total
 
@@ -103,21 +109,25 @@ def check_plain(name: str, wrapper: OptimWrapper) -> None:
         raise TypeRefusal(
             f'BiSSLOptimWrapper: {name} must be an OptimWrapper, '
             f'but is {wrapper!r}. Use constructor='
-            "'bissl_mm.BiSSLOptimWrapperConstructor'.")
+            "'bissl_mm.BiSSLOptimWrapperConstructor'."
+        )
     if isinstance(wrapper, AmpOptimWrapper):
         raise TypeRefusal(
             f'BiSSLOptimWrapper: {name} is an AmpOptimWrapper, whose loss '
             'scale does not fit the hand-set gradients. Use type='
-            "'OptimWrapper' and first_order_dtype='bfloat16'.")
+            "'OptimWrapper' and first_order_dtype='bfloat16'."
+        )
     if isinstance(wrapper.optimizer, ZeroRedundancyOptimizer):
         raise TypeRefusal(
             f'BiSSLOptimWrapper: the optimizer of {name} is a '
             'ZeroRedundancyOptimizer; sharded training is not supported. Use '
-            'the optimizer itself.')
+            'the optimizer itself.'
+        )
     if wrapper._accumulative_counts != 1:
         raise TypeRefusal(
             f'BiSSLOptimWrapper: {name} has accumulative_counts='
             f'{wrapper._accumulative_counts}, which would draw that many '
             'batches a step. Leave it at 1; batches that do not fit the '
             'memory are cut by num_micro_batches=dict(lower=..., '
-            'upper=..., hessian=...).')
+            'upper=..., hessian=...).'
+        )

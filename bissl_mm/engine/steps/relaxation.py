@@ -9,7 +9,7 @@ number of relaxation times: at R below 1 :math:`\theta_P` hardly follows
 
 import copy
 import itertools
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.registry import PARAM_SCHEDULERS
@@ -26,10 +26,11 @@ def sum_of_rates(schedules: Sequence[dict], lr: float, steps: int) -> float:
         steps (int): Of the level in the run.
     """
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr)
-    built = [PARAM_SCHEDULERS.build(dict(copy.deepcopy(dict(cfg)),
-                                         optimizer=optimizer))
-             for cfg in schedules]
-    total = 0.
+    built = [
+        PARAM_SCHEDULERS.build(dict(copy.deepcopy(dict(cfg)), optimizer=optimizer))
+        for cfg in schedules
+    ]
+    total = 0.0
     for _ in range(steps):
         total += optimizer.param_groups[0]['lr']
         # Without a gradient nothing moves; schedules expect the call.
@@ -39,8 +40,7 @@ def sum_of_rates(schedules: Sequence[dict], lr: float, steps: int) -> float:
     return total
 
 
-def gains(optimizer: Optimizer, params: Sequence[Tensor]
-          ) -> Optional[List[float]]:
+def gains(optimizer: Optimizer, params: Sequence[Tensor]) -> list[float] | None:
     """By how much each tensor moves for a unit of gradient and rate, in the
     long run of its momentum.
 
@@ -56,8 +56,7 @@ def gains(optimizer: Optimizer, params: Sequence[Tensor]
         list[float]: A number a tensor, of Adam's kind the median over its
         elements; None where a state or the kind is not known.
     """
-    groups = {id(p): group for group in optimizer.param_groups
-              for p in group['params']}
+    groups = {id(p): group for group in optimizer.param_groups for p in group['params']}
     found = []
     for param in params:
         group = groups.get(id(param))
@@ -68,43 +67,38 @@ def gains(optimizer: Optimizer, params: Sequence[Tensor]
     return found
 
 
-def _gain(optimizer: Optimizer, param: Tensor,
-          group: dict) -> Optional[float]:
+def _gain(optimizer: Optimizer, param: Tensor, group: dict) -> float | None:
     if 'LARS' in type(optimizer).__name__.upper():
         return _trust(param, group) / (1 - group['momentum'])
     if 'betas' in group:
         return _adam(optimizer.state.get(param, {}), group)
     if 'momentum' in group:
-        damped = 1 - group.get('dampening', 0.) if group['momentum'] else 1.
+        damped = 1 - group.get('dampening', 0.0) if group['momentum'] else 1.0
         return damped / (1 - group['momentum'])
     return None
 
 
 def _trust(param: Tensor, group: dict) -> float:
     if param.grad is None or param.dim() < group.get('min_trust_dims', 0):
-        return 1.
-    decay = group['weight_decay'] * (
-        param.dim() >= group.get('min_decay_dims', 0))
+        return 1.0
+    decay = group['weight_decay'] * (param.dim() >= group.get('min_decay_dims', 0))
     length = torch.linalg.vector_norm(param.detach()).item()
-    slope = torch.linalg.vector_norm(
-        param.grad + decay * param.detach()).item()
-    return group['eta'] * length / slope if length and slope else 1.
+    slope = torch.linalg.vector_norm(param.grad + decay * param.detach()).item()
+    return group['eta'] * length / slope if length and slope else 1.0
 
 
-def _adam(state: dict, group: dict) -> Optional[float]:
+def _adam(state: dict, group: dict) -> float | None:
     if 'exp_avg_sq' not in state:
         return None
     steps = float(state['step'])
-    scale = state['exp_avg_sq'] / (1 - group['betas'][1]**steps)
+    scale = state['exp_avg_sq'] / (1 - group['betas'][1] ** steps)
     return (1 / (scale.sqrt() + group['eps'])).median().item()
 
 
-def median_of_elements(values: Sequence[float],
-                       params: Sequence[Tensor]) -> float:
+def median_of_elements(values: Sequence[float], params: Sequence[Tensor]) -> float:
     """Median of numbers of tensors, each counted as often as it has
     elements."""
     pairs = sorted((v, p.numel()) for v, p in zip(values, params))
     total = sum(number for _, number in pairs)
     seen = itertools.accumulate(number for _, number in pairs)
-    return next(value for (value, _), number in zip(pairs, seen)
-                if 2 * number >= total)
+    return next(value for (value, _), number in zip(pairs, seen) if 2 * number >= total)

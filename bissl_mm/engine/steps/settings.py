@@ -1,10 +1,16 @@
 """All settings of the hypergradient, in one place."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any
 
-from ...utils.check import (check_in, check_mapping, check_non_negative,
-                            check_not_moved, check_positive_int)
+from ...utils.check import (
+    check_in,
+    check_mapping,
+    check_non_negative,
+    check_not_moved,
+    check_positive_int,
+)
 from ...utils.errors import ValueRefusal
 
 WHERE = 'optim_wrapper.hypergradient'
@@ -18,10 +24,11 @@ MOVED_OF_WRAPPER = dict(
     jacobian_params=f'{WHERE}.params',
     hessian_batch_size=f'{WHERE}.batch_size',
     product_dtype=f'{WHERE}.dtype',
-    check_residual=f'{WHERE}.check_residual')
+    check_residual=f'{WHERE}.check_residual',
+)
 MOVED_OF_LOOP = dict(
-    num_hessian_batches=f'{WHERE}.num_batches',
-    hessian_batches=f'{WHERE}.batches')
+    num_hessian_batches=f'{WHERE}.num_batches', hessian_batches=f'{WHERE}.batches'
+)
 
 
 @dataclass(frozen=True)
@@ -68,21 +75,20 @@ class HypergradientSettings:
         ValueError: If a setting is out of its range.
     """
 
-    damping: float = 10.
+    damping: float = 10.0
     solver: Any = None
     curvature: str = 'hessian'
-    params: Union[str, List[str], None] = None
+    params: str | list[str] | None = None
     num_batches: int = 1
     batches: str = 'next'
-    batch_size: Optional[int] = None
-    dtype: Optional[str] = None
+    batch_size: int | None = None
+    dtype: str | None = None
     second_order: str = 'lean'
     check_residual: str = 'random'
 
     def __post_init__(self) -> None:
         check_non_negative(WHERE, 'damping', self.damping)
-        check_in(WHERE, 'curvature', self.curvature,
-                 ('hessian', 'gauss_newton'))
+        check_in(WHERE, 'curvature', self.curvature, ('hessian', 'gauss_newton'))
         check_positive_int(WHERE, 'num_batches', self.num_batches)
         check_in(WHERE, 'batches', self.batches, ('next', 'first'))
         check_in(WHERE, 'dtype', self.dtype, (None, 'bfloat16'))
@@ -90,14 +96,20 @@ class HypergradientSettings:
         if self.dtype is not None and self.second_order == 'torch':
             raise ValueRefusal(
                 f"{WHERE}: dtype={self.dtype!r} is for second_order='lean', "
-                "but it is 'torch'. Set dtype=None.")
-        check_in(WHERE, 'check_residual', self.check_residual,
-                 ('random', 'first', 'always', 'never'))
+                "but it is 'torch'. Set dtype=None."
+            )
+        check_in(
+            WHERE,
+            'check_residual',
+            self.check_residual,
+            ('random', 'first', 'always', 'never'),
+        )
         if self.batch_size is not None:
             check_positive_int(WHERE, 'batch_size', self.batch_size)
         if self.solver is None:
-            object.__setattr__(self, 'solver', dict(type='LayerwiseCGSolver',
-                                                    max_iters=5))
+            object.__setattr__(
+                self, 'solver', dict(type='LayerwiseCGSolver', max_iters=5)
+            )
 
     @classmethod
     def read(cls, given: Any) -> 'HypergradientSettings':
@@ -109,13 +121,11 @@ class HypergradientSettings:
         """
         if isinstance(given, cls):
             return given
-        return cls(**check_mapping(WHERE, given,
-                                   [field.name for field in fields(cls)]))
+        return cls(**check_mapping(WHERE, given, [field.name for field in fields(cls)]))
 
-    def settings(self) -> Dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """As plain values but for the solver."""
-        return {field.name: getattr(self, field.name)
-                for field in fields(self)}
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def refuse_moved(cfg: Mapping[str, Any]) -> None:
@@ -128,9 +138,14 @@ def refuse_moved(cfg: Mapping[str, Any]) -> None:
     Raises:
         TypeError: If there are such keys.
     """
-    moved = {f'{part}.{key}': place
-             for part, keys in (('optim_wrapper', MOVED_OF_WRAPPER),
-                                ('train_cfg', MOVED_OF_LOOP))
-             for key, place in keys.items() if key in (cfg.get(part) or ())}
+    moved = {
+        f'{part}.{key}': place
+        for part, keys in (
+            ('optim_wrapper', MOVED_OF_WRAPPER),
+            ('train_cfg', MOVED_OF_LOOP),
+        )
+        for key, place in keys.items()
+        if key in (cfg.get(part) or ())
+    }
     where = getattr(cfg, 'filename', None) or 'config'
     check_not_moved(where, moved, moved)

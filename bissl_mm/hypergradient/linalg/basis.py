@@ -5,7 +5,7 @@ basis of k vectors would take k of them. Flat rows take one product of a
 matrix and a vector.
 """
 
-from typing import Iterator, List, Optional
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from .vectors import Vectors, agreed
 _STRETCH = 2**17
 
 
-def flatten(vectors: Vectors, out: Optional[Tensor] = None) -> Tensor:
+def flatten(vectors: Vectors, out: Tensor | None = None) -> Tensor:
     """All values in one row, shape ``(n, )``; a copy, in ``out`` if given."""
     return torch.cat([v.detach().reshape(-1) for v in vectors], out=out)
 
@@ -31,9 +31,13 @@ def unflatten(row: Tensor, like: Vectors) -> Vectors:
 
 def row_dot(x: Tensor, y: Tensor) -> Tensor:
     """Inner product of two rows, float64 and without dimensions."""
-    return agreed(torch.stack([
-        torch.dot(a, b) for a, b in zip(x.split(_STRETCH), y.split(_STRETCH))
-    ]).double().sum())
+    return agreed(
+        torch.stack(
+            [torch.dot(a, b) for a, b in zip(x.split(_STRETCH), y.split(_STRETCH))]
+        )
+        .double()
+        .sum()
+    )
 
 
 def row_norm(x: Tensor) -> Tensor:
@@ -54,8 +58,8 @@ class Basis:
 
     _BLOCK = 4
 
-    def __init__(self, rows: Optional[Tensor] = None) -> None:
-        self._blocks: List[Tensor] = []
+    def __init__(self, rows: Tensor | None = None) -> None:
+        self._blocks: list[Tensor] = []
         self._size = 0
         for row in () if rows is None else rows:
             self.append(row)
@@ -64,7 +68,7 @@ class Basis:
         return self._size
 
     @property
-    def rows(self) -> Optional[Tensor]:
+    def rows(self) -> Tensor | None:
         """Shape ``(len(self), n)``, a copy; None without rows."""
         return torch.cat(list(self._filled())) if self._size else None
 
@@ -82,8 +86,7 @@ class Basis:
         """The row behind the last, to be written to; :meth:`append` takes it
         in. Of the shape, type and device of ``like``, ``(n, )``."""
         block, place = divmod(self._size, self._BLOCK)
-        if not self._size and self._blocks \
-                and not _alike(self._blocks[0][0], like):
+        if not self._size and self._blocks and not _alike(self._blocks[0][0], like):
             self._blocks = []
         if block == len(self._blocks):
             self._blocks.append(like.new_empty(self._BLOCK, len(like)))
@@ -102,7 +105,7 @@ class Basis:
         one block of them."""
         if size < self._size:
             self._size = size
-            del self._blocks[-(-size // self._BLOCK) + 1:]
+            del self._blocks[-(-size // self._BLOCK) + 1 :]
 
     def clear(self) -> None:
         """Forget all rows, but keep their memory."""
@@ -114,16 +117,26 @@ class Basis:
         if not self._size:
             return vector.new_zeros(0, dtype=torch.float64)
         parts = vector.split(_STRETCH)
-        return agreed(torch.cat([
-            torch.stack([torch.mv(rows, part) for rows, part in zip(
-                block.split(_STRETCH, dim=1), parts)]).double().sum(0)
-            for block in self._filled()]))
+        return agreed(
+            torch.cat(
+                [
+                    torch.stack(
+                        [
+                            torch.mv(rows, part)
+                            for rows, part in zip(block.split(_STRETCH, dim=1), parts)
+                        ]
+                    )
+                    .double()
+                    .sum(0)
+                    for block in self._filled()
+                ]
+            )
+        )
 
     def add_to_(self, vector: Tensor, weights: Tensor) -> Tensor:
         """Add the sum of the rows, weighted by ``weights`` of shape
         ``(k, )``, to ``vector``, in place; it is returned."""
-        for block, part in zip(self._filled(),
-                               weights.to(vector).split(self._BLOCK)):
+        for block, part in zip(self._filled(), weights.to(vector).split(self._BLOCK)):
             vector.addmv_(block.T, part)
         return vector
 

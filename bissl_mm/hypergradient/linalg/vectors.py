@@ -7,15 +7,15 @@ first. Fresh memory for ten million values takes several times as long as the
 arithmetic, so an iteration takes those.
 """
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-Vectors = Tuple[Tensor, ...]
+Vectors = tuple[Tensor, ...]
 
-_agree: Optional[Callable[[Tensor], Tensor]] = None
+_agree: Callable[[Tensor], Tensor] | None = None
 
 
 @contextmanager
@@ -44,8 +44,9 @@ def agreed(scalars: Tensor) -> Tensor:
     return scalars if _agree is None else _agree(scalars)
 
 
-def check_same_structure(name: str, given: Sequence[Tensor],
-                         expected: Sequence[Tensor]) -> None:
+def check_same_structure(
+    name: str, given: Sequence[Tensor], expected: Sequence[Tensor]
+) -> None:
     """Raise a ``ValueError`` unless two vectors have the same tensor shapes.
 
     Args:
@@ -54,15 +55,18 @@ def check_same_structure(name: str, given: Sequence[Tensor],
         expected (Sequence[Tensor]): The vector that sets the structure.
     """
     if len(given) != len(expected):
-        raise ValueError(f'{name} has {len(given)} tensors, but the operator '
-                         f'acts on {len(expected)}. Pass one tensor for each '
-                         'backbone parameter, in the same order.')
+        raise ValueError(
+            f'{name} has {len(given)} tensors, but the operator '
+            f'acts on {len(expected)}. Pass one tensor for each '
+            'backbone parameter, in the same order.'
+        )
     for i, (a, b) in enumerate(zip(given, expected, strict=True)):
         if a.shape != b.shape:
             raise ValueError(
                 f'{name}: tensor {i} has shape {tuple(a.shape)}, but the '
                 f'operator expects {tuple(b.shape)}. Pass the tensors in the '
-                'order of the backbone parameters.')
+                'order of the backbone parameters.'
+            )
 
 
 def tensor_dots(x: Vectors, y: Vectors) -> Tensor:
@@ -80,20 +84,17 @@ def dot(x: Vectors, y: Vectors) -> Tensor:
 
 
 def _tensor_dots(x: Vectors, y: Vectors) -> Tensor:
-    return torch.stack(
-        [torch.dot(a.flatten(), b.flatten()) for a, b in zip(x, y)])
+    return torch.stack([torch.dot(a.flatten(), b.flatten()) for a, b in zip(x, y)])
 
 
 def norm(x: Vectors) -> Tensor:
     """Euclidean norm of a vector, a tensor without dimensions."""
-    return agreed(torch.linalg.vector_norm(
-        torch.stack(torch._foreach_norm(list(x)))))
+    return agreed(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(list(x)))))
 
 
 def cosine(x: Vectors, y: Vectors) -> Tensor:
     """Cosine of the angle between two vectors; 0 if one is zero."""
-    return dot(x, y) / (norm(x) * norm(y)).clamp_min(
-        torch.finfo(x[0].dtype).tiny)
+    return dot(x, y) / (norm(x) * norm(y)).clamp_min(torch.finfo(x[0].dtype).tiny)
 
 
 def add_scaled(x: Vectors, y: Vectors, scale: Tensor) -> Vectors:
@@ -113,8 +114,7 @@ def add_scaled(x: Vectors, y: Vectors, scale: Tensor) -> Vectors:
     return tuple(torch._foreach_add(list(x), scaled))
 
 
-def add_scaled_(x: Vectors, y: Vectors, scale: Tensor,
-                buffer: Vectors) -> None:
+def add_scaled_(x: Vectors, y: Vectors, scale: Tensor, buffer: Vectors) -> None:
     """``x += scale * y``, to the bit what :func:`add_scaled` gives.
 
     Args:
@@ -135,8 +135,7 @@ def scale_add_(x: Vectors, scale: Tensor, y: Vectors) -> None:
 
 
 def _scale_(x: Vectors, scale: Tensor) -> None:
-    torch._foreach_mul_(
-        list(x), list(scale.unbind()) if scale.dim() == 1 else scale)
+    torch._foreach_mul_(list(x), list(scale.unbind()) if scale.dim() == 1 else scale)
 
 
 def subtract(x: Vectors, y: Vectors) -> Vectors:

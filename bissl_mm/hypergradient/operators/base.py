@@ -1,7 +1,7 @@
 """Symmetric linear maps, how they add up, and what they promise."""
 
 from abc import ABC, abstractmethod
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 
@@ -61,16 +61,15 @@ class Scaled(Operator):
 
     def __init__(self, factor: float, operator: Operator) -> None:
         self.factor, self.operator = factor, operator
-        self.is_positive_definite = factor > 0 \
-            and operator.is_positive_definite
+        self.is_positive_definite = factor > 0 and operator.is_positive_definite
 
     def __call__(self, vectors: Vectors) -> Vectors:
-        return tuple(torch._foreach_mul(list(self.operator(vectors)),
-                                        self.factor))
+        return tuple(torch._foreach_mul(list(self.operator(vectors)), self.factor))
 
     def exact(self, vectors: Vectors) -> Vectors:
-        return tuple(torch._foreach_mul(list(self.operator.exact(vectors)),
-                                        self.factor))
+        return tuple(
+            torch._foreach_mul(list(self.operator.exact(vectors)), self.factor)
+        )
 
     def close(self) -> None:
         self.operator.close()
@@ -87,21 +86,25 @@ class Sum(Operator):
     def __init__(self, first: Operator, second: Scaled) -> None:
         self.first, self.second = first, second
         curvature = second.operator
-        self.is_positive_definite = first.is_positive_definite \
-            and second.factor >= 0 and (
+        self.is_positive_definite = (
+            first.is_positive_definite
+            and second.factor >= 0
+            and (
                 curvature.is_positive_definite
-                or getattr(curvature, 'is_positive_semidefinite', False))
+                or getattr(curvature, 'is_positive_semidefinite', False)
+            )
+        )
 
     def __call__(self, vectors: Vectors) -> Vectors:
         return self._sum(self.first(vectors), self.second.operator(vectors))
 
     def exact(self, vectors: Vectors) -> Vectors:
-        return self._sum(self.first.exact(vectors),
-                         self.second.operator.exact(vectors))
+        return self._sum(self.first.exact(vectors), self.second.operator.exact(vectors))
 
     def _sum(self, first: Vectors, second: Vectors) -> Vectors:
-        return tuple(torch._foreach_add(list(first), list(second),
-                                        alpha=self.second.factor))
+        return tuple(
+            torch._foreach_add(list(first), list(second), alpha=self.second.factor)
+        )
 
     def close(self) -> None:
         self.first.close()

@@ -1,7 +1,8 @@
 """A curvature of the pretext loss: its batches, ranks and life."""
 
 from abc import abstractmethod
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,26 +55,29 @@ class Curvature(Operator):
         TypeError: If a parameter is in half precision.
     """
 
-    def __init__(self,
-                 closures: Sequence[Callable[[], Any]],
-                 params: Sequence[Tensor],
-                 mean_over_ranks: Optional[Callable[[Vectors],
-                                                    Vectors]] = None,
-                 keep_graphs: bool = True,
-                 product_dtype: Optional[torch.dtype] = None,
-                 second_order: str = 'lean',
-                 lazy: bool = False,
-                 zero_text: Optional[Callable[[], str]] = None) -> None:
+    def __init__(
+        self,
+        closures: Sequence[Callable[[], Any]],
+        params: Sequence[Tensor],
+        mean_over_ranks: Callable[[Vectors], Vectors] | None = None,
+        keep_graphs: bool = True,
+        product_dtype: torch.dtype | None = None,
+        second_order: str = 'lean',
+        lazy: bool = False,
+        zero_text: Callable[[], str] | None = None,
+    ) -> None:
         if not closures or not params:
             raise ValueRefusal(
                 f'{type(self).__name__}: got {len(closures)} pretext batches '
-                f'and {len(params)} parameters; both must be at least 1.')
+                f'and {len(params)} parameters; both must be at least 1.'
+            )
         for i, param in enumerate(params):
             if param.dtype not in (torch.float32, torch.float64):
                 raise TypeRefusal(
                     f'{type(self).__name__}: parameter {i} is {param.dtype}. '
                     'A Hessian-vector product in half precision is far off; '
-                    'keep the backbone in float32.')
+                    'keep the backbone in float32.'
+                )
         self.params = tuple(params)
         self.num_products = 0
         self._mean_over_ranks = mean_over_ranks
@@ -81,14 +85,14 @@ class Curvature(Operator):
         self._lean = LeanLayers(product_dtype, second_order == 'lean')
         self._versions = [p._version for p in self.params]
         self._closures = list(closures)
-        self._losses: Dict[int, Tensor] = {}
+        self._losses: dict[int, Tensor] = {}
         self._keep_graphs = keep_graphs
-        self._gradients: Optional[List[Any]] = None
+        self._gradients: list[Any] | None = None
         if not lazy:
             self._build_graphs()
 
     @property
-    def loss(self) -> Optional[Tensor]:
+    def loss(self) -> Tensor | None:
         """Mean loss of the batches; None before the first evaluation."""
         if not self._losses:
             return None
@@ -96,16 +100,14 @@ class Curvature(Operator):
 
     def _build_graphs(self) -> None:
         if self._keep_graphs and self._gradients is None:
-            self._gradients = [self._gradient(i)
-                               for i in range(len(self._closures))]
+            self._gradients = [self._gradient(i) for i in range(len(self._closures))]
 
     @abstractmethod
     def _gradient(self, index: int) -> Any:
         """Of one batch, with its graph, in the form _product takes it."""
 
     @abstractmethod
-    def _product(self, gradient: Any,
-                 vectors: Vectors) -> Sequence[Optional[Tensor]]:
+    def _product(self, gradient: Any, vectors: Vectors) -> Sequence[Tensor | None]:
         """The product of one batch; None, or nothing at all, is zero."""
 
     def __call__(self, vectors: Vectors) -> Vectors:
@@ -123,38 +125,40 @@ class Curvature(Operator):
             ValueError: If the structure differs from the parameters', or
                 the product is zero and ``zero_text`` given.
         """
-        check_same_structure(f'{type(self).__name__}: the vector', vectors,
-                             self.params)
+        check_same_structure(f'{type(self).__name__}: the vector', vectors, self.params)
         self._check_alive()
         self.num_products += 1
         self._build_graphs()
-        total: List[Optional[Tensor]] = [None] * len(self.params)
+        total: list[Tensor | None] = [None] * len(self.params)
         for i in range(len(self._closures)):
             products = self._product(
-                self._gradient(i) if self._gradients is None
-                else self._gradients[i], vectors)
+                self._gradient(i) if self._gradients is None else self._gradients[i],
+                vectors,
+            )
             for j, product in enumerate(products):
                 if product is not None:
-                    total[j] = product if total[j] is None \
-                        else total[j] + product
+                    total[j] = product if total[j] is None else total[j] + product
         result = tuple(
             torch.zeros_like(p) if t is None else t.detach().contiguous()
-            for t, p in zip(total, self.params))
+            for t, p in zip(total, self.params)
+        )
         if len(self._closures) > 1:
-            result = tuple(torch._foreach_div(list(result),
-                                              float(len(self._closures))))
+            result = tuple(torch._foreach_div(list(result), float(len(self._closures))))
         if self._mean_over_ranks is not None:
             result = self._mean_over_ranks(result)
-        if self._zero_text is not None and self.num_products == 1 \
-                and _is_zero(result) and not _is_zero(vectors):
+        if (
+            self._zero_text is not None
+            and self.num_products == 1
+            and _is_zero(result)
+            and not _is_zero(vectors)
+        ):
             raise ValueRefusal(self._zero_text())
         return result
 
     def exact(self, vectors: Vectors) -> Vectors:
         """The same in the parameters' own type, whatever ``product_dtype``
         says."""
-        product_dtype, self._lean.product_dtype = \
-            self._lean.product_dtype, None
+        product_dtype, self._lean.product_dtype = self._lean.product_dtype, None
         try:
             return self(vectors)
         finally:
@@ -169,15 +173,16 @@ class Curvature(Operator):
         if not self._closures:
             raise RuntimeError(
                 f'{type(self).__name__}: used after close(). Build a new '
-                'operator for each upper phase.')
-        for i, (param, version) in enumerate(
-                zip(self.params, self._versions)):
+                'operator for each upper phase.'
+            )
+        for i, (param, version) in enumerate(zip(self.params, self._versions)):
             if param._version != version:
                 raise RuntimeRefusal(
                     f'{type(self).__name__}: lower backbone parameter {i} of '
                     f'shape {tuple(param.shape)} was changed in place since '
                     'the operator was built. Nothing may write to the lower '
-                    'backbone during an upper phase.')
+                    'backbone during an upper phase.'
+                )
 
 
 def _is_zero(vectors: Vectors) -> bool:

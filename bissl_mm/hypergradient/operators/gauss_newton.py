@@ -1,6 +1,7 @@
 """The Gauss-Newton matrix in the place of the Hessian."""
 
-from typing import Callable, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from ..second_order.mode import check_third_derivatives
 from .curvature import Curvature
 
 #: Outputs, the same cut off as leaves, and the loss of the leaves.
-CutLoss = Tuple[Sequence[Tensor], Sequence[Tensor], Tensor]
+CutLoss = tuple[Sequence[Tensor], Sequence[Tensor], Tensor]
 
 
 class _Factors(NamedTuple):
@@ -25,7 +26,7 @@ class _Factors(NamedTuple):
     leaves: Vectors
     slopes: Vectors
     probes: Vectors
-    pulled: Tuple[Optional[Tensor], ...]
+    pulled: tuple[Tensor | None, ...]
 
 
 class GaussNewton(Curvature):
@@ -68,7 +69,7 @@ class GaussNewton(Curvature):
     is_positive_semidefinite = True
     _closures: Sequence[Callable[[], CutLoss]]
 
-    def _gradient(self, index: int) -> Optional[_Factors]:
+    def _gradient(self, index: int) -> _Factors | None:
         with torch.enable_grad():
             with self._lean:
                 outputs, leaves, loss = self._closures[index]()
@@ -76,26 +77,26 @@ class GaussNewton(Curvature):
                 check_third_derivatives(loss)
             self._losses[index] = loss.detach()
             slopes = torch.autograd.grad(
-                loss, (*leaves, *self.params), create_graph=True,
-                allow_unused=True)
-            self._check_cut(index, slopes[len(leaves):])
+                loss, (*leaves, *self.params), create_graph=True, allow_unused=True
+            )
+            self._check_cut(index, slopes[len(leaves) :])
             # Outputs that do not depend on a parameter, or with a linear
             # loss, add nothing.
-            rows = [row for row in zip(outputs, leaves, slopes)
-                    if row[0].requires_grad and row[2] is not None
-                    and row[2].requires_grad]
+            rows = [
+                row
+                for row in zip(outputs, leaves, slopes)
+                if row[0].requires_grad and row[2] is not None and row[2].requires_grad
+            ]
             if not rows:
                 return None
             outputs, leaves, slopes = zip(*rows)
-            probes = tuple(torch.zeros_like(z, requires_grad=True)
-                           for z in outputs)
+            probes = tuple(torch.zeros_like(z, requires_grad=True) for z in outputs)
             pulled = torch.autograd.grad(
-                outputs, self.params, probes, create_graph=True,
-                allow_unused=True)
+                outputs, self.params, probes, create_graph=True, allow_unused=True
+            )
         return _Factors(outputs, leaves, slopes, probes, pulled)
 
-    def _check_cut(self, index: int,
-                   rest: Sequence[Optional[Tensor]]) -> None:
+    def _check_cut(self, index: int, rest: Sequence[Tensor | None]) -> None:
         for i, gradient in enumerate(rest):
             if gradient is not None:
                 raise ValueRefusal(
@@ -103,29 +104,43 @@ class GaussNewton(Curvature):
                     f'on parameter {i} of shape {tuple(gradient.shape)} past '
                     'the outputs, and that part would be lost. Cut the loss '
                     'at all that depends on the parameters, or use the '
-                    'Hessian.')
+                    'Hessian.'
+                )
 
-    def _product(self, gradient: Optional[_Factors],
-                 vectors: Vectors) -> Sequence[Optional[Tensor]]:
+    def _product(
+        self, gradient: _Factors | None, vectors: Vectors
+    ) -> Sequence[Tensor | None]:
         if gradient is None:
             return ()
         pushed = self._derivative(gradient.pulled, gradient.probes, vectors)
         curved = self._derivative(
-            gradient.slopes, gradient.leaves,
-            [torch.zeros_like(z) if u is None else u
-             for z, u in zip(gradient.probes, pushed)])
+            gradient.slopes,
+            gradient.leaves,
+            [
+                torch.zeros_like(z) if u is None else u
+                for z, u in zip(gradient.probes, pushed)
+            ],
+        )
         return self._derivative(gradient.outputs, self.params, curved)
 
     def _derivative(
-            self, of: Sequence[Optional[Tensor]], by: Sequence[Tensor],
-            weights: Sequence[Optional[Tensor]]
-    ) -> Sequence[Optional[Tensor]]:
+        self,
+        of: Sequence[Tensor | None],
+        by: Sequence[Tensor],
+        weights: Sequence[Tensor | None],
+    ) -> Sequence[Tensor | None]:
         """Of the inner product of ``of`` and ``weights``; None is zero."""
-        rows = [(f, w) for f, w in zip(of, weights)
-                if f is not None and w is not None and f.requires_grad]
+        rows = [
+            (f, w)
+            for f, w in zip(of, weights)
+            if f is not None and w is not None and f.requires_grad
+        ]
         if not rows:
             return [None] * len(by)
-        return torch.autograd.grad([f for f, _ in rows], by,
-                                   [w for _, w in rows],
-                                   retain_graph=self._gradients is not None,
-                                   allow_unused=True)
+        return torch.autograd.grad(
+            [f for f, _ in rows],
+            by,
+            [w for _, w in rows],
+            retain_graph=self._gradients is not None,
+            allow_unused=True,
+        )

@@ -1,6 +1,7 @@
 """The Hessian of the pretext loss, Algorithm 2."""
 
-from typing import Any, Callable, Optional, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,18 +39,24 @@ class Hessian(Curvature):
                 check_third_derivatives(loss)
             self._losses[index] = loss.detach()
             return torch.autograd.grad(
-                loss, self.params, create_graph=True, allow_unused=True)
+                loss, self.params, create_graph=True, allow_unused=True
+            )
 
-    def _product(self, gradient: Any,
-                 vectors: Vectors) -> Sequence[Optional[Tensor]]:
+    def _product(self, gradient: Any, vectors: Vectors) -> Sequence[Tensor | None]:
         """The product of one batch; None, or nothing at all, is zero."""
         # A gradient that no longer depends on the parameters (None, or a
         # constant) has a zero row in the Hessian.
-        rows = [(g, v) for g, v in zip(gradient, vectors)
-                if g is not None and g.requires_grad]
+        rows = [
+            (g, v)
+            for g, v in zip(gradient, vectors)
+            if g is not None and g.requires_grad
+        ]
         if not rows:
             return ()
-        return torch.autograd.grad([g for g, _ in rows], self.params,
-                                   [v for _, v in rows],
-                                   retain_graph=self._gradients is not None,
-                                   allow_unused=True)
+        return torch.autograd.grad(
+            [g for g, _ in rows],
+            self.params,
+            [v for _, v in rows],
+            retain_graph=self._gradients is not None,
+            allow_unused=True,
+        )

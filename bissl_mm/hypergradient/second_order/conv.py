@@ -1,6 +1,6 @@
 """A convolution whose second derivative is four convolutions."""
 
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,16 +13,25 @@ from .tiny_conv import MAX_PIXELS, MAX_TAPS, TinyConv
 _convolution_backward = torch.ops.aten.convolution_backward
 
 
-def lean_conv(lean, input: Tensor,
-              weight: Tensor, bias: Optional[Tensor] = None, stride=1,
-              padding=0, dilation=1, groups: int = 1) -> Optional[Tensor]:
+def lean_conv(
+    lean,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride=1,
+    padding=0,
+    dilation=1,
+    groups: int = 1,
+) -> Tensor | None:
     """``torch.conv2d``, or None where it is left to torch; see
     :class:`LeanLayers`, of which ``lean`` is one."""
-    if isinstance(padding, str) or input.dim() != 4 \
-            or is_autocast_enabled(input.device.type):
+    if (
+        isinstance(padding, str)
+        or input.dim() != 4
+        or is_autocast_enabled(input.device.type)
+    ):
         return None
-    layer = _Layer(_pair(stride), _pair(padding), _pair(dilation), groups,
-                   lean)
+    layer = _Layer(_pair(stride), _pair(padding), _pair(dilation), groups, lean)
     return _Conv.apply(input, weight, bias, layer)
 
 
@@ -41,7 +50,8 @@ def refuse_third_derivative() -> None:
         raise RuntimeRefusal(
             'LeanLayers: a third derivative was asked for, and there are two '
             'only. A loss that needs its own gradient has to take it within '
-            'the function that returns it.')
+            'the function that returns it.'
+        )
 
 
 class _Layer:
@@ -57,78 +67,117 @@ class _Layer:
         lean (LeanLayers): What the layer was called in.
     """
 
-    def __init__(self, stride: list, padding: list, dilation: list,
-                 groups: int, lean) -> None:
+    def __init__(
+        self, stride: list, padding: list, dilation: list, groups: int, lean
+    ) -> None:
         self.geometry = (stride, padding, dilation)
         self.groups = groups
         self.lean = lean
-        self._tiny: Optional[TinyConv] = None
-        self._taps: Optional[Tensor] = None
+        self._tiny: TinyConv | None = None
+        self._taps: Tensor | None = None
 
-    def conv(self, x: Tensor, weight: Tensor, bias: Optional[Tensor]
-             ) -> Tensor:
+    def conv(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """As torch does it; what the derivatives need is made ready."""
         out = torch.conv2d(x, weight, bias, *self.geometry, self.groups)
-        if x.device.type == 'cpu' and self.groups == 1 \
-                and self.lean.product_dtype is None \
-                and out.shape[2] * out.shape[3] <= MAX_PIXELS \
-                and weight.shape[2] * weight.shape[3] <= MAX_TAPS:
-            self._tiny = TinyConv(x.shape[2:], out.shape[2:],
-                                  weight.shape[2:], *self.geometry)
+        if (
+            x.device.type == 'cpu'
+            and self.groups == 1
+            and self.lean.product_dtype is None
+            and out.shape[2] * out.shape[3] <= MAX_PIXELS
+            and weight.shape[2] * weight.shape[3] <= MAX_TAPS
+        ):
+            self._tiny = TinyConv(
+                x.shape[2:], out.shape[2:], weight.shape[2:], *self.geometry
+            )
             # Of the layer's own weight, which all products share.
             self._taps = self._tiny.by_tap(weight)
         return out
 
-    def grads(self, grad: Tensor, x: Tensor, weight: Tensor,
-              mask: Sequence[bool], is_product: bool) -> list:
+    def grads(
+        self,
+        grad: Tensor,
+        x: Tensor,
+        weight: Tensor,
+        mask: Sequence[bool],
+        is_product: bool,
+    ) -> list:
         """Derivatives in the input, the weight and the bias, as far as
         ``mask`` asks for them; with a weight that is the layer's own."""
         if self._tiny is not None:
             return [
                 self._tiny.input_grad(grad, self._taps) if mask[0] else None,
                 self._tiny.weight_grad(grad, x) if mask[1] else None,
-                grad.sum((0, 2, 3)) if mask[2] else None]
+                grad.sum((0, 2, 3)) if mask[2] else None,
+            ]
         return self._torch_grads(grad, x, weight, mask, is_product)
 
-    def plain_grads(self, grad: Tensor, x: Tensor, weight: Tensor,
-                    mask: Sequence[bool]) -> Sequence[Optional[Tensor]]:
+    def plain_grads(
+        self, grad: Tensor, x: Tensor, weight: Tensor, mask: Sequence[bool]
+    ) -> Sequence[Tensor | None]:
         """As :meth:`grads`, and torch derives it any number of times."""
         return _convolution_backward(
-            grad, x, weight, [weight.shape[0]], *self.geometry, False, [0, 0],
-            self.groups, list(mask))
+            grad,
+            x,
+            weight,
+            [weight.shape[0]],
+            *self.geometry,
+            False,
+            [0, 0],
+            self.groups,
+            list(mask),
+        )
 
-    def from_weight(self, grad: Tensor, x: Tensor, to_weight: Tensor,
-                    needs_input: bool) -> Sequence[Optional[Tensor]]:
+    def from_weight(
+        self, grad: Tensor, x: Tensor, to_weight: Tensor, needs_input: bool
+    ) -> Sequence[Tensor | None]:
         """With a weight of another value: the convolution, and the
         derivative in the input if it is needed."""
         if self._tiny is not None:
             taps = self._tiny.by_tap(to_weight)
-            return (self._tiny.conv(x, taps),
-                    self._tiny.input_grad(grad, taps) if needs_input
-                    else None)
+            return (
+                self._tiny.conv(x, taps),
+                self._tiny.input_grad(grad, taps) if needs_input else None,
+            )
         # Accumulated with a layout of its own here and there.
         to_weight = to_weight.contiguous()
-        back_x = self._torch_grads(grad, x, to_weight, [True, False, False],
-                                   True)[0] if needs_input else None
+        back_x = (
+            self._torch_grads(grad, x, to_weight, [True, False, False], True)[0]
+            if needs_input
+            else None
+        )
         return self._torch_conv(x, to_weight), back_x
 
-    def from_input(self, grad: Tensor, to_x: Tensor, weight: Tensor,
-                   needs_weight: bool) -> Sequence[Optional[Tensor]]:
+    def from_input(
+        self, grad: Tensor, to_x: Tensor, weight: Tensor, needs_weight: bool
+    ) -> Sequence[Tensor | None]:
         """With an input of another value: the convolution, and the
         derivative in the weight if it is needed."""
-        out = self._torch_conv(to_x, weight) if self._tiny is None \
+        out = (
+            self._torch_conv(to_x, weight)
+            if self._tiny is None
             else self._tiny.conv(to_x, self._taps)
-        back_weight = self.grads(grad, to_x, weight, [False, True, False],
-                                 True)[1] if needs_weight else None
+        )
+        back_weight = (
+            self.grads(grad, to_x, weight, [False, True, False], True)[1]
+            if needs_weight
+            else None
+        )
         return out, back_weight
 
     def _torch_conv(self, x: Tensor, weight: Tensor) -> Tensor:
         dtype = self.lean.product_dtype or x.dtype
-        return torch.conv2d(x.to(dtype), weight.to(dtype), None,
-                            *self.geometry, self.groups).to(x.dtype)
+        return torch.conv2d(
+            x.to(dtype), weight.to(dtype), None, *self.geometry, self.groups
+        ).to(x.dtype)
 
-    def _torch_grads(self, grad: Tensor, x: Tensor, weight: Tensor,
-                     mask: Sequence[bool], is_product: bool) -> list:
+    def _torch_grads(
+        self,
+        grad: Tensor,
+        x: Tensor,
+        weight: Tensor,
+        mask: Sequence[bool],
+        is_product: bool,
+    ) -> list:
         args = grad, x, weight
         if is_product and self.lean.product_dtype is not None:
             args = [a.to(self.lean.product_dtype) for a in args]
@@ -137,7 +186,6 @@ class _Layer:
 
 
 class _Conv(Function):
-
     @staticmethod
     def forward(ctx, x, weight, bias, layer):
         ctx.save_for_backward(x, weight)
@@ -149,12 +197,22 @@ class _Conv(Function):
         x, weight = ctx.saved_tensors
         if ctx.layer.lean.is_open:
             # A gradient within the loss, which is derived twice more.
-            return (*ctx.layer.plain_grads(grad, x, weight,
-                                           ctx.needs_input_grad[:3]), None)
+            return (
+                *ctx.layer.plain_grads(grad, x, weight, ctx.needs_input_grad[:3]),
+                None,
+            )
         # With its graph this is the gradient, without it part of a product.
-        return (*_ConvBackward.apply(grad, x, weight, ctx.layer,
-                                     ctx.needs_input_grad[:3],
-                                     not torch.is_grad_enabled()), None)
+        return (
+            *_ConvBackward.apply(
+                grad,
+                x,
+                weight,
+                ctx.layer,
+                ctx.needs_input_grad[:3],
+                not torch.is_grad_enabled(),
+            ),
+            None,
+        )
 
 
 class _ConvBackward(Function):
@@ -174,10 +232,12 @@ class _ConvBackward(Function):
         back_grad = back_x = back_weight = None
         if to_weight is not None:
             back_grad, back_x = ctx.layer.from_weight(
-                grad, x, to_weight, ctx.needs_input_grad[1])
+                grad, x, to_weight, ctx.needs_input_grad[1]
+            )
         if to_x is not None:
             part, back_weight = ctx.layer.from_input(
-                grad, to_x, weight, ctx.needs_input_grad[2])
+                grad, to_x, weight, ctx.needs_input_grad[2]
+            )
             back_grad = part if back_grad is None else back_grad.add_(part)
         if to_bias is not None:
             part = to_bias.view(1, -1, 1, 1).expand_as(grad)

@@ -8,8 +8,6 @@ convolutions that torch has fast kernels for, and that of batch norm
 (:mod:`norm`) some sums over each channel and five passes.
 """
 
-from typing import Optional
-
 import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
@@ -27,7 +25,8 @@ _WRONG = (
     'Hessian: the pretext loss holds a gradient of its own, taken '
     'through a norm {}, of which torch gives a wrong third derivative. Take '
     'GroupNorm instead, leave that norm out of the penalised part, or write '
-    'it in elementary operations.')
+    'it in elementary operations.'
+)
 
 
 class LeanLayers(TorchFunctionMode):
@@ -55,8 +54,9 @@ class LeanLayers(TorchFunctionMode):
         is_open (bool): Whether the loss is being evaluated.
     """
 
-    def __init__(self, product_dtype: Optional[torch.dtype] = None,
-                 is_lean: bool = True) -> None:
+    def __init__(
+        self, product_dtype: torch.dtype | None = None, is_lean: bool = True
+    ) -> None:
         super().__init__()
         self.product_dtype = product_dtype
         self.is_lean = is_lean
@@ -82,8 +82,9 @@ class LeanLayers(TorchFunctionMode):
             norm = plain_batch_norm if is_transformed() else lean_batch_norm
             result = norm(self, *args, **kwargs)
         if result is None and func in _WRONG_NORMS and is_forward_mode():
-            raise ValueRefusal(_WRONG.format(
-                f'by forward-mode differentiation ({func.__name__})'))
+            raise ValueRefusal(
+                _WRONG.format(f'by forward-mode differentiation ({func.__name__})')
+            )
         return func(*args, **kwargs) if result is None else result
 
 

@@ -5,8 +5,8 @@ the processor library's kernels multiply all the same. Here every tap of the
 kernel is multiplied with the pixels that it meets.
 """
 
-from functools import lru_cache
-from typing import List, Sequence, Tuple
+from collections.abc import Sequence
+from functools import cache
 
 from torch import Tensor
 
@@ -17,7 +17,7 @@ MAX_TAPS = 9
 
 #: A tap, its first pixels of output and input, and how many there are in a
 #: row of both.
-Run = Tuple[int, int, int, int]
+Run = tuple[int, int, int, int]
 
 
 class TinyConv:
@@ -33,13 +33,25 @@ class TinyConv:
         - Weights by tap, ``(taps, O, C)``; see :meth:`by_tap`.
     """
 
-    def __init__(self, in_size: Sequence[int], out_size: Sequence[int],
-                 kernel: Sequence[int], stride: Sequence[int],
-                 padding: Sequence[int], dilation: Sequence[int]) -> None:
+    def __init__(
+        self,
+        in_size: Sequence[int],
+        out_size: Sequence[int],
+        kernel: Sequence[int],
+        stride: Sequence[int],
+        padding: Sequence[int],
+        dilation: Sequence[int],
+    ) -> None:
         self._in_size, self._out_size = tuple(in_size), tuple(out_size)
         self._kernel = tuple(kernel)
-        self._runs = _runs(self._in_size, self._out_size, self._kernel,
-                           tuple(stride), tuple(padding), tuple(dilation))
+        self._runs = _runs(
+            self._in_size,
+            self._out_size,
+            self._kernel,
+            tuple(stride),
+            tuple(padding),
+            tuple(dilation),
+        )
 
     def by_tap(self, weight: Tensor) -> Tensor:
         """From ``(O, C, *kernel)``."""
@@ -56,8 +68,7 @@ class TinyConv:
     def input_grad(self, grad: Tensor, taps: Tensor) -> Tensor:
         """Its derivative in the input, shape of x."""
         grad = _by_pixel(grad)
-        out = grad.new_zeros(_area(self._in_size), grad.shape[1],
-                             taps.shape[2])
+        out = grad.new_zeros(_area(self._in_size), grad.shape[1], taps.shape[2])
         for tap, at, to, number in self._runs:
             _rows(out, to, number).addmm_(_rows(grad, at, number), taps[tap])
         return _image(out, self._in_size)
@@ -81,30 +92,34 @@ def _image(pixels: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _rows(pixels: Tensor, first: int, number: int) -> Tensor:
-    return pixels[first:first + number].view(-1, pixels.shape[2])
+    return pixels[first : first + number].view(-1, pixels.shape[2])
 
 
 def _area(size: Sequence[int]) -> int:
     return size[0] * size[1]
 
 
-@lru_cache(maxsize=None)
-def _runs(in_size: Sequence[int], out_size: Sequence[int],
-          kernel: Sequence[int], stride: Sequence[int],
-          padding: Sequence[int], dilation: Sequence[int]) -> List[Run]:
+@cache
+def _runs(
+    in_size: Sequence[int],
+    out_size: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> list[Run]:
     runs = []
     for tap in range(_area(kernel)):
-        step = [k * d - p for k, d, p in zip(
-            divmod(tap, kernel[1]), dilation, padding)]
+        step = [k * d - p for k, d, p in zip(divmod(tap, kernel[1]), dilation, padding)]
         for out in range(_area(out_size)):
-            y, x = (o * s + t for o, s, t in zip(
-                divmod(out, out_size[1]), stride, step))
+            y, x = (
+                o * s + t for o, s, t in zip(divmod(out, out_size[1]), stride, step)
+            )
             if not (0 <= y < in_size[0] and 0 <= x < in_size[1]):
                 continue
             at = y * in_size[1] + x
             last = runs[-1] if runs else (-1, 0, 0, 0)
-            if last[0] == tap and (last[1] + last[3], last[2] + last[3]) == (
-                    out, at):
+            if last[0] == tap and (last[1] + last[3], last[2] + last[3]) == (out, at):
                 runs[-1] = (*last[:3], last[3] + 1)
             else:
                 runs.append((tap, out, at, 1))

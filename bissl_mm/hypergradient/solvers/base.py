@@ -4,13 +4,12 @@ import enum
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..linalg.vectors import (Vectors, clone, dot, norm, subtract,
-                              zeros_like)
+from ..linalg.vectors import Vectors, clone, dot, norm, subtract, zeros_like
 from ..operators.base import LinearOperator
 
 
@@ -18,20 +17,28 @@ class Status(enum.Enum):
     """How a solve ended; the value says what it means for the user."""
 
     CONVERGED = 'the residual is at or below the tolerance'
-    ESTIMATED = ('the residual is estimated to be at or below the tolerance, '
-                 'and no product has shown that it is')
+    ESTIMATED = (
+        'the residual is estimated to be at or below the tolerance, '
+        'and no product has shown that it is'
+    )
     MAX_ITERS = 'all iterations were used before the tolerance was reached'
-    FIXED_ITERS = ('the fixed number of iterations was run; no convergence '
-                   'was checked')
+    FIXED_ITERS = 'the fixed number of iterations was run; no convergence was checked'
     NEGATIVE_CURVATURE = (
         'a direction of negative or zero curvature was met, so the operator '
-        'is not positive definite: raise damping or reg_weight')
-    EXHAUSTED = ('no further direction lowers the residual: the operator is '
-                 'singular, or rounding is all that is left')
-    DIVERGED = ('the residual grew, so the best sum was kept: raise damping '
-                'or take another solver')
-    NOT_FINITE = ('the solution holds NaN or infinity: the pretext loss or '
-                  'the downstream gradient is broken')
+        'is not positive definite: raise damping or reg_weight'
+    )
+    EXHAUSTED = (
+        'no further direction lowers the residual: the operator is '
+        'singular, or rounding is all that is left'
+    )
+    DIVERGED = (
+        'the residual grew, so the best sum was kept: raise damping '
+        'or take another solver'
+    )
+    NOT_FINITE = (
+        'the solution holds NaN or infinity: the pretext loss or '
+        'the downstream gradient is broken'
+    )
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ class Solution:
     num_iters: int
     residual_norm: float
     min_curvature: float
-    true_residual_norm: Optional[float] = None
+    true_residual_norm: float | None = None
 
 
 class Solver(ABC):
@@ -77,8 +84,9 @@ class Solver(ABC):
     uses_products = True
     is_homogeneous = True
 
-    def bind(self, operator: LinearOperator,
-             state: Optional[Dict[str, Any]] = None) -> 'BoundSolver':
+    def bind(
+        self, operator: LinearOperator, state: dict[str, Any] | None = None
+    ) -> 'BoundSolver':
         """A solver of the systems of one operator.
 
         Args:
@@ -93,8 +101,9 @@ class Solver(ABC):
         return self.bind(operator).solve(rhs)
 
     @abstractmethod
-    def _solve(self, operator: LinearOperator, rhs: Vectors,
-               rhs_square: float) -> Solution:
+    def _solve(
+        self, operator: LinearOperator, rhs: Vectors, rhs_square: float
+    ) -> Solution:
         """Of a right-hand side that is finite, not zero and, for a
         homogeneous solver, within the range of its type.
 
@@ -105,8 +114,9 @@ class Solver(ABC):
         """
 
     def __repr__(self) -> str:
-        settings = ', '.join(f'{k}={v!r}' for k, v in vars(self).items()
-                             if not k.startswith('_'))
+        settings = ', '.join(
+            f'{k}={v!r}' for k, v in vars(self).items() if not k.startswith('_')
+        )
         return f'{type(self).__name__}({settings})'
 
 
@@ -140,13 +150,14 @@ class BoundSolver:
             return self._solve(rhs, math.nan)
         square = dot(rhs, rhs).item()
         if square == 0 and not any(bool(b.any()) for b in rhs):
-            return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.,
-                            math.inf)
-        factor = scale_to_range(rhs, square) \
-            if self.solver.is_homogeneous else 1.
+            return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.0, math.inf)
+        factor = scale_to_range(rhs, square) if self.solver.is_homogeneous else 1.0
         if factor == 1:
-            return self._solve(rhs, square) if math.isfinite(square) \
+            return (
+                self._solve(rhs, square)
+                if math.isfinite(square)
                 else not_finite(rhs, 0)
+            )
         # Squares would leave the range of their type.
         own = scaled(rhs, factor)
         solution = self._solve(own, dot(own, own).item())
@@ -158,31 +169,33 @@ class BoundSolver:
     def _solve(self, rhs: Vectors, rhs_square: float) -> Solution:
         return self.solver._solve(self.operator, rhs, rhs_square)
 
-    def state_dict(self) -> Dict[str, Any]:
+    def state_dict(self) -> dict[str, Any]:
         """What is kept from one solve to the next, for :meth:`Solver.bind`;
         empty if nothing."""
         return {}
 
 
-def relative_residual(operator: LinearOperator, solution: Vectors,
-                      rhs: Vectors) -> float:
+def relative_residual(
+    operator: LinearOperator, solution: Vectors, rhs: Vectors
+) -> float:
     """``||b - A x|| / ||b||`` from one product; 0 if ``b`` is zero."""
     rhs_norm = norm(rhs).item()
     factor = scale_to_range(rhs, rhs_norm**2)
     if factor != 1:
         rhs_norm = norm(scaled(rhs, factor)).item()
     if rhs_norm == 0:
-        return 0.
+        return 0.0
     rest = scaled(subtract(rhs, operator(solution)), factor)
     return norm(rest).item() / rhs_norm
 
 
-def with_true_residual(solution: Solution, operator: LinearOperator,
-                       rhs: Vectors) -> Solution:
+def with_true_residual(
+    solution: Solution, operator: LinearOperator, rhs: Vectors
+) -> Solution:
     """The same solution with :attr:`Solution.true_residual_norm` filled."""
     return replace(
-        solution,
-        true_residual_norm=relative_residual(operator, solution.value, rhs))
+        solution, true_residual_norm=relative_residual(operator, solution.value, rhs)
+    )
 
 
 def scale_to_range(x: Vectors, square: float) -> float:
@@ -190,12 +203,12 @@ def scale_to_range(x: Vectors, square: float) -> float:
     square of the norm, as found, is well within the range of its type."""
     limits = torch.finfo(x[0].dtype)
     if not square > 1 / limits.tiny**0.5 and not square < limits.tiny**0.5:
-        return 1.
+        return 1.0
     largest = max(v.abs().max().item() for v in x if v.numel())
     if not 0 < largest < math.inf:
-        return 1.
+        return 1.0
     most = math.frexp(limits.max)[1] - 2
-    return 2.**min(max(-math.frexp(largest)[1], -most), most)
+    return 2.0 ** min(max(-math.frexp(largest)[1], -most), most)
 
 
 def scaled(x: Vectors, factor: float) -> Vectors:
@@ -211,12 +224,11 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     of no curvature no step is right, and an infinite one is worse than none.
     """
     is_zero = (numerator == 0) | (denominator == 0)
-    return torch.where(is_zero, 0., numerator / denominator)
+    return torch.where(is_zero, 0.0, numerator / denominator)
 
 
 def rayleigh(pq: Tensor, pp: Tensor) -> Tensor:
-    """The curvature ``p.Ap / p.p``; infinite, as if none was met, for p = 0.
-    """
+    """The curvature ``p.Ap / p.p``; infinite, as if none was met, for p = 0."""
     return torch.where(pp == 0, math.inf, pq / pp)
 
 
@@ -234,22 +246,24 @@ class Curvature:
         largest one met."""
         # Not the other way round: a NaN must get through to the status.
         is_flat = bool(pq <= 4 * self._eps * self._largest * pp)
-        self._largest = torch.maximum(self._largest, rayleigh(pq, pp)) \
-            if not is_flat else self._largest
+        self._largest = (
+            torch.maximum(self._largest, rayleigh(pq, pp))
+            if not is_flat
+            else self._largest
+        )
         return is_flat
 
-    def step(self, size: Tensor, rr: Tensor, rr_next: Tensor,
-             pp: Tensor) -> None:
+    def step(self, size: Tensor, rr: Tensor, rr_next: Tensor, pp: Tensor) -> None:
         """Take in a step along p; ``rr`` is the square of the residual."""
         # r_next = r - size A p is orthogonal to r: no look at A p is needed.
         self._norm_square = torch.maximum(
-            self._norm_square, ratio(rr + rr_next, size.square() * pp))
+            self._norm_square, ratio(rr + rr_next, size.square() * pp)
+        )
 
     def hides(self, x: Vectors, wanted: float, rhs_square: float) -> bool:
         """Whether rounding of ``A x`` is larger than what the recursion says
         is left, less than the square root of ``wanted``."""
-        return self.rounding(x).item() > max(
-            wanted, 64 * self._eps**2 * rhs_square)
+        return self.rounding(x).item() > max(wanted, 64 * self._eps**2 * rhs_square)
 
     def rounding(self, x: Vectors) -> Tensor:
         """Square of the rounding of ``A x``, about."""
@@ -259,12 +273,17 @@ class Curvature:
 def not_finite(rhs: Vectors, num_iters: int) -> Solution:
     """Where an iteration met NaN or infinity: a copy of ``rhs``, no
     residual."""
-    return Solution(clone(rhs), Status.NOT_FINITE, num_iters, math.nan,
-                    math.nan)
+    return Solution(clone(rhs), Status.NOT_FINITE, num_iters, math.nan, math.nan)
 
 
-def finish(x: Vectors, status: Status, num_iters: int, rr: Tensor,
-           curvature: Tensor, rhs_square: float) -> Solution:
+def finish(
+    x: Vectors,
+    status: Status,
+    num_iters: int,
+    rr: Tensor,
+    curvature: Tensor,
+    rhs_square: float,
+) -> Solution:
     """Read the scalars off the device in one transfer and settle the status.
 
     Args:
@@ -275,10 +294,9 @@ def finish(x: Vectors, status: Status, num_iters: int, rr: Tensor,
         curvature (Tensor): Smallest curvature met.
         rhs_square (float): Square of the right-hand side's norm.
     """
-    square, rr_value, curvature_value = torch.stack(
-        (dot(x, x), rr, curvature)).tolist()
+    square, rr_value, curvature_value = torch.stack((dot(x, x), rr, curvature)).tolist()
     if not (math.isfinite(square) and math.isfinite(rr_value)):
-        return Solution(x, Status.NOT_FINITE, num_iters, math.nan,
-                        curvature_value)
-    return Solution(x, status, num_iters, math.sqrt(rr_value / rhs_square),
-                    curvature_value)
+        return Solution(x, Status.NOT_FINITE, num_iters, math.nan, curvature_value)
+    return Solution(
+        x, status, num_iters, math.sqrt(rr_value / rhs_square), curvature_value
+    )

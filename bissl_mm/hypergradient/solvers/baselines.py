@@ -3,8 +3,8 @@
 import math
 
 from ...utils.check import check_keys
-from .base import LinearOperator, Solution, Solver, Status
 from ..linalg.vectors import Vectors, clone, zeros_like
+from .base import LinearOperator, Solution, Solver, Status
 
 
 @check_keys
@@ -13,10 +13,10 @@ class IdentitySolver(Solver):
 
     uses_products = False
 
-    def _solve(self, operator: LinearOperator, rhs: Vectors,
-               rhs_square: float) -> Solution:
-        return Solution(clone(rhs), Status.FIXED_ITERS, 0, math.nan,
-                        math.inf)
+    def _solve(
+        self, operator: LinearOperator, rhs: Vectors, rhs_square: float
+    ) -> Solution:
+        return Solution(clone(rhs), Status.FIXED_ITERS, 0, math.nan, math.inf)
 
 
 @check_keys
@@ -29,6 +29,7 @@ class DiscardSolver(Solver):
 
     uses_products = False
 
-    def _solve(self, operator: LinearOperator, rhs: Vectors,
-               rhs_square: float) -> Solution:
-        return Solution(zeros_like(rhs), Status.FIXED_ITERS, 0, 1., math.inf)
+    def _solve(
+        self, operator: LinearOperator, rhs: Vectors, rhs_square: float
+    ) -> Solution:
+        return Solution(zeros_like(rhs), Status.FIXED_ITERS, 0, 1.0, math.inf)

@@ -4,12 +4,27 @@ import math
 
 import torch
 
-from ...utils.check import (check_in, check_keys, check_non_negative,
-                           check_positive_int)
-from .base import (Curvature, LinearOperator, Solution, Solver, Status,
-                     finish, ratio, rayleigh)
-from ..linalg.vectors import (Vectors, add_scaled, add_scaled_, clone, dot,
-                      scale_add_, subtract, zeros_like)
+from ...utils.check import check_in, check_keys, check_non_negative, check_positive_int
+from ..linalg.vectors import (
+    Vectors,
+    add_scaled,
+    add_scaled_,
+    clone,
+    dot,
+    scale_add_,
+    subtract,
+    zeros_like,
+)
+from .base import (
+    Curvature,
+    LinearOperator,
+    Solution,
+    Solver,
+    Status,
+    finish,
+    ratio,
+    rayleigh,
+)
 
 
 @check_keys
@@ -37,14 +52,17 @@ class CGSolver(Solver):
         Hestenes & Stiefel 1952; N_c = 5 from B.3, arXiv:2410.02387.
     """
 
-    def __init__(self,
-                 max_iters: int = 5,
-                 tolerance: float = 0.,
-                 negative_curvature: str = 'stop',
-                 epsilon: float = 0.) -> None:
+    def __init__(
+        self,
+        max_iters: int = 5,
+        tolerance: float = 0.0,
+        negative_curvature: str = 'stop',
+        epsilon: float = 0.0,
+    ) -> None:
         check_positive_int('CGSolver', 'max_iters', max_iters)
-        check_in('CGSolver', 'negative_curvature', negative_curvature,
-                 ('stop', 'continue'))
+        check_in(
+            'CGSolver', 'negative_curvature', negative_curvature, ('stop', 'continue')
+        )
         check_non_negative('CGSolver', 'tolerance', tolerance)
         check_non_negative('CGSolver', 'epsilon', epsilon)
         self.max_iters = max_iters
@@ -52,8 +70,9 @@ class CGSolver(Solver):
         self.negative_curvature = negative_curvature
         self.epsilon = epsilon
 
-    def _solve(self, operator: LinearOperator, rhs: Vectors,
-               rhs_square: float) -> Solution:
+    def _solve(
+        self, operator: LinearOperator, rhs: Vectors, rhs_square: float
+    ) -> Solution:
         x = zeros_like(rhs)
         r, p, buffer = clone(rhs), clone(rhs), clone(rhs)
         rr = dot(r, r)
@@ -61,11 +80,11 @@ class CGSolver(Solver):
         wanted, seen = self.tolerance**2 * rhs_square, rhs_square
         # Each look at a value on the device waits for it: without a
         # tolerance or a stop there is no decision, so none is taken.
-        stops = self.negative_curvature == 'stop' \
-            and not getattr(operator, 'is_positive_definite', False)
+        stops = self.negative_curvature == 'stop' and not getattr(
+            operator, 'is_positive_definite', False
+        )
         decides = self.tolerance > 0 or stops
-        status = Status.MAX_ITERS if self.tolerance > 0 \
-            else Status.FIXED_ITERS
+        status = Status.MAX_ITERS if self.tolerance > 0 else Status.FIXED_ITERS
         num_iters = 0
         while num_iters < self.max_iters:
             q = operator(p)
@@ -77,7 +96,7 @@ class CGSolver(Solver):
                 status = Status.NEGATIVE_CURVATURE
                 if num_iters == 1:
                     x = clone(rhs)
-                    r = add_scaled(rhs, q, -1.)
+                    r = add_scaled(rhs, q, -1.0)
                     rr = dot(r, r)
                 break
             step = ratio(rr, pq + self.epsilon)
@@ -98,18 +117,17 @@ class CGSolver(Solver):
                 rr = dot(r, r)
                 before, seen = seen, rr.item()
                 if not wanted < seen < before / 4:
-                    status = Status.CONVERGED if seen <= wanted \
-                        else Status.EXHAUSTED
+                    status = Status.CONVERGED if seen <= wanted else Status.EXHAUSTED
                     break
                 p = clone(r)
                 continue
             scale_add_(p, ratio(rr_next, rr + self.epsilon), r)
             rr = rr_next
-        return finish(x, status, num_iters, rr + met.rounding(x), curvature,
-                      rhs_square)
+        return finish(x, status, num_iters, rr + met.rounding(x), curvature, rhs_square)
 
-    def _doubts(self, met: Curvature, x: Vectors, wanted: float,
-                rhs_square: float) -> bool:
+    def _doubts(
+        self, met: Curvature, x: Vectors, wanted: float, rhs_square: float
+    ) -> bool:
         """Whether the recursion's residual may not be that of ``x``."""
         if self.negative_curvature == 'continue':
             return self.tolerance > 0

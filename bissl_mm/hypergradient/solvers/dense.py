@@ -5,9 +5,15 @@ from torch import Tensor
 
 from ...utils.check import check_keys, check_positive_int
 from ...utils.errors import ValueRefusal
-from .base import (LinearOperator, Solution, Solver, Status, not_finite,
-                     relative_residual)
 from ..linalg.vectors import Vectors
+from .base import (
+    LinearOperator,
+    Solution,
+    Solver,
+    Status,
+    not_finite,
+    relative_residual,
+)
 
 
 def materialize(operator: LinearOperator, like: Vectors) -> Tensor:
@@ -25,7 +31,7 @@ def materialize(operator: LinearOperator, like: Vectors) -> Tensor:
     columns = []
     for i in range(total):
         unit = like[0].new_zeros(total)
-        unit[i] = 1.
+        unit[i] = 1.0
         columns.append(flatten(operator(_split(unit, like))))
     return torch.stack(columns, dim=1)
 
@@ -60,13 +66,15 @@ class DenseSolver(Solver):
         check_positive_int('DenseSolver', 'max_size', max_size)
         self.max_size = max_size
 
-    def _solve(self, operator: LinearOperator, rhs: Vectors,
-               rhs_square: float) -> Solution:
+    def _solve(
+        self, operator: LinearOperator, rhs: Vectors, rhs_square: float
+    ) -> Solution:
         size = sum(t.numel() for t in rhs)
         if size > self.max_size:
             raise ValueRefusal(
                 f'DenseSolver: the system has {size} unknowns, more than '
-                f'max_size={self.max_size}. Use CGSolver.')
+                f'max_size={self.max_size}. Use CGSolver.'
+            )
         matrix = materialize(operator, rhs)
         matrix = (matrix + matrix.T) / 2
         if not matrix.isfinite().all():
@@ -75,9 +83,14 @@ class DenseSolver(Solver):
         # What is zero but for rounding is left out.
         eps = torch.finfo(matrix.dtype).eps
         inverse = torch.where(
-            values.abs() > size * eps * values.abs().max(), 1 / values, 0.)
+            values.abs() > size * eps * values.abs().max(), 1 / values, 0.0
+        )
         x = _split(vectors @ (inverse * (vectors.T @ flatten(rhs))), rhs)
         residual = relative_residual(operator, x, rhs)
         return Solution(
-            x, Status.CONVERGED if residual <= eps**0.5 else Status.EXHAUSTED,
-            size, residual, values[0].item())
+            x,
+            Status.CONVERGED if residual <= eps**0.5 else Status.EXHAUSTED,
+            size,
+            residual,
+            values[0].item(),
+        )

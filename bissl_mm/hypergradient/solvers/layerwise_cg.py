@@ -4,12 +4,16 @@ import math
 
 import torch
 
-from ...utils.check import (check_keys, check_non_negative,
-                           check_positive_int)
-from .base import (LinearOperator, Solution, Solver, Status, finish,
-                     ratio, rayleigh)
-from ..linalg.vectors import (Vectors, add_scaled_, clone, scale_add_,
-                              tensor_dots, zeros_like)
+from ...utils.check import check_keys, check_non_negative, check_positive_int
+from ..linalg.vectors import (
+    Vectors,
+    add_scaled_,
+    clone,
+    scale_add_,
+    tensor_dots,
+    zeros_like,
+)
+from .base import LinearOperator, Solution, Solver, Status, finish, ratio, rayleigh
 
 
 @check_keys
@@ -45,25 +49,28 @@ class LayerwiseCGSolver(Solver):
     # Epsilon is an absolute number.
     is_homogeneous = False
 
-    def _solve(self, operator: LinearOperator, rhs: Vectors,
-               rhs_square: float) -> Solution:
+    def _solve(
+        self, operator: LinearOperator, rhs: Vectors, rhs_square: float
+    ) -> Solution:
         x = zeros_like(rhs)
         r, p, buffer = clone(rhs), clone(rhs), clone(rhs)
         rr = tensor_dots(r, r)
         if rhs_square == 0:
             # So small that epsilon leaves nothing of it.
-            return Solution(x, Status.FIXED_ITERS, 0, 1., math.inf)
+            return Solution(x, Status.FIXED_ITERS, 0, 1.0, math.inf)
         curvature = rr.new_tensor(math.inf)
         for _ in range(self.max_iters):
             q = operator(p)
             pq = tensor_dots(p, q)
             curvature = torch.minimum(
-                curvature, rayleigh(pq.sum(), tensor_dots(p, p).sum()))
+                curvature, rayleigh(pq.sum(), tensor_dots(p, p).sum())
+            )
             step = ratio(rr, pq + self.epsilon)
             add_scaled_(x, p, step, buffer)
             add_scaled_(r, q, -step, buffer)
             rr_next = tensor_dots(r, r)
             scale_add_(p, ratio(rr_next, rr + self.epsilon), r)
             rr = rr_next
-        return finish(x, Status.FIXED_ITERS, self.max_iters, rr.sum(),
-                       curvature, rhs_square)
+        return finish(
+            x, Status.FIXED_ITERS, self.max_iters, rr.sum(), curvature, rhs_square
+        )

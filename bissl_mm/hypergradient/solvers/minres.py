@@ -1,16 +1,14 @@
 """The iterate of smallest residual, for operators of any sign."""
 
 import math
-from typing import Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from ...utils.check import check_keys, check_non_negative, check_positive_int
 from ..linalg.basis import Basis, flatten, row_norm, unflatten
-from .base import (LinearOperator, Solution, Solver, Status, finish,
-                     not_finite)
 from ..linalg.vectors import Vectors
+from .base import LinearOperator, Solution, Solver, Status, finish, not_finite
 
 
 def rounding_of(dtype: torch.dtype) -> float:
@@ -54,18 +52,26 @@ class MinresSolver(Solver):
         self.max_iters = max_iters
         self.tolerance = tolerance
 
-    def _solve(self, operator: LinearOperator, rhs: Vectors,
-               rhs_square: float) -> Solution:
+    def _solve(
+        self, operator: LinearOperator, rhs: Vectors, rhs_square: float
+    ) -> Solution:
         r = flatten(rhs)
         rhs_norm = row_norm(r).item()
-        run = MinresRun(operator, rhs, self.max_iters,
-                        self.tolerance * rhs_norm, rhs_norm)
+        run = MinresRun(
+            operator, rhs, self.max_iters, self.tolerance * rhs_norm, rhs_norm
+        )
         x, status, residual = run.solve(torch.zeros_like(r), r, rhs_norm)
         if status is Status.NOT_FINITE:
             return not_finite(rhs, run.num_iters)
         square = r.new_tensor(residual**2, dtype=torch.float64).to(r)
-        return finish(unflatten(x, rhs), status, run.num_iters, square,
-                      r.new_tensor(run.curvature), rhs_norm**2)
+        return finish(
+            unflatten(x, rhs),
+            status,
+            run.num_iters,
+            square,
+            r.new_tensor(run.curvature),
+            rhs_norm**2,
+        )
 
 
 class MinresRun:
@@ -84,20 +90,26 @@ class MinresRun:
         curvature (float): Smallest Ritz value met.
     """
 
-    def __init__(self, operator: LinearOperator, rhs: Vectors,
-                 max_iters: int, wanted: float, rhs_norm: float,
-                 largest: float = 0.) -> None:
+    def __init__(
+        self,
+        operator: LinearOperator,
+        rhs: Vectors,
+        max_iters: int,
+        wanted: float,
+        rhs_norm: float,
+        largest: float = 0.0,
+    ) -> None:
         self._operator, self._rhs = operator, rhs
         self._rhs_norm = rhs_norm
         self._max_iters, self._wanted = max_iters, wanted
         # Where a space is used up, less than this is nothing to go on for.
-        self._least = max(
-            wanted, 100 * torch.finfo(rhs[0].dtype).eps * rhs_norm)
+        self._least = max(wanted, 100 * torch.finfo(rhs[0].dtype).eps * rhs_norm)
         self._largest = largest
         self.num_iters, self.curvature = 0, math.inf
 
-    def solve(self, x: Tensor, r: Tensor, r_norm: float,
-              is_sure: bool = True) -> Tuple[Tensor, Status, float]:
+    def solve(
+        self, x: Tensor, r: Tensor, r_norm: float, is_sure: bool = True
+    ) -> tuple[Tensor, Status, float]:
         """Go on from a solution of the whole problem.
 
         Args:
@@ -124,20 +136,18 @@ class MinresRun:
                 return x, self._ended(size), size
             before = x
             x = space.added_to(x, size)
-            if is_sure and (left <= self._least
-                            or self.num_iters == self._max_iters):
+            if is_sure and (left <= self._least or self.num_iters == self._max_iters):
                 return x, self._ended(left), left
             # What rounding has done is seen in the residual itself.
             r, size_r, left = self._look(x)
             if not left < size:
                 return before, self._ended(size), size
-            if left <= self._least or size_r == 0 \
-                    or self.num_iters == self._max_iters:
+            if left <= self._least or size_r == 0 or self.num_iters == self._max_iters:
                 return x, self._ended(left), left
             size = size_r
             is_sure = self.num_iters == self._max_iters - 1
 
-    def improve(self, x: Tensor) -> Tuple[Tensor, Status, float]:
+    def improve(self, x: Tensor) -> tuple[Tensor, Status, float]:
         """As :meth:`solve`, where rounding hides what ``x`` leaves; from
         zero, where that is more than zero leaves."""
         r, size, left = self._look(x)
@@ -146,35 +156,37 @@ class MinresRun:
         if left > self._rhs_norm:
             x, r = torch.zeros_like(x), flatten(self._rhs)
             size = left = self._rhs_norm
-        if left <= self._least or size == 0 \
-                or self.num_iters == self._max_iters:
+        if left <= self._least or size == 0 or self.num_iters == self._max_iters:
             return x, self._ended(left), left
         return self.solve(x, r, size, self.num_iters == self._max_iters - 1)
 
-    def _look(self, x: Tensor) -> Tuple[Tensor, float, float]:
+    def _look(self, x: Tensor) -> tuple[Tensor, float, float]:
         """What ``x`` leaves, its norm, and that with the rounding of the
         product."""
         image = flatten(self._operator(unflatten(x, self._rhs)))
         self.num_iters += 1
         r = flatten(self._rhs) - image
         size, of_image, of_x = torch.stack(
-            [row_norm(t) for t in (r, image, x)]).tolist()
-        return r, size, size + rounding_of(r.dtype) * max(
-            of_image, min(1., self._largest) * of_x)
+            [row_norm(t) for t in (r, image, x)]
+        ).tolist()
+        return (
+            r,
+            size,
+            size + rounding_of(r.dtype) * max(of_image, min(1.0, self._largest) * of_x),
+        )
 
     def _ended(self, left: float) -> Status:
         if left <= self._least:
             return Status.CONVERGED
-        return Status.MAX_ITERS if self.num_iters == self._max_iters \
-            else Status.EXHAUSTED
+        return (
+            Status.MAX_ITERS if self.num_iters == self._max_iters else Status.EXHAUSTED
+        )
 
-    def _fill(self, space: 'KrylovSpace', number: int,
-              wanted: float) -> bool:
+    def _fill(self, space: 'KrylovSpace', number: int, wanted: float) -> bool:
         """At most ``number`` products, until enough is reached or no more can
         be; False for a NaN."""
         for _ in range(number):
-            image = flatten(self._operator(
-                unflatten(space.direction, self._rhs)))
+            image = flatten(self._operator(unflatten(space.direction, self._rhs)))
             self.num_iters += 1
             if not space.append(image):
                 return False
@@ -209,16 +221,16 @@ class KrylovSpace:
         largest (float): As given, and of the products here.
     """
 
-    def __init__(self, start: Tensor, max_size: int, largest: float,
-                 is_sure: bool) -> None:
+    def __init__(
+        self, start: Tensor, max_size: int, largest: float, is_sure: bool
+    ) -> None:
         self._is_sure = is_sure
         self.direction, self.largest = start, largest
-        self.left, self.rounding, self.is_used_up = 1., 0., False
+        self.left, self.rounding, self.is_used_up = 1.0, 0.0, False
         self._eps = rounding_of(start.dtype)
         self._basis = Basis()
-        self._weights: Optional[Tensor] = None
-        self._matrix = torch.zeros(max_size + 1, max_size,
-                                   dtype=torch.float64)
+        self._weights: Tensor | None = None
+        self._matrix = torch.zeros(max_size + 1, max_size, dtype=torch.float64)
 
     def append(self, image: Tensor) -> bool:
         """Take in the product with :attr:`direction`, which is overwritten;
@@ -228,27 +240,26 @@ class KrylovSpace:
         for _ in range(2):
             parts = basis.dots(image)
             basis.add_to_(image, -parts)
-            matrix[:k + 1, k] += parts.cpu()
+            matrix[: k + 1, k] += parts.cpu()
         rest = row_norm(image).item()
         matrix[k + 1, k] = rest
-        size = matrix[:k + 2, k].norm().item()
+        size = matrix[: k + 2, k].norm().item()
         if not math.isfinite(size):
             return False
         self.largest = max(self.largest, size)
-        self._minimise(matrix[:k + 2, :k + 1])
+        self._minimise(matrix[: k + 2, : k + 1])
         # The next direction would be rounding, and not orthogonal.
-        self.is_used_up |= rest <= 24 * self._eps * max(
-            size, min(1., self.largest))
+        self.is_used_up |= rest <= 24 * self._eps * max(size, min(1.0, self.largest))
         self.direction = image / rest if rest > 0 else image
         return True
 
     def _minimise(self, matrix: Tensor) -> None:
         # Of columns of equal rounding.
         scale = matrix.norm(dim=0).clamp_min(
-            self.largest if self._is_sure else min(1., self.largest))
+            self.largest if self._is_sure else min(1.0, self.largest)
+        )
         scale = scale.clamp_min(torch.finfo(torch.float64).tiny)
-        left, values, right = torch.linalg.svd(matrix / scale,
-                                               full_matrices=False)
+        left, values, right = torch.linalg.svd(matrix / scale, full_matrices=False)
         # Row j: the solution with the first j + 1 singular values.
         solutions = (left[0] / values.clamp_min(1e-300))[:, None] * right
         solutions = solutions.cumsum(0)
@@ -257,8 +268,7 @@ class KrylovSpace:
         residuals = residuals.norm(dim=1)
         rounding = self._eps * solutions.norm(dim=1)
         best = (residuals + rounding).argmin()
-        self.left, self.rounding = residuals[best].item(), \
-            rounding[best].item()
+        self.left, self.rounding = residuals[best].item(), rounding[best].item()
         self._weights = solutions[best] / scale
         # Beyond this a longer basis is not a better one.
         self.is_used_up = bool(rounding[-1] > residuals[-1])

@@ -6,8 +6,8 @@ import torch
 
 from ...utils.check import check_keys, check_non_negative, check_positive_int
 from ...utils.errors import ValueRefusal
-from .base import LinearOperator, Solution, Solver, Status, finish
 from ..linalg.vectors import Vectors, add_scaled, clone, dot, zeros_like
+from .base import LinearOperator, Solution, Solver, Status, finish
 
 
 @check_keys
@@ -32,8 +32,9 @@ class NeumannSolver(Solver):
         Lorraine et al. 2020, arXiv:1911.02590.
     """
 
-    def __init__(self, max_iters: int = 5, step_size: float = 1.,
-                 tolerance: float = 0.) -> None:
+    def __init__(
+        self, max_iters: int = 5, step_size: float = 1.0, tolerance: float = 0.0
+    ) -> None:
         check_positive_int('NeumannSolver', 'max_iters', max_iters)
         check_non_negative('NeumannSolver', 'step_size', step_size)
         check_non_negative('NeumannSolver', 'tolerance', tolerance)
@@ -43,8 +44,9 @@ class NeumannSolver(Solver):
         self.step_size = step_size
         self.tolerance = tolerance
 
-    def _solve(self, operator: LinearOperator, rhs: Vectors,
-               rhs_square: float) -> Solution:
+    def _solve(
+        self, operator: LinearOperator, rhs: Vectors, rhs_square: float
+    ) -> Solution:
         x = zeros_like(rhs)
         r = clone(rhs)
         rr = dot(r, r)

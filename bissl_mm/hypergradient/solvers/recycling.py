@@ -1,18 +1,24 @@
 """One Krylov basis for all right-hand sides of an upper phase."""
 
 import math
-from typing import Dict, List, Optional, Tuple
 
 import torch
 from torch import Tensor
 
 from ...utils.check import check_keys, check_non_negative, check_positive_int
 from ..linalg.basis import Basis, flatten, row_dot, row_norm, unflatten
+from ..linalg.vectors import Vectors
+from .base import (
+    BoundSolver,
+    LinearOperator,
+    Solution,
+    Solver,
+    Status,
+    finish,
+    not_finite,
+)
 from .minres import MinresRun
 from .secant_model import ModelStep, SecantModel
-from .base import (BoundSolver, LinearOperator, Solution, Solver, Status,
-                   finish, not_finite)
-from ..linalg.vectors import Vectors
 
 
 @check_keys
@@ -66,8 +72,13 @@ class RecyclingSolver(Solver):
         identity by all products at once, Schnabel 1983.
     """
 
-    def __init__(self, max_iters: int = 10, tolerance: float = 0.01,
-                 max_basis: int = 16, extrapolate: bool = True) -> None:
+    def __init__(
+        self,
+        max_iters: int = 10,
+        tolerance: float = 0.01,
+        max_basis: int = 16,
+        extrapolate: bool = True,
+    ) -> None:
         check_positive_int('RecyclingSolver', 'max_iters', max_iters)
         check_positive_int('RecyclingSolver', 'max_basis', max_basis)
         check_non_negative('RecyclingSolver', 'tolerance', tolerance)
@@ -76,13 +87,15 @@ class RecyclingSolver(Solver):
         self.max_basis = max_basis
         self.extrapolate = extrapolate
 
-    def bind(self, operator: LinearOperator,
-             state: Optional[Dict[str, Tensor]] = None) -> 'RecyclingSolves':
+    def bind(
+        self, operator: LinearOperator, state: dict[str, Tensor] | None = None
+    ) -> 'RecyclingSolves':
         """See :meth:`Solver.bind`; the state holds the basis."""
         return RecyclingSolves(self, operator, state)
 
-    def _solve(self, operator: LinearOperator, rhs: Vectors,
-               rhs_square: float) -> Solution:
+    def _solve(
+        self, operator: LinearOperator, rhs: Vectors, rhs_square: float
+    ) -> Solution:
         return self.bind(operator)._solve(rhs, rhs_square)
 
 
@@ -96,32 +109,40 @@ class RecyclingSolves(BoundSolver):
             nothing is known.
     """
 
-    def __init__(self, solver: RecyclingSolver, operator: LinearOperator,
-                 state: Optional[Dict[str, Tensor]] = None) -> None:
+    def __init__(
+        self,
+        solver: RecyclingSolver,
+        operator: LinearOperator,
+        state: dict[str, Tensor] | None = None,
+    ) -> None:
         super().__init__(solver, operator)
         state = state or {}
         self._directions = Basis(state.get('directions'))
         self._images = Basis(state.get('images'))
         # Checkpoints are read onto the device, where only rows belong.
-        self._model = SecantModel(state['triangle'].cpu(),
-                                  state['overlap'].cpu()) \
-            if state else SecantModel()
+        self._model = (
+            SecantModel(state['triangle'].cpu(), state['overlap'].cpu())
+            if state
+            else SecantModel()
+        )
         # By place in a solve: ||A z - z|| / ||z|| off the known space.
-        self._unseen: List[float] = state['unseen'].tolist() if state else []
+        self._unseen: list[float] = state['unseen'].tolist() if state else []
         # Solves so far that could have done without a product.
         self._num_free = int(state.get('num_free', 0))
-        self._residual: Optional[Tensor] = None
+        self._residual: Tensor | None = None
 
-    def state_dict(self) -> Dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Tensor]:
         """The basis; empty without one."""
         if not len(self._images):
             return {}
-        return dict(directions=self._directions.rows,
-                    images=self._images.rows,
-                    triangle=self._model.triangle.clone(),
-                    overlap=self._model.overlap.clone(),
-                    unseen=torch.tensor(self._unseen, dtype=torch.float64),
-                    num_free=torch.tensor(self._num_free))
+        return dict(
+            directions=self._directions.rows,
+            images=self._images.rows,
+            triangle=self._model.triangle.clone(),
+            overlap=self._model.overlap.clone(),
+            unseen=torch.tensor(self._unseen, dtype=torch.float64),
+            num_free=torch.tensor(self._num_free),
+        )
 
     def _solve(self, rhs: Vectors, rhs_square: float) -> Solution:
         operator, max_iters = self.operator, self.solver.max_iters
@@ -130,17 +151,17 @@ class RecyclingSolves(BoundSolver):
         wanted = self.solver.tolerance * rhs_norm
         weights, along = self._fit_known(r)
         curvature, status, num_iters = math.inf, Status.MAX_ITERS, 0
-        largest = 0.
+        largest = 0.0
         while True:
             residual = row_norm(r).item()
             step = ModelStep(self._model, along, residual)
             estimate = self._estimate(step, num_iters)
             # Not "<=": a NaN must get through to the status.
             if not min(residual, estimate) > wanted and (
-                    num_iters or residual <= wanted or self._may_be_free()):
+                num_iters or residual <= wanted or self._may_be_free()
+            ):
                 # A residual that is known is not risked for an estimate.
-                status = Status.ESTIMATED if residual > wanted \
-                    else Status.CONVERGED
+                status = Status.ESTIMATED if residual > wanted else Status.CONVERGED
                 break
             if num_iters == max_iters:
                 break
@@ -148,8 +169,7 @@ class RecyclingSolves(BoundSolver):
             if u is None:
                 status = Status.EXHAUSTED
                 break
-            c = flatten(operator(unflatten(u, rhs)),
-                        out=self._images.spare(r))
+            c = flatten(operator(unflatten(u, rhs)), out=self._images.spare(r))
             num_iters += 1
             in_u, size = torch.stack((row_dot(u, c), row_norm(c))).tolist()
             if not math.isfinite(size):
@@ -160,10 +180,12 @@ class RecyclingSolves(BoundSolver):
                 status, largest = Status.EXHAUSTED, size
                 break
             weight, along_u = torch.stack((row_dot(c, r), row_dot(u, r)))
-            r.addcmul_(c, weight.to(r), value=-1.)
+            r.addcmul_(c, weight.to(r), value=-1.0)
             weights = torch.cat((weights, weight.cpu()[None]))
-            along = torch.cat((along, along_u.cpu()[None])) \
+            along = (
+                torch.cat((along, along_u.cpu()[None]))
                 - weights[-1] * self._model.overlap[:, -1]
+            )
         if status in (Status.CONVERGED, Status.EXHAUSTED):
             estimate = math.inf
         if status is Status.EXHAUSTED:
@@ -176,42 +198,55 @@ class RecyclingSolves(BoundSolver):
         rounding = eps * self._model.rounding(parts, largest)
         is_hidden = rounding > max(wanted, 8 * eps * rhs_norm)
         if is_hidden and status is Status.CONVERGED:
-            status = Status.EXHAUSTED if num_iters < max_iters \
-                else Status.MAX_ITERS
+            status = Status.EXHAUSTED if num_iters < max_iters else Status.MAX_ITERS
         if status is not Status.EXHAUSTED or num_iters == max_iters:
-            x = self._solution(parts, r,
-                               step if estimate < residual else None)
+            x = self._solution(parts, r, step if estimate < residual else None)
             residual = math.hypot(min(residual, estimate), rounding)
             if residual > rhs_norm:
                 x, residual = torch.zeros_like(x), rhs_norm
         else:
             # Rounding has used up the basis, not the problem.
             x = self._solution(parts, r, None)
-            run = MinresRun(operator, rhs, max_iters - num_iters, wanted,
-                            rhs_norm, max(largest, self._model.largest))
-            x, status, residual = run.improve(x) if is_hidden \
-                else run.solve(x, r, residual)
+            run = MinresRun(
+                operator,
+                rhs,
+                max_iters - num_iters,
+                wanted,
+                rhs_norm,
+                max(largest, self._model.largest),
+            )
+            x, status, residual = (
+                run.improve(x) if is_hidden else run.solve(x, r, residual)
+            )
             num_iters += run.num_iters
             if status is Status.NOT_FINITE:
                 return not_finite(rhs, num_iters)
             curvature = min(curvature, run.curvature)
         self._forget()
-        return finish(unflatten(x, rhs), status, num_iters,
-                      r.new_tensor(residual**2),
-                      r.new_tensor(curvature), rhs_norm**2)
+        return finish(
+            unflatten(x, rhs),
+            status,
+            num_iters,
+            r.new_tensor(residual**2),
+            r.new_tensor(curvature),
+            rhs_norm**2,
+        )
 
     def _flatten(self, rhs: Vectors) -> Tensor:
         """A copy of the right-hand side in memory of the last one's."""
         kept, like = self._residual, rhs[0]
         if kept is not None and (len(kept), kept.dtype, kept.device) != (
-                sum(v.numel() for v in rhs), like.dtype, like.device):
+            sum(v.numel() for v in rhs),
+            like.dtype,
+            like.device,
+        ):
             kept = None
         self._residual = r = flatten(rhs, out=kept)
         self._directions.to(r.device)
         self._images.to(r.device)
         return r
 
-    def _fit_known(self, r: Tensor) -> Tuple[Tensor, Tensor]:
+    def _fit_known(self, r: Tensor) -> tuple[Tensor, Tensor]:
         """Take off ``r`` what the known images hold of it; their weights and
         what is left along the directions."""
         weights = self._images.dots(r)
@@ -220,20 +255,21 @@ class RecyclingSolves(BoundSolver):
 
     def _estimate(self, step: ModelStep, place: int) -> float:
         """Norm of what the model's step leaves; infinite if unknown."""
-        if not self.solver.extrapolate or place >= len(self._unseen) \
-                or not step.is_sane:
+        if (
+            not self.solver.extrapolate
+            or place >= len(self._unseen)
+            or not step.is_sane
+        ):
             return math.inf
         # Off the known directions, and along them.
-        return math.hypot(self._unseen[place] * step.direction_norm,
-                          step.gap)
+        return math.hypot(self._unseen[place] * step.direction_norm, step.gap)
 
     def _may_be_free(self) -> bool:
         """Whether the estimate is enough for a solve without a product."""
         self._num_free += 1
         return self._num_free & (self._num_free - 1) != 0
 
-    def _complement(self, step: ModelStep,
-                    residual: Tensor) -> Optional[Tensor]:
+    def _complement(self, step: ModelStep, residual: Tensor) -> Tensor | None:
         """The model's direction off the known ones, a unit vector in the
         spare row; None if nothing is left of it."""
         vector = self._directions.spare(residual)
@@ -243,8 +279,7 @@ class RecyclingSolves(BoundSolver):
         # far from the identity makes more with every product.
         for _ in range(2):
             parts = self._directions.dots(vector)
-            if parts.norm().item() <= 8 * torch.finfo(
-                    vector.dtype).eps * rest:
+            if parts.norm().item() <= 8 * torch.finfo(vector.dtype).eps * rest:
                 break
             self._directions.add_to_(vector, -parts)
             rest = row_norm(vector).item()
@@ -252,8 +287,9 @@ class RecyclingSolves(BoundSolver):
             return None
         return vector.div_(rest)
 
-    def _append(self, u: Tensor, c: Tensor, in_u: float, size: float,
-                place: int) -> bool:
+    def _append(
+        self, u: Tensor, c: Tensor, in_u: float, size: float, place: int
+    ) -> bool:
         """Take in a product ``c = A u``, making a unit vector of ``c`` off
         the other images; False if it brings nothing new."""
         column = torch.zeros(len(self._images), dtype=torch.float64)
@@ -284,12 +320,10 @@ class RecyclingSolves(BoundSolver):
             self._unseen[place] = max(unseen, self._unseen[place])
         return True
 
-    def _solution(self, parts: Tensor, r: Tensor,
-                  step: Optional[ModelStep]) -> Tensor:
+    def _solution(self, parts: Tensor, r: Tensor, step: ModelStep | None) -> Tensor:
         """The sum of the directions, and the model's step on top."""
         if step is not None:
-            return step.extrapolation(r, self._directions, self._images,
-                                      parts)
+            return step.extrapolation(r, self._directions, self._images, parts)
         return self._directions.add_to_(torch.zeros_like(r), parts)
 
     def _forget(self) -> None:

@@ -1,7 +1,6 @@
 """What products have shown of an operator, in small matrices."""
 
 import math
-from typing import Optional
 
 import torch
 from torch import Tensor
@@ -30,14 +29,16 @@ class SecantModel:
         1983.
     """
 
-    def __init__(self, triangle: Optional[Tensor] = None,
-                 overlap: Optional[Tensor] = None) -> None:
+    def __init__(
+        self, triangle: Tensor | None = None, overlap: Tensor | None = None
+    ) -> None:
         empty = torch.zeros(0, 0, dtype=torch.float64)
         self.triangle = empty if triangle is None else triangle
         self.overlap = empty if overlap is None else overlap
 
-    def append(self, column: Tensor, rest: float, images_u: Tensor,
-               in_u: float) -> None:
+    def append(
+        self, column: Tensor, rest: float, images_u: Tensor, in_u: float
+    ) -> None:
         r"""Take in a product :math:`A u = C \cdot` ``column`` + ``rest`` c.
 
         Args:
@@ -52,23 +53,23 @@ class SecantModel:
         self.overlap = _bordered(self.overlap, right, images_u, corner)
         self.triangle = _bordered(self.triangle, column, None, rest)
 
-    def condition_with(self, column: Tensor, rest: float,
-                       size: float) -> float:
+    def condition_with(self, column: Tensor, rest: float, size: float) -> float:
         r"""How far :math:`\|R\| \, \|R^{-1}\|` would grow with a product of
         norm ``size``, about; infinite where ``rest`` is zero."""
         inverse = column
         if len(column):
             inverse = torch.linalg.solve_triangular(
-                self.triangle, column[:, None], upper=True)[:, 0]
+                self.triangle, column[:, None], upper=True
+            )[:, 0]
             size = max(size, self.triangle.norm(dim=0).max().item())
         if rest == 0:
             return math.inf
-        return size * math.hypot(1., inverse.norm().item()) / rest
+        return size * math.hypot(1.0, inverse.norm().item()) / rest
 
     @property
     def largest(self) -> float:
         """Norm of the largest product; 0 without one."""
-        return max(self.triangle.norm(dim=0).tolist(), default=0.)
+        return max(self.triangle.norm(dim=0).tolist(), default=0.0)
 
     def parts(self, weights: Tensor) -> Tensor:
         """:math:`R^{-1}` times the weights of the images: those of the
@@ -76,7 +77,8 @@ class SecantModel:
         if not len(weights):
             return weights
         return torch.linalg.solve_triangular(
-            self.triangle, weights[:, None], upper=True)[:, 0]
+            self.triangle, weights[:, None], upper=True
+        )[:, 0]
 
     def rounding(self, parts: Tensor, largest: float) -> float:
         """Of the products in a sum of the directions, in eps, about.
@@ -100,8 +102,7 @@ class SecantModel:
         # A u - u = C R_last - u, less what lies along the older directions.
         last = self.triangle[:, -1]
         along = self.overlap @ last
-        square = last.dot(last) - along[:-1].square().sum() \
-            - 2 * along[-1] + 1
+        square = last.dot(last) - along[:-1].square().sum() - 2 * along[-1] + 1
         # Below the rounding of the terms nothing is known of it.
         if square <= 1e-6 * last.dot(last):
             return math.inf
@@ -129,52 +130,55 @@ class ModelStep:
         sum_size (float): Of the terms that :meth:`direction` sums up.
     """
 
-    def __init__(self, model: SecantModel, along: Tensor,
-                 residual: float) -> None:
+    def __init__(self, model: SecantModel, along: Tensor, residual: float) -> None:
         a, triangle, overlap = along, model.triangle, model.overlap
         t = overlap @ triangle
         t = (t + t.T) / 2
         outside = triangle.T @ triangle - t @ t
         y, wanted, schur = a, a + t @ a, t - outside
         if len(a):
-            y = torch.linalg.lstsq(schur, wanted[:, None], driver='gelsd',
-                                   rcond=1e-6).solution[:, 0]
+            y = torch.linalg.lstsq(
+                schur, wanted[:, None], driver='gelsd', rcond=1e-6
+            ).solution[:, 0]
         self.gap = (wanted - schur @ y).norm().item()
-        square = residual**2 - a.dot(a) + 2 * y.dot(t @ a) \
-            + y.dot(outside @ y)
+        square = residual**2 - a.dot(a) + 2 * y.dot(t @ a) + y.dot(outside @ y)
         square = square.item() if len(a) else residual**2
         # On directions and images: z = r + V on_v - C on_c.
         on_v, on_c = t @ y - a, triangle @ y
         largest = residual + on_v.norm().item() + on_c.norm().item()
-        self.is_sane = y.norm().item() <= 1e3 * residual \
-            and square > 1e-6 * largest**2
+        self.is_sane = y.norm().item() <= 1e3 * residual and square > 1e-6 * largest**2
         if not self.is_sane:
             on_v, on_c = -a, torch.zeros_like(a)
-        self.direction_norm = math.sqrt(max(square, 0.))
+        self.direction_norm = math.sqrt(max(square, 0.0))
         self.sum_size = residual + on_v.norm().item() + on_c.norm().item()
         self._y, self._on_v, self._on_c = y, on_v, on_c
 
-    def direction(self, r: Tensor, directions: Basis, images: Basis,
-                  out: Tensor) -> Tensor:
+    def direction(
+        self, r: Tensor, directions: Basis, images: Basis, out: Tensor
+    ) -> Tensor:
         """z, shape ``(n, )``, in ``out``."""
         return self._sum(r, directions, images, self._on_v, out)
 
-    def extrapolation(self, r: Tensor, directions: Basis, images: Basis,
-                      weights: Tensor) -> Tensor:
+    def extrapolation(
+        self, r: Tensor, directions: Basis, images: Basis, weights: Tensor
+    ) -> Tensor:
         """e and the weighted sum of the directions, shape ``(n, )``."""
-        return self._sum(r, directions, images,
-                         self._on_v + self._y + weights, torch.empty_like(r))
+        return self._sum(
+            r, directions, images, self._on_v + self._y + weights, torch.empty_like(r)
+        )
 
-    def _sum(self, r: Tensor, directions: Basis, images: Basis,
-             on_v: Tensor, out: Tensor) -> Tensor:
+    def _sum(
+        self, r: Tensor, directions: Basis, images: Basis, on_v: Tensor, out: Tensor
+    ) -> Tensor:
         out.copy_(r)
         directions.add_to_(out, on_v)
         images.add_to_(out, -self._on_c)
         return out
 
 
-def _bordered(matrix: Tensor, column: Tensor, row: Optional[Tensor],
-              corner: float) -> Tensor:
+def _bordered(
+    matrix: Tensor, column: Tensor, row: Tensor | None, corner: float
+) -> Tensor:
     """One column and one row (None: zeros) more."""
     size = len(matrix)
     result = matrix.new_zeros(size + 1, size + 1)

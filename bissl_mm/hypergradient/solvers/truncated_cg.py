@@ -5,10 +5,17 @@ import math
 import torch
 
 from ...utils.check import check_keys, check_non_negative, check_positive_int
-from .base import (Curvature, LinearOperator, Solution, Solver, Status,
-                     finish, ratio, rayleigh)
-from ..linalg.vectors import (Vectors, add_scaled, clone, dot, subtract,
-                      zeros_like)
+from ..linalg.vectors import Vectors, add_scaled, clone, dot, subtract, zeros_like
+from .base import (
+    Curvature,
+    LinearOperator,
+    Solution,
+    Solver,
+    Status,
+    finish,
+    ratio,
+    rayleigh,
+)
 
 
 @check_keys
@@ -37,8 +44,9 @@ class TruncatedCGSolver(Solver):
         self.max_iters = max_iters
         self.tolerance = tolerance
 
-    def _solve(self, operator: LinearOperator, rhs: Vectors,
-               rhs_square: float) -> Solution:
+    def _solve(
+        self, operator: LinearOperator, rhs: Vectors, rhs_square: float
+    ) -> Solution:
         x = zeros_like(rhs)
         r = p = clone(rhs)
         rr = dot(r, r)
@@ -55,7 +63,7 @@ class TruncatedCGSolver(Solver):
             if met.is_flat(pq, pp):
                 status = Status.NEGATIVE_CURVATURE
                 if num_iters == 1:
-                    rest = add_scaled(rhs, q, -1.)
+                    rest = add_scaled(rhs, q, -1.0)
                     best, best_rr = clone(rhs), dot(rest, rest)
                 break
             step = ratio(rr, pq)
@@ -85,5 +93,6 @@ class TruncatedCGSolver(Solver):
             seen = value if is_new else seen
             p = r if is_new else add_scaled(r, p, ratio(rr_next, rr))
             rr = rr_next
-        return finish(best, status, num_iters, best_rr + met.rounding(best),
-                      curvature, rhs_square)
+        return finish(
+            best, status, num_iters, best_rr + met.rounding(best), curvature, rhs_square
+        )

@@ -1,11 +1,14 @@
 """Which of mmpretrain's losses are convex, and in what."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Callable, Optional, Tuple
 
-from mmpretrain.models.losses import (CosineSimilarityLoss,
-                                      CrossCorrelationLoss, CrossEntropyLoss,
-                                      PixelReconstructionLoss)
+from mmpretrain.models.losses import (
+    CosineSimilarityLoss,
+    CrossCorrelationLoss,
+    CrossEntropyLoss,
+    PixelReconstructionLoss,
+)
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -13,7 +16,7 @@ from ...utils.errors import TypeRefusal
 
 #: The outputs as a function of a loss module's first argument; and the loss,
 #: convex in these outputs, which come first of its arguments.
-ConvexForm = Tuple[Callable[[Tensor], Tensor], Callable[..., Tensor]]
+ConvexForm = tuple[Callable[[Tensor], Tensor], Callable[..., Tensor]]
 
 
 def convex_form(name: str, loss: nn.Module) -> ConvexForm:
@@ -45,8 +48,7 @@ def convex_form(name: str, loss: nn.Module) -> ConvexForm:
     kind = type(loss)
     if kind is CrossEntropyLoss and loss.loss_weight >= 0:
         return _as_given, loss.forward
-    if kind is PixelReconstructionLoss and isinstance(loss.penalty,
-                                                      nn.MSELoss):
+    if kind is PixelReconstructionLoss and isinstance(loss.penalty, nn.MSELoss):
         return _as_given, loss.forward
     if kind is CrossCorrelationLoss and loss.lambd >= 0:
         return _as_given, loss.forward
@@ -54,20 +56,25 @@ def convex_form(name: str, loss: nn.Module) -> ConvexForm:
         return partial(normalize, dim=-1), partial(_on_the_sphere, loss)
     raise TypeRefusal(
         f"curvature='gauss_newton': the pretext model's {name} is "
-        f"{' '.join(repr(loss).split())}, which is not known to be a convex "
+        f'{" ".join(repr(loss).split())}, which is not known to be a convex '
         "function of its first argument. Known are mmpretrain's "
         'CrossEntropyLoss, PixelReconstructionLoss with criterion=L2, '
         'CrossCorrelationLoss and CosineSimilarityLoss with weights of at '
-        "least 0. Use the Hessian: "
-        "optim_wrapper.hypergradient.curvature='hessian'.")
+        'least 0. Use the Hessian: '
+        "optim_wrapper.hypergradient.curvature='hessian'."
+    )
 
 
 def _as_given(argument: Tensor) -> Tensor:
     return argument
 
 
-def _on_the_sphere(loss: CosineSimilarityLoss, output: Tensor, target: Tensor,
-                   mask: Optional[Tensor] = None) -> Tensor:
+def _on_the_sphere(
+    loss: CosineSimilarityLoss,
+    output: Tensor,
+    target: Tensor,
+    mask: Tensor | None = None,
+) -> Tensor:
     """The cosine loss as least squares; ``(..., C)`` to a scalar."""
     distance = (output - normalize(target, dim=-1)).square().sum(dim=-1)
     value = loss.shift_factor - loss.scale_factor * (1 - 0.5 * distance)

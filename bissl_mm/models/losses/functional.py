@@ -1,8 +1,8 @@
 """Losses as pure functions of the parameters."""
 
 import copy
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Callable, Dict, Iterator, List, Tuple
 from unittest import mock
 
 import torch
@@ -31,7 +31,8 @@ def pure_forward(model: nn.Module, seed: int) -> Iterator[None]:
         seed (int): Seed of the random draws.
     """
     norms = [
-        m for m in model.modules()
+        m
+        for m in model.modules()
         if isinstance(m, _BatchNorm) and m.track_running_stats
     ]
     buffers = [(b, b._version, b.detach().clone()) for b in model.buffers()]
@@ -54,8 +55,8 @@ def held_averages(model: nn.Module) -> Iterator[None]:
         for module in model.modules():
             if isinstance(module, BaseAveragedModel):
                 stack.enter_context(
-                    mock.patch.object(
-                        module, 'update_parameters', new=_do_nothing))
+                    mock.patch.object(module, 'update_parameters', new=_do_nothing)
+                )
         yield
 
 
@@ -63,16 +64,14 @@ def _do_nothing(*args, **kwargs) -> None:
     """Stands in for a target network's update."""
 
 
-def _restore_buffers(
-        buffers: List[Tuple[Tensor, int, Tensor]]) -> None:
+def _restore_buffers(buffers: list[tuple[Tensor, int, Tensor]]) -> None:
     for buffer, version, value in buffers:
         if buffer._version != version:
             with torch.no_grad():
                 buffer.copy_(value)
 
 
-def pretext_closure(pretext: BaseModel, data: dict,
-                    seed: int) -> Callable[[], Tensor]:
+def pretext_closure(pretext: BaseModel, data: dict, seed: int) -> Callable[[], Tensor]:
     """The pretext loss on one fixed batch, as a pure function.
 
     Args:
@@ -95,7 +94,7 @@ def pretext_closure(pretext: BaseModel, data: dict,
 
 
 @contextmanager
-def substituted(model: nn.Module, state: Dict[str, Tensor]) -> Iterator[None]:
+def substituted(model: nn.Module, state: dict[str, Tensor]) -> Iterator[None]:
     """Inside, a model computes with other parameters and buffers.
 
     Tensors are exchanged by identity, so a weight that several modules share
@@ -115,7 +114,8 @@ def substituted(model: nn.Module, state: Dict[str, Tensor]) -> Iterator[None]:
         raise KeyError(
             'substituted: the state does not name the tensors of '
             f'{type(model).__name__}; missing or unknown: '
-            f'{sorted(own.keys() ^ state.keys())[:5]}')
+            f'{sorted(own.keys() ^ state.keys())[:5]}'
+        )
     partner = {id(own[name]): tensor for name, tensor in state.items()}
     taken_out = []
     try:
@@ -131,8 +131,7 @@ def substituted(model: nn.Module, state: Dict[str, Tensor]) -> Iterator[None]:
             table[key] = tensor
 
 
-def loss_with_state(model: BaseModel, state: Dict[str, Tensor],
-                    data: dict) -> Tensor:
+def loss_with_state(model: BaseModel, state: dict[str, Tensor], data: dict) -> Tensor:
     """The loss of a model whose parameters and buffers are replaced.
 
     The model itself is not changed, nor are the annotations.

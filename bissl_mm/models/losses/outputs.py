@@ -1,20 +1,20 @@
 """Losses as functions of the outputs in which they are convex."""
 
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Callable, List, Tuple
 from unittest import mock
 
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from ...utils.errors import TypeRefusal
-from .functional import pure_forward
 from .convex_losses import ConvexForm, convex_form
+from .functional import pure_forward
 
-Tensors = Tuple[Tensor, ...]
+Tensors = tuple[Tensor, ...]
 
 
-def convex_losses(pretext: BaseModel) -> List[Tuple[nn.Module, ConvexForm]]:
+def convex_losses(pretext: BaseModel) -> list[tuple[nn.Module, ConvexForm]]:
     """The loss modules of a pretext model, each with its convex form.
 
     Args:
@@ -27,22 +27,25 @@ def convex_losses(pretext: BaseModel) -> List[Tuple[nn.Module, ConvexForm]]:
     Raises:
         TypeError: If there is none, or one is not known to be convex.
     """
-    found = [(module, convex_form(name, module))
-             for name, module in pretext.named_modules()
-             if name.rpartition('.')[2] == 'loss_module']
+    found = [
+        (module, convex_form(name, module))
+        for name, module in pretext.named_modules()
+        if name.rpartition('.')[2] == 'loss_module'
+    ]
     if not found:
         raise TypeRefusal(
             "curvature='gauss_newton': the pretext model "
             f'{type(pretext).__name__} has no loss_module at which its loss '
-            "could be cut. Use the Hessian: "
-            "optim_wrapper.hypergradient.curvature="
-            "'hessian'.")
+            'could be cut. Use the Hessian: '
+            'optim_wrapper.hypergradient.curvature='
+            "'hessian'."
+        )
     return found
 
 
 def pretext_outputs_closure(
-        pretext: BaseModel, data: dict,
-        seed: int) -> Callable[[], Tuple[Tensors, Tensors, Tensor]]:
+    pretext: BaseModel, data: dict, seed: int
+) -> Callable[[], tuple[Tensors, Tensors, Tensor]]:
     """The pretext loss on one fixed batch, cut where it is convex.
 
     Each call of a loss module is cut at its first argument. The rest of the
@@ -68,23 +71,27 @@ def pretext_outputs_closure(
     """
     losses = convex_losses(pretext)
 
-    def closure() -> Tuple[Tensors, Tensors, Tensor]:
-        cuts: List[Tuple[Tensor, Tensor]] = []
+    def closure() -> tuple[Tensors, Tensors, Tensor]:
+        cuts: list[tuple[Tensor, Tensor]] = []
         with ExitStack() as stack:
             stack.enter_context(pure_forward(pretext, seed))
             for module, form in losses:
                 stack.enter_context(
-                    mock.patch.object(module, 'forward',
-                                      new=_cutting(form, cuts)))
+                    mock.patch.object(module, 'forward', new=_cutting(form, cuts))
+                )
             loss = pretext.parse_losses(pretext(**data, mode='loss'))[0]
-        return (tuple(output for output, _ in cuts),
-                tuple(leaf for _, leaf in cuts), loss)
+        return (
+            tuple(output for output, _ in cuts),
+            tuple(leaf for _, leaf in cuts),
+            loss,
+        )
 
     return closure
 
 
-def _cutting(form: ConvexForm,
-             cuts: List[Tuple[Tensor, Tensor]]) -> Callable[..., Tensor]:
+def _cutting(
+    form: ConvexForm, cuts: list[tuple[Tensor, Tensor]]
+) -> Callable[..., Tensor]:
     """The forward of a loss module that notes its outputs and cuts there."""
     output_of, loss_of = form
 

@@ -37,22 +37,24 @@ class BYOL(MMPretrainBYOL):
         4.2.1, arXiv:2410.02387; arXiv:2006.07733.
     """
 
-    def __init__(self,
-                 target_decay: float = 0.9995,
-                 target_schedule: str = 'constant',
-                 **kwargs) -> None:
-        check_in('BYOL', 'target_schedule', target_schedule,
-                 ('constant', 'cosine'))
+    def __init__(
+        self, target_decay: float = 0.9995, target_schedule: str = 'constant', **kwargs
+    ) -> None:
+        check_in('BYOL', 'target_schedule', target_schedule, ('constant', 'cosine'))
         if not 0 < target_decay < 1:
-            raise ValueRefusal('BYOL: target_decay must lie in (0, 1), but is '
-                               f'{target_decay!r}; the published value is '
-                               '0.9995.')
+            raise ValueRefusal(
+                'BYOL: target_decay must lie in (0, 1), but is '
+                f'{target_decay!r}; the published value is '
+                '0.9995.'
+            )
         if 'base_momentum' in kwargs:
-            raise ValueRefusal('BYOL: base_momentum is 1 - target_decay here. '
-                               f'Set target_decay='
-                               f'{1 - kwargs["base_momentum"]:g}.')
+            raise ValueRefusal(
+                'BYOL: base_momentum is 1 - target_decay here. '
+                f'Set target_decay='
+                f'{1 - kwargs["base_momentum"]:g}.'
+            )
         super().__init__(base_momentum=1 - target_decay, **kwargs)
         if target_schedule == 'constant':
             self.target_net = ExponentialMovingAverage(
-                nn.Sequential(self.backbone, self.neck),
-                momentum=1 - target_decay)
+                nn.Sequential(self.backbone, self.neck), momentum=1 - target_decay
+            )

@@ -1,7 +1,5 @@
 """Batch normalisation over processes that can be differentiated twice."""
 
-from typing import Dict
-
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -37,15 +35,19 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
-            raise ValueRefusal('DifferentiableSyncBN: expected an input of '
-                               f'shape (N, C, ...), got {tuple(input.shape)}.')
+            raise ValueRefusal(
+                'DifferentiableSyncBN: expected an input of '
+                f'shape (N, C, ...), got {tuple(input.shape)}.'
+            )
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise; running statistics are updated as ``BN`` does."""
-        world = dist.get_world_size() \
-            if self.synchronised and dist.is_initialized() else 1
-        batch_statistics = self.training or (self.running_mean is None
-                                             and self.running_var is None)
+        world = (
+            dist.get_world_size() if self.synchronised and dist.is_initialized() else 1
+        )
+        batch_statistics = self.training or (
+            self.running_mean is None and self.running_var is None
+        )
         if world == 1 or not batch_statistics:
             return super().forward(input)
         self._check_input_dim(input)
@@ -65,11 +67,13 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
         return out + self.bias.view(shape) if self.affine else out
 
     @torch.no_grad()
-    def _update_statistics(self, mean: Tensor, var: Tensor,
-                           count: Tensor) -> None:
+    def _update_statistics(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
         self.num_batches_tracked.add_(1)
-        factor = self.momentum if self.momentum is not None \
-            else 1. / float(self.num_batches_tracked)
+        factor = (
+            self.momentum
+            if self.momentum is not None
+            else 1.0 / float(self.num_batches_tracked)
+        )
         unbiased = var * count / (count - 1)
         self.running_mean.lerp_(mean, factor)
         self.running_var.lerp_(unbiased, factor)
@@ -96,8 +100,9 @@ def set_sync_norms(model: nn.Module, synchronised: bool) -> nn.Module:
     return _replaced(model, synchronised, {})
 
 
-def _replaced(module: nn.Module, synchronised: bool,
-              known: Dict[nn.Module, nn.Module]) -> nn.Module:
+def _replaced(
+    module: nn.Module, synchronised: bool, known: dict[nn.Module, nn.Module]
+) -> nn.Module:
     """The module, or what comes in its place; shared ones stay shared."""
     if module in known:
         return known[module]
@@ -105,7 +110,8 @@ def _replaced(module: nn.Module, synchronised: bool,
     if isinstance(module, DifferentiableSyncBatchNorm):
         module.synchronised = synchronised
     elif isinstance(module, nn.SyncBatchNorm) or (
-            synchronised and isinstance(module, _BatchNorm)):
+        synchronised and isinstance(module, _BatchNorm)
+    ):
         known[module] = _copied(module, synchronised)
     else:
         for name, child in list(module._modules.items()):
@@ -114,11 +120,14 @@ def _replaced(module: nn.Module, synchronised: bool,
     return known[module]
 
 
-def _copied(norm: _BatchNorm,
-            synchronised: bool) -> DifferentiableSyncBatchNorm:
-    new = DifferentiableSyncBatchNorm(norm.num_features, norm.eps,
-                                      norm.momentum, norm.affine,
-                                      norm.track_running_stats)
+def _copied(norm: _BatchNorm, synchronised: bool) -> DifferentiableSyncBatchNorm:
+    new = DifferentiableSyncBatchNorm(
+        norm.num_features,
+        norm.eps,
+        norm.momentum,
+        norm.affine,
+        norm.track_running_stats,
+    )
     new.synchronised = synchronised
     for name, tensor in {**norm._parameters, **norm._buffers}.items():
         setattr(new, name, tensor)

@@ -1,7 +1,5 @@
 """SimCLR whose loss is right to the second order on any number of ranks."""
 
-from typing import Dict, List
-
 import torch
 import torch.distributed as dist
 from mmpretrain.models.selfsup import SimCLR as MMPretrainSimCLR
@@ -39,8 +37,9 @@ class SimCLR(MMPretrainSimCLR):
         super().__init__(**kwargs)
         self.separate_views = separate_views
 
-    def loss(self, inputs: List[Tensor], data_samples: list,
-             **kwargs) -> Dict[str, Tensor]:
+    def loss(
+        self, inputs: list[Tensor], data_samples: list, **kwargs
+    ) -> dict[str, Tensor]:
         """NT-Xent loss over the images of all ranks.
 
         Args:
@@ -52,9 +51,11 @@ class SimCLR(MMPretrainSimCLR):
             dict[str, Tensor]: ``loss``, equal on all ranks.
         """
         if len(inputs) != 2:
-            raise ValueRefusal(f'SimCLR: expected 2 views, got {len(inputs)}. '
-                               'Set num_views of the MultiView transform so '
-                               'that they sum to 2.')
+            raise ValueRefusal(
+                f'SimCLR: expected 2 views, got {len(inputs)}. '
+                'Set num_views of the MultiView transform so '
+                'that they sum to 2.'
+            )
         if self.separate_views:
             views = [self.neck(self.backbone(x))[0] for x in inputs]
             z = torch.stack(views, 1).flatten(0, 1)

@@ -1,7 +1,8 @@
 """Which values of a pixel reach a backbone."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Iterator, List, Sequence
+from typing import Any
 
 from torch import nn
 
@@ -19,8 +20,8 @@ class Pixels:
     """
 
     order: str
-    mean: List[float]
-    std: List[float]
+    mean: list[float]
+    std: list[float]
 
     @classmethod
     def of(cls, model: nn.Module, pipeline: Sequence[Any]) -> 'Pixels':
@@ -33,25 +34,28 @@ class Pixels:
             model (nn.Module): With a ``data_preprocessor`` of OpenMMLab.
             pipeline (Sequence[dict]): Transforms of its data.
         """
-        pixels = cls('BGR', [0.], [1.])
+        pixels = cls('BGR', [0.0], [1.0])
         for step in _steps(pipeline):
             pixels._transform(step)
         pixels._preprocess(getattr(model, 'data_preprocessor', None))
         return pixels
 
     def __str__(self) -> str:
-        mean, std = ('[' + ', '.join(f'{v:g}' for v in values) + ']'
-                     for values in (self.mean, self.std))
+        mean, std = (
+            '[' + ', '.join(f'{v:g}' for v in values) + ']'
+            for values in (self.mean, self.std)
+        )
         return f'(x - {mean}) / {std} of {self.order}'
 
     def _transform(self, step: dict) -> None:
         name = str(step.get('type'))
-        if is_type(step, 'LoadImageFromFile', 'LoadImageFromNDArray') \
-                and step.get('channel_order', 'bgr') == 'rgb':
+        if (
+            is_type(step, 'LoadImageFromFile', 'LoadImageFromNDArray')
+            and step.get('channel_order', 'bgr') == 'rgb'
+        ):
             self.order = 'RGB'
-        elif is_type(step, 'ToTensor', 'ConvertImageDtype') \
-                and 'torchvision' in name:
-            self._normalise([0.], [255.])
+        elif is_type(step, 'ToTensor', 'ConvertImageDtype') and 'torchvision' in name:
+            self._normalise([0.0], [255.0])
         elif is_type(step, 'ToPIL', 'NumpyToPIL') and step.get('to_rgb'):
             self._turn()
         elif is_type(step, 'Normalize') and 'mean' in step:
@@ -61,16 +65,16 @@ class Pixels:
         elif is_type(step, 'Albu', 'Albumentations'):
             for inner in step.get('transforms') or ():
                 if is_type(inner, 'Normalize'):
-                    most = inner.get('max_pixel_value', 255.)
+                    most = inner.get('max_pixel_value', 255.0)
                     self._normalise(
-                        [m * most for m in inner.get(
-                            'mean', (0.485, 0.456, 0.406))],
-                        [s * most for s in inner.get(
-                            'std', (0.229, 0.224, 0.225))])
+                        [m * most for m in inner.get('mean', (0.485, 0.456, 0.406))],
+                        [s * most for s in inner.get('std', (0.229, 0.224, 0.225))],
+                    )
 
     def _preprocess(self, preprocessor: Any) -> None:
-        if getattr(preprocessor, '_channel_conversion',
-                   getattr(preprocessor, 'to_rgb', False)):
+        if getattr(
+            preprocessor, '_channel_conversion', getattr(preprocessor, 'to_rgb', False)
+        ):
             self._turn()
         mean = getattr(preprocessor, 'mean', None)
         std = getattr(preprocessor, 'std', None)
@@ -81,12 +85,13 @@ class Pixels:
         self.order = 'BGR' if self.order == 'RGB' else 'RGB'
         self.mean, self.std = self.mean[::-1], self.std[::-1]
 
-    def _normalise(self, mean: Sequence[float],
-                   std: Sequence[float]) -> None:
+    def _normalise(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Then ``(x - mean) / std`` of what there is."""
         size = max(len(self.mean), len(mean))
-        rows = [list(v) * size if len(v) == 1 else list(v)
-                for v in (self.mean, self.std, mean, std)]
+        rows = [
+            list(v) * size if len(v) == 1 else list(v)
+            for v in (self.mean, self.std, mean, std)
+        ]
         self.mean = [m + n * s for m, s, n, _ in zip(*rows)]
         self.std = [s * t for _, s, _, t in zip(*rows)]
 
@@ -98,8 +103,11 @@ def _steps(pipeline: Any) -> Iterator[dict]:
         if is_type(pipeline, 'Albu', 'Albumentations'):
             return
         inner = pipeline.get('transforms') or ()
-        if is_type(pipeline, 'MultiView') and inner \
-                and isinstance(inner[0], (list, tuple)):
+        if (
+            is_type(pipeline, 'MultiView')
+            and inner
+            and isinstance(inner[0], (list, tuple))
+        ):
             inner = inner[0]
         yield from _steps(inner)
     elif isinstance(pipeline, (list, tuple)):

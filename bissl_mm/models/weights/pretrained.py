@@ -1,7 +1,8 @@
 """Loading pretrained weights with a count of what matched."""
 
 import logging
-from typing import Any, Dict, List, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 from mmengine.logging import print_log
 from torch import Tensor, nn
@@ -19,8 +20,7 @@ REQUIRED_SHARE = 0.99
 ALLOWED_MISSING = 2
 
 
-def load_pretrained(model: nn.Module, path: str,
-                    required: Sequence[str]) -> None:
+def load_pretrained(model: nn.Module, path: str, required: Sequence[str]) -> None:
     """Load a pretraining checkpoint into a pretext model.
 
     Known layouts: this package's and mmpretrain's pretraining (``backbone.*``
@@ -48,14 +48,18 @@ def load_pretrained(model: nn.Module, path: str,
     found = _matching(state, own, required)
     matched = _matching(state, own, list(own))
     model.load_state_dict({n: state[n] for n in matched}, strict=False)
-    rest = [n for n in own if n not in set(matched)
-            and not n.endswith('num_batches_tracked')]
+    rest = [
+        n
+        for n in own
+        if n not in set(matched) and not n.endswith('num_batches_tracked')
+    ]
     print_log(
         f"pretrained: '{path}' ({layout}): {len(found)} of {len(required)} "
         f'backbone tensors and {len(matched)} of {len(own)} tensors in all '
         f'matched; left at their initialisation: {_some(rest)}; not used: '
         f'{_some([n for n in state if n not in set(matched)])}',
-        logger='current')
+        logger='current',
+    )
     _warn_of_origin(checkpoint, model, path)
 
 
@@ -64,8 +68,9 @@ def _warn_of_origin(checkpoint: Any, model: nn.Module, path: str) -> None:
         print_log(line, logger='current', level=logging.WARNING)
 
 
-def backbone_report(model: nn.Module, state: Dict[str, Tensor],
-                    required: Sequence[str], where: str) -> str:
+def backbone_report(
+    model: nn.Module, state: dict[str, Tensor], required: Sequence[str], where: str
+) -> str:
     """How a state dict fits the backbone of a model.
 
     Args:
@@ -85,22 +90,26 @@ def backbone_report(model: nn.Module, state: Dict[str, Tensor],
     _refuse_misfit(where, model, state, required)
     found = _matching(state, own, required)
     missing = [n for n in required if n not in set(found)]
-    return (f'{len(found)} of {len(required)} backbone tensors of '
-            f'{type(model).__name__} matched; missing: {_some(missing)}')
+    return (
+        f'{len(found)} of {len(required)} backbone tensors of '
+        f'{type(model).__name__} matched; missing: {_some(missing)}'
+    )
 
 
-def _counted(own: Dict[str, Tensor], names: Sequence[str]) -> List[str]:
-    return [n for n in names
-            if n in own and not n.endswith('num_batches_tracked')]
+def _counted(own: dict[str, Tensor], names: Sequence[str]) -> list[str]:
+    return [n for n in names if n in own and not n.endswith('num_batches_tracked')]
 
 
-def _best_reading(given: Dict[str, Tensor], own: Dict[str, Tensor],
-                  required: List[str]) -> Tuple[str, Dict[str, Tensor]]:
-    readings = [('mmpretrain', given),
-                ('bilevel checkpoint', _strip(given, 'pretext.', only=True)),
-                ('bare backbone', _add(given, 'backbone.'))]
+def _best_reading(
+    given: dict[str, Tensor], own: dict[str, Tensor], required: list[str]
+) -> tuple[str, dict[str, Tensor]]:
+    readings = [
+        ('mmpretrain', given),
+        ('bilevel checkpoint', _strip(given, 'pretext.', only=True)),
+        ('bare backbone', _add(given, 'backbone.')),
+    ]
 
-    def matches(reading: Tuple[str, Dict[str, Tensor]]) -> int:
+    def matches(reading: tuple[str, dict[str, Tensor]]) -> int:
         return len(_matching(reading[1], own, required))
 
     best = max(readings, key=matches)
@@ -113,30 +122,35 @@ def _best_reading(given: Dict[str, Tensor], own: Dict[str, Tensor],
     return best
 
 
-def _refuse_misfit(where: str, model: nn.Module, state: Dict[str, Tensor],
-                   required: List[str]) -> None:
+def _refuse_misfit(
+    where: str, model: nn.Module, state: dict[str, Tensor], required: list[str]
+) -> None:
     own = model.state_dict()
     found = _matching(state, own, required)
     missing = [n for n in required if n not in state]
-    other = [n for n in required
-             if n in state and state[n].shape != own[n].shape]
+    other = [n for n in required if n in state and state[n].shape != own[n].shape]
     if len(found) >= REQUIRED_SHARE * len(required) and not other:
         return
-    remedy = ('Give the backbone the depth and width of the checkpoint, or '
-              'set another checkpoint.')
+    remedy = (
+        'Give the backbone the depth and width of the checkpoint, or '
+        'set another checkpoint.'
+    )
     if other and 'embed' in other[0]:
-        remedy = ('Give the backbone the img_size and patch_size of the '
-                  'checkpoint, or set another checkpoint; position '
-                  'embeddings are not interpolated.')
+        remedy = (
+            'Give the backbone the img_size and patch_size of the '
+            'checkpoint, or set another checkpoint; position '
+            'embeddings are not interpolated.'
+        )
     raise ValueRefusal(
         f'{where} fits {len(found)} of {len(required)} backbone tensors of '
         f'{type(model).__name__} (at least {REQUIRED_SHARE:.0%} are needed, '
         f'and none in another shape).'
         f'{_first_misfit(state, own, other or required)} Missing: '
-        f'{_some(missing)}; in another shape: {_some(other)}. {remedy}')
+        f'{_some(missing)}; in another shape: {_some(other)}. {remedy}'
+    )
 
 
-def check_pretrained_init(model: nn.Module) -> List[Tuple[str, int, int]]:
+def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
     """Verify every ``init_cfg=dict(type='Pretrained', ...)`` of a model.
 
     mmengine loads such a checkpoint without complaint even if no key fits.
@@ -161,68 +175,77 @@ def check_pretrained_init(model: nn.Module) -> List[Tuple[str, int, int]]:
             prefix = cfg.get('prefix')
             if prefix:
                 state = _strip(state, prefix.rstrip('.') + '.', only=True)
-            own = {k: v for k, v in module.state_dict().items()
-                   if not k.endswith('num_batches_tracked')}
+            own = {
+                k: v
+                for k, v in module.state_dict().items()
+                if not k.endswith('num_batches_tracked')
+            }
             found = _matching(state, own, list(own))
             missing = len(own) - len(found)
-            allowed = max(ALLOWED_MISSING,
-                          (1 - REQUIRED_SHARE) * len(own))
+            allowed = max(ALLOWED_MISSING, (1 - REQUIRED_SHARE) * len(own))
             where = name or type(module).__name__
-            if not found or (where.endswith('backbone')
-                             and missing > allowed):
+            if not found or (where.endswith('backbone') and missing > allowed):
                 raise ValueRefusal(
                     f"{where}: init_cfg checkpoint '{path}' (prefix="
                     f'{prefix!r}) fits {len(found)} of {len(own)} tensors.'
                     f'{_first_misfit(state, own, list(own))} Correct the '
-                    'path, the prefix or the depth of the backbone.')
+                    'path, the prefix or the depth of the backbone.'
+                )
             print_log(
-                f"{where}: {len(found)} of {len(own)} tensors matched in "
-                f"'{path}'",
-                logger='current')
+                f"{where}: {len(found)} of {len(own)} tensors matched in '{path}'",
+                logger='current',
+            )
             if name == 'backbone':
                 _warn_of_origin(checkpoint, model, path)
             report.append((where, len(found), len(own)))
     return report
 
 
-def _pretrained_cfgs(module: nn.Module) -> List[dict]:
+def _pretrained_cfgs(module: nn.Module) -> list[dict]:
     cfgs = getattr(module, 'init_cfg', None) or []
     if isinstance(cfgs, dict):
         cfgs = [cfgs]
-    return [c for c in cfgs if isinstance(c, dict)
-            and is_type(c, 'Pretrained', 'PretrainedInit')]
+    return [
+        c
+        for c in cfgs
+        if isinstance(c, dict) and is_type(c, 'Pretrained', 'PretrainedInit')
+    ]
 
 
-def _matching(state: Dict[str, Tensor], own: Dict[str, Tensor],
-              names: Sequence[str]) -> List[str]:
-    return [n for n in names
-            if n in state and state[n].shape == own[n].shape]
+def _matching(
+    state: dict[str, Tensor], own: dict[str, Tensor], names: Sequence[str]
+) -> list[str]:
+    return [n for n in names if n in state and state[n].shape == own[n].shape]
 
 
-def _first_misfit(state: Dict[str, Tensor], own: Dict[str, Tensor],
-                  names: Sequence[str]) -> str:
+def _first_misfit(
+    state: dict[str, Tensor], own: dict[str, Tensor], names: Sequence[str]
+) -> str:
     for name in names:
         if name not in state:
-            return (f" '{name}' is not in the file, which begins with "
-                    f"{_some(list(state))}.")
+            return (
+                f" '{name}' is not in the file, which begins with {_some(list(state))}."
+            )
         if state[name].shape != own[name].shape:
-            return (f" '{name}' has shape {tuple(state[name].shape)} in the "
-                    f'file and {tuple(own[name].shape)} in the model.')
+            return (
+                f" '{name}' has shape {tuple(state[name].shape)} in the "
+                f'file and {tuple(own[name].shape)} in the model.'
+            )
     return ''
 
 
-def _strip(state: Dict[str, Tensor], prefix: str,
-           only: bool = False) -> Dict[str, Tensor]:
-    stripped = {k[len(prefix):]: v for k, v in state.items()
-                if k.startswith(prefix)}
+def _strip(
+    state: dict[str, Tensor], prefix: str, only: bool = False
+) -> dict[str, Tensor]:
+    stripped = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
     return stripped if only or stripped else state
 
 
-def _add(state: Dict[str, Tensor], prefix: str) -> Dict[str, Tensor]:
+def _add(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {prefix + k: v for k, v in state.items()}
 
 
-def _some(names: List[str]) -> str:
+def _some(names: list[str]) -> str:
     if not names:
         return 'nothing'
     more = f' and {len(names) - 3} more' if len(names) > 3 else ''
@@ -248,4 +271,5 @@ def check_load_from(model: nn.Module, path: str, share: float) -> None:
         raise ValueRefusal(
             f"Checkpoint '{path}' fits {len(found)} of {len(own)} tensors of "
             f'{type(model).__name__}.{_first_misfit(state, own, list(own))} '
-            'Set the checkpoint of this config.')
+            'Set the checkpoint of this config.'
+        )

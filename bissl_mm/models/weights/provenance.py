@@ -5,7 +5,7 @@ run: calls of ``dict`` and literals are read, anything else is passed over.
 """
 
 import ast
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from ...config import is_type
 from .pixels import Pixels
 
 
-def describe(model: nn.Module) -> Dict[str, str]:
+def describe(model: nn.Module) -> dict[str, str]:
     """What a later stage should have alike, as plain strings.
 
     Args:
@@ -34,8 +34,7 @@ def describe(model: nn.Module) -> Dict[str, str]:
     return found
 
 
-def origin_differences(checkpoint: Any, model: nn.Module,
-                       path: str) -> List[str]:
+def origin_differences(checkpoint: Any, model: nn.Module, path: str) -> list[str]:
     """Where a checkpoint comes from a model that computes something else.
 
     Args:
@@ -48,17 +47,19 @@ def origin_differences(checkpoint: Any, model: nn.Module,
     """
     before, now = _origin(checkpoint), describe(model)
     titles = dict(pixels='pixels', style="the backbone's style")
-    remedies = dict(pixels='mean, std and the channel order of the '
-                    'data_preprocessor', style='style')
+    remedies = dict(
+        pixels='mean, std and the channel order of the data_preprocessor', style='style'
+    )
     return [
         f"'{path}' was trained with {titles[key]} {before[key]}, but this "
         f'model has {now[key]}: the weights do not suit it. Set '
         f'{remedies[key]} alike.'
-        for key in titles if key in before and key in now
-        and before[key] != now[key]]
+        for key in titles
+        if key in before and key in now and before[key] != now[key]
+    ]
 
 
-def _origin(checkpoint: Any) -> Dict[str, str]:
+def _origin(checkpoint: Any) -> dict[str, str]:
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     if not isinstance(meta, dict):
         return {}
@@ -77,35 +78,41 @@ def _origin(checkpoint: Any) -> Dict[str, str]:
     return found
 
 
-def _pixels(preprocessor: Dict[str, Any]) -> Pixels:
+def _pixels(preprocessor: dict[str, Any]) -> Pixels:
     """Of a data preprocessor's config."""
     model = nn.Module()
     model.data_preprocessor = nn.Module()
     for name in ('mean', 'std'):
-        value = torch.tensor(preprocessor.get(name) or [0.])
+        value = torch.tensor(preprocessor.get(name) or [0.0])
         setattr(model.data_preprocessor, name, value)
     # BatchViews turns the channels where nothing is said.
     default = is_type(preprocessor, 'BatchViews')
-    model.data_preprocessor.to_rgb = any((
-        preprocessor.get('to_rgb', default), preprocessor.get('bgr_to_rgb'),
-        preprocessor.get('rgb_to_bgr')))
+    model.data_preprocessor.to_rgb = any(
+        (
+            preprocessor.get('to_rgb', default),
+            preprocessor.get('bgr_to_rgb'),
+            preprocessor.get('rgb_to_bgr'),
+        )
+    )
     return Pixels.of(model, ())
 
 
-def _model_of(text: Any) -> Dict[str, Any]:
+def _model_of(text: Any) -> dict[str, Any]:
     try:
         tree = ast.parse(text if isinstance(text, str) else '')
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
     for node in tree.body:
-        if isinstance(node, ast.Assign) \
-                and getattr(node.targets[0], 'id', None) == 'model':
+        if (
+            isinstance(node, ast.Assign)
+            and getattr(node.targets[0], 'id', None) == 'model'
+        ):
             model = _value(node.value)
             return model if isinstance(model, dict) else {}
     return {}
 
 
-def _value(node: ast.expr) -> Optional[Any]:
+def _value(node: ast.expr) -> Any | None:
     if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'dict':
         return {k.arg: _value(k.value) for k in node.keywords if k.arg}
     try:

@@ -5,17 +5,20 @@ state holds the very tensors of the given one.
 """
 
 import re
-from typing import Callable, Dict, List, NamedTuple, Optional, Tuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from torch import Tensor
 
 from ...utils.errors import ValueRefusal
 
-KNOWN = ('mmpretrain; ResNets named as in torchvision (conv1, '
-         'layer1.0.conv1) or as an nn.Sequential of its parts (0, '
-         '4.0.conv1); vision transformers named as in timm '
-         '(patch_embed.proj, blocks.0.attn.qkv), of MAE with the decoder; '
-         'each bare or under any prefix, for example encoder_q')
+KNOWN = (
+    'mmpretrain; ResNets named as in torchvision (conv1, '
+    'layer1.0.conv1) or as an nn.Sequential of its parts (0, '
+    '4.0.conv1); vision transformers named as in timm '
+    '(patch_embed.proj, blocks.0.attn.qkv), of MAE with the decoder; '
+    'each bare or under any prefix, for example encoder_q'
+)
 
 # Words of a prefix that tell which of two copies of a backbone it is. Of
 # DINO it is the teacher that is meant to be used.
@@ -60,11 +63,10 @@ class _Naming(NamedTuple):
     #: Another one, which must be there under the same prefix.
     first: str
     #: Name under the prefix -> name in mmpretrain, None for what is left out.
-    rename: Callable[[str, Dict[str, str]], Optional[str]]
+    rename: Callable[[str, dict[str, str]], str | None]
 
 
-def to_mmpretrain(
-        state: Dict[str, Tensor]) -> Tuple[Dict[str, Tensor], str]:
+def to_mmpretrain(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     """Rename the tensors of a public release as mmpretrain names them.
 
     The backbone becomes ``backbone.*``, the decoder of MAE ``neck.*``;
@@ -86,50 +88,60 @@ def to_mmpretrain(
             the backbone has a part that mmpretrain's does not have.
     """
     naming, prefix, others = _choose(_find(state), state)
-    names = {key[len(prefix):]: key for key in state
-             if key.startswith(prefix)}
-    if prefix == 'backbone.' and naming.rename in (_resnet, _same) \
-            and not any(name.startswith('fc.') for name in names):
+    names = {key[len(prefix) :]: key for key in state if key.startswith(prefix)}
+    if (
+        prefix == 'backbone.'
+        and naming.rename in (_resnet, _same)
+        and not any(name.startswith('fc.') for name in names)
+    ):
         return state, 'mmpretrain'
     converted = {}
     for name, key in names.items():
         new = naming.rename(name, names)
         if new is not None:
             converted[new] = state[key]
-    decoder = ' with the decoder of MAE' if any(
-        name.startswith('neck.') for name in converted) else ''
+    decoder = (
+        ' with the decoder of MAE'
+        if any(name.startswith('neck.') for name in converted)
+        else ''
+    )
     where = f"under '{prefix}'" if prefix else 'without a prefix'
     instead = f', not {_listed(others)}' if others else ''
     return converted, f'{naming.title}{decoder}, {where}{instead}'
 
 
-def _find(state: Dict[str, Tensor]) -> List[Tuple[_Naming, str]]:
+def _find(state: dict[str, Tensor]) -> list[tuple[_Naming, str]]:
     found = []
     for key in state:
         for naming in _NAMINGS:
-            prefix = key[:-len(naming.anchor)]
-            if (key.endswith(naming.anchor)
-                    and (not prefix or prefix.endswith('.'))
-                    and prefix + naming.first in state):
+            prefix = key[: -len(naming.anchor)]
+            if (
+                key.endswith(naming.anchor)
+                and (not prefix or prefix.endswith('.'))
+                and prefix + naming.first in state
+            ):
                 found.append((naming, prefix))
     return found
 
 
-def _choose(found: List[Tuple[_Naming, str]],
-            state: Dict[str, Tensor]) -> Tuple[_Naming, str, List[str]]:
+def _choose(
+    found: list[tuple[_Naming, str]], state: dict[str, Tensor]
+) -> tuple[_Naming, str, list[str]]:
     if not found:
         raise UnknownLayoutError(
             'Public weights: no known backbone among the '
             f'{len(state)} keys, which begin with '
             f'{_listed(list(state)[:5])}. Known: {KNOWN}. Rename the keys to '
-            "one of these, or to mmpretrain's 'backbone.*'.")
+            "one of these, or to mmpretrain's 'backbone.*'."
+        )
     best = min(_rank(prefix) for _, prefix in found)
     chosen = [pair for pair in found if _rank(pair[1]) == best]
     if len(chosen) > 1:
         raise ValueRefusal(
             'Public weights: there are several backbones, under '
             f'{_listed([prefix for _, prefix in chosen])}, and no name says '
-            'which is meant. Save one of them alone and use that file.')
+            'which is meant. Save one of them alone and use that file.'
+        )
     naming, prefix = chosen[0]
     return naming, prefix, [p for _, p in found if p != prefix]
 
@@ -141,31 +153,32 @@ def _rank(prefix: str) -> int:
     return 0 if words & PREFERRED else 1
 
 
-def _resnet(name: str, names: Dict[str, str],
-            key: Optional[str] = None) -> Optional[str]:
+def _resnet(name: str, names: dict[str, str], key: str | None = None) -> str | None:
     if re.match(r'layer\d\.', name):
         # Whatever else a block holds, squeeze-and-excitation for one, changes
         # what it computes.
-        if not re.match(r'layer\d\.\d+\.(conv\d|bn\d|downsample\.[01])\.',
-                        name):
+        if not re.match(r'layer\d\.\d+\.(conv\d|bn\d|downsample\.[01])\.', name):
             raise _no_counterpart(key or names[name], 'ResNet')
     elif not re.match(r'(conv1|bn1)\.', name):
         return None
     return 'backbone.' + name
 
 
-def _sequential(name: str, names: Dict[str, str]) -> Optional[str]:
+def _sequential(name: str, names: dict[str, str]) -> str | None:
     # Without the max pooling, as on small images, the stages begin at 3.
     first = 3 if '3.0.conv1.weight' in names else 4
-    parts = {'0': 'conv1', '1': 'bn1',
-             **{str(first + i): f'layer{i + 1}' for i in range(4)}}
+    parts = {
+        '0': 'conv1',
+        '1': 'bn1',
+        **{str(first + i): f'layer{i + 1}' for i in range(4)},
+    }
     head, _, rest = name.partition('.')
     if head not in parts:
         return None
     return _resnet(f'{parts[head]}.{rest}', names, key=names[name])
 
 
-def _vit(name: str, names: Dict[str, str]) -> Optional[str]:
+def _vit(name: str, names: dict[str, str]) -> str | None:
     known = {**_VIT, **(_DECODER if 'decoder_embed.weight' in names else {})}
     if name in known:
         return known[name]
@@ -175,20 +188,26 @@ def _vit(name: str, names: Dict[str, str]) -> Optional[str]:
     block = re.fullmatch(r'(decoder_)?blocks\.(\d+)\.(.+)', name)
     if block:
         decoder, number, inner = block.groups()
-        place = f'neck.decoder_blocks.{number}.' if decoder \
+        place = (
+            f'neck.decoder_blocks.{number}.'
+            if decoder
             else f'backbone.layers.{number}.'
+        )
         if inner in _SCALE:
             return place + _SCALE[inner]
         module, _, kind = inner.rpartition('.')
         if module in _BLOCK and kind in ('weight', 'bias'):
             return f'{place}{_BLOCK[module]}.{kind}'
-    if block or name in ('dist_token', 'reg_token', 'register_tokens') \
-            or name.startswith(('rope.', 'attn_pool.')):
+    if (
+        block
+        or name in ('dist_token', 'reg_token', 'register_tokens')
+        or name.startswith(('rope.', 'attn_pool.'))
+    ):
         raise _no_counterpart(names[name], 'VisionTransformer')
     return None
 
 
-def _same(name: str, names: Dict[str, str]) -> Optional[str]:
+def _same(name: str, names: dict[str, str]) -> str | None:
     return 'backbone.' + name
 
 
@@ -196,20 +215,32 @@ def _no_counterpart(key: str, model: str) -> ValueRefusal:
     return ValueRefusal(
         f"Public weights: '{key}' has no counterpart in mmpretrain's {model}, "
         'whose features would not be those of the release. Use a release of '
-        'the plain architecture.')
+        'the plain architecture.'
+    )
 
 
-def _listed(names: List[str]) -> str:
+def _listed(names: list[str]) -> str:
     return ', '.join(f"'{n}'" for n in names) if names else 'nothing'
 
 
 _NAMINGS = (
-    _Naming('ResNet in the naming of torchvision', 'layer1.0.conv1.weight',
-            'conv1.weight', _resnet),
-    _Naming('ResNet as nn.Sequential', '4.0.conv1.weight', '0.weight',
-            _sequential),
-    _Naming('ViT in the naming of timm', 'blocks.0.attn.qkv.weight',
-            'patch_embed.proj.weight', _vit),
-    _Naming('ViT in the naming of mmpretrain', 'layers.0.attn.qkv.weight',
-            'patch_embed.projection.weight', _same),
+    _Naming(
+        'ResNet in the naming of torchvision',
+        'layer1.0.conv1.weight',
+        'conv1.weight',
+        _resnet,
+    ),
+    _Naming('ResNet as nn.Sequential', '4.0.conv1.weight', '0.weight', _sequential),
+    _Naming(
+        'ViT in the naming of timm',
+        'blocks.0.attn.qkv.weight',
+        'patch_embed.proj.weight',
+        _vit,
+    ),
+    _Naming(
+        'ViT in the naming of mmpretrain',
+        'layers.0.attn.qkv.weight',
+        'patch_embed.projection.weight',
+        _same,
+    ),
 )

@@ -14,11 +14,13 @@ pretext_model = dict(
         num_views=2,
         crop_scale=(0.25, 1.0),
         color_jitter=dict(
-            brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, prob=0.8),
-        gray_prob=0.2),
+            brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, prob=0.8
+        ),
+        gray_prob=0.2,
+    ),
     backbone=dict(
-        type='bissl_mm.SmallResNet',
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        type='bissl_mm.SmallResNet', norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')
+    ),
     neck=dict(
         type='NonLinearNeck',
         in_channels=128,
@@ -29,7 +31,8 @@ pretext_model = dict(
         with_last_bn=False,
         with_last_bias=False,
         with_avg_pool=True,
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'),
+    ),
     head=dict(
         type='LatentPredictHead',
         loss=dict(type='CosineSimilarityLoss'),
@@ -43,4 +46,7 @@ pretext_model = dict(
             with_last_bn=False,
             with_last_bias=False,
             with_avg_pool=False,
-            norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'))))
+            norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'),
+        ),
+    ),
+)

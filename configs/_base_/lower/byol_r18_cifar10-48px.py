@@ -11,11 +11,11 @@ pretext_model = dict(
         type='SelfSupDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        to_rgb=True),
+        to_rgb=True,
+    ),
     backbone=dict(
-        type='ResNet',
-        depth=18,
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        type='ResNet', depth=18, norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')
+    ),
     neck=dict(
         type='NonLinearNeck',
         in_channels=512,
@@ -26,7 +26,8 @@ pretext_model = dict(
         with_last_bn=False,
         with_last_bias=False,
         with_avg_pool=True,
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'),
+    ),
     head=dict(
         type='LatentPredictHead',
         loss=dict(type='CosineSimilarityLoss'),
@@ -40,4 +41,7 @@ pretext_model = dict(
             with_last_bn=False,
             with_last_bias=False,
             with_avg_pool=False,
-            norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'))))
+            norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'),
+        ),
+    ),
+)

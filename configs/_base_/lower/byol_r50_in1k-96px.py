@@ -11,12 +11,12 @@ pretext_model = dict(
         type='SelfSupDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        to_rgb=True),
+        to_rgb=True,
+    ),
     # Statistics of all processes' images, see simclr_r50_in1k-96px.py.
     backbone=dict(
-        type='ResNet',
-        depth=50,
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        type='ResNet', depth=50, norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')
+    ),
     neck=dict(
         type='NonLinearNeck',
         in_channels=2048,
@@ -27,7 +27,8 @@ pretext_model = dict(
         with_last_bn=False,
         with_last_bias=False,
         with_avg_pool=True,
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'),
+    ),
     head=dict(
         type='LatentPredictHead',
         loss=dict(type='CosineSimilarityLoss'),
@@ -41,4 +42,7 @@ pretext_model = dict(
             with_last_bn=False,
             with_last_bias=False,
             with_avg_pool=False,
-            norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'))))
+            norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'),
+        ),
+    ),
+)

@@ -4,10 +4,10 @@ _base_ = 'simclr_r10_imagefolder-32px.py'
 
 # As in mmpretrain's MAE norms, biases and the two tokens do not decay.
 pretext_paramwise_cfg = dict(
-    norm_decay_mult=0.,
-    bias_decay_mult=0.,
-    custom_keys=dict(
-        mask_token=dict(decay_mult=0.), cls_token=dict(decay_mult=0.)))
+    norm_decay_mult=0.0,
+    bias_decay_mult=0.0,
+    custom_keys=dict(mask_token=dict(decay_mult=0.0), cls_token=dict(decay_mult=0.0)),
+)
 
 pretext_model = dict(
     _delete_=True,
@@ -17,17 +17,15 @@ pretext_model = dict(
         type='bissl_mm.BatchViews',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        crop_scale=(0.2, 1.0)),
+        crop_scale=(0.2, 1.0),
+    ),
     backbone=dict(
         type='MAEViT',
-        arch=dict(
-            embed_dims=96,
-            num_layers=3,
-            num_heads=3,
-            feedforward_channels=384),
+        arch=dict(embed_dims=96, num_layers=3, num_heads=3, feedforward_channels=384),
         img_size=32,
         patch_size=4,
-        mask_ratio=0.75),
+        mask_ratio=0.75,
+    ),
     neck=dict(
         type='MAEPretrainDecoder',
         num_patches=64,
@@ -37,13 +35,16 @@ pretext_model = dict(
         decoder_embed_dim=64,
         decoder_depth=1,
         decoder_num_heads=4,
-        mlp_ratio=4.),
+        mlp_ratio=4.0,
+    ),
     head=dict(
         type='MAEPretrainHead',
         norm_pix=True,
         patch_size=4,
-        loss=dict(type='PixelReconstructionLoss', criterion='L2')),
+        loss=dict(type='PixelReconstructionLoss', criterion='L2'),
+    ),
     init_cfg=[
         dict(type='Xavier', layer='Linear', distribution='uniform'),
         dict(type='Constant', layer='LayerNorm', val=1.0, bias=0.0),
-    ])
+    ],
+)

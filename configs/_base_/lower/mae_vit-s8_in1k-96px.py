@@ -21,18 +21,21 @@ pretext_dataloader = dict(
                 scale=96,
                 crop_ratio_range=(0.5, 1.0),
                 interpolation='bicubic',
-                backend='pillow'),
+                backend='pillow',
+            ),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackInputs'),
-        ]))
+        ],
+    ),
+)
 
 # B.8 is silent on it: as in mmpretrain's MAE norms, biases and the two tokens do
 # not decay.
 pretext_paramwise_cfg = dict(
-    norm_decay_mult=0.,
-    bias_decay_mult=0.,
-    custom_keys=dict(
-        mask_token=dict(decay_mult=0.), cls_token=dict(decay_mult=0.)))
+    norm_decay_mult=0.0,
+    bias_decay_mult=0.0,
+    custom_keys=dict(mask_token=dict(decay_mult=0.0), cls_token=dict(decay_mult=0.0)),
+)
 
 pretext_model = dict(
     type='MAE',
@@ -41,13 +44,11 @@ pretext_model = dict(
         type='SelfSupDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        to_rgb=True),
+        to_rgb=True,
+    ),
     backbone=dict(
-        type='MAEViT',
-        arch='deit-s',
-        img_size=96,
-        patch_size=8,
-        mask_ratio=0.75),
+        type='MAEViT', arch='deit-s', img_size=96, patch_size=8, mask_ratio=0.75
+    ),
     neck=dict(
         type='MAEPretrainDecoder',
         num_patches=144,
@@ -57,13 +58,16 @@ pretext_model = dict(
         decoder_embed_dim=512,
         decoder_depth=8,
         decoder_num_heads=16,
-        mlp_ratio=4.),
+        mlp_ratio=4.0,
+    ),
     head=dict(
         type='MAEPretrainHead',
         norm_pix=True,
         patch_size=8,
-        loss=dict(type='PixelReconstructionLoss', criterion='L2')),
+        loss=dict(type='PixelReconstructionLoss', criterion='L2'),
+    ),
     init_cfg=[
         dict(type='Xavier', layer='Linear', distribution='uniform'),
         dict(type='Constant', layer='LayerNorm', val=1.0, bias=0.0),
-    ])
+    ],
+)

@@ -20,18 +20,21 @@ pretext_dataloader = dict(
                 scale=48,
                 crop_ratio_range=(0.2, 1.0),
                 interpolation='bicubic',
-                backend='pillow'),
+                backend='pillow',
+            ),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackInputs'),
-        ]))
+        ],
+    ),
+)
 
 # B.8 is silent on it: as in mmpretrain's MAE norms, biases and the two tokens do
 # not decay.
 pretext_paramwise_cfg = dict(
-    norm_decay_mult=0.,
-    bias_decay_mult=0.,
-    custom_keys=dict(
-        mask_token=dict(decay_mult=0.), cls_token=dict(decay_mult=0.)))
+    norm_decay_mult=0.0,
+    bias_decay_mult=0.0,
+    custom_keys=dict(mask_token=dict(decay_mult=0.0), cls_token=dict(decay_mult=0.0)),
+)
 
 pretext_model = dict(
     type='MAE',
@@ -40,17 +43,15 @@ pretext_model = dict(
         type='SelfSupDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        to_rgb=True),
+        to_rgb=True,
+    ),
     backbone=dict(
         type='MAEViT',
-        arch=dict(
-            embed_dims=192,
-            num_layers=6,
-            num_heads=3,
-            feedforward_channels=768),
+        arch=dict(embed_dims=192, num_layers=6, num_heads=3, feedforward_channels=768),
         img_size=48,
         patch_size=8,
-        mask_ratio=0.75),
+        mask_ratio=0.75,
+    ),
     neck=dict(
         type='MAEPretrainDecoder',
         num_patches=36,
@@ -60,13 +61,16 @@ pretext_model = dict(
         decoder_embed_dim=96,
         decoder_depth=2,
         decoder_num_heads=3,
-        mlp_ratio=4.),
+        mlp_ratio=4.0,
+    ),
     head=dict(
         type='MAEPretrainHead',
         norm_pix=True,
         patch_size=8,
-        loss=dict(type='PixelReconstructionLoss', criterion='L2')),
+        loss=dict(type='PixelReconstructionLoss', criterion='L2'),
+    ),
     init_cfg=[
         dict(type='Xavier', layer='Linear', distribution='uniform'),
         dict(type='Constant', layer='LayerNorm', val=1.0, bias=0.0),
-    ])
+    ],
+)

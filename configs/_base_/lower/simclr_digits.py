@@ -3,24 +3,25 @@
 view = [
     dict(
         type='Rotate',
-        magnitude_range=(0., 20.),
+        magnitude_range=(0.0, 20.0),
         magnitude_std='inf',
         prob=0.8,
-        pad_val=0),
+        pad_val=0,
+    ),
     dict(
         type='RandomResizedCrop',
         scale=32,
         crop_ratio_range=(0.4, 1.0),
-        backend='pillow'),
+        backend='pillow',
+    ),
     dict(
         type='RandomApply',
         transforms=[dict(type='ColorJitter', brightness=0.4, contrast=0.4)],
-        prob=0.8),
+        prob=0.8,
+    ),
     dict(
-        type='GaussianBlur',
-        magnitude_range=(0.1, 1.5),
-        magnitude_std='inf',
-        prob=0.5),
+        type='GaussianBlur', magnitude_range=(0.1, 1.5), magnitude_std='inf', prob=0.5
+    ),
 ]
 
 pretext_dataloader = dict(
@@ -39,21 +40,23 @@ pretext_dataloader = dict(
             dict(type='LoadImageFromFile'),
             dict(type='MultiView', num_views=2, transforms=[view]),
             dict(type='PackInputs'),
-        ]))
+        ],
+    ),
+)
 
 pretext_model = dict(
     type='bissl_mm.SimCLR',
     _scope_='mmpretrain',
     data_preprocessor=dict(
-        type='SelfSupDataPreprocessor',
-        mean=[76.0, 76.0, 76.0],
-        std=[90.0, 90.0, 90.0]),
+        type='SelfSupDataPreprocessor', mean=[76.0, 76.0, 76.0], std=[90.0, 90.0, 90.0]
+    ),
     backbone=dict(
         type='ResNet',
         depth=18,
         stem_channels=16,
         base_channels=16,
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'),
+    ),
     neck=dict(
         type='NonLinearNeck',
         in_channels=128,
@@ -63,8 +66,9 @@ pretext_model = dict(
         with_bias=True,
         with_last_bn=False,
         with_last_bias=False,
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'),
+    ),
     head=dict(
-        type='ContrastiveHead',
-        loss=dict(type='CrossEntropyLoss'),
-        temperature=0.5))
+        type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'), temperature=0.5
+    ),
+)

@@ -15,8 +15,18 @@ pretext_dataloader = dict(
             data_root='{{$BISSL_PRETEXT_DIR:data/pretext}}',
             data_prefix='',
             with_label=False,
-            extensions=('.jpg', '.jpeg', '.jfif', '.png', '.webp', '.tif',
-                        '.tiff', '.bmp', '.ppm', '.pgm'),
+            extensions=(
+                '.jpg',
+                '.jpeg',
+                '.jfif',
+                '.png',
+                '.webp',
+                '.tif',
+                '.tiff',
+                '.bmp',
+                '.ppm',
+                '.pgm',
+            ),
             pipeline=[
                 dict(type='LoadImageFromFile'),
                 dict(
@@ -24,10 +34,14 @@ pretext_dataloader = dict(
                     scale=32,
                     edge='short',
                     interpolation='bicubic',
-                    backend='pillow'),
+                    backend='pillow',
+                ),
                 dict(type='CenterCrop', crop_size=32),
                 dict(type='PackInputs'),
-            ])))
+            ],
+        ),
+    ),
+)
 
 pretext_model = dict(
     type='bissl_mm.SimCLR',
@@ -39,11 +53,13 @@ pretext_model = dict(
         num_views=2,
         crop_scale=(0.25, 1.0),
         color_jitter=dict(
-            brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, prob=0.8),
-        gray_prob=0.2),
+            brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, prob=0.8
+        ),
+        gray_prob=0.2,
+    ),
     backbone=dict(
-        type='bissl_mm.SmallResNet',
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        type='bissl_mm.SmallResNet', norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')
+    ),
     neck=dict(
         type='NonLinearNeck',
         in_channels=128,
@@ -54,8 +70,9 @@ pretext_model = dict(
         with_last_bn=False,
         with_last_bias=True,
         with_avg_pool=True,
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'),
+    ),
     head=dict(
-        type='ContrastiveHead',
-        loss=dict(type='CrossEntropyLoss'),
-        temperature=0.5))
+        type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'), temperature=0.5
+    ),
+)

@@ -12,4 +12,5 @@ pretext_dataloader.dataset.pipeline[1].transforms[1][0].scale = 224
 # classification_r50_pets-224px.py mean=[123.675, 116.28, 103.53] and
 # std=[58.395, 57.12, 57.375].
 pretext_model = dict(
-    data_preprocessor=dict(mean=[0., 0., 0.], std=[255., 255., 255.]))
+    data_preprocessor=dict(mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0])
+)

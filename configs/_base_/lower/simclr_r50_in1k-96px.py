@@ -8,7 +8,8 @@ common_view = [
         scale=96,
         crop_ratio_range=(0.5, 1.0),
         interpolation='bicubic',
-        backend='pillow'),
+        backend='pillow',
+    ),
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomApply',
@@ -18,30 +19,27 @@ common_view = [
                 brightness=0.4,
                 contrast=0.4,
                 saturation=0.2,
-                hue=0.1)
+                hue=0.1,
+            )
         ],
-        prob=0.8),
+        prob=0.8,
+    ),
     dict(
         type='RandomGrayscale',
         prob=0.2,
         keep_channels=True,
-        channel_weights=(0.114, 0.587, 0.2989)),
+        channel_weights=(0.114, 0.587, 0.2989),
+    ),
 ]
 # Pillow's blur of radius 0.1 to 2.0, as Bardes et al., whom 4.2.1 follows; the
 # thesis (6.1.1) names a kernel of 23 pixels.
 first_view = common_view + [
-    dict(
-        type='GaussianBlur',
-        magnitude_range=(0.1, 2.0),
-        magnitude_std='inf',
-        prob=1.0),
+    dict(type='GaussianBlur', magnitude_range=(0.1, 2.0), magnitude_std='inf', prob=1.0)
 ]
 second_view = common_view + [
     dict(
-        type='GaussianBlur',
-        magnitude_range=(0.1, 2.0),
-        magnitude_std='inf',
-        prob=0.1),
+        type='GaussianBlur', magnitude_range=(0.1, 2.0), magnitude_std='inf', prob=0.1
+    ),
     dict(type='Solarize', thr=128, prob=0.2),
 ]
 
@@ -61,11 +59,12 @@ pretext_dataloader = dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(
-                type='MultiView',
-                num_views=[1, 1],
-                transforms=[first_view, second_view]),
+                type='MultiView', num_views=[1, 1], transforms=[first_view, second_view]
+            ),
             dict(type='PackInputs'),
-        ]))
+        ],
+    ),
+)
 
 pretext_model = dict(
     type='bissl_mm.SimCLR',
@@ -76,13 +75,13 @@ pretext_model = dict(
         type='SelfSupDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        to_rgb=True),
+        to_rgb=True,
+    ),
     # Statistics of all processes' images, as in the released pretraining;
     # the paper is silent. Of the bilevel stage see its configs, sync_norms.
     backbone=dict(
-        type='ResNet',
-        depth=50,
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        type='ResNet', depth=50, norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')
+    ),
     neck=dict(
         type='NonLinearNeck',
         in_channels=2048,
@@ -93,8 +92,9 @@ pretext_model = dict(
         with_last_bn=False,
         with_last_bias=False,
         with_avg_pool=True,
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'),
+    ),
     head=dict(
-        type='ContrastiveHead',
-        loss=dict(type='CrossEntropyLoss'),
-        temperature=0.5))
+        type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'), temperature=0.5
+    ),
+)

@@ -11,7 +11,8 @@ model = dict(
         pad_val=0,
         seg_pad_val=255,
         size_divisor=32,
-        test_cfg=dict(size_divisor=32)),
+        test_cfg=dict(size_divisor=32),
+    ),
     backbone=dict(
         type='ResNet',
         depth=50,
@@ -24,7 +25,8 @@ model = dict(
         style='pytorch',
         # mmseg's own configs set True, which leaves the first of the three
         # with dilation 1.
-        contract_dilation=False),
+        contract_dilation=False,
+    ),
     decode_head=dict(
         type='FCNHead',
         in_channels=2048,
@@ -34,12 +36,14 @@ model = dict(
         kernel_size=3,
         dilation=6,
         concat_input=False,
-        dropout_ratio=0.,
+        dropout_ratio=0.0,
         num_classes=21,
         norm_cfg=dict(type='BN', requires_grad=True),
         align_corners=False,
         loss_decode=dict(
-            type='CrossEntropyLoss', use_sigmoid=False,
-            avg_non_ignore=True)),
+            type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True
+        ),
+    ),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+    test_cfg=dict(mode='whole'),
+)

@@ -7,18 +7,11 @@ train_cfg = dict(num_alternations=10, val_interval=5)
 optim_wrapper = dict(
     regularizer=dict(weight=0.1),
     # The paper's 1.0 at a batch of 1024, scaled to 64.
-    lower=dict(optimizer=dict(lr=0.0625)))
+    lower=dict(optimizer=dict(lr=0.0625)),
+)
 param_scheduler = dict(
     lower=[
-        dict(
-            type='LinearLR',
-            start_factor=1e-4,
-            by_epoch=False,
-            begin=0,
-            end=10),
-        dict(
-            type='CosineAnnealingLR',
-            eta_min_ratio=0.001,
-            by_epoch=False,
-            begin=10),
-    ])
+        dict(type='LinearLR', start_factor=1e-4, by_epoch=False, begin=0, end=10),
+        dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False, begin=10),
+    ]
+)

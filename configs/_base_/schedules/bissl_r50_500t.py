@@ -7,7 +7,8 @@ train_cfg = dict(
     num_lower_steps=20,
     num_upper_steps=8,
     head_warmup=dict(num_epochs=20),
-    val_interval=10)
+    val_interval=10,
+)
 # Peak of 1.0 at the lower level, as in all released runs of SimCLR and BYOL;
 # 4.2.2 refers to 4.2.1, whose pretraining has 4.8. LARS without exclusions, as
 # in the released runs (min_decay_dims, min_trust_dims of bissl_mm.LARS).
@@ -16,35 +17,26 @@ optim_wrapper = dict(
     constructor='BiSSLOptimWrapperConstructor',
     regularizer=dict(type='SquaredDistance', weight=0.001),
     hypergradient=dict(
-        damping=10.0, solver=dict(type='LayerwiseCGSolver', max_iters=5)),
+        damping=10.0, solver=dict(type='LayerwiseCGSolver', max_iters=5)
+    ),
     lower=dict(
         optimizer=dict(
-            type='bissl_mm.LARS',
-            lr=1.0,
-            momentum=0.9,
-            weight_decay=1e-6,
-            eta=0.001),
-        clip_grad=dict(max_norm=10.0)),
+            type='bissl_mm.LARS', lr=1.0, momentum=0.9, weight_decay=1e-6, eta=0.001
+        ),
+        clip_grad=dict(max_norm=10.0),
+    ),
     upper=dict(
         optimizer=dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=0.001),
-        clip_grad=dict(max_norm=10.0)))
+        clip_grad=dict(max_norm=10.0),
+    ),
+)
 # The unit is steps of the level: warm-up over 10 * N_L lower steps. Both levels
 # end at 0.001 of their peak, as in Bardes et al. and the released runs; the
 # first version (4.2.1) and the thesis say "towards 0".
 param_scheduler = dict(
     lower=[
-        dict(
-            type='LinearLR',
-            start_factor=1e-4,
-            by_epoch=False,
-            begin=0,
-            end=200),
-        dict(
-            type='CosineAnnealingLR',
-            eta_min_ratio=0.001,
-            by_epoch=False,
-            begin=200),
+        dict(type='LinearLR', start_factor=1e-4, by_epoch=False, begin=0, end=200),
+        dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False, begin=200),
     ],
-    upper=[
-        dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False),
-    ])
+    upper=[dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False)],
+)

@@ -5,19 +5,21 @@
 search = dict(
     settings=8,
     seeds=5,
-    lr=(1e-4, 1.),
+    lr=(1e-4, 1.0),
     weight_decay=(1e-5, 1e-2),
     metric='accuracy/top1',
-    found=None)
-train_cfg = dict(
-    type='EpochBasedTrainLoop', max_epochs=100, val_interval=5)
+    found=None,
+)
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=5)
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.001))
+    optimizer=dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.001),
+)
 # Ends at 0.001 of the peak, as the other stages do; the paper is silent.
 param_scheduler = dict(
     type='CosineAnnealingLR',
     eta_min_ratio=0.001,
     by_epoch=True,
     end=100,
-    convert_to_iter_based=True)
+    convert_to_iter_based=True,
+)

@@ -5,7 +5,8 @@ train_pipeline = [
         type='RandomResizedCrop',
         scale=48,
         crop_ratio_range=(0.5, 1.0),
-        backend='pillow'),
+        backend='pillow',
+    ),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackInputs'),
 ]
@@ -29,7 +30,9 @@ train_dataloader = dict(
         _scope_='mmpretrain',
         data_root='{{$BISSL_DATA_DIR:data}}/cifar10_labeled',
         data_prefix='train',
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 val_dataloader = dict(
     batch_size=100,
     num_workers=1,
@@ -40,7 +43,9 @@ val_dataloader = dict(
         _scope_='mmpretrain',
         data_root='{{$BISSL_DATA_DIR:data}}/cifar10_labeled',
         data_prefix='val',
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = dict(
     batch_size=100,
     num_workers=1,
@@ -50,7 +55,9 @@ test_dataloader = dict(
         _scope_='mmpretrain',
         data_root='{{$BISSL_DATA_DIR:data}}/cifar10_labeled',
         data_prefix='test',
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(type='Accuracy', _scope_='mmpretrain')
 test_evaluator = dict(type='Accuracy', _scope_='mmpretrain')
 val_cfg = dict()
@@ -63,14 +70,14 @@ model = dict(
         type='ClsDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        to_rgb=True),
-    backbone=dict(
-        type='ResNet',
-        depth=18,
-        norm_cfg=dict(type='BN')),
+        to_rgb=True,
+    ),
+    backbone=dict(type='ResNet', depth=18, norm_cfg=dict(type='BN')),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',
         num_classes=10,
         in_channels=512,
-        loss=dict(type='CrossEntropyLoss', loss_weight=1.0)))
+        loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
+    ),
+)

@@ -1,15 +1,26 @@
 # Linear classifier on ResNet-18 over any folder with train/<class>,
 # val/<class> and test/<class>. Set, before the command, BISSL_DOWNSTREAM_DIR
 # and BISSL_NUM_CLASSES.
-extensions = ('.jpg', '.jpeg', '.jfif', '.png', '.webp', '.tif', '.tiff', '.bmp',
-              '.ppm', '.pgm')
+extensions = (
+    '.jpg',
+    '.jpeg',
+    '.jfif',
+    '.png',
+    '.webp',
+    '.tif',
+    '.tiff',
+    '.bmp',
+    '.ppm',
+    '.pgm',
+)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
         type='RandomResizedCrop',
         scale=64,
         crop_ratio_range=(0.5, 1.0),
-        backend='pillow'),
+        backend='pillow',
+    ),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackInputs'),
 ]
@@ -36,7 +47,9 @@ train_dataloader = dict(
         data_root='{{$BISSL_DOWNSTREAM_DIR:data/downstream}}',
         data_prefix='train',
         extensions=extensions,
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 val_dataloader = dict(
     batch_size=100,
     num_workers=1,
@@ -48,7 +61,9 @@ val_dataloader = dict(
         data_root='{{$BISSL_DOWNSTREAM_DIR:data/downstream}}',
         data_prefix='val',
         extensions=extensions,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = dict(
     batch_size=100,
     num_workers=1,
@@ -59,7 +74,9 @@ test_dataloader = dict(
         data_root='{{$BISSL_DOWNSTREAM_DIR:data/downstream}}',
         data_prefix='test',
         extensions=extensions,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(type='Accuracy', _scope_='mmpretrain')
 test_evaluator = dict(type='Accuracy', _scope_='mmpretrain')
 val_cfg = dict()
@@ -72,14 +89,14 @@ model = dict(
         type='ClsDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        to_rgb=True),
-    backbone=dict(
-        type='ResNet',
-        depth=18,
-        norm_cfg=dict(type='BN')),
+        to_rgb=True,
+    ),
+    backbone=dict(type='ResNet', depth=18, norm_cfg=dict(type='BN')),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',
         num_classes={{'$BISSL_NUM_CLASSES:10'}},
         in_channels=512,
-        loss=dict(type='CrossEntropyLoss', loss_weight=1.0)))
+        loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
+    ),
+)

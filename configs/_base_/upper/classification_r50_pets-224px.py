@@ -9,7 +9,8 @@ train_pipeline = [
         type='RandomResizedCrop',
         scale=224,
         crop_ratio_range=(0.5, 1.0),
-        backend='pillow'),
+        backend='pillow',
+    ),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackInputs'),
 ]
@@ -25,5 +26,4 @@ val_dataloader = dict(dataset=dict(dataset=dict(pipeline=test_pipeline)))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 
 # Pixels from 0 to 1, see simclr_r50_in1k-224px.py.
-model = dict(
-    data_preprocessor=dict(mean=[0., 0., 0.], std=[255., 255., 255.]))
+model = dict(data_preprocessor=dict(mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0]))

@@ -13,10 +13,12 @@ train_dataset = dict(
             type='RandomResizedCrop',
             scale=96,
             crop_ratio_range=(0.5, 1.0),
-            backend='pillow'),
+            backend='pillow',
+        ),
         dict(type='RandomFlip', prob=0.5),
         dict(type='PackInputs'),
-    ])
+    ],
+)
 val_dataset = dict(
     type='OxfordIIITPet',
     _scope_='mmpretrain',
@@ -27,7 +29,8 @@ val_dataset = dict(
         dict(type='ResizeEdge', scale=109, edge='short', backend='pillow'),
         dict(type='CenterCrop', crop_size=96),
         dict(type='PackInputs'),
-    ])
+    ],
+)
 
 # Pets has no validation part: a fifth of each class is set aside.
 # The batch is that of all processes together, any number that divides it.
@@ -40,18 +43,17 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     drop_last=False,
-    dataset=dict(
-        type='bissl_mm.StratifiedPart', dataset=train_dataset, share=0.8))
+    dataset=dict(type='bissl_mm.StratifiedPart', dataset=train_dataset, share=0.8),
+)
 val_dataloader = dict(
     batch_size=256,
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='bissl_mm.StratifiedPart',
-        dataset=val_dataset,
-        share=0.8,
-        complement=True))
+        type='bissl_mm.StratifiedPart', dataset=val_dataset, share=0.8, complement=True
+    ),
+)
 test_dataloader = dict(
     batch_size=256,
     num_workers=8,
@@ -66,7 +68,9 @@ test_dataloader = dict(
             dict(type='ResizeEdge', scale=109, edge='short', backend='pillow'),
             dict(type='CenterCrop', crop_size=96),
             dict(type='PackInputs'),
-        ]))
+        ],
+    ),
+)
 val_evaluator = dict(type='Accuracy', _scope_='mmpretrain', topk=(1, 5))
 test_evaluator = dict(type='Accuracy', _scope_='mmpretrain', topk=(1, 5))
 val_cfg = dict()
@@ -79,15 +83,17 @@ model = dict(
         type='ClsDataPreprocessor',
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        to_rgb=True),
+        to_rgb=True,
+    ),
     backbone=dict(
-        type='ResNet',
-        depth=50,
-        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')),
+        type='ResNet', depth=50, norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN')
+    ),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',
         num_classes=37,
         in_channels=2048,
         loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
-        topk=(1, 5)))
+        topk=(1, 5),
+    ),
+)

@@ -6,14 +6,12 @@ model = dict(
     backbone=dict(
         _delete_=True,
         type='VisionTransformer',
-        arch=dict(
-            embed_dims=96,
-            num_layers=3,
-            num_heads=3,
-            feedforward_channels=384),
+        arch=dict(embed_dims=96, num_layers=3, num_heads=3, feedforward_channels=384),
         img_size=32,
         patch_size=4,
         out_type='avg_featmap',
-        final_norm=False),
+        final_norm=False,
+    ),
     neck=None,
-    head=dict(in_channels=96))
+    head=dict(in_channels=96),
+)

@@ -11,6 +11,8 @@ model = dict(
         patch_size=8,
         drop_path_rate=0.1,
         out_type='avg_featmap',
-        final_norm=False),
+        final_norm=False,
+    ),
     neck=None,
-    head=dict(in_channels=384))
+    head=dict(in_channels=384),
+)

@@ -5,15 +5,13 @@ model = dict(
     backbone=dict(
         _delete_=True,
         type='VisionTransformer',
-        arch=dict(
-            embed_dims=192,
-            num_layers=6,
-            num_heads=3,
-            feedforward_channels=768),
+        arch=dict(embed_dims=192, num_layers=6, num_heads=3, feedforward_channels=768),
         img_size=48,
         patch_size=8,
         drop_path_rate=0.1,
         out_type='avg_featmap',
-        final_norm=False),
+        final_norm=False,
+    ),
     neck=None,
-    head=dict(in_channels=192))
+    head=dict(in_channels=192),
+)

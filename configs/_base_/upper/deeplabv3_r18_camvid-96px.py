@@ -3,10 +3,7 @@
 _base_ = 'fcn16_r18_camvid-96px.py'
 
 model = dict(
-    backbone=dict(
-        strides=(1, 2, 1, 1),
-        dilations=(1, 1, 2, 4),
-        contract_dilation=True),
+    backbone=dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), contract_dilation=True),
     decode_head=dict(
         _delete_=True,
         type='ASPPHead',
@@ -19,5 +16,7 @@ model = dict(
         norm_cfg=dict(type='BN', requires_grad=True),
         align_corners=False,
         loss_decode=dict(
-            type='CrossEntropyLoss', use_sigmoid=False,
-            avg_non_ignore=True)))
+            type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True
+        ),
+    ),
+)

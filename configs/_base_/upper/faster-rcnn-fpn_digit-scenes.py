@@ -1,6 +1,5 @@
 # A narrow Faster R-CNN with FPN on scenes of handwritten digits, 96 px.
-metainfo = dict(
-    classes=('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'))
+metainfo = dict(classes=('0', '1', '2', '3', '4', '5', '6', '7', '8', '9'))
 train_dataloader = dict(
     batch_size=10,
     num_workers=0,
@@ -22,9 +21,12 @@ train_dataloader = dict(
                 type='RandomResize',
                 scale=(96, 96),
                 ratio_range=(0.8, 1.25),
-                keep_ratio=True),
+                keep_ratio=True,
+            ),
             dict(type='PackDetInputs'),
-        ]))
+        ],
+    ),
+)
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     # Without it the scale factor of the boxes is not known.
@@ -32,8 +34,8 @@ test_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                   'scale_factor')),
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
 ]
 val_dataloader = dict(
     batch_size=10,
@@ -47,7 +49,9 @@ val_dataloader = dict(
         data_prefix=dict(img='scenes/val/'),
         metainfo=metainfo,
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = dict(
     batch_size=10,
     num_workers=0,
@@ -60,13 +64,21 @@ test_dataloader = dict(
         data_prefix=dict(img='scenes/test/'),
         metainfo=metainfo,
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(
-    type='CocoMetric', _scope_='mmdet', metric='bbox',
-    ann_file='{{$BISSL_DEMO_DATA:work_dirs/demo-det/data}}/boxes_val.json')
+    type='CocoMetric',
+    _scope_='mmdet',
+    metric='bbox',
+    ann_file='{{$BISSL_DEMO_DATA:work_dirs/demo-det/data}}/boxes_val.json',
+)
 test_evaluator = dict(
-    type='CocoMetric', _scope_='mmdet', metric='bbox',
-    ann_file='{{$BISSL_DEMO_DATA:work_dirs/demo-det/data}}/boxes_test.json')
+    type='CocoMetric',
+    _scope_='mmdet',
+    metric='bbox',
+    ann_file='{{$BISSL_DEMO_DATA:work_dirs/demo-det/data}}/boxes_test.json',
+)
 val_cfg = dict()
 test_cfg = dict()
 
@@ -77,7 +89,8 @@ model = dict(
         type='DetDataPreprocessor',
         mean=[76.0, 76.0, 76.0],
         std=[90.0, 90.0, 90.0],
-        pad_size_divisor=32),
+        pad_size_divisor=32,
+    ),
     backbone=dict(
         type='ResNet',
         depth=18,
@@ -88,12 +101,9 @@ model = dict(
         frozen_stages=-1,
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=False,
-        style='pytorch'),
-    neck=dict(
-        type='FPN',
-        in_channels=[16, 32, 64, 128],
-        out_channels=32,
-        num_outs=4),
+        style='pytorch',
+    ),
+    neck=dict(type='FPN', in_channels=[16, 32, 64, 128], out_channels=32, num_outs=4),
     rpn_head=dict(
         type='RPNHead',
         in_channels=32,
@@ -102,14 +112,16 @@ model = dict(
             type='AnchorGenerator',
             scales=[4],
             ratios=[0.5, 1.0, 2.0],
-            strides=[4, 8, 16, 32]),
+            strides=[4, 8, 16, 32],
+        ),
         bbox_coder=dict(
             type='DeltaXYWHBBoxCoder',
-            target_means=[0., 0., 0., 0.],
-            target_stds=[1., 1., 1., 1.]),
-        loss_cls=dict(
-            type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
-        loss_bbox=dict(type='L1Loss', loss_weight=1.0)),
+            target_means=[0.0, 0.0, 0.0, 0.0],
+            target_stds=[1.0, 1.0, 1.0, 1.0],
+        ),
+        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0),
+        loss_bbox=dict(type='L1Loss', loss_weight=1.0),
+    ),
     roi_head=dict(
         type='StandardRoIHead',
         bbox_roi_extractor=dict(
@@ -117,7 +129,8 @@ model = dict(
             roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=2),
             out_channels=32,
             finest_scale=16,
-            featmap_strides=[4, 8, 16, 32]),
+            featmap_strides=[4, 8, 16, 32],
+        ),
         bbox_head=dict(
             type='Shared2FCBBoxHead',
             in_channels=32,
@@ -126,12 +139,14 @@ model = dict(
             num_classes=10,
             bbox_coder=dict(
                 type='DeltaXYWHBBoxCoder',
-                target_means=[0., 0., 0., 0.],
-                target_stds=[0.1, 0.1, 0.2, 0.2]),
+                target_means=[0.0, 0.0, 0.0, 0.0],
+                target_stds=[0.1, 0.1, 0.2, 0.2],
+            ),
             reg_class_agnostic=True,
-            loss_cls=dict(
-                type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
-            loss_bbox=dict(type='L1Loss', loss_weight=1.0))),
+            loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False, loss_weight=1.0),
+            loss_bbox=dict(type='L1Loss', loss_weight=1.0),
+        ),
+    ),
     train_cfg=dict(
         rpn=dict(
             assigner=dict(
@@ -139,18 +154,24 @@ model = dict(
                 pos_iou_thr=0.7,
                 neg_iou_thr=0.3,
                 min_pos_iou=0.3,
-                ignore_iof_thr=-1),
+                ignore_iof_thr=-1,
+            ),
             sampler=dict(
-                type='RandomSampler', num=64, pos_fraction=0.5,
-                add_gt_as_proposals=False),
+                type='RandomSampler',
+                num=64,
+                pos_fraction=0.5,
+                add_gt_as_proposals=False,
+            ),
             allowed_border=-1,
             pos_weight=-1,
-            debug=False),
+            debug=False,
+        ),
         rpn_proposal=dict(
             nms_pre=200,
             max_per_img=100,
             nms=dict(type='nms', iou_threshold=0.7),
-            min_bbox_size=0),
+            min_bbox_size=0,
+        ),
         rcnn=dict(
             assigner=dict(
                 type='MaxIoUAssigner',
@@ -158,19 +179,27 @@ model = dict(
                 neg_iou_thr=0.5,
                 min_pos_iou=0.5,
                 match_low_quality=False,
-                ignore_iof_thr=-1),
+                ignore_iof_thr=-1,
+            ),
             sampler=dict(
-                type='RandomSampler', num=32, pos_fraction=0.25,
-                add_gt_as_proposals=True),
+                type='RandomSampler',
+                num=32,
+                pos_fraction=0.25,
+                add_gt_as_proposals=True,
+            ),
             pos_weight=-1,
-            debug=False)),
+            debug=False,
+        ),
+    ),
     test_cfg=dict(
         rpn=dict(
             nms_pre=200,
             max_per_img=50,
             nms=dict(type='nms', iou_threshold=0.7),
-            min_bbox_size=0),
+            min_bbox_size=0,
+        ),
         rcnn=dict(
-            score_thr=0.05,
-            nms=dict(type='nms', iou_threshold=0.5),
-            max_per_img=20)))
+            score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=20
+        ),
+    ),
+)

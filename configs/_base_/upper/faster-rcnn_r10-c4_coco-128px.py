@@ -10,16 +10,12 @@ images = dict(
     type='CocoDataset',
     _scope_='mmdet',
     data_root='{{$BISSL_DOWNSTREAM_DIR:data/downstream_coco}}',
-    metainfo=dict(
-        classes='{{$BISSL_DOWNSTREAM_DIR:data/downstream_coco}}/classes.txt'))
+    metainfo=dict(classes='{{$BISSL_DOWNSTREAM_DIR:data/downstream_coco}}/classes.txt'),
+)
 # Pillow's bilinear resizing averages where it shrinks.
 decoded = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='Resize',
-        scale=(128, 96),
-        keep_ratio=True,
-        backend='pillow'),
+    dict(type='Resize', scale=(128, 96), keep_ratio=True, backend='pillow'),
     dict(type='LoadAnnotations', with_bbox=True),
 ]
 # Boxes are drawn on the resized image.
@@ -28,8 +24,8 @@ test_pipeline = [
     *decoded,
     dict(
         type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                   'scale_factor')),
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
 ]
 train_dataloader = dict(
     batch_size=8,
@@ -44,11 +40,14 @@ train_dataloader = dict(
             data_prefix=dict(img='train/'),
             filter_cfg=dict(filter_empty_gt=True),
             pipeline=decoded_boxes,
-            **images),
+            **images,
+        ),
         pipeline=[
             dict(type='RandomFlip', _scope_='mmdet', prob=0.5),
             dict(type='PackDetInputs', _scope_='mmdet'),
-        ]))
+        ],
+    ),
+)
 val_dataloader = dict(
     batch_size=16,
     num_workers=0,
@@ -61,7 +60,10 @@ val_dataloader = dict(
             data_prefix=dict(img='val/'),
             test_mode=True,
             pipeline=test_pipeline,
-            **images)))
+            **images,
+        ),
+    ),
+)
 test_dataloader = dict(
     batch_size=16,
     num_workers=0,
@@ -74,15 +76,26 @@ test_dataloader = dict(
             data_prefix=dict(img='test/'),
             test_mode=True,
             pipeline=test_pipeline,
-            **images)))
+            **images,
+        ),
+    ),
+)
 val_evaluator = dict(
-    type='CocoMetric', _scope_='mmdet', metric='bbox', format_only=False,
+    type='CocoMetric',
+    _scope_='mmdet',
+    metric='bbox',
+    format_only=False,
     ann_file='{{$BISSL_DOWNSTREAM_DIR:data/downstream_coco}}/'
-    'annotations/instances_val.json')
+    'annotations/instances_val.json',
+)
 test_evaluator = dict(
-    type='CocoMetric', _scope_='mmdet', metric='bbox', format_only=False,
+    type='CocoMetric',
+    _scope_='mmdet',
+    metric='bbox',
+    format_only=False,
     ann_file='{{$BISSL_DOWNSTREAM_DIR:data/downstream_coco}}/'
-    'annotations/instances_test.json')
+    'annotations/instances_test.json',
+)
 val_cfg = dict()
 test_cfg = dict()
 
@@ -94,24 +107,28 @@ model = dict(
         num_stages=3,
         strides=(1, 2, 2),
         dilations=(1, 1, 1),
-        out_indices=(2, ),
-        norm_cfg=dict(type='BN')),
+        out_indices=(2,),
+        norm_cfg=dict(type='BN'),
+    ),
     rpn_head=dict(
         in_channels=64,
         feat_channels=64,
         # 8, 16, 32 and 64 pixels.
-        anchor_generator=dict(scales=[1, 2, 4, 8], strides=[8])),
+        anchor_generator=dict(scales=[1, 2, 4, 8], strides=[8]),
+    ),
     roi_head=dict(
         shared_head=dict(_delete_=True, type='bissl_mm.SmallResLayer'),
         bbox_roi_extractor=dict(
             roi_layer=dict(output_size=7, sampling_ratio=1),
             out_channels=64,
-            featmap_strides=[8]),
+            featmap_strides=[8],
+        ),
         bbox_head=dict(
-            roi_feat_size=4,
-            in_channels=128,
-            num_classes={{'$BISSL_NUM_CLASSES:10'}})),
+            roi_feat_size=4, in_channels=128, num_classes={{'$BISSL_NUM_CLASSES:10'}}
+        ),
+    ),
     train_cfg=dict(
-        rpn_proposal=dict(nms_pre=400, max_per_img=100),
-        rcnn=dict(sampler=dict(num=16))),
-    test_cfg=dict(rpn=dict(nms_pre=400, max_per_img=100)))
+        rpn_proposal=dict(nms_pre=400, max_per_img=100), rcnn=dict(sampler=dict(num=16))
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=400, max_per_img=100)),
+)

@@ -12,25 +12,22 @@ train_pipeline = [
     dict(
         type='RandomResize',
         scale=(160, 160),
-        ratio_range=(0.8, 1.),
+        ratio_range=(0.8, 1.0),
         keep_ratio=True,
         resize_type='Resize',
-        backend='pillow'),
+        backend='pillow',
+    ),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='Resize',
-        scale=(160, 160),
-        keep_ratio=True,
-        backend='pillow'),
+    dict(type='Resize', scale=(160, 160), keep_ratio=True, backend='pillow'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                   'scale_factor')),
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
 ]
 
 train_dataloader = dict(
@@ -48,7 +45,9 @@ train_dataloader = dict(
         data_prefix=dict(img='JPEGImages/'),
         metainfo=metainfo,
         filter_cfg=dict(filter_empty_gt=True, min_size=16),
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 val_dataloader = dict(
     batch_size=4,
     num_workers=1,
@@ -62,7 +61,9 @@ val_dataloader = dict(
         data_prefix=dict(img='JPEGImages/'),
         metainfo=metainfo,
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = dict(
     batch_size=4,
     num_workers=1,
@@ -75,15 +76,23 @@ test_dataloader = dict(
         data_prefix=dict(img='JPEGImages/'),
         metainfo=metainfo,
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(
-    type='CocoMetric', _scope_='mmdet', metric='bbox', format_only=False,
-    ann_file='{{$BISSL_DATA_DIR:data}}/bccd_voc/'
-    'annotations_coco/instances_val.json')
+    type='CocoMetric',
+    _scope_='mmdet',
+    metric='bbox',
+    format_only=False,
+    ann_file='{{$BISSL_DATA_DIR:data}}/bccd_voc/annotations_coco/instances_val.json',
+)
 test_evaluator = dict(
-    type='CocoMetric', _scope_='mmdet', metric='bbox', format_only=False,
-    ann_file='{{$BISSL_DATA_DIR:data}}/bccd_voc/'
-    'annotations_coco/instances_test.json')
+    type='CocoMetric',
+    _scope_='mmdet',
+    metric='bbox',
+    format_only=False,
+    ann_file='{{$BISSL_DATA_DIR:data}}/bccd_voc/annotations_coco/instances_test.json',
+)
 val_cfg = dict()
 test_cfg = dict()
 
@@ -93,13 +102,16 @@ model = dict(
         in_channels=256,
         feat_channels=256,
         # 8, 16, 32, 64 pixels: the images are smaller than the paper's.
-        anchor_generator=dict(scales=[0.5, 1, 2, 4])),
+        anchor_generator=dict(scales=[0.5, 1, 2, 4]),
+    ),
     roi_head=dict(
         shared_head=dict(depth=18),
-        bbox_roi_extractor=dict(
-            out_channels=256, roi_layer=dict(output_size=7)),
-        bbox_head=dict(roi_feat_size=4, in_channels=512, num_classes=3)),
+        bbox_roi_extractor=dict(out_channels=256, roi_layer=dict(output_size=7)),
+        bbox_head=dict(roi_feat_size=4, in_channels=512, num_classes=3),
+    ),
     train_cfg=dict(
         rpn_proposal=dict(nms_pre=1000, max_per_img=200),
-        rcnn=dict(sampler=dict(num=16))),
-    test_cfg=dict(rpn=dict(nms_pre=1000, max_per_img=100)))
+        rcnn=dict(sampler=dict(num=16)),
+    ),
+    test_cfg=dict(rpn=dict(nms_pre=1000, max_per_img=100)),
+)

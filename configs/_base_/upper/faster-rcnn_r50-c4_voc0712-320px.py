@@ -11,24 +11,21 @@ train_pipeline = [
         type='RandomResize',
         # One factor for both edges: the longest is uniform in 196 to 320.
         scale=(320, 320),
-        ratio_range=(0.6125, 1.),
+        ratio_range=(0.6125, 1.0),
         keep_ratio=True,
         resize_type='Resize',
-        backend='pillow'),
+        backend='pillow',
+    ),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='Resize',
-        scale=(320, 320),
-        keep_ratio=True,
-        backend='pillow'),
+    dict(type='Resize', scale=(320, 320), keep_ratio=True, backend='pillow'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape',
-                   'scale_factor')),
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
 ]
 
 # Trained on both years' training lists, chosen on both years' validation lists,
@@ -54,14 +51,18 @@ train_dataloader = dict(
                 data_root=data_root,
                 ann_file='VOC2007/ImageSets/Main/train.txt',
                 data_prefix=dict(sub_data_root='VOC2007/'),
-                pipeline=train_pipeline),
+                pipeline=train_pipeline,
+            ),
             dict(
                 type='VOCDataset',
                 data_root=data_root,
                 ann_file='VOC2012/ImageSets/Main/train.txt',
                 data_prefix=dict(sub_data_root='VOC2012/'),
-                pipeline=train_pipeline),
-        ]))
+                pipeline=train_pipeline,
+            ),
+        ],
+    ),
+)
 val_dataloader = dict(
     batch_size=8,
     num_workers=4,
@@ -79,15 +80,19 @@ val_dataloader = dict(
                 ann_file='VOC2007/ImageSets/Main/val.txt',
                 data_prefix=dict(sub_data_root='VOC2007/'),
                 test_mode=True,
-                pipeline=test_pipeline),
+                pipeline=test_pipeline,
+            ),
             dict(
                 type='VOCDataset',
                 data_root=data_root,
                 ann_file='VOC2012/ImageSets/Main/val.txt',
                 data_prefix=dict(sub_data_root='VOC2012/'),
                 test_mode=True,
-                pipeline=test_pipeline),
-        ]))
+                pipeline=test_pipeline,
+            ),
+        ],
+    ),
+)
 test_dataloader = dict(
     batch_size=8,
     num_workers=4,
@@ -99,15 +104,15 @@ test_dataloader = dict(
         ann_file='VOC2007/ImageSets/Main/test.txt',
         data_prefix=dict(sub_data_root='VOC2007/'),
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 # AP50 (4.3.1) is here the area under the curve of precision over recall, as the
 # published code integrates it. VOC2007's own measure is the mean at 11 recalls,
 # which differs by up to some points; mmdet warns that it is not used. For it:
 #   --cfg-options val_evaluator.eval_mode=11points \
 #       test_evaluator.eval_mode=11points
-val_evaluator = dict(
-    type='VOCMetric', _scope_='mmdet', metric='mAP', eval_mode='area')
-test_evaluator = dict(
-    type='VOCMetric', _scope_='mmdet', metric='mAP', eval_mode='area')
+val_evaluator = dict(type='VOCMetric', _scope_='mmdet', metric='mAP', eval_mode='area')
+test_evaluator = dict(type='VOCMetric', _scope_='mmdet', metric='mAP', eval_mode='area')
 val_cfg = dict()
 test_cfg = dict()

@@ -3,33 +3,47 @@
 _base_ = '../models/fcn16_r50.py'
 
 metainfo = dict(
-    classes=('sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign',
-             'fence', 'car', 'pedestrian', 'bicyclist'),
-    palette=[[128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128],
-             [60, 40, 222], [128, 128, 0], [192, 128, 128], [64, 64, 128],
-             [64, 0, 128], [64, 64, 0], [0, 128, 192]])
+    classes=(
+        'sky',
+        'building',
+        'pole',
+        'road',
+        'pavement',
+        'tree',
+        'sign',
+        'fence',
+        'car',
+        'pedestrian',
+        'bicyclist',
+    ),
+    palette=[
+        [128, 128, 128],
+        [128, 0, 0],
+        [192, 192, 128],
+        [128, 64, 128],
+        [60, 40, 222],
+        [128, 128, 0],
+        [192, 128, 128],
+        [64, 64, 128],
+        [64, 0, 128],
+        [64, 64, 0],
+        [0, 128, 192],
+    ],
+)
 # Pillow's bilinear resizing averages where it shrinks, as in classification
 # (classification_r50_pets-96px.py says why).
 # Masks are resized by the nearest pixel.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(
-        type='Resize',
-        scale=(128, 96),
-        keep_ratio=True,
-        backend='pillow'),
+    dict(type='Resize', scale=(128, 96), keep_ratio=True, backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),
 ]
 # The labels stay at their own size: mmseg compares there.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='Resize',
-        scale=(128, 96),
-        keep_ratio=True,
-        backend='pillow'),
+    dict(type='Resize', scale=(128, 96), keep_ratio=True, backend='pillow'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
@@ -44,10 +58,11 @@ train_dataloader = dict(
         type='BaseSegDataset',
         _scope_='mmseg',
         data_root='{{$BISSL_DATA_DIR:data}}/camvid',
-        data_prefix=dict(
-            img_path='img_dir/train', seg_map_path='ann_dir/train'),
+        data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
         metainfo=metainfo,
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 val_dataloader = dict(
     batch_size=16,
     num_workers=1,
@@ -60,7 +75,9 @@ val_dataloader = dict(
         data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
         metainfo=metainfo,
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = dict(
     batch_size=16,
     num_workers=1,
@@ -72,12 +89,12 @@ test_dataloader = dict(
         data_prefix=dict(img_path='img_dir/test', seg_map_path='ann_dir/test'),
         metainfo=metainfo,
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(type='IoUMetric', _scope_='mmseg', iou_metrics=['mIoU'])
 test_evaluator = dict(type='IoUMetric', _scope_='mmseg', iou_metrics=['mIoU'])
 val_cfg = dict()
 test_cfg = dict()
 
-model = dict(
-    backbone=dict(depth=18),
-    decode_head=dict(in_channels=512, num_classes=11))
+model = dict(backbone=dict(depth=18), decode_head=dict(in_channels=512, num_classes=11))

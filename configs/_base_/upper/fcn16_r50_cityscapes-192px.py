@@ -7,22 +7,14 @@ _base_ = '../models/fcn16_r50.py'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(
-        type='Resize',
-        scale=(2048, 192),
-        keep_ratio=True,
-        backend='pillow'),
+    dict(type='Resize', scale=(2048, 192), keep_ratio=True, backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),
 ]
 # The labels stay at their own size: mmseg compares there.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='Resize',
-        scale=(2048, 192),
-        keep_ratio=True,
-        backend='pillow'),
+    dict(type='Resize', scale=(2048, 192), keep_ratio=True, backend='pillow'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
@@ -45,9 +37,11 @@ train_dataloader = dict(
             type='CityscapesDataset',
             _scope_='mmseg',
             data_root='{{$BISSL_DATA_DIR:data}}/cityscapes/',
-            data_prefix=dict(
-                img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
-            pipeline=train_pipeline)))
+            data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+            pipeline=train_pipeline,
+        ),
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=4,
@@ -63,9 +57,11 @@ val_dataloader = dict(
             type='CityscapesDataset',
             _scope_='mmseg',
             data_root='{{$BISSL_DATA_DIR:data}}/cityscapes/',
-            data_prefix=dict(
-                img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
-            pipeline=test_pipeline)))
+            data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
+            pipeline=test_pipeline,
+        ),
+    ),
+)
 test_dataloader = dict(
     batch_size=1,
     num_workers=4,
@@ -75,9 +71,10 @@ test_dataloader = dict(
         type='CityscapesDataset',
         _scope_='mmseg',
         data_root='{{$BISSL_DATA_DIR:data}}/cityscapes/',
-        data_prefix=dict(
-            img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
-        pipeline=test_pipeline))
+        data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(type='IoUMetric', _scope_='mmseg', iou_metrics=['mIoU'])
 test_evaluator = dict(type='IoUMetric', _scope_='mmseg', iou_metrics=['mIoU'])
 val_cfg = dict()

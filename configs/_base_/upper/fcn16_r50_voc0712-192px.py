@@ -22,10 +22,8 @@ train_dataloader = dict(
         lists=[
             '{{$BISSL_DATA_DIR:data}}/VOCdevkit/'
             'VOC2007/ImageSets/Segmentation/test.txt',
-            '{{$BISSL_DATA_DIR:data}}/VOCdevkit/'
-            'VOC2007/ImageSets/Segmentation/val.txt',
-            '{{$BISSL_DATA_DIR:data}}/VOCdevkit/'
-            'VOC2012/ImageSets/Segmentation/val.txt',
+            '{{$BISSL_DATA_DIR:data}}/VOCdevkit/VOC2007/ImageSets/Segmentation/val.txt',
+            '{{$BISSL_DATA_DIR:data}}/VOCdevkit/VOC2012/ImageSets/Segmentation/val.txt',
         ],
         ignore_prefix='2007_',
         dataset=dict(
@@ -37,25 +35,29 @@ train_dataloader = dict(
                     data_root='{{$BISSL_DATA_DIR:data}}/VOCdevkit/VOC2007',
                     ann_file='ImageSets/Segmentation/train.txt',
                     data_prefix=dict(
-                        img_path='JPEGImages',
-                        seg_map_path='SegmentationClass'),
-                    pipeline=_base_.train_pipeline),
+                        img_path='JPEGImages', seg_map_path='SegmentationClass'
+                    ),
+                    pipeline=_base_.train_pipeline,
+                ),
                 dict(
                     type='PascalVOCDataset',
                     data_root='{{$BISSL_DATA_DIR:data}}/VOCdevkit/VOC2012',
                     ann_file='ImageSets/Segmentation/train.txt',
                     data_prefix=dict(
-                        img_path='JPEGImages',
-                        seg_map_path='SegmentationClass'),
-                    pipeline=_base_.train_pipeline),
-            ])))
+                        img_path='JPEGImages', seg_map_path='SegmentationClass'
+                    ),
+                    pipeline=_base_.train_pipeline,
+                ),
+            ],
+        ),
+    )
+)
 val_dataloader = dict(
     dataset=dict(
         _delete_=True,
         type='bissl_mm.WithoutImages',
         lists=[
-            '{{$BISSL_DATA_DIR:data}}/VOCdevkit/'
-            'VOC2007/ImageSets/Segmentation/test.txt',
+            '{{$BISSL_DATA_DIR:data}}/VOCdevkit/VOC2007/ImageSets/Segmentation/test.txt'
         ],
         ignore_prefix='2007_',
         dataset=dict(
@@ -67,19 +69,26 @@ val_dataloader = dict(
                     data_root='{{$BISSL_DATA_DIR:data}}/VOCdevkit/VOC2007',
                     ann_file='ImageSets/Segmentation/val.txt',
                     data_prefix=dict(
-                        img_path='JPEGImages',
-                        seg_map_path='SegmentationClass'),
-                    pipeline=_base_.test_pipeline),
+                        img_path='JPEGImages', seg_map_path='SegmentationClass'
+                    ),
+                    pipeline=_base_.test_pipeline,
+                ),
                 dict(
                     type='PascalVOCDataset',
                     data_root='{{$BISSL_DATA_DIR:data}}/VOCdevkit/VOC2012',
                     ann_file='ImageSets/Segmentation/val.txt',
                     data_prefix=dict(
-                        img_path='JPEGImages',
-                        seg_map_path='SegmentationClass'),
-                    pipeline=_base_.test_pipeline),
-            ])))
+                        img_path='JPEGImages', seg_map_path='SegmentationClass'
+                    ),
+                    pipeline=_base_.test_pipeline,
+                ),
+            ],
+        ),
+    )
+)
 test_dataloader = dict(
     dataset=dict(
         data_root='{{$BISSL_DATA_DIR:data}}/VOCdevkit/VOC2007',
-        ann_file='ImageSets/Segmentation/test.txt'))
+        ann_file='ImageSets/Segmentation/test.txt',
+    )
+)

@@ -12,22 +12,14 @@ data_root = '{{$BISSL_DATA_DIR:data}}/VOCdevkit/VOC2012'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(
-        type='Resize',
-        scale=(2048, 192),
-        keep_ratio=True,
-        backend='pillow'),
+    dict(type='Resize', scale=(2048, 192), keep_ratio=True, backend='pillow'),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs'),
 ]
 # The labels stay at their own size: mmseg compares there.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(
-        type='Resize',
-        scale=(2048, 192),
-        keep_ratio=True,
-        backend='pillow'),
+    dict(type='Resize', scale=(2048, 192), keep_ratio=True, backend='pillow'),
     dict(type='LoadAnnotations'),
     dict(type='PackSegInputs'),
 ]
@@ -55,18 +47,23 @@ train_dataloader = dict(
                     data_root=data_root,
                     ann_file='ImageSets/Segmentation/train.txt',
                     data_prefix=dict(
-                        img_path='JPEGImages',
-                        seg_map_path='SegmentationClass'),
-                    pipeline=train_pipeline),
+                        img_path='JPEGImages', seg_map_path='SegmentationClass'
+                    ),
+                    pipeline=train_pipeline,
+                ),
                 dict(
                     type='PascalVOCDataset',
                     data_root=data_root,
                     ann_file='ImageSets/Segmentation/aug.txt',
                     data_prefix=dict(
-                        img_path='JPEGImages',
-                        seg_map_path='SegmentationClassAug'),
-                    pipeline=train_pipeline),
-            ])))
+                        img_path='JPEGImages', seg_map_path='SegmentationClassAug'
+                    ),
+                    pipeline=train_pipeline,
+                ),
+            ],
+        ),
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=4,
@@ -87,18 +84,23 @@ val_dataloader = dict(
                     data_root=data_root,
                     ann_file='ImageSets/Segmentation/train.txt',
                     data_prefix=dict(
-                        img_path='JPEGImages',
-                        seg_map_path='SegmentationClass'),
-                    pipeline=test_pipeline),
+                        img_path='JPEGImages', seg_map_path='SegmentationClass'
+                    ),
+                    pipeline=test_pipeline,
+                ),
                 dict(
                     type='PascalVOCDataset',
                     data_root=data_root,
                     ann_file='ImageSets/Segmentation/aug.txt',
                     data_prefix=dict(
-                        img_path='JPEGImages',
-                        seg_map_path='SegmentationClassAug'),
-                    pipeline=test_pipeline),
-            ])))
+                        img_path='JPEGImages', seg_map_path='SegmentationClassAug'
+                    ),
+                    pipeline=test_pipeline,
+                ),
+            ],
+        ),
+    ),
+)
 test_dataloader = dict(
     batch_size=1,
     num_workers=4,
@@ -109,9 +111,10 @@ test_dataloader = dict(
         _scope_='mmseg',
         data_root=data_root,
         ann_file='ImageSets/Segmentation/val.txt',
-        data_prefix=dict(
-            img_path='JPEGImages', seg_map_path='SegmentationClass'),
-        pipeline=test_pipeline))
+        data_prefix=dict(img_path='JPEGImages', seg_map_path='SegmentationClass'),
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(type='IoUMetric', _scope_='mmseg', iou_metrics=['mIoU'])
 test_evaluator = dict(type='IoUMetric', _scope_='mmseg', iou_metrics=['mIoU'])
 val_cfg = dict()

@@ -10,23 +10,20 @@ images = dict(
     type='BaseSegDataset',
     _scope_='mmseg',
     data_root='{{$BISSL_DOWNSTREAM_DIR:data/downstream_masks}}',
-    metainfo=dict(
-        classes=tuple(map(str, range({{'$BISSL_NUM_CLASSES:10'}})))))
+    metainfo=dict(classes=tuple(map(str, range({{'$BISSL_NUM_CLASSES:10'}})))),
+)
 # Masks are resized by the nearest pixel, and are compared at this size: images
 # of any size cost the same.
 decoded = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
-    dict(
-        type='Resize',
-        scale=(128, 96),
-        keep_ratio=False,
-        backend='pillow'),
+    dict(type='Resize', scale=(128, 96), keep_ratio=False, backend='pillow'),
     dict(
         type='KeyMapper',
         mapping=dict(img_shape='img_shape'),
         remapping=dict(img_shape='ori_shape'),
-        transforms=[]),
+        transforms=[],
+    ),
 ]
 train_dataloader = dict(
     batch_size=8,
@@ -37,14 +34,16 @@ train_dataloader = dict(
     dataset=dict(
         type='bissl_mm.InMemoryDataset',
         dataset=dict(
-            data_prefix=dict(
-                img_path='img_dir/train', seg_map_path='ann_dir/train'),
+            data_prefix=dict(img_path='img_dir/train', seg_map_path='ann_dir/train'),
             pipeline=decoded,
-            **images),
+            **images,
+        ),
         pipeline=[
             dict(type='RandomFlip', _scope_='mmseg', prob=0.5),
             dict(type='PackSegInputs', _scope_='mmseg'),
-        ]))
+        ],
+    ),
+)
 val_dataloader = dict(
     batch_size=32,
     num_workers=0,
@@ -53,11 +52,13 @@ val_dataloader = dict(
     dataset=dict(
         type='bissl_mm.InMemoryDataset',
         dataset=dict(
-            data_prefix=dict(
-                img_path='img_dir/val', seg_map_path='ann_dir/val'),
+            data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val'),
             test_mode=True,
             pipeline=[*decoded, dict(type='PackSegInputs')],
-            **images)))
+            **images,
+        ),
+    ),
+)
 test_dataloader = dict(
     batch_size=32,
     num_workers=0,
@@ -66,27 +67,31 @@ test_dataloader = dict(
     dataset=dict(
         type='bissl_mm.InMemoryDataset',
         dataset=dict(
-            data_prefix=dict(
-                img_path='img_dir/test', seg_map_path='ann_dir/test'),
+            data_prefix=dict(img_path='img_dir/test', seg_map_path='ann_dir/test'),
             test_mode=True,
             pipeline=[*decoded, dict(type='PackSegInputs')],
-            **images)))
+            **images,
+        ),
+    ),
+)
 val_evaluator = dict(type='IoUMetric', _scope_='mmseg', iou_metrics=['mIoU'])
 test_evaluator = dict(type='IoUMetric', _scope_='mmseg', iou_metrics=['mIoU'])
 val_cfg = dict()
 test_cfg = dict()
 
 model = dict(
-    data_preprocessor=dict(
-        size_divisor=8, test_cfg=dict(size_divisor=8)),
+    data_preprocessor=dict(size_divisor=8, test_cfg=dict(size_divisor=8)),
     backbone=dict(
         _delete_=True,
         type='bissl_mm.SmallResNet',
         strides=(1, 2, 2, 1),
         dilations=(1, 1, 1, 2),
-        norm_cfg=dict(type='BN')),
+        norm_cfg=dict(type='BN'),
+    ),
     decode_head=dict(
         in_channels=128,
         in_index=0,
         channels=64,
-        num_classes={{'$BISSL_NUM_CLASSES:10'}}))
+        num_classes={{'$BISSL_NUM_CLASSES:10'}},
+    ),
+)

@@ -2,9 +2,20 @@
 # down to a stride of 4: the strokes are some pixels wide.
 metainfo = dict(
     classes=('background', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'),
-    palette=[[0, 0, 0], [31, 119, 180], [255, 127, 14], [44, 160, 44],
-             [214, 39, 40], [148, 103, 189], [140, 86, 75], [227, 119, 194],
-             [127, 127, 127], [188, 189, 34], [23, 190, 207]])
+    palette=[
+        [0, 0, 0],
+        [31, 119, 180],
+        [255, 127, 14],
+        [44, 160, 44],
+        [214, 39, 40],
+        [148, 103, 189],
+        [140, 86, 75],
+        [227, 119, 194],
+        [127, 127, 127],
+        [188, 189, 34],
+        [23, 190, 207],
+    ],
+)
 train_dataloader = dict(
     batch_size=10,
     num_workers=0,
@@ -24,10 +35,13 @@ train_dataloader = dict(
                 type='RandomResize',
                 scale=(96, 96),
                 ratio_range=(0.8, 1.25),
-                keep_ratio=True),
+                keep_ratio=True,
+            ),
             dict(type='RandomCrop', crop_size=(76, 76)),
             dict(type='PackSegInputs'),
-        ]))
+        ],
+    ),
+)
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
@@ -45,7 +59,9 @@ val_dataloader = dict(
         img_suffix='.png',
         metainfo=metainfo,
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = dict(
     batch_size=20,
     num_workers=0,
@@ -58,7 +74,9 @@ test_dataloader = dict(
         img_suffix='.png',
         metainfo=metainfo,
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 val_evaluator = dict(type='IoUMetric', _scope_='mmseg', iou_metrics=['mIoU'])
 test_evaluator = dict(type='IoUMetric', _scope_='mmseg', iou_metrics=['mIoU'])
 val_cfg = dict()
@@ -74,7 +92,8 @@ model = dict(
         pad_val=0,
         seg_pad_val=255,
         size=(76, 76),
-        test_cfg=dict(size_divisor=4)),
+        test_cfg=dict(size_divisor=4),
+    ),
     backbone=dict(
         type='ResNet',
         depth=18,
@@ -87,7 +106,8 @@ model = dict(
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=False,
         style='pytorch',
-        contract_dilation=True),
+        contract_dilation=True,
+    ),
     decode_head=dict(
         type='FCNHead',
         in_channels=128,
@@ -97,13 +117,15 @@ model = dict(
         kernel_size=3,
         dilation=2,
         concat_input=False,
-        dropout_ratio=0.,
+        dropout_ratio=0.0,
         num_classes=11,
         norm_cfg=dict(type='BN', requires_grad=True),
         align_corners=False,
         # Nine pixels of ten are background.
         loss_decode=dict(
-            type='CrossEntropyLoss', use_sigmoid=False,
-            class_weight=[0.1] + [1.] * 10)),
+            type='CrossEntropyLoss', use_sigmoid=False, class_weight=[0.1] + [1.0] * 10
+        ),
+    ),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+    test_cfg=dict(mode='whole'),
+)
