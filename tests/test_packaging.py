@@ -72,9 +72,35 @@ def test_every_data_root_is_below_the_data_folder():
     assert all(path.endswith('.py') for path in literals)
 
 
-@pytest.mark.parametrize(
-    'page', ['README.md', 'benchmarks/README.md', 'CONTRIBUTING.md']
-)
+PAGES = [
+    'README.md',
+    'benchmarks/README.md',
+    'CONTRIBUTING.md',
+    *(f'docs/{path.name}' for path in sorted((ROOT / 'docs').glob('*.md'))),
+]
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_pages_and_headings_that_a_page_links_to_are_there(page):
+    text = (ROOT / page).read_text()
+    links = re.findall(r'\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)', text)
+    missing = []
+    for path, heading in links:
+        target = (ROOT / page).parent / path if path else ROOT / page
+        if not target.exists():
+            missing.append(path)
+        elif heading:
+            titles = re.findall(r'(?m)^#+ (.*)$', target.read_text())
+            # As GitHub forms anchors.
+            anchors = [
+                re.sub(r'[^\w\- ]', '', t.lower()).replace(' ', '-') for t in titles
+            ]
+            if heading not in anchors:
+                missing.append(f'{path}#{heading}')
+    assert not missing, missing
+
+
+@pytest.mark.parametrize('page', PAGES)
 def test_files_that_a_page_names_are_there(page):
     text = (ROOT / page).read_text()
     # Commands run in the root; the table of equations names modules.
