@@ -33,7 +33,7 @@ import torch  # noqa: E402
 import train as train_tool  # noqa: E402
 from small_run import CLASSES, CONFIG, OPTIONS, make_folders  # noqa: E402
 
-import bissl_mm.engine.launch  # noqa: E402,F401
+import bissl_mm.engine.launch  # noqa: E402
 import bissl_mm.models  # noqa: E402,F401
 from bissl_mm.command_line import run_tool  # noqa: E402
 from bissl_mm.utils.checkpoint import load_checkpoint  # noqa: E402
@@ -139,7 +139,9 @@ def train(processes: int, work_dir: Path, data: Path, *more: str) -> None:
         ]
     children = [forked(given, {**environment(data), **rank}) for rank in ranks]
     output = [file.read() for _, file in children]
-    if any([end_of(pid) for pid, _ in children]):
+    # Of every child, also after one that failed.
+    endings = [end_of(pid) for pid, _ in children]
+    if any(endings):
         raise RuntimeError('\n'.join(output)[-3000:])
 
 

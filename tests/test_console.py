@@ -9,10 +9,12 @@ import mmengine
 import pytest
 from conftest import ROOT
 from small_run import CONFIG, small_config
-from tool_runs import options, tool  # noqa: F401
+from tool_runs import options, tool
 
 from bissl_mm.engine.launch import build_runner
 from bissl_mm.utils import console
+
+__all__ = ['tool']
 
 TOOLS = sorted(p.stem for p in (ROOT / 'tools').glob('*.py'))
 #: Parts of what mmengine and the libraries say before the first step.

@@ -77,7 +77,7 @@ def permutation_test(
             f'but got {numbers[0]} and {numbers[1]}. Run more seeds.'
         )
     arms = [np.asarray(arm, dtype=np.float64) for arm in (first, second)]
-    for name, arm in zip(('first', 'second'), arms):
+    for name, arm in zip(('first', 'second'), arms, strict=True):
         bad = arm[~np.isfinite(arm)]
         if bad.size:
             raise ValueRefusal(

@@ -14,7 +14,7 @@ from .permutation_test import significance
 from .scalars import Series
 
 matplotlib.use('Agg')
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 COLOURS = ('#7a8793', '#c2512f', '#2f6f9f', '#4d8b57')
 STYLE = {
@@ -169,7 +169,12 @@ def curves(panels: Sequence[tuple[str, str, dict[str, Series], bool]]) -> str:
         for axes, (title, label, lines, logarithmic) in zip(
             grid[0], panels, strict=True
         ):
-            for colour, (name, series) in zip(COLOURS[1:] + COLOURS[:1], lines.items()):
+            for colour, (name, series) in zip(
+                COLOURS[1:] + COLOURS[:1],
+                lines.items(),
+                # There are more colours than curves.
+                strict=False,
+            ):
                 axes.plot(
                     series['step'],
                     series['value'],
@@ -233,7 +238,8 @@ def picture_rows(rows: dict[str, list[np.ndarray]], width: float = 0.85) -> str:
         for axes_row, (name, row) in zip(grid, rows.items(), strict=True):
             for axes in axes_row:
                 axes.axis('off')
-            for axes, picture in zip(axes_row, row):
+            # A shorter row leaves its last places empty.
+            for axes, picture in zip(axes_row, row, strict=False):
                 axes.imshow(picture, cmap='gray')
             axes_row[0].set_title(name, loc='left')
         figure.tight_layout(h_pad=0.6)

@@ -13,7 +13,7 @@ import os.path as osp
 import re
 import tokenize
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from mmengine.config import Config
 
@@ -173,10 +173,8 @@ def _escaped(value: str, where: str, what: str) -> str:
 def _literal(name: str, value: str, default: str) -> str:
     """A value in the place of a number or of another literal."""
     kind = None
-    try:
+    with suppress(ValueError, SyntaxError):
         kind = type(ast.literal_eval(default))
-    except (ValueError, SyntaxError):
-        pass
     wanted = {int: 'a whole number', float: 'a number'}.get(
         kind, 'a number, or a string in quotes'
     )

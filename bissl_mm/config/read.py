@@ -4,6 +4,7 @@ import os
 import os.path as osp
 import traceback
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 from mmengine.config import Config, config
@@ -78,7 +79,7 @@ def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
 def _line_of_config(error: Exception) -> str | None:
     """Where an error arose in the code of a config."""
     frames = traceback.extract_tb(error.__traceback__)
-    for caller, frame in reversed(list(zip(frames, frames[1:]))):
+    for caller, frame in reversed(list(pairwise(frames))):
         if (
             caller.filename == config.__file__
             and frame.name == '<module>'

@@ -52,7 +52,7 @@ def mean_over_ranks(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
         dist.all_reduce(flat)
         flat /= dist.get_world_size()
         sizes = [tensors[i].numel() for i in indices]
-        for i, mean in zip(indices, flat.split(sizes)):
+        for i, mean in zip(indices, flat.split(sizes), strict=True):
             result[i] = mean.view_as(tensors[i])
     return tuple(result)
 
@@ -61,7 +61,7 @@ def mean_over_ranks(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
 def average_(tensors: Sequence[Tensor]) -> None:
     """Average tensors over processes in place."""
     if is_parallel():
-        for tensor, mean in zip(tensors, mean_over_ranks(tensors)):
+        for tensor, mean in zip(tensors, mean_over_ranks(tensors), strict=True):
             tensor.copy_(mean)
 
 

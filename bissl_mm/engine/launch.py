@@ -136,10 +136,8 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
         cfg.sync_bn = None
     if 'Coco' in str(cfg._cfg_dict):
         quiet_pycocotools()
-    if 'runner_type' in cfg:
-        runner = RUNNERS.build(cfg)
-    else:
-        runner = ToolRunner.from_cfg(cfg)
+    has_own_runner = 'runner_type' in cfg
+    runner = RUNNERS.build(cfg) if has_own_runner else ToolRunner.from_cfg(cfg)
     runner.register_hook(ResumedPathsHook())
     report_run(runner)
     _check_after_init(runner)

@@ -37,5 +37,5 @@ class Domain:
         values = iter(solution)
         return tuple(
             next(values) if inside else g.clone()
-            for g, inside in zip(grad, self.through)
+            for g, inside in zip(grad, self.through, strict=True)
         )

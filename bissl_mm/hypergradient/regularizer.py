@@ -50,8 +50,8 @@ class Regularizer(ABC):
         check_non_negative('regularizer', 'weight', weight)
         self.weight = weight
 
-    def begin_alternation(self, index: int, total: int) -> None:
-        """Before the steps of an alternation.
+    def begin_alternation(self, index: int, total: int) -> None:  # noqa: B027
+        """Before the steps of an alternation. Most have nothing to do.
 
         Args:
             index (int): Of the alternation, from 0.
@@ -120,7 +120,7 @@ class SquaredDistance(Regularizer):
         else:
             # Tensor by tensor, so that each difference stays in the cache.
             norms = []
-            for grad, p, d in zip(grads, lower, upper):
+            for grad, p, d in zip(grads, lower, upper, strict=True):
                 difference = p - d
                 grad.add_(difference, alpha=self.weight)
                 norms.append(torch.linalg.vector_norm(difference))

@@ -108,7 +108,8 @@ def _close(first: Sequence[float], second: Sequence[float]) -> bool:
         list(v) * size if len(v) == 1 else list(v) for v in (first, second)
     )
     return len(first) == len(second) and all(
-        abs(a - b) <= 0.01 * max(abs(a), abs(b), 1.0) for a, b in zip(first, second)
+        abs(a - b) <= 0.01 * max(abs(a), abs(b), 1.0)
+        for a, b in zip(first, second, strict=True)
     )
 
 

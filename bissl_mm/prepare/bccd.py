@@ -125,7 +125,7 @@ def read_boxes(
             )
         left, top, right, bottom = (
             min(max(corner, 0), edge)
-            for corner, edge in zip(corners, (width, height) * 2)
+            for corner, edge in zip(corners, (width, height) * 2, strict=True)
         )
         boxes.append((CLASSES.index(name) + 1, (left, top, right - left, bottom - top)))
     return boxes

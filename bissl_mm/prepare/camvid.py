@@ -63,7 +63,12 @@ def read_pairs(root: Path, part: str) -> list[tuple[Path, Path]]:
     path = root / f'{part}.txt'
     entries = path.read_text().split() if path.exists() else []
     files = [root.joinpath(*PurePosixPath(e).parts[-2:]) for e in entries]
-    return list(zip(files[::2], files[1::2]))
+    if len(files) % 2:
+        raise ValueRefusal(
+            f"'{path}' lists {len(files)} files, but should list pairs of an image "
+            'and its labels. Download it again.'
+        )
+    return list(zip(files[::2], files[1::2], strict=True))
 
 
 def write_pair(image_path: Path, label_path: Path, split: Split) -> None:

@@ -108,8 +108,10 @@ def prepare(
             )
     try:
         root.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:
-        raise OSRefusal(f"The destination '{root}' is a file. Name a folder.")
+    except FileExistsError as error:
+        raise OSRefusal(
+            f"The destination '{root}' is a file. Name a folder."
+        ) from error
     # On the file system of the destination: its parts are moved at the end.
     with tempfile.TemporaryDirectory(prefix=f'.{name}-', dir=root) as scratch:
         task = Task(
@@ -150,4 +152,4 @@ def _move(prepared: Path, root: Path, folders: tuple[str, ...]) -> None:
         raise OSRefusal(
             f"The prepared data cannot be moved to '{root}' "
             f'({error}). Look into that folder and try again.'
-        )
+        ) from error

@@ -3,7 +3,7 @@
 import os
 import os.path as osp
 import zipfile
-from typing import Any, Union
+from typing import Any
 
 import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
@@ -17,7 +17,7 @@ from .errors import FileNotFoundRefusal, ImportRefusal, OSRefusal, ValueRefusal
 from .pickled_objects import NAMES, STATES
 from .restricted_pickle import RefusedPickleError, load_without_code
 
-Source = Union[str, os.PathLike]
+Source = str | os.PathLike
 
 
 class UnsafeCheckpointError(ValueRefusal):

@@ -92,7 +92,9 @@ def within_storage(function: Callable) -> Callable:
         untyped = getattr(storage, '_untyped_storage', storage)
         if not isinstance(untyped, torch.UntypedStorage):
             raise RefusedPickleError(f'Unsupported storage: {storage!r:.100}')
-        last = offset + sum((n - 1) * step for n, step in zip(size, stride))
+        last = offset + sum(
+            (n - 1) * step for n, step in zip(size, stride, strict=True)
+        )
         if 0 not in size and (last + 1) * width > untyped.nbytes():
             raise RefusedPickleError(f'Shape {size!r} exceeds its storage')
         return function(storage, offset, size, stride, *rest)

@@ -1,6 +1,7 @@
 """Pictures of the demo on colour images, and what goes into its configs."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ from PIL import Image
 
 pytest.importorskip('sklearn')
 
-from bissl_mm.analysis.demo import TASKS, photographs  # noqa: E402
-from bissl_mm.analysis.demo import images as module  # noqa: E402
-from bissl_mm.analysis.demo.configs import DemoConfigs  # noqa: E402
-from bissl_mm.analysis.demo.images import images  # noqa: E402
-from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal  # noqa: E402
+from bissl_mm.analysis.demo import TASKS, photographs
+from bissl_mm.analysis.demo import images as module
+from bissl_mm.analysis.demo.configs import DemoConfigs
+from bissl_mm.analysis.demo.images import images
+from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
 
 
 def numbered(height, width):
@@ -92,7 +93,7 @@ def test_own_folders_go_into_the_configs(own, tmp_path, monkeypatch):
     monkeypatch.setattr(module, 'MOST', 5)
     data = images(str(tmp_path))
     assert len(data.classes) == 3 and data.counts['pretext'] == 5
-    lines = open(data.pretext_list).read().splitlines()
+    lines = Path(data.pretext_list).read_text().splitlines()
     assert len(set(lines)) == 5
     assert all((own / 'pretext' / line).is_file() for line in lines)
     configs = DemoConfigs(TASKS['images'], str(ROOT / 'configs'), data, False)

@@ -7,8 +7,8 @@ from mmengine.config import Config
 
 pytest.importorskip('sklearn')
 
-from bissl_mm.analysis.demo.results import arm_line, comparison_line, with_stages  # noqa: E402
-from bissl_mm.engine.steps.relaxation import gains, sum_of_rates  # noqa: E402
+from bissl_mm.analysis.demo.results import arm_line, comparison_line, with_stages
+from bissl_mm.engine.steps.relaxation import gains, sum_of_rates
 
 
 def arm(name, *test):

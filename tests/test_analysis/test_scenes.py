@@ -9,8 +9,8 @@ from PIL import Image
 pytest.importorskip('sklearn')
 
 from bissl_mm.analysis.demo import scenes
-from bissl_mm.analysis.demo.digits import split_digits  # noqa: E402
-from bissl_mm.analysis.demo.scene_pictures import ZOOM, draw_boxes, draw_labels  # noqa: E402
+from bissl_mm.analysis.demo.digits import split_digits
+from bissl_mm.analysis.demo.scene_pictures import ZOOM, draw_boxes, draw_labels
 
 
 @pytest.fixture(scope='module')

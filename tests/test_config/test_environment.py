@@ -43,7 +43,7 @@ def test_each_form_of_string_is_served(text, value, monkeypatch, tmp_path):
     path = tmp_path / 'config.py'
     path.write_text(f'work_dir = {text}  # {{{{$V:x}}}}\n')
     monkeypatch.setenv('V', value)
-    ending = dict([('"{', '/a'), ("f'", '2')]).get(text[:2], '')
+    ending = {'"{': '/a', "f'": '2'}.get(text[:2], '')
     assert read_config(str(path)).work_dir == value + ending
 
 

@@ -1,6 +1,6 @@
 """Misspelt types and arguments end in one sentence with the right name."""
 
-import mmpretrain.datasets  # noqa: F401
+import mmpretrain.datasets
 import mmpretrain.models  # noqa: F401
 import pytest
 from mmengine.registry import (

@@ -101,8 +101,7 @@ def test_one_part_of_a_batch_without_labels_is_enough(monkeypatch):
 
 def sample(path=None, **labels):
     found = BaseDataElement(
-        metainfo={} if path is None else dict(img_path=path),
-        **{k: v for k, v in labels.items()},
+        metainfo={} if path is None else dict(img_path=path), **labels
     )
     return found
 

@@ -80,10 +80,7 @@ def train_on(model, data):
     ],
 )
 def test_no_batch_at_all_is_named(number, size, text):
-    if number == 0:
-        data = DataLoader([], 2)
-    else:
-        data = loader(number, size, drop_last=True)
+    data = loader(number, size, drop_last=True) if number else DataLoader([], 2)
     with pytest.raises(ValueError, match=text):
         check_loader('train_dataloader', data)
 

@@ -105,7 +105,7 @@ class Shared(nn.Module):
 
 def test_shared_modules_and_weights_are_exchanged_and_put_back():
     model = Shared()
-    before = {n: p for n, p in model.named_parameters()}
+    before = dict(model.named_parameters())
     state = {
         n: torch.randn_like(p, requires_grad=True) for n, p in model.named_parameters()
     }
@@ -116,13 +116,15 @@ def test_shared_modules_and_weights_are_exchanged_and_put_back():
         out = model(x)
     expected = ((x @ w.T + b) @ w.T + b) @ w.T
     torch.testing.assert_close(out, expected)
-    assert {n: p for n, p in model.named_parameters()} == before
+    assert dict(model.named_parameters()) == before
     assert model.decoder.weight is model.first.weight is model.again.weight
     assert model.shift.tolist() == [1.0, 1.0, 1.0]
 
 
 def test_incomplete_state_is_refused():
     model = Shared()
-    with pytest.raises(KeyError, match='shift'):
-        with substituted(model, dict(model.named_parameters())):
-            pass
+    with (
+        pytest.raises(KeyError, match='shift'),
+        substituted(model, dict(model.named_parameters())),
+    ):
+        pass

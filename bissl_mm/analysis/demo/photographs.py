@@ -79,7 +79,7 @@ def split_crops(
     cells = [cells[i] for i in rng.permutation(len(cells))]
     borders = np.round(np.cumsum([0, *SHARES.values()]) * len(cells))
     parts = {}
-    for part, begin, end in zip(SHARES, borders, borders[1:]):
+    for part, begin, end in zip(SHARES, borders[:-1], borders[1:], strict=True):
         crops = [
             crop
             for cell in cells[int(begin) : int(end)]

@@ -67,7 +67,7 @@ def check_sizes(look: Look, part: PartLook, name: str, images: list[Annotated]) 
         decoded = header.decoded_size(flag, backend)
         found = Wrong(image, header, decoded)
         if decoded != image.size:
-            by = max(abs(a - b) for a, b in zip(decoded, image.size))
+            by = max(abs(a - b) for a, b in zip(decoded, image.size, strict=True))
             (wrong if by > MARGIN else near).append(found)
         elif header.is_turned(flag, backend) and (
             header.orientation < 5 or decoded[0] == decoded[1]

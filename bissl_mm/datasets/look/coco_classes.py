@@ -70,9 +70,9 @@ def check_numberings(look: Look, classes: list[str], found: list[Numbering]) -> 
     for other in found[1:]:
         if other.names == first.names:
             continue
-        i = next(
-            (i for i, (a, b) in enumerate(zip(first.names, other.names)) if a != b), 0
-        )
+        # One may have fewer names; the shorter one then begins the longer.
+        pairs = zip(first.names, other.names, strict=False)
+        i = next((i for i, (a, b) in enumerate(pairs) if a != b), 0)
         look.refuse(
             f'{first.place} and {other.place} number the classes differently:'
             f' mmdet takes the order of the categories in each file, so '

@@ -188,7 +188,7 @@ def _is_doubtful(path: str, header: Header) -> bool:
 
 
 def _range_of(sizes: Any) -> str:
-    widths, heights = zip(*sizes)
+    widths, heights = zip(*sizes, strict=True)
     low, high = (min(widths), min(heights)), (max(widths), max(heights))
     text = f'{low[0]} x {low[1]}'
     return text if low == high else f'{text} to {high[0]} x {high[1]}'

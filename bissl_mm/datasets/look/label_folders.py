@@ -54,7 +54,8 @@ def check_label_folders(look: Look) -> None:
 
 def _numbered(part: PartLook) -> Iterator[Numbered]:
     keys = [key for key, _ in part.leaf_cfgs()]
-    for key, leaf in zip(keys, part.leaves()):
+    # A wrapper of the user's may show its datasets in one of the two alone.
+    for key, leaf in zip(keys, part.leaves(), strict=False):
         by_folder: dict[str, set[int]] = {}
         for info in _infos(part, leaf):
             label, path = info.get('gt_label'), info.get('img_path')

@@ -72,7 +72,8 @@ def check_passed_over(look: Look) -> None:
     for part in look:
         keys = [key for key, _ in part.leaf_cfgs()]
         leaves = part.leaves()
-        for key, dataset in zip(keys, leaves):
+        # A wrapper of the user's may show its datasets in one of the two alone.
+        for key, dataset in zip(keys, leaves, strict=False):
             if (
                 lists_folders(dataset)
                 and is_local(dataset.img_prefix)

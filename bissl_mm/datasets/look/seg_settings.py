@@ -166,7 +166,10 @@ def _tell_left_out(part: PartLook) -> None:
         gone = [
             str(name)
             for name, (_, new) in zip(
-                names, sorted((getattr(leaf, 'label_map', None) or {}).items())
+                names,
+                sorted((getattr(leaf, 'label_map', None) or {}).items()),
+                # Most data sets have no map at all.
+                strict=False,
             )
             if new == IGNORED
         ]

@@ -32,7 +32,7 @@ def _extremes(part: PartLook) -> list[tuple[int, str]]:
     """Positions in ``whole`` and files, without those that cannot be
     read."""
     sized = []
-    for index, info in zip(part.indices, part.infos):
+    for index, info in zip(part.indices, part.infos, strict=True):
         path = info.get('img_path')
         header = read_header(path) if is_local(path) else None
         if header is not None and not header.error and min(header.size) > 0:

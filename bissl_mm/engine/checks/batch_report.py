@@ -252,7 +252,7 @@ def describe(parts: Sequence[dict], ignored: set) -> BatchReport:
                     not all(bool(torch.isfinite(view).all()) for view in views),
                     ignored,
                 )
-                for i, (sample, views) in enumerate(zip(samples, images))
+                for i, (sample, views) in enumerate(zip(samples, images, strict=True))
             ]
         )
         start += len(images)
@@ -264,7 +264,8 @@ def _images(inputs: Any) -> list[list[Tensor]]:
     if isinstance(inputs, Tensor):
         return [[image] for image in inputs]
     if all(isinstance(view, Tensor) and view.dim() == 4 for view in inputs):
-        return [list(views) for views in zip(*inputs)]
+        # Where views differ in number, the model has its own say about it.
+        return [list(views) for views in zip(*inputs, strict=False)]
     return [[image] for image in inputs]
 
 

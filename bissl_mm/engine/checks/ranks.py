@@ -69,7 +69,7 @@ def check_same_parameters(model: nn.Module, when: str) -> None:
     """
     if not is_parallel():
         return
-    names, params = zip(*model.named_parameters())
+    names, params = zip(*model.named_parameters(), strict=True)
     mine = digests(list(params))
     all_ranks = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
     dist.all_gather(all_ranks, mine)

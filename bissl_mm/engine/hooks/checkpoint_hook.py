@@ -175,7 +175,7 @@ class BiSSLCheckpointHook(CheckpointHook):
             self._init_rule(self.rules, [next(iter(metrics))])
         hub = runner.message_hub
         updated = False
-        for metric, rule in zip(self.key_indicators, self.rules):
+        for metric, rule in zip(self.key_indicators, self.rules, strict=True):
             suffix = '' if len(self.key_indicators) == 1 else f'_{metric}'
             score = metrics[metric]
             best = hub.get_info(f'best_score{suffix}', self.init_value_map[rule])

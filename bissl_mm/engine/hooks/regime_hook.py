@@ -163,7 +163,7 @@ class RegimeHook(Hook):
             return None
         along = length = 0.0
         for start, p, d in zip(
-            self._start, model.lower_backbone(), model.upper_backbone()
+            self._start, model.lower_backbone(), model.upper_backbone(), strict=True
         ):
             way = (d.cpu() - start).flatten().double()
             along += torch.dot((p.cpu() - start).flatten().double(), way).item()

@@ -94,7 +94,8 @@ class BiSSLTrainLoop(BaseLoop):
         num_alternations: int = 500,
         num_lower_steps: int = 20,
         num_upper_steps: int = 8,
-        head_warmup: dict | None = dict(),
+        # Read, never written.
+        head_warmup: dict | None = dict(),  # noqa: B006
         backbone_adaptation: dict | None = None,
         val_begin: int = 1,
         val_interval: int = 10,

@@ -121,7 +121,7 @@ class FirstOrder:
             grads = _gradient(loss * (weight / len(parts)), list(params.values()))
             total = grads if total is None else torch._foreach_add(total, grads)
             losses.append(loss.detach())
-        return torch.stack(losses).mean(), dict(zip(params, total))
+        return torch.stack(losses).mean(), dict(zip(params, total, strict=True))
 
     def upper_gradient(
         self,
@@ -219,7 +219,7 @@ def _gradient(loss: Tensor, params: Sequence[Tensor]) -> list[Tensor]:
     grads = torch.autograd.grad(loss, params, allow_unused=True)
     return [
         torch.zeros_like(p) if g is None else g.contiguous()
-        for g, p in zip(grads, params)
+        for g, p in zip(grads, params, strict=True)
     ]
 
 

@@ -124,7 +124,7 @@ def _replace(
     places = [i for i, p in enumerate(params) if p.dim() >= min_dims]
     if places:
         changed = function([updates[i] for i in places], [params[i] for i in places])
-        for i, update in zip(places, changed):
+        for i, update in zip(places, changed, strict=True):
             updates[i] = update
 
 
@@ -139,6 +139,7 @@ def _trust(updates: list[Tensor], params: list[Tensor], eta: float) -> list[Tens
     ratios = torch.where((p > 0) & (u > 0), eta * p / u, torch.ones_like(p))
     return list(
         torch._foreach_mul(
-            updates, [r.to(x.device) for r, x in zip(ratios.unbind(), updates)]
+            updates,
+            [r.to(x.device) for r, x in zip(ratios.unbind(), updates, strict=True)],
         )
     )

@@ -108,8 +108,9 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         upper: OptimWrapper,
         head_warmup: OptimWrapper,
         *,
-        regularizer: dict | Regularizer = dict(),
-        hypergradient: dict | HypergradientSettings = dict(),
+        # Read, never written.
+        regularizer: dict | Regularizer = dict(),  # noqa: B006
+        hypergradient: dict | HypergradientSettings = dict(),  # noqa: B006
         direct_weight: float = 1.0,
         indirect_weight: float = 1.0,
         num_micro_batches: dict[str, int] | None = None,
@@ -403,7 +404,7 @@ class BiSSLOptimWrapper(OptimWrapperDict):
         clip = self._clipping[id(wrapper)]
         logs = dict(logs, grad_norm=clip(params))
         values = torch.stack([v.double() for v in logs.values()]).tolist()
-        logs = dict(zip(logs, values))
+        logs = dict(zip(logs, values, strict=True))
         check_finite(_WHERE[level], **{k: v for k, v in logs.items() if k != 'pull'})
         limit = getattr(clip, 'keywords', {}).get('max_norm')
         if limit is not None:

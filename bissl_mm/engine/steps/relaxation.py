@@ -98,7 +98,11 @@ def _adam(state: dict, group: dict) -> float | None:
 def median_of_elements(values: Sequence[float], params: Sequence[Tensor]) -> float:
     """Median of numbers of tensors, each counted as often as it has
     elements."""
-    pairs = sorted((v, p.numel()) for v, p in zip(values, params))
+    pairs = sorted((v, p.numel()) for v, p in zip(values, params, strict=True))
     total = sum(number for _, number in pairs)
     seen = itertools.accumulate(number for _, number in pairs)
-    return next(value for (value, _), number in zip(pairs, seen) if 2 * number >= total)
+    return next(
+        value
+        for (value, _), number in zip(pairs, seen, strict=True)
+        if 2 * number >= total
+    )

@@ -26,14 +26,17 @@ def flatten(vectors: Vectors, out: Tensor | None = None) -> Tensor:
 def unflatten(row: Tensor, like: Vectors) -> Vectors:
     """Views of ``row`` in the shapes of ``like``."""
     parts = row.split([v.numel() for v in like])
-    return tuple(p.view(v.shape) for p, v in zip(parts, like))
+    return tuple(p.view(v.shape) for p, v in zip(parts, like, strict=True))
 
 
 def row_dot(x: Tensor, y: Tensor) -> Tensor:
     """Inner product of two rows, float64 and without dimensions."""
     return agreed(
         torch.stack(
-            [torch.dot(a, b) for a, b in zip(x.split(_STRETCH), y.split(_STRETCH))]
+            [
+                torch.dot(a, b)
+                for a, b in zip(x.split(_STRETCH), y.split(_STRETCH), strict=True)
+            ]
         )
         .double()
         .sum()
@@ -123,7 +126,9 @@ class Basis:
                     torch.stack(
                         [
                             torch.mv(rows, part)
-                            for rows, part in zip(block.split(_STRETCH, dim=1), parts)
+                            for rows, part in zip(
+                                block.split(_STRETCH, dim=1), parts, strict=True
+                            )
                         ]
                     )
                     .double()
@@ -136,7 +141,9 @@ class Basis:
     def add_to_(self, vector: Tensor, weights: Tensor) -> Tensor:
         """Add the sum of the rows, weighted by ``weights`` of shape
         ``(k, )``, to ``vector``, in place; it is returned."""
-        for block, part in zip(self._filled(), weights.to(vector).split(self._BLOCK)):
+        # Of no weights, split makes one part that is empty.
+        parts = weights.to(vector).split(self._BLOCK)
+        for block, part in zip(self._filled(), parts, strict=False):
             vector.addmv_(block.T, part)
         return vector
 

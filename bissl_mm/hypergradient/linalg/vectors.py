@@ -84,7 +84,9 @@ def dot(x: Vectors, y: Vectors) -> Tensor:
 
 
 def _tensor_dots(x: Vectors, y: Vectors) -> Tensor:
-    return torch.stack([torch.dot(a.flatten(), b.flatten()) for a, b in zip(x, y)])
+    return torch.stack(
+        [torch.dot(a.flatten(), b.flatten()) for a, b in zip(x, y, strict=True)]
+    )
 
 
 def norm(x: Vectors) -> Tensor:

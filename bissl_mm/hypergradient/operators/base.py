@@ -32,8 +32,9 @@ class Operator(ABC):
         the other ones are computed in."""
         return self(vectors)
 
-    def close(self) -> None:
-        """Free what is kept for products; there will be none."""
+    def close(self) -> None:  # noqa: B027
+        """Free what is kept for products; there will be none. Most keep
+        nothing."""
 
     def __rmul__(self, factor: float) -> 'Scaled':
         return Scaled(factor, self)

@@ -140,7 +140,7 @@ class Curvature(Operator):
                     total[j] = product if total[j] is None else total[j] + product
         result = tuple(
             torch.zeros_like(p) if t is None else t.detach().contiguous()
-            for t, p in zip(total, self.params)
+            for t, p in zip(total, self.params, strict=True)
         )
         if len(self._closures) > 1:
             result = tuple(torch._foreach_div(list(result), float(len(self._closures))))
@@ -175,7 +175,9 @@ class Curvature(Operator):
                 f'{type(self).__name__}: used after close(). Build a new '
                 'operator for each upper phase.'
             )
-        for i, (param, version) in enumerate(zip(self.params, self._versions)):
+        for i, (param, version) in enumerate(
+            zip(self.params, self._versions, strict=True)
+        ):
             if param._version != version:
                 raise RuntimeRefusal(
                     f'{type(self).__name__}: lower backbone parameter {i} of '

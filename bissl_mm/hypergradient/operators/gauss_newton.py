@@ -84,12 +84,12 @@ class GaussNewton(Curvature):
             # loss, add nothing.
             rows = [
                 row
-                for row in zip(outputs, leaves, slopes)
+                for row in zip(outputs, leaves, slopes[: len(leaves)], strict=True)
                 if row[0].requires_grad and row[2] is not None and row[2].requires_grad
             ]
             if not rows:
                 return None
-            outputs, leaves, slopes = zip(*rows)
+            outputs, leaves, slopes = zip(*rows, strict=True)
             probes = tuple(torch.zeros_like(z, requires_grad=True) for z in outputs)
             pulled = torch.autograd.grad(
                 outputs, self.params, probes, create_graph=True, allow_unused=True
@@ -118,7 +118,7 @@ class GaussNewton(Curvature):
             gradient.leaves,
             [
                 torch.zeros_like(z) if u is None else u
-                for z, u in zip(gradient.probes, pushed)
+                for z, u in zip(gradient.probes, pushed, strict=True)
             ],
         )
         return self._derivative(gradient.outputs, self.params, curved)
@@ -132,7 +132,7 @@ class GaussNewton(Curvature):
         """Of the inner product of ``of`` and ``weights``; None is zero."""
         rows = [
             (f, w)
-            for f, w in zip(of, weights)
+            for f, w in zip(of, weights, strict=True)
             if f is not None and w is not None and f.requires_grad
         ]
         if not rows:

@@ -48,7 +48,7 @@ class Hessian(Curvature):
         # constant) has a zero row in the Hessian.
         rows = [
             (g, v)
-            for g, v in zip(gradient, vectors)
+            for g, v in zip(gradient, vectors, strict=True)
             if g is not None and g.requires_grad
         ]
         if not rows:

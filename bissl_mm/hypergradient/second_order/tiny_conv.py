@@ -110,10 +110,14 @@ def _runs(
 ) -> list[Run]:
     runs = []
     for tap in range(_area(kernel)):
-        step = [k * d - p for k, d, p in zip(divmod(tap, kernel[1]), dilation, padding)]
+        step = [
+            k * d - p
+            for k, d, p in zip(divmod(tap, kernel[1]), dilation, padding, strict=True)
+        ]
         for out in range(_area(out_size)):
             y, x = (
-                o * s + t for o, s, t in zip(divmod(out, out_size[1]), stride, step)
+                o * s + t
+                for o, s, t in zip(divmod(out, out_size[1]), stride, step, strict=True)
             )
             if not (0 <= y < in_size[0] and 0 <= x < in_size[1]):
                 continue

@@ -43,7 +43,7 @@ def flatten(vectors: Vectors) -> Tensor:
 
 def _split(flat: Tensor, like: Vectors) -> Vectors:
     parts = flat.split([t.numel() for t in like])
-    return tuple(p.view_as(t) for p, t in zip(parts, like))
+    return tuple(p.view_as(t) for p, t in zip(parts, like, strict=True))
 
 
 @check_keys

@@ -92,8 +92,8 @@ class Pixels:
             list(v) * size if len(v) == 1 else list(v)
             for v in (self.mean, self.std, mean, std)
         ]
-        self.mean = [m + n * s for m, s, n, _ in zip(*rows)]
-        self.std = [s * t for _, s, _, t in zip(*rows)]
+        self.mean = [m + n * s for m, s, n, _ in zip(*rows, strict=True)]
+        self.std = [s * t for _, s, _, t in zip(*rows, strict=True)]
 
 
 def _steps(pipeline: Any) -> Iterator[dict]:
