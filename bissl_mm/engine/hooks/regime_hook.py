@@ -11,7 +11,7 @@ from torch import Tensor
 from ...models.bissl_model import unwrap
 from ...registry import HOOKS
 from ...utils.check import check_keys
-from ..steps.relaxation import gains, median_of_elements, sum_of_rates
+from ..steps.relaxation import gains, median_of_elements, rates_of
 
 #: Key of a checkpoint: the backbone that the stage began with.
 START = 'bissl_regime_start'
@@ -44,6 +44,7 @@ class RegimeHook(Hook):
     def __init__(self, least: float = 0.5, aim: float = 3.0) -> None:
         self.least, self.aim = least, aim
         self.relaxation_times: float | None = None
+        self.gain: float | None = None
         self._handle: Any = None
         self._start: list[Tensor] | None = None
         self._warned = False
@@ -58,7 +59,9 @@ class RegimeHook(Hook):
         wrapper = runner.optim_wrapper
         if not steps or not wrapper.regularizer.weight:
             return
-        rates = self._sum_of_rates(runner, steps)
+        groups = wrapper['lower'].optimizer.param_groups
+        lr = groups[0].get('initial_lr', groups[0]['lr'])
+        rates = rates_of(runner.cfg, lr, steps)
         params = unwrap(runner.model).lower_backbone()
         optimizer = wrapper['lower'].optimizer
         if type(optimizer).__name__ == 'SGD':
@@ -115,16 +118,6 @@ class RegimeHook(Hook):
         if runner._resume and START in checkpoint:
             self._start = list(checkpoint[START])
 
-    def _sum_of_rates(self, runner: Runner, steps: int) -> float:
-        schedules = (runner.cfg.get('param_scheduler') or {}).get('lower', [])
-        if isinstance(schedules, dict):
-            schedules = [schedules]
-        groups = runner.optim_wrapper['lower'].optimizer.param_groups
-        lr = groups[0].get('initial_lr', groups[0]['lr'])
-        return sum_of_rates(
-            [dict(dict(end=steps), **cfg) for cfg in schedules], lr, steps
-        )
-
     def _tell(
         self,
         runner: Runner,
@@ -135,7 +128,7 @@ class RegimeHook(Hook):
         if factors is None:
             return
         weight = runner.optim_wrapper.regularizer.weight
-        gain = median_of_elements(factors, params)
+        gain = self.gain = median_of_elements(factors, params)
         times = self.relaxation_times = weight * rates * gain
         alternations = runner.train_loop.max_iters
         text = (

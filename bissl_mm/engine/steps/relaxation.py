@@ -9,7 +9,8 @@ number of relaxation times: at R below 1 :math:`\theta_P` hardly follows
 
 import copy
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.registry import PARAM_SCHEDULERS
@@ -38,6 +39,20 @@ def sum_of_rates(schedules: Sequence[dict], lr: float, steps: int) -> float:
         for schedule in built:
             schedule.step()
     return total
+
+
+def rates_of(cfg: Mapping[str, Any], lr: float, steps: int) -> float:
+    """Learning rates of all lower steps of a config, summed.
+
+    Args:
+        cfg (Config): Its ``param_scheduler.lower`` is read.
+        lr (float): Of the lower optimizer.
+        steps (int): Lower steps of the stage.
+    """
+    schedules = (cfg.get('param_scheduler') or {}).get('lower', [])
+    if isinstance(schedules, dict):
+        schedules = [schedules]
+    return sum_of_rates([dict(dict(end=steps), **one) for one in schedules], lr, steps)
 
 
 def gains(optimizer: Optimizer, params: Sequence[Tensor]) -> list[float] | None:

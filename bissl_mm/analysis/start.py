@@ -1,0 +1,215 @@
+"""A start for a stage's settings, from its sizes and its optimizer.
+
+What decides whether theta_P can follow theta_D is R, the relaxation times of
+:mod:`bissl_mm.engine.steps.relaxation`. With SGD it follows from the config
+alone. LARS and Adam scale the learning rate per tensor, by the gradients that
+the pretext data give: then a few lower steps are made and thrown away.
+"""
+
+import itertools
+import math
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS, init_default_scope
+from mmengine.runner import Runner
+
+from ..config.types import is_type
+from ..engine.hooks.regime_hook import RegimeHook
+from ..engine.launch import build_runner
+from ..engine.steps.relaxation import rates_of
+from ..utils.errors import TypeRefusal, ValueRefusal
+
+#: R of the stages that gained in benchmarks/evidence.
+LEAST, MOST = 2.0, 10.0
+#: Lower steps after which the gain of LARS and Adam is taken.
+MEASURED_STEPS = 5
+#: The fewest upper steps of a stage in benchmarks/evidence that gained.
+LEAST_UPPER_STEPS = 120
+WEIGHT = 'optim_wrapper.regularizer.weight'
+
+
+@dataclass
+class Start:
+    """A stage's sizes.
+
+    Args:
+        alternations (int): T.
+        lower_steps, upper_steps (int): N_L and N_U.
+        weight (float): lambda.
+        rates (float): Sum of the learning rates of all lower steps.
+        gain (float): Median over elements of how far theta_P goes in the long
+            run per unit of gradient and learning rate.
+        images, labels (tuple[int | None, int]): Number and batch size, over
+            all processes, of pretext images and of labeled images.
+    """
+
+    alternations: int
+    lower_steps: int
+    upper_steps: int
+    weight: float
+    rates: float
+    gain: float
+    images: tuple[int | None, int]
+    labels: tuple[int | None, int]
+
+    @property
+    def relaxation_times(self) -> float:
+        """R, of :mod:`bissl_mm.engine.steps.relaxation`."""
+        return self.weight * self.rates * self.gain
+
+    def weights(self) -> tuple[float, float]:
+        """lambda at which R is 2 and 10."""
+        one = self.rates * self.gain
+        return LEAST / one, MOST / one
+
+    def lengths(self) -> tuple[int, int]:
+        """T at which R is 2 and 10, with N_L as it is."""
+        one = self.relaxation_times / self.alternations
+        return math.ceil(LEAST / one), math.ceil(MOST / one)
+
+    def lines(self) -> list[str]:
+        """What to read, then what to type."""
+        T, times = self.alternations, self.relaxation_times
+        lines = [
+            f'The stage has T = {T} alternations of {self.lower_steps} lower and '
+            f'{self.upper_steps} upper steps.',
+            _passes('Lower level', 'images', T * self.lower_steps, *self.images),
+            _passes(
+                'Upper level', 'labeled images', T * self.upper_steps, *self.labels
+            ),
+            f'theta_P relaxes R = {times:.2g} times toward theta_D (lambda '
+            f'{self.weight:g}, learning rates {self.rates:.3g} in all, gain '
+            f'{self.gain:.3g}).',
+            f'R is {LEAST:g} to {MOST:g} at lambda {_range(*self.weights())} with T = '
+            f'{T}, or at T = {_range(*self.lengths())} with lambda {self.weight:g}.',
+        ]
+        options = self.options()
+        if options:
+            lines.append('Recommended: --cfg-options ' + ' '.join(options))
+        else:
+            lines.append('Recommended: leave T and lambda as they are.')
+        return lines
+
+    def options(self) -> list[str]:
+        """Settings to change, as ``--cfg-options`` takes them."""
+        options = []
+        alternations = self.alternations
+        if alternations * self.upper_steps < LEAST_UPPER_STEPS:
+            alternations = math.ceil(LEAST_UPPER_STEPS / self.upper_steps)
+            options.append(f'train_cfg.num_alternations={alternations}')
+        times = self.relaxation_times * alternations / self.alternations
+        if not LEAST <= times <= MOST:
+            middle = math.sqrt(LEAST * MOST)
+            options.append(f'{WEIGHT}={self.weight * middle / times:.2g}')
+        return options
+
+
+def start_of(
+    cfg: Config, images: int | None = None, labels: int | None = None
+) -> Start:
+    """Read a stage's sizes; with LARS and Adam, make a few lower steps.
+
+    Args:
+        cfg (Config): Of a bilevel stage; not changed.
+        images, labels (int, optional): Numbers of images in the place of
+            those of the data sets, which then need not exist where the lower
+            optimizer is SGD.
+
+    Raises:
+        TypeError: If the config is not of a bilevel stage.
+        ValueError: If lambda or N_L is 0.
+    """
+    loop = cfg.get('train_cfg') or {}
+    if not is_type(loop, 'BiSSLTrainLoop'):
+        raise TypeRefusal(
+            f'{cfg.filename}: train_cfg.type is {loop.get("type")!r}, so the config '
+            'is not of a bilevel stage. Give one of configs/bissl.'
+        )
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    weight = (cfg.optim_wrapper.get('regularizer') or {}).get('weight', 1e-3)
+    alternations = loop.get('num_alternations', 500)
+    lower_steps = loop.get('num_lower_steps', 20)
+    steps = alternations * lower_steps
+    if not weight or not steps:
+        raise ValueRefusal(
+            f'theta_P cannot follow theta_D at {WEIGHT}={weight} and '
+            f'train_cfg.num_lower_steps={lower_steps}. Make both positive.'
+        )
+    optimizer = cfg.optim_wrapper.lower.optimizer
+    if is_type(optimizer, 'SGD'):
+        momentum = optimizer.get('momentum', 0.0)
+        dampening = optimizer.get('dampening', 0.0) if momentum else 0.0
+        gain = (1 - dampening) / (1 - momentum)
+    else:
+        gain = _measured_gain(cfg)
+    return Start(
+        alternations,
+        lower_steps,
+        loop.get('num_upper_steps', 8),
+        weight,
+        rates_of(cfg, optimizer.lr, steps),
+        gain,
+        _size(loop.pretext_dataloader, images),
+        _size(cfg.train_dataloader, labels),
+    )
+
+
+class _Enough(Exception):
+    """Ends the run when its first lower phase is over."""
+
+
+class _End(Hook):
+    def before_upper_phase(self, runner: Runner) -> None:
+        raise _Enough
+
+
+def _measured_gain(cfg: Config) -> float:
+    cfg = cfg.copy()
+    cfg.train_cfg.num_lower_steps = min(
+        MEASURED_STEPS, cfg.train_cfg.get('num_lower_steps', 20)
+    )
+    cfg.train_cfg.head_warmup = None
+    cfg.resume = False
+    for part, key in itertools.product(
+        ('val', 'test'), ('cfg', 'dataloader', 'evaluator')
+    ):
+        cfg[f'{part}_{key}'] = None
+    cfg.custom_hooks = []
+    with tempfile.TemporaryDirectory() as folder:
+        cfg.work_dir = folder
+        runner = build_runner(cfg)
+        regime = RegimeHook(least=0.0)
+        runner.register_hook(regime)
+        runner.register_hook(_End())
+        with suppress(_Enough):
+            runner.train()
+    if regime.gain is None:
+        raise ValueRefusal(
+            'R is not known for optim_wrapper.lower.optimizer.type='
+            f'{cfg.optim_wrapper.lower.optimizer.type!r}. Known are SGD, LARS and '
+            'the kinds of Adam.'
+        )
+    return regime.gain
+
+
+def _size(loader: Any, number: int | None) -> tuple[int | None, int]:
+    batch = loader.get('total_batch_size') or loader.batch_size
+    if number is None:
+        number = len(DATASETS.build(loader.dataset))
+    return number, batch
+
+
+def _passes(level: str, what: str, steps: int, number: int, batch: int) -> str:
+    return (
+        f'{level}: {steps} steps of {batch} {what}, {steps * batch / number:.3g} '
+        f'passes over {number}.'
+    )
+
+
+def _range(low: float, high: float) -> str:
+    return f'{low:.2g} to {high:.2g}'

@@ -1,0 +1,118 @@
+"""A recommended start: what is said is what the stage then has."""
+
+import pytest
+from small_run import make_runner, small_config
+
+from bissl_mm.analysis.start import Start, start_of
+from bissl_mm.engine import RegimeHook
+from bissl_mm.utils.errors import Refusal
+
+pytestmark = pytest.mark.usefixtures('plain_config_text')
+
+
+def config(monkeypatch, image_folders, tmp_path, optimizer, **options):
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=2,
+        train_cfg__head_warmup=None,
+        **options,
+    )
+    cfg.optim_wrapper.lower.optimizer = optimizer
+    return cfg
+
+
+@pytest.mark.parametrize(
+    'optimizer',
+    [
+        dict(type='SGD', lr=0.05, momentum=0.9),
+        dict(type='SGD', lr=0.05, momentum=0.5, dampening=0.5),
+        dict(type='bissl_mm.LARS', lr=0.5, eta=0.01),
+        dict(type='AdamW', lr=0.01),
+    ],
+    ids=lambda o: o['type'] + str(o.get('dampening', '')),
+)
+def test_r_is_that_of_the_stage(optimizer, image_folders, tmp_path, monkeypatch):
+    cfg = config(monkeypatch, image_folders, tmp_path / 'a', optimizer)
+    start = start_of(cfg)
+    assert start.images == (40, 4) and start.labels == (24, 6)
+    runner = make_runner(cfg)
+    (hook,) = (h for h in runner.hooks if isinstance(h, RegimeHook))
+    runner.train()
+    # A gradient of an untrained network rounds otherwise on other threads.
+    assert start.relaxation_times == pytest.approx(hook.relaxation_times, rel=0.01)
+
+
+def test_without_data_for_sgd(image_folders, tmp_path, monkeypatch):
+    cfg = config(monkeypatch, image_folders, tmp_path, dict(type='SGD', lr=0.05))
+    cfg.train_cfg.pretext_dataloader.dataset.data_root = 'nowhere'
+    cfg.train_dataloader.dataset.data_root = 'nowhere'
+    start = start_of(cfg, images=1000, labels=90)
+    assert start.images == (1000, 4) and start.labels == (90, 6)
+
+
+def stage(**changed) -> Start:
+    return Start(
+        **{
+            **dict(
+                alternations=30,
+                lower_steps=10,
+                upper_steps=4,
+                weight=0.03,
+                rates=20.0,
+                gain=10.0,
+                images=(10000, 128),
+                labels=(500, 50),
+            ),
+            **changed,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    'changed, options',
+    [
+        (dict(), []),
+        (dict(weight=0.001), ['optim_wrapper.regularizer.weight=0.022']),
+        (dict(weight=0.3), ['optim_wrapper.regularizer.weight=0.022']),
+        (dict(alternations=15, rates=10.0), ['train_cfg.num_alternations=30']),
+        (
+            dict(alternations=10, rates=1.0),
+            ['train_cfg.num_alternations=30', 'optim_wrapper.regularizer.weight=0.15'],
+        ),
+        (
+            dict(alternations=60, upper_steps=2, rates=50.0),
+            ['optim_wrapper.regularizer.weight=0.0089'],
+        ),
+    ],
+)
+def test_what_is_recommended_has_two_to_ten_and_steps_enough(changed, options):
+    start = stage(**changed)
+    assert start.options() == options
+    text = '\n'.join(start.lines())
+    assert all(option in text for option in options)
+    assert f'R = {start.relaxation_times:.2g} ' in text
+    low, high = start.weights()
+    assert stage(**{**changed, 'weight': low}).relaxation_times == pytest.approx(2)
+    assert stage(**{**changed, 'weight': high}).relaxation_times == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (dict(optim_wrapper__regularizer__weight=0.0), 'regularizer.weight=0'),
+        (dict(train_cfg__num_lower_steps=0), 'num_lower_steps=0'),
+    ],
+)
+def test_refusals(change, words, image_folders, tmp_path, monkeypatch):
+    sgd = dict(type='SGD', lr=0.05)
+    cfg = config(monkeypatch, image_folders, tmp_path, sgd, **change)
+    with pytest.raises(Refusal, match=words):
+        start_of(cfg)
+
+
+def test_an_unknown_optimizer(image_folders, tmp_path, monkeypatch):
+    cfg = config(monkeypatch, image_folders, tmp_path, dict(type='Rprop', lr=0.01))
+    with pytest.raises(Refusal, match="type='Rprop'.*SGD, LARS"):
+        start_of(cfg)
