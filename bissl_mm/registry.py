@@ -40,6 +40,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'bissl_mm.engi
 OPTIMIZERS = _child('OPTIMIZERS', 'bissl_mm.engine')
 DATASETS = _child('DATASETS', 'bissl_mm.datasets')
 DATA_SAMPLERS = _child('DATA_SAMPLERS', 'bissl_mm.datasets')
+TRANSFORMS = _child('TRANSFORMS', 'bissl_mm.datasets')
 
 # Nothing of the package's own, but without a child of the scope mmengine
 # warns at every look-up.
@@ -51,7 +52,6 @@ for _name in (
     'PARAM_SCHEDULERS',
     'RUNNERS',
     'RUNNER_CONSTRUCTORS',
-    'TRANSFORMS',
     'VISBACKENDS',
     'VISUALIZERS',
     'WEIGHT_INITIALIZERS',

@@ -6,6 +6,7 @@ from .level_stream import LevelStream
 from .replayed_dataset import ReplayedDataset, ReplayedSampler
 from .seeded_dataset import SeededDataset
 from .stratified_part import StratifiedPart
+from .views import SimCLRViews
 from .without_images import WithoutImages
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     'ReplayedDataset',
     'ReplayedSampler',
     'SeededDataset',
+    'SimCLRViews',
     'StratifiedPart',
     'WithoutImages',
 ]
