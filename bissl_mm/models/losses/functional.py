@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from unittest import mock
 
 import torch
 from mmengine.model import BaseAveragedModel, BaseModel
@@ -12,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...utils.compat import plain_attention
 from ...utils.random import seeded
+from ...utils.replaced import replaced
 
 
 @contextmanager
@@ -54,9 +54,7 @@ def held_averages(model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         for module in model.modules():
             if isinstance(module, BaseAveragedModel):
-                stack.enter_context(
-                    mock.patch.object(module, 'update_parameters', new=_do_nothing)
-                )
+                stack.enter_context(replaced(module, 'update_parameters', _do_nothing))
         yield
 
 

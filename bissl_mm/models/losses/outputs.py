@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from unittest import mock
 
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from ...utils.errors import TypeRefusal
+from ...utils.replaced import replaced
 from .convex_losses import ConvexForm, convex_form
 from .functional import pure_forward
 
@@ -76,9 +76,7 @@ def pretext_outputs_closure(
         with ExitStack() as stack:
             stack.enter_context(pure_forward(pretext, seed))
             for module, form in losses:
-                stack.enter_context(
-                    mock.patch.object(module, 'forward', new=_cutting(form, cuts))
-                )
+                stack.enter_context(replaced(module, 'forward', _cutting(form, cuts)))
             loss = pretext.parse_losses(pretext(**data, mode='loss'))[0]
         return (
             tuple(output for output, _ in cuts),
