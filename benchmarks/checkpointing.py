@@ -13,7 +13,6 @@ For Linux: memory is read from ``/proc``.
 import argparse
 import ctypes
 import gc
-import json
 import multiprocessing
 import platform
 import statistics
@@ -22,6 +21,8 @@ import time
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+from bissl_mm.analysis.json_file import write_json
 
 
 def resident() -> float:
@@ -99,12 +100,10 @@ def main() -> None:
         'times the memory with checkpoints'
     )
     if args.json:
-        with open(args.json, 'w') as file:
-            json.dump(
-                dict(arguments=vars(args), records=records, torch=torch.__version__),
-                file,
-                indent=1,
-            )
+        write_json(
+            args.json,
+            dict(arguments=vars(args), records=records, torch=torch.__version__),
+        )
 
 
 if __name__ == '__main__':

@@ -26,6 +26,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 import bissl_mm.models  # noqa: F401
+from bissl_mm.analysis.json_file import write_json
 from bissl_mm.engine.checks.data_look import check_data
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,7 +121,7 @@ def main() -> None:
         outcome = measure(cfg, args)
     print(json.dumps(outcome, indent=1))
     if args.json:
-        Path(args.json).write_text(json.dumps(outcome, indent=1) + '\n')
+        write_json(args.json, outcome)
 
 
 def measure(cfg: Config, args: argparse.Namespace) -> dict:

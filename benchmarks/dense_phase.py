@@ -8,7 +8,6 @@ published solver. The peak after each alternation shows whether memory grows::
 """
 
 import argparse
-import json
 import os
 import platform
 import resource
@@ -22,6 +21,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 
 import bissl_mm.engine  # noqa: F401  (registers)
+from bissl_mm.analysis.json_file import write_json
 
 CONFIG = (
     Path(__file__).resolve().parents[1] / 'configs/bissl/bissl-simclr_'
@@ -85,8 +85,7 @@ def write(args: argparse.Namespace, records: list) -> None:
         machine=f'{platform.machine()}, {os.cpu_count()} cores, '
         f'{torch.get_num_threads()} threads, torch {torch.__version__}',
     )
-    with open(args.json, 'w') as file:
-        json.dump(result, file, indent=1)
+    write_json(args.json, result)
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ pretext batches. The run itself does not notice::
 
 import argparse
 import itertools
-import json
 import os
 import platform
 import statistics
@@ -25,6 +24,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import bissl_mm.engine  # noqa: F401  (registers)
+from bissl_mm.analysis.json_file import write_json
 from bissl_mm.engine.steps.gradients import FirstOrder, first_samples
 from bissl_mm.hypergradient import Curvature, GaussNewton, Hessian, implicit_operator
 from bissl_mm.hypergradient.linalg.vectors import cosine, norm, subtract, zeros_like
@@ -289,19 +289,17 @@ class StudyHook(Hook):
     def _save(self) -> None:
         """After every moment, so that an interruption loses one at most."""
         if self.args.json:
-            with open(self.args.json, 'w') as file:
-                json.dump(
-                    dict(
-                        config=os.path.basename(self.args.config),
-                        points=self.records,
-                        threads=torch.get_num_threads(),
-                        cores=os.cpu_count(),
-                        torch=torch.__version__,
-                        machine=platform.processor() or platform.machine(),
-                    ),
-                    file,
-                    indent=1,
-                )
+            write_json(
+                self.args.json,
+                dict(
+                    config=os.path.basename(self.args.config),
+                    points=self.records,
+                    threads=torch.get_num_threads(),
+                    cores=os.cpu_count(),
+                    torch=torch.__version__,
+                    machine=platform.processor() or platform.machine(),
+                ),
+            )
 
 
 def main() -> None:

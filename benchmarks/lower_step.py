@@ -9,7 +9,6 @@ phase with the published solver is timed beside them::
 
 import argparse
 import copy
-import json
 import os
 import platform
 import statistics
@@ -19,6 +18,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS, init_default_scope
 
+from bissl_mm.analysis.json_file import write_json
 from bissl_mm.engine import BiSSLOptimWrapper
 from bissl_mm.models import BiSSLModel
 
@@ -157,8 +157,7 @@ def main() -> None:
             else f'{key:>24}: {value}'
         )
     if args.json:
-        with open(args.json, 'w') as file:
-            json.dump(result, file, indent=1)
+        write_json(args.json, result)
 
 
 if __name__ == '__main__':

@@ -7,7 +7,6 @@ beside the straight line that fits them best in relative terms::
 """
 
 import argparse
-import json
 import logging
 import os
 import platform
@@ -21,6 +20,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from upper_phase import Variant, race, synchronize
 
+from bissl_mm.analysis.json_file import write_json
 from bissl_mm.models import pretext_closure
 from bissl_mm.utils.allocator import keep_freed_memory
 
@@ -161,20 +161,18 @@ def main() -> None:
     init_default_scope('mmpretrain')
     records = [measure(axis, args) for axis in args.axis]
     if args.json:
-        with open(args.json, 'w') as file:
-            json.dump(
-                dict(
-                    records=records,
-                    arguments=vars(args),
-                    base=BASE,
-                    threads=torch.get_num_threads(),
-                    cores=os.cpu_count(),
-                    machine=platform.processor() or platform.machine(),
-                    torch=torch.__version__,
-                ),
-                file,
-                indent=1,
-            )
+        write_json(
+            args.json,
+            dict(
+                records=records,
+                arguments=vars(args),
+                base=BASE,
+                threads=torch.get_num_threads(),
+                cores=os.cpu_count(),
+                machine=platform.processor() or platform.machine(),
+                torch=torch.__version__,
+            ),
+        )
     if args.plot:
         plot(records, args.plot)
 

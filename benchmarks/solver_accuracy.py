@@ -25,6 +25,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 import bissl_mm.engine  # noqa: F401  (registers)
+from bissl_mm.analysis.json_file import write_json
 from bissl_mm.analysis.permutation_test import permutation_test
 from bissl_mm.analysis.runs.fine_tune import Setting, fine_tune
 
@@ -167,19 +168,17 @@ def main() -> None:
                 )
             )
             print(runs[-1], flush=True)
-            with open(args.json, 'w') as file:
-                json.dump(
-                    dict(
-                        runs=runs,
-                        stage=STAGE,
-                        fine_tune=FINE_TUNE,
-                        setting=vars(SETTING),
-                        threads=torch.get_num_threads(),
-                        torch=torch.__version__,
-                    ),
-                    file,
-                    indent=1,
-                )
+            write_json(
+                args.json,
+                dict(
+                    runs=runs,
+                    stage=STAGE,
+                    fine_tune=FINE_TUNE,
+                    setting=vars(SETTING),
+                    threads=torch.get_num_threads(),
+                    torch=torch.__version__,
+                ),
+            )
     table(runs)
 
 

@@ -14,7 +14,6 @@ import argparse
 import copy
 import ctypes
 import gc
-import json
 import logging
 import os
 import platform
@@ -28,6 +27,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from published_phase import PublishedPhase
 
+from bissl_mm.analysis.json_file import write_json
 from bissl_mm.hypergradient import (
     Hessian,
     RecyclingSolver,
@@ -410,19 +410,17 @@ def main() -> None:
     for name in args.model:
         records += measure(name, args)
         if args.json:
-            with open(args.json, 'w') as file:
-                json.dump(
-                    dict(
-                        records=records,
-                        arguments=vars(args),
-                        threads=torch.get_num_threads(),
-                        cores=os.cpu_count(),
-                        machine=platform.processor() or platform.machine(),
-                        torch=torch.__version__,
-                    ),
-                    file,
-                    indent=1,
-                )
+            write_json(
+                args.json,
+                dict(
+                    records=records,
+                    arguments=vars(args),
+                    threads=torch.get_num_threads(),
+                    cores=os.cpu_count(),
+                    machine=platform.processor() or platform.machine(),
+                    torch=torch.__version__,
+                ),
+            )
 
 
 if __name__ == '__main__':

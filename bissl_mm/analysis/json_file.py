@@ -2,11 +2,12 @@
 
 import json
 import math
-import os
 import os.path as osp
 from typing import Any
 
 from mmengine.utils import mkdir_or_exist
+
+from ..utils.files import atomic_file
 
 
 def write_json(path: str, results: dict) -> None:
@@ -17,9 +18,9 @@ def write_json(path: str, results: dict) -> None:
         results (dict): Plain data. Not changed.
     """
     mkdir_or_exist(osp.dirname(osp.abspath(path)))
-    with open(f'{path}.partial', 'w') as file:
+    with atomic_file(path) as file:
         json.dump(_plain(results), file, indent=1, allow_nan=False)
-    os.replace(f'{path}.partial', path)
+        file.write('\n')
 
 
 def _plain(value: Any) -> Any:

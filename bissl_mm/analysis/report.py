@@ -10,6 +10,7 @@ from itertools import cycle
 import matplotlib
 import numpy as np
 
+from ..utils.files import atomic_file
 from .permutation_test import significance
 from .scalars import Series
 
@@ -59,7 +60,7 @@ def write_report(path: str, title: str, sections: Sequence[str]) -> None:
         sections (Sequence[str]): HTML of the parts, see the functions below.
     """
     body = f'<h1>{html.escape(title)}</h1>\n' + '\n'.join(sections)
-    with open(path, 'w') as file:
+    with atomic_file(path) as file:
         file.write(PAGE.format(title=html.escape(title), body=body, accent=COLOURS[1]))
 
 

@@ -14,6 +14,7 @@ from .checkpoint_layouts import state_dict_of  # noqa: F401
 from .checkpoint_sources import as_text, local_file
 from .containers import ContainerError, look_into
 from .errors import FileNotFoundRefusal, ImportRefusal, OSRefusal, ValueRefusal
+from .files import atomic_file, is_write_failure
 from .pickled_objects import NAMES, STATES
 from .restricted_pickle import RefusedPickleError, load_without_code
 
@@ -129,24 +130,17 @@ def use_safe_loading() -> None:
 def save_atomically(content: Any, path: str) -> None:
     """Write a checkpoint so that ``path`` is always old or new, never torn.
 
-    The file is written beside its place, flushed to the disk and then put in
-    place. If that fails, the part written is removed.
+    See :func:`~bissl_mm.utils.files.atomic_path`.
 
     Raises:
         OSError: If there is no space or no permission; an older file at
             ``path`` is still there.
     """
-    partial = f'{path}.partial'
     try:
-        with open(partial, 'wb') as file:
+        with atomic_file(path, 'wb') as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException as error:
-        if osp.exists(partial):
-            os.remove(partial)
-        if not isinstance(error, (OSError, RuntimeError)):
+    except (OSError, RuntimeError) as error:
+        if not is_write_failure(error):
             raise
         raise OSRefusal(
             f'Could not write checkpoint {path!r}: {error}. Nothing at that '

@@ -2,11 +2,11 @@
 
 import os
 import random
-from pathlib import Path
 
 from mmengine.config import Config
 
 from ...utils.errors import FileNotFoundRefusal, ValueRefusal
+from ...utils.files import atomic_file
 from .data import DemoData
 from .photographs import PHOTOGRAPHS, write_crops
 
@@ -139,7 +139,8 @@ def _own(root: str, pretext: str, downstream: str) -> DemoData:
         chosen = os.path.abspath(os.path.join(root, 'pretext.txt'))
         lines = sorted(random.Random(0).sample(unlabeled, MOST))
         os.makedirs(root, exist_ok=True)
-        Path(chosen).write_text('\n'.join(lines) + '\n')
+        with atomic_file(chosen) as file:
+            file.write('\n'.join(lines) + '\n')
     return DemoData(
         counts,
         'images of yours',

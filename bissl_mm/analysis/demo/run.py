@@ -1,6 +1,5 @@
 """The stages of a demo, one after another."""
 
-import os
 import os.path as osp
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from ...engine.checks.data_look import check_data, console_logger
 from ...engine.launch import build_runner
+from ...utils.files import atomic_file
 from ...utils.operators import check_compiled_operators
 from ..runs.comparison import compare, draw_settings
 from ..runs.workers import InTurn, Workers, start_workers
@@ -280,7 +280,5 @@ def _keep_pictures(
         return
     truth, predicted = show(runner)
     mkdir_or_exist(folder)
-    path = _pictures_path(folder, arm)
-    with open(f'{path}.partial', 'wb') as file:
+    with atomic_file(_pictures_path(folder, arm), 'wb') as file:
         np.savez(file, truth=np.stack(truth), predicted=np.stack(predicted))
-    os.replace(f'{path}.partial', path)

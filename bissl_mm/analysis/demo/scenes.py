@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ...utils.files import atomic_file
 from .digits import SIZE, Digit, enlarge, split_digits
 
 #: Digits of each class that the scenes of a part are composed of.
@@ -119,6 +120,7 @@ def _write_part(
                 )
             )
     categories = [dict(id=label, name=str(label)) for label in range(10)]
-    (root / f'boxes_{part}.json').write_text(
-        json.dumps(dict(images=images, annotations=annotations, categories=categories))
-    )
+    with atomic_file(root / f'boxes_{part}.json') as file:
+        json.dump(
+            dict(images=images, annotations=annotations, categories=categories), file
+        )

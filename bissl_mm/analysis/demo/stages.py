@@ -12,6 +12,7 @@ from mmengine.utils import mkdir_or_exist
 
 from ... import __version__
 from ...utils.errors import ValueRefusal
+from ...utils.files import atomic_file
 
 STAMP = 'stage.json'
 
@@ -98,10 +99,8 @@ class Stage:
             return json.load(file)
 
     def _write(self, **state) -> None:
-        path = osp.join(self.folder, STAMP)
-        with open(f'{path}.partial', 'w') as file:
+        with atomic_file(osp.join(self.folder, STAMP)) as file:
             json.dump(dict(settings=self.settings, **state), file, indent=1)
-        os.replace(f'{path}.partial', path)
 
 
 def move_aside(work_dir: str, names) -> str | None:

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.utils import mkdir_or_exist
 
 from ... import __version__
+from ...utils.files import atomic_file
 
 
 class FinishedRuns:
@@ -34,9 +35,8 @@ class FinishedRuns:
                 lines = [line for line in file if line.endswith('\n')]
         elif osp.exists(path) and osp.getsize(path):
             os.replace(path, f'{path}.old')
-        with open(f'{path}.partial', 'w') as file:
+        with atomic_file(path) as file:
             file.writelines(lines)
-        os.replace(f'{path}.partial', path)
         for line in lines:
             record = json.loads(line)
             self.results[record.pop('key')] = record

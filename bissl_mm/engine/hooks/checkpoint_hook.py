@@ -12,6 +12,7 @@ from ...registry import HOOKS
 from ...utils.check import check_keys, check_positive_int
 from ...utils.checkpoint import is_intact
 from ...utils.errors import OSRefusal, ValueRefusal
+from ...utils.files import atomic_file, atomic_path, is_write_failure
 from ..checks.ranks import chosen_by_first_rank
 from ..distributed import get_world_size, wait_for_all
 from .stop_signals import StopSignals
@@ -209,23 +210,23 @@ class BiSSLCheckpointHook(CheckpointHook):
         self, runner: Runner, filename: str, meta: dict, weights_only: bool = False
     ) -> None:
         path = osp.join(self.out_dir, filename)
-        partial = filename + '.partial'
         try:
-            runner.save_checkpoint(
-                self.out_dir,
-                partial,
-                save_optimizer=not weights_only,
-                save_param_scheduler=not weights_only,
-                meta=meta,
-                by_epoch=False,
-            )
-            _sync(osp.join(self.out_dir, partial))
-            os.replace(osp.join(self.out_dir, partial), path)
+            with atomic_path(path) as partial:
+                runner.save_checkpoint(
+                    self.out_dir,
+                    osp.basename(partial),
+                    save_optimizer=not weights_only,
+                    save_param_scheduler=not weights_only,
+                    meta=meta,
+                    by_epoch=False,
+                )
             if not weights_only:
-                _replace_text(osp.join(runner.work_dir, 'last_checkpoint'), path)
+                pointer = osp.join(runner.work_dir, 'last_checkpoint')
+                with atomic_file(pointer) as file:
+                    file.write(path)
         except (OSError, RuntimeError) as error:
-            if osp.exists(osp.join(self.out_dir, partial)):
-                os.remove(osp.join(self.out_dir, partial))
+            if not is_write_failure(error):
+                raise
             raise OSRefusal(
                 f"Could not write checkpoint '{path}': {error}. The earlier "
                 'checkpoints are untouched. Check free space and '
@@ -267,16 +268,3 @@ def find_checkpoints(work_dir: str, folder: str) -> list[str]:
 def _remove(path: str) -> None:
     if osp.isfile(path):
         os.remove(path)
-
-
-def _sync(path: str) -> None:
-    with open(path, 'rb') as file:
-        os.fsync(file.fileno())
-
-
-def _replace_text(path: str, text: str) -> None:
-    with open(path + '.partial', 'w') as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + '.partial', path)
