@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from bissl_mm.hypergradient import Hessian
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
-from bissl_mm.hypergradient.second_order.mode import LeanLayers
+from bissl_mm.hypergradient.second_order.lean import LeanLayers
 
 CONVS = {
     'plain': (dict(), 3, 4),

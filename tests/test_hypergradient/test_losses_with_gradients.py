@@ -7,7 +7,7 @@ from torch import nn
 
 from bissl_mm.hypergradient import Hessian
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
-from bissl_mm.hypergradient.second_order.mode import LeanLayers
+from bissl_mm.hypergradient.second_order.lean import LeanLayers
 
 
 class PlainBatchNorm(nn.BatchNorm2d):
@@ -120,7 +120,7 @@ def test_norms_that_torch_derives_wrongly_are_refused(kind, loss):
     net = network(kind)
     params = tuple(net.parameters())
     with pytest.raises(
-        ValueError, match='holds a gradient of its own.*Take GroupNorm instead'
+        ValueError, match='contains a gradient of its own.*Take GroupNorm instead'
     ):
         Hessian([lambda: loss(net)], params)
     # Without a gradient in the loss there is nothing to refuse.

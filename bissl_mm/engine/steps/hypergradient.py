@@ -113,6 +113,7 @@ class ImplicitSystem:
             keep_graphs=first_order.num_parts['hessian'] == 1,
             product_dtype=self.config.dtype and getattr(torch, self.config.dtype),
             second_order=self.config.second_order,
+            small_image_kernels=self.config.small_image_kernels,
             lazy=not self.solver.uses_products,
             zero_text=partial(
                 zero_hessian_text,

@@ -66,6 +66,9 @@ class HypergradientSettings:
         second_order (str): Who derives convolutions and batch norms a second
             time: ``'lean'`` formulas, faster on CPU, or ``'torch'``. The
             values are the same but for rounding. Defaults to ``'lean'``.
+        small_image_kernels (bool): Whether lean layers with outputs of up to
+            nine pixels get kernels of their own, on CPU. The values are the
+            same but for rounding. Defaults to True.
         check_residual (str): When to spend a product on the true residual of
             the system: at a ``'random'`` step of each upper phase, by the
             run's seed, at the ``'first'``, which ``RecyclingSolver`` never
@@ -84,6 +87,7 @@ class HypergradientSettings:
     batch_size: int | None = None
     dtype: str | None = None
     second_order: str = 'lean'
+    small_image_kernels: bool = True
     check_residual: str = 'random'
 
     def __post_init__(self) -> None:
@@ -93,6 +97,7 @@ class HypergradientSettings:
         check_in(WHERE, 'batches', self.batches, ('next', 'first'))
         check_in(WHERE, 'dtype', self.dtype, (None, 'bfloat16'))
         check_in(WHERE, 'second_order', self.second_order, ('lean', 'torch'))
+        check_in(WHERE, 'small_image_kernels', self.small_image_kernels, (True, False))
         if self.dtype is not None and self.second_order == 'torch':
             raise ValueRefusal(
                 f"{WHERE}: dtype={self.dtype!r} is for second_order='lean', "

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from ..linalg.vectors import Vectors, check_same_structure
-from ..second_order.mode import LeanLayers
+from ..second_order.mode import layers_of
 from .base import Operator
 
 
@@ -42,6 +42,8 @@ class Curvature(Operator):
         second_order (str): ``'lean'`` derives convolutions and batch norms
             as :mod:`bissl_mm.hypergradient.second_order` does, ``'torch'``
             as torch does. Defaults to ``'lean'``.
+        small_image_kernels (bool): Whether lean layers of a few pixels get
+            kernels of their own. Defaults to True.
         lazy (bool): Wait with the graphs until the first product, which may
             never come. Defaults to False.
         zero_text (Callable, optional): Gives the sentence to refuse with
@@ -63,6 +65,7 @@ class Curvature(Operator):
         keep_graphs: bool = True,
         product_dtype: torch.dtype | None = None,
         second_order: str = 'lean',
+        small_image_kernels: bool = True,
         lazy: bool = False,
         zero_text: Callable[[], str] | None = None,
     ) -> None:
@@ -82,7 +85,7 @@ class Curvature(Operator):
         self.num_products = 0
         self._mean_over_ranks = mean_over_ranks
         self._zero_text = zero_text
-        self._lean = LeanLayers(product_dtype, second_order == 'lean')
+        self._layers = layers_of(second_order, product_dtype, small_image_kernels)
         self._versions = [p._version for p in self.params]
         self._closures = list(closures)
         self._losses: dict[int, Tensor] = {}
@@ -158,11 +161,11 @@ class Curvature(Operator):
     def exact(self, vectors: Vectors) -> Vectors:
         """The same in the parameters' own type, whatever ``product_dtype``
         says."""
-        product_dtype, self._lean.product_dtype = self._lean.product_dtype, None
+        product_dtype, self._layers.product_dtype = self._layers.product_dtype, None
         try:
             return self(vectors)
         finally:
-            self._lean.product_dtype = product_dtype
+            self._layers.product_dtype = product_dtype
 
     def close(self) -> None:
         """Free the kept graphs."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...utils.errors import ValueRefusal
 from ..linalg.vectors import Vectors
-from ..second_order.mode import check_third_derivatives
+from ..second_order.torch_layers import check_third_derivatives
 from .curvature import Curvature
 
 #: Outputs, the same cut off as leaves, and the loss of the leaves.
@@ -71,7 +71,7 @@ class GaussNewton(Curvature):
 
     def _gradient(self, index: int) -> _Factors | None:
         with torch.enable_grad():
-            with self._lean:
+            with self._layers:
                 outputs, leaves, loss = self._closures[index]()
             if index not in self._losses:
                 check_third_derivatives(loss)

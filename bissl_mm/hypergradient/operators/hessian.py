@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..linalg.vectors import Vectors
-from ..second_order.mode import check_third_derivatives
+from ..second_order.torch_layers import check_third_derivatives
 from .curvature import Curvature
 
 
@@ -33,7 +33,7 @@ class Hessian(Curvature):
     def _gradient(self, index: int) -> Any:
         """Of one batch, with its graph, in the form _product takes it."""
         with torch.enable_grad():
-            with self._lean:
+            with self._layers:
                 loss = self._closures[index]()
             if index not in self._losses:
                 check_third_derivatives(loss)

@@ -8,7 +8,6 @@ from torch.autograd import Function
 
 from ...utils.compat import is_autocast_enabled
 from ...utils.errors import RuntimeRefusal
-from .tiny_conv import MAX_PIXELS, MAX_TAPS, TinyConv
 
 _convolution_backward = torch.ops.aten.convolution_backward
 
@@ -23,16 +22,19 @@ def lean_conv(
     dilation=1,
     groups: int = 1,
 ) -> Tensor | None:
-    """``torch.conv2d``, or None where it is left to torch; see
-    :class:`LeanLayers`, of which ``lean`` is one."""
+    """``torch.conv2d``, or None where it is left to torch.
+
+    The first argument is the :class:`LeanLayers` that it is called in, the
+    others are those of ``torch.conv2d``.
+    """
     if (
         isinstance(padding, str)
         or input.dim() != 4
         or is_autocast_enabled(input.device.type)
     ):
         return None
-    layer = _Layer(_pair(stride), _pair(padding), _pair(dilation), groups, lean)
-    return _Conv.apply(input, weight, bias, layer)
+    geometry = _pair(stride), _pair(padding), _pair(dilation)
+    return _Conv.apply(input, weight, bias, lean.conv_layer(*geometry, groups, lean))
 
 
 def _pair(value) -> list:
@@ -41,30 +43,31 @@ def _pair(value) -> list:
 
 
 def refuse_third_derivative() -> None:
-    """Where the graph of a product is asked for.
+    """Refuse to build the graph of a product.
 
     Raises:
-        RuntimeError: With a graph, which what follows would not be in.
+        RuntimeError: If autograd records a graph. The operations that follow
+            would not be part of it.
     """
     if torch.is_grad_enabled():
         raise RuntimeRefusal(
-            'LeanLayers: a third derivative was asked for, and there are two '
-            'only. A loss that needs its own gradient has to take it within '
-            'the function that returns it.'
+            'LeanLayers: a third derivative was asked for, but only two '
+            'exist. A loss that needs its own gradient must take it inside '
+            'the function that returns the loss.'
         )
 
 
-class _Layer:
-    """The maps of one convolution, linear in each of their arguments.
+class ConvLayer:
+    """The maps of one convolution, each linear in each of its arguments.
 
-    Values in the place of input, weight and output, and derivatives in them,
-    have their shapes: ``(N, C, H, W)``, ``(O, C / groups, kh, kw)`` and ``(N,
-    O, H', W')``.
+    Inputs, weights and outputs have the shapes ``(N, C, H, W)``, ``(O, C /
+    groups, kh, kw)`` and ``(N, O, H', W')``. A derivative has the shape of
+    what it is taken in.
 
     Args:
         stride, padding, dilation (list[int]): Two numbers each.
         groups (int): Of the convolution.
-        lean (LeanLayers): What the layer was called in.
+        lean (LeanLayers): The mode that the layer was called in.
     """
 
     def __init__(
@@ -73,25 +76,10 @@ class _Layer:
         self.geometry = (stride, padding, dilation)
         self.groups = groups
         self.lean = lean
-        self._tiny: TinyConv | None = None
-        self._taps: Tensor | None = None
 
     def conv(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """As torch does it; what the derivatives need is made ready."""
-        out = torch.conv2d(x, weight, bias, *self.geometry, self.groups)
-        if (
-            x.device.type == 'cpu'
-            and self.groups == 1
-            and self.lean.product_dtype is None
-            and out.shape[2] * out.shape[3] <= MAX_PIXELS
-            and weight.shape[2] * weight.shape[3] <= MAX_TAPS
-        ):
-            self._tiny = TinyConv(
-                x.shape[2:], out.shape[2:], weight.shape[2:], *self.geometry
-            )
-            # Of the layer's own weight, which all products share.
-            self._taps = self._tiny.by_tap(weight)
-        return out
+        """The convolution as torch does it."""
+        return torch.conv2d(x, weight, bias, *self.geometry, self.groups)
 
     def grads(
         self,
@@ -101,20 +89,22 @@ class _Layer:
         mask: Sequence[bool],
         is_product: bool,
     ) -> list:
-        """Derivatives in the input, the weight and the bias, as far as
-        ``mask`` asks for them; with a weight that is the layer's own."""
-        if self._tiny is not None:
-            return [
-                self._tiny.input_grad(grad, self._taps) if mask[0] else None,
-                self._tiny.weight_grad(grad, x) if mask[1] else None,
-                grad.sum((0, 2, 3)) if mask[2] else None,
-            ]
+        """Derivatives in the input, the weight and the bias.
+
+        Args:
+            grad (Tensor): The derivative in the output.
+            x, weight (Tensor): Input and weight; the weight is the layer's
+                own.
+            mask (Sequence[bool]): Which of the three derivatives are needed.
+            is_product (bool): Whether this is part of a product, which may
+                have a type of its own.
+        """
         return self._torch_grads(grad, x, weight, mask, is_product)
 
     def plain_grads(
         self, grad: Tensor, x: Tensor, weight: Tensor, mask: Sequence[bool]
     ) -> Sequence[Tensor | None]:
-        """As :meth:`grads`, and torch derives it any number of times."""
+        """The same as :meth:`grads`, which torch derives any number of times."""
         return _convolution_backward(
             grad,
             x,
@@ -130,15 +120,9 @@ class _Layer:
     def from_weight(
         self, grad: Tensor, x: Tensor, to_weight: Tensor, needs_input: bool
     ) -> Sequence[Tensor | None]:
-        """With a weight of another value: the convolution, and the
-        derivative in the input if it is needed."""
-        if self._tiny is not None:
-            taps = self._tiny.by_tap(to_weight)
-            return (
-                self._tiny.conv(x, taps),
-                self._tiny.input_grad(grad, taps) if needs_input else None,
-            )
-        # Accumulated with a layout of its own here and there.
+        """The convolution with a weight of another value, and the derivative
+        in the input if it is needed."""
+        # autograd accumulates some of these in another memory layout.
         to_weight = to_weight.contiguous()
         back_x = (
             self._torch_grads(grad, x, to_weight, [True, False, False], True)[0]
@@ -150,19 +134,18 @@ class _Layer:
     def from_input(
         self, grad: Tensor, to_x: Tensor, weight: Tensor, needs_weight: bool
     ) -> Sequence[Tensor | None]:
-        """With an input of another value: the convolution, and the
-        derivative in the weight if it is needed."""
-        out = (
-            self._torch_conv(to_x, weight)
-            if self._tiny is None
-            else self._tiny.conv(to_x, self._taps)
-        )
+        """The convolution of an input of another value, and the derivative
+        in the weight if it is needed."""
         back_weight = (
             self.grads(grad, to_x, weight, [False, True, False], True)[1]
             if needs_weight
             else None
         )
-        return out, back_weight
+        return self.product_conv(to_x, weight), back_weight
+
+    def product_conv(self, x: Tensor, weight: Tensor) -> Tensor:
+        """The convolution within a product, with the layer's own weight."""
+        return self._torch_conv(x, weight)
 
     def _torch_conv(self, x: Tensor, weight: Tensor) -> Tensor:
         dtype = self.lean.product_dtype or x.dtype
@@ -196,12 +179,12 @@ class _Conv(Function):
     def backward(ctx, grad):
         x, weight = ctx.saved_tensors
         if ctx.layer.lean.is_open:
-            # A gradient within the loss, which is derived twice more.
+            # A gradient that the loss itself takes is derived twice more.
             return (
                 *ctx.layer.plain_grads(grad, x, weight, ctx.needs_input_grad[:3]),
                 None,
             )
-        # With its graph this is the gradient, without it part of a product.
+        # With a graph this is the gradient; without one, part of a product.
         return (
             *_ConvBackward.apply(
                 grad,
@@ -216,7 +199,7 @@ class _Conv(Function):
 
 
 class _ConvBackward(Function):
-    """Bilinear in the gradient and, each by itself, image and weight."""
+    """Linear in the gradient, and in image and weight each by itself."""
 
     @staticmethod
     def forward(ctx, grad, x, weight, layer, needs, is_product):

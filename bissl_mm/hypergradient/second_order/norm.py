@@ -1,7 +1,7 @@
-"""Batch norm whose second derivative is some sums over each channel.
+"""Batch norm whose second derivative is a few sums over each channel.
 
-Between the sums, everything is a sum of images with one factor a channel, so
-that every image is read as rarely as can be.
+Everything else is a sum of images, each with one factor per channel. Every
+image is therefore read only a few times.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch.autograd import Function
 
 from ...utils.compat import is_autocast_enabled
 from .conv import refuse_third_derivative
-from .tiny_conv import MAX_PIXELS
+from .plain_norm import plain_grads
 
 _batch_norm = torch.ops.aten.native_batch_norm
 _batch_norm_backward = torch.ops.aten.native_batch_norm_backward
@@ -27,8 +27,11 @@ def lean_batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor | None:
-    """``torch.nn.functional.batch_norm``, or None where it is left to torch;
-    see :class:`LeanLayers`, of which ``lean`` is one."""
+    """``torch.nn.functional.batch_norm``, or None where it is left to torch.
+
+    The first argument is the :class:`LeanLayers` that it is called in, the
+    others are those of ``batch_norm``.
+    """
     if (
         not training
         or running_mean is not None
@@ -40,61 +43,9 @@ def lean_batch_norm(
     ):
         return None
     if input.numel() == input.shape[1]:
-        # One value a channel, which torch refuses with words of its own.
+        # One value per channel: torch has its own refusal.
         return None
     return _BatchNorm.apply(input, weight, bias, eps, lean)
-
-
-def plain_batch_norm(
-    lean,
-    input: Tensor,
-    running_mean,
-    running_var,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor | None:
-    """As :func:`lean_batch_norm`, in elementary operations."""
-    if not training or running_mean is not None or input.numel() == input.shape[1]:
-        return None
-    out = _normalised(input, eps)[0]
-    for channel, combine in ((weight, torch.mul), (bias, torch.add)):
-        if channel is not None:
-            out = combine(out, _as_wide(channel, input))
-    return out
-
-
-def _normalised(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """The normalised input and the deviation's reciprocal, shape ``(1, C,
-    1, ...)``, which torch derives any number of times."""
-    dims = [0, *range(2, x.dim())]
-    centred = x - x.mean(dims, keepdim=True)
-    inverse = (centred.square().mean(dims, keepdim=True) + eps).rsqrt()
-    return centred * inverse, inverse
-
-
-def _as_wide(channel: Tensor, x: Tensor) -> Tensor:
-    return channel.view([1, -1] + [1] * (x.dim() - 2))
-
-
-def _plain_grads(
-    grad: Tensor, x: Tensor, weight: Tensor, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Those of batch norm in elementary operations."""
-    dims = [0, *range(2, x.dim())]
-    normed, inverse = _normalised(x, eps)
-    projected = (
-        grad
-        - grad.mean(dims, keepdim=True)
-        - normed * (grad * normed).mean(dims, keepdim=True)
-    )
-    return (
-        _as_wide(weight, x) * inverse * projected,
-        (grad * normed).sum(dims),
-        grad.sum(dims),
-    )
 
 
 class _BatchNorm(Function):
@@ -109,27 +60,35 @@ class _BatchNorm(Function):
     def backward(ctx, grad):
         x, weight, mean, inverse = ctx.saved_tensors
         if ctx.lean.is_open:
-            # A gradient within the loss, which is derived twice more; of the
-            # third derivative torch's kernel has a part only.
-            return (*_plain_grads(grad, x, weight, ctx.eps), None, None)
+            # A gradient that the loss itself takes is derived twice more.
+            # torch's kernel lacks a part of the third derivative.
+            return (*plain_grads(grad, x, weight, ctx.eps), None, None)
         return (
             *_BatchNormBackward.apply(
-                grad, x, weight, mean, inverse, ctx.eps, torch.is_grad_enabled()
+                grad,
+                x,
+                weight,
+                mean,
+                inverse,
+                ctx.eps,
+                torch.is_grad_enabled(),
+                ctx.lean.norm_layer,
             ),
             None,
             None,
         )
 
 
-class _Layer:
-    """What one call of batch norm was about.
+class NormLayer:
+    r"""The sums and maps of one batch norm.
 
     Args:
         x (Tensor): The input, shape ``(N, C, ...)``.
-        weight (Tensor): Shape ``(C, )``, as are the next two.
-        mean, inverse (Tensor): Of a channel; the standard deviation's
-            reciprocal.
-        eps (float): Of the variance.
+        weight (Tensor): The scale :math:`\gamma`, shape ``(C, )``.
+        mean (Tensor): The mean of each channel, shape ``(C, )``.
+        inverse (Tensor): The reciprocal of each channel's standard deviation,
+            shape ``(C, )``.
+        eps (float): Added to the variance.
     """
 
     def __init__(
@@ -139,53 +98,34 @@ class _Layer:
         self.mean, self.inverse = mean, inverse
         self.eps = eps
         self.count = x.numel() // x.shape[1]
-        # The processor's kernels take a channel of an image at a time.
-        self.is_tiny = x.device.type == 'cpu' and self.count <= MAX_PIXELS * len(x)
 
     def grads(self, grad: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         r""":math:`\gamma s P g` with ``weight`` as :math:`\gamma`, and the
-        sums of :math:`g \hat x` and of :math:`g`."""
-        if not self.is_tiny:
-            return _batch_norm_backward(
-                grad,
-                self.x,
-                weight,
-                None,
-                None,
-                self.mean,
-                self.inverse,
-                True,
-                self.eps,
-                [True, True, True],
-            )
-        sums = self.sums(grad)
-        on_grad, on_x, rest = (weight * c for c in self.projection(*sums))
-        return (self.combine(rest, (self.x, on_x), (grad, on_grad)), *sums)
+        sums of :math:`g \hat x` and of :math:`g` over each channel."""
+        return self._backward(grad, weight, [True, True, True])
 
     def sums(self, grad: Tensor) -> tuple[Tensor, Tensor]:
-        r"""Of :math:`g \hat x` and of :math:`g` over each channel."""
-        if self.is_tiny:
-            centred = (self.x - self._wide(self.mean)).mul_(grad)
-            return self._total(centred) * self.inverse, self._total(grad)
+        r"""The sums of :math:`g \hat x` and of :math:`g` over each channel."""
+        return self._backward(grad, self.weight, [False, True, True])[1:]
+
+    def _backward(self, grad: Tensor, weight: Tensor, mask: list[bool]):
         return _batch_norm_backward(
             grad,
             self.x,
-            self.weight,
+            weight,
             None,
             None,
             self.mean,
             self.inverse,
             True,
             self.eps,
-            [False, True, True],
-        )[1:]
+            mask,
+        )
 
     def dot(self, x: Tensor, y: Tensor) -> Tensor:
-        """Inner product of each channel."""
-        if self.is_tiny:
-            return self._total(x * y)
-        # The kernel's sum for an input that is normalised already: it needs
-        # no memory for x * y.
+        """The inner product of two images, channel by channel."""
+        # This is the kernel's sum for an input that is normalised already. It
+        # needs no memory for x * y.
         zeros = torch.zeros_like(self.mean)
         return _batch_norm_backward(
             x,
@@ -203,8 +143,8 @@ class _Layer:
     def projection(
         self, on_normed: Tensor, total: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        r"""The factors of g, of x and of one in :math:`s P g`, from the sums
-        of :math:`g \hat x` and of :math:`g`."""
+        r"""The factors of :math:`g`, of :math:`x` and of 1 in :math:`s P g`,
+        from the sums of :math:`g \hat x` and of :math:`g`."""
         on_x = -self.inverse.square() * on_normed / self.count
         return (
             self.inverse,
@@ -213,24 +153,25 @@ class _Layer:
         )
 
     def combine(self, constant: Tensor, *terms: tuple[Tensor, Tensor]) -> Tensor:
-        """The sum of ``(image, factor)`` and a constant, the factors being
-        one a channel; every image is passed once."""
+        """The sum of a constant and of images times factors.
+
+        Args:
+            constant (Tensor): One value per channel, shape ``(C, )``.
+            terms (tuple): Pairs of an image and its factor, one value per
+                channel. Every image is read once.
+        """
         (image, factor), *others = terms
-        out = torch.addcmul(self._wide(constant), image, self._wide(factor))
+        out = torch.addcmul(self.wide(constant), image, self.wide(factor))
         for image, factor in others:
-            out.addcmul_(image, self._wide(factor))
+            out.addcmul_(image, self.wide(factor))
         return out
 
-    def _total(self, images: Tensor) -> Tensor:
-        """Over each channel; images first, where rows are long."""
-        return images.flatten(1).sum(0).view(len(self.mean), -1).sum(1)
-
-    def _wide(self, channel: Tensor) -> Tensor:
-        """To the shape of one image."""
+    def wide(self, channel: Tensor) -> Tensor:
+        """One value per channel, in the shape of one image."""
         one = channel.view([1, -1] + [1] * (self.x.dim() - 2))
         if self.x.device.type != 'cpu' or len(self.x) < 4:
             return one
-        # Rows of a channel are short, and those of an image are not.
+        # A row of one channel is short, and a row of a whole image is long.
         return one.expand(1, *self.x.shape[1:]).contiguous()
 
 
@@ -244,19 +185,19 @@ class _BatchNormBackward(Function):
     :math:`x` through :math:`\partial s = -s^2 \, \overline{\hat x
     \partial x}` and :math:`\partial \hat x = s P \partial x`.
 
-    Kept for it is the derivative itself, which the convolution before keeps
-    too and which therefore costs no memory; :math:`s P g` is had from it by a
-    division. Only where a :math:`\gamma` is (nearly) zero is :math:`g` kept
+    What is kept for it is the derivative itself. The convolution before keeps
+    the same tensor, so this costs no memory. A division gives :math:`s P g`
+    from it. Only where a :math:`\gamma` is (nearly) zero, :math:`g` is kept
     and :math:`s P g` computed anew.
     """
 
     @staticmethod
-    def forward(ctx, grad, x, weight, mean, inverse, eps, has_graph):
+    def forward(ctx, grad, x, weight, mean, inverse, eps, has_graph, kind):
         ctx.set_materialize_grads(False)
-        layer = _Layer(x, weight, mean, inverse, eps)
+        layer = kind(x, weight, mean, inverse, eps)
         to_x, to_weight, to_bias = layer.grads(grad.contiguous(), weight)
-        ctx.eps = eps
-        # Read from the device here, with the graph, and not in each product.
+        ctx.eps, ctx.kind = eps, kind
+        # Read from the device once, with the graph, and not in each product.
         ctx.divides = has_graph and weight.abs().min().item() > 1e-6
         ctx.save_for_backward(
             None if ctx.divides else grad, x, weight, mean, inverse, to_x, to_weight
@@ -267,8 +208,8 @@ class _BatchNormBackward(Function):
     def backward(ctx, h, h_weight, h_bias):
         refuse_third_derivative()
         grad, x, weight, mean, inverse, to_x, grad_sum = ctx.saved_tensors
-        layer = _Layer(x, weight, mean, inverse, ctx.eps)
-        # s P g times its factor: the derivative over gamma, or by itself.
+        layer = ctx.kind(x, weight, mean, inverse, ctx.eps)
+        # s P g is ``projected`` times ``factor``.
         if ctx.divides:
             projected, factor = to_x, 1.0 / weight
         else:
@@ -276,18 +217,14 @@ class _BatchNormBackward(Function):
             projected = layer.grads(grad.contiguous(), factor)[0]
         none = torch.zeros_like(weight)
         on_normed = none if h_weight is None else h_weight
-        # Of back_grad, but for h: the product with the normalised image.
+        # The part of back_grad without h: a product with the normalised image.
         in_grad = on_normed * inverse
         constant = (none if h_bias is None else h_bias) - in_grad * mean
         if h is None:
             return (
                 layer.combine(constant, (x, in_grad)),
                 layer.combine(none, (projected, on_normed * factor)),
-                None,
-                None,
-                None,
-                None,
-                None,
+                *[None] * 6,
             )
         h = h.contiguous()
         sums = layer.sums(h)
@@ -305,4 +242,4 @@ class _BatchNormBackward(Function):
             (h, -second * on_h),
             (projected, (on_normed - scaled * sums[0]) * factor),
         )
-        return back_grad, back_x, back_weight, None, None, None, None
+        return back_grad, back_x, back_weight, *[None] * 5

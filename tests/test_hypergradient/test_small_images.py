@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bissl_mm.hypergradient.second_order.mode import LeanLayers
-from bissl_mm.hypergradient.second_order.tiny_conv import TinyConv
+from bissl_mm.hypergradient.second_order.lean import LeanLayers
+from bissl_mm.hypergradient.second_order.small_images.taps import TapConv
 
 CASES = {
     '3x3 on 2x2': ((2, 2), (3, 3), (1, 1), (1, 1), (1, 1)),
@@ -25,7 +25,7 @@ def test_three_maps(case):
     out = F.conv2d(x, weight, None, stride, padding, dilation)
     grad = torch.randn_like(out)
     expected = torch.autograd.grad(out, (x, weight), grad)
-    tiny = TinyConv(in_size, out.shape[2:], kernel, stride, padding, dilation)
+    tiny = TapConv(in_size, out.shape[2:], kernel, stride, padding, dilation)
     taps = tiny.by_tap(weight.detach())
     for found, wanted in (
         (tiny.conv(x.detach(), taps), out.detach()),
@@ -38,9 +38,9 @@ def test_three_maps(case):
 @pytest.mark.parametrize('pixels, kernel, uses', [(3, 3, 1), (4, 3, 0), (4, 4, 0)])
 def test_only_tiny_images_are_computed_so(pixels, kernel, uses, monkeypatch):
     calls = []
-    kept = TinyConv.weight_grad
+    kept = TapConv.weight_grad
     monkeypatch.setattr(
-        TinyConv, 'weight_grad', lambda *args: calls.append(1) or kept(*args)
+        TapConv, 'weight_grad', lambda *args: calls.append(1) or kept(*args)
     )
     x = torch.randn(2, 3, pixels, pixels)
     weight = torch.randn(4, 3, kernel, kernel, requires_grad=True)

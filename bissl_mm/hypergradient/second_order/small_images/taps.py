@@ -1,8 +1,9 @@
-"""Convolutions of images of some pixels, as products of matrices.
+"""Convolutions of images of a few pixels, as products of matrices.
 
-At 2 x 2 pixels more than half of what a 3 x 3 kernel meets is padding, which
-the processor library's kernels multiply all the same. Here every tap of the
-kernel is multiplied with the pixels that it meets.
+At 2 x 2 pixels more than half of what a 3 x 3 kernel meets is padding. The
+kernels of the processor's library multiply the padding all the same. Here
+every tap of the kernel is multiplied with the pixels that it meets, and with
+nothing else.
 """
 
 from collections.abc import Sequence
@@ -10,17 +11,12 @@ from functools import cache
 
 from torch import Tensor
 
-#: Largest output and kernel that are computed so; of patch embeddings with
-#: few patches, torch's way is the faster.
-MAX_PIXELS = 9
-MAX_TAPS = 9
-
-#: A tap, its first pixels of output and input, and how many there are in a
-#: row of both.
+#: A tap; the first pixel of the output and of the input that it connects; and
+#: for how many pixels in a row it connects both.
 Run = tuple[int, int, int, int]
 
 
-class TinyConv:
+class TapConv:
     """The three bilinear maps of one convolution layer.
 
     Args:
@@ -54,11 +50,11 @@ class TinyConv:
         )
 
     def by_tap(self, weight: Tensor) -> Tensor:
-        """From ``(O, C, *kernel)``."""
+        """A weight of shape ``(O, C, *kernel)``, rearranged by tap."""
         return weight.permute(2, 3, 0, 1).contiguous().flatten(0, 1)
 
     def conv(self, x: Tensor, taps: Tensor) -> Tensor:
-        """The convolution without bias, shape of grad."""
+        """The convolution without bias; it has the shape of grad."""
         x = _by_pixel(x)
         out = x.new_zeros(_area(self._out_size), x.shape[1], taps.shape[1])
         for tap, to, at, number in self._runs:
@@ -66,7 +62,7 @@ class TinyConv:
         return _image(out, self._out_size)
 
     def input_grad(self, grad: Tensor, taps: Tensor) -> Tensor:
-        """Its derivative in the input, shape of x."""
+        """The derivative in the input; it has the shape of x."""
         grad = _by_pixel(grad)
         out = grad.new_zeros(_area(self._in_size), grad.shape[1], taps.shape[2])
         for tap, at, to, number in self._runs:
@@ -74,7 +70,7 @@ class TinyConv:
         return _image(out, self._in_size)
 
     def weight_grad(self, grad: Tensor, x: Tensor) -> Tensor:
-        """Its derivative in the weight, shape ``(O, C, *kernel)``."""
+        """The derivative in the weight, shape ``(O, C, *kernel)``."""
         grad, x = _by_pixel(grad), _by_pixel(x)
         out = x.new_zeros(_area(self._kernel), grad.shape[2], x.shape[2])
         for tap, g, at, number in self._runs:

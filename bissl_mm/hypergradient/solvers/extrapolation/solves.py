@@ -1,0 +1,97 @@
+"""Solves that also use a model of what no product has shown."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from ...linalg.basis import row_dot
+from ..recycled_solves import RecycledSolves, Run
+from .secant_model import ModelStep, SecantModel
+
+
+class ExtrapolatingSolves(RecycledSolves):
+    """See :class:`RecycledSolves`, and :class:`RecyclingSolver` for the idea.
+
+    The model gives the next direction. It also gives a last step, on which no
+    product is spent; how much that step leaves is estimated.
+    """
+
+    _products: SecantModel
+
+    def __init__(self, solver, operator, state=None) -> None:
+        super().__init__(solver, operator, state)
+        state = state or {}
+        # By place in a solve: ||A z - z|| / ||z|| off the known space.
+        self._unseen: list[float] = state['unseen'].tolist() if state else []
+        # How many solves so far could have done without a product.
+        self._num_free = int(state.get('num_free', 0))
+        # Of the residual in hand: V^T r, and the step of the model.
+        self._along: Tensor | None = None
+        self._step: ModelStep | None = None
+
+    def _products_of(self, state: dict[str, Tensor]) -> SecantModel:
+        # Checkpoints are read onto the device, where only rows belong.
+        if not state:
+            return SecantModel()
+        return SecantModel(state['triangle'].cpu(), state['overlap'].cpu())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The basis and what the estimates follow from; empty without one."""
+        state = super().state_dict()
+        return state and dict(
+            state,
+            overlap=self._products.overlap.clone(),
+            unseen=torch.tensor(self._unseen, dtype=torch.float64),
+            num_free=torch.tensor(self._num_free),
+        )
+
+    def _begin(self, r: Tensor) -> None:
+        self._along = self._directions.dots(r).cpu()
+
+    def _estimate(self, residual: float, place: int) -> float:
+        self._step = step = ModelStep(self._products, self._along, residual)
+        if place >= len(self._unseen) or not step.is_sane:
+            return math.inf
+        # Off the known directions, and along them.
+        return math.hypot(self._unseen[place] * step.direction_norm, step.gap)
+
+    def _is_enough(self, run: Run) -> bool:
+        # Not "<=": a NaN must get through to the status.
+        if min(run.residual, run.estimate) > run.wanted:
+            return False
+        if run.num_iters or run.residual <= run.wanted:
+            return True
+        # The estimate would be enough for a solve without a product. Some of
+        # these solves spend one all the same: the 1st, 2nd, 4th, 8th, ...
+        self._num_free += 1
+        return self._num_free & (self._num_free - 1) != 0
+
+    def _guess(self, residual: Tensor, size: float, out: Tensor) -> float:
+        self._step.direction(residual, self._directions, self._images, out=out)
+        return self._step.sum_size
+
+    def _keep(self, u: Tensor, in_u: float, column: Tensor, rest: float) -> None:
+        self._products.learn(column, rest, self._images.dots(u).cpu(), in_u)
+
+    def _append(
+        self, u: Tensor, c: Tensor, in_u: float, size: float, place: int
+    ) -> bool:
+        if not super()._append(u, c, in_u, size, place):
+            return False
+        unseen = self._products.unseen_of_last()
+        if place == len(self._unseen):
+            self._unseen.append(unseen)
+        else:
+            self._unseen[place] = max(unseen, self._unseen[place])
+        return True
+
+    def _before_step(self, u: Tensor, r: Tensor, weight: Tensor) -> None:
+        along_u = row_dot(u, r).cpu()[None]
+        self._along = (
+            torch.cat((self._along, along_u))
+            - weight.cpu() * self._products.overlap[:, -1]
+        )
+
+    def _extrapolated(self, parts: Tensor, r: Tensor) -> Tensor:
+        return self._step.extrapolation(r, self._directions, self._images, parts)
