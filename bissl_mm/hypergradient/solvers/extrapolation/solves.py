@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ...linalg.basis import row_dot
-from ..recycled_solves import RecycledSolves, Run
+from ..recycled_solves import RecycledSolves
+from ..run import Run
 from .secant_model import ModelStep, SecantModel
 
 
