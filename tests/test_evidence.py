@@ -27,6 +27,7 @@ def study():
         import run
         import runs
         import store
+        import study_tasks
         import tables
 
         yield SimpleNamespace(
@@ -40,6 +41,7 @@ def study():
             runs=runs,
             store=store,
             tables=tables,
+            tasks=study_tasks,
         )
     finally:
         sys.path.remove(str(FOLDER))
@@ -130,9 +132,9 @@ def test_own_images_from_pretraining_to_the_report(
     monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'data/images'))
     monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(tmp_path / 'data'))
     monkeypatch.setenv('BISSL_NUM_CLASSES', '3')
-    monkeypatch.setattr(study.run, 'SEARCH', study.campaign.SEARCH[::7])
-    monkeypatch.setattr(study.campaign, 'SEARCH', study.campaign.SEARCH[::7])
-    monkeypatch.setattr(study.campaign, 'SEEDS', (1, 2))
+    monkeypatch.setattr(study.run, 'SEARCH', study.tasks.SEARCH[::7])
+    monkeypatch.setattr(study.tasks, 'SEARCH', study.tasks.SEARCH[::7])
+    monkeypatch.setattr(study.tasks, 'SEEDS', (1, 2))
     monkeypatch.setattr(study.run, 'SEEDS', (1, 2))
     monkeypatch.setattr(study.kinds, 'LEAST_STEPS', 15)
     command = [

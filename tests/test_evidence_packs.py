@@ -47,6 +47,7 @@ def packs():
         import packs
         import run
         import runs
+        import study_tasks
 
         yield SimpleNamespace(
             **{
@@ -60,6 +61,7 @@ def packs():
                     packs,
                     run,
                     runs,
+                    study_tasks,
                 )
             }
         )
@@ -362,7 +364,7 @@ def test_from_pretraining_to_the_report(packs, tmp_path, monkeypatch, capsys, ki
     for pack in (kinds.DetectionPack, kinds.SegmentationPack):
         monkeypatch.setattr(pack, 'search', pack.search[:2])
         monkeypatch.setattr(pack, 'STEPS', 5)
-    monkeypatch.setattr(packs.campaign, 'SEEDS', (1, 2))
+    monkeypatch.setattr(packs.study_tasks, 'SEEDS', (1, 2))
     monkeypatch.setattr(packs.run, 'SEEDS', (1, 2))
     command = [
         '--epochs',

@@ -8,12 +8,10 @@ taken up at its last checkpoint. Backbones are kept in ``--state``::
 """
 
 import argparse
-import hashlib
 import itertools
-import json
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,24 +19,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import runs  # noqa: E402
-from arms import ARMS, STAGES, StageSettings  # noqa: E402
-from packs import Pack  # noqa: E402
+from arms import ARMS, StageSettings  # noqa: E402
 from regime import CHOICES, DEVELOPMENT, Point, chosen, points  # noqa: E402
 from store import Store, Task, run  # noqa: E402
 from study_packs import other_packs, study_packs  # noqa: E402
-
-from bissl_mm.analysis.runs.fine_tune import Setting  # noqa: E402
+from study_tasks import StudyTasks  # noqa: E402
 
 HERE = Path(__file__).parent
 UNITS = range(6)
-EPOCHS = 100
-#: Of the fine-tunings of a unit.
-SEEDS = (1, 2, 3, 4, 5)
-SEARCH = [
-    Setting(lr, decay) for lr in (0.02, 0.05, 0.125, 0.3) for decay in (0.0005, 0.005)
-]
-#: Of the choice of the stage's settings, where fine-tuning is not searched.
-FIXED = Setting(0.08, 0.002)
 #: lambda and T of the stages whose best alternation is taken.
 BEST = ((0.03, 60), (0.1, 60), (0.3, 60), (0.03, 200))
 JACOBIAN = ('discard', 'v', 'published', 'gn-0.1', 'gn-0.3', 'gn-1')
@@ -56,7 +44,7 @@ STEPS = (
 )
 
 
-class Campaign:
+class Campaign(StudyTasks):
     """The runs of some steps; each yields tasks in the order of need.
 
     Args:
@@ -64,12 +52,9 @@ class Campaign:
     """
 
     arms_of_tables = ARMS
-    epochs = EPOCHS
 
     def __init__(self, args: argparse.Namespace) -> None:
-        self.store = Store(Path(args.runs), Path(args.state))
-        self.lists = self.store.state / 'lists'
-        self.units = args.units
+        super().__init__(Store(Path(args.runs), Path(args.state)), args.units)
         self._read_packs(args)
 
     def _read_packs(self, args: argparse.Namespace) -> None:
@@ -171,9 +156,6 @@ class Campaign:
                 units,
             )
 
-    def _first(self, number: int) -> list[int]:
-        return [u for u in self.units if u < number]
-
     def _times_slower(self, settings: StageSettings, name: str) -> float | None:
         """Of the slowest solved system, against v, over processor time."""
         found = {}
@@ -185,34 +167,6 @@ class Campaign:
             found[arm] = sum(r.get('cpu_seconds', r['seconds']) for r in records)
         return max(found.values()) / found['v']
 
-    def _at(self, point: Point, unit: int, best: bool = False) -> Iterator[Task]:
-        """The stage of a point and three fine-tunings."""
-        stage = None
-        if point.arm != 'FT':
-            stage = self._stage(
-                point.arm, point.settings, point.set, unit, point.epochs, best
-            )
-            yield stage
-        chosen = (
-            point.arm == 'v'
-            and point.settings in CHOICES
-            and point.set in DEVELOPMENT
-            and point.epochs == self.epochs
-        )
-        kind = 'best' if best else 'choose' if chosen else 'regime'
-        for seed in (1, 2, 3):
-            yield self._fine_tuning(
-                point.arm,
-                point.settings,
-                point.set,
-                unit,
-                FIXED,
-                seed,
-                kind,
-                stage,
-                epochs=point.epochs,
-            )
-
     def _chosen(self) -> StageSettings:
         found = chosen(self.store.records)
         if found is None:
@@ -221,184 +175,6 @@ class Campaign:
                 'Run the step choose first.'
             )
         return found
-
-    def _table(
-        self,
-        name: str,
-        settings: StageSettings,
-        arms: Sequence[str],
-        units: Sequence[int] | None = None,
-    ) -> Iterator[Task]:
-        units = self.units if units is None else units
-        stages = {
-            (arm, unit): self._stage(arm, settings, name, unit)
-            for unit in units
-            for arm in arms
-            if arm in STAGES
-        }
-        yield from stages.values()
-        pack = self.packs[name]
-        search = {
-            arm: [
-                self._fine_tuning(
-                    arm,
-                    settings,
-                    name,
-                    unit,
-                    setting,
-                    0,
-                    'search',
-                    stages.get((arm, unit)),
-                    test=False,
-                )
-                for setting in pack.search or SEARCH
-                for unit in self._first(pack.search_units)
-            ]
-            for arm in arms
-        }
-        for tasks in search.values():
-            yield from tasks
-        for arm in arms:
-            best = self._best(search[arm], pack)
-            for unit in units if best else ():
-                for seed in SEEDS:
-                    yield self._fine_tuning(
-                        arm,
-                        settings,
-                        name,
-                        unit,
-                        best,
-                        seed,
-                        'final',
-                        stages.get((arm, unit)),
-                    )
-
-    def _best(self, tasks: list[Task], pack: Pack) -> Setting | None:
-        """The setting with the best mean; None before all are known."""
-        values: dict[tuple, list[float]] = {}
-        for task in tasks:
-            record = self.store.get(task)
-            if record is None:
-                return None
-            values.setdefault((task.key['lr'], task.key['weight_decay']), []).append(
-                record['val']
-            )
-        least = min(pack.search_units, len(self.units))
-        if (
-            len(values) < len(pack.search or SEARCH)
-            or min(map(len, values.values())) < least
-        ):
-            return None
-        # NaN, of a run that diverged, is the least.
-        return Setting(*max(values, key=lambda s: max(-1.0, sum(values[s]))))
-
-    def _pretraining(
-        self, unit: int, epochs: int | None = None, pretext: str = 'simclr'
-    ) -> Task:
-        epochs = epochs or self.epochs
-        other = {} if pretext == 'simclr' else dict(pretext=pretext)
-        name = '-'.join(
-            [
-                f'pretraining-{unit}',
-                *other.values(),
-                *([str(epochs)] if epochs != self.epochs else []),
-            ]
-        )
-        folder = self.store.state / name
-        return Task(
-            dict(kind='pretraining', unit=unit, epochs=epochs, **other),
-            partial(runs.pretrain, self.pretext, unit, epochs, folder, pretext),
-            folder / f'epoch_{epochs}.pth',
-        )
-
-    def _stage(
-        self,
-        arm: str,
-        settings: StageSettings,
-        name: str,
-        unit: int,
-        epochs: int | None = None,
-        best: bool = False,
-    ) -> Task:
-        key = dict(
-            kind='best-stage' if best else 'stage',
-            arm=arm,
-            settings=str(settings),
-            set=name,
-            unit=unit,
-            **self._other(epochs),
-        )
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[
-            :12
-        ]
-        target = self.store.state / f'{name}-{arm}-u{unit}-{digest}.pth'
-        return Task(
-            key,
-            partial(
-                runs.stage,
-                arm,
-                settings,
-                self.packs[name],
-                unit,
-                self.pretext,
-                self._pretraining(unit, epochs, self.packs[name].pretext).makes,
-                target,
-                self.lists,
-                best,
-            ),
-            target,
-        )
-
-    def _fine_tuning(
-        self,
-        arm: str,
-        settings: StageSettings,
-        name: str,
-        unit: int,
-        setting: Setting,
-        seed: int,
-        kind: str,
-        stage: Task | None,
-        test: bool = True,
-        epochs: int | None = None,
-    ) -> Task:
-        source = stage or self._pretraining(unit, epochs, self.packs[name].pretext)
-        key = dict(
-            kind=kind,
-            arm=arm,
-            settings=str(settings) if stage else '',
-            set=name,
-            unit=unit,
-            lr=setting.lr,
-            weight_decay=setting.weight_decay,
-            seed=seed,
-            **self._other(epochs),
-        )
-        return Task(
-            key,
-            partial(
-                runs.fine_tune,
-                arm,
-                self.packs[name],
-                unit,
-                source.makes,
-                setting,
-                seed,
-                self.lists,
-                self.store.state / 'fine_tune',
-                test,
-            ),
-        )
-
-    def _other(self, epochs: int | None) -> dict[str, int]:
-        """Of the pretraining, where they are not the study's."""
-        return {} if epochs in (None, self.epochs) else dict(epochs=epochs)
-
-    def is_ready(self, task: Task) -> bool:
-        """Whether the backbone that it begins with is there."""
-        function = task.function
-        needed = {'stage': 5, 'fine_tune': 3, 'transfer': 1}.get(function.func.__name__)
-        return needed is None or function.args[needed].exists()
 
 
 def main() -> None:

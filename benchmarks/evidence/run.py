@@ -45,10 +45,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import tables  # noqa: E402
 from arms import StageSettings  # noqa: E402
-from campaign import SEARCH, SEEDS, Campaign  # noqa: E402
+from campaign import Campaign  # noqa: E402
 from kinds import KINDS, own_pack  # noqa: E402
 from packs import put_pretext, read  # noqa: E402
 from store import Task, run  # noqa: E402
+from study_tasks import SEARCH, SEEDS  # noqa: E402
 
 from bissl_mm.analysis.permutation_test import permutation_test  # noqa: E402
 from bissl_mm.analysis.runs.workers import default_number  # noqa: E402
