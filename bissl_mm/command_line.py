@@ -118,12 +118,20 @@ def _explained(error: Exception) -> Refusal | None:
 
 
 def _is_distributed() -> bool:
-    torch = sys.modules.get('torch')
-    return (
-        torch is not None
-        and torch.distributed.is_available()
-        and torch.distributed.is_initialized()
-    )
+    # Preparing data needs neither library.
+    if 'mmengine' not in sys.modules:
+        return False
+    from mmengine.dist import is_distributed
+
+    return is_distributed()
+
+
+def _rank() -> int:
+    if not _is_distributed():
+        return 0
+    from mmengine.dist import get_rank
+
+    return get_rank()
 
 
 def _part() -> None:
@@ -133,16 +141,16 @@ def _part() -> None:
     aborts the process, and the launcher then ends the other ranks.
     """
     if _is_distributed():
-        from .engine.distributed import wait_for_all
+        from mmengine.dist import barrier
 
-        wait_for_all()
+        barrier()
         sys.modules['torch'].distributed.destroy_process_group()
 
 
 def _fail(text: str) -> NoReturn:
     rank = os.environ.get('RANK')
     if rank is None:
-        rank = sys.modules['torch'].distributed.get_rank() if _is_distributed() else 0
+        rank = _rank()
     print(f'[rank {rank}] {text}', file=sys.stderr, flush=True)
     # Other ranks wait in collectives; leaving without a farewell lets the
     # launcher see the failure at once.

@@ -8,27 +8,12 @@ plainly and every quantity is averaged by hand in one flat all-reduce.
 from collections.abc import Sequence
 
 import torch
-import torch.distributed as dist
+from mmengine.dist import all_reduce, all_reduce_params, broadcast, get_world_size
 from mmengine.model import MMDistributedDataParallel
 from torch import Tensor, nn
 
 from ..models.pretext.norm import set_sync_norms
 from ..registry import MODEL_WRAPPERS
-
-
-def is_parallel() -> bool:
-    """Whether more than one process takes part."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
-
-
-def get_rank() -> int:
-    """Rank of this process, 0 if there is only one."""
-    return dist.get_rank() if is_parallel() else 0
-
-
-def get_world_size() -> int:
-    """Number of processes."""
-    return dist.get_world_size() if is_parallel() else 1
 
 
 @torch.no_grad()
@@ -41,59 +26,38 @@ def mean_over_ranks(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     Returns:
         tuple[Tensor]: The means; the tensors themselves in one process.
     """
-    if not is_parallel():
+    if get_world_size() == 1:
         return tuple(tensors)
-    result: list[Tensor] = list(tensors)
-    groups: dict[torch.dtype, list[int]] = {}
-    for i, tensor in enumerate(tensors):
-        groups.setdefault(tensor.dtype, []).append(i)
-    for indices in groups.values():
-        flat = torch.cat([tensors[i].reshape(-1) for i in indices])
-        dist.all_reduce(flat)
-        flat /= dist.get_world_size()
-        sizes = [tensors[i].numel() for i in indices]
-        for i, mean in zip(indices, flat.split(sizes), strict=True):
-            result[i] = mean.view_as(tensors[i])
-    return tuple(result)
+    means = [t.clone(memory_format=torch.contiguous_format) for t in tensors]
+    average_(means)
+    return tuple(means)
 
 
 @torch.no_grad()
 def average_(tensors: Sequence[Tensor]) -> None:
-    """Average tensors over processes in place."""
-    if is_parallel():
-        for tensor, mean in zip(tensors, mean_over_ranks(tensors), strict=True):
-            tensor.copy_(mean)
+    """Average tensors over processes in place, like :func:`mean_over_ranks`."""
+    all_reduce_params(list(tensors), op='mean')
 
 
 @torch.no_grad()
 def from_first_rank(tensor: Tensor) -> Tensor:
-    """The tensor of rank 0, the argument itself in one process.
+    """The argument, with the values of rank 0.
 
     Args:
-        tensor (Tensor): Same shape and type on every rank. May be changed.
+        tensor (Tensor): Same shape and type on every rank. Changed.
     """
-    if not is_parallel():
-        return tensor
-    # NCCL knows no tensors of the CPU, where small matrices are solved.
-    is_foreign = dist.get_backend() == 'nccl' and not tensor.is_cuda
-    sent = tensor.cuda() if is_foreign else tensor.contiguous()
-    dist.broadcast(sent, 0)
-    return sent.to(tensor.device)
+    broadcast(tensor, 0)
+    return tensor
 
 
 def any_rank(flag: bool, device: torch.device) -> bool:
     """Whether the flag is set on any process."""
-    if not is_parallel():
+    if get_world_size() == 1:
+        # Nothing waits for the device.
         return flag
     value = torch.tensor(float(flag), device=device)
-    dist.all_reduce(value, op=dist.ReduceOp.MAX)
+    all_reduce(value, op='max')
     return bool(value.item())
-
-
-def wait_for_all() -> None:
-    """Return once every process is here."""
-    if is_parallel():
-        dist.barrier()
 
 
 @MODEL_WRAPPERS.register_module()
@@ -139,9 +103,8 @@ class PlainDistributedModel(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
-        if is_parallel():
-            for tensor in module.state_dict().values():
-                dist.broadcast(tensor, 0)
+        for tensor in module.state_dict().values():
+            broadcast(tensor, 0)
 
     def forward(self, *args, **kwargs):
         """Forward of the wrapped model."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.dist import get_world_size, is_distributed
 from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -30,7 +31,6 @@ from ..utils.operators import check_compiled_operators
 from ..utils.total_batch import share_batches
 from .checks.data_look import check_data
 from .checks.loaders import check_train_loop
-from .distributed import get_world_size, is_parallel
 from .loop.resume_guard import ResumedPathsHook
 from .report import report_data, report_run
 from .search_space import place_holder_note
@@ -80,7 +80,7 @@ def prepare_processes(cfg: Config) -> None:
         return
     if cfg.launcher == 'slurm':
         _slurm_environment()
-    if not dist.is_initialized():
+    if not is_distributed():
         seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
         dist.init_process_group('gloo', timeout=timedelta(seconds=seconds))
 
@@ -91,7 +91,7 @@ def count_processes(launcher: str) -> int:
     Args:
         launcher (str): How they were started, as in the config.
     """
-    if dist.is_available() and dist.is_initialized():
+    if is_distributed():
         return get_world_size()
     variable = dict(
         pytorch='WORLD_SIZE', slurm='SLURM_NTASKS', mpi='OMPI_COMM_WORLD_SIZE'
@@ -122,7 +122,7 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
     )
     if is_type(cfg.get('train_cfg'), 'BiSSLTrainLoop'):
         cfg.setdefault('model_wrapper_cfg', dict(type='bissl_mm.PlainDistributedModel'))
-    elif is_parallel() and not torch.cuda.is_available():
+    elif get_world_size() > 1 and not torch.cuda.is_available():
         cfg.setdefault(
             'model_wrapper_cfg',
             dict(

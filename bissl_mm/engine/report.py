@@ -4,10 +4,10 @@ import os.path as osp
 from typing import Any
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 
 from .checks.loaders import check_loader
-from .distributed import get_world_size
 
 
 def report_run(runner: Runner) -> None:

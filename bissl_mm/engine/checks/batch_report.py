@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.distributed as dist
+from mmengine.dist import all_gather_object, get_rank
 from torch import Tensor, nn
 
 from ...utils.errors import FloatingPointRefusal
 from ...utils.random import seeded
-from ..distributed import get_rank, is_parallel
 
 #: Names in a message; more are counted.
 _MAX_NAMES = 5
@@ -147,10 +146,7 @@ def explained(error: NotFinite, report: BatchReport) -> NotFinite:
         error (NotFinite): What the step raised.
         report (BatchReport): Of this rank's batch.
     """
-    reports = [report]
-    if is_parallel():
-        reports = [None] * dist.get_world_size()
-        dist.all_gather_object(reports, report)
+    reports = all_gather_object(report)
     for find, say, remedy in _REASONS:
         for rank, each in enumerate(reports):
             found = find(each)

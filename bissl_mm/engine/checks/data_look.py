@@ -6,14 +6,13 @@ import sys
 import traceback
 from collections.abc import Iterable
 
-import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.dist import broadcast_object_list, get_rank, get_world_size
 
 from ...datasets.folders import check_data_folders
 from ...datasets.look import look_over
 from ...datasets.look.table import table_lines
 from ...utils.errors import Refusal, ValueRefusal
-from ..distributed import get_rank, get_world_size, is_parallel
 
 #: Set to 0, it leaves the look out.
 VARIABLE = 'BISSL_LOOK'
@@ -66,8 +65,7 @@ def check_data(cfg: Config, names: Iterable[str], logger: logging.Logger) -> Non
                 f'{error}\n(Should this be wrong: {VARIABLE}=0 before '
                 'the command leaves the look over the data out.)'
             ]
-    if is_parallel():
-        dist.broadcast_object_list(refusal, 0)
+    broadcast_object_list(refusal, 0)
     if refusal[0]:
         raise ValueRefusal(refusal[0])
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.distributed as dist
+from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
@@ -72,7 +72,7 @@ def check_loader(key: str, loader: Any) -> None:
     ):
         return
     number, size = len(loader.dataset), _batch_size(loader)
-    world = dist.get_world_size() if dist.is_initialized() else 1
+    world = get_world_size()
     if number == 0:
         raise ValueRefusal(
             f'{key}: the data set holds no image. Check its folder, its '
@@ -180,12 +180,8 @@ def norms_of_one_value(model: nn.Module, draw: Callable[[], Any]) -> list[str]:
 
 def _is_shared(module: nn.Module) -> bool:
     """Whether its statistics are those of several processes."""
-    return (
-        dist.is_initialized()
-        and dist.get_world_size() > 1
-        and (
-            isinstance(module, SyncBatchNorm) or getattr(module, 'synchronised', False)
-        )
+    return get_world_size() > 1 and (
+        isinstance(module, SyncBatchNorm) or getattr(module, 'synchronised', False)
     )
 
 

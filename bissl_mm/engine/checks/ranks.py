@@ -8,11 +8,16 @@ import os.path as osp
 from collections.abc import Callable
 
 import torch
-import torch.distributed as dist
+from mmengine.dist import (
+    all_gather,
+    all_gather_object,
+    broadcast_object_list,
+    get_rank,
+    get_world_size,
+)
 from torch import Tensor, nn
 
 from ...utils.errors import FileNotFoundRefusal, Refusal, RuntimeRefusal, ValueRefusal
-from ..distributed import is_parallel
 
 #: Integers of the width of a floating-point type.
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -67,12 +72,11 @@ def check_same_parameters(model: nn.Module, when: str) -> None:
         RuntimeError: On all ranks, naming the first tensor and the ranks
             that differ from rank 0.
     """
-    if not is_parallel():
+    if get_world_size() == 1:
         return
     names, params = zip(*model.named_parameters(), strict=True)
     mine = digests(list(params))
-    all_ranks = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
-    dist.all_gather(all_ranks, mine)
+    all_ranks = all_gather(mine)
     same = torch.stack([(each == all_ranks[0]).all(1) for each in all_ranks])
     if not same.all():
         raise _difference(names, same.tolist(), when)
@@ -87,10 +91,7 @@ def check_same_progress(place: str) -> None:
     Raises:
         RuntimeError: On all ranks, naming the places.
     """
-    if not is_parallel():
-        return
-    places: list[str] = [''] * dist.get_world_size()
-    dist.all_gather_object(places, place)
+    places = all_gather_object(place)
     for rank, other in enumerate(places):
         if other != places[0]:
             raise RuntimeRefusal(
@@ -111,22 +112,21 @@ def chosen_by_first_rank(choose: Callable[[], str | None]) -> str | None:
         ValueError: On all ranks, if the choice ends in a refusal.
         FileNotFoundError: On all ranks, if one of them lacks the file.
     """
-    if not is_parallel():
+    if get_world_size() == 1:
         return choose()
     choice: list[str | None] = [None, None]
-    if dist.get_rank() == 0:
+    if get_rank() == 0:
         try:
             choice[0] = choose()
         except Refusal as refusal:
             choice[1] = str(refusal)
-    dist.broadcast_object_list(choice, 0)
+    broadcast_object_list(choice, 0)
     path, refusal = choice
     if refusal is not None:
         raise ValueRefusal(refusal)
     if path is None:
         return None
-    seen: list[bool] = [False] * dist.get_world_size()
-    dist.all_gather_object(seen, osp.isfile(path))
+    seen = all_gather_object(osp.isfile(path))
     if not all(seen):
         ranks = ', '.join(str(i) for i, sees in enumerate(seen) if not sees)
         raise FileNotFoundRefusal(

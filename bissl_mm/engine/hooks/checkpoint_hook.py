@@ -4,7 +4,7 @@ import glob
 import os
 import os.path as osp
 
-from mmengine.dist import master_only
+from mmengine.dist import barrier, get_world_size, master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
@@ -14,7 +14,6 @@ from ...utils.checkpoint import is_intact
 from ...utils.errors import OSRefusal, ValueRefusal
 from ...utils.files import atomic_file, atomic_path, is_write_failure
 from ..checks.ranks import chosen_by_first_rank
-from ..distributed import get_world_size, wait_for_all
 from .stop_signals import StopSignals
 
 
@@ -136,7 +135,7 @@ class BiSSLCheckpointHook(CheckpointHook):
         # end the one that writes it.
         self._signals.ignore()
         self._save_here(runner)
-        wait_for_all()
+        barrier()
         runner.logger.info(
             f"Stopped. '{self.last_ckpt}' holds the state; go on with --resume."
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -16,7 +17,6 @@ from ...models.bissl_model import unwrap
 from ...models.losses.functional import substituted
 from ...registry import HOOKS
 from ...utils.check import check_keys, check_positive_int
-from ..distributed import get_rank
 
 #: Scalar in the message hub and the log.
 NAME = 'transfer/neighbours'

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mmengine.dist import get_world_size
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
@@ -12,7 +13,7 @@ from ...models.bissl_model import BiSSLModel
 from ...models.checks import check_differentiable
 from ...utils.errors import TypeRefusal, ValueRefusal
 from ..checks.loaders import check_levels
-from ..distributed import PlainDistributedModel, get_world_size
+from ..distributed import PlainDistributedModel
 from ..steps.lone_images import check_parts
 from ..steps.optim_wrapper import BiSSLOptimWrapper
 from ..steps.settings import HypergradientSettings

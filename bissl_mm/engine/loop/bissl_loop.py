@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
@@ -13,7 +14,6 @@ from ...utils.check import check_keys
 from ...utils.random import fold_seed
 from ...utils.total_batch import describe_batch
 from ..checks.ranks import check_same_parameters, check_same_progress
-from ..distributed import get_rank, get_world_size
 from ..steps.settings import MOVED_OF_LOOP
 from .beforehand import check_before_training, check_parts_of_runner
 from .bookkeeping import Bookkeeping

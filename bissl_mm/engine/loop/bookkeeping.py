@@ -2,12 +2,13 @@
 
 from typing import Any, NoReturn
 
+from mmengine.dist import get_rank
 from mmengine.runner import Runner
 
 from ...datasets import LevelStream
 from ...models.bissl_model import unwrap
 from ...utils.random import fold_seed
-from ..distributed import any_rank, get_rank
+from ..distributed import any_rank
 from .progress import HUB_KEY, Progress
 from .resume_guard import ResumeGuardHook
 from .schedules import step_schedules, take_over_schedules

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 import torch
+from mmengine.dist import get_world_size
 
 from ...hypergradient import (
     BoundSolver,
@@ -28,7 +29,7 @@ from ...models.losses.outputs import pretext_outputs_closure
 from ...registry import build_solver
 from ...utils.random import seeded
 from ..checks.batch_report import NotFinite
-from ..distributed import from_first_rank, is_parallel, mean_over_ranks
+from ..distributed import from_first_rank, mean_over_ranks
 from .gradients import FirstOrder, first_samples, part_seed
 from .lone_images import count_images, zero_hessian_text
 from .params import select
@@ -175,7 +176,7 @@ class ImplicitSystem:
                     from_first_rank(flatten(solution.value)), solution.value
                 ),
             )
-            if is_parallel()
+            if get_world_size() > 1
             else solution
         )
         if solution.status is Status.NOT_FINITE:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
 from torch.distributed.optim import ZeroRedundancyOptimizer
@@ -15,7 +16,7 @@ from ...hypergradient import Solution, Status
 from ...hypergradient.linalg.vectors import norm
 from ...utils.errors import TypeRefusal
 from ..checks.batch_report import NotFinite
-from ..distributed import from_first_rank, is_parallel
+from ..distributed import from_first_rank
 
 
 def total_loss(model: nn.Module, data: dict) -> Tensor:
@@ -89,7 +90,7 @@ def _clip_norm(
     The last bits of a norm depend on the number of threads, and the step
     would with them.
     """
-    if not is_parallel():
+    if get_world_size() == 1:
         return clip_grad_norm_(params, max_norm, norm_type, **kwargs)
     grads = [p.grad for p in params]
     total = from_first_rank(

@@ -1,6 +1,6 @@
 """The head of Barlow Twins, right to the second order on any ranks."""
 
-import torch.distributed as dist
+from mmengine.dist import get_world_size
 from mmpretrain.models.heads import LatentCrossCorrelationHead
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
@@ -35,6 +35,6 @@ class CrossCorrelationHead(LatentCrossCorrelationHead):
     def loss(self, input: Tensor, target: Tensor) -> Tensor:
         """Loss of two projections ``(B, C)``, B images a rank; a scalar."""
         matrix = self.bn(input).T @ self.bn(target) / input.size(0)
-        if dist.is_initialized() and dist.get_world_size() > 1:
-            matrix = all_reduce(matrix) / dist.get_world_size()
+        if get_world_size() > 1:
+            matrix = all_reduce(matrix) / get_world_size()
         return self.loss_module(matrix)

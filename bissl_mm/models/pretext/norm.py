@@ -1,9 +1,9 @@
 """Batch normalisation over processes that can be differentiated twice."""
 
 import torch
-import torch.distributed as dist
+from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
+from torch.distributed.nn.functional import all_reduce as differentiable_all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...registry import MODELS
@@ -42,9 +42,7 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise; running statistics are updated as ``BN`` does."""
-        world = (
-            dist.get_world_size() if self.synchronised and dist.is_initialized() else 1
-        )
+        world = get_world_size() if self.synchronised else 1
         batch_statistics = self.training or (
             self.running_mean is None and self.running_var is None
         )
@@ -53,11 +51,11 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
         self._check_input_dim(input)
         dims = [0, *range(2, input.dim())]
         count = input.new_tensor([input.numel() / input.shape[1]])
-        dist.all_reduce(count)
-        mean = all_reduce(input.sum(dims)) / count
+        all_reduce(count)
+        mean = differentiable_all_reduce(input.sum(dims)) / count
         shape = [1, -1] + [1] * (input.dim() - 2)
         centred = input - mean.view(shape)
-        var = all_reduce(centred.square().sum(dims)) / count
+        var = differentiable_all_reduce(centred.square().sum(dims)) / count
         if self.training and self.track_running_stats:
             self._update_statistics(mean.detach(), var.detach(), count)
         scale = torch.rsqrt(var + self.eps)

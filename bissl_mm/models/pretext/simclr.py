@@ -1,7 +1,7 @@
 """SimCLR whose loss is right to the second order on any number of ranks."""
 
 import torch
-import torch.distributed as dist
+from mmengine.dist import get_world_size
 from mmpretrain.models.selfsup import SimCLR as MMPretrainSimCLR
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather
@@ -63,7 +63,7 @@ class SimCLR(MMPretrainSimCLR):
             pairs = torch.stack(inputs, 1).flatten(0, 1)
             z = self.neck(self.backbone(pairs))[0]
         z = z / (torch.norm(z, p=2, dim=1, keepdim=True) + 1e-10)
-        if dist.is_initialized() and dist.get_world_size() > 1:
+        if get_world_size() > 1:
             z = torch.cat(all_gather(z))
         return dict(loss=self._nt_xent(z))
 
