@@ -64,10 +64,19 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=('bissl_mm', 'bissl_mm.*')),
+    package_data={'bissl_mm.analysis': ['templates/*.html']},
     python_requires='>=3.10',
     # torch, mmcv and the OpenMMLab libraries are left to the user's own
     # environment: mmcv must match the torch that it was compiled with.
-    install_requires=['numpy', 'pillow', 'safetensors', 'scipy>=1.10', 'tqdm'],
+    # Jinja2, which torch brings along, makes the demo's report.
+    install_requires=[
+        'jinja2>=3',
+        'numpy',
+        'pillow',
+        'safetensors',
+        'scipy>=1.10',
+        'tqdm',
+    ],
     extras_require={
         # Ranges: the tested versions are pinned in requirements/ alone.
         'openmmlab': [

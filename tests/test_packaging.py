@@ -33,7 +33,11 @@ def test_wheel_ships_configs_and_tools(tmp_path):
     )
     (wheel,) = tmp_path.glob('bissl_mm-*.whl')
     names = set(zipfile.ZipFile(wheel).namelist())
-    package = [str(p.relative_to(ROOT)) for p in (ROOT / 'bissl_mm').rglob('*.py')]
+    package = [
+        str(path.relative_to(ROOT))
+        for kind in ('*.py', '*.html')
+        for path in (ROOT / 'bissl_mm').rglob(kind)
+    ]
     assert names >= set(package)
     for folder in ('configs', 'tools'):
         shipped = [

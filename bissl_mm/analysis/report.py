@@ -1,17 +1,20 @@
-"""A report of one comparison as a single HTML file with its pictures."""
+"""A report as a single HTML file with its pictures.
+
+The functions below give a picture as the address that holds its data.
+"""
 
 import base64
-import html
 import io
 import math
 from collections.abc import Sequence
 from itertools import cycle
+from typing import Any
 
 import matplotlib
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ..utils.files import atomic_file
-from .permutation_test import significance
 from .scalars import Series
 
 matplotlib.use('Agg')
@@ -26,69 +29,33 @@ STYLE = {
     'grid.alpha': 0.25,
     'figure.dpi': 110,
 }
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 17px/1.55 system-ui, sans-serif; max-width: 62rem;
-  margin: 2.5rem auto; padding: 0 1.2rem; color: #23282d;
-  background: #fbfaf8; }}
-h1 {{ font-size: 1.9rem; margin-bottom: .2rem; }}
-h2 {{ margin-top: 2.6rem; border-bottom: 2px solid #e4dfd6; }}
-p.lead {{ font-size: 1.15rem; color: #4a5259; }}
-table {{ border-collapse: collapse; margin: 1rem 0; }}
-th, td {{ padding: .4rem .9rem; text-align: right;
-  border-bottom: 1px solid #e4dfd6; }}
-th:first-child, td:first-child {{ text-align: left; }}
-img {{ max-width: 100%; height: auto; }}
-.headline {{ font-size: 1.35rem; background: #fff; padding: 1rem 1.3rem;
-  border-left: 5px solid {accent}; }}
-small {{ color: #6b737a; }}
-</style></head><body>
-{body}
-</body></html>
-"""
+_TEMPLATES = Environment(
+    loader=PackageLoader('bissl_mm.analysis'),
+    # Names of arms, classes and folders are text.
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
-def write_report(path: str, title: str, sections: Sequence[str]) -> None:
-    """Write the page.
+def write_report(path: str, template: str, **values: Any) -> None:
+    """Write a page.
 
     Args:
         path (str): HTML file.
-        title (str): Heading.
-        sections (Sequence[str]): HTML of the parts, see the functions below.
+        template (str): Of this package's ``templates``, for example
+            ``'demo.html'``.
+        **values: What the template names.
     """
-    body = f'<h1>{html.escape(title)}</h1>\n' + '\n'.join(sections)
+    page = _TEMPLATES.get_template(template).render(accent=COLOURS[1], **values)
     with atomic_file(path) as file:
-        file.write(PAGE.format(title=html.escape(title), body=body, accent=COLOURS[1]))
+        file.write(page)
 
 
-def headline(outcome: dict, metric: str) -> str:
-    """The result of two arms in one sentence."""
-    first, second = outcome['arms']
-    difference, p_value = outcome['difference'], outcome['p_value']
-    numbers = len(first['test']), len(second['test'])
-    if p_value is None:
-        verdict = 'not tested'
-    elif 2 / math.comb(sum(numbers), numbers[0]) >= 0.05:
-        verdict = 'too few seeds to tell'
-    elif p_value >= 0.05:
-        verdict = 'no clear difference'
-    else:
-        verdict = 'better' if difference > 0 else 'worse'
-    names = [html.escape(arm['name']) for arm in (first, second)]
-    return (
-        f'<p class="headline">{names[1]} {second["mean"]:.1f}% '
-        f'against {names[0]} {first["mean"]:.1f}% '
-        f'{html.escape(metric)}: <b>{difference:+.1f}</b>, {verdict} '
-        f'({html.escape(significance(outcome))}, '
-        f'{numbers[0]} and {numbers[1]} seeds).</p>'
-    )
-
-
-def result_table(outcome: dict) -> str:
-    """Mean, standard deviation, chosen setting and time of each arm."""
+def result_rows(outcome: dict) -> list[tuple[str, ...]]:
+    """Mean, standard deviation, chosen setting and time of each arm, as rows
+    of a table; the first is its head."""
     rows = [('arm', 'mean', 'std', 'best', 'worst', 'lr', 'weight decay', 'seconds')]
     for arm in outcome['arms']:
         test = arm['test'] or [math.nan]
@@ -106,22 +73,7 @@ def result_table(outcome: dict) -> str:
                 f'{arm["seconds"]:.0f}',
             )
         )
-    return table(rows)
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """An HTML table; the first row is its head."""
-    lines = []
-    for i, row in enumerate(rows):
-        tag = 'td' if i else 'th'
-        cells = ''.join(f'<{tag}>{html.escape(str(c))}</{tag}>' for c in row)
-        lines.append(f'<tr>{cells}</tr>')
-    return '<table>' + ''.join(lines) + '</table>'
-
-
-def section(title: str, text: str, *pictures: str) -> str:
-    """A heading, a paragraph of HTML and pictures."""
-    return f'<h2>{html.escape(title)}</h2>\n<p>{text}</p>\n' + '\n'.join(pictures)
+    return rows
 
 
 def strip_plot(outcome: dict, metric: str, num_stages: int = 1) -> str:
@@ -252,4 +204,4 @@ def _embed(figure) -> str:
     figure.savefig(buffer, format='png', bbox_inches='tight')
     plt.close(figure)
     data = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img src="data:image/png;base64,{data}" alt="">'
+    return f'data:image/png;base64,{data}'

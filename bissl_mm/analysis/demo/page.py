@@ -1,6 +1,5 @@
 """The report of a demo."""
 
-import html
 import os
 import os.path as osp
 
@@ -31,146 +30,76 @@ def write_page(demo: Demo, outcome: dict) -> str:
     Returns:
         str: Path of the page.
     """
-    task, counts, data = demo.task, demo.counts, demo.data
-    sections = [
-        '<p class="headline"><b>A quick run: the figures mean nothing.</b></p>'
-        if demo.quick
-        else '',
-        f'<p class="lead">SimCLR on unlabeled {html.escape(data.unlabeled)}, '
-        f'then {counts["train"]} {task.labeled}. Does the bilevel stage '
-        'between pretraining and fine-tuning help, and more than training on '
-        'the labeled ones twice?</p>',
-        _headline(outcome),
-        _stage_table(outcome, demo.num_stages),
-        report.strip_plot(
+    task, data = demo.task, demo.data
+    logs = read_scalars(osp.join(demo.work_dir, 'bissl-1'))
+    pictures = dict(demo.pictures())
+    loop = demo.configs.read('bissl').train_cfg
+    path = osp.join(demo.work_dir, 'report.html')
+    report.write_report(
+        path,
+        'demo.html',
+        title=f'BiSSL: {task.name}, {data.title}',
+        arms=ARMS,
+        budget=outcome['budget'],
+        caveat=CAVEAT,
+        comparisons=[comparison_line(found) for found in outcome['comparisons']],
+        counts=demo.counts,
+        labeled=task.labeled,
+        note=data.note,
+        num_lower_steps=loop.num_alternations * loop.num_lower_steps,
+        num_stages=demo.num_stages,
+        quick=demo.quick,
+        unlabeled=data.unlabeled,
+        stage_rows=_stage_rows(outcome, demo.num_stages),
+        strip_plot=report.strip_plot(
             outcome,
             f'{task.metric_name} [%], one dot a fine-tuning, one form a stage',
             demo.num_stages,
         ),
-        report.result_table(outcome),
-        _small_print(demo, outcome),
-    ]
-    pictures = demo.pictures()
-    if pictures:
-        sections.append(
-            report.section(
-                'What the arms see',
-                'Test pictures, the first seed of each arm.',
-                report.picture_rows(dict(pictures), width=2.1),
-            )
-        )
-    sections.append(
-        report.section(
-            'The pictures',
-            f'{counts["pretext"]} without labels, of which the pretext task sees '
-            'two views each; labeled ones below. ' + html.escape(data.note),
-            report.picture_rows(samples(demo.configs)),
-        )
+        result_rows=report.result_rows(outcome),
+        predictions=report.picture_rows(pictures, width=2.1) if pictures else None,
+        samples=report.picture_rows(samples(demo.configs)),
+        level_curves=_level_curves(demo, logs),
+        backbone_curves=report.curves(_panels(logs)),
+        features=_features(demo, outcome) if task.has_features else None,
+        seconds=[(name, value) for name, value in demo.seconds.items() if value],
+        cores=os.cpu_count(),
+        torch=torch.__version__,
+        version=__version__,
     )
-    sections += _curves(demo)
-    if task.has_features:
-        sections.append(_features(demo, outcome))
-    sections.append(_time(demo))
-    path = osp.join(demo.work_dir, 'report.html')
-    report.write_report(path, f'BiSSL: {task.name}, {data.title}', sections)
     return path
 
 
-def _headline(outcome: dict) -> str:
-    return (
-        '<p class="headline">'
-        + '<br>'.join(
-            html.escape(comparison_line(found)) for found in outcome['comparisons']
-        )
-        + '</p>'
-    )
-
-
-def _stage_table(outcome: dict, number: int) -> str:
+def _stage_rows(outcome: dict, number: int) -> list[tuple[str, ...]]:
     """Means of the stages, which are the units."""
-    rows = [('mean of', *(f'stage {i + 1}' for i in range(number)), 'all')]
-    rows += [
-        (
-            arm['name'],
-            *(f'{mean:.1f}' for mean in arm['stage_means']),
-            f'{arm["mean"]:.1f}',
-        )
-        for arm in outcome['arms']
-    ]
-    return report.table(rows) + (
-        f'<small>{ARMS[0]} has no stage: its seeds are those of the stages '
-        'beside it.</small>'
-    )
-
-
-def _small_print(demo: Demo, outcome: dict) -> str:
-    budget, counts = outcome['budget'], demo.counts
-    loop = demo.configs.read('bissl').train_cfg
-    return (
-        f'<small>Each of the {len(outcome["arms"])} arms: '
-        f'{budget["settings"]} random settings of learning rate and weight '
-        f'decay, the same for all, chosen on {counts["val"]} validation '
-        f'pictures with the first stage; then {budget["seeds"]} fine-tunings '
-        f'of each of {demo.num_stages} stages, each tested on '
-        f'{counts["test"]} pictures at its best validation epoch. Stages of '
-        'an arm differ in their seed and begin with the same pretraining; '
-        f'that of {ARMS[0]} is fine-tuned '
-        f'{demo.num_stages * budget["seeds"]} times. '
-        f'{ARMS[1]} has the head warm-up and the upper steps of the stage '
-        'alone, without the pretext task. '
-        f'{ARMS[2]} has seen '
-        f'{loop.num_alternations * loop.num_lower_steps} more pretext steps. '
-        f'{html.escape(CAVEAT)}</small>'
-    )
-
-
-def _curves(demo: Demo) -> list[str]:
-    logs = read_scalars(osp.join(demo.work_dir, 'bissl-1'))
-    pretext = read_scalars(osp.join(demo.work_dir, 'pretext'))
     return [
-        report.section(
-            'Both levels',
-            'Pretext loss in pretraining and, going on, in the first bilevel '
-            'stage; downstream loss of the head alone and then at the two '
-            'backbones, which share it.',
-            report.curves(
-                [
-                    ('pretraining', 'step', {'pretext loss': pretext['loss']}, False),
-                    (
-                        'head warm-up',
-                        'epoch',
-                        {'downstream loss': logs['head_warmup/loss']},
-                        False,
-                    ),
-                    (
-                        'lower level',
-                        'alternation',
-                        {'pretext loss': logs['lower/pretext_loss']},
-                        False,
-                    ),
-                    (
-                        'upper level',
-                        'alternation',
-                        {
-                            r'at $\theta_P$': logs['upper/loss_at_lower'],
-                            r'at $\theta_D$': logs['upper/loss_at_upper'],
-                        },
-                        False,
-                    ),
-                ]
-            ),
-        ),
-        report.section(
-            'The two backbones',
-            'How far they drift apart; the share of the way from the '
-            r'pretraining to &theta;<sub>D</sub> that &theta;<sub>P</sub> has '
-            'gone, which is near 0 where lambda times the lower steps are too '
-            'little; and the true relative residual of the linear system (0 '
-            'is solved), where one is solved, or how many validation '
-            'pictures their neighbours classify rightly.',
-            report.curves(_panels(logs)),
+        ('mean of', *(f'stage {i + 1}' for i in range(number)), 'all'),
+        *(
+            (
+                arm['name'],
+                *(f'{mean:.1f}' for mean in arm['stage_means']),
+                f'{arm["mean"]:.1f}',
+            )
+            for arm in outcome['arms']
         ),
     ]
+
+
+def _level_curves(demo: Demo, logs: dict[str, Series]) -> str:
+    pretext = read_scalars(osp.join(demo.work_dir, 'pretext'))
+    levels = {
+        r'at $\theta_P$': logs['upper/loss_at_lower'],
+        r'at $\theta_D$': logs['upper/loss_at_upper'],
+    }
+    head, lower = logs['head_warmup/loss'], logs['lower/pretext_loss']
+    return report.curves(
+        [
+            ('pretraining', 'step', {'pretext loss': pretext['loss']}, False),
+            ('head warm-up', 'epoch', {'downstream loss': head}, False),
+            ('lower level', 'alternation', {'pretext loss': lower}, False),
+            ('upper level', 'alternation', levels, False),
+        ]
+    )
 
 
 def _panels(logs: dict[str, Series]) -> list:
@@ -187,7 +116,7 @@ def _panels(logs: dict[str, Series]) -> list:
     ]
 
 
-def _features(demo: Demo, outcome: dict) -> str:
+def _features(demo: Demo, outcome: dict) -> dict:
     cfg = demo.stages['fine_tune'].cfg
     features = {
         name: _some(*backbone_features(cfg, found[0]))
@@ -198,14 +127,9 @@ def _features(demo: Demo, outcome: dict) -> str:
     }
     outcome['nearest_neighbour_accuracy'] = neighbours
     shown = ARMS[0], ARMS[-1]
-    return report.section(
-        'What the backbone sees',
-        't-SNE of test features before fine-tuning, norm statistics fitted '
-        'to the labeled pictures. The nearest neighbour has the same label '
-        f'for {neighbours[ARMS[0]]:.1f}% after pretraining, '
-        f'{neighbours[ARMS[1]]:.1f}% after training on the task and '
-        f'{neighbours[ARMS[2]]:.1f}% after the first bilevel stage.',
-        report.scatter_pair(
+    return dict(
+        neighbours=neighbours,
+        scatter=report.scatter_pair(
             ('after pretraining', 'after BiSSL'),
             [embed(features[name][0]) for name in shown],
             features[ARMS[0]][1],
@@ -218,15 +142,3 @@ def _some(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
     """At most :data:`MOST_POINTS`, from all of them."""
     step = -(-len(labels) // MOST_POINTS)
     return features[::step], labels[::step]
-
-
-def _time(demo: Demo) -> str:
-    seconds = ', '.join(
-        f'{name} {value:.0f} s' for name, value in demo.seconds.items() if value
-    )
-    return report.section(
-        'Time',
-        f'{seconds}, of stages side by side each its own. '
-        f'{os.cpu_count()} cores, torch {torch.__version__}, bissl_mm '
-        f'{__version__}.',
-    )
