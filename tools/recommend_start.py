@@ -1,7 +1,7 @@
 """Print how a stage's lambda and T should start, for given sizes.
 
-R is how many times theta_P relaxes toward theta_D in the stage. Stages with R
-of 2 to 10 gained in benchmarks/evidence. With SGD at the lower level R follows
+R is how many times theta_P relaxes toward theta_D in the stage. Aim at 2 to 10;
+docs/choosing.md says why. With SGD at the lower level R follows
 from the config; with LARS and Adam a few lower steps are made on the pretext
 data and thrown away. Example::
 

@@ -24,11 +24,11 @@ from ..engine.launch import build_runner
 from ..engine.steps.relaxation import rates_of
 from ..utils.errors import TypeRefusal, ValueRefusal
 
-#: R of the stages that gained in benchmarks/evidence.
+#: R of the better half of the settings in benchmarks/evidence (choice of lambda).
 LEAST, MOST = 2.0, 10.0
 #: Lower steps after which the gain of LARS and Adam is taken.
 MEASURED_STEPS = 5
-#: The fewest upper steps of a stage in benchmarks/evidence that gained.
+#: The fewest upper steps of a stage in benchmarks/evidence.
 LEAST_UPPER_STEPS = 120
 WEIGHT = 'optim_wrapper.regularizer.weight'
 
@@ -75,6 +75,7 @@ class Start:
     def lines(self) -> list[str]:
         """What to read, then what to type."""
         T, times = self.alternations, self.relaxation_times
+        low, high = self.lengths()
         lines = [
             f'The stage has T = {T} alternations of {self.lower_steps} lower and '
             f'{self.upper_steps} upper steps.',
@@ -86,7 +87,7 @@ class Start:
             f'{self.weight:g}, learning rates {self.rates:.3g} in all, gain '
             f'{self.gain:.3g}).',
             f'R is {LEAST:g} to {MOST:g} at lambda {_range(*self.weights())} with T = '
-            f'{T}, or at T = {_range(*self.lengths())} with lambda {self.weight:g}.',
+            f'{T}, or at T = {low} to {high} with lambda {self.weight:g}.',
         ]
         options = self.options()
         if options:
