@@ -1,7 +1,7 @@
 """What the command-line tools share: arguments, errors, the console.
 
-Heavy libraries are imported when they are needed, so that ``--help`` and a
-mistake in the arguments do not wait for them.
+Heavy libraries are imported only when they are needed. So ``--help`` and a
+mistake in the arguments answer at once.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from .utils.errors import Refusal, refusal_in, refusal_text
 
 
 class CfgOptions(argparse.Action):
-    """Options by their keys; what reads them is imported when there are."""
+    """Collects the options in a dict; imports their reader only if needed."""
 
     def __call__(
         self,
@@ -33,7 +33,7 @@ class CfgOptions(argparse.Action):
 
 
 class _Verbose(argparse.Action):
-    """Sets the variable, which worker processes inherit."""
+    """Sets the environment variable, which worker processes inherit."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         os.environ[VERBOSE] = '1'
@@ -44,14 +44,14 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',
-        help='folder for logs and checkpoints; default: work_dirs/NAME-OF-CONFIG',
+        help='folder of logs and checkpoints; default: work_dirs/NAME-OF-CONFIG',
     )
     add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='how several processes were started',
+        help='program that started the processes',
     )
     parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
     add_verbose(parser)
@@ -63,7 +63,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
         '--cfg-options',
         nargs='+',
         action=CfgOptions,
-        help='settings that replace those of the config, key=value, for '
+        help='settings that replace those of the config, as KEY=VALUE, for '
         'example train_cfg.num_alternations=100 or '
         'train_dataloader.dataset.data_root=data/flowers',
     )
@@ -75,21 +75,22 @@ def add_verbose(parser: argparse.ArgumentParser) -> None:
         '--verbose',
         nargs=0,
         action=_Verbose,
-        help='show on the console what else only the log file has: the '
-        'whole config, the environment, warnings of libraries; '
+        help='show on the console what otherwise goes to the log file only: '
+        'the whole config, the environment, warnings of libraries; '
         f'{VERBOSE}=1 does the same',
     )
 
 
 def run_tool(main: Callable[[list[str] | None], None]) -> None:
-    """Run a tool's main function; an error names the rank.
+    """Run a tool's main function; an error message names the rank.
 
-    What the package refuses (:class:`~bissl_mm.utils.errors.Refusal`) ends
-    with its message alone. Anything else is a bug, here or in a library, and
-    ends with its traceback. The exit status is 1.
+    A :class:`~bissl_mm.utils.errors.Refusal` ends with its message alone.
+    Any other exception is a bug, here or in a library, and ends with its
+    traceback. The exit status is 1 in both cases.
 
     Args:
-        main (Callable): Gets None, for the arguments of the command line.
+        main (Callable): The function. It gets None and then reads the
+            arguments of the command line.
     """
     try:
         main(None)
@@ -109,7 +110,7 @@ def run_tool(main: Callable[[list[str] | None], None]) -> None:
 
 
 def _explained(error: Exception) -> Refusal | None:
-    """What a library says about a setting, in one sentence."""
+    """A library's error about a setting, in one sentence."""
     if 'mmengine' not in sys.modules:
         return None
     from .config.explain import explained
@@ -135,10 +136,10 @@ def _rank() -> int:
 
 
 def _part() -> None:
-    """Leave the other processes in good order.
+    """Wait for the other processes and leave the process group.
 
-    A thread of the process group that still runs while Python shuts down
-    aborts the process, and the launcher then ends the other ranks.
+    If a thread of the process group still runs while Python shuts down, it
+    aborts the process. The launcher then ends the other ranks.
     """
     if _is_distributed():
         from mmengine.dist import barrier
@@ -152,7 +153,7 @@ def _fail(text: str) -> NoReturn:
     if rank is None:
         rank = _rank()
     print(f'[rank {rank}] {text}', file=sys.stderr, flush=True)
-    # Other ranks wait in collectives; leaving without a farewell lets the
+    # Other ranks wait in collectives. Exiting without cleaning up lets the
     # launcher see the failure at once.
     sys.stdout.flush()
     _exit(1)

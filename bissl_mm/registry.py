@@ -1,7 +1,7 @@
 """Registries of the package, children of mmengine's.
 
-``SOLVERS`` and ``REGULARIZERS`` are the package's own. The hypergradient core
-stays free of mmengine, so what is in it is registered here.
+``SOLVERS`` and ``REGULARIZERS`` are the package's own. Their classes are
+registered here, because ``hypergradient/`` does not import mmengine.
 """
 
 import mmengine.registry as mmengine_registry
@@ -42,8 +42,8 @@ DATASETS = _child('DATASETS', 'bissl_mm.datasets')
 DATA_SAMPLERS = _child('DATA_SAMPLERS', 'bissl_mm.datasets')
 TRANSFORMS = _child('TRANSFORMS', 'bissl_mm.datasets')
 
-# Nothing of the package's own, but without a child of the scope mmengine
-# warns at every look-up.
+# The package registers nothing in these. Without a child in its scope,
+# mmengine would warn at every look-up.
 for _name in (
     'EVALUATOR',
     'FUNCTIONS',
@@ -83,17 +83,18 @@ def build_regularizer(cfg) -> Regularizer:
 
     Args:
         cfg (dict or Regularizer, optional): For example
-            ``dict(weight=0.001)``; without a type half the squared distance.
+            ``dict(weight=0.001)``. The default type is ``SquaredDistance``.
 
     Raises:
-        TypeError: If it is neither.
+        TypeError: If ``cfg`` is neither a dict nor a regularizer.
         KeyError: If the type is not registered.
     """
     if isinstance(cfg, Regularizer):
         return cfg
     if not isinstance(cfg, dict):
         raise TypeRefusal(
-            f'regularizer must be a dict or a Regularizer, but is {cfg!r}.'
+            'optim_wrapper.regularizer must be a dict or a Regularizer, but is '
+            f"{cfg!r}. Write dict(type='SquaredDistance', weight=0.001)."
         )
     return REGULARIZERS.build({'type': 'SquaredDistance', '_scope_': _SCOPE, **cfg})
 
@@ -105,11 +106,14 @@ def build_solver(cfg) -> Solver:
         cfg (dict or Solver): For example ``dict(type='CGSolver')``.
 
     Raises:
-        TypeError: If it is neither.
+        TypeError: If ``cfg`` is neither a dict nor a solver.
         KeyError: If the type is not registered.
     """
     if isinstance(cfg, Solver):
         return cfg
     if not isinstance(cfg, dict):
-        raise TypeRefusal(f'solver must be a dict or a Solver, but is {cfg!r}.')
+        raise TypeRefusal(
+            'optim_wrapper.hypergradient.solver must be a dict or a Solver, but is '
+            f"{cfg!r}. Write dict(type='CGSolver')."
+        )
     return SOLVERS.build({'_scope_': _SCOPE, **cfg})

@@ -200,7 +200,7 @@ def test_print_config_of_a_wrong_path_ends_with_one_line(tool, capsys):
     captured = capsys.readouterr()
     assert captured.out + captured.err == (
         "[rank 0] Config 'no_such_config.py' does not exist (working folder "
-        f"'{Path.cwd()}').\n"
+        f"'{Path.cwd()}'). Correct the path.\n"
     )
 
 

@@ -94,7 +94,8 @@ class RefusesKey:
     [
         (
             dict(type='bissl_mm.StratifiedPart', dataset=None, share=2.0),
-            'StratifiedPart: share must lie between 0 and 1, but is 2.0.',
+            'StratifiedPart: share must be between 0 and 1, but is 2.0. Write for '
+            'example share=0.8.',
         ),
         (dict(type='mmengine.RefusesKey'), "key 'a' is unknown."),
     ],
@@ -161,7 +162,7 @@ def test_a_refusal_prints_one_sentence(monkeypatch, capsys):
 
     assert ends_with(main, monkeypatch, capsys) == (
         "[rank 0] no function is registered as 'default_colate'. Did you mean "
-        "'default_collate'? A class of your own has to be imported by "
+        "'default_collate'? Import a class of your own with "
         'custom_imports.\n'
     )
 
@@ -169,5 +170,6 @@ def test_a_refusal_prints_one_sentence(monkeypatch, capsys):
         DATASETS.build(dict(type='bissl_mm.StratifiedPart', dataset=None, share=2.0))
 
     assert ends_with(main, monkeypatch, capsys) == (
-        '[rank 0] StratifiedPart: share must lie between 0 and 1, but is 2.0.\n'
+        '[rank 0] StratifiedPart: share must be between 0 and 1, but is 2.0. '
+        'Write for example share=0.8.\n'
     )

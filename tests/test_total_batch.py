@@ -34,7 +34,7 @@ def test_processes_share_the_total():
         assert cfg.train_dataloader == dict(batch_size=samples)
         assert cfg.train_cfg.pretext_dataloader.batch_size == 1024 // world
         assert cfg.val_dataloader == dict(batch_size=7)
-        assert f'256 samples a step, {samples} on each of {world}' in lines[0]
+        assert f'256 samples per step, {samples} on each of {world}' in lines[0]
         # What is shared needs no second sharing.
         assert share_batches(cfg, world) == []
 
@@ -54,7 +54,7 @@ def test_explicit_batch_size_goes_before_the_total_and_is_said():
     cfg = config(total_batch_size=256, batch_size=4)
     lines = share_batches(cfg, 2)
     assert cfg.train_dataloader == dict(batch_size=4)
-    assert '8 samples a step' in lines[0]
+    assert '8 samples per step' in lines[0]
     assert 'total_batch_size=256' in lines[0]
 
 

@@ -1,4 +1,4 @@
-"""Reading configs: variables, options, keys that nothing reads."""
+"""Reads configs and checks their variables, options, keys and values."""
 
 from .read import notes_of, read_config
 from .types import is_type, type_name

@@ -38,8 +38,8 @@ def pipelines_of(loader: Any) -> list[Any]:
     """The transforms of a dataloader's first data set, outermost last.
 
     Args:
-        loader (dict): Config of a dataloader. A data set that is built
-            already has no transforms that could be read.
+        loader (dict): Config of a dataloader. The list is empty if the data
+            set is given as an object, not as a config.
     """
     dataset, steps = dict(loader).get('dataset'), []
     while isinstance(dataset, dict):

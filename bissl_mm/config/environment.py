@@ -1,9 +1,10 @@
-"""Environment variables in a config's text, put in as data.
+"""Puts environment variables into a config's text as data.
 
-mmengine pastes ``{{$VARIABLE:default}}`` into the text before Python reads
-it. A folder with an apostrophe or a backslash then breaks the config, and a
-value that is code is run. Here a value within a string is escaped for that
-string; elsewhere it has to be a number or another literal.
+mmengine replaces ``{{$VARIABLE:default}}`` by the variable's text before
+Python reads the config. So a folder with an apostrophe or a backslash breaks
+the config, and a value that is code is run. This module escapes a value
+within a string for that string. Outside of strings the value has to be a
+number or another literal.
 """
 
 import ast
@@ -20,13 +21,13 @@ from mmengine.config import Config
 from ..utils.errors import ValueRefusal
 from .plain_yaml import load_yaml
 
-#: As mmengine's: the name and what is taken if it is not set.
+#: The same pattern as mmengine's: the name, and the default.
 _VARIABLE = re.compile(r'\{\{[\'"]?\s*\$(\w+)\s*:\s*(\S*?)\s*[\'"]?\}\}')
 _FILE = re.compile(
     r'\{\{\s*(fileDirname|fileBasenameNoExtension|fileBasename|fileExtname)'
     r'\s*\}\}'
 )
-#: Of each temporary file, the config that it was made of.
+#: Temporary file -> the config that it was made from.
 _read: dict[str, str] = {}
 _FSTRING_START = getattr(tokenize, 'FSTRING_START', None)
 _FSTRING_MIDDLE = getattr(tokenize, 'FSTRING_MIDDLE', None)
@@ -34,7 +35,7 @@ _FSTRING_MIDDLE = getattr(tokenize, 'FSTRING_MIDDLE', None)
 
 @contextmanager
 def variables_as_data() -> Iterator[None]:
-    """mmengine reads configs with this module's replacements inside."""
+    """Inside, mmengine reads configs with this module's replacements."""
     ours = dict(
         _substitute_env_variables=_put_environment,
         _substitute_predefined_vars=_put_file_names,
@@ -70,7 +71,7 @@ def _put_environment(filename: str, temp_config_name: str) -> dict[str, str]:
                 f'The environment variable {name} is empty. Type export '
                 f'{name}=VALUE'
                 + (
-                    f', or unset {name}: then {default!r} is taken.'
+                    f', or unset {name} to take the default {default!r}.'
                     if default
                     else ' before the command.'
                 )
@@ -113,18 +114,22 @@ def _rewrite(
         text = file.read()
     places = list(pattern.finditer(text))
     if places:
-        # By the name of a temporary file, too.
+        # A temporary file keeps the suffix of its config.
         is_python = source.endswith('.py')
-        kinds = _kinds(text, places) if is_python else ['data'] * len(places)
+        name = _read.get(source, source)
+        kinds = _kinds(name, text, places) if is_python else ['data'] * len(places)
         for match, kind in reversed(list(zip(places, kinds, strict=True))):
             text = text[: match.start()] + form(match, kind) + text[match.end() :]
     with open(target, 'w', encoding='utf-8') as file:
         file.write(text)
 
 
-def _kinds(text: str, places: list[re.Match]) -> list[str]:
-    """Of each place: ``'#'`` in a comment, ``'bare'`` in the code, else the
-    prefix and the quote of its string."""
+def _kinds(name: str, text: str, places: list[re.Match]) -> list[str]:
+    """Where each variable stands.
+
+    ``'#'`` means in a comment, ``'bare'`` in the code. Within a string it is
+    the string's prefix and quote.
+    """
     kinds = ['#'] * len(places)
     marked, end = '', 0
     for i, match in enumerate(places):
@@ -147,7 +152,9 @@ def _kinds(text: str, places: list[re.Match]) -> list[str]:
             for i in re.findall(r'_place(\d+)_of_a_variable_', token.string):
                 kinds[int(i)] = kind
     except (tokenize.TokenError, SyntaxError) as error:
-        raise ValueRefusal(f'The config is not valid Python: {error}.') from error
+        raise ValueRefusal(
+            f'Config {name!r} is not valid Python: {error}. Correct the file.'
+        ) from error
     return kinds
 
 
@@ -157,21 +164,22 @@ def _escaped(value: str, where: str, what: str) -> str:
         return ''
     prefix = where.rstrip('\'"').lower()
     if where == 'data' or 'r' in prefix or 'b' in prefix:
-        # There are no escapes in a raw string; JSON and YAML have others.
+        # A raw string has no escapes, and JSON and YAML have other ones.
         if re.search(r'[\'"\\\n\r{}!&*#]|: ', value):
             raise ValueRefusal(
-                f'{what} is {value!r}, which cannot stand where the config '
-                'has it. Choose a name without quotes, backslashes and '
-                'braces, or write the config as Python without raw strings.'
+                f'{what} is {value!r}. The config uses it where quotes, '
+                'backslashes and braces cannot be written. Choose a name '
+                'without them, or write the config as Python without raw '
+                'strings.'
             )
         return value
     text = value.encode('unicode_escape').decode('ascii')
-    # Braces are what mmengine and f-strings look for.
+    # mmengine and f-strings give braces a meaning.
     return text.translate({ord(c): f'\\x{ord(c):02x}' for c in '\'"{}'})
 
 
 def _literal(name: str, value: str, default: str) -> str:
-    """A value in the place of a number or of another literal."""
+    """The literal that a value outside of strings is written as."""
     kind = None
     with suppress(ValueError, SyntaxError):
         kind = type(ast.literal_eval(default))
@@ -186,8 +194,8 @@ def _literal(name: str, value: str, default: str) -> str:
             return f"float('{float(value)!r}')"
         return repr(ast.literal_eval(value))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        example = f', for example export {name}={default}' if default else ''
+        example = default or 'VALUE'
         raise ValueRefusal(
             f'The environment variable {name} is {value!r}, but must be '
-            f'{wanted}{example}.'
+            f'{wanted}. Type for example export {name}={example}.'
         ) from None

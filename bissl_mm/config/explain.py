@@ -1,4 +1,4 @@
-"""Errors of libraries about a setting, said in one sentence."""
+"""Turns errors of libraries about a setting into one sentence."""
 
 import difflib
 import inspect
@@ -18,7 +18,7 @@ from .types import type_name
 
 _UNKNOWN_TYPE = re.compile(r'([^\s\'"]+) is not in the (?:(\w+)::)?(.+?) registry')
 _UNKNOWN_NAME = re.compile(r'Failed to get (\S+)$')
-#: mmcv's, which does not say the name.
+#: mmcv's message, which does not contain the name.
 _UNNAMED = re.compile(r'Cannot find None in registry under')
 _UNKNOWN_KEY = re.compile(
     r'(?:(\w+)\.)?(\w+)\(\) got an unexpected keyword '
@@ -28,13 +28,13 @@ _ONE_VALUE = re.compile(
     r'Expected more than 1 value per channel when '
     r'training, got input size \S*\[([\d, ]+)\]'
 )
-#: What mmengine builds of a dict without a type.
+#: What mmengine builds from a dict without a type.
 _WITHOUT_TYPE = {
     'DataLoader.__init__': DataLoader,
     'Runner.set_randomness': Runner.set_randomness,
 }
 _NO_TYPE = re.compile(r'must contain the key "type", but got (.*?)\n')
-#: Those that mmengine has without being asked.
+#: The hooks that mmengine adds by default.
 _HOOKS = (
     'runtime_info',
     'timer',
@@ -43,7 +43,7 @@ _HOOKS = (
     'param_scheduler',
     'checkpoint',
 )
-#: Of the optimizer's constructor, which looks at arguments first.
+#: The message of the optimizer's constructor for an unknown type.
 _NO_OPTIMIZER = 'None is not a callable object'
 _LAYERS = ('norm_cfg', 'conv_cfg', 'act_cfg', 'upsample_cfg', 'padding_cfg')
 
@@ -96,7 +96,7 @@ def _nodes() -> Iterator[tuple]:
 
 
 def _unknown_in(keys: Sequence[str], registry: str) -> Refusal | None:
-    """The first type below such a key that nothing is registered as."""
+    """The first type under one of these keys that is not registered."""
     for place, node in _nodes():
         kind = node.get('type') if isinstance(node, dict) else None
         if (
@@ -120,6 +120,7 @@ def _without_type(shown: str) -> Refusal | None:
             others += _HOOKS if parent == 'default_hooks' else ()
             near = difflib.get_close_matches(name, others, 1, 0.6)
             hint = f' Did you mean {parent}.{near[0]}?' if near else ''
+            hint = hint or " Add type='...'."
             return TypeRefusal(f'{place}: type is missing in {shown}.{hint}')
     return None
 
@@ -127,7 +128,7 @@ def _without_type(shown: str) -> Refusal | None:
 def _unknown_key(
     name: str | None, function: str, key: str, text: str
 ) -> Refusal | None:
-    """Only where the config gives such a component this key."""
+    """A key that its component does not take, if the config gives it one."""
     for place, node in _nodes():
         if not isinstance(node, dict) or key not in node:
             continue
@@ -172,9 +173,8 @@ def _one_value(error: BaseException, shape: str) -> Refusal:
     )
     layer = f"'{names.get(modules[-1], '')}'" if modules else 'a batch norm'
     return ValueRefusal(
-        f'{layer} normalises one value per channel (input {shape}), which '
-        'has no variance: the batch holds one image. Take more images: '
-        'raise batch_size, lower optim_wrapper.num_micro_batches in the '
-        'bilevel stage, or set drop_last=True if it is the last batch of an '
-        'epoch.'
+        f'{layer} normalises one value per channel (input {shape}), and one '
+        'value has no variance: the batch holds one image. Raise batch_size, '
+        'lower optim_wrapper.num_micro_batches in the bilevel stage, or set '
+        'drop_last=True if this is the last batch of an epoch.'
     )

@@ -1,8 +1,8 @@
-"""Keys of a config that nothing reads.
+"""Finds keys of a config that nothing reads.
 
-mmengine looks only for the keys that it knows. One that is misspelt, or a
-variable of a base whose value was taken up before it is changed, would have
-no effect and give no word.
+mmengine looks only for the keys that it knows. Two kinds of keys would have no
+effect, and nobody would notice: a misspelt key, and a variable of a base that
+is changed after the base has used its value.
 """
 
 import difflib
@@ -17,8 +17,8 @@ from ..utils.errors import TypeRefusal
 from .sources import Source, inherited_settings, read_sources
 from .types import type_name
 
-#: Read beside the arguments of the runner, by mmengine and its children, by
-#: the tools of OpenMMLab, and by this package.
+#: Top-level keys that are read besides the arguments of the runner: by
+#: mmengine, by OpenMMLab's libraries and tools, and by this package.
 _OTHERS = (
     'activation_checkpointing',
     'auto_scale_lr',
@@ -37,13 +37,13 @@ _OTHERS = (
     'tta_model',
     'tta_pipeline',
 )
-#: Keys within those of which mmengine passes over what it does not know.
+#: Settings in which mmengine ignores keys that it does not know.
 _WITHIN = {
     'env_cfg': ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
     'env_cfg.mp_cfg': ('mp_start_method', 'opencv_num_threads'),
     'auto_scale_lr': ('enable', 'base_batch_size'),
 }
-#: From here on two names count as one, misspelt; short names and long ones.
+#: Similarity from which a name counts as a misspelling: short and long names.
 _NEAR = (0.8, 0.85)
 
 
@@ -56,22 +56,22 @@ def known_keys() -> set:
 def check_keys_of_files(cfg: Config) -> list[str]:
     """Refuse a misspelt top-level key of a config file.
 
-    A variable that the config or one of its bases uses is none; nor is one
-    that resembles no key, of which a line is returned.
+    A variable that the config or one of its bases uses is accepted. So is a
+    name that resembles no key; a line about it is returned.
 
     Args:
         cfg (Config): As read from its file; not changed.
 
     Returns:
-        list[str]: About keys of the file that nothing reads.
+        list[str]: Lines about keys of the file that nothing reads.
 
     Raises:
-        TypeError: For a key that is nearly one that exists, or that replaces
-            a variable of a base whose value was already taken.
+        TypeError: For a key that nearly equals an existing one, or that
+            replaces a variable of a base after the base has used its value.
     """
     known, notes, unused = known_keys(), [], []
     if not known & set(cfg.keys()):
-        # A part of configs, with nothing but variables.
+        # A base with nothing but variables.
         return notes
     top = read_sources(cfg.filename)
     inherited = top.inherited()
@@ -80,7 +80,7 @@ def check_keys_of_files(cfg: Config) -> list[str]:
         if name in known or name.startswith('_') or name not in cfg:
             continue
         near = _misspelt(name, known)
-        # Files of OpenMMLab's libraries are not for the user to change.
+        # Users do not edit the files of OpenMMLab's libraries.
         if near and '/.mim/' not in source.path:
             raise TypeRefusal(
                 f'{source.path}: nothing reads the key {name!r}. Did you mean '
@@ -91,17 +91,17 @@ def check_keys_of_files(cfg: Config) -> list[str]:
             continue
         if name in inherited:
             text = (
-                f'{source.path}: setting {name} has no effect, since '
-                'nothing reads it after the base has. '
+                f'{source.path}: setting {name} has no effect, because the '
+                'base has used its value already. '
                 f'{_where_it_lives(cfg, name)}'
             )
-            # Some files of OpenMMLab's libraries do it, without harm.
+            # Some configs of OpenMMLab's libraries do this, without harm.
             if isinstance(cfg[name], dict) and '/.mim/' not in source.path:
                 raise TypeRefusal(text)
             notes.append(text)
             continue
         unused.append(name)
-    # A config that a program wrote has all variables and uses none.
+    # A config written by a program has all variables and uses none of them.
     if unused and (top.bases or top.read & set(top.assigned)):
         hints = [place for place in (_deeper(cfg, n) for n in unused) if place]
         notes.append(
@@ -116,7 +116,7 @@ def check_keys_of_files(cfg: Config) -> list[str]:
 
 
 def _solver_notes(top: Source, cfg: Config) -> list[str]:
-    """About settings that a solver has from one of another type."""
+    """A line about settings that a solver inherits from another type."""
     changed = inherited_settings(top, 'solver')
     place = 'optim_wrapper.hypergradient.solver'
     solver = _at(cfg, place)
@@ -129,9 +129,8 @@ def _solver_notes(top: Source, cfg: Config) -> list[str]:
     if not kept:
         return []
     return [
-        f'{top.path}: {place}: {new} takes over '
-        f'{", ".join(kept)} of {old}. Add _delete_=True to begin with its '
-        'own settings.'
+        f'{top.path}: {place}: {new} inherits {", ".join(kept)} from {old}. '
+        f"Add _delete_=True to start from {new}'s own defaults."
     ]
 
 
@@ -161,7 +160,8 @@ def check_option_keys(cfg: Config, options: Mapping[str, Any]) -> None:
             continue
         if first in cfg:
             raise TypeRefusal(
-                f'{where}nothing reads {first!r} after the config was read. '
+                f'{where}{first!r} is a variable of the config files, which '
+                'have used its value already. '
                 f'{_where_it_lives(cfg, first, rest)}'
             )
         near = (
@@ -186,7 +186,8 @@ def _nearest(name: str, names, cutoff: float) -> str | None:
 
 
 def _misspelt(name: str, known: set) -> str | None:
-    # Of train_pipeline and test_pipeline, common variables, no key is meant.
+    # train_pipeline and test_pipeline are common variables, and tta_pipeline
+    # is not what they stand for.
     names = [key for key in known if not key.startswith('tta_')]
     return _nearest(name, names, _NEAR[len(name) > 8])
 
@@ -198,7 +199,7 @@ def _at(cfg: Any, place: str) -> Any:
 
 
 def _deeper(cfg: Config, name: str) -> str | None:
-    """Where a key of this name stands within those that are read."""
+    """The dotted place of a key of this name, deeper in the config."""
     return next(
         (
             place
@@ -212,7 +213,7 @@ def _deeper(cfg: Config, name: str) -> str | None:
 
 
 def _where_it_lives(cfg: Config, name: str, rest: str = '') -> str:
-    """Where the value of a variable has gone, as an option to type."""
+    """A sentence that says where the value of a variable is used."""
     known = known_keys()
     nodes = [
         (place, node)
@@ -225,7 +226,7 @@ def _where_it_lives(cfg: Config, name: str, rest: str = '') -> str:
         place for place, node in nodes if type(node) is type(value) and node == value
     ]
     if not places and isinstance(value, dict):
-        # It was changed since, but kept its name or its type.
+        # The value was changed later, but kept its name or its type.
         places = [
             place
             for place, node in nodes
@@ -242,11 +243,11 @@ def _where_it_lives(cfg: Config, name: str, rest: str = '') -> str:
         return 'Set the value where it is used.'
     keys = [f'{place}.{rest}' if rest else place for place in places[:3]]
     more = f' and {len(places) - 3} more' if len(places) > 3 else ''
-    return f'Its value is at {", ".join(keys)}{more}: set it there.'
+    return f'Set it where it is used: {", ".join(keys)}{more}.'
 
 
 def walk(place: str, node: Any) -> Iterator[tuple[str, Any]]:
-    """A node of a config and those within it, with their dotted keys.
+    """A node of a config and all nodes within it, with their dotted keys.
 
     Args:
         place (str): Dotted key of the node.

@@ -1,4 +1,4 @@
-"""Names of metrics, which are first looked up at the first validation."""
+"""Checks names of metrics, which are first used at the first validation."""
 
 import difflib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from ..utils.errors import ValueRefusal
 from .keys import walk
 from .types import is_type, type_name
 
-#: What the evaluators of the libraries take as their metric.
+#: The metrics that the libraries' evaluators know.
 _CHOICES = {
     'CocoMetric': ('metric', ('bbox', 'segm', 'proposal', 'proposal_fast')),
     'VOCMetric': ('metric', ('recall', 'mAP')),
@@ -24,13 +24,13 @@ _IOU = {
 def check_metric_names(cfg: Any) -> None:
     """Refuse metrics that an evaluator does not know or does not report.
 
-    Evaluators that are not of the libraries are left alone.
+    Other evaluators than those of the libraries are not checked.
 
     Args:
         cfg (Config): A whole config; not changed.
 
     Raises:
-        ValueError: Naming the key, the value and what there is.
+        ValueError: With the key, the value and the possible names.
     """
     for part in ('val', 'test'):
         for place, node in _evaluators(cfg, f'{part}_evaluator'):
@@ -48,8 +48,8 @@ def check_metric_names(cfg: Any) -> None:
         if name not in reported:
             near = difflib.get_close_matches(name, sorted(reported), 1, 0.0)[0]
             raise ValueRefusal(
-                f'{place}: val_evaluator reports no {name!r}, and the first '
-                f'validation would stop. Did you mean {near!r}? It reports '
+                f'{place}: val_evaluator reports no {name!r}, so the first '
+                f'validation would fail. Did you mean {near!r}? It reports '
                 f'{", ".join(sorted(reported))}.'
             )
 
@@ -93,13 +93,13 @@ def _check_topk(cfg: Any, place: str, node: dict) -> None:
         ):
             raise ValueRefusal(
                 f'{place}.topk has {max(ks)}, but there are {classes} '
-                f'classes ({where}), and the first evaluation would stop. '
+                f'classes ({where}), so the first evaluation would fail. '
                 f'Set {place}.topk=1.'
             )
 
 
 def _reported(node: dict) -> list[str] | None:
-    """What an evaluator with its default settings reports; else None."""
+    """The metrics that an evaluator of a library reports; else None."""
     name = type_name(node.get('type'))
     if name == 'Accuracy' and 'thrs' not in node:
         prefix, names = 'accuracy', [f'top{k}' for k in _listed(node.get('topk', 1))]
@@ -131,7 +131,7 @@ def _reported(node: dict) -> list[str] | None:
 
 
 def _watched(cfg: Any) -> Iterator[tuple[str, str]]:
-    """Places that name a metric of the validation, and the names."""
+    """Dotted keys that name a metric of the validation, with the names."""
     for place, node in [
         *walk('default_hooks', cfg.get('default_hooks')),
         *walk('custom_hooks', cfg.get('custom_hooks')),

@@ -1,4 +1,4 @@
-"""The values of ``--cfg-options``."""
+"""Reads the values of ``--cfg-options`` and puts them into a config."""
 
 import ast
 import inspect
@@ -12,7 +12,7 @@ from ..utils.errors import ValueRefusal
 from .types import type_name
 from .values import check_option_value
 
-#: Keys of which the value is a path: a comma or a blank belongs to it.
+#: Keys whose value is a path, in which commas and blanks have no meaning.
 _PATHS = (
     'ann_file',
     'checkpoint',
@@ -29,17 +29,17 @@ _PATHS = (
 
 
 class OptionText(str):
-    """A value as it was typed; what it stands for depends on its key."""
+    """A value as it was typed. Its key decides how it is read."""
 
 
 def split_options(texts: Sequence[str]) -> dict[str, OptionText]:
-    """Options by their keys.
+    """The options that were typed, as a dict.
 
     Args:
         texts (Sequence[str]): Each ``KEY=VALUE``.
 
     Raises:
-        ValueError: If one is not.
+        ValueError: If a text has another form.
     """
     options = {}
     for text in texts:
@@ -60,15 +60,15 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> list[str]:
 
     Args:
         cfg (Config): Changed in place.
-        options (dict): Values by dotted keys; :class:`OptionText` is read as
-            the key needs it, anything else is a value.
+        options (dict): Values by dotted keys. The key decides how an
+            :class:`OptionText` is read; anything else is taken as it is.
 
     Returns:
-        list[str]: About settings that were not taken over.
+        list[str]: Lines about settings that a new type does not keep.
 
     Raises:
-        ValueError: If a key leads through what has no keys, or for text in
-            place of a number.
+        ValueError: If a key goes through a value that has no keys, or if text
+            is given for a number.
     """
     values = {
         key: _value(cfg, key, value) if isinstance(value, OptionText) else value
@@ -84,15 +84,15 @@ def merge_options(cfg: Config, options: Mapping[str, Any]) -> list[str]:
 
 
 def _check_way(cfg: Any, key: str) -> None:
-    """Refuse a key through a value that has no such keys."""
+    """Refuse a dotted key that goes through a value without such keys."""
     parts = key.split('.')
     for i, part in enumerate(parts):
         place, where = '.'.join(parts[:i]), f'--cfg-options {key}: '
         if isinstance(cfg, (list, tuple)):
             if not part.isdigit() or int(part) >= len(cfg):
                 raise ValueRefusal(
-                    f'{where}{place} is a list of {len(cfg)} entries, so its '
-                    f'keys are whole numbers below {len(cfg)}, not {part!r}.'
+                    f'{where}{place} is a list of {len(cfg)} entries. Write a '
+                    f'whole number below {len(cfg)} instead of {part!r}.'
                 )
             cfg = cfg[int(part)]
         elif hasattr(cfg, 'get'):
@@ -126,7 +126,7 @@ def _value(cfg: Config, key: str, text: OptionText) -> Any:
 
 def _is_path(key: str, present: Any, text: str) -> bool:
     parts = key.split('.')
-    # A list of several folders is written in brackets.
+    # Several folders are written as a list, in brackets.
     if (
         isinstance(present, (list, tuple))
         or text[:1] in ('[', '(')
@@ -146,7 +146,7 @@ def _is_path(key: str, present: Any, text: str) -> bool:
 
 
 def _present(cfg: Any, key: str) -> Any:
-    """What a config has at a dotted key; None where it has nothing."""
+    """The value at a dotted key of a config; None if there is none."""
     for part in key.split('.'):
         if isinstance(cfg, (list, tuple)) and part.isdigit() and int(part) < len(cfg):
             cfg = cfg[int(part)]
@@ -158,9 +158,10 @@ def _present(cfg: Any, key: str) -> Any:
 
 
 def _drop_settings_of_other_types(cfg: Config, values: dict) -> list[str]:
-    """A solver or an optimizer of another type begins with its own settings.
+    """Let a solver or an optimizer of another type start from its defaults.
 
-    A solver keeps none; an optimizer those that the new one has, too.
+    A solver keeps no setting of the old type. An optimizer keeps the settings
+    that the new type has, too.
     """
     notes = []
     for key, kind in values.items():
@@ -181,7 +182,7 @@ def _drop_settings_of_other_types(cfg: Config, values: dict) -> list[str]:
         given = [k for k in dropped if f'{place}.{k}' not in values]
         if given:
             notes.append(
-                f'{place}: {type_name(kind)} does not take over '
+                f'{place}: {type_name(kind)} does not keep '
                 + ', '.join(f'{k}={old[k]!r}' for k in given)
                 + f' of {type_name(old["type"])}.'
             )

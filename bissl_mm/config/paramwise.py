@@ -1,5 +1,4 @@
-"""Keys of ``paramwise_cfg``, of which mmengine passes over what it does not
-know."""
+"""Checks the keys of ``paramwise_cfg``; mmengine ignores unknown ones."""
 
 import difflib
 from typing import Any
@@ -23,13 +22,13 @@ _OF_CUSTOM = ('lr_mult', 'decay_mult')
 
 
 def check_paramwise(cfg: Any) -> None:
-    """Refuse what mmengine's constructor of optimizers would not read.
+    """Refuse keys that mmengine's optimizer constructor would not read.
 
     Args:
         cfg (Config): A whole config; not changed.
 
     Raises:
-        TypeError: Naming the key and the nearest that exists.
+        TypeError: With the key and the nearest existing one.
     """
     for place, node in walk('optim_wrapper', cfg.get('optim_wrapper')):
         settings = node.get('paramwise_cfg') if isinstance(node, dict) else None
@@ -41,7 +40,7 @@ def check_paramwise(cfg: Any) -> None:
             continue
         place += '.paramwise_cfg'
         _check(place, settings, _KEYS)
-        # Any other key is given to the optimizer: lars_exclude, for example.
+        # Any other key goes to the optimizer, for example lars_exclude.
         for name, value in (settings.get('custom_keys') or {}).items():
             if isinstance(value, dict):
                 _check(f'{place}.custom_keys.{name}', value, _OF_CUSTOM, 0.6)

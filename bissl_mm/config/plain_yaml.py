@@ -1,4 +1,4 @@
-"""YAML that holds data, and calls nothing."""
+"""Reads YAML as data, without calling anything that it names."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from ..utils.errors import ValueRefusal
 
 
 class _PlainLoader(yaml.SafeLoader):
-    """Knows tuples, too, which mmengine writes."""
+    """PyYAML's safe loader, and tuples, which mmengine writes."""
 
 
 _PlainLoader.add_constructor(
@@ -18,7 +18,7 @@ _PlainLoader.add_constructor(
 
 
 def load_yaml(path: str, name: str | None = None) -> Any:
-    """What a YAML file holds.
+    """The content of a YAML file.
 
     Args:
         path (str): The file.
@@ -26,7 +26,7 @@ def load_yaml(path: str, name: str | None = None) -> Any:
             path.
 
     Raises:
-        ValueError: If it is no YAML, or has Python objects made.
+        ValueError: If it is not YAML, or asks for Python objects.
     """
     try:
         with open(path, encoding='utf-8') as file:
@@ -35,6 +35,6 @@ def load_yaml(path: str, name: str | None = None) -> Any:
         text = ' '.join(str(error).split()).replace(' in "<unicode string>",', ',')
         raise ValueRefusal(
             f'Config {name or path!r} is not plain YAML: {text}. Tags such as '
-            '!!python/object are not read; what needs code belongs in a '
-            'config of Python.'
+            '!!python/object are not read. Write a config that needs code in '
+            'Python.'
         ) from error

@@ -1,4 +1,4 @@
-"""From a file and options to a config."""
+"""Reads a config from a file and options."""
 
 import os
 import os.path as osp
@@ -18,15 +18,15 @@ from .paramwise import check_paramwise
 from .type_names import check_scopes, remember
 from .values import check_values
 
-#: What mmengine raises of a file that is no config.
+#: What mmengine raises for a file that is not a config.
 _OF_FILES = (SyntaxError, OSError, KeyError, ImportError, ValueError, RuntimeError)
 
 
 def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
-    """A config with its bases merged and settings replaced.
+    """A config, its bases merged and its options put in.
 
-    Values of environment variables are put in as data; see
-    :mod:`~bissl_mm.config.environment`. A key that nothing reads is refused;
+    Values of environment variables are put in as data, see
+    :mod:`~bissl_mm.config.environment`. A key that nothing reads is refused,
     see :mod:`~bissl_mm.config.keys`.
 
     Args:
@@ -37,13 +37,14 @@ def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
         FileNotFoundError: If there is no such file.
         KeyError: For a scope that no library has.
         TypeError: For a key that nothing reads.
-        ValueError: If the file cannot be read, for a value of another kind
-            than its setting has, or for the value of an environment variable
-            that cannot stand where the config has it.
+        ValueError: If the file cannot be read, if a value is of the wrong
+            kind, or if the value of an environment variable cannot be written
+            where the config uses it.
     """
     if not osp.isfile(path):
         raise FileNotFoundRefusal(
-            f'Config {path!r} does not exist (working folder {os.getcwd()!r}).'
+            f'Config {path!r} does not exist (working folder {os.getcwd()!r}). '
+            'Correct the path.'
         )
     try:
         with variables_as_data():
@@ -71,7 +72,7 @@ def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     check_values(cfg)
     check_metric_names(cfg)
     remember(cfg)
-    # Beside the settings, so that nothing takes it for one.
+    # An attribute of the object, so that nothing takes it for a setting.
     object.__setattr__(cfg, '_bissl_notes', notes)
     return cfg
 
@@ -90,5 +91,5 @@ def _line_of_config(error: Exception) -> str | None:
 
 
 def notes_of(cfg: Config) -> list[str]:
-    """What was noticed while a config was read, a line each."""
+    """Lines about what was noticed while a config was read."""
     return list(vars(cfg).get('_bissl_notes', ()))

@@ -1,4 +1,4 @@
-"""Which keys the files of a config set, and which they read again."""
+"""Finds which keys the files of a config set, and which they read."""
 
 import ast
 import os.path as osp
@@ -22,7 +22,7 @@ class Source:
         read (set[str]): Names that it uses, as variables, as ``_base_.NAME``
             or within a string.
         bases (list[Source]): The files it inherits from.
-        tree (ast.Module, optional): Of a Python file.
+        tree (ast.Module, optional): The syntax tree of a Python file.
     """
 
     path: str
@@ -42,7 +42,8 @@ class Source:
         """Pairs of a source and a name that nothing reads after it was set.
 
         Args:
-            above (set[str]): What the files read that inherit from this one.
+            above (set[str]): Names read by the files that inherit from this
+                one.
         """
         read = self.read | above
         for name in self.assigned:
@@ -77,7 +78,7 @@ def read_sources(path: str) -> Source:
 
 
 def _read_data(source: Source) -> Source:
-    """A config of JSON or YAML, which can read variables of bases only."""
+    """A config in JSON or YAML, which can read only its bases' variables."""
     try:
         keys = (
             load(source.path)
@@ -85,7 +86,7 @@ def _read_data(source: Source) -> Source:
             else load_yaml(source.path)
         )
     except Exception:
-        # With variables that are no JSON or YAML before they are put in.
+        # Variables that are not replaced yet may not be JSON or YAML.
         return source
     source.assigned = [key for key in keys if key != '_base_']
     with open(source.path, encoding='utf-8') as file:
@@ -99,16 +100,16 @@ def _read_data(source: Source) -> Source:
 
 
 def inherited_settings(top: Source, key: str) -> tuple[str, str, set] | None:
-    """A component that gets another type in a file but keeps its settings.
+    """A component that a file gives another type but not new settings.
 
     Args:
         top (Source): The file.
         key (str): Name of the component's key, ``'solver'``.
 
     Returns:
-        tuple[str, str, set], optional: The base's type, the file's and the
-        settings that the file gives; None if the type is the base's, or if
-        the base's settings are deleted.
+        tuple[str, str, set], optional: The base's type, the file's type, and
+        the settings that the file gives. None if the types are equal, or if
+        the file deletes the base's settings.
     """
     own = _component(top, key)
     if own is None or '_delete_' in own[1]:

@@ -1,4 +1,4 @@
-"""Misspelt names of types, and which were meant."""
+"""Finds the name of a type that a misspelt one stands for."""
 
 import difflib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from .keys import walk
 
 #: Scopes that may not have been imported yet.
 _LIBRARIES = ('mmpretrain', 'mmdet', 'mmseg')
-#: The config that was read last, to say where a name stands.
+#: The config that was read last; messages say where in it a name is.
 _last: list[Any] = []
 
 
@@ -23,7 +23,7 @@ def remember(cfg: Any) -> None:
 
 
 def places_of(key: str, value: Any) -> list[str]:
-    """Dotted keys of the config read last that end so and have this value."""
+    """Dotted keys in the last config that end in ``key`` and have ``value``."""
     return [
         place
         for cfg in _last
@@ -34,7 +34,7 @@ def places_of(key: str, value: Any) -> list[str]:
 
 
 def unknown_type(name: str, registry: str = '', scope: str = '') -> KeyRefusal:
-    """That nothing of this name is registered, with the nearest that is.
+    """The error for a type that is not registered, with the nearest name.
 
     Args:
         name (str): As in the config, perhaps with a scope before it.
@@ -59,19 +59,19 @@ def unknown_type(name: str, registry: str = '', scope: str = '') -> KeyRefusal:
         if prefix and not other:
             hint = f" Did you mean '{prefix}.{near[1]}'?"
     return KeyRefusal(
-        f'{where}no {kind} is registered as {name!r}.{hint} A class of your '
-        'own has to be imported by custom_imports.'
+        f'{where}no {kind} is registered as {name!r}.{hint} Import a class of '
+        'your own with custom_imports.'
     )
 
 
 def check_scopes(cfg: Any) -> None:
-    """Refuse a scope that no library has; mmengine would take another.
+    """Refuse a scope that no library has; mmengine would use another one.
 
     Args:
         cfg (Config): A config; not changed.
 
     Raises:
-        KeyError: Naming the key and the nearest scope.
+        KeyError: With the key and the nearest scope.
     """
     known = {scope for scope, _ in _all()}
     for place, node in [
@@ -85,18 +85,18 @@ def check_scopes(cfg: Any) -> None:
     ]:
         if not isinstance(node, str) or node in known:
             continue
-        # A library that is not imported yet, or one of the user's own.
+        # It may be a library that is not imported yet, or the user's own.
         if node.isidentifier() and find_spec(node) is not None:
             continue
         names = sorted({*known, *_LIBRARIES})
         near = difflib.get_close_matches(node, names, 1, 0.0)[0]
         raise KeyRefusal(
-            f'{place}: there is no library {node!r} here. Did you mean {near!r}?'
+            f'{place}: no library {node!r} is installed. Did you mean {near!r}?'
         )
 
 
 def find_class(name: str) -> Any | None:
-    """What is registered under a name, or as a class of this name."""
+    """The class that is registered under a name, or that has this name."""
     for names in _all().values():
         for registered, cls in names.items():
             if registered == name or getattr(cls, '__name__', '') == name:
@@ -107,7 +107,7 @@ def find_class(name: str) -> Any | None:
 def _nearest(
     bare: str, known: dict[tuple[str, str], Any], scope: str
 ) -> tuple[str, str] | None:
-    """Scope and name; of equally near ones that of the scope asked."""
+    """Scope and name of the nearest; the asked scope wins a tie."""
 
     def score(key: tuple[str, str]) -> tuple:
         own, name = key
@@ -119,7 +119,7 @@ def _nearest(
 
 
 def _registered(registry: str) -> dict[tuple[str, str], Any]:
-    # Libraries give their children other names than mmengine the parent.
+    # A library's registry may have another name than its parent in mmengine.
     roots = {
         root.name
         for root in _roots()
@@ -134,7 +134,7 @@ def _registered(registry: str) -> dict[tuple[str, str], Any]:
 
 
 def _all() -> dict[tuple[str, str], dict[str, Any]]:
-    """What is registered by now, by scope and name of the parent registry."""
+    """All registered classes, by scope and name of the parent registry."""
     return {
         (registry.scope, root.name): registry.module_dict
         for root in _roots()

@@ -1,16 +1,16 @@
-"""The ``type`` of a config, which may be a name or the class itself."""
+"""Reads the ``type`` of a config, which is a name or the class itself."""
 
 import re
 from typing import Any
 
 
 def type_name(kind: Any) -> str:
-    """Name of a type without scope or module, ``''`` without a type.
+    """The name of a type without scope and module; ``''`` if there is none.
 
     Args:
         kind (str, type or Callable): As in a config: ``'mmdet.CocoDataset'``,
-            ``'torchvision/ToTensor'``, or in mmengine's new style a class or
-            a function.
+            ``'torchvision/ToTensor'``, or a class or a function in mmengine's
+            new style.
     """
     if kind is None:
         return ''
@@ -23,7 +23,7 @@ def type_name(kind: Any) -> str:
 def is_type(cfg: Any, *names: str) -> bool:
     """Whether a config has one of these types, by name or as a class.
 
-    A class counts by the names of its parents, too.
+    A class also has the types of its parents.
 
     Args:
         cfg (dict): A config with ``type``; anything else has none.

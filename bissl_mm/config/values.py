@@ -1,4 +1,4 @@
-"""Values that a library takes without a look, or meets too late."""
+"""Checks values that a library takes unchecked, or checks too late."""
 
 import inspect
 import math
@@ -13,8 +13,8 @@ from ..utils.errors import ValueRefusal
 from .keys import walk
 from .type_names import find_class
 
-#: By the last key of a place, and the first keys below which it means this.
-#: Whole numbers have a least value; None leaves a setting out.
+#: Settings that are whole numbers: last part of the dotted key -> how the part
+#: before it ends, and the least value. None is not checked.
 _WHOLE = {
     'batch_size': ('dataloader', 1),
     'total_batch_size': ('dataloader', 1),
@@ -24,21 +24,21 @@ _WHOLE = {
     'val_interval': ('train_cfg', 1),
     'seed': ('randomness', 0),
 }
-#: mmengine compares these with their whole part, so 1e4 is right.
+#: mmengine accepts floats without a fraction here, for example 1e4.
 _INTEGRAL = ('max_epochs', 'max_iters', 'val_interval')
 _BOOLS = ('drop_last', 'persistent_workers', 'pin_memory', 'shuffle')
 _OF_OPTIMIZERS = ('lr', 'weight_decay', 'momentum')
 
 
 def check_values(cfg: Any) -> None:
-    """Refuse values of another kind than their settings have.
+    """Refuse values of the wrong kind.
 
     Args:
         cfg (Config): A whole config; not changed.
 
     Raises:
-        TypeError: For a key of a checkpoint hook that saving would meet.
-        ValueError: Naming the key and the value.
+        TypeError: For a key of a checkpoint hook at which saving would fail.
+        ValueError: With the key and the value.
     """
     for first in cfg:
         for place, node in walk(first, cfg[first]):
@@ -71,16 +71,16 @@ def check_values(cfg: Any) -> None:
 
 
 def check_option_value(key: str, text: str, present: Any, value: Any) -> None:
-    """Refuse text for a number or for a switch, and a comma in a number.
+    """Refuse text for a number or for True and False, and a decimal comma.
 
     Args:
-        key (str): Of ``--cfg-options``.
-        text (str): As it was typed.
-        present: What the config has there.
-        value: What the text was read as.
+        key (str): The key in ``--cfg-options``.
+        text (str): The value as it was typed.
+        present: The value in the config.
+        value: The value that was read from the text.
 
     Raises:
-        ValueError: Naming the key and both values.
+        ValueError: With the key and both values.
     """
     where = f'--cfg-options {key}={text}: '
     if isinstance(present, bool):
@@ -91,13 +91,13 @@ def check_option_value(key: str, text: str, present: Any, value: Any) -> None:
     elif isinstance(present, (int, float)):
         if isinstance(value, str):
             raise ValueRefusal(
-                f'{where}{key} is {present!r} in the config, a number, but '
-                f'{value!r} is none. Write digits, and a point before the '
+                f'{where}{key} is a number in the config, {present!r}, but '
+                f'{value!r} is not. Write digits, and a point before the '
                 'decimals.'
             )
         if isinstance(present, float) and isinstance(value, list) and len(value) == 2:
             raise ValueRefusal(
-                f'{where}{key} is {present!r} in the config, one number, but '
+                f'{where}{key} is one number in the config, {present!r}, but '
                 'a comma makes a list. Write a point before the decimals.'
             )
 
@@ -126,7 +126,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _check_checkpoint_hook(place: str, hook: Mapping) -> None:
-    """mmengine's keeps what it does not know for the first saving."""
+    """Refuse unknown keys, at which mmengine's hook fails when it saves."""
     kind = hook.get('type')
     cls = find_class(kind.rpartition('.')[2]) if isinstance(kind, str) else kind
     if isinstance(cls, type) and issubclass(cls, CheckpointHook):

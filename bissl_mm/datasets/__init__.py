@@ -1,4 +1,4 @@
-"""Data of the two levels."""
+"""The data of the lower and the upper level."""
 
 from .in_memory_dataset import InMemoryDataset
 from .level_sampler import LevelBatchSampler

@@ -1,4 +1,4 @@
-"""Do the folders and files that a config names exist?"""
+"""Checks that the folders and files that a config names exist."""
 
 import os
 import os.path as osp
@@ -11,7 +11,7 @@ from mmengine.config import Config
 from ..config import is_type
 from ..utils.errors import FileNotFoundRefusal
 
-#: Where a config has the data of each part.
+#: Keys under which a config has the data of each split.
 _PLACES = dict(
     pretext='train_cfg.pretext_dataloader',
     train='train_dataloader',
@@ -20,24 +20,24 @@ _PLACES = dict(
 )
 
 
-#: Data sets of mmpretrain that download what is missing.
+#: Data sets of mmpretrain that download themselves.
 _DOWNLOADED = ('CIFAR10', 'CIFAR100', 'FashionMNIST', 'MNIST')
 
 
 def check_data_folders(cfg: Config, parts: Iterable[str]) -> None:
     """Refuse a data folder or annotation file that does not exist.
 
-    Only local paths of mmengine's form (``data_root``, ``data_prefix`` and
-    ``ann_file``) are looked for, not what is in them. Data sets that download
-    themselves may be missing.
+    Only the existence of local paths in mmengine's form (``data_root``,
+    ``data_prefix`` and ``ann_file``) is checked, not their content. Data sets
+    that download themselves may be missing.
 
     Args:
         cfg (Config): A config; not changed.
-        parts (Iterable[str]): Of ``'pretext'``, ``'train'``, ``'val'`` and
-            ``'test'``; a config need not have all of them.
+        parts (Iterable[str]): Some of ``'pretext'``, ``'train'``, ``'val'``
+            and ``'test'``. The config need not have all of them.
 
     Raises:
-        FileNotFoundError: Naming the path, its key and the environment
+        FileNotFoundError: With the path, its key, and the environment
             variable or the option that sets it.
     """
     for part in parts:
@@ -50,7 +50,7 @@ def check_data_folders(cfg: Config, parts: Iterable[str]) -> None:
 
 
 def _datasets(dataset: Any, key: str) -> Iterator[tuple[str, dict]]:
-    """A dataset's config and those within it, with their dotted keys."""
+    """The configs of a dataset and of those within it, with dotted keys."""
     if isinstance(dataset, dict):
         yield key, dataset
         yield from _datasets(dataset.get('dataset'), f'{key}.dataset')
@@ -65,7 +65,7 @@ def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
     prefix = dataset.get('data_prefix') or ''
     prefixes = prefix if isinstance(prefix, dict) else dict(_=prefix)
     paths = [('data_root', root, osp.isdir)]
-    # Below the root, or the root itself where the prefix is empty.
+    # In the root, or the root itself if the prefix is empty.
     paths += [
         (
             'data_prefix' + ('' if name == '_' else f'.{name}'),
@@ -82,7 +82,7 @@ def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
             if name == 'data_root' or exists is osp.isfile or _has_a_file(path):
                 continue
             raise FileNotFoundRefusal(
-                f'{key}.{name}: the data folder {path!r} holds no file. '
+                f'{key}.{name}: the data folder {path!r} contains no file. '
                 f'{_remedy(cfg, key, name, root)}'
             )
         kind = 'folder' if exists is osp.isdir else 'file'
@@ -109,18 +109,20 @@ def _remedy(cfg: Config, key: str, name: str, root: str) -> str:
         return f'Type {option}.'
     variable, value = named[0]
     rest = osp.relpath(root, value)
-    below = '' if rest == '.' else f', of the folder that holds {rest!r}'
+    below = '' if rest == '.' else f' with the folder that contains {rest!r}'
     state = (
         f'is {value!r} now'
         if variable in os.environ
-        else (f'is not set, so {value!r} is taken')
+        else (f'is not set, so its default {value!r} is used')
     )
     return f'Type export {variable}=FOLDER{below} ({variable} {state}), or {option}.'
 
 
 def _variables(cfg: Config, root: str) -> list[tuple[str, str]]:
-    """Environment variables of the config whose value ``root`` begins with,
-    the longest first."""
+    """The config's environment variables whose value ``root`` begins with.
+
+    The longest value comes first.
+    """
     found = set()
     for variable, default in re.findall(
         r'\{\{\s*\$(\w+)\s*:\s*(.*?)\s*\}\}', cfg.text or ''

@@ -1,4 +1,4 @@
-"""Samples that are prepared once, for networks faster than the decoder."""
+"""Prepares samples once, for networks that are faster than the decoder."""
 
 import copy
 import hashlib
@@ -17,27 +17,26 @@ from ..utils.errors import ValueRefusal
 from ..utils.random import seeded
 from .stream_parts import build_dataset
 
-#: Datasets whose samples a process keeps beyond their own life: those of the
-#: parts of one stage, which the next run in the process has, too.
+#: Number of datasets whose samples a process keeps after they are deleted:
+#: those of the splits of one stage, which the next run in the process uses, too.
 MAX_KEPT = 8
 _kept: 'OrderedDict[str, list[Any]]' = OrderedDict()
 
 
 @DATASETS.register_module()
 class InMemoryDataset(Dataset):
-    """Runs a dataset's pipeline once a sample and keeps what comes out.
+    """Runs a dataset's pipeline once per sample and keeps the results.
 
-    Decoding and resizing are then no part of a training step. What draws at
-    random belongs after them: in ``pipeline``, or for whole batches in
-    :class:`bissl_mm.models.BatchViews`. Runs of one process over the same
-    files share what is kept.
+    So training steps do not decode or resize images. Random transforms come
+    later: in ``pipeline``, or in :class:`bissl_mm.models.BatchViews` for whole
+    batches. Runs in one process over the same files share the kept samples.
 
     Args:
-        dataset (dict): Config of a dataset of OpenMMLab's. Its pipeline must
-            give the same sample each time, and small ones: 10,000 images of
-            32 px take 30 MB.
-        pipeline (Sequence[dict]): Transforms that every access runs on a copy
-            of a kept sample. Defaults to (): it is taken as it is.
+        dataset (dict): Config of an OpenMMLab dataset. Its pipeline must give
+            the same sample each time. Samples should be small: 10,000 images
+            of 32 px take 30 MB.
+        pipeline (Sequence[dict]): Transforms that run on a copy of a kept
+            sample at every access. Defaults to (), which means none.
 
     Raises:
         ValueError: If the pipeline of ``dataset`` draws at random.
@@ -51,12 +50,11 @@ class InMemoryDataset(Dataset):
         self._keeps = True
 
     def keep_nothing(self) -> None:
-        """Prepare a sample when it is asked for, each time: for a look at
-        some of them."""
+        """Prepare samples at each access, for a check of only some of them."""
         self._keeps = False
 
     def full_init(self) -> None:
-        """Prepare all samples, unless that was done."""
+        """Prepare all samples, unless that is done already."""
         if self._samples is not None:
             return
         if not self._keeps:
@@ -95,15 +93,17 @@ class InMemoryDataset(Dataset):
         return self.dataset.get_cat_ids(index)
 
     def _key(self) -> str:
-        """Of the settings and all that samples are made of: boxes of many
-        images are too long to be kept twice."""
+        """A digest of the settings and of everything that samples are made of.
+
+        The boxes of many images would be too long to keep twice.
+        """
         digest = hashlib.sha256(self._config.encode())
         for i in range(len(self.dataset)):
             digest.update(repr(self._state(i)).encode())
         return digest.hexdigest()
 
     def _state(self, index: int) -> tuple:
-        """Labels or boxes, and what the files of a sample are now."""
+        """Labels or boxes of a sample, and the present state of its files."""
         info = self.get_data_info(index)
         state = [repr(info)]
         for path in (info.get('img_path'), info.get('seg_map_path')):
@@ -123,14 +123,14 @@ class InMemoryDataset(Dataset):
         except Exception:
             if self._keeps:
                 raise
-            # Whoever looks finds the damaged file.
+            # The check of the data finds the damaged file.
             return
         if not torch.equal(*map(torch.as_tensor, samples)):
             raise ValueRefusal(
-                'InMemoryDataset: the pipeline of its dataset draws at '
-                'random, which would be done once for the whole run. Move '
-                'the random transforms from dataset.pipeline to pipeline, '
-                'or to the data preprocessor (BatchViews).'
+                'InMemoryDataset: dataset.pipeline draws at random, but runs '
+                'only once per sample in the whole run. Move the random '
+                'transforms from dataset.pipeline to pipeline, or to the data '
+                'preprocessor (BatchViews).'
             )
 
 
@@ -140,8 +140,7 @@ def _pixels(sample: dict) -> Any:
 
 
 def _twin(value: Any) -> Any:
-    """A data sample of its own, on which predictions can be set; tensors are
-    shared."""
+    """A copy of a data sample that can take predictions; it shares tensors."""
     if not isinstance(value, BaseDataElement):
         return value
     twin = copy.copy(value)

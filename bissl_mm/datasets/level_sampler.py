@@ -1,4 +1,4 @@
-"""In which order a level sees its data."""
+"""Defines the order in which a level sees its data."""
 
 from collections.abc import Iterator
 
@@ -9,26 +9,28 @@ from ..utils.random import fold_seed
 
 
 class LevelBatchSampler(Sampler):
-    """Which samples the n-th batch of a level holds: a pure function of n.
+    """The samples of the n-th batch of a level, as a pure function of n.
 
-    Each pass over the data is a permutation of its own; without ``shuffle``
-    it goes on in the data's order where the last one ended, from the end to
-    the beginning. A phase draws ``phase_size`` batches; a new pass begins where fewer batches remain than
-    a phase needs, so that no phase sees a sample twice. A dataset too small
-    for one phase is used batch by batch instead. B.4 counts the gradient
-    steps of a phase; here the batches of the Hessian, which the released code
-    draws from the same stack, count too.
+    Each pass over the data has its own permutation. Without ``shuffle`` a pass
+    continues in the data's order where the last one ended, and goes on at the
+    beginning after the last sample.
 
-    The ``rank``-th process takes its part of each batch of the union, so that
-    W processes with b samples each see what one process with W * b sees.
+    A phase draws ``phase_size`` batches. If fewer batches remain in a pass, a
+    new pass begins, so that no phase sees a sample twice. If the whole dataset
+    is too small for one phase, it is used batch by batch instead. B.4 counts
+    the gradient steps of a phase. Here the batches of the Hessian count, too,
+    because the released code draws them from the same stack.
+
+    The ``rank``-th process takes its share of each total batch. So W processes
+    with b samples each see what one process with W * b samples sees.
 
     Args:
         size (int): Number of samples of the dataset.
-        batch_size (int): Samples a batch and process.
-        phase_size (int): Batches a phase.
-        level (str): Name that tells levels apart in the seed.
+        batch_size (int): Samples per batch and process.
+        phase_size (int): Batches per phase.
+        level (str): Name of the level; each level has its own seed.
         seed (int): The run's seed.
-        rank (int): This process.
+        rank (int): Rank of this process.
         world_size (int): Number of processes.
         shuffle (bool): Whether passes are permuted. Defaults to True.
 
@@ -60,7 +62,7 @@ class LevelBatchSampler(Sampler):
         self._order: tuple[int, torch.Tensor | None] = (-1, None)
 
     def place(self, number: int) -> tuple[int, int]:
-        """Pass and position in it of the batch ``number``, both from 0."""
+        """The pass of batch ``number`` and its position there, both from 0."""
         phases_per_pass = self.batches_per_pass // self.phase_size
         if phases_per_pass == 0:
             return divmod(number, self.batches_per_pass)
@@ -69,7 +71,7 @@ class LevelBatchSampler(Sampler):
         return data_pass, phase_in_pass * self.phase_size + offset
 
     def keys(self, number: int) -> list[tuple[int, int]]:
-        """``(pass, sample index)`` of this rank's part of a batch."""
+        """``(pass, sample index)`` of this rank's samples of a batch."""
         data_pass, position = self.place(number)
         order = self._pass_order(data_pass)
         begin = (position * self.world_size + self.rank) * self.batch_size
@@ -85,7 +87,7 @@ class LevelBatchSampler(Sampler):
             number += 1
 
     def _samples_per_pass(self) -> int:
-        """Of all processes; those behind the last whole phase are not."""
+        """Samples that all processes use per pass: those of whole phases."""
         phases = self.batches_per_pass // self.phase_size
         batches = phases * self.phase_size or self.batches_per_pass
         return batches * self.batch_size * self.world_size
@@ -95,7 +97,8 @@ class LevelBatchSampler(Sampler):
             generator = torch.Generator().manual_seed(
                 fold_seed(self.seed, self.level, 'order', data_pass)
             )
-            # In the same order each pass would leave out the same last samples.
+            # Starting at the first sample again, each pass would leave out the
+            # same last samples.
             order = (
                 torch.randperm(self.size, generator=generator)
                 if self.shuffle

@@ -1,4 +1,4 @@
-"""Endless, resumable batches for one level."""
+"""An endless, resumable stream of batches for one level."""
 
 import copy
 from collections.abc import Iterator
@@ -33,24 +33,24 @@ _DATALOADER_KEYS = (
 
 
 class LevelStream:
-    """The data of one level, one batch after the other without end.
+    """The data of one level, batch after batch, without end.
 
     Args:
-        dataloader (dict): A dataloader config of mmengine's form. The stream
-            owns the order, so ``sampler`` may only be absent or a
-            ``DefaultSampler``, of which ``shuffle`` is read; batches are
+        dataloader (dict): A dataloader config in mmengine's form. The stream
+            decides the order, so ``sampler`` may only be absent or a
+            ``DefaultSampler``; only its ``shuffle`` is read. Batches are
             always full.
         level (str): ``'lower'``, ``'upper'`` or ``'head_warmup'``.
-        phase_size (int, optional): Batches a phase. Defaults to None: a
+        phase_size (int, optional): Batches per phase. Defaults to None: a
             whole pass.
-        rank (int): This process. Defaults to 0.
+        rank (int): Rank of this process. Defaults to 0.
         world_size (int): Number of processes. Defaults to 1.
 
     Raises:
         TypeError: For an unknown key, an iterable-style dataset or a sampler
-            that the stream cannot honour.
+            that the stream cannot use.
         ValueError: If the dataset is smaller than one batch of all
-            processes, or they cannot share a ``total_batch_size`` evenly.
+            processes, or if they cannot share a ``total_batch_size`` evenly.
     """
 
     def __init__(
@@ -64,7 +64,9 @@ class LevelStream:
         where = f'{level} dataloader'
         cfg = check_mapping(where, dataloader, _DATALOADER_KEYS)
         if 'dataset' not in cfg:
-            raise ValueRefusal(f'{where}: the key dataset is missing.')
+            raise ValueRefusal(
+                f'{where}: the key dataset is missing. Add dataset=dict(type=...).'
+            )
         self.level = level
         key = 'train_cfg.pretext_dataloader' if level == 'lower' else 'train_dataloader'
         self.batch_size = batch_size_of(key, cfg, world_size)
@@ -80,7 +82,7 @@ class LevelStream:
         ):
             cfg.pop(name, None)
         if not cfg.get('num_workers'):
-            # torch's loader refuses it without worker processes.
+            # torch's loader refuses this setting without worker processes.
             cfg.pop('prefetch_factor', None)
         self.dataset = build_dataset(where, cfg.pop('dataset'))
         self._collate = build_collate(cfg.pop('collate_fn', None))
@@ -100,13 +102,13 @@ class LevelStream:
         self.sampler: LevelBatchSampler | None = None
 
     def __len__(self) -> int:
-        """Batches a pass."""
+        """Batches per pass."""
         return len(self.dataset) // (self.batch_size * self._world_size)
 
     def sibling(self, level: str) -> 'LevelStream':
         """A stream over the same data for another level, in whole passes.
 
-        It has to be started by itself.
+        Call its :meth:`start` separately.
         """
         stream = copy.copy(self)
         stream.level = level
@@ -115,15 +117,15 @@ class LevelStream:
         return stream
 
     def start(self, seed: int, state: dict | None = None) -> None:
-        """Set the seed and, on resume, the position.
+        """Set the seed and, for a resumed run, the position.
 
         Args:
             seed (int): The run's seed.
             state (dict, optional): What :meth:`state_dict` returned.
 
         Raises:
-            ValueError: If data or settings changed since, so that the
-                stream would go on with other samples.
+            ValueError: If data or settings have changed, so that the stream
+                would continue with other samples.
         """
         self.close()
         self.samples = SeededDataset(self.dataset, self.level, seed)
@@ -151,7 +153,7 @@ class LevelStream:
                 batch_sampler=self.sampler,
                 collate_fn=self._collate,
                 worker_init_fn=partial(shield_worker, None),
-                # Else it draws a number from the global generator.
+                # Otherwise it draws a number from the global generator.
                 generator=torch.Generator(),
                 **self._loader_cfg,
             )
@@ -162,15 +164,15 @@ class LevelStream:
         return batch
 
     def batch_at(self, number: int) -> Any:
-        """Any batch by its number, loaded in this process."""
+        """The batch with this number, loaded in this process."""
         return self._collate([self.samples[key] for key in self.sampler.keys(number)])
 
     def first_sample(self) -> Any:
-        """A batch of the first sample alone, in no place of the order."""
+        """A batch of the first sample alone; the order does not advance."""
         return self._collate([self.dataset[0]])
 
     def state_dict(self) -> dict:
-        """Position and what must not change until it is taken up again."""
+        """The position, and what must not change before the run resumes."""
         return dict(position=self.position, **self._fingerprint())
 
     def close(self) -> None:
@@ -192,7 +194,7 @@ class LevelStream:
             seed=self.sampler.seed,
         )
         if not self._shuffle:
-            # Earlier versions began every pass with the first sample.
+            # Earlier versions started every pass at the first sample.
             found['order'] = 'goes on'
         return found
 
@@ -202,7 +204,7 @@ class LevelStream:
                 raise ValueRefusal(
                     f'{self.level} dataloader: {key} is {value} now but was '
                     f'{state.get(key)} when the checkpoint was written, so the '
-                    'run cannot be continued with the same samples. Restore '
-                    'the setting, or start anew with load_from instead of '
-                    '--resume.'
+                    'run cannot continue with the same samples. Restore the '
+                    'setting, or start a new run from the weights with '
+                    'load_from instead of --resume.'
                 )

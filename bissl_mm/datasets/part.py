@@ -1,4 +1,4 @@
-"""Some samples of a dataset, itself a dataset."""
+"""A dataset of some samples of another dataset."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from .strata import classes_of
 
 
 class Part(Dataset):
-    """The samples of a dataset that have these indices, in their order.
+    """Some samples of a dataset, chosen by their indices, in that order.
 
-    It offers what loops, samplers, evaluators and wrappers of OpenMMLab ask a
-    dataset for.
+    It has all methods that OpenMMLab's loops, samplers, evaluators and
+    wrappers call on a dataset.
 
     Args:
-        dataset (dict or Dataset): The whole dataset, of mmpretrain, mmdet or
-            mmseg, also a ``ConcatDataset``.
+        dataset (dict or Dataset): The whole dataset, from mmpretrain, mmdet or
+            mmseg, or a ``ConcatDataset``.
     """
 
     def __init__(self, dataset: dict | BaseDataset) -> None:
@@ -35,18 +35,18 @@ class Part(Dataset):
 
     @property
     def ignore_index(self) -> int:
-        """Id of a mask's pixels that no class has."""
+        """Id of mask pixels that belong to no class."""
         return getattr(self.dataset, 'ignore_index', 255)
 
     def full_init(self) -> None:
-        """Nothing left to do."""
+        """Does nothing: the whole dataset is initialised already."""
 
     def get_data_info(self, index: int) -> dict:
-        """Raw information of a sample of the part."""
+        """Raw information about a sample of this part."""
         return self.dataset.get_data_info(self.indices[index])
 
     def get_cat_ids(self, index: int) -> list[int]:
-        """Class ids of a sample of the part."""
+        """Class ids of a sample of this part."""
         if hasattr(self.dataset, 'get_cat_ids'):
             return self.dataset.get_cat_ids(self.indices[index])
         return sorted(classes_of(self.get_data_info(index)))

@@ -1,4 +1,4 @@
-"""Ordinary training whose epochs can be replayed after an interruption."""
+"""Lets ordinary training replay its epochs after an interruption."""
 
 from collections.abc import Iterator
 
@@ -11,11 +11,11 @@ from .stream_parts import build_dataset
 
 @DATASETS.register_module()
 class ReplayedDataset(SeededDataset):
-    """A dataset whose samples depend on seed, epoch and index alone.
+    """A dataset whose samples depend on seed, epoch and index only.
 
-    mmengine's worker processes draw augmentations from generators that a
-    resumed run starts anew. With this one, and a checkpoint after an epoch,
-    a resumed run gets the samples of an uninterrupted one. It needs
+    mmengine's worker processes draw augmentations from generators whose states
+    are lost when a run resumes. With this dataset, a run that resumes from a
+    checkpoint after an epoch gets the samples of an uninterrupted run. It needs
     :class:`ReplayedSampler`.
 
     Args:

@@ -1,4 +1,4 @@
-"""A dataset whose random augmentations can be replayed."""
+"""A dataset that can replay its random augmentations."""
 
 import os.path as osp
 from typing import Any
@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from ..utils.errors import ValueRefusal
 from ..utils.random import fold_seed, seeded
 
-#: Share of a dataset's images that may be unreadable before a run stops.
+#: A run stops if a larger share of a dataset's images is unreadable.
 MAX_UNREADABLE_SHARE = 0.01
 
 
@@ -20,16 +20,16 @@ class SeededDataset(Dataset):
     """Wraps a dataset so that a sample depends on (seed, level, pass, index).
 
     Every generator is seeded before a sample's pipeline runs and restored
-    afterwards, so a sample is the same in whichever worker process and after
-    whatever interruption it is loaded.
+    afterwards. So a sample is the same in every worker process and after every
+    interruption.
 
-    An image or mask file that cannot be read is named in a warning and its
-    sample replaced by the next one; once more than 1% of the samples are
-    unreadable, a ``ValueError`` names the last file.
+    If an image or mask file cannot be read, a warning names it, and the next
+    sample takes its place. Once more than 1% of the samples are unreadable, a
+    ``ValueError`` names the last file.
 
     Args:
         dataset (Dataset): The dataset, indexed by whole numbers.
-        level (str): Its level, ``'lower'`` for example.
+        level (str): Its level, for example ``'lower'``.
         seed (int): The run's seed.
     """
 
@@ -37,7 +37,7 @@ class SeededDataset(Dataset):
         self.dataset = dataset
         self.level = level
         self.seed = seed
-        # In shared memory: worker processes mark what they could not read.
+        # Shared memory, in which worker processes mark unreadable samples.
         self._unreadable = torch.zeros(len(dataset), dtype=torch.uint8).share_memory_()
 
     def __len__(self) -> int:
@@ -75,10 +75,10 @@ class SeededDataset(Dataset):
         raise AssertionError('unreachable: every image is unreadable')
 
     def _check_mask(self, sample: Any, index: int) -> None:
-        """Refuse class ids that no loss can look up.
+        """Refuse class ids that are out of range.
 
-        A cross entropy meets them as a failed assertion on the device, which
-        names neither the image nor the id.
+        A cross entropy fails on them with an assertion on the device that names
+        neither the image nor the id.
         """
         data_sample = sample.get('data_samples') if isinstance(sample, dict) else None
         if (
@@ -100,8 +100,8 @@ class SeededDataset(Dataset):
                 f'({self._named(index)}) has class id(s) '
                 f'{found[:5]}, but the dataset declares {len(classes)} '
                 f'classes (0 to {len(classes) - 1}) and ignores {ignored}. '
-                'Correct the mask or metainfo.classes; reduce_zero_label '
-                'shifts ids by one.'
+                'Correct the mask or metainfo.classes, or set reduce_zero_label, '
+                'which shifts ids by one.'
             )
 
     @property
@@ -119,8 +119,8 @@ class SeededDataset(Dataset):
             named = f"'{path}'" if what == 'image' else f"the mask '{path}'"
             raise ValueRefusal(
                 f'{self.level} dataset: {count} of {total} images cannot be '
-                f'read, more than {MAX_UNREADABLE_SHARE:.0%}; the last is '
-                f'{named} ({type(error).__name__}: {error}). Replace or '
+                f'read, which is more than {MAX_UNREADABLE_SHARE:.0%}. The last '
+                f'one is {named} ({type(error).__name__}: {error}). Replace or '
                 'remove the damaged files.'
             ) from error
         print_log(
@@ -132,14 +132,14 @@ class SeededDataset(Dataset):
         )
 
     def _image_path(self, index: int) -> str | None:
-        """Image of a sample, or None where the dataset does not tell."""
+        """Image file of a sample; None if the dataset does not say."""
         return self._files(index).get('image')
 
     def _named(self, index: int) -> str:
         return ', mask '.join(self._files(index).values()) or 'no file'
 
     def _files(self, index: int) -> dict[str, str]:
-        """Image and mask of a sample, as far as the dataset tells."""
+        """Image and mask files of a sample, as far as the dataset says."""
         try:
             info = self.dataset.get_data_info(index)
         except Exception:
@@ -151,7 +151,7 @@ class SeededDataset(Dataset):
 
 
 def _is_readable(path: str, what: str) -> bool:
-    """Whether the decoder of images or of masks accepts the file."""
+    """Whether the decoder for images or for masks reads the file."""
     if not osp.isfile(path):
         return False
     how = {} if what == 'image' else dict(flag='unchanged', backend='pillow')

@@ -1,4 +1,4 @@
-"""A part of a labelled dataset with the class proportions kept."""
+"""A split of a labelled dataset that keeps the class proportions."""
 
 from fractions import Fraction
 from math import ceil
@@ -19,35 +19,34 @@ from .strata import STRATA
 class StratifiedPart(Part):
     """The same share of every class or every folder, or the rest.
 
-    For datasets without a validation part: the paper sets about 20% of the
-    training data aside at random, with the class proportions kept, of
-    Cityscapes in each city (B.1, arXiv:2410.02387).
+    It is for datasets without a validation split. The paper sets about 20% of
+    the training data aside at random and keeps the class proportions, for
+    Cityscapes within each city (B.1, arXiv:2410.02387).
 
     Args:
-        dataset (dict): A dataset of mmpretrain, mmdet or mmseg, also a
-            ``ConcatDataset``. That of a part and that of its complement may
-            differ in their pipelines alone: a filter in one of them would
+        dataset (dict): A dataset of mmpretrain, mmdet or mmseg, or a
+            ``ConcatDataset``. The datasets of a split and of its complement
+            may differ in their pipelines only. A filter in one of them would
             shift the samples.
-        share (float): Share of each stratum in the part, between 0 and 1.
-            Samples are whole: a stratum has less than one too many or too
-            few, the part as a whole is rounded, halves down. So a stratum of
-            5 has one in either part at a share of 0.8, as has any stratum
-            whose two shares are one sample or more; of a smaller one, either
-            part may have none.
+        share (float): Share of each stratum in this split, between 0 and 1.
+            Samples are whole, so a stratum has less than one sample too many
+            or too few. The size of the whole split is rounded, halves down. At a
+            share of 0.8 a stratum of 5 samples has at least one in either
+            split. This holds for every stratum whose two shares are one sample
+            or more. A smaller stratum may be missing from either split.
         complement (bool): Take the rest instead. Defaults to False.
-        seed (int): Seed of the split; a part and its complement need the
+        seed (int): Seed of the draw. A split and its complement need the
             same. Defaults to 0.
-        by (str): What makes a stratum. ``'label'``, the default: the one
-            ``gt_label``. ``'folder'``: the folder of the image file,
-            below the folder that all files have in common.
-            ``'rarest_class'``, for several classes an image: that one of
-            its classes which the fewest images have, read from boxes,
-            labels or mask files; masks are opened once a process, some
-            milliseconds each.
+        by (str): What makes a stratum. ``'label'``, the default: the
+            ``gt_label``. ``'folder'``: the folder of the image file, relative
+            to the folder that all files share. ``'rarest_class'``, for several
+            classes per image: the class of the image that the fewest images
+            have, read from boxes, labels or mask files. Masks are opened once
+            per process, which takes a few milliseconds each.
 
     Raises:
-        ValueError: If ``share`` or ``by`` is out of range, the part is empty
-            or a sample has no such stratum.
+        ValueError: If ``share`` or ``by`` is out of range, if the split is
+            empty, or if a sample has no such stratum.
     """
 
     def __init__(
@@ -60,7 +59,8 @@ class StratifiedPart(Part):
     ) -> None:
         if not 0 < share < 1:
             raise ValueRefusal(
-                f'StratifiedPart: share must lie between 0 and 1, but is {share!r}.'
+                f'StratifiedPart: share must be between 0 and 1, but is {share!r}. '
+                'Write for example share=0.8.'
             )
         check_in('StratifiedPart', 'by', by, tuple(STRATA))
         super().__init__(dataset)
@@ -68,7 +68,7 @@ class StratifiedPart(Part):
         if not self.indices:
             raise ValueRefusal(
                 f'StratifiedPart: share={share} of {len(self.dataset)} '
-                'samples leaves this part empty. Choose another share.'
+                'samples leaves this split empty. Choose another share.'
             )
 
     def _select(self, share: float, complement: bool, seed: int, by: str) -> list[int]:
@@ -81,8 +81,8 @@ class StratifiedPart(Part):
                 fold_seed(seed, 'stratified', stratum)
             )
             order = torch.randperm(len(members), generator=generator)
-            # Rounded over the strata so far: of many small ones, too, the
-            # part has its share.
+            # The sum over the strata so far is rounded. So the split gets its
+            # share even if there are many small strata.
             cut = _rounded(share, before + len(members)) - _rounded(share, before)
             before += len(members)
             part = order[cut:] if complement else order[:cut]
@@ -91,9 +91,9 @@ class StratifiedPart(Part):
 
 
 def _rounded(share: float, number: int) -> int:
-    """A share of a number, halves down.
+    """A share of a number, rounded, with halves rounded down.
 
-    Halves to even, or a product of floats that misses a half, would let the
-    difference of two such numbers be a whole sample off.
+    Rounding halves to even would make the difference of two such numbers wrong
+    by a whole sample, and so would a product of floats that misses a half.
     """
     return ceil(Fraction(str(share)) * number - Fraction(1, 2))

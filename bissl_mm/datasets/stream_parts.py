@@ -1,4 +1,4 @@
-"""What a level's stream reads from the config of its dataloader."""
+"""Reads what a level's stream needs from its dataloader's config."""
 
 import logging
 from collections.abc import Callable
@@ -17,22 +17,22 @@ from ..utils.errors import TypeRefusal
 
 
 def build_dataset(where: str, dataset: Any) -> Any:
-    """A dataset of its config, or as it is given."""
+    """The dataset built from its config, or the given object."""
     if isinstance(dataset, dict):
         dataset = DATASETS.build(dataset)
         if hasattr(dataset, 'full_init'):
             dataset.full_init()
     if isinstance(dataset, IterableDataset):
         raise TypeRefusal(
-            f'{where}: {type(dataset).__name__} is an iterable-'
-            'style dataset, which cannot be resumed exactly. Use '
-            'one with an index.'
+            f'{where}: {type(dataset).__name__} is an iterable-style dataset, '
+            'from which a run cannot resume exactly. Use a dataset with '
+            '__getitem__ and __len__.'
         )
     return dataset
 
 
 def build_collate(cfg: Any) -> Callable:
-    """What makes a batch of samples; mmengine's default without a config."""
+    """The function that joins samples to a batch; mmengine's by default."""
     if callable(cfg):
         return cfg
     cfg = dict(cfg or dict(type='pseudo_collate'))
@@ -44,28 +44,27 @@ def build_collate(cfg: Any) -> Callable:
 
 
 def read_sampler(where: str, sampler: dict | None, batch_sampler: Any) -> bool:
-    """Whether passes are permuted; refuses what a stream cannot honour."""
+    """Whether passes are permuted; refuses samplers that a stream cannot use."""
     if is_type(batch_sampler, 'AspectRatioBatchSampler'):
-        # In every stock config of mmdet; it spares padding, no more.
+        # All stock configs of mmdet have it. It only saves padding.
         print_log(
-            f'{where}: AspectRatioBatchSampler is left out, since the '
-            "level's stream forms the batches: portrait and landscape images "
-            'share batches and are padded to one size. batch_sampler=None '
-            'says the same without this line.',
+            f'{where}: AspectRatioBatchSampler is left out, because the '
+            "level's stream forms the batches. Portrait and landscape images "
+            'share batches and are padded to one size. Set batch_sampler=None '
+            'to silence this message.',
             logger='current',
             level=logging.WARNING,
         )
     elif batch_sampler is not None:
         raise TypeRefusal(
-            f'{where}: batch_sampler={batch_sampler!r} cannot be '
-            "honoured, since the level's stream forms the "
-            'batches. Set batch_sampler=None.'
+            f'{where}: batch_sampler={batch_sampler!r} cannot be used, because '
+            "the level's stream forms the batches. Set batch_sampler=None."
         )
     if sampler is None:
         return True
     if not isinstance(sampler, dict):
         raise TypeRefusal(
-            f'{where}: sampler must be a dict, but is {sampler!r}. Leave it out.'
+            f'{where}: sampler must be a dict, but is {sampler!r}. Remove it.'
         )
     check_in(
         where,

@@ -1,4 +1,4 @@
-"""A dataset without the images of other parts."""
+"""A dataset without the images of other splits."""
 
 import os
 import os.path as osp
@@ -16,19 +16,20 @@ from .part import Part
 @DATASETS.register_module()
 @check_keys
 class WithoutImages(Part):
-    """The dataset without images that lists name, and each image once.
+    """A dataset without the images in some lists, and with each image once.
 
-    For collections whose lists overlap. The segmentation lists of VOC2012
-    hold images of VOC2007, those of its test list among them, under names
-    with ``2007_`` before the number.
+    It is for collections whose lists overlap. The segmentation lists of
+    VOC2012 contain images of VOC2007, some of them from its test list, with
+    ``2007_`` before the number in their names.
 
     Args:
-        dataset (dict): A dataset whose samples have an ``img_path``, also a
-            ``ConcatDataset``. Of images with the same name the first stays.
-        lists (Sequence[str]): Text files, one image name a line; a suffix
-            does not count.
-        ignore_prefix (str): Start of a name that does not count either.
-            Defaults to none.
+        dataset (dict): A dataset whose samples have an ``img_path``, or a
+            ``ConcatDataset``. If several images have the same name, the first
+            one is kept.
+        lists (Sequence[str]): Text files with one image name per line.
+            Suffixes are ignored.
+        ignore_prefix (str): Prefix of names that is ignored, too. Defaults to
+            none.
 
     Raises:
         FileNotFoundError: If there is no such list.
@@ -41,7 +42,7 @@ class WithoutImages(Part):
         missing = [file for file in lists if not osp.isfile(file)]
         if missing:
             raise FileNotFoundRefusal(
-                f'WithoutImages: lists names {missing[0]!r}, which does not '
+                f'WithoutImages: the file {missing[0]!r} in lists does not '
                 f'exist (working folder {os.getcwd()!r}). Correct the path.'
             )
         super().__init__(dataset)
@@ -62,6 +63,6 @@ class WithoutImages(Part):
         self.indices = indices
         if not indices:
             raise ValueRefusal(
-                f'WithoutImages: all {len(self.dataset)} images stand in '
-                f'{", ".join(lists)}. Check the lists.'
+                f'WithoutImages: all {len(self.dataset)} images are in '
+                f'{", ".join(lists)}, so none is left. Correct the lists.'
             )

@@ -1,8 +1,8 @@
-"""Data sets laid out as the configs read them, from publishers' downloads.
+"""Lays out data sets as the configs read them, from publishers' downloads.
 
-One module per publisher; each registers a small function per data set. Numpy
-and Pillow only, and nothing of the rest of the package but its refusals: the
-tool answers at once, and it works where torch is not installed.
+There is one module per publisher. Each registers a small function per data
+set. The modules import NumPy, Pillow and the package's refusals only, so the
+tool answers at once and works without torch.
 """
 
 from . import bccd, camvid, cifar10, dtd  # noqa: F401

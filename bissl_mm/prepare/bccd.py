@@ -1,8 +1,8 @@
 """Blood cells (BCCD): three classes of boxes, as COCO annotations.
 
-Images and splits are the publisher's. Its corners are counted from 1; here
+Images and splits are the publisher's. Its corners are counted from 1. Here
 they are counted from 0, as mmdet does when it reads VOC annotations. A box
-that leaves the image is cut, and one without area is left out.
+that leaves the image is cut at its edge. A box without area is left out.
 """
 
 import json
@@ -49,7 +49,7 @@ def prepare_bccd(root: Path, task: Task) -> None:
 
 
 def paths(root: Path, stem: str) -> tuple[Path, Path]:
-    """An image and its annotation."""
+    """Paths of an image and its annotation."""
     return (root / 'JPEGImages' / f'{stem}.jpg', root / 'Annotations' / f'{stem}.xml')
 
 
@@ -105,7 +105,7 @@ def read_boxes(
         found = [
             (
                 node.findtext('name', '').strip(),
-                # Some tools write '12.0'; mmdet cuts fractions, too.
+                # Some tools write '12.0'. mmdet cuts fractions off, too.
                 [
                     int(float(node.findtext(f'bndbox/{corner}'))) - 1
                     for corner in CORNERS
@@ -115,13 +115,15 @@ def read_boxes(
         ]
     except (ElementTree.ParseError, TypeError, ValueError, OverflowError) as error:
         raise ValueRefusal(
-            f"'{path}' is no annotation of VOC's form ({error}). Download it again."
+            f"'{path}' is not an annotation in VOC's format ({error}). Download "
+            'it again.'
         ) from error
     boxes = []
     for name, corners in found:
         if name not in CLASSES:
             raise ValueRefusal(
-                f"'{path}' has a box of class {name!r}. BCCD has {', '.join(CLASSES)}."
+                f"'{path}' has a box of class {name!r}, but the classes of BCCD "
+                f'are {", ".join(CLASSES)}. Download it again.'
             )
         left, top, right, bottom = (
             min(max(corner, 0), edge)

@@ -1,8 +1,8 @@
 """CamVid in the form of the SegNet tutorial: road scenes, 11 classes.
 
-Splits are the publisher's. Its label 11, without a class, becomes 255, which
-mmseg ignores. Images become JPEG (quality 95, full colour resolution), the
-suffix that mmseg looks for by default. Sizes stay.
+Splits are the publisher's. Its label 11 has no class and becomes 255, which
+mmseg ignores. Images become JPEG files (quality 95, full colour resolution),
+because mmseg looks for that suffix by default. Image sizes do not change.
 """
 
 from pathlib import Path, PurePosixPath
@@ -55,10 +55,11 @@ def prepare_camvid(root: Path, task: Task) -> None:
 
 
 def read_pairs(root: Path, part: str) -> list[tuple[Path, Path]]:
-    """Images and labels by the publisher's list.
+    """Pairs of image and label files from the publisher's list.
 
-    Its paths begin with a folder of its author, so their last two parts
-    count. Older states of the repository name labels unlike their images.
+    The listed paths begin with a folder of the author, so only their last two
+    names count. In older states of the repository, labels and images have
+    different names.
     """
     path = root / f'{part}.txt'
     entries = path.read_text().split() if path.exists() else []
@@ -81,9 +82,10 @@ def write_pair(image_path: Path, label_path: Path, split: Split) -> None:
     labels = np.array(Image.open(label_path))
     if labels.shape != image.size[::-1] or labels.max() > VOID:
         raise ValueRefusal(
-            f"'{label_path}' does not have one label of 0 to {VOID} for each "
-            f"of its image's {image.size[0]} x {image.size[1]} pixels: shape "
-            f'{labels.shape}, largest value {labels.max()}.'
+            f"'{label_path}' must have one label from 0 to {VOID} for each "
+            f"of its image's {image.size[0]} x {image.size[1]} pixels, but has "
+            f'shape {labels.shape} and largest value {labels.max()}. Download '
+            'it again.'
         )
     labels[labels == VOID] = 255
     place = split.place(

@@ -1,10 +1,10 @@
-"""CIFAR-10: unlabeled images, and a small labeled part.
+"""CIFAR-10: unlabeled images, and a small labeled set.
 
-The publisher has a training and a test part and no validation part. Of each
-class, training and validation images are drawn from the training part, then
-as many unlabeled ones from the rest; test images come from the test part. So
-the four are disjoint as files. Images of CIFAR-10 that nearly repeat one
-another are its publisher's and stay.
+The publisher has a training and a test split and no validation split. For each
+class, training and validation images are drawn from the training split. The
+unlabeled images are drawn from the rest of it, equally many per class. Test
+images come from the test split. So no file is in two of the four sets. Some
+images of CIFAR-10 nearly repeat each other; they stay as published.
 """
 
 import pickle
@@ -58,8 +58,8 @@ def prepare_cifar10(root: Path, task: Task) -> None:
     )
     if task.counts['unlabeled'] % len(names):
         raise ValueRefusal(
-            f'cifar10: unlabeled={task.counts["unlabeled"]} cannot be shared '
-            f'alike by {len(names)} classes. Choose a multiple of '
+            f'cifar10: unlabeled={task.counts["unlabeled"]} cannot be divided '
+            f'evenly among {len(names)} classes. Choose a multiple of '
             f'{len(names)}.'
         )
     splits = {
@@ -93,7 +93,7 @@ def prepare_cifar10(root: Path, task: Task) -> None:
                 save(batches, key, path)
             splits[part].remark = f'{len(names)} classes'
     split = task.split('cifar10_unlabeled', 'images')
-    # Drawn again in one: the names follow an order that mixes the classes.
+    # Draw all of them once more, so that the names mix the classes.
     for i, key in enumerate(task.draw(rest, len(rest), 'unlabeled images')):
         save(batches, key, split.place(f'images/{i:05}.png', key))
 
@@ -104,7 +104,7 @@ def save(batches: dict[str, Batch], key: str, path: Path) -> None:
 
 
 def read_batches(root: Path) -> tuple[dict[str, Batch], list[str]]:
-    """All batches that are there, and the names of the classes.
+    """All batches that the source has, and the names of the classes.
 
     Raises:
         ValueRefusal: If a file does not have the publisher's form.
@@ -131,7 +131,7 @@ def read_batches(root: Path) -> tuple[dict[str, Batch], list[str]]:
             or not all(0 <= i < len(names) for i in labels)
         ):
             raise ValueRefusal(
-                f"'{path}' does not have the publisher's form: "
+                f"'{path}' does not have the publisher's form: it has "
                 f'{data.shape} {data.dtype} values and '
                 f'{len(labels)} labels. Download it again.'
             )
@@ -141,22 +141,25 @@ def read_batches(root: Path) -> tuple[dict[str, Batch], list[str]]:
 
 
 def read_binary(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of one byte for the label and 3072 for red, green and blue."""
+    """Images and labels of a binary file.
+
+    A row has one byte for the label and 3072 bytes for red, green and blue.
+    """
     rows = np.fromfile(path, np.uint8)
     if rows.size % (1 + 3 * SIDE**2):
         raise ValueRefusal(
-            f"'{path}' is cut off: its size of {rows.size} "
-            'bytes is no multiple of 3073. Download it again.'
+            f"'{path}' is cut off: its size of {rows.size} bytes is not a "
+            'multiple of 3073. Download it again.'
         )
     rows = rows.reshape(-1, 1 + 3 * SIDE**2)
     return rows[:, 1:], rows[:, 0]
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """Reads dictionaries, lists, texts, numbers and arrays; calls nothing.
+    """Reads dictionaries, lists, texts, numbers and arrays; calls nothing else.
 
-    A pickle can name any function of Python and have it called. The three
-    names here are those that numpy's arrays need.
+    A pickle can have any function of Python called. This class allows the
+    three names that NumPy's arrays need.
     """
 
     ALLOWED = {
@@ -172,7 +175,7 @@ class ArrayUnpickler(pickle.Unpickler):
 
 
 def unpickle(path: Path, *keys: bytes) -> list[Any]:
-    """Entries of a pickled dictionary, without running what it names."""
+    """Entries of a pickled dictionary, read without running its code."""
     try:
         with open(path, 'rb') as file:
             content = ArrayUnpickler(file, encoding='bytes').load()
@@ -187,6 +190,6 @@ def unpickle(path: Path, *keys: bytes) -> list[Any]:
         AttributeError,
     ) as error:
         raise ValueRefusal(
-            f"'{path}' is no file of CIFAR-10, or it is cut off ({error}). "
+            f"'{path}' is not a file of CIFAR-10, or it is cut off ({error}). "
             'Download it again.'
         ) from error

@@ -1,7 +1,7 @@
 """Describable Textures Dataset (DTD), the first of its ten splits.
 
-Images and split are the publisher's, unchanged: a third of each class for
-training, validation and test. ``dtd`` has all 47 classes, ``dtd5`` five.
+Images and split are the publisher's, unchanged. Training, validation and test
+have a third of each class. ``dtd`` has all 47 classes, ``dtd5`` has five.
 """
 
 import shutil
@@ -42,7 +42,7 @@ def prepare_dtd(root: Path, task: Task) -> None:
 def prepare_classes(
     root: Path, task: Task, folder: str, classes: tuple[str, ...] | None
 ) -> None:
-    """The images that the publisher's lists name, of some or all classes."""
+    """Copy the images in the publisher's lists, of some or all classes."""
     listed = {}
     for part in ('train', 'val', 'test'):
         path = root / 'labels' / f'{part}1.txt'
@@ -62,8 +62,8 @@ def prepare_classes(
             image = root / 'images' / line
             if not image.exists():
                 raise ValueRefusal(
-                    f"'{image}' is listed in {part}1.txt and "
-                    'not there. Download the archive again.'
+                    f"'{image}' is listed in {part}1.txt, but does not exist. "
+                    'Download the archive again.'
                 )
             shutil.copyfile(image, split.place(f'{part}/{line}', f'images/{line}'))
         number = len({line.split('/')[0] for line in lines})

@@ -1,4 +1,4 @@
-"""The data sets that can be prepared, and the one way to prepare them."""
+"""The data sets that can be prepared, and the function that prepares them."""
 
 import os
 import tempfile
@@ -12,22 +12,22 @@ from .task import Split, Task
 
 
 class DataSet(NamedTuple):
-    """What is known of a data set before its source is looked at."""
+    """What is known about a data set before its source is read."""
 
-    #: Lays the data out: ``function(root, task)`` with the folder that has
+    #: ``function(root, task)`` lays out the data; ``root`` is the folder with
     #: the publisher's files.
     function: Callable[[Path, Task], None]
-    #: Folders that it makes below the destination.
+    #: Folders that it creates in the destination.
     folders: tuple[str, ...]
     #: What to download, in words.
     download: str
-    #: Alternatives; the paths of one of them lie in the publisher's folder.
+    #: Alternative sets of paths; the publisher's folder has all of one set.
     markers: tuple[tuple[str, ...], ...]
-    #: Number of images in each part of the complete source.
+    #: Number of images in each split of the complete source.
     expected: Mapping[str, int]
-    #: Numbers that are drawn, where the split is not the publisher's.
+    #: Numbers of images to draw, if the split is not the publisher's.
     drawn: Mapping[str, int]
-    #: Regular expression of what is taken out of an archive.
+    #: Regular expression of the files that are unpacked from an archive.
     wanted: str
 
 
@@ -45,7 +45,7 @@ def register(
 ) -> Callable:
     """Register the decorated function as the one that prepares ``name``.
 
-    Args: as in :class:`DataSet`.
+    Args: those of :class:`DataSet`.
     """
 
     def decorate(function: Callable[[Path, Task], None]) -> Callable:
@@ -65,54 +65,59 @@ def prepare(
     counts: Mapping[str, int] | None = None,
     allow_incomplete: bool = False,
 ) -> list[Split]:
-    """Lay out a data set; all of it appears at the end, or nothing does.
+    """Lay out a data set. It appears as a whole at the end, or not at all.
 
     Args:
         name (str): A key of ``DATA_SETS``.
-        source (str): The publisher's archive, or a folder that has its
-            content. It is only read.
-        destination (str): Folder of the data roots, made if it is not there.
-        seed (int): Seed of what is drawn. Defaults to 0.
-        counts (dict, optional): Numbers to draw instead of the usual ones.
-        allow_incomplete (bool): Take a source that has less than its
-            publisher's. Defaults to False.
+        source (str): The publisher's archive, or a folder with its content.
+            It is only read.
+        destination (str): Folder of the data sets. It is created if it does
+            not exist.
+        seed (int): Seed of the draws. Defaults to 0.
+        counts (dict, optional): Numbers to draw instead of the default ones.
+        allow_incomplete (bool): Accept a source from which images or labels
+            are missing. Defaults to False.
 
     Returns:
         List[Split]: The splits that were written.
 
     Raises:
-        ValueRefusal: If the name or a count is unknown, or the source is not
-            the publisher's or not all of it.
-        OSRefusal: If a folder to be made is there already.
+        ValueRefusal: If the name or a count is unknown, or if the source is
+            not the publisher's or is incomplete.
+        OSRefusal: If a folder to be created exists already.
     """
     if name not in DATA_SETS:
         raise ValueRefusal(
-            f'No data set is called {name!r}. Known are {", ".join(sorted(DATA_SETS))}.'
+            f'Data set {name!r} is unknown. Choose one of '
+            f'{", ".join(sorted(DATA_SETS))}.'
         )
     data_set = DATA_SETS[name]
     unknown = sorted(set(counts or {}) - set(data_set.drawn))
     if unknown:
         known = ', '.join(data_set.drawn) or 'no counts: its split is fixed'
         raise ValueRefusal(
-            f'{name} does not know the count {unknown[0]!r}. It has {known}.'
+            f'{name}: --counts {unknown[0]} is unknown. {name} has {known}.'
         )
     for what, number in (counts or {}).items():
         if number < 1:
-            raise ValueRefusal(f'{name}: --counts {what}={number} must be 1 or more.')
+            raise ValueRefusal(
+                f'{name}: --counts {what}={number} is too small. Type a number of '
+                'at least 1.'
+            )
     root = Path(destination)
     for folder in data_set.folders:
         if (root / folder).exists():
             raise OSRefusal(
-                f"'{root / folder}' is there already. Remove it, "
-                'or name another destination.'
+                f"'{root / folder}' exists already. Remove it, or type another "
+                'destination.'
             )
     try:
         root.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
         raise OSRefusal(
-            f"The destination '{root}' is a file. Name a folder."
+            f"The destination '{root}' is a file. Type a folder."
         ) from error
-    # On the file system of the destination: its parts are moved at the end.
+    # On the destination's file system, because the folders are moved at the end.
     with tempfile.TemporaryDirectory(prefix=f'.{name}-', dir=root) as scratch:
         task = Task(
             name,
@@ -143,7 +148,7 @@ def _move(prepared: Path, root: Path, folders: tuple[str, ...]) -> None:
     moved = []
     try:
         for folder in folders:
-            # Fails on a folder that has come to be meanwhile, unless empty.
+            # It fails if the folder was created meanwhile and is not empty.
             os.rename(prepared / folder, root / folder)
             moved.append(folder)
     except OSError as error:
@@ -151,5 +156,5 @@ def _move(prepared: Path, root: Path, folders: tuple[str, ...]) -> None:
             os.rename(root / folder, prepared / folder)
         raise OSRefusal(
             f"The prepared data cannot be moved to '{root}' "
-            f'({error}). Look into that folder and try again.'
+            f'({error}). Check that folder and try again.'
         ) from error

@@ -1,4 +1,4 @@
-"""Publishers' archives and folders, as they were downloaded."""
+"""Opens publishers' archives and folders as they were downloaded."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from ..utils.errors import FileNotFoundRefusal, ValueRefusal
 
-#: Folders between what is given and the publisher's files, at most.
+#: Levels of folders, at most, between the source and the publisher's files.
 DEPTH = 3
 
 
@@ -24,23 +24,23 @@ def open_source(
     """The folder that has a publisher's files.
 
     Args:
-        name (str): Of the data set, for messages.
+        name (str): Name of the data set, for messages.
         path (Path): A folder, or a tar or zip archive.
-        markers (tuple): Alternatives; all paths of one of them lie in the
-            folder that is looked for.
-        scratch (Path): Where an archive is unpacked.
-        wanted (str): Regular expression of the files to unpack, searched in
-            their paths within the archive. Defaults to all.
+        markers (tuple): Alternative sets of paths. The folder has all paths
+            of one set.
+        scratch (Path): Folder into which an archive is unpacked.
+        wanted (str): Regular expression that is searched in the paths within
+            the archive; only matching files are unpacked. Defaults to all.
 
     Raises:
         FileNotFoundRefusal: If the path does not exist.
-        ValueRefusal: If it is no archive, a damaged one, or has no such
-            folder, or more than one.
+        ValueRefusal: If it is not an archive, if the archive is damaged, or
+            if there is no such folder, or more than one.
     """
     if not path.exists():
         raise FileNotFoundRefusal(
-            f"The source '{path}' does not exist. Name the downloaded archive "
-            'or the folder into which it was unpacked.'
+            f"The source '{path}' does not exist. Type the path of the "
+            'downloaded archive, or of the folder into which it was unpacked.'
         )
     folder = path
     if not path.is_dir():
@@ -59,12 +59,13 @@ def open_source(
     if not found:
         looked_for = ' or '.join(', '.join(m) for m in markers)
         raise ValueRefusal(
-            f"'{path}' is not the source of {name}: no folder in it has {looked_for}."
+            f"'{path}' is not the source of {name}: no folder in it has "
+            f'{looked_for}. Type the path of the download.'
         )
     if len(found) > 1:
         raise ValueRefusal(
             f"'{path}' has the files of {name} more than once, in "
-            f"'{found[0]}' and in '{found[1]}'. Name one of them."
+            f"'{found[0]}' and in '{found[1]}'. Type one of these paths."
         )
     return found[0]
 
@@ -81,7 +82,7 @@ def _folders_in(folder: Path) -> list[Path]:
 
 
 def _unpack(path: Path, scratch: Path, wanted: str) -> None:
-    """Write the wanted regular files of an archive; links are left out."""
+    """Unpack the wanted regular files of an archive, but no links."""
     try:
         if tarfile.is_tarfile(path):
             with tarfile.open(path) as archive:
@@ -96,7 +97,7 @@ def _unpack(path: Path, scratch: Path, wanted: str) -> None:
                             _write(file, scratch, info.filename, path)
         else:
             raise ValueRefusal(
-                f"'{path}' is neither a folder nor a tar or zip archive, or "
+                f"'{path}' is not a folder, a tar archive or a zip archive, or "
                 'it is cut off. Download it again.'
             )
     except (
@@ -117,8 +118,8 @@ def _write(file: BinaryIO, scratch: Path, name: str, path: Path) -> None:
     parts = PurePosixPath(name.replace('\\', '/'))
     if parts.is_absolute() or '..' in parts.parts:
         raise ValueRefusal(
-            f"The archive '{path}' would write outside of its "
-            f"folder ({name!r}). It is not the publisher's."
+            f"The archive '{path}' would write outside of its folder "
+            f"({name!r}), so it is not the publisher's. Download it again."
         )
     target = scratch / parts
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a function that lays out a data set works with."""
+"""The objects that a function works with when it lays out a data set."""
 
 import hashlib
 import json
@@ -9,68 +9,68 @@ from ..utils.errors import ValueRefusal
 
 
 class Split:
-    """A split while it is written.
+    """A split that is being written.
 
     Args:
-        root (Path): Where the prepared folders grow.
-        folder (str): The prepared folder, such as ``'dtd5'``.
-        name (str): Name of the split, such as ``'train'``.
+        root (Path): Folder in which the prepared folders are created.
+        folder (str): The prepared folder, for example ``'dtd5'``.
+        name (str): Name of the split, for example ``'train'``.
     """
 
     def __init__(self, root: Path, folder: str, name: str) -> None:
         self.root = root / folder
         self.folder = folder
         self.name = name
-        #: Image, relative to the folder -> where it is in the source.
+        #: Path of an image in the folder -> its path in the source.
         self.images: dict[str, str] = {}
-        #: What the table says beside the number of images.
+        #: What the table says besides the number of images.
         self.remark = ''
 
     def place(self, path: str, origin: str) -> Path:
-        """Where to write an image that is listed from now on.
+        """Add an image to the split; the path to write it to.
 
         Args:
-            path (str): Relative to the prepared folder.
-            origin (str): Where the image is in the source.
+            path (str): Path in the prepared folder.
+            origin (str): Path of the image in the source.
 
         Raises:
-            ValueRefusal: If two images of the source have the same place.
+            ValueRefusal: If two images of the source get the same path.
         """
         if path in self.images:
             raise ValueRefusal(
                 f"'{origin}' and '{self.images[path]}' of the source would "
-                f'both become {path!r}. Unpack the original archive again.'
+                f'both be written to {path!r}. Unpack the original archive again.'
             )
         self.images[path] = origin
         return self.other(path)
 
     def other(self, path: str) -> Path:
-        """Where to write what is not an image, labels for example."""
+        """The path to write a file to that is not an image, such as labels."""
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
 
     def left_out(self, number: int) -> None:
-        """Say in the table how many listed images are not written.
+        """Note for the table how many listed images are not written.
 
         Args:
-            number (int): Those without the image file or its labels.
+            number (int): Number of images without their file or their labels.
         """
         if number:
-            self.remark += f'; {number} listed left out, image or labels missing'
+            self.remark += f'; {number} listed images left out, file or labels missing'
 
 
 class Task:
     """One preparation: its settings, and the splits written so far.
 
     Args:
-        name (str): Of the data set.
-        out (Path): Where the prepared folders grow.
+        name (str): Name of the data set.
+        out (Path): Folder in which the prepared folders are created.
         seed (int): Seed of :meth:`draw`.
-        counts (dict): Numbers to draw.
-        expected (dict): Number of images in each part of a complete source.
+        counts (dict): Numbers of images to draw.
+        expected (dict): Number of images in each split of a complete source.
         download (str): What to download, in words.
-        allow_incomplete (bool): Whether the source may have less.
+        allow_incomplete (bool): Whether the source may be incomplete.
     """
 
     def __init__(
@@ -93,20 +93,20 @@ class Task:
         self.splits: list[Split] = []
 
     def split(self, folder: str, name: str) -> Split:
-        """Begin a split."""
+        """Start a new split."""
         self.splits.append(Split(self.out, folder, name))
         return self.splits[-1]
 
     def check(self, found: Mapping[str, int]) -> None:
-        """Refuse a source that is not complete.
+        """Refuse an incomplete source.
 
         Args:
-            found (dict): Number of images in each part, with the keys of
-                ``expected``. One without its labels does not count.
+            found (dict): Number of images in each split, with the keys of
+                ``expected``. An image without its labels does not count.
 
         Raises:
-            ValueRefusal: If they are not those of the publisher, unless a
-                smaller source is allowed and no part is empty.
+            ValueRefusal: If the numbers are not the publisher's, unless an
+                incomplete source is allowed and no split is empty.
         """
         if found == self.expected or (self.allow_incomplete and all(found.values())):
             return
@@ -114,9 +114,9 @@ class Task:
             f'{part}: {number} expected, {found[part]} found'
             for part, number in self.expected.items()
         )
-        remedy = ', or take what is there with --allow-incomplete'
+        remedy = ', or type --allow-incomplete to take what it has'
         raise ValueRefusal(
-            f"{self.name}: the source does not have its publisher's images "
+            f"{self.name}: the source does not have all of its publisher's images "
             f'and labels ({numbers}). Download it again ({self.download})'
             f'{remedy * all(found.values())}.'
         )
@@ -124,16 +124,16 @@ class Task:
     def draw(self, items: Iterable[str], number: int, what: str) -> list[str]:
         """Draw without replacement, in random order.
 
-        The order is that of the SHA-256 of ``'seed/item'``: the same for
-        ever, on any system and with any version of any library.
+        Items are ordered by the SHA-256 of ``'seed/item'``. So the draw is the
+        same on any system and with any version of any library.
 
         Args:
-            items (Iterable[str]): All different.
+            items (Iterable[str]): The items, all different.
             number (int): How many to draw.
-            what (str): What they are, for the message.
+            what (str): What the items are, for the message.
 
         Raises:
-            ValueRefusal: If there are fewer.
+            ValueRefusal: If there are fewer items.
         """
         items = sorted(
             items,
@@ -141,8 +141,8 @@ class Task:
         )
         if not 0 <= number <= len(items):
             raise ValueRefusal(
-                f'{self.name}: {number} {what} are to be drawn, but '
-                f'{len(items)} are there. Choose fewer with --counts.'
+                f'{self.name}: {number} {what} are to be drawn, but the source '
+                f'has {len(items)}. Choose fewer with --counts.'
             )
         return items[:number]
 
@@ -173,7 +173,7 @@ class Task:
 
 
 def table(splits: Sequence[Split]) -> str:
-    """Numbers of images as a table, one line a split."""
+    """Numbers of images as a table, one line per split."""
     rows = [('folder', 'split', 'images', '')]
     rows += [
         (split.folder, split.name, str(len(split.images)), split.remark)

@@ -1,1 +1,1 @@
-"""Helpers without a domain of their own."""
+"""Helpers that every part of the package uses."""

@@ -1,6 +1,6 @@
-"""Checks of user input, with messages that name the remedy.
+"""Checks of user input, whose messages name the remedy.
 
-Standard library only: the hypergradient core uses them too.
+Imports the standard library only, because ``hypergradient/`` uses it, too.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from .errors import TypeRefusal, ValueRefusal
 
 
 def check_known_keys(where: str, given: Iterable[str], known: Collection[str]) -> None:
-    """Refuse keys that do not exist, naming the nearest right one.
+    """Refuse unknown keys and name the nearest known one.
 
     Args:
         where (str): Where the keys stand, for the message.
@@ -36,13 +36,13 @@ def check_known_keys(where: str, given: Iterable[str], known: Collection[str]) -
 
 
 def check_keys(cls: type) -> type:
-    """Class decorator: a misspelt constructor argument names the right one.
+    """Class decorator that refuses misspelt constructor arguments.
 
-    A class may have ``MOVED``, a dict of arguments of old, each with the place
-    of its setting now.
+    The message names the nearest right argument. If ``__init__`` takes
+    ``**kwargs`` for a parent, the parent's arguments are known, too.
 
-    A class whose ``__init__`` takes ``**kwargs`` for its parent is checked
-    against the parent's arguments too.
+    A class may have ``MOVED``, a dict: argument of an earlier version -> where
+    its setting is now.
     """
     init = cls.__init__
     known = init_keys(cls)
@@ -59,15 +59,15 @@ def check_keys(cls: type) -> type:
 
 
 def check_not_moved(where: str, given: Iterable[str], moved: Mapping[str, str]) -> None:
-    """Refuse keys of an earlier version, all at once.
+    """Refuse keys of an earlier version, all in one message.
 
     Args:
         where (str): Where the keys stand.
         given (Iterable[str]): The keys.
-        moved (dict): Key of old -> place now.
+        moved (dict): Old key -> its new place.
 
     Raises:
-        TypeError: Naming each new place.
+        TypeError: With the new place of each key.
     """
     found = [key for key in moved if key in given]
     if found:
@@ -81,8 +81,10 @@ def check_not_moved(where: str, given: Iterable[str], moved: Mapping[str, str]) 
 
 
 def init_keys(cls: type) -> set:
-    """Names of a class's constructor arguments, those of its parents too
-    where it takes ``**kwargs`` for them."""
+    """Names of a class's constructor arguments.
+
+    The arguments of a parent count, too, if ``**kwargs`` passes them on.
+    """
     keys = set()
     for base in cls.__mro__:
         if '__init__' not in vars(base):
@@ -129,10 +131,13 @@ def check_in(where: str, name: str, value: Any, allowed: Collection) -> None:
 
 
 def check_mapping(where: str, value: Any, known: Collection[str]) -> dict:
-    """A dict argument of a component, its keys checked; None gives ``{}``."""
+    """A dict argument with its keys checked; None becomes ``{}``."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise TypeRefusal(f'{where} must be a dict, but is {value!r}.')
+        raise TypeRefusal(
+            f'{where} must be a dict, but is {value!r}. Write dict(KEY=VALUE) '
+            f'with keys among {", ".join(sorted(known))}.'
+        )
     check_known_keys(where, value, known)
     return dict(value)

@@ -1,4 +1,4 @@
-"""Checkpoint files: loading without running code, writing atomically."""
+"""Loads checkpoint files without running code, and writes them atomically."""
 
 import os
 import os.path as osp
@@ -9,7 +9,7 @@ import torch
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
-# Most of those who load want the weights.
+# Most callers that load a checkpoint want its weights.
 from .checkpoint_layouts import state_dict_of  # noqa: F401
 from .checkpoint_sources import as_text, local_file
 from .containers import ContainerError, look_into
@@ -28,8 +28,8 @@ class UnsafeCheckpointError(ValueRefusal):
 def load_checkpoint(path: Source, map_location: Any = 'cpu') -> Any:
     """Load a checkpoint; only tensors and plain data are accepted.
 
-    mmengine's loaders retry a refused file with full unpickling, or begin
-    with it, which runs whatever code the file holds. This one does not,
+    mmengine's loaders unpickle a file fully, at once or after a first refusal.
+    That runs whatever code the file holds. This loader never does,
     wherever the file comes from.
 
     Args:
@@ -55,7 +55,7 @@ def load_checkpoint(path: Source, map_location: Any = 'cpu') -> Any:
             )
         checkpoint = _read(file, source, map_location)
     if source.startswith('mmcls://'):
-        # mmengine hands these on as bare backbones.
+        # mmengine treats files from these sources as bare backbones.
         return mmengine_checkpoint._process_mmcls_checkpoint(checkpoint)
     return checkpoint
 
@@ -75,16 +75,16 @@ def _read(path: str, source: str, map_location: Any) -> Any:
         raise UnsafeCheckpointError(
             f'Checkpoint {source!r} holds more than tensors and plain '
             f'data ({error}); loading it could run code, so it is refused. '
-            'If you trust its origin, load it once with '
-            'torch.load(path, weights_only=False) in a script of your '
-            "own and save its 'state_dict'."
+            'If you trust its origin, write a script that loads it with '
+            'torch.load(path, weights_only=False) and saves its '
+            "'state_dict'."
         ) from error
     except ImportRefusal:
         raise
     except Exception as error:
         raise ValueRefusal(
             f'Checkpoint {source!r} ({osp.getsize(path)} bytes) is empty, '
-            f'truncated or no checkpoint ({type(error).__name__}: {error}). '
+            f'truncated or not a checkpoint ({type(error).__name__}: {error}). '
             'Use another file.'
         ) from error
 
@@ -94,8 +94,8 @@ def _read_safetensors(path: str, map_location: Any) -> Any:
         from safetensors.torch import load_file
     except ImportError as error:
         raise ImportRefusal(
-            f'Checkpoint {path!r} is a file of safetensors. Install its '
-            'reader: pip install safetensors'
+            f'Checkpoint {path!r} is in the safetensors format, whose reader '
+            'is not installed. Type pip install safetensors'
         ) from error
     tensors = load_file(path)
     if isinstance(map_location, (str, torch.device)):
@@ -104,12 +104,12 @@ def _read_safetensors(path: str, map_location: Any) -> Any:
 
 
 def load_from_restricted(filename: str, map_location: Any = None) -> Any:
-    """:func:`load_checkpoint` as mmengine calls and names its loaders."""
+    """:func:`load_checkpoint` with the arguments of mmengine's loaders."""
     return load_checkpoint(filename, map_location)
 
 
 def is_intact(path: str) -> bool:
-    """Whether a checkpoint file is complete: a zip whose checksums hold."""
+    """Whether a checkpoint file is complete: a zip with right checksums."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -118,9 +118,9 @@ def is_intact(path: str) -> bool:
 
 
 def use_safe_loading() -> None:
-    """Make every load by mmengine's functions refuse code, by any scheme.
+    """Make mmengine's loading functions refuse code, for every source.
 
-    Call it once in a program's main module; the package's tools do.
+    Call it once in a program's main module. The package's tools do.
     """
     CheckpointLoader.register_scheme(
         ['', *CheckpointLoader._schemes], loader=load_from_restricted, force=True
@@ -128,13 +128,13 @@ def use_safe_loading() -> None:
 
 
 def save_atomically(content: Any, path: str) -> None:
-    """Write a checkpoint so that ``path`` is always old or new, never torn.
+    """Write a checkpoint; ``path`` holds the old or the new file, never half.
 
     See :func:`~bissl_mm.utils.files.atomic_path`.
 
     Raises:
-        OSError: If there is no space or no permission; an older file at
-            ``path`` is still there.
+        OSError: If there is no space or no permission. An older file at
+            ``path`` is kept.
     """
     try:
         with atomic_file(path, 'wb') as file:
@@ -143,7 +143,6 @@ def save_atomically(content: Any, path: str) -> None:
         if not is_write_failure(error):
             raise
         raise OSRefusal(
-            f'Could not write checkpoint {path!r}: {error}. Nothing at that '
-            'path was changed. Check free space and permissions, then '
-            'resume.'
+            f'Checkpoint {path!r} cannot be written: {error}. Nothing at that path '
+            'was changed. Check the free space and the permissions, then resume.'
         ) from error

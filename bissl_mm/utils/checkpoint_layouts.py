@@ -1,4 +1,4 @@
-"""Where in a checkpoint its weights are."""
+"""Finds the weights in a checkpoint."""
 
 import re
 from typing import Any
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .errors import ValueRefusal
 
-#: Where public releases keep their weights, as keys within keys.
+#: Nested keys under which public releases keep their weights.
 PLACES = (
     ('state_dict',),
     ('model',),
@@ -17,7 +17,7 @@ PLACES = (
 )
 #: Two networks side by side, as in the checkpoints of DINO.
 PAIR = ('teacher', 'student')
-#: Keys for weights, the likelier first, at whatever depth.
+#: Keys for weights at any depth, the likelier ones first.
 KEYS = (
     'state_dict',
     'model_state_dict',
@@ -33,17 +33,18 @@ KEYS = (
     'weights',
     'params',
 )
-#: Keys of other states; of averages it is not known who wants them.
+#: Keys of other states. Averaged weights are among them, because nothing says
+#: whether the user wants them.
 OTHERS = re.compile(
     r'optim|sched|scaler|amp$|ema|averag|message_hub|meta$|hyper|rng|loops|'
     r'callback|head|criterion|loss',
     re.IGNORECASE,
 )
-#: How deep weights are looked for.
+#: Levels down to which weights are looked for.
 DEPTH = 3
-#: What wrappers put before the names.
+#: Prefixes that wrappers put before the names.
 _WRAPPERS = re.compile(r'^(?:(?:module|_orig_mod)\.)+|(?<=\.)_orig_mod\.')
-#: Share of the largest set of tensors that another needs to be one.
+#: A set of tensors counts as weights if it has this share of the largest set.
 SHARE = 0.1
 
 Path = tuple[str, ...]
@@ -52,36 +53,36 @@ Path = tuple[str, ...]
 def state_dict_of(
     checkpoint: Any, path: str, as_mmengine: bool = False
 ) -> dict[str, Tensor]:
-    """The weights in a checkpoint of the usual layouts.
+    """The weights in a checkpoint of one of the usual layouts.
 
-    Names lose what ``DistributedDataParallel`` (``module.``) and
-    ``torch.compile`` (``_orig_mod.``) put before them.
+    The prefixes of ``DistributedDataParallel`` (``module.``) and
+    ``torch.compile`` (``_orig_mod.``) are removed from the names.
 
     Args:
         checkpoint: What :func:`~bissl_mm.utils.checkpoint.load_checkpoint`
             returned.
         path (str): Its path, for the message.
-        as_mmengine (bool): Look only where mmengine does when it loads the
-            file itself, at the top and under ``state_dict``, and read names
-            as it does. Defaults to False.
+        as_mmengine (bool): Look only where mmengine looks when it loads the
+            file itself: at the top and under ``state_dict``. Read names as
+            mmengine does. Defaults to False.
 
     Returns:
-        dict[str, Tensor]: Tensors by name; of two networks side by side
-        those of both, under ``teacher.`` and ``student.``.
+        dict[str, Tensor]: Tensors by name. If the file holds two networks side
+        by side, both are returned, under ``teacher.`` and ``student.``.
 
     Raises:
-        ValueError: If it holds no tensors by name, or several sets of them
-            and nothing says which is meant.
+        ValueError: If the file holds no tensors by name, or several sets of
+            them of which none is clearly meant.
     """
     if as_mmengine:
         inner = _at(checkpoint, PLACES[0])
         tensors = _tensors(inner if inner is not None else checkpoint)
         if not tensors:
             raise ValueRefusal(
-                f'Checkpoint {path!r} holds no weights: expected a dict of '
-                "tensors, alone or under 'state_dict'. "
-                'tools/convert_checkpoint.py reads more layouts and writes '
-                f'this one. It holds {_contents(checkpoint)}.'
+                f'Checkpoint {path!r} holds no weights where mmengine looks '
+                "for them: at the top and under 'state_dict'. It holds "
+                f'{_contents(checkpoint)}. Convert it with '
+                'tools/convert_checkpoint.py, which reads more layouts.'
             )
         return {re.sub(r'^module\.', '', k): v for k, v in tensors.items()}
     for place in PLACES:
@@ -122,8 +123,8 @@ def _searched(checkpoint: Any, path: str) -> dict[str, Tensor]:
     found = _sets(checkpoint, (), set())
     if not found:
         raise ValueRefusal(
-            f'Checkpoint {path!r} holds no weights: no dict of tensors by '
-            f'name within {DEPTH} levels. It holds {_contents(checkpoint)}. '
+            f'Checkpoint {path!r} holds no weights: there is no dict of tensors '
+            f'within {DEPTH} levels. It holds {_contents(checkpoint)}. '
             "Save the weights by name under 'state_dict'."
         )
     largest = max(map(len, found.values()))
@@ -139,8 +140,8 @@ def _searched(checkpoint: Any, path: str) -> dict[str, Tensor]:
             f"'{'.'.join(place)}' ({len(found[place])} tensors)" for place in chosen[:6]
         )
         raise ValueRefusal(
-            f'Checkpoint {path!r} holds several sets of weights and no key '
-            f'says which is meant: {listed}. Save one of them alone, under '
+            f'Checkpoint {path!r} holds several sets of weights, and no key '
+            f'says which one is meant: {listed}. Save one of them alone under '
             "'state_dict'."
         )
     return found[chosen[0]]
@@ -152,7 +153,7 @@ def _sets(content: Any, place: Path, seen: set) -> dict[Path, Any]:
     seen.add(id(content))
     found = {}
     tensors = _tensors(content)
-    # A counter beside the weights is none.
+    # A counter beside the weights is not a set of weights.
     if any(tensor.dim() for tensor in tensors.values()):
         found[place] = tensors
     if len(place) < DEPTH:
@@ -163,13 +164,13 @@ def _sets(content: Any, place: Path, seen: set) -> dict[Path, Any]:
 
 
 def _rank(place: Path) -> tuple[bool, list[int]]:
-    """Lower for likelier places: the top, then by the list of keys."""
+    """A rank that is lower for likelier places: the top first, then by key."""
     known = [KEYS.index(key) if key in KEYS else len(KEYS) for key in place]
     return (any(OTHERS.search(key) for key in place), known)
 
 
 def _contents(checkpoint: Any) -> str:
-    """Keys and what lies under them, for a message."""
+    """The keys and what is under them, for a message."""
     if not isinstance(checkpoint, dict):
         return f'a {type(checkpoint).__name__}'
     parts = []

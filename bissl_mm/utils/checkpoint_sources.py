@@ -1,4 +1,4 @@
-"""Where checkpoints come from: files, addresses, names of model zoos."""
+"""Fetches checkpoints from files, addresses and model zoos."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from .errors import OSRefusal, ValueRefusal
 
-#: torch and OpenMMLab end the names of released files with their digest.
+#: torch and OpenMMLab put the digest at the end of a released file's name.
 _DIGEST = re.compile(r'-([0-9a-f]{8,64})\.')
 _WEB = ('http://', 'https://')
 _OBJECT_STORE = re.compile(r'(\S+:)?(s3|petrel)://')
@@ -34,26 +34,27 @@ def as_text(source: str | os.PathLike) -> str:
 
 
 def is_address(source: str | os.PathLike) -> bool:
-    """Whether it is something else than a local file."""
+    """Whether the source is not a local file."""
     return re.match(r'[\w.+:-]+://', as_text(source)) is not None
 
 
 def settle_sources(cfg: Config) -> None:
-    """Write paths of ``pathlib`` as text, which mmengine's loaders need.
+    """Turn ``pathlib`` paths into text, which mmengine's loaders need.
 
     Args:
         cfg (Config): The config; changed.
 
     Raises:
-        ValueError: If a run is to go on from an address: its optimizer and
-            its progress are in the work folder, not in a release.
+        ValueError: If a run is to resume from an address. A run's optimizer
+            state and progress are in its work folder, not in a release.
     """
     _paths_as_text(cfg._cfg_dict)
     if cfg.get('resume') and is_address(cfg.get('load_from') or ''):
         raise ValueRefusal(
-            f'--resume {cfg.load_from!r} is an address. A run goes on from a '
-            'file of its own work folder: give its path, or start anew from '
-            'the weights with --cfg-options load_from=ADDRESS.'
+            f'--resume {cfg.load_from!r} is an address, but a run resumes from '
+            'a file of its own work folder. Type the path of that file, or '
+            'start a new run from the weights with --cfg-options '
+            'load_from=ADDRESS.'
         )
 
 
@@ -69,7 +70,7 @@ def _paths_as_text(content: Any) -> None:
 
 @contextmanager
 def local_file(source: str | os.PathLike) -> Iterator[str]:
-    """Inside, a local file with the content of any source.
+    """Context manager: a local file with the content of any source.
 
     Args:
         source (str or os.PathLike): A path, ``http(s)://``, ``torchvision://``
@@ -79,11 +80,11 @@ def local_file(source: str | os.PathLike) -> Iterator[str]:
 
     Raises:
         ValueError: For another scheme or an unknown name.
-        OSError: If nothing can be fetched.
+        OSError: If the file cannot be fetched.
     """
     source = _resolved(as_text(source))
     if _OBJECT_STORE.match(source):
-        # The suffix may tell the format.
+        # The suffix may say what format the file has.
         with tempfile.TemporaryDirectory() as folder:
             path = osp.join(folder, osp.basename(source))
             content = _fetched(
@@ -111,10 +112,10 @@ def _resolved(source: str) -> str:
     ):
         scheme = source.split('://')[0]
         raise ValueRefusal(
-            f'Checkpoint {source!r}: nothing reads {scheme}://. Known are '
+            f'Checkpoint {source!r}: {scheme}:// is unknown. Known are '
             'local files, http://, https://, torchvision://, modelzoo://, '
             'open-mmlab://, openmmlab://, mmcls://, s3:// and petrel://. '
-            'Fetch the file and give its path.'
+            'Download the file yourself and give its path.'
         )
     return source
 
@@ -134,7 +135,7 @@ def _look_up(scheme: str, name: str, table: dict[str, str]) -> str:
     return osp.join(mmengine_checkpoint._get_mmengine_home(), found)
 
 
-#: Through the module, so that a replaced table is found.
+#: Looked up in the module at each call, so that a replaced table is used.
 _ZOOS: tuple[tuple[tuple[str, ...], Callable[[], dict[str, str]]], ...] = (
     (
         ('torchvision://', 'modelzoo://'),
@@ -152,7 +153,7 @@ def _download(address: str) -> str:
     """Fetch a file into the folder of torch's hub, once."""
     folder = osp.join(torch.hub.get_dir(), 'checkpoints')
     name = osp.basename(unquote(urlparse(address).path)) or 'checkpoint'
-    # As torch's hub and mmengine keep it: by its name alone.
+    # torch's hub and mmengine also keep a file by its name alone.
     shared = osp.join(folder, name)
     if osp.isfile(shared) and _is_what_it_says(shared):
         return shared
@@ -174,7 +175,7 @@ def _download(address: str) -> str:
 
 
 def _is_what_it_says(path: str) -> bool:
-    """Whether the digest in the name of a file is that of its content."""
+    """Whether the digest in a file's name is the digest of its content."""
     match = _DIGEST.search(osp.basename(path))
     if match is None:
         return False
@@ -190,7 +191,7 @@ def _fetched(source: str, fetch: Callable[[], Any]) -> Any:
         return fetch()
     except Exception as error:
         raise OSRefusal(
-            f'Checkpoint {source!r} cannot be fetched '
+            f'Checkpoint {source!r} cannot be downloaded '
             f'({type(error).__name__}: {error}). Check the address and the '
-            'connection, or fetch the file yourself and give its path.'
+            'connection, or download the file yourself and give its path.'
         ) from error

@@ -1,7 +1,7 @@
-"""One interface to what differs between versions of torch, 2.1 to date.
+"""Hides the differences between versions of torch, from 2.1 on.
 
-Imports torch and the standard library only: the hypergradient core uses it.
-Elsewhere in the package a version is never asked for.
+Imports torch and the standard library only, because ``hypergradient/`` uses
+it. No other module of the package asks for a version of torch.
 """
 
 from contextlib import AbstractContextManager
@@ -28,20 +28,23 @@ def is_autocast_enabled(device_type: str) -> bool:
 
 
 def is_forward_mode() -> bool:
-    """Whether forward-mode derivatives are under way, also by ``torch.func``."""
+    """Whether forward-mode derivatives are active, also by ``torch.func``."""
     return forward_ad._current_level >= 0
 
 
 def is_transformed() -> bool:
-    """Whether a transform of ``torch.func`` or forward-mode derivatives are
-    under way, which a ``torch.autograd.Function`` without formulas of its own
-    for them does not take."""
+    """Whether a ``torch.func`` transform or forward-mode AD is active.
+
+    A ``torch.autograd.Function`` needs formulas of its own for them.
+    """
     return torch._C._are_functorch_transforms_active() or is_forward_mode()
 
 
 def plain_attention() -> AbstractContextManager:
-    """Inside, attention takes torch's plain implementation, the only one
-    that has a second derivative."""
+    """Inside, attention uses torch's plain implementation.
+
+    It is the only one that has a second derivative.
+    """
     if _TORCH >= (2, 3):
         from torch.nn.attention import SDPBackend, sdpa_kernel
 

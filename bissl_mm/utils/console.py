@@ -1,9 +1,9 @@
-"""What the tools show on the console; the log file has everything.
+"""Decides what the tools show on the console; the log file has everything.
 
 mmengine logs the whole config, the environment and a table of hooks before
-the first step, and libraries warn about their own insides. After
-:func:`quiet_console` that goes to the log file alone. Errors, tracebacks and
-the warnings of this package and of a user's own code stay on the console.
+the first step, and libraries warn about their internals. After
+:func:`quiet_console` these lines go to the log file only. Errors, tracebacks
+and the warnings of this package and of the user's code stay on the console.
 ``BISSL_VERBOSE=1`` (the tools' ``--verbose``) or ``log_level='DEBUG'`` shows
 everything.
 """
@@ -21,34 +21,35 @@ from typing import Any
 VERBOSE = 'BISSL_VERBOSE'
 PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
 
-#: Beginnings of mmengine's messages that are not for the user.
+#: Beginnings of mmengine's messages that users do not need.
 _NOISE = (
     'Hooks will be executed in the following order',
     'Using env variable ',
     'Distributed training is not used, all SyncBatchNorm',
-    # Another line says which file was loaded.
+    # Another message says which file was loaded.
     'Loads checkpoint by ',
-    # A run that begins says so by beginning.
+    # It is clear that a run without a checkpoint starts from the beginning.
     'Did not find last_checkpoint to be resumed',
 )
-#: Texts and levels of what libraries said before there was a log file.
+#: Texts and levels of messages from before there was a log file.
 _waiting: deque[tuple[str, int]] = deque(maxlen=1000)
 #: The logger that has a log file; empty before there is one.
 _current: list[logging.Logger] = []
-#: What another function stands in for.
+#: Functions that are replaced while the console is quiet.
 _original: dict[str, Callable] = {}
 
 
 def is_verbose() -> bool:
-    """Whether everything is to be shown."""
+    """Whether the console shows everything."""
     return os.environ.get(VERBOSE, '0') not in ('', '0')
 
 
 class ConsoleFilter(logging.Filter):
-    """Keeps records that are not for the user off a console handler.
+    """Keeps records that users do not need off the console.
 
     Args:
-        handler (logging.Handler): The handler, whose level decides, too.
+        handler (logging.Handler): The console's handler. Its level counts,
+            too.
     """
 
     def __init__(self, handler: logging.Handler) -> None:
@@ -72,31 +73,31 @@ class ConsoleFilter(logging.Filter):
 
 
 def quiet(logger: logging.Logger) -> logging.Logger:
-    """Put the filter on a logger's console, once.
+    """Put the filter on a logger's console handler, once.
 
-    What was waiting for a log file is written to it.
+    Messages that were waiting for a log file are written to it.
 
     Args:
-        logger (logging.Logger): One of mmengine's; its handlers are changed.
+        logger (logging.Logger): A logger of mmengine; its handlers are changed.
 
     Returns:
-        logging.Logger: The same.
+        logging.Logger: The same logger.
     """
     for handler in logger.handlers:
         if isinstance(handler, logging.FileHandler):
             _current[:] = [logger]
         elif not any(isinstance(f, ConsoleFilter) for f in handler.filters):
-            # First, or a record counts as seen by mmengine's own filter.
+            # It comes first: mmengine's own filter remembers what it has seen.
             handler.filters.insert(0, ConsoleFilter(handler))
     _write_waiting()
     return logger
 
 
 def quiet_console() -> None:
-    """From now on, what libraries say about themselves is not shown.
+    """Show no more messages of libraries about themselves.
 
-    Changes mmengine's ``print_log`` and Python's ``showwarning`` until
-    :func:`restore_console`, so it is for programs, not for libraries.
+    It replaces mmengine's ``print_log`` and Python's ``showwarning`` until
+    :func:`restore_console`. So call it in programs, not in libraries.
     """
     if _original:
         return
@@ -105,7 +106,7 @@ def quiet_console() -> None:
     print_log, show = mmengine_logging.print_log, warnings.showwarning
 
     def print_or_log(msg: Any, logger: Any = None, level: int = logging.INFO) -> None:
-        # Without a logger it prints, whatever the level is, on every rank.
+        # Without a logger, mmengine prints on every rank and at every level.
         if (
             logger is None
             and not is_verbose()
@@ -136,8 +137,8 @@ def quiet_console() -> None:
 def quiet_pycocotools() -> None:
     """Let pycocotools print to the log file while the console is quiet.
 
-    It says some twenty lines at every evaluation, of which the evaluator logs
-    the figures anyway.
+    It prints about twenty lines per evaluation. The evaluator logs the figures
+    anyway.
     """
     try:
         from pycocotools import coco, cocoeval
@@ -176,14 +177,14 @@ def _write_waiting() -> None:
         for handler in logger.handlers:
             if level >= handler.level and (
                 isinstance(handler, logging.FileHandler)
-                # The console of a run that is to show everything.
+                # The run shows everything on the console.
                 or handler.level <= logging.DEBUG
             ):
                 handler.handle(record)
 
 
 def _is_library(filename: str) -> bool:
-    """Whether a warning comes from neither this package nor a user's code."""
+    """Whether a warning comes neither from this package nor the user's code."""
     path = osp.abspath(filename)
     if path.startswith(PACKAGE + os.sep):
         return False

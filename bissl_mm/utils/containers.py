@@ -1,4 +1,4 @@
-"""What kind of file a checkpoint is, seen before any reader opens it.
+"""Recognises what kind of file a checkpoint is, before any reader opens it.
 
 Imports the standard library only.
 """
@@ -11,37 +11,37 @@ from typing import NamedTuple
 
 from .errors import ValueRefusal
 
-#: A storage of torch.save; its readers do not tell case apart in names.
+#: Name of a storage in a file of torch.save.
 _STORAGE = re.compile(r'data/(\d+)')
-#: Of a zip without a comment: the last bytes of the file.
+#: Signature and size of a zip's end record, if the zip has no comment.
 _END, _END_SIZE = b'PK\x05\x06', 22
 
 
 class ContainerError(ValueRefusal):
-    """A file is no checkpoint that this package reads."""
+    """A file is not a checkpoint that this package reads."""
 
 
 class Container(NamedTuple):
-    """What is known of a file."""
+    """What is known about a file."""
 
     #: 'zip', 'pickle' or 'safetensors'.
     kind: str
     #: Bytes of the file.
     size: int
-    #: Bytes of the storages of a zip by their names.
+    #: Sizes in bytes of a zip's storages, by name.
     storages: dict[str, int] | None = None
 
 
 def look_into(path: str) -> Container:
-    """Recognise a file; refuse what other readers would be given.
+    """Recognise a file; refuse what torch would pass on to other readers.
 
     Args:
         path (str): Local file.
 
     Raises:
         ContainerError: For an archive of another kind, or one that was cut
-            off or claims more than its own size.
-        zipfile.BadZipFile: If its directory is damaged.
+            off or claims more bytes than it has.
+        zipfile.BadZipFile: If the zip's directory is damaged.
     """
     size = osp.getsize(path)
     with open(path, 'rb') as file:
@@ -51,21 +51,21 @@ def look_into(path: str) -> Container:
     if begin[:6] == b'\x93NUMPY':
         raise ContainerError('it is an array of numpy')
     if begin[:4] == b'PK\x03\x04':
-        # torch and Python find the directory of an archive in different
-        # ways; without anything behind it they find the same.
+        # torch and Python look for a zip's directory in different ways. They
+        # find the same one if nothing follows it.
         if end[:4] != _END or end[-2:] != b'\0\0':
             raise ContainerError(
-                'it is a zip archive that was cut off or has something behind its end'
+                'it is a zip archive that was cut off, or data follow its end'
             )
         with zipfile.ZipFile(path) as archive:
             return Container('zip', size, _storages(archive, size))
-    # The length of a header, and the header.
+    # A safetensors file begins with the length of its header, and the header.
     if path.endswith('.safetensors') or begin[4:9] == b'\0\0\0\0{':
         return Container('safetensors', size)
     if tarfile.is_tarfile(path):
         raise ContainerError(
-            'it is a tar archive, the format before torch '
-            '0.2 or a folder that was packed'
+            'it is a tar archive: a packed folder, or the format that torch '
+            'had before 0.2'
         )
     return Container('pickle', size)
 
@@ -82,8 +82,9 @@ def _storages(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
             'it is a zip archive, but not one of torch.save (it has no '
             f'data.pkl; first: {", ".join(names[:3]) or "nothing"})'
         )
+    # torch's readers ignore upper and lower case in names.
     if len({name.lower() for name in names}) < len(names):
-        raise ContainerError('it is a zip archive that holds a name twice')
+        raise ContainerError('it is a zip archive with two files of one name')
     for info in files:
         # torch.save never compresses.
         if (
@@ -92,8 +93,8 @@ def _storages(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
             or info.flag_bits & 1
         ):
             raise ContainerError(
-                f'it is a zip archive with compressed or encrypted parts '
-                f'({info.filename}: {info.file_size} bytes out of '
+                f'it is a zip archive with compressed or encrypted files '
+                f'({info.filename}: {info.file_size} bytes from '
                 f'{info.compress_size}), which torch.save does not write'
             )
     if sum(info.file_size for info in files) > size:

@@ -1,20 +1,20 @@
-"""What the package refuses, told apart from its bugs.
+"""Error classes that tell a user's mistake from a bug.
 
-A refusal is the answer to a setting, a file or a run that cannot work: its
-message is all that the user needs. Any other exception is a bug, of which
-the traceback is needed too. Each class is also the built-in one of its name,
-so ``except ValueError`` holds for a :class:`ValueRefusal`.
+A refusal answers a setting, a file or a run that cannot work. Its message is
+all that the user needs. Any other exception is a bug, and its traceback is
+needed, too. Each class also derives from the built-in error of its name, so
+``except ValueError`` catches a :class:`ValueRefusal`.
 
-Standard library only: the hypergradient core uses them too.
+Imports the standard library only, because ``hypergradient/`` uses it, too.
 """
 
 import re
 
 
 class Refusal(Exception):
-    """Base of everything that the package refuses on purpose.
+    """Base class of all errors that the package raises on purpose.
 
-    The message says what, where, the value and what to type.
+    The message says what is wrong, where, with which value, and what to type.
     """
 
 
@@ -23,18 +23,18 @@ class ValueRefusal(Refusal, ValueError):
 
 
 class TypeRefusal(Refusal, TypeError):
-    """A setting of another kind than is needed, or one that is unknown."""
+    """A setting of the wrong kind, or an unknown setting."""
 
 
 class KeyRefusal(Refusal, KeyError):
-    """A name that nothing is registered under."""
+    """A name under which nothing is registered."""
 
-    # A KeyError shows the representation of its message, with quotes.
+    # A KeyError would show its message in quotes.
     __str__ = Exception.__str__
 
 
 class RuntimeRefusal(Refusal, RuntimeError):
-    """A call at a time or in a way that cannot work."""
+    """A call at a wrong time or in a wrong way."""
 
 
 class ImportRefusal(Refusal, ImportError):
@@ -42,7 +42,7 @@ class ImportRefusal(Refusal, ImportError):
 
 
 class FloatingPointRefusal(Refusal, FloatingPointError):
-    """A number that is not finite: nothing can go on from it."""
+    """A number that is not finite, so the run cannot continue."""
 
 
 class OSRefusal(Refusal, OSError):
@@ -54,15 +54,15 @@ class FileNotFoundRefusal(Refusal, FileNotFoundError):
 
 
 def refusal_in(error: BaseException) -> Refusal | None:
-    """The refusal that an error is, or that it was raised from.
+    """The refusal behind an error: the error itself, or its cause.
 
     Args:
-        error (BaseException): What was caught. Libraries may raise an error
-            of their own ``from`` a refusal.
+        error (BaseException): The error that was caught. A library may raise
+            its own error ``from`` a refusal.
 
     Returns:
         Refusal, optional: None for a bug. An error that occurs while a
-        refusal is handled (its ``__context__``) is a bug.
+        refusal is handled (its ``__context__``) counts as a bug.
     """
     seen = set()
     while error is not None and id(error) not in seen:
@@ -73,7 +73,7 @@ def refusal_in(error: BaseException) -> Refusal | None:
     return None
 
 
-#: What torch's loader puts before one from a worker process.
+#: What torch's loader puts before a message from a worker process.
 _FROM_WORKER = re.compile(
     r'^Caught \w+ in .*\nOriginal Traceback.*\n[\w.]+Refusal: ', re.DOTALL
 )
@@ -83,8 +83,8 @@ def refusal_text(refusal: Refusal) -> str:
     """The message of a refusal as it was raised.
 
     Args:
-        refusal (Refusal): Perhaps raised again by torch's loader, which puts
-            the traceback of its worker process before it.
+        refusal (Refusal): The refusal. If it comes from a worker process,
+            torch's loader has put that process's traceback before it.
 
     Returns:
         str: The message alone.

@@ -1,4 +1,4 @@
-"""Can a run write where it is told to?"""
+"""Checks whether a run can write to its work folder."""
 
 import os
 import os.path as osp
@@ -7,19 +7,19 @@ from .errors import OSRefusal
 
 
 def check_work_dir(path: str) -> None:
-    """Refuse a work folder that cannot be made or written.
+    """Refuse a work folder that cannot be created or written to.
 
-    Nothing is made: a run that is refused for another reason leaves no
-    folder.
+    The folder is not created here, so a run that is refused for another
+    reason leaves no folder behind.
 
     Args:
-        path (str): The folder, which need not exist.
+        path (str): The folder. It need not exist.
 
     Raises:
-        OSError: Naming the folder and why.
+        OSError: With the folder and the reason.
     """
     place = osp.abspath(path)
-    # A link that leads nowhere cannot become a folder either.
+    # A broken link cannot become a folder either.
     while not osp.lexists(place):
         place = osp.dirname(place)
     if not osp.isdir(place):
@@ -29,6 +29,6 @@ def check_work_dir(path: str) -> None:
     else:
         return
     raise OSRefusal(
-        f'Work folder {path!r} cannot be used: {why}. Type '
-        '--work-dir FOLDER with another one.'
+        f'Work folder {path!r} cannot be used: {why}. Type --work-dir FOLDER '
+        'with another folder.'
     )

@@ -1,4 +1,4 @@
-"""mmcv's compiled operators, which mmdet cannot be imported without."""
+"""Checks for mmcv's compiled operators, which mmdet needs at its import."""
 
 import re
 from importlib.util import find_spec
@@ -6,23 +6,23 @@ from typing import Any
 
 from .errors import RuntimeRefusal
 
-#: mmdet as a scope, and as the prefix of a type.
+#: mmdet's name as a scope, and as the prefix of a type.
 _MMDET = re.compile(r"'mmdet'|'mmdet(\.|::)")
 
 
 def has_compiled_operators() -> bool:
-    """Whether the installed mmcv has operators (mmcv-lite has none)."""
+    """Whether the installed mmcv has compiled operators; mmcv-lite has none."""
     return find_spec('mmcv._ext') is not None
 
 
 def check_compiled_operators(cfg: Any) -> None:
-    """Refuse a config of mmdet where mmcv has no operators.
+    """Refuse a config that uses mmdet if mmcv has no compiled operators.
 
     Args:
         cfg (Config): Any config.
 
     Raises:
-        RuntimeError: If so.
+        RuntimeError: If the config uses mmdet and the operators are missing.
     """
     if _MMDET.search(repr(cfg.to_dict())) and not has_compiled_operators():
         raise RuntimeRefusal(

@@ -1,10 +1,12 @@
-"""What checkpoints hold beside tensors: numpy's numbers, the history of
-mmengine's logs, the command line of many releases.
+"""Rebuilds what checkpoints hold besides tensors.
 
-numpy rebuilds an array over whatever bytes a pickle gives. With a type that
-holds references the bytes are addresses, and the first access ends the
-process or worse. Hence numpy's functions are wrapped: types of numbers only,
-and as many bytes as the numbers need.
+These are numpy's numbers, the history of mmengine's logs, and the command-line
+arguments that many releases store.
+
+numpy rebuilds an array from whatever bytes a pickle gives. If the array's type
+holds references, the bytes are addresses, and the first access crashes the
+process or does worse. So numpy's functions are wrapped here: they accept types
+of numbers only, and exactly as many bytes as the numbers need.
 """
 
 import argparse
@@ -19,11 +21,11 @@ from mmengine.logging import HistoryBuffer
 
 from .restricted_pickle import Blank, RefusedPickleError
 
-#: Types of numbers and truth values, as numpy's pickles spell them.
+#: Types of numbers and booleans, as numpy's pickles spell them.
 NUMBER = re.compile('[biufc][0-9]{1,2}')
 STATISTICS = ('min', 'max', 'current', 'mean')
 
-#: Stands for ``numpy.ndarray``, which no file has to call.
+#: Stands for ``numpy.ndarray``, which no file needs to call.
 _ARRAY = object()
 _HISTORY = Blank(HistoryBuffer)
 
@@ -31,12 +33,12 @@ _HISTORY = Blank(HistoryBuffer)
 def _dtype(name: str, align: bool = False, copy: bool = True) -> np.dtype:
     if not isinstance(name, str) or not NUMBER.fullmatch(name):
         raise RefusedPickleError(f'Unsupported dtype: {name!r}')
-    # A copy, since numpy's own object would be given the state.
+    # It is a copy, so that the state does not change numpy's own object.
     return np.dtype(name, align=False, copy=True)
 
 
 def _check_dtype(instance: np.dtype, state: Any) -> None:
-    """State of a number: its byte order, and nothing of its own."""
+    """Refuse a dtype's state that says more than the byte order."""
     if (
         not isinstance(state, tuple)
         or len(state) != 8
@@ -66,7 +68,7 @@ def _new_array(kind: Any, shape: Any, code: Any) -> np.ndarray:
 
 
 def _check_array(instance: np.ndarray, state: Any) -> None:
-    # Once only: a second state would free what tensors may look at.
+    # Only one state: a second one would free memory that tensors may use.
     if (
         instance.shape != (0,)
         or not isinstance(state, tuple)
@@ -89,15 +91,17 @@ def _scalar(dtype: Any, raw: Any) -> np.generic:
 
 
 def _statistic(owner: Any, name: str) -> Any:
-    """``getattr``, by which a history names its statistics."""
+    """``getattr`` limited to a history's statistics."""
     if owner is not _HISTORY or name not in STATISTICS:
         raise RefusedPickleError(f'Unsupported attribute: {name}')
     return getattr(HistoryBuffer, name)
 
 
 def _check_history(instance: HistoryBuffer, state: Any) -> None:
-    """Numbers only: mmengine calls the statistics by name and hands the
-    values to numpy."""
+    """Refuse a history that holds anything but numbers.
+
+    mmengine calls the statistics by name and gives the values to numpy.
+    """
     known = {name: getattr(HistoryBuffer, name) for name in STATISTICS}
     if not isinstance(state, dict):
         raise RefusedPickleError('Unsupported state of a history')
@@ -124,7 +128,7 @@ def _path(kind: Callable) -> Callable:
 
 
 def _defaultdict(factory: Any = None) -> dict:
-    """A plain dict instead: what fills a gap would have to be called."""
+    """A plain dict in place of a defaultdict, whose factory would be called."""
     return {}
 
 
@@ -134,11 +138,11 @@ def _frozenset(items: Any = ()) -> frozenset:
     return frozenset(items)
 
 
-#: What a file may name.
+#: Names that a file may use.
 NAMES = {
     'numpy.dtype': _dtype,
     'numpy.ndarray': _ARRAY,
-    # Of numpy 1 and of numpy 2.
+    # numpy 1 and numpy 2.
     **{
         f'numpy.{core}.multiarray.{name}': function
         for core in ('core', '_core')
@@ -148,7 +152,7 @@ NAMES = {
     'builtins.getattr': _statistic,
     'builtins.slice': slice,
     'argparse.Namespace': Blank(argparse.Namespace),
-    # Of the command line. Python 3.13 has them in another module.
+    # Command-line arguments. Python 3.13 has these in another module.
     **{
         f'pathlib.{module}{name}Path': _path(kind)
         for module in ('', '_local.')
@@ -163,16 +167,16 @@ NAMES = {
         f'builtins.{kind.__name__}': Blank(kind)
         for kind in (int, float, str, bool, list, dict)
     },
-    # As Python 2 called them, and pickles of protocol 2 still do.
+    # The names of Python 2, which pickles of protocol 2 still use.
     'builtins.long': Blank(int),
     'builtins.unicode': Blank(str),
     'builtins.frozenset': _frozenset,
 }
-#: What may be given a state, with the check of the state.
+#: Classes whose instances may be given a state, with the check of that state.
 STATES = {
     np.dtype: _check_dtype,
     np.ndarray: _check_array,
     HistoryBuffer: _check_history,
-    # Attributes of any kind; those that are special are always refused.
+    # Any attributes; special ones are always refused.
     argparse.Namespace: lambda instance, state: None,
 }

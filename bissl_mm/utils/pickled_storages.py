@@ -1,4 +1,4 @@
-"""Storages in a pickle: no larger than the file, tensors within them.
+"""Checks that storages fit into their file and tensors into their storages.
 
 Imports torch and the standard library only.
 """
@@ -13,14 +13,14 @@ from .containers import Container
 
 
 class RefusedPickleError(pickle.UnpicklingError):
-    """A pickle names something that it may not use."""
+    """A pickle uses something that it may not use."""
 
 
 class Storages:
-    """Sees to it that storages claim no more bytes than a file has.
+    """Checks that storages claim no more bytes than the file has.
 
-    torch would read behind a record that is too short, and take memory for
-    any size that an old file claims.
+    torch would read beyond the end of a record that is too short. For an old
+    file it would allocate whatever size the file claims.
 
     Args:
         container (Container): The file.
@@ -32,10 +32,10 @@ class Storages:
         self._seen: set = set()
 
     def check(self, claim: Any) -> None:
-        """Look at what a pickle says of a storage.
+        """Check what a pickle says about a storage.
 
         Raises:
-            RefusedPickleError: If it is of another form or too large.
+            RefusedPickleError: If the storage has another form or is too large.
         """
         if (
             type(claim) is not tuple
@@ -63,8 +63,7 @@ class Storages:
 
 
 def _is_storage(kind: Any) -> bool:
-    """Whether it is a class of storages, or what torch's reader puts for
-    one."""
+    """Whether it is a storage class, or what torch's reader uses for one."""
     if isinstance(kind, type):
         return issubclass(kind, (torch.TypedStorage, torch.UntypedStorage))
     return isinstance(kind, torch.serialization.StorageType)
@@ -75,8 +74,9 @@ def _itemsize(dtype: torch.dtype) -> int:
 
 
 def within_storage(function: Callable) -> Callable:
-    """A function of torch that lays a tensor over a storage, which it may
-    not exceed: torch would enlarge it.
+    """Wrap a function that builds a tensor on a storage; check that it fits.
+
+    torch itself would enlarge the storage.
     """
 
     def call(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> Any:

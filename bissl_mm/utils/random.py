@@ -1,9 +1,9 @@
-"""Randomness as a function of where training stands.
+"""Randomness as a function of the position in training.
 
-Every random draw of the package is made inside :func:`seeded` with a seed
-folded from the run's seed and the place of the draw (level, alternation,
-step, rank; or level, pass, sample). Resuming is then exact without storing
-any generator state, with any number of dataloader workers.
+Every random draw of the package is made inside :func:`seeded`. Its seed is
+formed from the run's seed and the place of the draw: level, alternation, step
+and rank, or level, pass and sample. So a resumed run is exact without stored
+generator states, with any number of dataloader workers.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ import torch
 
 
 def fold_seed(*parts: int | str) -> int:
-    """A 63-bit seed from any sequence of whole numbers and names."""
+    """A 63-bit seed formed from whole numbers and names."""
     text = '/'.join(str(part) for part in parts)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, 'little') >> 1
@@ -24,12 +24,12 @@ def fold_seed(*parts: int | str) -> int:
 
 @contextmanager
 def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Seed Python, NumPy and torch inside; restore all states afterwards.
+    """Context manager that seeds Python, NumPy and torch, then restores them.
 
     Args:
         seed (int): A seed of at most 63 bits.
         device (torch.device, optional): A CUDA device whose generator is
-            treated alike. Defaults to None: the CPU's only.
+            seeded, too. Defaults to None: the CPU's generators only.
     """
     python_state = random.getstate()
     numpy_state = np.random.get_state()

@@ -1,8 +1,8 @@
 """``torch.load`` that runs nothing a file names, with every torch from 2.1.
 
 Imports torch and the standard library only. torch's own ``weights_only`` is
-not used: before 2.6 it knows too few opcodes, and later versions hand an
-object its state unseen, which numpy's objects do not survive.
+not used. Before 2.6 it knows too few opcodes. Later versions give an object
+its state unchecked, which is not safe with numpy's objects.
 """
 
 import os
@@ -18,26 +18,25 @@ import torch
 from .containers import Container
 from .pickled_storages import RefusedPickleError, Storages, within_storage
 
-#: With it torch would refuse every reader but its own.
+#: If this environment variable is set, torch refuses all other readers.
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 #: torch's functions whose last argument is a state.
 WITH_STATE = (
     'torch._tensor._rebuild_from_type_v2',
     'torch._utils._rebuild_parameter_with_state',
 )
-#: torch's functions that lay a tensor over a storage, and begin with storage,
-#: offset, size and strides.
+#: torch's functions that build a tensor on a storage. Their first arguments are
+#: storage, offset, size and strides.
 OVER_STORAGE = tuple(
     f'torch._utils._rebuild_{kind}'
     for kind in ('tensor', 'tensor_v2', 'tensor_v3', 'qtensor')
 )
-#: Classes that may be called; a tensor's would take memory by its size.
+#: Classes that may be called. Tensor classes may not: they allocate memory.
 CALLED = (OrderedDict, Counter, torch.Size, torch.device, set, complex, slice)
 
 
 class Blank:
-    """Stands for a class of which a pickle may make an instance, without
-    arguments, and which it may not call.
+    """A class that a pickle may instantiate without arguments, but not call.
 
     Args:
         kind (type): The class.
@@ -59,17 +58,17 @@ def load_without_code(
     Args:
         path (str): Local file.
         map_location: See :func:`torch.load`.
-        names (dict[str, Any]): What may be used besides torch's own list, by
-            the name that stands in the pickle, ``'module.name'``. Functions
-            may be called; a :class:`Blank` stands for a class.
+        names (dict[str, Any]): What a pickle may use besides torch's own list,
+            by its name in the pickle, ``'module.name'``. Functions may be
+            called; a :class:`Blank` stands for a class.
         states (dict[type, Callable]): Classes whose instances may be given a
-            state, with a function of instance and state that raises
+            state. The function gets instance and state, and raises
             :class:`RefusedPickleError` if the state is not to be trusted.
-        container (Container): What was seen of the file.
+        container (Container): What is known about the file.
 
     Raises:
         RefusedPickleError: If the file names anything else.
-        Exception: Of any kind, if it is damaged.
+        Exception: Any exception, if the file is damaged.
     """
     names, checks = {**_torch_globals(), **names}, states
 
@@ -79,7 +78,7 @@ def load_without_code(
         states = checks
         storages = Storages(container)
 
-    # torch.load names these three of a pickle module.
+    # torch.load uses these three names of a pickle module.
     module = SimpleNamespace(
         __name__='restricted_pickle',
         Unpickler=Unpickler,
@@ -102,11 +101,11 @@ def _own_reader() -> Iterator[None]:
 
 
 def _torch_globals() -> dict[str, Any]:
-    """torch's own list, with what it forgot in the early versions."""
+    """torch's own list, and what early versions of it lack."""
     from torch._weights_only_unpickler import _get_allowed_globals
 
-    # Of the sparse classes a file needs the function alone: it leaves its
-    # tensor to be validated.
+    # A file with sparse tensors needs only this function, whose result is
+    # validated later.
     listed = {
         name: value
         for name, value in _get_allowed_globals().items()
@@ -131,7 +130,7 @@ def _torch_globals() -> dict[str, Any]:
         },
         'torch.device': torch.device,
         'builtins.set': set,
-        # Protocol 2 spells bytes this way, and none at all that way.
+        # Protocol 2 writes bytes by the first, and empty bytes by the second.
         '_codecs.encode': _latin1,
         'builtins.bytes': _no_bytes,
         'builtins.bytearray': _bytearray,
@@ -164,11 +163,13 @@ def _with_checked_state(function: Callable) -> Callable:
 
 
 def _check_attributes(instance: Any, state: Any) -> None:
-    """Refuse a state with special attributes: numpy reads memory at any
-    address that an instance's ``__array_interface__`` names.
+    """Refuse a state with special attributes.
+
+    numpy would read memory at any address that an instance's
+    ``__array_interface__`` names.
 
     Raises:
-        RefusedPickleError: If there is one.
+        RefusedPickleError: If the state has a special attribute.
     """
     for part in state if isinstance(state, tuple) else (state,):
         if isinstance(part, dict):
@@ -180,12 +181,12 @@ def _check_attributes(instance: Any, state: Any) -> None:
 
 
 class _Unpickler(pickle._Unpickler):
-    """Reads a pickle that names only what is known.
+    """Reads a pickle that uses known names only.
 
-    Every name is looked up in a table and never imported. What stands there
-    is all that is called, and only states that were checked are given. The
-    implementation in Python is the base, since that in C does not let this be
-    refused.
+    Every name is looked up in a table; nothing is imported. Only entries of
+    the table are called, and only checked states are given to objects. The
+    base class is the pickle module's Python implementation, because the one
+    in C does not allow such limits.
     """
 
     known: dict[str, Any] = {}
@@ -246,7 +247,7 @@ class _Unpickler(pickle._Unpickler):
     dispatch[pickle.NEWOBJ[0]] = load_newobj
     dispatch[pickle.BUILD[0]] = load_build
     dispatch[pickle.BINPERSID[0]] = load_binpersid
-    # More ways to call, which protocol 2 of torch.save does not use.
+    # Further ways to call, which torch.save (protocol 2) does not use.
     for opcode in (
         pickle.INST,
         pickle.OBJ,
@@ -260,8 +261,10 @@ class _Unpickler(pickle._Unpickler):
 
 
 def _only_for(opcode: bytes, target: Callable, *kinds: type) -> None:
-    """Let an opcode that adds items do so to plain containers alone; of other
-    objects it would call a method."""
+    """Let an opcode add items to plain containers only.
+
+    It would call a method of other objects.
+    """
     load = pickle._Unpickler.dispatch[opcode[0]]
 
     def limited(self: _Unpickler) -> None:

@@ -1,8 +1,8 @@
-"""The batch of all processes together, of which each takes its part.
+"""Divides the batch of all processes among them.
 
-A config that states ``batch_size``, the samples of one process, is right with
-one number of processes alone. ``total_batch_size`` in the place of it is right
-with every number that divides it.
+``batch_size`` is the number of samples per process. So a config that states it
+fits one number of processes only. A config that states ``total_batch_size``
+fits every number of processes that divides it.
 """
 
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from .check import check_positive_int
 from .errors import ValueRefusal
 
 KEY = 'total_batch_size'
-#: A whole batch of more samples on one process is worth a line in the log.
+#: If a process takes more samples of a total, the log says how to save memory.
 LARGE = 256
 
 
 def batch_size_of(where: str, dataloader: Mapping, world_size: int) -> int:
-    """Samples that each process takes of a batch.
+    """The number of samples of a batch that each process takes.
 
     Args:
         where (str): Name of the dataloader, for the message.
-        dataloader (Mapping): Its config. ``batch_size``, which only a user
-            can have added to a ``total_batch_size``, is taken before it.
+        dataloader (Mapping): Its config. If ``batch_size`` stands beside
+            ``total_batch_size``, the user has added it, and it wins.
         world_size (int): Number of processes.
 
     Raises:
@@ -36,46 +36,46 @@ def batch_size_of(where: str, dataloader: Mapping, world_size: int) -> int:
         number = max(n for n in range(1, world_size + 1) if total % n == 0)
         raise ValueRefusal(
             f'{where}: {world_size} processes cannot share '
-            f'{KEY}={total} evenly. Start {number} instead, for example '
-            f'tools/dist_train.sh CONFIG {number}, or choose the samples of '
-            f'each process yourself: --cfg-options {where}.batch_size='
+            f'{KEY}={total} evenly. Start {number} processes instead, for '
+            f'example tools/dist_train.sh CONFIG {number}, or set the samples '
+            f'per process yourself: --cfg-options {where}.batch_size='
             f'{max(total // world_size, 1)}.'
         )
     return total // world_size
 
 
 def describe_batch(where: str, dataloader: Any, world_size: int) -> str | None:
-    """A line about the batch of a dataloader that states a total.
+    """A line about the batch of a dataloader with ``total_batch_size``.
 
-    Args: as of :func:`batch_size_of`.
+    Args: those of :func:`batch_size_of`.
 
     Returns:
-        str or None: None for a dataloader without a total.
+        str or None: None for a dataloader without ``total_batch_size``.
     """
     if not isinstance(dataloader, Mapping) or KEY not in dataloader:
         return None
     number = batch_size_of(where, dataloader, world_size)
     total = number * world_size
     text = (
-        f'{where}: {total} samples a step, {number} on each of '
+        f'{where}: {total} samples per step, {number} on each of '
         f'{world_size} process(es).'
     )
     if total != dataloader[KEY]:
         return (
-            f'{text} The config states {KEY}={dataloader[KEY]}; '
-            f'batch_size={number} was set beside it.'
+            f'{text} The config states {KEY}={dataloader[KEY]}, but '
+            f'batch_size={number} is set as well and wins.'
         )
     if world_size == 1 and total > LARGE:
         return (
-            f'{text} Where that does not fit into memory, start more '
-            'processes (tools/dist_train.sh CONFIG N) or, in the bilevel '
-            'stage, set optim_wrapper.num_micro_batches.'
+            f'{text} If that does not fit into memory, start more processes '
+            '(tools/dist_train.sh CONFIG N), or set '
+            'optim_wrapper.num_micro_batches in the bilevel stage.'
         )
     return text
 
 
 def share_batches(cfg: Any, world_size: int) -> list[str]:
-    """Put each process's ``batch_size`` in the place of every total.
+    """Replace every ``total_batch_size`` by each process's ``batch_size``.
 
     Args:
         cfg (Config or dict): A whole config. Its ``train_dataloader`` and
@@ -83,7 +83,7 @@ def share_batches(cfg: Any, world_size: int) -> list[str]:
         world_size (int): Number of processes.
 
     Returns:
-        list[str]: A line for the log about each of them.
+        list[str]: A line for the log about each dataloader.
 
     Raises:
         ValueError: If the processes cannot share a total evenly.

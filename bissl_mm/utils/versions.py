@@ -1,7 +1,7 @@
-"""The oldest versions that the package works with.
+"""Checks for the oldest versions that the package works with.
 
-Standard library only, and no library is imported: this runs whenever the
-package is imported.
+Imports the standard library only, because this runs whenever the package is
+imported.
 """
 
 import re
@@ -9,7 +9,7 @@ from importlib import metadata
 
 from .errors import ImportRefusal
 
-#: Library: oldest version, and the names it is published under.
+#: Library -> its oldest version, and the names under which it is published.
 OLDEST = {
     'torch': ('2.1', ('torch',)),
     'mmengine': ('0.10', ('mmengine', 'mmengine-lite', 'onedl-mmengine')),
@@ -25,7 +25,7 @@ def release(version: str) -> tuple[int, ...]:
 
 
 def check_versions() -> None:
-    """Refuse libraries that are too old; what is missing may be missing.
+    """Refuse libraries that are too old. A library may be missing.
 
     Raises:
         ImportError: For the first library whose installed version is older
@@ -37,7 +37,7 @@ def check_versions() -> None:
         if newest is not None and release(newest) < release(oldest):
             raise ImportRefusal(
                 f'bissl_mm needs {library} {oldest} or newer, but {newest} is '
-                f'installed: pip install "{names[0]}>={oldest}".'
+                f'installed. Type pip install "{names[0]}>={oldest}".'
             )
 
 

@@ -1,8 +1,9 @@
-"""SIGTERM to a whole process group is for the main process alone.
+"""Keeps SIGTERM to a whole process group away from the loader workers.
 
-A batch system, torch's launcher and ``timeout`` send it to loader workers,
-too. Their death raises an error at any line of the main process, also while
-it writes the checkpoint that the signal asked for. Standard library only.
+A batch system, torch's launcher and ``timeout`` send SIGTERM to loader
+workers, too. The death of a worker raises an error at any line of the main
+process, even while it writes the checkpoint that the signal asked for. Imports
+the standard library only.
 """
 
 import multiprocessing
@@ -13,12 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 
-#: Seconds between two looks whether the parent is still there.
+#: Seconds between two checks whether the parent is still alive.
 INTERVAL = 1.0
-#: macOS does not tell who sent a signal; there workers stay as they are.
+#: macOS does not say who sent a signal, so workers are not shielded there.
 SUPPORTED = hasattr(signal, 'sigtimedwait')
 
-#: Process whose forks are shielded.
+#: Process whose forked children are shielded.
 _shielding: int | None = None
 _shielded: int | None = None
 _registered = False
@@ -27,10 +28,10 @@ _held = threading.local()
 
 @contextmanager
 def shielded_workers() -> Iterator[None]:
-    """Inside, processes that this one starts by forking are shielded.
+    """Inside, processes that this one forks are shielded from SIGTERM.
 
-    That is every loader worker and the pool of an evaluation. For other ways
-    to start a process see :func:`shield_worker`.
+    These are the loader workers and the pool of an evaluation. For processes
+    that are started in another way see :func:`shield_worker`.
     """
     global _shielding, _registered
     if SUPPORTED and not _registered:
@@ -46,10 +47,10 @@ def shielded_workers() -> Iterator[None]:
 
 
 def shield_worker(then: Callable[[int], None] | None, worker: int) -> None:
-    """A loader's ``worker_init_fn``; needed where workers are not forked.
+    """A loader's ``worker_init_fn``, needed if workers are not forked.
 
     Args:
-        then (Callable, optional): The loader's own.
+        then (Callable, optional): The loader's own ``worker_init_fn``.
         worker (int): Number of the worker.
     """
     _shield()
@@ -59,15 +60,15 @@ def shield_worker(then: Callable[[int], None] | None, worker: int) -> None:
 
 @contextmanager
 def held_sigterm() -> Iterator[None]:
-    """Inside, SIGTERM waits, also in processes that are started here.
+    """Inside, SIGTERM waits, also in processes that are started inside.
 
-    They have to be loader workers with :func:`shield_worker`.
+    These have to be loader workers with :func:`shield_worker`.
     """
     if not SUPPORTED:
         yield
         return
     if multiprocessing.get_start_method() != 'fork':
-        # Else its start would end the waiting in here.
+        # Otherwise starting the resource tracker here would unblock the signal.
         resource_tracker.ensure_running()
     before = _block()
     try:
@@ -81,7 +82,7 @@ def _block() -> set:
 
 
 def _hold() -> None:
-    # A signal may come before the child can look after itself.
+    # A signal may arrive before the child is shielded.
     _held.mask = _block() if _shielding == os.getpid() else None
 
 
@@ -96,19 +97,19 @@ def _after_fork() -> None:
 
 
 def _shield() -> None:
-    """Let nobody but its owner end this process by SIGTERM.
+    """Let SIGTERM end this process only if its owner sends it.
 
-    Without a parent the process ends, so that no worker is left behind.
+    The process also ends if its parent ends, so that no worker is left behind.
     """
     global _shielded
     if not SUPPORTED or _shielded == os.getpid():
         return
     _shielded = os.getpid()
-    # Also in every thread that starts later.
+    # This holds in every thread that starts later, too.
     _block()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parent = os.getppid()
-    # The process of multiprocessing's fork server stands between the two.
+    # With a fork server, its process is the parent of the worker.
     owner = getattr(multiprocessing.parent_process(), 'pid', parent)
     threading.Thread(target=_watch, args=(parent, owner), daemon=True).start()
 

@@ -51,7 +51,7 @@ def test_a_raw_string_that_cannot_hold_it_is_refused(monkeypatch, tmp_path):
     path = tmp_path / 'config.py'
     path.write_text("work_dir = r'{{$V:x}}'\n")
     monkeypatch.setenv('V', NASTY[0])
-    with pytest.raises(ValueError, match='V is "O\'Brien", which cannot'):
+    with pytest.raises(ValueError, match='V is "O\'Brien". The config uses it'):
         read_config(str(path))
 
 

@@ -69,16 +69,16 @@ def test_a_misspelt_key_of_a_file_names_the_right_one(key, right, tmp_path):
     ],
 )
 def test_an_option_on_a_copied_variable_names_the_place(option, place):
-    with pytest.raises(TypeError, match=f'Its value is at .*{place}'):
+    with pytest.raises(TypeError, match=f'Set it where it is used: .*{place}'):
         read(option)
 
 
 def test_a_file_that_changes_a_copied_variable_is_refused(tmp_path):
     path = child(tmp_path, 'pretext_model = dict(backbone=dict(depth=50))')
-    with pytest.raises(TypeError, match='no effect.* at model.pretext:'):
+    with pytest.raises(TypeError, match='no effect.* is used: model.pretext'):
         read(path=path)
     path = child(tmp_path, 'pretext_dataloader = dict(batch_size=3)')
-    with pytest.raises(TypeError, match='at train_cfg.pretext_dataloader:'):
+    with pytest.raises(TypeError, match='is used: train_cfg.pretext_dataloader'):
         read(path=path)
 
 
@@ -187,7 +187,7 @@ def test_a_file_that_changes_the_solver_is_told_what_it_keeps(tmp_path):
         "solver=dict(type='MinresSolver', tolerance=0.1)))",
     )
     (note,) = notes_of(read(path=path))
-    assert 'MinresSolver takes over max_iters=5 of LayerwiseCGSolver' in note
+    assert 'MinresSolver inherits max_iters=5 from LayerwiseCGSolver' in note
     path = child(
         tmp_path,
         'optim_wrapper = dict(hypergradient=dict('

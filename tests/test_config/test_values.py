@@ -61,10 +61,10 @@ def test_honest_values_of_other_forms_are_taken():
 @pytest.mark.parametrize(
     'option, word',
     [
-        ('optim_wrapper.optimizer.lr=O.1', "'O.1' is none"),
+        ('optim_wrapper.optimizer.lr=O.1', "'O.1' is not"),
         ('optim_wrapper.optimizer.lr=0,1', 'a comma makes a list'),
-        ('train_dataloader.num_workers=many', "'many' is none"),
-        ('default_hooks.logger.interval=1O', "'1O' is none"),
+        ('train_dataloader.num_workers=many', "'many' is not"),
+        ('default_hooks.logger.interval=1O', "'1O' is not"),
         ('train_dataloader.persistent_workers=Flase', 'Write True or False'),
     ],
 )

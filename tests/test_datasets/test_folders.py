@@ -104,7 +104,7 @@ def test_a_folder_without_a_file_is_as_good_as_missing(below, tmp_path):
     cfg = read_config(str(CONFIG))
     dataset = cfg.train_cfg.pretext_dataloader.dataset
     dataset.update(data_root=str(tmp_path), data_prefix=below)
-    with pytest.raises(FileNotFoundError, match='holds no file.*data_root='):
+    with pytest.raises(FileNotFoundError, match='contains no file.*data_root='):
         check_data_folders(cfg, ['pretext'])
     (tmp_path / below / 'deep' / 'a.png').touch()
     check_data_folders(cfg, ['pretext'])

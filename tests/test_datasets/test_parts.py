@@ -215,7 +215,7 @@ def test_images_of_other_lists_are_left_out_and_none_comes_twice(voc, tmp_path):
 
 def test_no_image_left_is_named(voc):
     path = str(voc / 'ImageSets/Segmentation/train.txt')
-    with pytest.raises(ValueError, match=f'all 40 images stand in {path}'):
+    with pytest.raises(ValueError, match=f'all 40 images are in {path}'):
         DATASETS.build(
             dict(
                 type='bissl_mm.WithoutImages',
@@ -226,7 +226,7 @@ def test_no_image_left_is_named(voc):
 
 
 def test_a_list_that_is_missing_is_named(voc):
-    with pytest.raises(FileNotFoundError, match="lists names 'no.txt', which"):
+    with pytest.raises(FileNotFoundError, match="the file 'no.txt' in lists does not"):
         DATASETS.build(
             dict(
                 type='bissl_mm.WithoutImages',

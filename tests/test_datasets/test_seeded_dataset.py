@@ -55,7 +55,7 @@ def test_more_than_one_percent_stops_the_run(workers, tmp_path):
     with pytest.raises(
         ValueError,
         match='2 of 120 images cannot be read, '
-        'more than 1%; the last is .*(003|060).jpg',
+        'which is more than 1%. The last one is .*(003|060).jpg',
     ):
         for _ in range(6):
             stream.next()
@@ -148,5 +148,5 @@ def test_damaged_mask_is_named_as_the_mask(kind, tmp_path, log_lines):
     assert len(log_lines) == 1
     assert f"mask '{tmp_path}/007.png' cannot be read" in log_lines[0]
     DAMAGE[kind](tmp_path / '008.png')
-    with pytest.raises(ValueError, match="the last is the mask '.*008.png'"):
+    with pytest.raises(ValueError, match="The last one is the mask '.*008.png'"):
         dataset[(0, 8)]

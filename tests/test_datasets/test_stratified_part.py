@@ -101,5 +101,5 @@ def test_folders_of_one_name_in_two_cities_are_two_strata():
 
 
 def test_empty_part_is_named():
-    with pytest.raises(ValueError, match='leaves this part empty'):
+    with pytest.raises(ValueError, match='leaves this split empty'):
         StratifiedPart(Labelled(), 0.01)

@@ -99,7 +99,7 @@ def test_draws_are_by_a_hash_that_stays():
     assert task.draw(items, 20, '') == sorted(
         items, key=lambda i: hashlib.sha256(f'7/{i}'.encode()).hexdigest()
     )
-    with pytest.raises(ValueRefusal, match='21 cats .* 20 are there'):
+    with pytest.raises(ValueRefusal, match='21 cats .* the source has 20'):
         task.draw(items, 21, 'cats')
 
 
@@ -181,7 +181,7 @@ def test_what_is_listed_and_not_there_is_left_out_and_said(tmp_path):
         splits = prepare(name, str(folder), str(data), allow_incomplete=True)
         said = {split.name: 'left out' in split.remark for split in splits}
         assert said == dict(train=True, val=name == 'bccd', test=name == 'camvid')
-        assert table(splits).count('; 1 listed left out') == 2
+        assert table(splits).count('; 1 listed images left out') == 2
     read = json.loads(
         (data / 'bccd_voc/annotations_coco/instances_train.json').read_text()
     )
@@ -213,7 +213,7 @@ def test_corners_of_boxes_may_have_fractions(tmp_path):
     path.write_text(text)
     assert read_boxes(path, 64, 48) == whole
     path.write_text(text.replace('.75', 'e999'))
-    with pytest.raises(ValueRefusal, match='no annotation of VOC'):
+    with pytest.raises(ValueRefusal, match='not an annotation in VOC'):
         read_boxes(path, 64, 48)
 
 

@@ -49,7 +49,7 @@ def test_what_is_there_stays_and_a_failure_leaves_nothing(tmp_path, monkeypatch)
     data = tmp_path / 'data'
     (data / 'cifar10_labeled').mkdir(parents=True)
     (data / 'cifar10_labeled' / 'mine').write_text('mine')
-    with pytest.raises(OSRefusal, match='cifar10_labeled.* is there already'):
+    with pytest.raises(OSRefusal, match='cifar10_labeled.* exists already'):
         cifar10(source, data)
     assert files(data) == {'cifar10_labeled/mine': b'mine'}
     # Another process that is quicker: its folder appears before the move.
@@ -110,8 +110,8 @@ def test_archives_that_are_none_of_the_publishers(tmp_path):
 @pytest.mark.parametrize(
     'change, match',
     [
-        (lambda c: c.update(cats=3), "does not know the count 'cats'"),
-        (lambda c: c.update(train_per_class=0), 'train_per_class=0 must be 1 or more'),
+        (lambda c: c.update(cats=3), '--counts cats is unknown'),
+        (lambda c: c.update(train_per_class=0), 'train_per_class=0 is too small'),
         (lambda c: c.update(unlabeled=55), 'Choose a multiple of 10'),
         (lambda c: c.update(train_per_class=99), 'airplane.* Choose fewer'),
     ],
@@ -137,7 +137,7 @@ def test_counts_that_cannot_be(change, match, tmp_path):
             lambda root: (root / 'Annotations/BloodImage_00001.xml').write_text(
                 '<annotation><object><name>RBC</name></object></annotation>'
             ),
-            'no annotation of VOC',
+            'not an annotation in VOC',
         ),
         (
             lambda root: (root / 'Annotations/BloodImage_00001.xml').write_text(
@@ -145,7 +145,7 @@ def test_counts_that_cannot_be(change, match, tmp_path):
                 .read_text()
                 .replace('WBC', 'wbc')
             ),
-            "class 'wbc'. BCCD has RBC, WBC, Platelets",
+            "class 'wbc', but the classes of BCCD are RBC, WBC, Platelets",
         ),
     ],
 )

@@ -175,7 +175,7 @@ def test_addresses_of_one_file_name_are_two_files(server):
 @pytest.mark.parametrize(
     'source, message',
     [
-        ('jhu://model', 'nothing reads jhu://'),
+        ('jhu://model', 'jhu:// is unknown'),
         ('torchvision://nothing', "torchvision has no model 'nothing'"),
         ('openmmlab://nothing', "openmmlab has no model 'nothing'"),
     ],
@@ -186,7 +186,7 @@ def test_unknown_sources_are_named(source, message, server):
 
 
 def test_an_address_that_does_not_answer_is_named(server):
-    with pytest.raises(OSError, match='gone.pth.*cannot be fetched.*404'):
+    with pytest.raises(OSError, match='gone.pth.*cannot be downloaded.*404'):
         load_checkpoint(f'{server[1]}/gone.pth')
 
 

@@ -75,7 +75,7 @@ def test_a_block_that_writes_nothing_is_an_error(tmp_path):
 def test_a_checkpoint_for_which_there_is_no_room_is_refused(tmp_path):
     path = str(tmp_path / 'a.pth')
     save_atomically(dict(x=torch.ones(2)), path)
-    with small_disk(2**16), pytest.raises(OSRefusal, match='Check free space'):
+    with small_disk(2**16), pytest.raises(OSRefusal, match='Check the free space'):
         save_atomically(dict(x=torch.ones(2**16)), path)
     assert load_checkpoint(path)['x'].tolist() == [1.0, 1.0]
     assert os.listdir(tmp_path) == ['a.pth']
