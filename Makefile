@@ -1,4 +1,5 @@
-# Two commands do everything: make demo, make test. demo-images, demo-det and
+# Two commands do everything: make demo, make test; make lint looks at the
+# source. demo-images, demo-det and
 # demo-seg are the demo on colour images (BISSL_PRETEXT_DIR and
 # BISSL_DOWNSTREAM_DIR name yours), on detection and on segmentation. ARGS go to
 # the demo, for example
@@ -10,7 +11,8 @@ READY = $(VENV)/.ready
 OPS = $(VENV)/.ops
 INSTALL = PYTHON='$(PYTHON)' sh requirements/install.sh $(VENV)
 
-.PHONY: demo demo-images demo-det demo-seg test test-whole test-processor test-upstream env ops clean
+.PHONY: demo demo-images demo-det demo-seg test test-whole test-processor \
+	test-upstream lint env ops clean
 
 demo: $(READY)
 	$(BIN)/python tools/demo.py $(ARGS)
@@ -45,6 +47,23 @@ NUMERIC = tests/test_conformance.py tests/test_hypergradient \
 
 test-processor: $(OPS)
 	$(PROCESSOR) $(BIN)/python -m pytest -n 2 --dist loadfile $(NUMERIC)
+
+# Format, lint and types. The libraries' types are those of the other
+# environment.
+LINT_VENV ?= .venv-lint
+LINT = $(LINT_VENV)/bin
+LINT_READY = $(LINT_VENV)/.ready
+
+lint: $(OPS) $(LINT_READY)
+	$(LINT)/ruff format --check .
+	$(LINT)/ruff check .
+	$(LINT)/pyright --pythonpath $(BIN)/python
+
+$(LINT_READY): requirements/lint.txt
+	test -x $(LINT)/python || $(PYTHON) -m venv $(LINT_VENV)
+	$(LINT)/python -m pip --disable-pip-version-check install -q \
+		-r requirements/lint.txt
+	touch $@
 
 # All but mmcv's compiled operators, which detection and the tests need.
 env: $(READY)
@@ -86,4 +105,4 @@ $(UPSTREAM_READY): setup.py $(wildcard requirements/upstream*.txt)
 	touch $(UPSTREAM_READY)
 
 clean:
-	rm -rf $(VENV) $(UPSTREAM_VENV) build *.egg-info
+	rm -rf $(VENV) $(UPSTREAM_VENV) $(LINT_VENV) build *.egg-info

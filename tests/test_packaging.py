@@ -59,6 +59,14 @@ def test_wheel_ships_configs_and_tools(tmp_path):
         assert '==' not in str(Requirement(line).specifier), line
 
 
+def test_a_commit_is_looked_at_by_the_ruff_of_make_lint():
+    (pinned,) = re.findall(
+        r'^ruff==(\S+)$', (ROOT / 'requirements/lint.txt').read_text(), re.M
+    )
+    text = (ROOT / '.pre-commit-config.yaml').read_text()
+    assert f'ruff-pre-commit\n    rev: v{pinned}\n' in text
+
+
 def test_citation_names_this_version():
     text = (ROOT / 'CITATION.cff').read_text()
     assert f'\nversion: {__version__}\n' in text

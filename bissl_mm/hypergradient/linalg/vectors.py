@@ -99,7 +99,7 @@ def cosine(x: Vectors, y: Vectors) -> Tensor:
     return dot(x, y) / (norm(x) * norm(y)).clamp_min(torch.finfo(x[0].dtype).tiny)
 
 
-def add_scaled(x: Vectors, y: Vectors, scale: Tensor) -> Vectors:
+def add_scaled(x: Vectors, y: Vectors, scale: Tensor | float) -> Vectors:
     """``x + scale * y``.
 
     Args:

@@ -140,7 +140,8 @@ class Curvature(Operator):
             )
             for j, product in enumerate(products):
                 if product is not None:
-                    total[j] = product if total[j] is None else total[j] + product
+                    so_far = total[j]
+                    total[j] = product if so_far is None else so_far + product
         result = tuple(
             torch.zeros_like(p) if t is None else t.detach().contiguous()
             for t, p in zip(total, self.params, strict=True)

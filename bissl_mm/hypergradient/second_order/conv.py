@@ -161,10 +161,9 @@ class ConvLayer:
         mask: Sequence[bool],
         is_product: bool,
     ) -> list:
-        args = grad, x, weight
-        if is_product and self.lean.product_dtype is not None:
-            args = [a.to(self.lean.product_dtype) for a in args]
-        grads = self.plain_grads(*args, mask)
+        lean_dtype = self.lean.product_dtype if is_product else None
+        dtype = lean_dtype or x.dtype
+        grads = self.plain_grads(grad.to(dtype), x.to(dtype), weight.to(dtype), mask)
         return [g if g is None else g.to(x.dtype) for g in grads]
 
 

@@ -229,7 +229,8 @@ class KrylovSpace:
         self.left, self.rounding, self.is_used_up = 1.0, 0.0, False
         self._eps = rounding_of(start.dtype)
         self._basis = Basis()
-        self._weights: Tensor | None = None
+        # Of the basis, in the best solution.
+        self._weights = torch.zeros(0, dtype=torch.float64)
         self._matrix = torch.zeros(max_size + 1, max_size, dtype=torch.float64)
 
     def append(self, image: Tensor) -> bool:

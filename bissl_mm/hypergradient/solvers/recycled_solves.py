@@ -51,11 +51,12 @@ class RecycledSolves(BoundSolver):
 
     def state_dict(self) -> dict[str, Tensor]:
         """The basis; empty without one."""
-        if not len(self._images):
+        directions, images = self._directions.rows, self._images.rows
+        if directions is None or images is None:
             return {}
         return dict(
-            directions=self._directions.rows,
-            images=self._images.rows,
+            directions=directions,
+            images=images,
             triangle=self._products.triangle.clone(),
         )
 

@@ -44,7 +44,7 @@ class SmallConv(ConvLayer):
         mask: Sequence[bool],
         is_product: bool,
     ) -> list:
-        if self._map is None:
+        if self._map is None or self._taps is None:
             return super().grads(grad, x, weight, mask, is_product)
         return [
             self._map.input_grad(grad, self._taps) if mask[0] else None,
@@ -64,7 +64,7 @@ class SmallConv(ConvLayer):
         )
 
     def product_conv(self, x: Tensor, weight: Tensor) -> Tensor:
-        if self._map is None:
+        if self._map is None or self._taps is None:
             return super().product_conv(x, weight)
         return self._map.conv(x, self._taps)
 

@@ -19,6 +19,9 @@ class ExtrapolatingSolves(RecycledSolves):
     """
 
     _products: SecantModel
+    # Of the residual in hand: V^T r, and the step of the model.
+    _along: Tensor
+    _step: ModelStep
 
     def __init__(self, solver, operator, state=None) -> None:
         super().__init__(solver, operator, state)
@@ -27,9 +30,6 @@ class ExtrapolatingSolves(RecycledSolves):
         self._unseen: list[float] = state['unseen'].tolist() if state else []
         # How many solves so far could have done without a product.
         self._num_free = int(state.get('num_free', 0))
-        # Of the residual in hand: V^T r, and the step of the model.
-        self._along: Tensor | None = None
-        self._step: ModelStep | None = None
 
     def _products_of(self, state: dict[str, Tensor]) -> SecantModel:
         # Checkpoints are read onto the device, where only rows belong.
