@@ -17,6 +17,7 @@ from .hypergradient import (
     NeumannSolver,
     RecyclingSolver,
     Regularizer,
+    ScheduledDistance,
     Solver,
     SquaredDistance,
     TruncatedCGSolver,
@@ -74,7 +75,7 @@ for _solver in (
 
 
 REGULARIZERS = Registry('regularizer', scope=_SCOPE)
-for _regularizer in (SquaredDistance,):
+for _regularizer in (SquaredDistance, ScheduledDistance):
     REGULARIZERS.register_module(module=_regularizer)
 
 

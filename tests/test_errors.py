@@ -22,6 +22,8 @@ from bissl_mm.utils.errors import (
 
 #: Raised for mistakes of the code that calls, whose traceback is needed.
 INTERNAL = {
+    # Ends a run of five steps.
+    ('bissl_mm/analysis/start.py', '_Enough'),
     # An error of a worker process again, of its own kind, with its run.
     ('bissl_mm/analysis/runs/workers.py', '_named'),
     ('bissl_mm/datasets/seeded_dataset.py', 'AssertionError'),

@@ -21,7 +21,9 @@ from mmengine.runner import Runner
 from ..config.types import is_type
 from ..engine.hooks.regime_hook import RegimeHook
 from ..engine.launch import build_runner
-from ..engine.steps.relaxation import rates_of
+from ..engine.steps.relaxation import learning_rates, pull_of
+from ..hypergradient import Regularizer
+from ..registry import build_regularizer
 from ..utils.errors import TypeRefusal, ValueRefusal
 
 #: R of the better half of the settings in benchmarks/evidence (choice of lambda).
@@ -30,7 +32,7 @@ LEAST, MOST = 2.0, 10.0
 MEASURED_STEPS = 5
 #: The fewest upper steps of a stage in benchmarks/evidence.
 LEAST_UPPER_STEPS = 120
-WEIGHT = 'optim_wrapper.regularizer.weight'
+KEY = 'optim_wrapper.regularizer'
 
 
 @dataclass
@@ -40,8 +42,8 @@ class Start:
     Args:
         alternations (int): T.
         lower_steps, upper_steps (int): N_L and N_U.
-        weight (float): lambda.
-        rates (float): Sum of the learning rates of all lower steps.
+        regularizer (Regularizer): Has lambda.
+        pull (float): Sum of lambda times learning rate of all lower steps.
         gain (float): Median over elements of how far theta_P goes in the long
             run per unit of gradient and learning rate.
         images, labels (tuple[int | None, int]): Number and batch size, over
@@ -51,8 +53,8 @@ class Start:
     alternations: int
     lower_steps: int
     upper_steps: int
-    weight: float
-    rates: float
+    regularizer: Regularizer
+    pull: float
     gain: float
     images: tuple[int | None, int]
     labels: tuple[int | None, int]
@@ -60,12 +62,15 @@ class Start:
     @property
     def relaxation_times(self) -> float:
         """R, of :mod:`bissl_mm.engine.steps.relaxation`."""
-        return self.weight * self.rates * self.gain
+        return self.pull * self.gain
 
     def weights(self) -> tuple[float, float]:
-        """lambda at which R is 2 and 10."""
-        one = self.rates * self.gain
-        return LEAST / one, MOST / one
+        """lambda (of a schedule its scale) at which R is 2 and 10."""
+        low, high = (
+            self.regularizer.scaled(times / self.relaxation_times)[1]
+            for times in (LEAST, MOST)
+        )
+        return low, high
 
     def lengths(self) -> tuple[int, int]:
         """T at which R is 2 and 10, with N_L as it is."""
@@ -76,6 +81,7 @@ class Start:
         """What to read, then what to type."""
         T, times = self.alternations, self.relaxation_times
         low, high = self.lengths()
+        key, now = self.regularizer.scaled(1.0)
         lines = [
             f'The stage has T = {T} alternations of {self.lower_steps} lower and '
             f'{self.upper_steps} upper steps.',
@@ -83,11 +89,10 @@ class Start:
             _passes(
                 'Upper level', 'labeled images', T * self.upper_steps, *self.labels
             ),
-            f'theta_P relaxes R = {times:.2g} times toward theta_D (lambda '
-            f'{self.weight:g}, learning rates {self.rates:.3g} in all, gain '
-            f'{self.gain:.3g}).',
-            f'R is {LEAST:g} to {MOST:g} at lambda {_range(*self.weights())} with T = '
-            f'{T}, or at T = {low} to {high} with lambda {self.weight:g}.',
+            f'theta_P relaxes R = {times:.2g} times toward theta_D (lambda times '
+            f'learning rate: {self.pull:.3g} in all, gain {self.gain:.3g}).',
+            f'R is {LEAST:g} to {MOST:g} at {KEY}.{key} of {_range(*self.weights())}, '
+            f'where it is {now:g}, or at T = {low} to {high}.',
         ]
         options = self.options()
         if options:
@@ -106,7 +111,8 @@ class Start:
         times = self.relaxation_times * alternations / self.alternations
         if not LEAST <= times <= MOST:
             middle = math.sqrt(LEAST * MOST)
-            options.append(f'{WEIGHT}={self.weight * middle / times:.2g}')
+            key, value = self.regularizer.scaled(middle / times)
+            options.append(f'{KEY}.{key}={value:.2g}')
         return options
 
 
@@ -132,13 +138,14 @@ def start_of(
             'is not of a bilevel stage. Give one of configs/bissl.'
         )
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    weight = (cfg.optim_wrapper.get('regularizer') or {}).get('weight', 1e-3)
+    regularizer = build_regularizer(cfg.optim_wrapper.get('regularizer') or {})
     alternations = loop.get('num_alternations', 500)
     lower_steps = loop.get('num_lower_steps', 20)
     steps = alternations * lower_steps
-    if not weight or not steps:
+    weights = regularizer.weights(alternations)
+    if not any(weights) or not steps:
         raise ValueRefusal(
-            f'theta_P cannot follow theta_D at {WEIGHT}={weight} and '
+            f'theta_P cannot follow theta_D at {KEY}.weight={weights[0]:g} and '
             f'train_cfg.num_lower_steps={lower_steps}. Make both positive.'
         )
     optimizer = cfg.optim_wrapper.lower.optimizer
@@ -152,8 +159,8 @@ def start_of(
         alternations,
         lower_steps,
         loop.get('num_upper_steps', 8),
-        weight,
-        rates_of(cfg, optimizer.lr, steps),
+        regularizer,
+        pull_of(weights, learning_rates(cfg, optimizer.lr, steps)),
         gain,
         _size(loop.pretext_dataloader, images),
         _size(cfg.train_dataloader, labels),

@@ -12,6 +12,7 @@ from .operators.curvature import Curvature
 from .operators.gauss_newton import GaussNewton
 from .operators.hessian import Hessian
 from .regularizer import Regularizer, SquaredDistance
+from .scheduled_distance import ScheduledDistance
 from .solvers.base import BoundSolver, Solution, Solver, Status, relative_residual
 from .solvers.baselines import DiscardSolver, IdentitySolver
 from .solvers.cg import CGSolver
@@ -40,6 +41,7 @@ __all__ = [
     'Operator',
     'RecyclingSolver',
     'Regularizer',
+    'ScheduledDistance',
     'Solution',
     'Solver',
     'SquaredDistance',

@@ -7,6 +7,7 @@ r(\theta_P, \theta_D)`. Its condition of optimality, :math:`\nabla
 for both is here and nowhere else.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -57,6 +58,23 @@ class Regularizer(ABC):
             index (int): Of the alternation, from 0.
             total (int): T.
         """
+
+    def weights(self, total: int) -> list[float]:
+        r""":math:`\lambda` of every alternation; nothing changes.
+
+        Args:
+            total (int): T.
+        """
+        walked, found = copy.copy(self), []
+        for index in range(total):
+            walked.begin_alternation(index, total)
+            found.append(walked.weight)
+        return found
+
+    def scaled(self, factor: float) -> tuple[str, float]:
+        """The setting, and its value, that makes the weight ``factor`` times
+        as large."""
+        return 'weight', self.weight * factor
 
     @abstractmethod
     def add_gradient_(

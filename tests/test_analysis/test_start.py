@@ -5,6 +5,7 @@ from small_run import make_runner, small_config
 
 from bissl_mm.analysis.start import Start, start_of
 from bissl_mm.engine import RegimeHook
+from bissl_mm.hypergradient import SquaredDistance
 from bissl_mm.utils.errors import Refusal
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
@@ -53,14 +54,18 @@ def test_without_data_for_sgd(image_folders, tmp_path, monkeypatch):
 
 
 def stage(**changed) -> Start:
+    if 'weight' in changed:
+        weight = changed.pop('weight')
+        changed['pull'] = weight / 0.03 * changed.get('pull', 0.6)
+        changed['regularizer'] = SquaredDistance(weight)
     return Start(
         **{
             **dict(
                 alternations=30,
                 lower_steps=10,
                 upper_steps=4,
-                weight=0.03,
-                rates=20.0,
+                regularizer=SquaredDistance(0.03),
+                pull=0.6,
                 gain=10.0,
                 images=(10000, 128),
                 labels=(500, 50),
@@ -76,13 +81,13 @@ def stage(**changed) -> Start:
         (dict(), []),
         (dict(weight=0.001), ['optim_wrapper.regularizer.weight=0.022']),
         (dict(weight=0.3), ['optim_wrapper.regularizer.weight=0.022']),
-        (dict(alternations=15, rates=10.0), ['train_cfg.num_alternations=30']),
+        (dict(alternations=15, pull=0.3), ['train_cfg.num_alternations=30']),
         (
-            dict(alternations=10, rates=1.0),
+            dict(alternations=10, pull=0.03),
             ['train_cfg.num_alternations=30', 'optim_wrapper.regularizer.weight=0.15'],
         ),
         (
-            dict(alternations=60, upper_steps=2, rates=50.0),
+            dict(alternations=60, upper_steps=2, pull=1.5),
             ['optim_wrapper.regularizer.weight=0.0089'],
         ),
     ],

@@ -8,7 +8,13 @@ from small_run import make_runner, small_config, weights
 
 from bissl_mm.engine import LARS, RegimeHook, TransferHook
 from bissl_mm.engine.hooks.transfer_hook import NAME, neighbours_accuracy
-from bissl_mm.engine.steps.relaxation import gains, median_of_elements, sum_of_rates
+from bissl_mm.engine.steps.relaxation import (
+    gains,
+    learning_rates,
+    median_of_elements,
+    pull_of,
+)
+from bissl_mm.hypergradient import ScheduledDistance
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 
@@ -26,7 +32,7 @@ def test_r_is_the_number_of_relaxations_of_sgd(momentum, lr, number):
         theta.grad = weight * theta.detach()
         optimizer.step()
     (gain,) = gains(optimizer, [theta])
-    times = weight * sum_of_rates([], lr, number) * gain
+    times = pull_of([weight], learning_rates({}, lr, number)) * gain
     # Up to terms of the step length.
     assert -math.log(theta.item()) == pytest.approx(times, rel=0.05)
 
@@ -36,10 +42,20 @@ def test_rates_are_those_of_the_schedule():
         dict(type='LinearLR', start_factor=1e-4, by_epoch=False, begin=0, end=10),
         dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False, begin=10, end=110),
     ]
-    total = sum_of_rates(schedules, 0.5, 110)
+    cfg = dict(param_scheduler=dict(lower=schedules))
+    total = sum(learning_rates(cfg, 0.5, 110))
     warm = sum(1e-4 + (1 - 1e-4) * i / 9 for i in range(10))
     cosine = sum((1 + math.cos(math.pi * i / 100)) / 2 for i in range(100))
     assert total == pytest.approx(0.5 * (warm + cosine), rel=0.01)
+
+
+def test_a_schedule_of_lambda_is_weighed_with_its_steps_rates():
+    regularizer = ScheduledDistance('exponential_increase', 0.1, 0.01, alpha=1.0)
+    weights = regularizer.weights(3)
+    assert weights[0] == 0.01 and weights[2] == 0.1
+    assert pull_of(weights, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) == pytest.approx(
+        0.01 * 3 + weights[1] * 7 + 0.1 * 11
+    )
 
 
 @pytest.mark.parametrize('decay', [0.0, 0.1])

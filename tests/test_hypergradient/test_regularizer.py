@@ -6,6 +6,7 @@ import torch
 from bissl_mm.hypergradient import (
     CGSolver,
     Hessian,
+    ScheduledDistance,
     SquaredDistance,
     implicit_jacobian_product,
     implicit_operator,
@@ -64,11 +65,21 @@ def draw(*shape, seed):
     )
 
 
-@pytest.fixture(params=['squared distance', 'general quadratic'])
+#: A regularizer is one row.
+REGULARIZERS = {
+    'squared distance': lambda: SquaredDistance(0.3),
+    'scheduled': lambda: ScheduledDistance('cosine_increase', 0.5, 0.1),
+    'general quadratic': lambda: Weighted(
+        0.3, draw(SIZE, seed=0).abs() + 0.5, draw(SIZE, SIZE, seed=1)
+    ),
+}
+
+
+@pytest.fixture(params=REGULARIZERS)
 def regularizer(request):
-    if request.param == 'squared distance':
-        return SquaredDistance(0.3)
-    return Weighted(0.3, draw(SIZE, seed=0).abs() + 0.5, draw(SIZE, SIZE, seed=1))
+    made = REGULARIZERS[request.param]()
+    made.begin_alternation(1, 4)
+    return made
 
 
 def value_of(regularizer, lower, upper):
@@ -146,3 +157,43 @@ def test_hypergradient_is_that_of_the_solved_lower_level(regularizer):
         cross=lambda v: regularizer.cross(v, theta, upper),
     )
     assert (solution.value[0] - expected).norm() <= 1e-9 * expected.norm()
+
+
+@pytest.mark.parametrize(
+    'schedule, alpha, share',
+    [
+        # Values at t = 1 of T = 5, by hand from 5.2.1 of the thesis.
+        ('cosine_decay', 10.0, 0.8535533905932737),
+        ('cosine_increase', 10.0, 0.14644660940672624),
+        ('exponential_increase', 1.0, 0.3499320087587727),
+        ('exponential_increase', 10.0, 0.9179566765447413),
+        ('exponential_increase', 100.0, 0.9999999999861121),
+    ],
+)
+def test_schedules_of_the_thesis(schedule, alpha, share):
+    made = ScheduledDistance(schedule, 0.3, 1e-8, alpha)
+    weights = made.weights(5)
+    ends = (0.3, 1e-8) if schedule == 'cosine_decay' else (1e-8, 0.3)
+    assert (weights[0], weights[-1]) == pytest.approx(ends, rel=1e-9)
+    assert weights[1] == pytest.approx(1e-8 + (0.3 - 1e-8) * share, rel=1e-9)
+    assert weights == sorted(weights, reverse=schedule == 'cosine_decay')
+    assert made.weights(1) == [ends[0]]
+    # To look ahead changes nothing.
+    made.begin_alternation(2, 5)
+    assert made.weights(5) == weights and made.weight == weights[2]
+
+
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (dict(schedule='cosine'), "'cosine', but must be one of"),
+        (dict(max_weight=1e-9), 'max_weight=1e-09 is less than min_weight=1e-08'),
+        (dict(max_weight=-1.0), 'max_weight must be a number of at least 0'),
+        (dict(alpha=0.0), 'alpha must be above 0'),
+        (dict(min_weight=float('nan')), 'min_weight must be a number'),
+    ],
+)
+def test_bad_schedules_are_refused(change, words):
+    settings = {**dict(schedule='cosine_decay', max_weight=0.1), **change}
+    with pytest.raises(ValueError, match=words):
+        ScheduledDistance(**settings)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...models.bissl_model import unwrap
 from ...registry import HOOKS
 from ...utils.check import check_keys
-from ..steps.relaxation import gains, median_of_elements, rates_of
+from ..steps.relaxation import gains, learning_rates, median_of_elements, pull_of
 
 #: Key of a checkpoint: the backbone that the stage began with.
 START = 'bissl_regime_start'
@@ -25,7 +25,8 @@ class RegimeHook(Hook):
     With SGD at the start, with LARS and Adam after the first lower phase,
     whose gradients and states it takes: the relaxation times R of the stage,
     see :mod:`bissl_mm.engine.steps.relaxation`. A warning says what to set
-    where R is below ``least``. With every alternation ``regime/moved`` is logged, the
+    where R is below ``least``. With every alternation ``regime/lambda`` is logged,
+    its weight of the regularizer, and ``regime/moved``, the
     share of the way from the first backbone to :math:`\theta_D` that
     :math:`\theta_P` has gone,
 
@@ -55,26 +56,27 @@ class RegimeHook(Hook):
             self._start = [
                 p.detach().cpu().clone() for p in unwrap(runner.model).lower_backbone()
             ]
-        steps = runner.train_loop.settings.total_steps('lower')
-        wrapper = runner.optim_wrapper
-        if not steps or not wrapper.regularizer.weight:
+        settings, wrapper = runner.train_loop.settings, runner.optim_wrapper
+        steps = settings.total_steps('lower')
+        weights = wrapper.regularizer.weights(settings.num_alternations)
+        if not steps or not any(weights):
             return
         groups = wrapper['lower'].optimizer.param_groups
         lr = groups[0].get('initial_lr', groups[0]['lr'])
-        rates = rates_of(runner.cfg, lr, steps)
+        pull = pull_of(weights, learning_rates(runner.cfg, lr, steps))
         params = unwrap(runner.model).lower_backbone()
         optimizer = wrapper['lower'].optimizer
         if type(optimizer).__name__ == 'SGD':
-            self._tell(runner, rates, gains(optimizer, params), params)
+            self._tell(runner, pull, gains(optimizer, params), params)
             return
-        number = runner.train_loop.settings.num_lower_steps
+        number = settings.num_lower_steps
         count = [0]
 
         def before_step(*args: Any) -> None:
             count[0] += 1
             # Adam's averages need steps; LARS has the same gradient then.
             if count[0] == number:
-                self._tell(runner, rates, gains(optimizer, params), params)
+                self._tell(runner, pull, gains(optimizer, params), params)
                 self._handle.remove()
                 self._handle = None
 
@@ -97,6 +99,8 @@ class RegimeHook(Hook):
         moved = self._moved(runner)
         if moved is not None:
             runner.message_hub.update_scalar('train/regime/moved', moved)
+        weight = runner.optim_wrapper.regularizer.weight
+        runner.message_hub.update_scalar('train/regime/lambda', weight)
         share = (outputs or {}).get('upper/clipped', 0.0)
         if share > 0.5 and not self._warned:
             self._warned = True
@@ -121,33 +125,33 @@ class RegimeHook(Hook):
     def _tell(
         self,
         runner: Runner,
-        rates: float,
+        pull: float,
         factors: list[float] | None,
         params: list[Tensor],
     ) -> None:
         if factors is None:
             return
-        weight = runner.optim_wrapper.regularizer.weight
         gain = self.gain = median_of_elements(factors, params)
-        times = self.relaxation_times = weight * rates * gain
+        times = self.relaxation_times = pull * gain
         alternations = runner.train_loop.max_iters
         text = (
             f'theta_P relaxes R = {times:.2g} times toward theta_D in '
-            f'this stage (lambda {weight:g}, learning rates {rates:.3g} '
-            f'in all, gain {gain:.3g}).'
+            f'this stage (lambda times learning rate: {pull:.3g} in all, gain '
+            f'{gain:.3g}).'
         )
         if times >= self.least:
             runner.logger.info(text)
             return
         factor = self.aim / times if times else math.inf
-        runner.logger.warning(
-            f'{text} So theta_P will hardly follow it, and the stage is '
-            f'little but further pretraining. Aim at 2 to 10: set '
-            f'optim_wrapper.regularizer.weight={weight * factor:.2g}, or '
-            f'train_cfg.num_alternations={math.ceil(alternations * factor)}.'
-            if math.isfinite(factor)
-            else text
-        )
+        if math.isfinite(factor):
+            key, value = runner.optim_wrapper.regularizer.scaled(factor)
+            text += (
+                ' So theta_P will hardly follow it, and the stage is little but '
+                'further pretraining. Aim at 2 to 10: set '
+                f'optim_wrapper.regularizer.{key}={value:.2g}, or '
+                f'train_cfg.num_alternations={math.ceil(alternations * factor)}.'
+            )
+        runner.logger.warning(text)
 
     @torch.no_grad()
     def _moved(self, runner: Runner) -> float | None:

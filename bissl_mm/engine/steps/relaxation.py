@@ -18,31 +18,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 
-def sum_of_rates(schedules: Sequence[dict], lr: float, steps: int) -> float:
-    """Learning rates of a level's steps, summed.
-
-    Args:
-        schedules (Sequence[dict]): Configs of the level's schedules.
-        lr (float): The optimizer's.
-        steps (int): Of the level in the run.
-    """
-    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr)
-    built = [
-        PARAM_SCHEDULERS.build(dict(copy.deepcopy(dict(cfg)), optimizer=optimizer))
-        for cfg in schedules
-    ]
-    total = 0.0
-    for _ in range(steps):
-        total += optimizer.param_groups[0]['lr']
-        # Without a gradient nothing moves; schedules expect the call.
-        optimizer.step()
-        for schedule in built:
-            schedule.step()
-    return total
-
-
-def rates_of(cfg: Mapping[str, Any], lr: float, steps: int) -> float:
-    """Learning rates of all lower steps of a config, summed.
+def learning_rates(cfg: Mapping[str, Any], lr: float, steps: int) -> list[float]:
+    """Learning rates of all lower steps of a config.
 
     Args:
         cfg (Config): Its ``param_scheduler.lower`` is read.
@@ -52,7 +29,36 @@ def rates_of(cfg: Mapping[str, Any], lr: float, steps: int) -> float:
     schedules = (cfg.get('param_scheduler') or {}).get('lower', [])
     if isinstance(schedules, dict):
         schedules = [schedules]
-    return sum_of_rates([dict(dict(end=steps), **one) for one in schedules], lr, steps)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr)
+    built = [
+        PARAM_SCHEDULERS.build(
+            dict(dict(end=steps), **copy.deepcopy(dict(one)), optimizer=optimizer)
+        )
+        for one in schedules
+    ]
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]['lr'])
+        # Without a gradient nothing moves; schedules expect the call.
+        optimizer.step()
+        for schedule in built:
+            schedule.step()
+    return rates
+
+
+def pull_of(weights: Sequence[float], rates: Sequence[float]) -> float:
+    r""":math:`\sum \lambda a` over all lower steps.
+
+    Args:
+        weights (Sequence[float]): :math:`\lambda` of every alternation.
+        rates (Sequence[float]): Learning rate of every lower step, as many per
+            alternation.
+    """
+    steps = len(rates) // len(weights)
+    return sum(
+        weight * sum(rates[i * steps : (i + 1) * steps])
+        for i, weight in enumerate(weights)
+    )
 
 
 def gains(optimizer: Optimizer, params: Sequence[Tensor]) -> list[float] | None:
