@@ -1,7 +1,6 @@
 """Half the squared distance with a weight that follows a schedule."""
 
 import math
-from typing import Any
 
 from ..utils.check import check_in, check_keys, check_non_negative
 from ..utils.errors import ValueRefusal
@@ -87,12 +86,6 @@ class ScheduledDistance(SquaredDistance):
     def scaled(self, factor: float) -> tuple[str, float]:
         """See :meth:`Regularizer.scaled`; the least weight stays."""
         return 'max_weight', self.max_weight * factor
-
-    def settings(self) -> dict[str, Any]:
-        """See :meth:`Regularizer.settings`; the weight follows from them."""
-        found = super().settings()
-        del found['weight']
-        return found
 
     def _share(self, s: float) -> float:
         if self.schedule == 'cosine_decay':
