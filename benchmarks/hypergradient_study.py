@@ -25,7 +25,8 @@ from mmengine.runner import Runner
 
 import bissl_mm.engine  # noqa: F401  (registers)
 from bissl_mm.analysis.json_file import write_json
-from bissl_mm.engine.steps.gradients import FirstOrder, first_samples
+from bissl_mm.datasets.batch_parts import first_samples
+from bissl_mm.engine.steps.gradients import FirstOrder
 from bissl_mm.hypergradient import Curvature, GaussNewton, Hessian, implicit_operator
 from bissl_mm.hypergradient.linalg.vectors import cosine, norm, subtract, zeros_like
 from bissl_mm.models import pretext_closure

@@ -14,7 +14,7 @@ from toy import DictDataset, ToyDownstream, ToyPretext, nt_xent
 
 from bissl_mm.engine import BiSSLOptimWrapper, BiSSLTrainLoop
 from bissl_mm.engine.hooks import ExportBackboneHook
-from bissl_mm.engine.steps.parts import check_plain
+from bissl_mm.engine.steps.level_optimizers import check_plain
 from bissl_mm.hypergradient import Hessian
 from bissl_mm.models import BiSSLModel
 from bissl_mm.models.checks import check_differentiable

@@ -10,9 +10,10 @@ from pretext_models import Ready, bissl_model, byol, sgd_wrapper, two_views
 from small_models import build, classifier_cfg, views
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
+from bissl_mm.datasets.batch_parts import split
 from bissl_mm.engine.loop.beforehand import check_parts_of_runner
-from bissl_mm.engine.steps.gradients import FirstOrder, split
-from bissl_mm.engine.steps.parts import check_plain
+from bissl_mm.engine.steps.gradients import FirstOrder
+from bissl_mm.engine.steps.level_optimizers import check_plain
 from bissl_mm.hypergradient import Hessian
 from bissl_mm.models import pretext_closure
 

@@ -2,17 +2,14 @@
 
 from typing import Any
 
-from mmengine.dist import get_rank, get_world_size
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from ...config.dataloaders import pipelines_of
-from ...datasets import LevelStream
 from ...models.bissl_model import unwrap
 from ...registry import LOOPS
 from ...utils.check import check_keys
 from ...utils.random import fold_seed
-from ...utils.total_batch import describe_batch
 from ..checks.ranks import check_same_parameters, check_same_progress
 from ..steps.settings import MOVED_OF_LOOP
 from .beforehand import check_before_training, check_parts_of_runner
@@ -20,9 +17,10 @@ from .bookkeeping import Bookkeeping
 from .head_warmup import frozen_backbone
 from .progress import Progress
 from .settings import LoopSettings
+from .streams import build_streams
 
-#: Methods of hooks beside mmengine's, in the order of a run. Those after a step
-#: get ``logs``, a dict of numbers.
+#: Methods that hooks may have beside mmengine's, in the order of a run. Those
+#: after a step get ``logs``, a dict of numbers.
 HOOK_POINTS = (
     'before_head_warmup',
     'after_head_warmup_step',
@@ -31,9 +29,9 @@ HOOK_POINTS = (
     'after_lower_step',
     'before_upper_phase',
     'after_upper_step',
-    # Once, where a stop was requested, after the current step.
+    # Once, after the current step, if a stop was requested.
     'on_stop',
-    # However training ends.
+    # Always, however training ends.
     'on_exit',
 )
 
@@ -43,42 +41,43 @@ HOOK_POINTS = (
 class BiSSLTrainLoop(BaseLoop):
     r"""Head warm-up, then T alternations of N_L lower and N_U upper steps.
 
-    One alternation is one iteration for mmengine: checkpoints, logs and
-    ``max_iters`` count alternations. The loop steps the schedules of each
-    level itself, once a step of that level.
+    For mmengine one alternation is one iteration: checkpoints, logs and
+    ``max_iters`` count alternations. The loop itself steps the schedules of
+    each level, once per step of that level.
 
-    Beside mmengine's methods, hooks may define those of ``HOOK_POINTS``.
+    Hooks may define the methods of ``HOOK_POINTS`` beside mmengine's.
 
     Args:
         runner (Runner): The runner.
         dataloader (dict): Downstream data, the config's ``train_dataloader``.
-            ``batch_size`` is samples a rank; ``total_batch_size`` in its
-            place samples of all ranks together.
+            ``batch_size`` counts the samples of one rank. In its place,
+            ``total_batch_size`` counts those of all ranks together.
         pretext_dataloader (dict): Unlabeled data of the pretext task.
         num_alternations (int): T. Defaults to 500.
-        num_lower_steps (int): N_L; 0 leaves the lower level where it is.
-            Defaults to 20.
+        num_lower_steps (int): N_L; 0 never steps the lower level. Defaults
+            to 20.
         num_upper_steps (int): N_U. Defaults to 8.
-        head_warmup (dict, optional): ``num_epochs`` passes over the
-            downstream data (default 20) in which only the head trains;
-            ``backbone_mode`` of the frozen backbone's norms, ``'train'``
-            (default) or ``'eval'``. None skips the warm-up. Defaults to
-            ``dict()``.
-        backbone_adaptation (dict, optional): ``interval`` N_a and ``alpha``:
-            after the lower phase of every N_a-th alternation, theta_D becomes
-            ``(1 - alpha) * theta_D + alpha * theta_P``. First version of the
-            paper: ``dict(interval=100, alpha=0.1)``. Defaults to None.
-        val_begin (int): First alternation (from 1) that may be followed by
-            an evaluation. Defaults to 1.
+        head_warmup (dict, optional): ``num_epochs`` is the number of passes
+            over the downstream data in which only the head trains (default
+            20). ``backbone_mode`` is the mode of the frozen backbone's norms,
+            ``'train'`` (default) or ``'eval'``. None skips the warm-up.
+            Defaults to ``dict()``.
+        backbone_adaptation (dict, optional): ``interval`` N_a and ``alpha``.
+            After the lower phase of every N_a-th alternation, theta_D becomes
+            ``(1 - alpha) * theta_D + alpha * theta_P``. The first version of
+            the paper has ``dict(interval=100, alpha=0.1)``. Defaults to None:
+            never.
+        val_begin (int): The first alternation, counted from 1, after which
+            there may be an evaluation. Defaults to 1.
         val_interval (int): Alternations between evaluations. Defaults to 10.
         rank_check_interval (int): Alternations after which several processes
-            compare their parameters bit by bit, and end where they differ.
-            They do so at the beginning, too. Defaults to 1.
+            compare their parameters bit by bit. They end if these differ. They
+            also compare at the beginning. Defaults to 1.
 
     Raises:
         ValueError: If a count is not positive, a dataset is too small or the
             processes cannot share a total evenly.
-        TypeError: For settings that the bilevel stage cannot honour.
+        TypeError: For settings that the bilevel stage cannot follow.
 
     Source:
         Algorithm 1, 4.2.2 and B.4, arXiv:2410.02387.
@@ -114,19 +113,8 @@ class BiSSLTrainLoop(BaseLoop):
             val_interval,
             rank_check_interval,
         )
-        for name, loader in (
-            ('train_dataloader', dataloader),
-            ('train_cfg.pretext_dataloader', pretext_dataloader),
-        ):
-            line = describe_batch(name, loader, get_world_size())
-            if line is not None:
-                runner.logger.info(line)
-        place = dict(rank=get_rank(), world_size=get_world_size())
-        self.streams = dict(
-            lower=LevelStream(
-                pretext_dataloader, 'lower', self.settings.num_lower_batches, **place
-            ),
-            upper=LevelStream(dataloader, 'upper', num_upper_steps, **place),
+        self.streams = build_streams(
+            runner, self.settings, dataloader, pretext_dataloader
         )
         super().__init__(runner, self.streams['upper'])
         self.model = unwrap(runner.model)
@@ -140,10 +128,7 @@ class BiSSLTrainLoop(BaseLoop):
         )
 
     def run(self) -> nn.Module:
-        """Train.
-
-        Returns:
-            nn.Module: The model, of which theta_P is the result.
+        """Train, and return the model, whose theta_P is the result.
 
         Raises:
             SystemExit: After a requested stop.
@@ -154,8 +139,8 @@ class BiSSLTrainLoop(BaseLoop):
         check_same_progress(self.progress.describe())
         check_same_parameters(self.model, 'at the beginning')
         runner.call_hook('before_train')
-        # mmpretrain's averages with a schedule read here over how many lower
-        # steps it goes.
+        # mmpretrain's averaged models with a schedule read its length here, in
+        # lower steps.
         runner.message_hub.update_info('max_iters', self.settings.total_steps('lower'))
         runner.call_hook('before_train_epoch')
         runner.model.train()
@@ -204,7 +189,7 @@ class BiSSLTrainLoop(BaseLoop):
         if progress.phase == 'lower':
             self._lower_phase()
         self._upper_phase()
-        # Before a checkpoint takes them along.
+        # Before a checkpoint stores the parameters.
         if self.settings.is_rank_check_due(index + 1):
             check_same_parameters(self.model, f'after alternation {index + 1}')
         outputs = progress.pop_means()
@@ -258,10 +243,10 @@ class BiSSLTrainLoop(BaseLoop):
         runner.optim_wrapper.end_upper_phase()
 
     def _hessian_batches(self) -> list[Any]:
-        """The pretext batches of this upper phase's Hessian.
+        """The pretext batches for the Hessian of this upper phase.
 
-        Their numbers follow from the alternation, so a run resumed within
-        the phase gets the same ones.
+        Their numbers follow from the alternation. A run that is resumed within
+        the phase therefore gets the same batches.
         """
         settings, stream = self.settings, self.streams['lower']
         begin = self.iter * settings.num_lower_batches
@@ -289,7 +274,7 @@ class BiSSLTrainLoop(BaseLoop):
         self.books.request_stop(signal_number)
 
     def stop_if_requested(self) -> None:
-        """Leave with a checkpoint if any process was asked to."""
+        """Write a checkpoint and leave, if any process was asked to."""
         self.books.stop_if_requested()
 
     @property

@@ -8,6 +8,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from ...datasets.batch_parts import split
 from ...hypergradient import Vectors
 from ...models.bissl_model import BiSSLModel
 from ...models.losses.functional import held_averages, loss_with_state
@@ -44,8 +45,15 @@ class FirstOrder:
     """In how many parts a batch passes the network, and in which precision.
 
     Args:
-        num_micro_batches (dict, optional): Parts by ``'lower'``,
-            ``'upper'`` and ``'hessian'``; 1 where not given.
+        num_micro_batches (dict, optional): In how many parts a rank's batch
+            passes the network, by ``'lower'``, ``'upper'`` and ``'hessian'``,
+            for batches that do not fit the memory. Gradients are those of
+            the whole batch if the loss is a mean over samples and no layer
+            looks at other samples (MAE, a classifier without batch norm);
+            batch norm and contrastive losses see the part alone. With
+            ``'hessian'`` above 1 every product builds its graphs anew.
+            Defaults to None: one part each, as for a level that
+            is not given.
         dtype (str, optional): ``'bfloat16'`` or None.
 
     Raises:
@@ -226,80 +234,3 @@ def _gradient(loss: Tensor, params: Sequence[Tensor]) -> list[Tensor]:
 def part_seed(seed: int, index: int) -> int:
     """Seed of the ``index``-th part of a batch."""
     return fold_seed(seed, index) if index else seed
-
-
-def split(batch: Any, num_parts: int, level: str) -> list[Any]:
-    """Cut a collated batch into parts of equal size.
-
-    Args:
-        batch (dict): Of ``default_collate`` (a tensor, or one a view, with
-            the samples first) or ``pseudo_collate`` (lists of samples).
-        num_parts (int): How many.
-        level (str): For the message.
-
-    Returns:
-        list[dict]: The parts; ``[batch]`` if it is one.
-
-    Raises:
-        ValueError: If the samples do not divide into that many parts.
-    """
-    if num_parts == 1:
-        return [batch]
-    size = num_samples(batch)
-    if size % num_parts:
-        raise ValueRefusal(
-            f'{level} level: a batch of {size} samples on this rank does not '
-            f'divide into num_micro_batches={num_parts}. Set a divisor of '
-            'batch_size.'
-        )
-    step = size // num_parts
-    return [
-        _cut(batch, size, slice(i * step, (i + 1) * step)) for i in range(num_parts)
-    ]
-
-
-def first_samples(batch: Any, number: int) -> Any:
-    """The first ``number`` samples of a collated batch.
-
-    Raises:
-        ValueError: If it holds fewer.
-    """
-    size = num_samples(batch)
-    if size < number:
-        raise ValueRefusal(
-            f'hypergradient.batch_size={number}, but a pretext batch holds {size} '
-            'samples on this rank. Set at most that many.'
-        )
-    return _cut(batch, size, slice(0, number))
-
-
-def num_samples(batch: Any) -> int:
-    """Samples of a collated batch, whatever its views."""
-    inputs = batch['inputs']
-    if isinstance(inputs, Tensor):
-        return len(inputs)
-    first = inputs[0]
-    # A list of views holds batches, a list of samples single images.
-    is_views = not isinstance(first, Tensor) or first.dim() == 4
-    return len(first) if is_views else len(inputs)
-
-
-def _cut(value: Any, size: int, part: slice) -> Any:
-    if isinstance(value, dict):
-        return {key: _cut(v, size, part) for key, v in value.items()}
-    if isinstance(value, Tensor):
-        return value[part]
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        if _holds_batches(value, size):
-            return [_cut(v, size, part) for v in value]
-        return value[part]
-    return value
-
-
-def _holds_batches(values: Sequence, size: int) -> bool:
-    """Whether a list goes over views rather than over samples."""
-    return len(values) > 0 and all(
-        (isinstance(v, Tensor) and v.dim() == 4 or isinstance(v, list))
-        and len(v) == size
-        for v in values
-    )

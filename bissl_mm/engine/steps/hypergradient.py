@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from mmengine.dist import get_world_size
+from torch import Tensor
 
+from ...datasets.batch_parts import first_samples
 from ...hypergradient import (
     BoundSolver,
     Curvature,
@@ -30,7 +33,7 @@ from ...registry import build_solver
 from ...utils.random import seeded
 from ..checks.batch_report import NotFinite
 from ..distributed import from_first_rank, mean_over_ranks
-from .gradients import FirstOrder, first_samples, part_seed
+from .gradients import FirstOrder, Gradients, part_seed
 from .lone_images import count_images, zero_hessian_text
 from .params import select
 from .parts import device_of
@@ -41,6 +44,20 @@ _CURVATURES = dict(
     hessian=(pretext_closure, Hessian),
     gauss_newton=(pretext_outputs_closure, GaussNewton),
 )
+
+
+class Hypergradient(NamedTuple):
+    r"""What an upper step computes before it changes anything.
+
+    ``logs`` are tensors of one number, ``gradients`` go by the downstream
+    model's names, ``v`` and the ``solution`` with :math:`v_{IJ}` are None
+    without the indirect term.
+    """
+
+    logs: dict[str, Tensor]
+    gradients: Gradients
+    v: Vectors | None
+    solution: Solution | None
 
 
 class ImplicitSystem:
@@ -90,7 +107,22 @@ class ImplicitSystem:
         done_steps: int = 0,
         checked_step: int = 0,
     ) -> None:
-        """See :meth:`BiSSLOptimWrapper.begin_upper_phase`."""
+        r"""Build the operator of one upper phase.
+
+        Args:
+            model (BiSSLModel): In training mode, not changed;
+                :math:`\theta_P` and :math:`\phi_P` must stay as they are
+                until :meth:`end`.
+            batches (Sequence[dict]): Pretext batches of this rank for the
+                Hessian, one in the published algorithm.
+            seed (int): Seed of the random draws of the pretext loss on this
+                rank, the same for all products.
+            first_order (FirstOrder): In how many parts a batch passes the
+                network.
+            done_steps (int): Steps of this phase that an interrupted run
+                took already. Defaults to 0.
+            checked_step (int): The ``'random'`` one. Defaults to 0.
+        """
         pretext = model.pretext
         make_closure, make_curvature = _CURVATURES[self.config.curvature]
         closures, self._parts = [], []

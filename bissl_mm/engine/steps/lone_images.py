@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import nn
 
+from ...datasets.batch_parts import num_samples
 from ...utils.errors import ValueRefusal
-from .gradients import FirstOrder, Gradients, num_samples
+from .gradients import FirstOrder, Gradients
 
 #: Pretext models that tell an image from the others of its batch and keep no
 #: queue of older ones.

@@ -15,16 +15,8 @@ from ..linalg.vectors import (
     subtract,
     zeros_like,
 )
-from .base import (
-    Curvature,
-    LinearOperator,
-    Solution,
-    Solver,
-    Status,
-    finish,
-    ratio,
-    rayleigh,
-)
+from .base import LinearOperator, Solution, Solver, Status, finish
+from .conjugate import MetCurvature, ratio, rayleigh
 
 
 @check_keys
@@ -76,7 +68,7 @@ class CGSolver(Solver):
         x = zeros_like(rhs)
         r, p, buffer = clone(rhs), clone(rhs), clone(rhs)
         rr = dot(r, r)
-        curvature, met = rr.new_tensor(math.inf), Curvature(rr)
+        curvature, met = rr.new_tensor(math.inf), MetCurvature(rr)
         wanted, seen = self.tolerance**2 * rhs_square, rhs_square
         # Each look at a value on the device waits for it: without a
         # tolerance or a stop there is no decision, so none is taken.
@@ -126,7 +118,7 @@ class CGSolver(Solver):
         return finish(x, status, num_iters, rr + met.rounding(x), curvature, rhs_square)
 
     def _doubts(
-        self, met: Curvature, x: Vectors, wanted: float, rhs_square: float
+        self, met: MetCurvature, x: Vectors, wanted: float, rhs_square: float
     ) -> bool:
         """Whether the recursion's residual may not be that of ``x``."""
         if self.negative_curvature == 'continue':

@@ -13,7 +13,8 @@ from ..linalg.vectors import (
     tensor_dots,
     zeros_like,
 )
-from .base import LinearOperator, Solution, Solver, Status, finish, ratio, rayleigh
+from .base import LinearOperator, Solution, Solver, Status, finish
+from .conjugate import ratio, rayleigh
 
 
 @check_keys

@@ -6,16 +6,8 @@ import torch
 
 from ...utils.check import check_keys, check_non_negative, check_positive_int
 from ..linalg.vectors import Vectors, add_scaled, clone, dot, subtract, zeros_like
-from .base import (
-    Curvature,
-    LinearOperator,
-    Solution,
-    Solver,
-    Status,
-    finish,
-    ratio,
-    rayleigh,
-)
+from .base import LinearOperator, Solution, Solver, Status, finish
+from .conjugate import MetCurvature, ratio, rayleigh
 
 
 @check_keys
@@ -50,7 +42,7 @@ class TruncatedCGSolver(Solver):
         x = zeros_like(rhs)
         r = p = clone(rhs)
         rr = dot(r, r)
-        curvature, met = rr.new_tensor(math.inf), Curvature(rr)
+        curvature, met = rr.new_tensor(math.inf), MetCurvature(rr)
         wanted, seen = self.tolerance**2 * rhs_square, rhs_square
         best, best_rr, best_value = x, rr, math.inf
         status, num_iters = Status.MAX_ITERS, 0

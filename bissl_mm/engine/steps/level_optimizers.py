@@ -1,0 +1,216 @@
+"""The optimizers of the levels: how a gradient becomes a step."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from mmengine.dist import get_world_size
+from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
+from torch import Tensor, nn
+from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch.nn.utils import clip_grad_norm_
+
+from ...hypergradient.linalg.vectors import norm
+from ...models.bissl_model import BiSSLModel
+from ...utils.errors import TypeRefusal
+from ...utils.random import seeded
+from ..checks.batch_report import names_its_batch
+from ..distributed import average_, from_first_rank
+from .gradients import FirstOrder, Gradients
+from .parts import check_finite, device_of, running_statistics
+
+#: Key of an optimizer -> its name in messages.
+_WHERE = dict(lower='lower level', upper='upper level', head_warmup='head warm-up')
+
+
+class LevelOptimizers(OptimWrapperDict):
+    """The optimizers of both levels and of the head warm-up.
+
+    This is the only place that writes to ``.grad`` and steps an optimizer.
+
+    Args:
+        lower (OptimWrapper): Entry ``'lower'`` of the dict.
+        upper (OptimWrapper): Entry ``'upper'``.
+        head_warmup (OptimWrapper): Beside the dict.
+        first_order (FirstOrder): Evaluates the losses.
+
+    Raises:
+        TypeError: If one scales its loss, accumulates on its own or shards
+            its optimizer.
+    """
+
+    def __init__(
+        self,
+        lower: OptimWrapper,
+        upper: OptimWrapper,
+        head_warmup: OptimWrapper,
+        first_order: FirstOrder,
+    ) -> None:
+        super().__init__(lower=lower, upper=upper)
+        for name, wrapper in (
+            ('lower', lower),
+            ('upper', upper),
+            ('head_warmup', head_warmup),
+        ):
+            check_plain(name, wrapper)
+        self.head_warmup = head_warmup
+        self.first_order = first_order
+        # Levels may share a wrapper, whose clipping is taken once.
+        self._clipping = {
+            key: take_clipping(wrapper)
+            for key, wrapper in {id(w): w for w in (lower, upper, head_warmup)}.items()
+        }
+
+    def step_level(
+        self, level: str, model: nn.Module, grads: Gradients, logs: dict[str, Tensor]
+    ) -> dict[str, float]:
+        """Set the gradient, clip it, check it and step.
+
+        Args:
+            level (str): ``'lower'``, ``'upper'`` or ``'head_warmup'``.
+            model (nn.Module): Its parameters change.
+            grads (dict[str, Tensor]): By the model's names; a parameter
+                without one gets none.
+            logs (dict[str, Tensor]): Tensors of one number.
+
+        Returns:
+            dict[str, float]: The logs as numbers, read in one transfer, with
+            ``grad_norm`` before clipping and, where ``max_norm`` is set,
+            ``clipped``.
+
+        Raises:
+            FloatingPointError: If a log or the norm is not finite; the
+                parameters are then unchanged.
+        """
+        wrapper = self.head_warmup if level == 'head_warmup' else self[level]
+        for name, param in model.named_parameters():
+            param.grad = grads.get(name)
+        params = [
+            p
+            for group in wrapper.optimizer.param_groups
+            for p in group['params']
+            if p.grad is not None
+        ]
+        clip = self._clipping[id(wrapper)]
+        logs = dict(logs, grad_norm=clip(params))
+        values = torch.stack([v.double() for v in logs.values()]).tolist()
+        logs = dict(zip(logs, values, strict=True))
+        check_finite(_WHERE[level], **{k: v for k, v in logs.items() if k != 'pull'})
+        limit = getattr(clip, 'keywords', {}).get('max_norm')
+        if limit is not None:
+            logs['clipped'] = float(logs['grad_norm'] > limit)
+        wrapper.step()
+        wrapper.zero_grad()
+        return logs
+
+    @names_its_batch('upper')
+    def head_warmup_step(
+        self, model: BiSSLModel, batch: dict, seed: int
+    ) -> dict[str, float]:
+        r"""One step of the downstream head :math:`\phi_D` alone.
+
+        Args:
+            model (BiSSLModel): Changed: :math:`\phi_D` and buffers. Its
+                backbone must be frozen, see
+                :func:`bissl_mm.engine.loop.head_warmup.frozen_backbone`.
+            batch (dict): A downstream batch of this rank, as collated.
+            seed (int): Seed of the random draws on this rank.
+
+        Returns:
+            dict[str, float]: ``loss`` and ``grad_norm``, means over ranks.
+
+        Raises:
+            FloatingPointError: As in :meth:`lower_step`.
+        """
+        downstream = model.downstream
+        with seeded(seed, device_of(downstream)):
+            loss, grads = self.first_order.loss_gradient(
+                downstream, self.first_order.prepare(downstream, 'upper', batch)
+            )
+        average_([loss, *grads.values(), *running_statistics(downstream)])
+        return self.step_level('head_warmup', downstream, grads, dict(loss=loss))
+
+    def state_dict(self) -> dict:
+        """State of all three optimizers."""
+        state = super().state_dict()
+        state['head_warmup'] = self.head_warmup.state_dict()
+        return state
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Load what :meth:`state_dict` gave."""
+        state_dict = dict(state_dict)
+        self.head_warmup.load_state_dict(state_dict.pop('head_warmup'))
+        super().load_state_dict(state_dict)
+
+
+def take_clipping(wrapper: OptimWrapper) -> Callable:
+    """Take over a wrapper's clipping, to see the norm before the step.
+
+    Returns:
+        Callable: Clips the gradients of a list of parameters and returns
+        their norm before.
+    """
+    kwargs, wrapper.clip_grad_kwargs = wrapper.clip_grad_kwargs, None
+    if kwargs and wrapper.grad_name == 'grad_norm':
+        return partial(_clip_norm, **kwargs)
+
+    def clip(params: Sequence[Tensor]) -> Tensor:
+        total = from_first_rank(norm([p.grad for p in params]))
+        if kwargs:
+            wrapper.clip_func(params, **kwargs)
+        return total
+
+    return clip
+
+
+def _clip_norm(
+    params: Sequence[Tensor], max_norm: float, norm_type: float = 2.0, **kwargs
+) -> Tensor:
+    """torch's ``clip_grad_norm_``, on several ranks with the norm that rank
+    0 has.
+
+    The last bits of a norm depend on the number of threads, and the step
+    would with them.
+    """
+    if get_world_size() == 1:
+        return clip_grad_norm_(params, max_norm, norm_type, **kwargs)
+    grads = [p.grad for p in params]
+    total = from_first_rank(
+        torch.linalg.vector_norm(
+            torch.stack([torch.linalg.vector_norm(g, norm_type) for g in grads]),
+            norm_type,
+        )
+    )
+    scale = (max_norm / (total + 1e-6)).clamp(max=1.0)
+    torch._foreach_mul_(grads, scale)
+    return total
+
+
+def check_plain(name: str, wrapper: OptimWrapper) -> None:
+    """Refuse optimizers that step on their own terms."""
+    if not isinstance(wrapper, OptimWrapper):
+        raise TypeRefusal(
+            f'BiSSLOptimWrapper: {name} must be an OptimWrapper, '
+            f'but is {wrapper!r}. Use constructor='
+            "'bissl_mm.BiSSLOptimWrapperConstructor'."
+        )
+    if isinstance(wrapper, AmpOptimWrapper):
+        raise TypeRefusal(
+            f'BiSSLOptimWrapper: {name} is an AmpOptimWrapper, whose loss '
+            'scale does not fit the hand-set gradients. Use type='
+            "'OptimWrapper' and first_order_dtype='bfloat16'."
+        )
+    if isinstance(wrapper.optimizer, ZeroRedundancyOptimizer):
+        raise TypeRefusal(
+            f'BiSSLOptimWrapper: the optimizer of {name} is a '
+            'ZeroRedundancyOptimizer; sharded training is not supported. Use '
+            'the optimizer itself.'
+        )
+    if wrapper._accumulative_counts != 1:
+        raise TypeRefusal(
+            f'BiSSLOptimWrapper: {name} has accumulative_counts='
+            f'{wrapper._accumulative_counts}, which would draw that many '
+            'batches a step. Leave it at 1; batches that do not fit the '
+            'memory are cut by num_micro_batches=dict(lower=..., '
+            'upper=..., hessian=...).'
+        )
