@@ -1,7 +1,7 @@
 """Save pictures of what each level sees after its augmentations.
 
-One file a sample; the views of a pretext sample stand side by side, boxes and
-masks are drawn. The samples are those of the first pass of training.
+There is one file per sample. The views of a pretext sample are side by side.
+Boxes and masks are drawn. The samples are those of the first pass of training.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import numpy as np
 from bissl_mm.command_line import add_common_arguments, run_tool
 from bissl_mm.utils.console import quiet_console
 
-#: Of class ids; 255, to be ignored, is white.
+#: Colours of class ids. 255 is ignored in training and white here.
 COLOURS = np.random.default_rng(1).integers(0, 256, (256, 3), dtype=np.uint8)
 COLOURS[255] = 255
 
@@ -21,7 +21,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_common_arguments(parser)
     parser.add_argument('--level', choices=['lower', 'upper', 'both'], default='both')
-    parser.add_argument('--number', type=int, default=20, help='samples a level')
+    parser.add_argument('--number', type=int, default=20, help='samples per level')
     parser.add_argument('--output-dir', help='default: WORK-DIR/browse_dataset')
     return parser.parse_args(argv)
 
@@ -56,7 +56,7 @@ def with_labels(image: np.ndarray, data_sample) -> np.ndarray:
 
 
 def corners(boxes) -> np.ndarray:
-    """Corner coordinates ``(N, 4)``, whether or not mmdet wraps them."""
+    """Corner coordinates ``(N, 4)``, from an array or mmdet's box class."""
     return getattr(boxes, 'tensor', boxes).numpy()
 
 
@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
         args.level, ['pretext', 'train']
     )
     if 'pretext_dataloader' not in cfg.train_cfg:
-        # Of stage 1: its training data are unlabeled images.
+        # A config of stage 1. Its training data are unlabeled images.
         parts = ['train']
     check_data_folders(cfg, parts)
     init_default_scope(cfg.get('default_scope', 'mmengine'))

@@ -1,7 +1,8 @@
-"""Look over all the data of a config, and say what training would meet.
+"""Check all data of a config before training.
 
-The headers of all files, all pixels, all findings; training itself looks at
-a seeded sample. The exit status is 1 if anything would be refused. Example::
+It reads the headers of all files and all pixels, and shows all findings.
+Training itself checks a seeded sample only. The exit status is 1 if anything
+would be refused. Example::
 
     python tools/check_data.py configs/fine_tune/r18-simclr_b40-30e_dtd5.py
 """
@@ -12,7 +13,7 @@ import sys
 from bissl_mm.command_line import add_cfg_options, add_verbose, run_tool
 from bissl_mm.utils.console import quiet_console
 
-#: Parts of a config that has them all.
+#: Splits of a config that has all of them.
 PARTS = ('pretext', 'train', 'val', 'test')
 
 
@@ -26,12 +27,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         nargs='+',
         choices=PARTS,
         default=list(PARTS),
-        help='parts to look at; default: all that the config has',
+        help='splits to check; default: all that the config has',
     )
     parser.add_argument(
         '--sample',
         action='store_true',
-        help='look at the sample that training looks at',
+        help='check only the sample that training checks',
     )
     add_cfg_options(parser)
     add_verbose(parser)

@@ -1,8 +1,8 @@
 """Fine-tune several backbones under one search budget and compare them.
 
-Every arm gets the same random settings of learning rate and weight decay,
-chosen on the validation data by one run each, and the same seeds for its
-final runs. Example::
+Every arm tries the same random settings of learning rate and weight decay. One
+run per setting chooses among them on the validation data. The final runs have
+the same seeds in every arm. Example::
 
     python tools/compare_arms.py \\
         configs/fine_tune/r18-simclr_b40-30e_dtd5.py \\
@@ -31,30 +31,30 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--arm', action='append', required=True, metavar='NAME=CHECKPOINT'
     )
-    # Their defaults are the config's ``search``.
+    # The defaults of these arguments are in the config's ``search``.
     parser.add_argument(
-        '--settings', type=int, help='random settings tried by each arm'
+        '--settings', type=int, help='number of random settings that each arm tries'
     )
     parser.add_argument('--lr', type=float, nargs=2, help='range of the learning rate')
     parser.add_argument(
         '--weight-decay', type=float, nargs=2, help='range of weight decay'
     )
-    parser.add_argument('--seeds', type=int, help='final runs of each arm')
+    parser.add_argument('--seeds', type=int, help='number of final runs of each arm')
     parser.add_argument(
-        '--metric', help='of the evaluator, for example coco/bbox_mAP_50 or mIoU'
+        '--metric', help='metric of the evaluator, for example coco/bbox_mAP_50 or mIoU'
     )
     parser.add_argument(
         '--workers',
         type=int,
-        help='runs side by side, each in a process of one thread; default: '
-        'the number of GPUs, or without one of cores',
+        help='number of parallel runs, each in a process of one thread; '
+        'default: the number of GPUs, or of cores if there is no GPU',
     )
     parser.add_argument(
         '--fresh',
         action='store_true',
-        help='repeat the runs that an earlier comparison of the same config, '
-        'checkpoint and settings finished in WORK-DIR; otherwise they are '
-        'taken from there',
+        help='repeat all runs; by default, runs that an earlier comparison of '
+        'the same config, checkpoint and settings finished in WORK-DIR are '
+        'read from there',
     )
     parser.add_argument('--json', help='default: WORK-DIR/comparison.json')
     return parser.parse_args(argv)
@@ -67,8 +67,8 @@ def main(argv: list[str] | None = None) -> None:
         run(args, arms)
     except KeyboardInterrupt:
         print(
-            '\nInterrupted. Finished runs are kept; the same command goes '
-            'on from here' + ', without --fresh' * args.fresh + '.',
+            '\nInterrupted. Finished runs are kept; the same command '
+            'continues from here' + ', without --fresh' * args.fresh + '.',
             file=sys.stderr,
         )
         raise SystemExit(130) from None
@@ -86,21 +86,21 @@ def read_arms(given: list[str]) -> dict[str, str]:
             )
         if '/' in name or name in ('', '.', '..'):
             raise ValueRefusal(
-                f'--arm {arm}: the name {name!r} cannot be that of a folder '
-                'in WORK-DIR, which it is, too. Write NAME=PATH with another '
+                f'--arm {arm}: the name {name!r} cannot be used, because a '
+                'folder in WORK-DIR gets it, too. Write NAME=PATH with another '
                 'name.'
             )
         if name in arms:
             raise ValueRefusal(
-                f'--arm {arm}: there is an arm {name!r} already, with '
-                f'{arms[name]!r}. Give every arm a name of its own.'
+                f'--arm {arm}: the name {name!r} is used twice, first for '
+                f'{arms[name]!r}. Give every arm its own name.'
             )
         arms[name] = checkpoint
     return arms
 
 
 def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
-    """All runs and their outcome; arms are checkpoints by name."""
+    """Do all runs and write the outcome; ``arms`` are checkpoints by name."""
     quiet_console()
     import torch
     from mmengine.logging import MMLogger
@@ -126,10 +126,10 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
     for line in [*notes_of(cfg), *share_batches(cfg, 1)]:
         print(line)
     prepare_processes(cfg)
-    # Once: the runs, in their processes, do not look again.
+    # The data are checked once, here, and not again in each run's process.
     check_data(cfg, ('train', 'val', 'test'), console_logger())
-    # mmengine collects garbage whenever it builds a dataset; the libraries
-    # imported by now need not be searched each time.
+    # mmengine collects garbage whenever it builds a dataset. Objects of the
+    # libraries that are imported already are never garbage, so skip them.
     gc.freeze()
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
     settings = draw_settings(args.settings, args.lr, args.weight_decay, 0)

@@ -1,9 +1,8 @@
 """Write a backbone under the names of a whole downstream model.
 
-For those who start their detector or segmentor with ``load_from`` instead of
-``init_cfg``. Which tensor belongs where is what the bilevel config's
-``backbone_map`` says; in a C4 detector the last stage goes to the shared
-head. Example::
+Use it to start a detector or segmentor with ``load_from`` instead of
+``init_cfg``. The bilevel config's ``backbone_map`` says which tensor belongs
+where; in a C4 detector the last stage goes to the shared head. Example::
 
     python tools/convert_backbone.py \\
         configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-bccd-c4.py \\
@@ -26,10 +25,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add_common_arguments(parser)
     parser.add_argument(
         'checkpoint',
-        help='backbone.pth of the bilevel stage, or any '
-        'pretraining that fits the pretext model',
+        help='backbone.pth of the bilevel stage, or any pretraining '
+        'checkpoint that fits the pretext model',
     )
-    parser.add_argument('output', help='file for load_from')
+    parser.add_argument('output', help='file to write, for load_from')
     return parser.parse_args(argv)
 
 
@@ -67,8 +66,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     print(
         f'{len(state)} backbone tensors of {len(whole)} tensors of '
-        f"{type(model.downstream).__name__} written to '{args.output}'; "
-        'the others start at their initialisation.'
+        f"{type(model.downstream).__name__} written to '{args.output}'. "
+        'The other tensors start from their initialisation.'
     )
 
 

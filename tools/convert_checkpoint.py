@@ -1,8 +1,8 @@
 """Write a public pretraining checkpoint under mmpretrain's names.
 
-For ``init_cfg=dict(type='Pretrained', ...)``, which reads those names only.
-The layout is recognised from the names in the file; with a config the result
-is compared with that model's backbone before anything is written. Example::
+``init_cfg=dict(type='Pretrained', ...)`` reads those names only. The names in
+the file tell its layout. With a config, the result is compared with that
+model's backbone before anything is written. Example::
 
     python tools/convert_checkpoint.py moco_v2_800ep.pth.tar \\
         work_dirs/moco_r50_public.pth \\
@@ -18,7 +18,7 @@ import os.path as osp
 from bissl_mm.command_line import add_cfg_options, add_verbose, run_tool
 from bissl_mm.utils.console import quiet_console
 
-# A classifier may have a last norm of its own, which no pretraining trains.
+# A classifier may have a last norm that no pretraining trains.
 OWN_NORMS = ('backbone.ln1.', 'backbone.ln2.')
 
 
@@ -40,7 +40,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 
 def compare(args: argparse.Namespace, state: dict) -> str:
-    """How the converted tensors fit the model of the config."""
+    """A line that says how the converted tensors fit the config's model."""
     from mmengine.registry import MODELS, init_default_scope
 
     from bissl_mm.engine.launch import load_config

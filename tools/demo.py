@@ -1,12 +1,12 @@
-"""See BiSSL work: all four stages on small real images, then a report.
+"""Run all four stages of BiSSL on small real images and write a report.
 
-SimCLR pretrains a small ResNet on unlabeled images, the bilevel stage aligns
-it with a task that has few labels (reading digits, finding or segmenting them
-in scenes, or telling colour images apart), and fine-tuning after it is
-compared with fine-tuning alone and after training on the task twice, over
-three stages and several seeds. The digits come with scikit-learn and the
-photographs for --task images with scikit-image; nothing is downloaded. Set
-BISSL_PRETEXT_DIR and BISSL_DOWNSTREAM_DIR for images of yours.
+SimCLR pretrains a small ResNet on unlabeled images. The bilevel stage aligns it
+with a task that has few labels: reading digits, detecting or segmenting them in
+scenes, or classifying colour images. Fine-tuning after the stage is compared
+with fine-tuning alone and with training on the task twice, over three stages
+and several seeds. The digits come with scikit-learn, and the photographs of
+--task images come with scikit-image and scikit-learn; nothing is downloaded. Set
+BISSL_PRETEXT_DIR and BISSL_DOWNSTREAM_DIR to use your own images.
 """
 
 import argparse
@@ -31,8 +31,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--task',
         choices=['classification', 'images', 'detection', 'segmentation'],
         default='classification',
-        help='classification: of handwritten '
-        'digits; images: of colour images, yours or crops of photographs',
+        help='classification: handwritten digits; images: colour images, '
+        'your own or crops of photographs; detection, segmentation: scenes '
+        'of digits',
     )
     parser.add_argument(
         '--work-dir', help='default: work_dirs/demo, demo-images, demo-det or demo-seg'
@@ -40,20 +41,20 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--quick',
         action='store_true',
-        help='a few steps of everything, to see that it runs; the results mean nothing',
+        help='run a few steps of everything, as a test; the results mean nothing',
     )
     parser.add_argument(
         '--workers',
         type=int,
-        help='stages and fine-tuning runs side by side, each in a process of '
-        'one thread; '
-        'default: the number of GPUs, or without one of cores',
+        help='number of parallel stages and fine-tuning runs, each in a process '
+        'of one thread; default: the number of GPUs, or of cores if there is '
+        'no GPU',
     )
     parser.add_argument(
         '--fresh',
         action='store_true',
-        help='begin anew: what an earlier demo left in the folder moves to '
-        'WORK-DIR/earlier-N. Otherwise the demo goes on where that one was',
+        help='start again and move the results of an earlier demo to '
+        'WORK-DIR/earlier-N; by default the demo continues the earlier one',
     )
     return parser.parse_args(argv)
 
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     print('Importing torch and OpenMMLab ...', flush=True)
     quiet_console()
     warnings.filterwarnings('ignore')
-    # Late, so that neither --help nor a worker process waits for them.
+    # Imported late, so that --help and worker processes do not wait for them.
     import torch
     from mmengine.config import Config
     from mmengine.logging import MMLogger
@@ -73,20 +74,20 @@ def main(argv: list[str] | None = None) -> None:
     from bissl_mm.analysis.runs.workers import default_number
     from bissl_mm.engine.launch import prepare_processes
 
-    # mmengine collects garbage whenever it builds a dataset; the libraries
-    # imported by now need not be searched each time.
+    # mmengine collects garbage whenever it builds a dataset. Objects of the
+    # libraries that are imported already are never garbage, so skip them.
     gc.freeze()
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
     prepare_processes(Config(dict(launcher='none')))
-    # The networks are small: a second thread gains little, and beside another
-    # busy process it costs many times the work.
+    # The networks are small, so a second thread gains little. Beside another
+    # busy process it makes the run many times slower.
     torch.set_num_threads(1)
     task = TASKS[args.task]
     work_dir = args.work_dir or task.folder
     if args.fresh:
         aside = move_aside(work_dir, Demo.folders())
         if aside:
-            print(f'The earlier stages are in {aside} now.')
+            print(f"The earlier stages were moved to '{aside}'.")
     demo = Demo(task, CONFIGS, work_dir, args.quick)
     print(
         f'Pictures ({demo.data.title}): '
@@ -96,12 +97,12 @@ def main(argv: list[str] | None = None) -> None:
     try:
         run(demo, default_number() if args.workers is None else args.workers)
     except (KeyboardInterrupt, SystemExit):
-        print('\nInterrupted. The same command goes on from here.', file=sys.stderr)
+        print('\nInterrupted. The same command continues from here.', file=sys.stderr)
         raise SystemExit(130) from None
 
 
 def run(demo: 'Demo', number: int) -> None:  # noqa: F821
-    """All stages and the report."""
+    """Run all stages and write the report."""
     import torch
 
     import bissl_mm
@@ -110,7 +111,7 @@ def run(demo: 'Demo', number: int) -> None:  # noqa: F821
 
     task, work_dir = demo.task, demo.work_dir
     begin = time.time()
-    # They import the libraries beside the first stage.
+    # The workers import the libraries while the first stage runs.
     with demo.workers(number) as workers:
         demo.run_pretext()
         demo.run_stages(workers)
@@ -138,13 +139,13 @@ def run(demo: 'Demo', number: int) -> None:  # noqa: F821
 
 
 def print_results(demo: 'Demo', outcome: dict) -> None:  # noqa: F821
-    """A line an arm, and one for each difference."""
+    """Print a line per arm and a line per difference."""
     from bissl_mm.analysis.demo.results import CAVEAT, arm_line, comparison_line
 
     for arm in outcome['arms']:
         print(arm_line(arm, demo.task.metric_name))
     if demo.quick:
-        print('A few steps of everything: these numbers mean nothing.')
+        print('This was a quick run with a few steps: the numbers mean nothing.')
         return
     for found in outcome['comparisons']:
         print(comparison_line(found))

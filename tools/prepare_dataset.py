@@ -1,13 +1,13 @@
 """Lay out a small data set as the configs read it.
 
-From the archive or repository of its publisher, which you download yourself;
-this tool does not use the network. Example::
+You download the publisher's archive or repository yourself; this tool does not
+use the network. Example::
 
     python tools/prepare_dataset.py dtd5 dtd-r1.0.1.tar.gz
 
-writes data/dtd5, or below the folder that BISSL_DATA_DIR names. Each folder
-that it makes has the list of every split in lists/, with the place of each
-image in the source, and the settings in prepared.json.
+writes data/dtd5, or dtd5 in the folder that BISSL_DATA_DIR names. Each folder
+that it creates has a list of every split in lists/, with the path of each image
+in the source, and the settings in prepared.json.
 """
 
 import argparse
@@ -41,10 +41,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         metavar='DST',
         nargs='?',
         default=os.environ.get('BISSL_DATA_DIR', 'data'),
-        help='folder of the data sets; default: BISSL_DATA_DIR, or data',
+        help='folder of the data sets; default: $BISSL_DATA_DIR, or data',
     )
     parser.add_argument(
-        '--seed', type=int, default=0, help='of the images that are drawn; default: 0'
+        '--seed', type=int, default=0, help='seed of the drawn images; default: 0'
     )
     parser.add_argument(
         '--counts',
@@ -52,18 +52,18 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         nargs='+',
         default=[],
         metavar='KEY=N',
-        help='how many to draw instead',
+        help='numbers of images to draw, for example unlabeled=5000',
     )
     parser.add_argument(
         '--allow-incomplete',
         action='store_true',
-        help="take a source that has less than its publisher's",
+        help='accept a source from which images or labels are missing',
     )
     return parser.parse_args(argv)
 
 
 def known() -> str:
-    """What can be prepared, for ``--help``."""
+    """The data sets and what to download, for ``--help``."""
     lines = []
     for name, data_set in sorted(DATA_SETS.items()):
         drawn = ', '.join(f'{k}={v}' for k, v in data_set.drawn.items())
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    # As on Ctrl-C, what was begun is removed.
+    # As on Ctrl-C, unfinished folders are removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()

@@ -1,8 +1,8 @@
-"""Print how a stage's lambda and T should start, for given sizes.
+"""Recommend lambda and T to start with, for given numbers of images.
 
-R is how many times theta_P relaxes toward theta_D in the stage. Aim at 2 to 10;
-docs/choosing.md says why. With SGD at the lower level R follows
-from the config; with LARS and Adam a few lower steps are made on the pretext
+R is the number of times that theta_P can relax toward theta_D in the stage. Aim
+at 2 to 10; docs/choosing.md says why. With SGD at the lower level, R follows
+from the config. With LARS and Adam, a few lower steps are made on the pretext
 data and thrown away. Example::
 
     python tools/recommend_start.py CONFIG --images 10000 --labels 500

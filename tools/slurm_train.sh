@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of train.py]
 # NODES (1), GPUS_PER_NODE (8), CPUS_PER_GPU (8), PORT and SRUN_ARGS may be set.
-# Slurm starts one torch launcher on each node, which starts a process a GPU.
+# Slurm starts one torch launcher on each node. It starts one process per GPU.
 set -euo pipefail
 PARTITION=$1
 JOB_NAME=$2
@@ -9,8 +9,7 @@ CONFIG=$3
 GPUS_PER_NODE=${GPUS_PER_NODE:-8}
 TRAIN=$(dirname "$0")/train.py
 export GPUS_PER_NODE TRAIN CONFIG PORT=${PORT:-29500}
-# What differs between the nodes is known on them alone, so it is expanded
-# there.
+# Only the nodes know what differs between them, so it is expanded there.
 # shellcheck disable=SC2016
 LAUNCH='exec python -u -m torch.distributed.run \
     --nnodes="$SLURM_NNODES" --node_rank="$SLURM_NODEID" \

@@ -13,7 +13,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--eval-backbone',
         choices=['upper', 'lower'],
-        help='of a bilevel checkpoint: evaluate the downstream head on '
+        help='for a bilevel checkpoint: evaluate the downstream head on '
         'theta_D (upper) or theta_P (lower)',
     )
     return parser.parse_args(argv)

@@ -13,8 +13,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='go on from a checkpoint; without a path, or with "auto", from '
-        'the newest complete one of the work folder',
+        help='continue from a checkpoint; without a path, or with "auto", from '
+        'the newest complete one in the work folder',
     )
     return parser.parse_args(argv)
 
@@ -34,8 +34,8 @@ def main(argv: list[str] | None = None) -> None:
     runner.train()
     note = place_holder_note(cfg)
     if note:
-        # Below the figures that one would take for a result. mmengine drops a
-        # warning that it has shown before, word for word.
+        # It comes after the figures, which could be taken for a result. mmengine
+        # drops a warning that it has shown before, so the text differs.
         runner.logger.warning(f'Once more: {note}')
 
 

@@ -1,1 +1,1 @@
-"""Comparing backbones and showing what came out. For the tools only."""
+"""Compares backbones and shows the results. Only the tools import it."""

@@ -14,13 +14,13 @@ from ..engine.hooks.transfer_hook import neighbours_accuracy
 def backbone_features(
     cfg: Config, checkpoint: str, num_batches: int = 100
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Test features of a backbone, its statistics fitted to the task first.
+    """Test features of a backbone, after its statistics are fitted to the task.
 
     Args:
         cfg (Config): Fine-tuning config with training and test data.
         checkpoint (str): Exported or pretrained backbone.
-        num_batches (int): Training batches passed through the backbone in
-            train mode beforehand, so that its running statistics are those
+        num_batches (int): Number of training batches that first pass through
+            the backbone in train mode. Its running statistics are then those
             of the downstream data. Defaults to 100.
 
     Returns:
@@ -57,8 +57,8 @@ def backbone_features(
 
 
 def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
-    """t-SNE of features ``(N, C)`` to the plane, ``(N, 2)``."""
-    # The default of 30 neighbours is too many for the least sets.
+    """t-SNE of features ``(N, C)`` in the plane, ``(N, 2)``."""
+    # The default of 30 neighbours is too large for the smallest sets.
     perplexity = min(30.0, (len(features) - 1) / 2)
     return TSNE(init='pca', perplexity=perplexity, random_state=seed).fit_transform(
         features
@@ -66,9 +66,9 @@ def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def nearest_neighbour_accuracy(features: np.ndarray, labels: np.ndarray) -> float:
-    """Share of samples whose nearest other sample has their label, percent.
+    """Percentage of samples whose nearest other sample has the same label.
 
-    A number beside the t-SNE picture, which itself measures nothing.
+    The report shows it beside the t-SNE picture, which measures nothing.
     """
     return neighbours_accuracy(
         torch.as_tensor(features), torch.as_tensor(labels).long(), number=1

@@ -1,4 +1,4 @@
-"""Results in a file that any reader of JSON takes."""
+"""Writes results to a file that any JSON reader accepts."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from ..utils.files import atomic_file
 
 
 def write_json(path: str, results: dict) -> None:
-    """Write results; NaN and infinity, which JSON lacks, become null.
+    """Write results. JSON has no NaN and no infinity; they become null.
 
     Args:
         path (str): File; its folder is made.

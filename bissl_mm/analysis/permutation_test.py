@@ -1,4 +1,4 @@
-"""The paper's test of significance."""
+"""The paper's significance test."""
 
 import math
 from collections.abc import Sequence
@@ -9,10 +9,10 @@ from scipy import stats
 
 from ..utils.errors import ValueRefusal
 
-#: Up to here all assignments are enumerated, within some ten seconds; 11
-#: results an arm have 705,432.
+#: Up to this number, all assignments are enumerated, in about ten seconds. With
+#: 11 results per arm there are 705,432.
 MAX_EXACT = 1_000_000
-#: Drawn beyond. At p = 0.05 the standard error is then 0.0007.
+#: Number of draws beyond. The standard error at p = 0.05 is then 0.0007.
 NUM_RESAMPLES = 100_000
 SEED = 0
 
@@ -22,10 +22,11 @@ class PermutationTest:
     """What :func:`permutation_test` found.
 
     Attributes:
-        p_value (float): Two-sided.
-        num_assignments (int): Assignments of the results to the arms that
-            exist.
-        num_resamples (int): Assignments looked at: all, or those drawn.
+        p_value (float): The two-sided p value.
+        num_assignments (int): Number of possible assignments of the results to
+            the arms.
+        num_resamples (int): Number of assignments used: all of them, or those
+            that were drawn.
     """
 
     p_value: float
@@ -34,7 +35,7 @@ class PermutationTest:
 
     @property
     def is_exact(self) -> bool:
-        """Whether all assignments were looked at."""
+        """Whether all assignments were used."""
         return self.num_resamples == self.num_assignments
 
     def __str__(self) -> str:
@@ -51,30 +52,31 @@ def permutation_test(
 ) -> PermutationTest:
     """Two-sided, two-sample permutation test of equal means.
 
-    The p value is the share of all assignments of the pooled results to the
-    arms whose means differ at least as much as the observed ones. Of more
-    than :data:`MAX_EXACT` assignments :data:`NUM_RESAMPLES` are drawn, with
-    a fixed seed; the observed one is then counted along.
+    The pooled results are assigned to the arms in all ways. The p value is the
+    share of assignments whose means differ at least as much as the observed
+    ones. If there are more than :data:`MAX_EXACT` assignments,
+    :data:`NUM_RESAMPLES` are drawn with a fixed seed, and the observed one
+    counts as one more.
 
     Args:
-        first (Sequence[float]): Results of one arm, one a seed.
-        second (Sequence[float]): Results of the other.
+        first (Sequence[float]): Results of one arm, one per seed.
+        second (Sequence[float]): Results of the other arm.
 
     Returns:
-        PermutationTest: The p value and how it came about.
+        PermutationTest: The p value and how it was computed.
 
     Raises:
         ValueError: If an arm has fewer than two results, or one of them is
             NaN or infinite.
 
     Source:
-        B.6, arXiv:2410.02387, with 10 results an arm.
+        B.6, arXiv:2410.02387, with 10 results per arm.
     """
     numbers = len(first), len(second)
     if min(numbers) < 2:
         raise ValueRefusal(
             'The permutation test needs at least two results of each arm, '
-            f'but got {numbers[0]} and {numbers[1]}. Run more seeds.'
+            f'but got {numbers[0]} and {numbers[1]}. Run more seeds (--seeds).'
         )
     arms = [np.asarray(arm, dtype=np.float64) for arm in (first, second)]
     for name, arm in zip(('first', 'second'), arms, strict=True):
@@ -82,8 +84,8 @@ def permutation_test(
         if bad.size:
             raise ValueRefusal(
                 f'The permutation test needs finite results, but {bad.size} '
-                f'of the {len(arm)} of the {name} arm are not, for example '
-                f'{bad[0]}. Repeat those runs, or leave them out.'
+                f'of the {len(arm)} results of the {name} arm are not, for '
+                f'example {bad[0]}. Repeat those runs, or leave them out.'
             )
     found = stats.permutation_test(
         arms,
@@ -94,8 +96,8 @@ def permutation_test(
         batch=10_000,
         random_state=np.random.default_rng(SEED),
     )
-    # scipy's own slack is that of the difference, not of the results, whose
-    # rounding makes equal differences unequal.
+    # The results are rounded, which makes equal differences unequal. scipy's
+    # own slack fits the size of the difference, not that of the results.
     extreme = found.null_distribution >= found.statistic - _slack(arms)
     total = math.comb(sum(numbers), numbers[0])
     if _num_resamples(numbers) == total:
@@ -106,14 +108,15 @@ def permutation_test(
 
 
 def sign_flip_test(differences: Sequence[float]) -> PermutationTest:
-    """Two-sided, exact sign-flip test of a mean of zero, for pairs.
+    """Two-sided, exact sign-flip test for pairs: is the mean difference zero?
 
-    The p value is the share of all assignments of signs to the differences
-    whose mean is at least as far from zero as the observed one.
+    Each difference gets both signs, in all combinations. The p value is the
+    share of combinations whose mean is at least as far from zero as the
+    observed one.
 
     Args:
-        differences (Sequence[float]): Second minus first result of each pair;
-            at most 20.
+        differences (Sequence[float]): Second minus first result of each pair,
+            for at most 20 pairs.
 
     Raises:
         ValueError: For fewer than two or more than 20 differences, or one
@@ -123,7 +126,7 @@ def sign_flip_test(differences: Sequence[float]) -> PermutationTest:
     if not 2 <= given.size <= 20 or not np.isfinite(given).all():
         raise ValueRefusal(
             'The sign-flip test needs 2 to 20 finite differences, but got '
-            f'{given.tolist()}.'
+            f'{given.tolist()}. Run more units, or repeat those that failed.'
         )
     total = 2**given.size
     found = stats.permutation_test(
@@ -139,10 +142,11 @@ def sign_flip_test(differences: Sequence[float]) -> PermutationTest:
 
 
 def significance(outcome: dict) -> str:
-    """The p value of a comparison in words, or why there is none.
+    """The p value of a comparison in words, or the reason why there is none.
 
     Args:
-        outcome (dict): Of :func:`bissl_mm.analysis.runs.comparison.compare`.
+        outcome (dict): Result of
+            :func:`bissl_mm.analysis.runs.comparison.compare`.
     """
     if outcome['p_value'] is None:
         return f'no p value: {outcome["no_p_value"]}'
@@ -163,10 +167,10 @@ def _distance_of_one(sample: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def _slack(arms: Sequence[np.ndarray]) -> float:
-    """Distances nearer than this are equal but for rounding.
+    """Distances that differ by less than this are equal except for rounding.
 
-    Many metrics come in single precision. Their rounding, too, must not turn
-    an equal difference into a smaller one.
+    Many metrics are in single precision. Its rounding must not make an equal
+    difference a smaller one, either.
     """
     pooled = np.concatenate(arms)
     largest = np.abs(pooled).max()

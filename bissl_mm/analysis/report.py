@@ -1,6 +1,6 @@
-"""A report as a single HTML file with its pictures.
+"""Writes a report as one HTML file that contains its pictures.
 
-The functions below give a picture as the address that holds its data.
+The functions below return a picture as a data address (``data:image/png``).
 """
 
 import base64
@@ -31,7 +31,7 @@ STYLE = {
 }
 _TEMPLATES = Environment(
     loader=PackageLoader('bissl_mm.analysis'),
-    # Names of arms, classes and folders are text.
+    # Names of arms, classes and folders are text, not HTML.
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -44,9 +44,9 @@ def write_report(path: str, template: str, **values: Any) -> None:
 
     Args:
         path (str): HTML file.
-        template (str): Of this package's ``templates``, for example
+        template (str): File in this package's ``templates``, for example
             ``'demo.html'``.
-        **values: What the template names.
+        **values: Values for the names in the template.
     """
     page = _TEMPLATES.get_template(template).render(accent=COLOURS[1], **values)
     with atomic_file(path) as file:
@@ -54,12 +54,14 @@ def write_report(path: str, template: str, **values: Any) -> None:
 
 
 def result_rows(outcome: dict) -> list[tuple[str, ...]]:
-    """Mean, standard deviation, chosen setting and time of each arm, as rows
-    of a table; the first is its head."""
+    """Rows of a table with mean, deviation, chosen setting and time per arm.
+
+    The first row is the head of the table.
+    """
     rows = [('arm', 'mean', 'std', 'best', 'worst', 'lr', 'weight decay', 'seconds')]
     for arm in outcome['arms']:
         test = arm['test'] or [math.nan]
-        # None was chosen where no run of the search gave a number.
+        # No setting was chosen if no run of the search gave a number.
         setting = arm['setting'] or dict(lr=math.nan, weight_decay=math.nan)
         rows.append(
             (
@@ -77,7 +79,7 @@ def result_rows(outcome: dict) -> list[tuple[str, ...]]:
 
 
 def strip_plot(outcome: dict, metric: str, num_stages: int = 1) -> str:
-    """Every seed of every arm as a dot; each stage has a form of its own."""
+    """A picture with a dot per fine-tuning; each stage has its own marker."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(7.5, 0.9 + 0.85 * len(outcome['arms'])))
         for i, arm in enumerate(outcome['arms']):
@@ -112,8 +114,9 @@ def curves(panels: Sequence[tuple[str, str, dict[str, Series], bool]]) -> str:
     """Panels of curves side by side.
 
     Args:
-        panels (Sequence): Title, label of the horizontal axis, series by
-            label, and whether the vertical axis is logarithmic.
+        panels (Sequence): For each panel its title, the label of the horizontal
+            axis, the series by label, and whether the vertical axis is
+            logarithmic.
     """
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
@@ -151,7 +154,7 @@ def scatter_pair(
     labels: np.ndarray,
     names: Sequence[str],
 ) -> str:
-    """Embedded features side by side, coloured by class."""
+    """Two t-SNE pictures side by side, coloured by class."""
     with plt.rc_context({**STYLE, 'axes.grid': False}):
         figure, grid = plt.subplots(1, len(points), figsize=(5.2 * len(points), 4.9))
         colours = plt.get_cmap('tab10' if len(names) <= 10 else 'tab20')
@@ -179,7 +182,7 @@ def scatter_pair(
 
 
 def picture_rows(rows: dict[str, list[np.ndarray]], width: float = 0.85) -> str:
-    """Rows of pictures, each with its name; ``width`` of one in inches."""
+    """Rows of pictures, each row with its name; ``width`` is in inches."""
     with plt.rc_context({'font.size': 10}):
         number = max(len(row) for row in rows.values())
         figure, grid = plt.subplots(

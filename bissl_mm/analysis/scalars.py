@@ -1,4 +1,4 @@
-"""Reading what mmengine's LocalVisBackend wrote."""
+"""Reads the scalars that mmengine's LocalVisBackend wrote."""
 
 import json
 from pathlib import Path
@@ -13,8 +13,9 @@ def read_scalars(work_dir: str) -> dict[str, Series]:
         work_dir (str): Work folder of the run.
 
     Returns:
-        dict[str, dict]: By name, ``step`` and ``value`` lists, in order of
-        steps; where a restart logged a step again, the later value counts.
+        dict[str, dict]: For each name the lists ``step`` and ``value``, in the
+        order of steps. If a restart logged a step again, the later value is
+        used.
     """
     found: dict[str, dict[int, float]] = {}
     for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):

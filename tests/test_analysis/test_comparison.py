@@ -249,7 +249,7 @@ def test_a_test_metric_that_is_no_number_costs_the_p_value_alone(
     assert found['arms'][1 - index]['test'] == [51.0, 52.0, 53.0]
     assert found['p_value'] is None and found['difference'] is None
     assert words.startswith(
-        f'no p value: accuracy/top1 of arm {arm}, seed 2 is {bad}. '
+        f'no p value: accuracy/top1 of arm {arm}, seed 2, is {bad}. '
     )
 
 
@@ -309,14 +309,14 @@ def test_what_the_last_run_needs_is_looked_for_first(image_folders):
                 ValueError,
                 match=f'has no {key}, but a '
                 f'comparison needs the {key.split("_")[0]} '
-                f'part, .* Write {key} in the config',
+                f'split, .* Write {key} in the config',
             ):
                 check_parts(changed)
     for evaluator, message in (
         (dict(type='CocoMetric', format_only=True), 'CocoMetric has form'),
         (
             [dict(type='mmseg.IoUMetric')],
-            'is IoUMetric, but val_evaluator is Accuracy: ',
+            'is IoUMetric, but val_evaluator is Accuracy, ',
         ),
     ):
         changed = cfg.copy()
@@ -334,7 +334,9 @@ def test_what_the_last_run_needs_is_looked_for_first(image_folders):
 
 
 def test_an_unknown_metric_is_named_with_the_choices():
-    with pytest.raises(KeyError, match="no metric 'mAP'. Choose one of a, b"):
+    with pytest.raises(
+        KeyError, match="not report the metric 'mAP'. Type --metric with one of a, b"
+    ):
         percent('mAP', dict(b=1.0, a=2.0))
 
 

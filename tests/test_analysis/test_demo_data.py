@@ -121,19 +121,19 @@ def test_own_folders_go_into_the_configs(own, tmp_path, monkeypatch):
         ),
         (
             lambda env, root: env.setenv('BISSL_PRETEXT_DIR', str(root / 'no')),
-            "no folder '.*no'",
+            "Folder '.*no' does not exist",
         ),
         (
             lambda env, root: env.setenv('BISSL_PRETEXT_DIR', str(root)),
-            'pretext part in .* has 0 images',
+            'pretext split in .* has 0 images',
         ),
         (
             lambda env, root: env.setenv('BISSL_DOWNSTREAM_DIR', str(root)),
-            'no folder .*train',
+            'Folder .*train. does not exist',
         ),
         (
             lambda env, root: env.setenv('BISSL_NUM_CLASSES', '7'),
-            'BISSL_NUM_CLASSES is 7, but .* has 3 folders',
+            'BISSL_NUM_CLASSES is 7, but .* has 3 class folders',
         ),
     ],
 )

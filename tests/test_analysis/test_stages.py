@@ -43,7 +43,7 @@ def test_files_of_something_else_are_left_alone(tmp_path):
     mine = tmp_path / 'stage' / 'thesis.txt'
     mine.parent.mkdir()
     mine.write_text('mine')
-    with pytest.raises(ValueRefusal, match='something else.*--fresh'):
+    with pytest.raises(ValueRefusal, match='no demo wrote.*--fresh'):
         stage(tmp_path, lr=1).check()
     for number in (1, 2):
         target = move_aside(str(tmp_path), ['stage', 'missing'])

@@ -83,7 +83,7 @@ def test_finished_stages_are_kept_and_workers_change_nothing(tool, whole, capfd)
     tool('demo', '--quick', '--work-dir', whole, '--workers', 1)
     assert numbers(whole) == before
     assert [path.stat().st_mtime_ns for path in weights] == written
-    assert '1 pretraining: finished before' in capfd.readouterr().out
+    assert '1 pretraining: finished earlier' in capfd.readouterr().out
     results = json.loads((whole / 'results.json').read_text())
     assert results['resumed'] == ['pretext', 'bissl-1', 'bissl-2', 'twice-1', 'twice-2']
 
@@ -113,7 +113,7 @@ def test_demo_goes_on_in_every_stage(tool, whole, tmp_path, monkeypatch, capfd):
             with pytest.raises(SystemExit) as status:
                 run()
         assert status.value.code == 130
-        assert 'goes on from here' in capfd.readouterr().err
+        assert 'continues from here' in capfd.readouterr().err
     run()
     assert numbers(tmp_path) == numbers(whole)
     results = json.loads((tmp_path / 'results.json').read_text())

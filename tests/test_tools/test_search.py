@@ -143,8 +143,8 @@ def test_an_interrupted_comparison_says_how_to_go_on(
 @pytest.mark.parametrize(
     'arms, message',
     [
-        (['A=f', 'B=f', 'A=f'], "there is an arm 'A' already"),
-        (['A=f', 'A=g'], "there is an arm 'A' already"),
+        (['A=f', 'B=f', 'A=f'], "the name 'A' is used twice"),
+        (['A=f', 'A=g'], "the name 'A' is used twice"),
         (['=f'], "the name '' cannot be"),
         (['../A=f'], "the name '../A' cannot"),
         (['f'], "checkpoint '' does not exist"),

@@ -1,4 +1,4 @@
-"""The demos: all four stages on data that install with a package."""
+"""The demos: all four stages on images that come with Python packages."""
 
 from .run import Demo
 from .tasks import TASKS

@@ -20,17 +20,17 @@ class DemoConfigs:
     """The configs of one demo.
 
     Args:
-        task (DemoTask): Which.
+        task (DemoTask): The task of the demo.
         root (str): Folder of the configs.
-        data (DemoData): Its pictures.
-        quick (bool): A few steps of everything.
+        data (DemoData): The pictures of the demo.
+        quick (bool): Whether to run only a few steps of everything.
     """
 
     def __init__(self, task: DemoTask, root: str, data: DemoData, quick: bool) -> None:
         self.task, self.root, self.data, self.quick = task, root, data, quick
 
     def read(self, stage: str) -> Config:
-        """Of ``'pretext'``, ``'bissl'`` or ``'fine_tune'``."""
+        """The config of ``'pretext'``, ``'bissl'`` or ``'fine_tune'``."""
         cfg = read_config(osp.join(self.root, f'{self.task.configs[stage]}.py'))
         if self.data.pretext is not None:
             put_images(cfg, self.data)
@@ -53,12 +53,12 @@ class DemoConfigs:
         return cfg
 
     def stage(self, arm: str, seed: int, checkpoint: str) -> Config:
-        """Stages 2 and 3 of an arm that has them.
+        """The config of stages 2 and 3 of an arm.
 
         Args:
             arm (str): ``'training twice'`` or ``'BiSSL+FT'``.
-            seed (int): Of the stage.
-            checkpoint (str): The pretraining.
+            seed (int): Seed of the stage.
+            checkpoint (str): Checkpoint of the pretraining.
         """
         cfg = self.read('bissl')
         if self.quick:
@@ -81,7 +81,7 @@ class DemoConfigs:
         return cfg
 
     def _shorten(self, loader: Config, part: str) -> None:
-        """Take some pictures of the innermost dataset, of all classes."""
+        """Use only some pictures of the innermost dataset, from all classes."""
         dataset = loader.dataset
         while 'dataset' in dataset:
             dataset = dataset.dataset
@@ -92,8 +92,11 @@ class DemoConfigs:
 
 
 def train_upper_alone(cfg: Config) -> None:
-    """Make a bilevel config one of training twice: the head warm-up and the
-    upper steps on the downstream task alone, whose backbone is exported."""
+    """Turn a bilevel config into one of training twice.
+
+    It keeps the head warm-up and the upper steps on the downstream task alone.
+    The upper level's backbone is exported.
+    """
     cfg.optim_wrapper.indirect_weight = 0.0
     cfg.train_cfg.num_lower_steps = 0
     for hook in cfg.custom_hooks:
@@ -114,6 +117,6 @@ def _quicken(cfg: Config) -> None:
     cfg.param_scheduler.lower = []
     for hook in cfg.custom_hooks:
         if hook.type == 'RegimeHook':
-            # So few steps are in no regime.
+            # RegimeHook's warning says nothing about so few steps.
             hook.least = 0.0
     cfg.default_hooks.checkpoint.interval = 1

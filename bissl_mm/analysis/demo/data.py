@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-#: Pictures of a quick run; t-SNE wants more than 30.
+#: Pictures of a quick run; t-SNE needs more than 30.
 QUICK = dict(pretext=30, train=30, val=10, test=31)
 
 
@@ -13,19 +13,19 @@ class DemoData:
     """The pictures of a demo.
 
     Attributes:
-        counts (dict[str, int]): Their number by part: ``'pretext'``,
-            ``'train'``, ``'val'``, ``'test'``.
-        unlabeled (str): What the unlabeled ones are.
-        title (str): Of the report, after the task's name.
-        note (str): What has to be known about them.
-        classes (Sequence[str]): Names, in the order of the labels.
-        pretext (str, optional): Folder of unlabeled images, where the
-            configs name none.
-        pretext_list (str, optional): File with a line for each image of that
-            folder to take. None takes all.
+        counts (dict[str, int]): Number of pictures in each split:
+            ``'pretext'``, ``'train'``, ``'val'``, ``'test'``.
+        unlabeled (str): What the unlabeled pictures show, in words.
+        title (str): Title of the report after the task's name.
+        note (str): What a reader has to know about the pictures.
+        classes (Sequence[str]): Names of the classes, in the order of labels.
+        pretext (str, optional): Folder of unlabeled images, if the configs name
+            none.
+        pretext_list (str, optional): File that lists the images of that folder
+            to take, one per line. None takes all.
         downstream (str, optional): Folder with ``train/<class>``,
-            ``val/<class>`` and ``test/<class>``, likewise.
-        is_own (bool): Whether they are the user's, and to be looked over.
+            ``val/<class>`` and ``test/<class>``, if the configs name none.
+        is_own (bool): Whether they are the user's images, which are checked.
     """
 
     counts: dict[str, int]
@@ -40,10 +40,11 @@ class DemoData:
 
 
 def digits(write: Callable[[str], dict[str, int]], root: str) -> DemoData:
-    """Digits or scenes of them, for the configs of ``configs/demo``.
+    """Digits or scenes of digits, for the configs in ``configs/demo``.
 
     Args:
-        write (Callable): Writes them to a folder and returns their numbers.
+        write (Callable): Writes the pictures to a folder and returns their
+            number in each split.
         root (str): The folder.
     """
     os.environ['BISSL_DEMO_DATA'] = root

@@ -8,13 +8,13 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-#: Pictures of each digit in every part; what is left has no labels.
+#: Pictures of each digit in every split; the rest is used without labels.
 PER_CLASS = dict(train=5, val=15, test=60)
 SIZE = 32
 
 
 class Digit(NamedTuple):
-    """Number in scikit-learn's set, scan ``(8, 8)`` uint8, the digit."""
+    """A digit: number in scikit-learn's set, scan ``(8, 8)`` uint8, label."""
 
     index: int
     scan: np.ndarray
@@ -22,14 +22,14 @@ class Digit(NamedTuple):
 
 
 def split_digits(per_class: dict[str, int], seed: int = 0) -> dict[str, list[Digit]]:
-    """The 1797 digits in parts, split once by a fixed seed.
+    """Divide the 1797 digits into splits, by a fixed seed.
 
     Args:
-        per_class (dict[str, int]): Pictures of each digit in every part.
-        seed (int): Seed of the split. Defaults to 0.
+        per_class (dict[str, int]): Pictures of each digit in every split.
+        seed (int): Seed of the draw. Defaults to 0.
 
     Returns:
-        dict[str, list[Digit]]: What is left over is ``'pretext'``.
+        dict[str, list[Digit]]: The splits. The rest is ``'pretext'``.
     """
     digits = load_digits()
     order = np.random.default_rng(seed).permutation(len(digits.target))
@@ -54,15 +54,15 @@ def enlarge(scan: np.ndarray, size: int) -> np.ndarray:
 def write_digits(root: str, seed: int = 0) -> dict[str, int]:
     """Write the digits as image folders of 32 x 32 grey PNG files.
 
-    ``downstream/{train,val,test}/<digit>`` hold 5, 15 and 60 pictures of
-    each digit, ``pretext`` all others without labels.
+    ``downstream/{train,val,test}/<digit>`` have 5, 15 and 60 pictures of each
+    digit. ``pretext`` has all others, without labels.
 
     Args:
-        root (str): Folder; nothing is written if it is complete already.
-        seed (int): Seed of the split. Defaults to 0.
+        root (str): Folder. Nothing is written if it is complete already.
+        seed (int): Seed of the draw. Defaults to 0.
 
     Returns:
-        dict[str, int]: Number of pictures by part.
+        dict[str, int]: Number of pictures in each split.
     """
     parts = split_digits(PER_CLASS, seed)
     done = Path(root) / 'complete'

@@ -1,4 +1,4 @@
-"""Colour images: folders of the user's, or crops of photographs."""
+"""Colour images for a demo: the user's folders, or crops of photographs."""
 
 import os
 import random
@@ -24,25 +24,25 @@ EXTENSIONS = (
     '.ppm',
     '.pgm',
 )
-#: Unlabeled images of a folder at most, drawn by a fixed seed.
+#: Maximal number of unlabeled images of a folder, drawn by a fixed seed.
 MOST = 10_000
-#: Images that pretraining sees in all, and epochs at least and at most: two
-#: minutes on one core.
+#: Images that pretraining sees in total, and the least and the largest number
+#: of epochs. This takes two minutes on one core.
 SEEN, EPOCHS = 66_000, (5, 60)
-#: Steps and epochs of fine-tuning at least.
+#: Least number of steps and epochs of fine-tuning.
 STEPS, LEAST_EPOCHS = 150, 15
 
 
 def images(root: str) -> DemoData:
-    """The user's folders, or crops of photographs where none is named.
+    """The user's folders, or crops of photographs if the user names none.
 
     Args:
-        root (str): What is written goes here.
+        root (str): Folder for what is written.
 
     Raises:
-        ValueError: If the environment variables name one folder of the two,
-            or folders without images or classes.
-        FileNotFoundError: If a folder does not exist, or a photograph.
+        ValueError: If the environment variables name only one of the two
+            folders, or folders without images or classes.
+        FileNotFoundError: If a folder or a photograph does not exist.
     """
     named = {name: os.environ.get(name) for name in VARIABLES}
     missing = [name for name, value in named.items() if not value]
@@ -51,19 +51,20 @@ def images(root: str) -> DemoData:
     if len(missing) == 1:
         raise ValueRefusal(
             f'The environment variable {missing[0]} is not set, but the '
-            f'other of {" and ".join(VARIABLES)} is. Set both for images of '
-            'yours, or none for crops of photographs.'
+            f'other one of {" and ".join(VARIABLES)} is. Type '
+            f'export {missing[0]}=FOLDER for your own images, or unset both '
+            'for crops of photographs.'
         )
     return DemoData(
         write_crops(root),
         'crops of ten photographs',
         'crops of photographs',
-        'The task is to tell of which of ten photographs (they install with '
-        'scikit-image and scikit-learn) a crop of 32 x 32 pixels is. Each '
-        'photograph is cut into cells of 64 x 64 pixels, and a cell gives '
-        'crops to one part alone. Crops of one cell overlap, so the test '
-        'crops are fewer than they look; and telling ten photographs apart '
-        'is not telling kinds of things apart.',
+        'The task is to say from which of ten photographs a crop of 32 x 32 '
+        'pixels was cut. The photographs come with scikit-image and '
+        'scikit-learn. Each photograph is cut into cells of 64 x 64 pixels, '
+        'and the crops of a cell are in one split only. Crops of one cell '
+        'overlap, so there are fewer independent test crops than files. And '
+        'to tell ten photographs apart is not to tell kinds of objects apart.',
         sorted(PHOTOGRAPHS),
         os.path.join(root, 'pretext'),
         None,
@@ -75,8 +76,8 @@ def put_images(cfg: Config, data: DemoData) -> None:
     """Write folders, classes and lengths into one of the small configs.
 
     Args:
-        cfg (Config): Of the pretraining, the stage or fine-tuning at the
-            small scale; changed.
+        cfg (Config): Config of the pretraining, the stage or the fine-tuning
+            at the small scale; changed.
         data (DemoData): The images.
     """
     if 'head_warmup' in cfg.train_cfg:
@@ -111,7 +112,7 @@ def _put_downstream(cfg: Config, model: Config, data: DemoData) -> None:
     model.head.num_classes = len(data.classes)
     for part in ('train', 'val', 'test'):
         cfg[f'{part}_dataloader'].dataset.dataset.data_root = data.downstream
-    # A last batch of one image would have no statistics.
+    # A last batch of one image would have no batch statistics.
     cfg.train_dataloader.update(
         batch_size=min(50, data.counts['train']), drop_last=True
     )
@@ -128,11 +129,11 @@ def _own(root: str, pretext: str, downstream: str) -> DemoData:
     folders = dict.fromkeys(('train', 'val', 'test'), downstream)
     folders['pretext'] = pretext
     for part, number in counts.items():
-        # A batch of one has no other image to differ from.
+        # In a batch of one image there is nothing to contrast it with.
         if number < 2:
             raise ValueRefusal(
-                f"The {part} part in '{folders[part]}' has {number} images "
-                f'({", ".join(EXTENSIONS)}); at least two are needed.'
+                f"The {part} split in '{folders[part]}' has {number} images "
+                f'({", ".join(EXTENSIONS)}), but needs at least two. Add images.'
             )
     chosen = None
     if len(unlabeled) > MOST:
@@ -145,8 +146,8 @@ def _own(root: str, pretext: str, downstream: str) -> DemoData:
         counts,
         'images of yours',
         'images of yours',
-        f'{counts["pretext"]} of {len(unlabeled)} unlabeled images of '
-        f'{pretext}, labeled ones of {downstream}.',
+        f'{counts["pretext"]} of {len(unlabeled)} unlabeled images from '
+        f'{pretext}, and the labeled images from {downstream}.',
         classes,
         os.path.abspath(pretext),
         chosen,
@@ -156,36 +157,37 @@ def _own(root: str, pretext: str, downstream: str) -> DemoData:
 
 
 def _classes(downstream: str) -> list[str]:
-    """Folders of the training part; as many as the variable says."""
+    """Class folders of the training split; the variable's number is checked."""
     for part in ('train', 'val', 'test'):
         folder = os.path.join(downstream, part)
         if not os.path.isdir(folder):
             raise FileNotFoundRefusal(
-                f"There is no folder '{folder}'. BISSL_DOWNSTREAM_DIR has to "
-                'name a folder with train/<class>, val/<class> and '
-                'test/<class>.'
+                f"Folder '{folder}' does not exist. Type export "
+                'BISSL_DOWNSTREAM_DIR=FOLDER with a folder that has '
+                'train/<class>, val/<class> and test/<class>.'
             )
     train = os.path.join(downstream, 'train')
     classes = sorted(entry.name for entry in os.scandir(train) if entry.is_dir())
     said = os.environ.get(NUM_CLASSES)
     if said and said != str(len(classes)):
         raise ValueRefusal(
-            f"{NUM_CLASSES} is {said}, but '{train}' has {len(classes)} "
+            f"{NUM_CLASSES} is {said}, but '{train}' has {len(classes)} class "
             f'folders. Type unset {NUM_CLASSES}, or correct the folders.'
         )
     if len(classes) < 2:
         raise ValueRefusal(
-            f"'{train}' has {len(classes)} folders of classes; at least two are needed."
+            f"'{train}' has {len(classes)} class folder(s), but needs at least "
+            'two. Put the images of each class into a folder of its own.'
         )
     return classes
 
 
 def _files(folder: str) -> list[str]:
-    """Images in a folder and below, as paths from it."""
+    """Images in a folder and its subfolders, as paths relative to it."""
     if not os.path.isdir(folder):
         raise FileNotFoundRefusal(
-            f"There is no folder '{folder}'. {' and '.join(VARIABLES)} have "
-            'to name folders of images.'
+            f"Folder '{folder}' does not exist. Set {' and '.join(VARIABLES)} "
+            'to folders of images.'
         )
     return sorted(
         os.path.relpath(os.path.join(place, name), folder)

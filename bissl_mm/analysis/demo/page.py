@@ -15,7 +15,7 @@ from .run import Demo
 from .samples import samples
 from .tasks import ARMS
 
-#: Of a t-SNE picture, whose time grows faster than their number.
+#: Maximal number of points in a t-SNE picture. Its time grows faster than they.
 MOST_POINTS = 2000
 
 
@@ -23,9 +23,9 @@ def write_page(demo: Demo, outcome: dict) -> str:
     """Write ``report.html``.
 
     Args:
-        demo (Demo): The demo, run.
-        outcome (dict): Of the comparison; the accuracy of the nearest
-            neighbour is added where there are classes of pictures.
+        demo (Demo): The finished demo.
+        outcome (dict): Result of the comparison. The nearest-neighbour
+            accuracy is added to it if each picture has a class.
 
     Returns:
         str: Path of the page.
@@ -53,7 +53,7 @@ def write_page(demo: Demo, outcome: dict) -> str:
         stage_rows=_stage_rows(outcome, demo.num_stages),
         strip_plot=report.strip_plot(
             outcome,
-            f'{task.metric_name} [%], one dot a fine-tuning, one form a stage',
+            f'{task.metric_name} [%], one dot per fine-tuning, one marker per stage',
             demo.num_stages,
         ),
         result_rows=report.result_rows(outcome),
@@ -71,7 +71,7 @@ def write_page(demo: Demo, outcome: dict) -> str:
 
 
 def _stage_rows(outcome: dict, number: int) -> list[tuple[str, ...]]:
-    """Means of the stages, which are the units."""
+    """Rows of a table with the mean of each stage; stages are the units."""
     return [
         ('mean of', *(f'stage {i + 1}' for i in range(number)), 'all'),
         *(
@@ -105,7 +105,7 @@ def _level_curves(demo: Demo, logs: dict[str, Series]) -> str:
 def _panels(logs: dict[str, Series]) -> list:
     wanted = [
         (r'$\|\theta_P - \theta_D\|$', 'distance', 'lower/distance', False),
-        (r'way that $\theta_P$ has gone', 'share', 'regime/moved', False),
+        (r'way that $\theta_P$ has moved', 'share', 'regime/moved', False),
         ('residual', 'true residual', 'upper/residual', True),
         ('neighbours', 'right [%]', 'transfer/neighbours', False),
     ]
@@ -139,6 +139,6 @@ def _features(demo: Demo, outcome: dict) -> dict:
 
 
 def _some(features: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """At most :data:`MOST_POINTS`, from all of them."""
+    """At most :data:`MOST_POINTS` samples, evenly from the whole set."""
     step = -(-len(labels) // MOST_POINTS)
     return features[::step], labels[::step]

@@ -1,7 +1,7 @@
-"""Crops of photographs that install with scikit-image and scikit-learn.
+"""Crops of photographs that come with scikit-image and scikit-learn.
 
-The task: of which of ten photographs is a crop? Each photograph is cut into
-cells, and every cell belongs to one part, so that no pixel is in two parts.
+The task is to say from which of ten photographs a crop was cut. Each photograph
+is cut into cells. Every cell belongs to one split, so no pixel is in two splits.
 """
 
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ from PIL import Image
 from ...utils.errors import FileNotFoundRefusal
 
 _SKIMAGE, _SKLEARN = ('skimage', 'data'), ('sklearn', 'datasets/images')
-#: Package, folder in it and file of each photograph. All of them lie in the
+#: Package, folder and file of each photograph. All of them are in the packages'
 #: wheels; nothing is downloaded.
 PHOTOGRAPHS = {
     'astronaut': (*_SKIMAGE, 'astronaut.png'),
@@ -28,14 +28,14 @@ PHOTOGRAPHS = {
     'tissue': (*_SKIMAGE, 'ihc.png'),
 }
 INSTALL = dict(skimage='scikit-image', sklearn='scikit-learn')
-#: Edges of a cell and of a crop, and from one crop to the next, pixels.
+#: Edges of a cell and of a crop, and the step between crops, in pixels.
 CELL, CROP, STRIDE = 64, 32, 16
-#: Shares of the cells.
+#: Share of the cells in each split.
 SHARES = dict(pretext=0.4, val=0.15, test=0.45)
-#: Crops of each photograph. Those for training lie in the cells of the
-#: unlabeled ones.
+#: Crops of each photograph. The training crops come from the cells of the
+#: unlabeled crops.
 PER_CLASS = dict(pretext=270, train=5, val=15, test=110)
-#: Crops whose grey values spread less are bare background.
+#: A crop whose grey values have a smaller deviation is plain background.
 LEAST_STD = 2.0
 
 
@@ -43,7 +43,7 @@ def photograph(name: str) -> np.ndarray:
     """A photograph, ``(H, W, 3)`` uint8.
 
     Raises:
-        FileNotFoundError: If its package is not installed or lacks it.
+        FileNotFoundError: If its package is not installed, or lacks the file.
     """
     package, folder, file = PHOTOGRAPHS[name]
     spec = find_spec(package)
@@ -62,15 +62,15 @@ def photograph(name: str) -> np.ndarray:
 def split_crops(
     picture: np.ndarray, rng: np.random.Generator
 ) -> dict[str, list[np.ndarray]]:
-    """Crops of a photograph by part.
+    """Crops of a photograph for each split.
 
     Args:
         picture (ndarray): ``(H, W, 3)`` uint8.
-        rng (Generator): Deals out the cells and chooses among the crops.
+        rng (Generator): Assigns the cells to splits and chooses the crops.
 
     Returns:
-        dict[str, list[ndarray]]: ``(32, 32, 3)`` each. Those of ``'train'``
-        are among those of the cells of ``'pretext'``.
+        dict[str, list[ndarray]]: Crops, ``(32, 32, 3)`` each. Those of
+        ``'train'`` come from the cells of ``'pretext'``.
     """
     rows, columns = (size // CELL for size in picture.shape[:2])
     cells = [
@@ -91,7 +91,7 @@ def split_crops(
 
 
 def _crops(picture: np.ndarray, y: int, x: int) -> list[np.ndarray]:
-    """Of the cell at (y, x), those that show something."""
+    """The crops of the cell at (y, x) that show more than background."""
     offsets = range(0, CELL - CROP + 1, STRIDE)
     found = [
         picture[y + dy : y + dy + CROP, x + dx : x + dx + CROP]
@@ -105,13 +105,13 @@ def write_crops(root: str, seed: int = 0) -> dict[str, int]:
     """Write the crops as folders of 32 x 32 PNG files.
 
     Args:
-        root (str): Gets ``pretext`` and
-            ``downstream/{train,val,test}/<name>``; nothing is
-            written if it is complete already.
-        seed (int): Of the split. Defaults to 0.
+        root (str): Folder for ``pretext`` and
+            ``downstream/{train,val,test}/<name>``. Nothing is written if it is
+            complete already.
+        seed (int): Seed of the draw. Defaults to 0.
 
     Returns:
-        dict[str, int]: Number of crops by part.
+        dict[str, int]: Number of crops in each split.
 
     Raises:
         FileNotFoundError: If a photograph is not installed.

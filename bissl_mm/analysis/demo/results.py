@@ -1,4 +1,4 @@
-"""What the arms reached, with the stages as units."""
+"""Results of the arms, with stages as the units of comparison."""
 
 import numpy as np
 
@@ -6,27 +6,28 @@ from ..permutation_test import significance
 from ..runs.comparison import difference
 from .tasks import ARMS
 
-#: What the p values are.
+#: A sentence that says what the p values mean.
 CAVEAT = (
-    'p values: permutation tests over all fine-tunings, as if these '
-    'were independent; those of one stage are not, and there is one '
-    'pretraining.'
+    'The p values are from permutation tests over all fine-tunings. These '
+    'tests treat fine-tunings as independent. Fine-tunings of one stage are '
+    'not, and all stages share one pretraining.'
 )
 
 
 def with_stages(outcome: dict, num_stages: int) -> dict:
-    """Add means of the stages and differences of the last arm to the others.
+    """Add the means of the stages, and the last arm's lead over the others.
 
     Args:
-        outcome (dict): Of :func:`bissl_mm.analysis.runs.comparison.compare`, the
-            seeds of the first stage first.
-        num_stages (int): Stages of each arm that has one. The first arm has
-            none: its seeds are split alike.
+        outcome (dict): Result of
+            :func:`bissl_mm.analysis.runs.comparison.compare`. The seeds of the
+            first stage come first.
+        num_stages (int): Stages of each arm that has stages. The first arm has
+            none; its seeds are grouped in the same way.
 
     Returns:
-        dict: The same with ``stage_means`` of each arm and ``comparisons``,
-        each with ``against``, what
-        :func:`~bissl_mm.analysis.runs.comparison.difference` gives and
+        dict: ``outcome`` with ``stage_means`` for each arm, and with
+        ``comparisons``. Each comparison has ``against``, the result of
+        :func:`~bissl_mm.analysis.runs.comparison.difference`, and
         ``stage_differences``.
     """
     arms = [
@@ -59,7 +60,7 @@ def _means(values: list[float], number: int) -> list[float]:
 
 
 def arm_line(arm: dict, metric: str) -> str:
-    """Mean, deviation and stages of an arm."""
+    """A line with mean, deviation and stage means of an arm."""
     stages = ', '.join(f'{mean:.1f}' for mean in arm['stage_means'])
     of = 'seeds of one pretraining' if arm['name'] == ARMS[0] else 'stages'
     return (
@@ -69,7 +70,7 @@ def arm_line(arm: dict, metric: str) -> str:
 
 
 def comparison_line(found: dict, ours: str = ARMS[-1]) -> str:
-    """How far the method is ahead of an arm."""
+    """A line that says how far the method is ahead of an arm."""
     stages = found['stage_differences']
     ahead = sum(value > 0 for value in stages)
     return (

@@ -1,4 +1,4 @@
-"""The stages of a demo, one after another."""
+"""Runs the stages of a demo."""
 
 import os.path as osp
 import time
@@ -25,22 +25,22 @@ from .results import with_stages
 from .stages import Stage
 from .tasks import ARMS, NUM_STAGES, DemoTask
 
-#: Folders of the stages of the arms that have one.
+#: Names of the stage folders of each arm that has stages.
 FOLDERS = {ARMS[1]: 'twice', ARMS[2]: 'bissl'}
 EXPORTED = 'backbone.pth'
 
 
 class Demo:
-    """One run of a demo; a stage that is finished is not run again.
+    """One run of a demo. A finished stage is not run again.
 
     Args:
-        task (DemoTask): Which.
+        task (DemoTask): The task of the demo.
         configs (str): Folder of the configs.
-        work_dir (str): Results; the data lie there too.
-        quick (bool): A few steps of everything.
+        work_dir (str): Folder of the results and of the data.
+        quick (bool): Whether to run only a few steps of everything.
 
     Raises:
-        ValueError: If ``work_dir`` holds stages of other settings.
+        ValueError: If ``work_dir`` has stages with other settings.
         RuntimeError: If the task needs compiled operators that are missing.
     """
 
@@ -81,7 +81,7 @@ class Demo:
             )
         fine_tuning = self.configs.fine_tuning()
         if self.data.is_own:
-            # The runs, in their processes, do not look.
+            # The runs do not check the data again.
             check_data(fine_tuning, ('train', 'val', 'test'), console_logger())
         self.stages['fine_tune'] = self._stage(
             'fine_tune', fine_tuning, *self.stages.values()
@@ -95,7 +95,7 @@ class Demo:
 
     @staticmethod
     def folders() -> list[str]:
-        """Of all stages, in the work folder."""
+        """Names of all stage folders in the work folder."""
         return [
             'pretext',
             'fine_tune',
@@ -108,23 +108,22 @@ class Demo:
 
     @property
     def stage_numbers(self) -> range:
-        """Also the seeds of the stages."""
+        """Numbers of the stages, which are also their seeds."""
         return range(1, self.num_stages + 1)
 
     @property
     def num_stages(self) -> int:
-        """Of each arm that has one."""
+        """Number of stages of each arm that has stages."""
         return 2 if self.quick else NUM_STAGES
 
     @property
     def budget(self) -> dict:
-        """That of the task, in a quick run the least."""
+        """Search budget of the task; in a quick run the smallest possible."""
         least = dict(settings=1, seeds=1) if self.quick else {}
         return {**self.task.budget, **least}
 
     def workers(self, number: int) -> Workers | InTurn:
-        """Processes for the stages and for fine-tuning, or none where that is
-        finished."""
+        """Processes for stages and fine-tuning; none if all is finished."""
         if self.stages['fine_tune'].finished:
             return InTurn()
         budget = self.budget
@@ -146,7 +145,7 @@ class Demo:
         stage.finish(time.time() - begin)
 
     def run_stages(self, workers: Workers | InTurn) -> None:
-        """Stages 2 and 3 of the arms that have them, side by side."""
+        """Run stages 2 and 3 of the arms that have them, in parallel."""
         label = '2+3 stages'
         with tqdm(
             total=len(FOLDERS) * self.num_stages, desc=label, dynamic_ncols=True
@@ -157,7 +156,7 @@ class Demo:
                 if self._is_done(name, osp.join(stage.folder, EXPORTED)):
                     bar.update()
                 else:
-                    # What is wrong with one is so with all: said once.
+                    # A problem of one stage is one of all, so it is shown once.
                     said = number > 1 or arm != ARMS[-1]
                     workers.submit(
                         name, run_stage, _quiet(stage.cfg, said), stage.folder
@@ -169,11 +168,11 @@ class Demo:
                 bar.set_postfix_str(f'{name} done')
 
     def run_comparison(self, workers: Workers | InTurn) -> dict:
-        """Stage 4 of all arms.
+        """Run stage 4 of all arms.
 
         Returns:
-            dict: See :func:`compare` and
-            :func:`~bissl_mm.analysis.demo.results.with_stages`, and
+            dict: The result of
+            :func:`~bissl_mm.analysis.demo.results.with_stages`, with
             ``budget``.
         """
         budget, stage = self.budget, self.stages['fine_tune']
@@ -214,12 +213,12 @@ class Demo:
         return dict(with_stages(outcome, self.num_stages), budget=budget)
 
     def note_seconds(self) -> None:
-        """How long the finished stages took, each in its process."""
+        """Note how long each finished stage took in its process."""
         for name, stage in self.stages.items():
             self.seconds[name] = stage.seconds
 
     def pictures(self) -> list[tuple[str, np.ndarray]]:
-        """Rows of test pictures: the truth, what each arm predicts."""
+        """Rows of test pictures: the ground truth, then each arm's predictions."""
         rows = []
         for arm in self.checkpoints:
             path = _pictures_path(self.stages['fine_tune'].folder, arm)
@@ -231,13 +230,13 @@ class Demo:
         return rows
 
     def _is_done(self, name: str, result: str, label: str = '') -> bool:
-        """Whether a stage is finished; otherwise it is marked as begun."""
+        """Whether a stage is finished. If not, it is marked as started."""
         stage = self.stages[name]
         done = stage.finished and osp.isfile(result)
         if done or stage.begun:
             self.resumed.append(name)
             if label:
-                how = 'finished before, taken from' if done else 'goes on in'
+                how = 'finished earlier, read from' if done else 'continues in'
                 print(f'{label}: {how} {stage.folder}', flush=True)
         if not done:
             stage.begin()
@@ -245,22 +244,22 @@ class Demo:
 
 
 def run_stage(cfg: Config, folder: str) -> float:
-    """Run a stage in a folder, or go on with it.
+    """Run a stage in a folder, or continue it.
 
     Returns:
-        float: Seconds.
+        float: Its time in seconds.
     """
     begin = time.time()
-    # mmengine says so aloud where there is nothing to go on with.
+    # mmengine logs a line if there is nothing to resume from.
     cfg.work_dir, cfg.resume = folder, bool(glob(osp.join(folder, '*.pth')))
-    # mmengine's default is the second in which a run begins.
+    # mmengine's default name is the second in which a run starts.
     cfg.experiment_name = f'{osp.basename(folder)}_{time.time_ns()}'
     build_runner(cfg).train()
     return time.time() - begin
 
 
 def _quiet(cfg: Config, without_warnings: bool = False) -> Config:
-    """A stage without log lines."""
+    """The config of a stage, without log lines."""
     cfg = cfg.copy()
     cfg.launcher = 'none'
     cfg.log_level = 'ERROR' if without_warnings else 'WARNING'
@@ -275,7 +274,7 @@ def _pictures_path(folder: str, arm: str) -> str:
 def _keep_pictures(
     show: Callable, folder: str, arm: str, seed: int, runner: Runner
 ) -> None:
-    """Write pictures of the first seed's predictions to a file."""
+    """Save pictures of the first seed's predictions."""
     if seed != 1:
         return
     truth, predicted = show(runner)

@@ -1,4 +1,4 @@
-"""Some pictures of each level as training sees them."""
+"""Shows some pictures of each level as training sees them."""
 
 import numpy as np
 import torch
@@ -11,11 +11,11 @@ VIEWS = ('first view', 'second view')
 
 
 def samples(configs: DemoConfigs, number: int = 12) -> dict[str, list[np.ndarray]]:
-    """Two views of unlabeled pictures, and labeled ones.
+    """Two views of unlabeled pictures, and labeled pictures.
 
     Args:
-        configs (DemoConfigs): Of the demo.
-        number (int): Pictures in a row. Defaults to 12.
+        configs (DemoConfigs): The configs of the demo.
+        number (int): Pictures per row. Defaults to 12.
 
     Returns:
         dict[str, list[ndarray]]: ``(H, W)`` or, in colour, ``(H, W, 3)``
@@ -42,12 +42,12 @@ def _first(loader: dict, number: int) -> list[dict]:
 
 
 def _views(preprocessor: dict, unlabeled: list[dict]) -> list[list]:
-    """Drawn by the pipeline, or by a preprocessor for whole batches."""
+    """Views from the pipeline, or from a preprocessor of whole batches."""
     if isinstance(unlabeled[0]['inputs'], (list, tuple)):
         return [
             [sample['inputs'][i] for sample in unlabeled] for i in range(len(VIEWS))
         ]
-    # Without normalisation and in the order of the files' channels.
+    # Without normalisation, and with the channels in the order of the files.
     plain = MODELS.build(
         dict(preprocessor, mean=[0.0] * 3, std=[1.0] * 3, to_rgb=False)
     )
@@ -58,7 +58,7 @@ def _views(preprocessor: dict, unlabeled: list[dict]) -> list[list]:
 
 
 def _picture(channels: torch.Tensor) -> np.ndarray:
-    """B, G, R of shape (3, H, W); grey where they are equal."""
+    """A picture from B, G and R of shape (3, H, W); grey if they are equal."""
     found = channels.round().clamp(0, 255).byte().numpy()
     if (found == found[:1]).all():
         return found[0]

@@ -1,4 +1,4 @@
-"""Pictures of dense predictions beside the truth."""
+"""Draws dense predictions beside the ground truth."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ MIN_SCORE = 0.3
 
 
 def detections(runner: Runner) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Boxes on the first test pictures, scores above ``MIN_SCORE``.
+    """Boxes on the first test pictures with scores above ``MIN_SCORE``.
 
     Args:
         runner (Runner): A fine-tuning runner with the weights to show.
@@ -40,7 +40,7 @@ def detections(runner: Runner) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def segmentations(runner: Runner) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Label maps over the first test pictures.
+    """Label maps on the first test pictures.
 
     Args:
         runner (Runner): A fine-tuning runner with the weights to show.
@@ -56,7 +56,7 @@ def segmentations(runner: Runner) -> tuple[list[np.ndarray], list[np.ndarray]]:
 
 
 def draw_boxes(picture: np.ndarray, boxes: list, labels: list) -> np.ndarray:
-    """Boxes ``(x1, y1, x2, y2)`` with their class on an enlarged picture."""
+    """An enlarged picture with boxes ``(x1, y1, x2, y2)`` and their classes."""
     height, width = picture.shape[:2]
     canvas = Image.fromarray(picture).resize((ZOOM * width, ZOOM * height))
     draw = ImageDraw.Draw(canvas)
@@ -71,7 +71,7 @@ def draw_boxes(picture: np.ndarray, boxes: list, labels: list) -> np.ndarray:
 
 
 def draw_labels(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Classes from 1 on in colour over the picture; 0 is the background."""
+    """The picture with classes from 1 on in colour; 0 is the background."""
     shown = picture.astype(float)
     for label in np.unique(labels):
         if 0 < label < 255:

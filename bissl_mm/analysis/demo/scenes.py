@@ -1,4 +1,4 @@
-"""Data of the dense demos: scenes composed of handwritten digits."""
+"""Data of the dense demos: scenes that are composed of handwritten digits."""
 
 import json
 from pathlib import Path
@@ -9,28 +9,28 @@ from PIL import Image
 from ...utils.files import atomic_file
 from .digits import SIZE, Digit, enlarge, split_digits
 
-#: Digits of each class that the scenes of a part are composed of.
+#: Number of digits of each class from which a split's scenes are composed.
 PER_CLASS = dict(train=20, val=20, test=40)
 NUM_SCENES = dict(train=60, val=40, test=100)
 SCENE = 96
-#: Ink darker than this does not belong to a digit.
+#: A darker pixel does not belong to a digit.
 INK = 70
 
 
 def write_scenes(root: str, seed: int = 0) -> dict[str, int]:
     """Write scenes of two to five digits with their true boxes and masks.
 
-    ``scenes/{train,val,test}`` hold 96 x 96 grey PNG files, ``masks/`` the
-    same with 0 for the background and 1 + digit, ``boxes_<part>.json`` the
-    boxes in COCO's format; ``pretext`` holds single digits without labels.
-    No digit is in two parts.
+    ``scenes/{train,val,test}`` have 96 x 96 grey PNG files. ``masks/`` has
+    their masks: 0 is the background, and the other ids are 1 + digit.
+    ``boxes_<split>.json`` has the boxes in COCO's format. ``pretext`` has single
+    digits without labels. No digit is in two splits.
 
     Args:
-        root (str): Folder; nothing is written if it is complete already.
-        seed (int): Seed of split and scenes. Defaults to 0.
+        root (str): Folder. Nothing is written if it is complete already.
+        seed (int): Seed of splits and scenes. Defaults to 0.
 
     Returns:
-        dict[str, int]: Number of pictures by part.
+        dict[str, int]: Number of pictures in each split.
     """
     parts = split_digits(PER_CLASS, seed)
     counts = dict(pretext=len(parts['pretext']), **NUM_SCENES)
@@ -52,11 +52,11 @@ def write_scenes(root: str, seed: int = 0) -> dict[str, int]:
 def compose(
     digits: list[Digit], rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, list]:
-    """A scene of digits on clouds.
+    """A scene of digits on a cloudy background.
 
     Args:
-        digits (list[Digit]): To choose from.
-        rng (Generator): Of all choices.
+        digits (list[Digit]): Digits to choose from.
+        rng (Generator): Generator for all choices.
 
     Returns:
         tuple: The picture and the mask, ``(96, 96)`` uint8, and a list of
@@ -108,7 +108,7 @@ def _write_part(
         Image.fromarray(mask).save(root / 'masks' / part / name)
         images.append(dict(id=i, file_name=name, height=SCENE, width=SCENE))
         for label, box in boxes:
-            # From 1: pycocotools takes a match with annotation 0 for none.
+            # Ids start at 1: pycocotools counts a match with id 0 as no match.
             annotations.append(
                 dict(
                     id=len(annotations) + 1,

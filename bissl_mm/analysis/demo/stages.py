@@ -1,4 +1,4 @@
-"""Folders of stages that tell what made them and whether it is finished."""
+"""Stage folders that record their settings and whether they are finished."""
 
 import hashlib
 import json
@@ -21,16 +21,16 @@ class Stage:
     """The folder of one stage.
 
     Args:
-        folder (str): Its work folder.
-        cfg (Config): What will run there.
-        work_dir (str): Folder of all stages; that it has another name does
-            not make another stage.
+        folder (str): Work folder of the stage.
+        cfg (Config): The config that will run there.
+        work_dir (str): Folder of all stages. A stage is the same if this folder
+            gets another name.
         *before (Stage): The stages that this one builds on.
 
     Attributes:
-        cfg (Config): What will run there.
-        settings (dict[str, str]): All that the result depends on.
-        finished (bool): Whether it ran to its end, with these settings.
+        cfg (Config): The config that will run there.
+        settings (dict[str, str]): Everything that the result depends on.
+        finished (bool): Whether the stage ran to its end with these settings.
         seconds (float, optional): How long that took.
     """
 
@@ -51,20 +51,20 @@ class Stage:
 
     @property
     def begun(self) -> bool:
-        """Whether there is something to go on with."""
+        """Whether the stage was started, so that it can continue."""
         return bool(self._stamp())
 
     def check(self) -> None:
-        """Refuse a folder of other contents.
+        """Refuse a folder with other contents.
 
         Raises:
-            ValueError: If it holds a stage of other settings, or files that
-                no stage wrote.
+            ValueError: If it has a stage with other settings, or files that no
+                stage wrote.
         """
         stamp = self._stamp()
         if not stamp:
             if osp.isdir(self.folder) and os.listdir(self.folder):
-                self._refuse('holds files of something else')
+                self._refuse('has files that no demo wrote')
             return
         other = [
             f'{name} {stamp["settings"].get(name)}, now {value}'
@@ -75,20 +75,20 @@ class Stage:
             self._refuse(f'was made with other settings ({"; ".join(other)})')
 
     def begin(self) -> None:
-        """Mark the folder as this stage's."""
+        """Mark the folder as that of this stage."""
         mkdir_or_exist(self.folder)
         self._write(finished=False)
 
     def finish(self, seconds: float) -> None:
-        """Note that the stage is done."""
+        """Note that the stage is finished."""
         self.finished, self.seconds = True, seconds
         self._write(finished=True, seconds=seconds)
 
     def _refuse(self, why: str) -> None:
         raise ValueRefusal(
-            f"'{self.folder}' {why}. Pass --work-dir with another folder, or "
-            '--fresh to begin anew here; --fresh moves what is there aside. '
-            'With make: make demo ARGS=--fresh'
+            f"'{self.folder}' {why}. Type --work-dir with another folder, or "
+            '--fresh to start again here (make demo ARGS=--fresh); --fresh '
+            'moves the present files to a folder beside it.'
         )
 
     def _stamp(self) -> dict:
@@ -104,11 +104,11 @@ class Stage:
 
 
 def move_aside(work_dir: str, names) -> str | None:
-    """Move folders of ``work_dir`` to a new one, ``earlier-N``, in it.
+    """Move subfolders of ``work_dir`` to a new subfolder, ``earlier-N``.
 
     Args:
-        work_dir (str): Their folder.
-        names (Sequence[str]): Those that exist are moved.
+        work_dir (str): The folder.
+        names (Sequence[str]): Names of subfolders; those that exist are moved.
 
     Returns:
         str: The new folder; None if there was nothing to move.

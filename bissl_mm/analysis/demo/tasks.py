@@ -10,9 +10,9 @@ from .images import images
 from .scene_pictures import detections, segmentations
 from .scenes import write_scenes
 
-#: Names of the arms, in the order of the tables; the last is the method.
+#: Names of the arms in the order of the tables; the last one is the method.
 ARMS = ('FT', 'training twice', 'BiSSL+FT')
-#: Stages of each arm that has one; they differ in their seeds.
+#: Number of stages of each arm that has stages; they differ in their seeds.
 NUM_STAGES = 3
 
 
@@ -24,18 +24,19 @@ class DemoTask:
         name (str): ``'classification'``, ``'images'``, ``'detection'``,
             ``'segmentation'``.
         folder (str): Default work folder.
-        configs (dict[str, str]): Of ``'pretext'``, ``'bissl'`` and
-            ``'fine_tune'``, in the folder of configs.
+        configs (dict[str, str]): Configs of ``'pretext'``, ``'bissl'`` and
+            ``'fine_tune'``, as paths in the folder of configs.
         data (Callable): Writes the pictures to a folder, or finds them, and
             returns :class:`~bissl_mm.analysis.demo.data.DemoData`.
-        metric (str): Of the evaluator, which decides and is compared.
-        metric_name (str): For people.
-        labeled (str): What the labeled pictures are.
-        budget (dict): Search settings, their ranges and the number of
-            seeds of a stage. Fixed before the first comparison; the same for
-            all arms.
-        show (Callable, optional): Pictures of predictions beside the truth.
-        has_features (bool): Whether a picture has one label, so that features
+        metric (str): Metric of the evaluator that chooses settings and is
+            compared.
+        metric_name (str): Name of the metric in texts.
+        labeled (str): What the labeled pictures are, in words.
+        budget (dict): Number of search settings, their ranges, and the number
+            of seeds per stage. It was fixed before the first comparison and is
+            the same for all arms.
+        show (Callable, optional): Draws predictions beside the ground truth.
+        has_features (bool): Whether each picture has one label. Then features
             and their neighbours are shown.
     """
 

@@ -1,1 +1,1 @@
-"""Independent runs side by side: workers, results on disk, arms compared."""
+"""Independent parallel runs: workers, stored results, comparison of arms."""

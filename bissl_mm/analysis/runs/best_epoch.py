@@ -8,8 +8,8 @@ from mmengine.runner import Runner
 
 from ...utils.errors import KeyRefusal
 
-#: Metrics that OpenMMLab's evaluators give as fractions; those of
-#: mmpretrain and mmseg are percent.
+#: Metrics that OpenMMLab's evaluators report as fractions. mmpretrain and mmseg
+#: report percent.
 FRACTIONS = ('coco/', 'lvis/', 'openimages/', 'pascal_voc/')
 
 
@@ -17,7 +17,7 @@ class KeepBest(Hook):
     """Keep the weights of the best evaluation in memory.
 
     Args:
-        metric (str): Name of the metric, larger is better.
+        metric (str): Name of the metric. Larger is better.
     """
 
     def __init__(self, metric: str) -> None:
@@ -34,17 +34,17 @@ class KeepBest(Hook):
 
 
 def percent(metric: str, metrics: dict[str, float]) -> float:
-    """A metric in percent; 0 where mmdet found nothing to evaluate.
+    """A metric in percent; 0 if mmdet found nothing to evaluate.
 
     Raises:
-        KeyError: If the evaluator gives other metrics only.
+        KeyError: If the evaluator does not report the metric.
     """
     if not metrics:
         return 0.0
     if metric not in metrics:
         raise KeyRefusal(
-            f'The evaluation has no metric {metric!r}. Choose one '
-            f'of {", ".join(sorted(metrics))}.'
+            f'The evaluator does not report the metric {metric!r}. Type '
+            f'--metric with one of {", ".join(sorted(metrics))}.'
         )
     value = float(metrics[metric])
     return 100 * value if metric.startswith(FRACTIONS) else value

@@ -21,16 +21,16 @@ from .workers import InTurn, Workers
 
 @dataclass
 class ArmResult:
-    """What one arm reached.
+    """Results of one arm.
 
     Attributes:
         name (str): Name of the arm.
         checkpoint (str): Its backbone.
-        search (list[dict]): Validation metric of every setting tried.
-        setting (Setting): The one with the best validation metric.
+        search (list[dict]): Validation metric of every setting of the search.
+        setting (Setting): The setting with the best validation metric.
         seeds (list[int]): Seeds of the final runs.
         val (list[float]): Best validation metric of each final run, percent.
-        test (list[float]): Test metric at that point, percent.
+        test (list[float]): Test metric at that epoch, percent.
         seconds (float): Wall time of the arm.
     """
 
@@ -45,12 +45,12 @@ class ArmResult:
 
     @property
     def mean(self) -> float:
-        """Mean test metric; NaN without results or if one of them is."""
+        """Mean test metric; NaN if there are no results or if one is NaN."""
         return float(np.mean(self.test)) if self.test else math.nan
 
     @property
     def std(self) -> float:
-        """Standard deviation over seeds, of the sample."""
+        """Sample standard deviation over seeds."""
         if not np.isfinite(self.test).all():
             return math.nan
         return float(np.std(self.test, ddof=1)) if len(self.test) > 1 else 0.0
@@ -69,10 +69,10 @@ def draw_settings(
     """Log-uniform random settings, as in B.2, arXiv:2410.02387.
 
     Args:
-        number (int): How many.
+        number (int): Number of settings.
         lr_range (Sequence[float]): Lowest and highest learning rate.
-        weight_decay_range (Sequence[float]): The same of weight decay.
-        seed (int): Both arms of a comparison get the same settings.
+        weight_decay_range (Sequence[float]): Lowest and highest weight decay.
+        seed (int): Seed of the draw. All arms of a comparison use the same.
     """
     rng = np.random.default_rng(seed)
 
@@ -85,7 +85,7 @@ def draw_settings(
 
 @dataclass(eq=False)
 class Run:
-    """A run of an arm: of the search (seed 0), or a final one."""
+    """A run of an arm: one of the search (seed 0), or a final one."""
 
     arm: 'Arm'
     checkpoint: str
@@ -106,10 +106,10 @@ class Arm:
 
     Args:
         name (str): Name of the arm.
-        checkpoints (Sequence[str]): Its backbones. The first is searched
-            with, and the seeds are shared out in order.
-        settings (Sequence[Setting]): The search.
-        seeds (Sequence[int]): Of the final runs.
+        checkpoints (Sequence[str]): Its backbones. The search uses the first.
+            The final seeds are divided among all of them, in order.
+        settings (Sequence[Setting]): Settings of the search.
+        seeds (Sequence[int]): Seeds of the final runs.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Arm:
         self._results: dict[Run, dict] = {}
 
     def take(self, run: Run, result: dict) -> list[Run]:
-        """Note a result.
+        """Store a result.
 
         Returns:
             list[Run]: The final runs, once the search is complete.
@@ -139,7 +139,7 @@ class Arm:
             run for run in self.search if math.isfinite(self._results[run]['val'])
         ]
         if not numbers:
-            # Nothing is chosen, so there is nothing to run.
+            # No setting was chosen, so there are no final runs.
             return []
         best = max(numbers, key=lambda r: self._results[r]['val'])
         self.setting = best.setting
@@ -151,7 +151,7 @@ class Arm:
         return self.final
 
     def result(self) -> ArmResult:
-        """All of it, in the order of settings and seeds."""
+        """All results, in the order of settings and seeds."""
         search = [self._results[run] for run in self.search]
         final = [self._results[run] for run in self.final]
         return ArmResult(
@@ -181,41 +181,42 @@ def compare(
     resume: bool = False,
     workers: Workers | InTurn | None = None,
 ) -> dict:
-    """Fine-tune every arm: search, then final runs over seeds.
+    """Fine-tune every arm: a search, then final runs over seeds.
 
-    All arms get the same settings to choose from and the same seeds. The
-    choice is made on the validation data, by one run of seed 0 a setting.
-    The runs of all arms go side by side; the outcome does not depend on
-    which ends first.
+    All arms choose from the same settings and use the same seeds. The choice
+    is made on the validation data, by one run per setting with seed 0. The runs
+    of all arms are executed in parallel. The outcome does not depend on which
+    run ends first.
 
     Args:
         cfg (Config): Fine-tuning config.
         checkpoints (dict[str, str or Sequence[str]]): Backbone of each arm by
-            its name, or several of one kind: the first is searched with, and
-            the seeds are shared out among them, in order.
-        settings (Sequence[Setting]): The search.
-        seeds (Sequence[int]): Of the final runs.
+            the arm's name. With several backbones, the search uses the first,
+            and the final seeds are divided among all of them, in order.
+        settings (Sequence[Setting]): Settings of the search.
+        seeds (Sequence[int]): Seeds of the final runs.
         work_dir (str): Folder of the logs.
         metric (str): Metric to compare.
         step (Callable): Called after every run with a line about it.
-        inspect (Callable, optional): Gets arm, seed and runner after the
-            test of each final run, in the process of that run: it has to be
-            a module's function, and what it finds goes to files.
+        inspect (Callable, optional): Called with arm, seed and runner after
+            the test of each final run, in the process of that run. So it has
+            to be a function of a module, and it has to write its results to
+            files.
         resume (bool): Take the runs that an interrupted comparison finished
             (same config, checkpoint and setting) from ``runs.jsonl`` in
             ``work_dir``. Defaults to False.
         workers (Workers, optional): Processes for the runs. Defaults to
-            None: one after another in this one.
+            None: they run one after another in this process.
 
     Returns:
-        dict: ``arms`` (list of :meth:`ArmResult.to_dict`) and, for two arms,
-        ``difference`` of the means (second minus first), ``p_value`` and
-        ``test``, how it was found. Where there is no p value, it is None and
-        ``no_p_value`` says why.
+        dict: ``arms`` (list of :meth:`ArmResult.to_dict`). For two arms also
+        ``difference`` of the means (second minus first), ``p_value``, and
+        ``test``, which says how it was computed. If there is no p value, it is
+        None and ``no_p_value`` says why.
 
     Raises:
-        Exception: That of the first run that fails, with arm, setting and
-            seed before its message. Finished runs are kept.
+        Exception: The exception of the first run that fails, with arm, setting
+            and seed before its message. Finished runs are kept.
     """
     finished = FinishedRuns(osp.join(work_dir, 'runs.jsonl'), resume)
     pool = InTurn() if workers is None else workers
@@ -223,7 +224,7 @@ def compare(
 
     def start(run: Run, final: bool) -> None:
         name, checkpoint = run.arm.name, run.checkpoint
-        # A run that was not looked at does not stand for one that is.
+        # A run without ``inspect`` cannot replace a run that needs it.
         options = (
             dict(inspect=inspect and partial(inspect, name, run.seed))
             if final
@@ -278,18 +279,18 @@ def _outcome(metric: str, arms: list[ArmResult]) -> dict:
 
 
 def difference(metric: str, first: dict, second: dict) -> dict:
-    """How far one arm is ahead of another, and whether that is chance.
+    """How far one arm is ahead of another, and how likely that is by chance.
 
-    By now everything is trained, so nothing may stop here.
+    It raises no error, because all training would be lost.
 
     Args:
-        metric (str): Of the comparison.
-        first (dict): Of :meth:`ArmResult.to_dict`.
-        second (dict): The one that may be ahead.
+        metric (str): Metric of the comparison.
+        first (dict): Result of :meth:`ArmResult.to_dict` for one arm.
+        second (dict): The same for the arm that may be ahead.
 
     Returns:
-        dict: ``difference`` of the means, ``p_value`` and ``test``; where
-        there is no p value, it is None and ``no_p_value`` says why.
+        dict: ``difference`` of the means, ``p_value`` and ``test``. If there is
+        no p value, it is None and ``no_p_value`` says why.
     """
     found = dict(difference=second['mean'] - first['mean'])
     for arm in (first, second):
@@ -308,8 +309,8 @@ def difference(metric: str, first: dict, second: dict) -> dict:
                     found,
                     p_value=None,
                     no_p_value=(
-                        f'{metric} of arm {arm["name"]}, seed {seed} is {value}. '
-                        'Look at that run, or lower the learning rates (--lr).'
+                        f'{metric} of arm {arm["name"]}, seed {seed}, is {value}. '
+                        'Check that run, or lower the learning rates (--lr).'
                     ),
                 )
     try:

@@ -42,18 +42,19 @@ def fine_tune(
 
     Args:
         cfg (Config): A fine-tuning config with validation and test data.
-            Wherever its model has a ``Pretrained`` initialisation (in a C4
-            detector the backbone and the shared head), ``checkpoint`` is
-            loaded; its learning rate, weight decay and seed are replaced.
-            Not changed.
+            ``checkpoint`` is loaded wherever its model has a ``Pretrained``
+            initialisation (in a C4 detector the backbone and the shared
+            head). Its learning rate, weight decay and seed are replaced. The
+            config itself is not changed.
         checkpoint (str): Exported or pretrained backbone.
         setting (Setting): Learning rate and weight decay.
-        seed (int): Of head, order and augmentation.
-        work_dir (str): For mmengine's logs.
+        seed (int): Seed of the head, the data order and the augmentations.
+        work_dir (str): Folder for mmengine's logs.
         metric (str): Metric that decides which epoch is the best.
-        test (bool): Evaluate that epoch on the test data. Defaults to True.
-        inspect (Callable, optional): Gets the runner after the test, with
-            the weights of that epoch.
+        test (bool): Whether to evaluate that epoch on the test data. Defaults
+            to True.
+        inspect (Callable, optional): Called with the runner after the test,
+            with the weights of that epoch.
 
     Returns:
         dict[str, float]: ``val`` and, if asked for, ``test``, percent; both
@@ -93,7 +94,7 @@ def fine_tune(
     runner.register_hook(best)
     _check(runner)
     runner.train()
-    # Raising here would take the results of other runs along.
+    # An error here would lose the results of other runs.
     result = dict(val=best.value if best.state else math.nan)
     if test and not best.state:
         result['test'] = math.nan
@@ -106,10 +107,10 @@ def fine_tune(
 
 
 def timed_fine_tune(*args, **kwargs) -> dict[str, float]:
-    """:func:`fine_tune` without what pycocotools prints at every look.
+    """:func:`fine_tune` without what pycocotools prints at each evaluation.
 
     Returns:
-        dict[str, float]: The same with ``seconds``, its wall time.
+        dict[str, float]: Its result, with the wall time as ``seconds``.
     """
     begin = time.time()
     with redirect_stdout(io.StringIO()):
@@ -118,7 +119,7 @@ def timed_fine_tune(*args, **kwargs) -> dict[str, float]:
 
 
 def _set_checkpoint(model: ConfigDict, checkpoint: str) -> None:
-    """Put the checkpoint wherever the model loads its backbone from."""
+    """Set the checkpoint wherever the model loads its backbone."""
     found = [
         part
         for part in _parts(model)
@@ -133,7 +134,7 @@ def _set_checkpoint(model: ConfigDict, checkpoint: str) -> None:
 
 
 def _parts(cfg: ConfigDict) -> Iterator[ConfigDict]:
-    """A module's config and those of its modules."""
+    """The config of a module and those of its submodules."""
     yield cfg
     for value in cfg.values():
         if isinstance(value, ConfigDict):
@@ -141,7 +142,7 @@ def _parts(cfg: ConfigDict) -> Iterator[ConfigDict]:
 
 
 def _check(runner: Runner) -> None:
-    """Verify data and, after initialisation, the checkpoint; quietly."""
+    """Check the data and, after initialisation, the checkpoint; log nothing."""
     init_weights = runner.model.init_weights
 
     def checked() -> None:

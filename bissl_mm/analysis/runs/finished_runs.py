@@ -1,4 +1,4 @@
-"""Results of finished runs on disk."""
+"""Stores the results of finished runs on disk."""
 
 import hashlib
 import json
@@ -14,14 +14,13 @@ from ...utils.files import atomic_file
 
 
 class FinishedRuns:
-    """Keeps results, so that an interrupted comparison loses no more
-    than the runs that were going on.
+    """Keeps results, so that an interruption loses only the runs in progress.
 
     Args:
         path (str): A file of JSON lines.
-        resume (bool): Take the results found there instead of repeating
-            their runs; otherwise the file begins anew and the old one is
-            kept as ``runs.jsonl.old``.
+        resume (bool): Whether to use the results in the file instead of
+            repeating their runs. If not, a new file is started and the old one
+            is kept as ``runs.jsonl.old``.
     """
 
     def __init__(self, path: str, resume: bool) -> None:
@@ -31,7 +30,7 @@ class FinishedRuns:
         lines = []
         if resume and osp.exists(path):
             with open(path) as file:
-                # A kill may have torn the last line.
+                # If the process was killed, the last line may be incomplete.
                 lines = [line for line in file if line.endswith('\n')]
         elif osp.exists(path) and osp.getsize(path):
             os.replace(path, f'{path}.old')
@@ -42,14 +41,14 @@ class FinishedRuns:
             self.results[record.pop('key')] = record
 
     def add(self, key: str, result: dict) -> None:
-        """Keep a result."""
+        """Store a result."""
         self.results[key] = result
         with open(self.path, 'a') as file:
             file.write(json.dumps(dict(result, key=key)) + '\n')
 
 
 def run_key(cfg: Config | None, checkpoint: str, *parts) -> str:
-    """All that a result depends on, as text."""
+    """A text with everything that a result depends on."""
     digest = hashlib.sha256(repr(cfg and cfg.to_dict()).encode()).hexdigest()[:16]
     state = None
     if osp.isfile(checkpoint):

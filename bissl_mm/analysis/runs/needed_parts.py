@@ -1,4 +1,4 @@
-"""What a comparison needs at its end, looked for at its beginning."""
+"""Checks at the start of a comparison what it needs at its end."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from ...utils.errors import ValueRefusal
 
 
 def check_parts(cfg: Config) -> None:
-    """Refuse a config that lacks what the last run of an arm will need.
+    """Refuse a config that lacks what the last run of an arm needs.
 
     Args:
         cfg (Config): Fine-tuning config; not changed.
 
     Raises:
-        ValueError: If a part has no data, evaluator or loop, or the test
-            part is not evaluated as the validation part is.
+        ValueError: If a split has no data, evaluator or loop, or if the test
+            split and the validation split have different evaluators.
         FileNotFoundError: If a data folder or annotation file is missing.
     """
     for part, why in (
@@ -26,11 +26,11 @@ def check_parts(cfg: Config) -> None:
     ):
         needed = ['dataloader', 'cfg'] + ['evaluator'] * (part != 'train')
         for key in (f'{part}_{name}' for name in needed):
-            # An empty dict is a loop with its defaults.
+            # An empty dict means a loop with its default settings.
             if cfg.get(key) is None or key.endswith('r') and not cfg[key]:
                 raise ValueRefusal(
                     f'{cfg.filename or "The config"} has no {key}, but a '
-                    f'comparison needs the {part} part, {why}. Write {key} '
+                    f'comparison needs the {part} split, {why}. Write {key} '
                     'in the config.'
                 )
     check_data_folders(cfg, ['train', 'val', 'test'])
@@ -44,19 +44,19 @@ def _check_evaluators(cfg: Config) -> None:
             if metric.get('format_only'):
                 raise ValueRefusal(
                     f'{part}_evaluator: {name} has format_only=True, so it '
-                    'writes files and gives no metric to compare. Set '
-                    'format_only=False, with a part that has annotations.'
+                    'writes files and reports no metric to compare. Set '
+                    'format_only=False, with a split that has annotations.'
                 )
     if val and test and not set(val) & set(test):
         raise ValueRefusal(
             f'test_evaluator is {", ".join(test)}, but val_evaluator is '
-            f'{", ".join(val)}: the metric that chooses the setting would be '
-            'missing in the test. Take the same evaluator for both.'
+            f'{", ".join(val)}, so the test would not report the metric that '
+            'chooses the setting. Set the same evaluator for both.'
         )
 
 
 def _metrics(evaluator: Any) -> dict[str, dict]:
-    """Configs of an evaluator's metrics by the name of their class."""
+    """Configs of an evaluator's metrics by their class names."""
     if isinstance(evaluator, dict):
         evaluator = evaluator.get('metrics', [evaluator])
     given = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]

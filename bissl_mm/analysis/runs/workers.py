@@ -1,9 +1,9 @@
-"""Independent runs side by side, in processes of one thread each.
+"""Executes independent runs in parallel, in processes of one thread each.
 
-Threads of one process wait for each other at every operation; where another
-process holds a core, that costs 15 to 20 times the work. Processes do not.
-``concurrent.futures`` of the standard library runs them: its processes may
-have children, as data loaders are, and it tells when one has died.
+Threads of one process wait for each other at every operation. If another
+process uses a core, they take 15 to 20 times as long. Processes do not wait for
+each other. ``concurrent.futures`` of the standard library runs them, because its
+processes may have children (data loaders) and it reports when one has died.
 """
 
 import gc
@@ -29,7 +29,7 @@ from ...engine.launch import prepare_processes
 from ...utils.console import quiet_console
 from ...utils.errors import RuntimeRefusal, ValueRefusal
 
-#: Read by the libraries when a process starts.
+#: Environment variables that the libraries read when a process starts.
 ONE_THREAD = dict.fromkeys(
     (
         'OMP_NUM_THREADS',
@@ -42,14 +42,14 @@ ONE_THREAD = dict.fromkeys(
 
 
 class InTurn:
-    """Runs in this process, one after another, as one worker does them."""
+    """Executes runs in this process, one after another, as a worker would."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple] = deque()
 
     def __enter__(self) -> 'InTurn':
         self._threads = torch.get_num_threads()
-        # More would sum in another order than a worker does.
+        # With more threads, sums would be formed in another order.
         torch.set_num_threads(1)
         return self
 
@@ -58,7 +58,7 @@ class InTurn:
         self._waiting.clear()
 
     def __len__(self) -> int:
-        """Runs that were submitted and not returned yet."""
+        """Number of runs that were submitted and not returned yet."""
         return len(self._waiting)
 
     def submit(self, run: Any, function: Callable, *args) -> None:
@@ -75,16 +75,16 @@ class InTurn:
 
 
 class Workers:
-    """Processes that take one run after the other.
+    """Processes that execute one run after another.
 
-    They are spawned at once and import the libraries beside whatever this
-    process does next. They end with the ``with`` block, at once if it is
-    left by an error or Ctrl-C, and with this process, however that ends.
-    With GPUs each sees one of them, in turn.
+    They start at once and import the libraries while this process continues.
+    They end with the ``with`` block, immediately after an error or Ctrl-C. They
+    also end when this process ends, for whatever reason. Each process sees one
+    GPU, if there are any.
 
     Args:
-        number (int): Number of processes. A result does not depend on it.
-        scopes (Sequence[str]): OpenMMLab libraries to import beforehand.
+        number (int): Number of processes. Results do not depend on it.
+        scopes (Sequence[str]): OpenMMLab libraries to import in advance.
 
     Raises:
         ValueError: If the number is not positive.
@@ -92,7 +92,7 @@ class Workers:
 
     def __init__(self, number: int, scopes: Sequence[str] = ()) -> None:
         if number < 1:
-            raise ValueRefusal(f'--workers {number}: at least one is needed.')
+            raise ValueRefusal(f'--workers {number} is too small. Type 1 or more.')
         self._running: dict[Future, Any] = {}
         context = get_context('spawn')
         devices = context.SimpleQueue()
@@ -102,7 +102,7 @@ class Workers:
             number, context, initializer=_prepare, initargs=(devices, tuple(scopes))
         )
         with _environment(ONE_THREAD), _ignored_interrupt():
-            # None is idle yet, so each starts a process.
+            # No process is idle yet, so each of these tasks starts one.
             for _ in range(number):
                 self._executor.submit(os.getpid)
 
@@ -117,16 +117,17 @@ class Workers:
         self._executor.shutdown(cancel_futures=True)
 
     def __len__(self) -> int:
-        """Runs that were submitted and not returned yet."""
+        """Number of runs that were submitted and not returned yet."""
         return len(self._running)
 
     def submit(self, run: Any, function: Callable, *args) -> None:
-        """Have a function of some module called in a process.
+        """Have a function called in a process.
 
         Args:
-            run: What :meth:`next` returns with the result. Its text names
-                the run in errors.
-            function (Callable): It and ``args`` travel by pickle.
+            run: An object that :meth:`next` returns with the result. Error
+                messages contain its text.
+            function (Callable): A function of a module. It and ``args`` are
+                pickled.
         """
         self._running[self._executor.submit(function, *args)] = run
 
@@ -134,22 +135,22 @@ class Workers:
         """Wait for a run to end.
 
         Returns:
-            tuple: What was submitted as ``run``, and what the function
-            returned.
+            tuple: The submitted ``run``, and the function's result.
 
         Raises:
-            RuntimeError: If it failed or its process died; it names the run.
+            RuntimeError: If the run failed or its process died; the message
+                names the run.
         """
         done, _ = wait(self._running, return_when=FIRST_COMPLETED)
-        # A result before an error: it is worth keeping.
+        # Results come before errors, because they are worth keeping.
         future = min(done, key=lambda f: f.exception() is not None)
         error = future.exception()
         if isinstance(error, BrokenProcessPool):
             raise RuntimeRefusal(
-                'A worker process died, most likely killed for want of '
-                'memory; finished runs are kept. Unfinished: '
-                f'{"; ".join(map(str, self._running.values()))}. Give --workers a '
-                'smaller number.'
+                'A worker process died, most likely because memory ran out. '
+                'Finished runs are kept. Unfinished: '
+                f'{"; ".join(map(str, self._running.values()))}. Type a smaller '
+                'number after --workers.'
             ) from error
         run = self._running.pop(future)
         if error is not None:
@@ -158,17 +159,17 @@ class Workers:
 
 
 def start_workers(number: int, scopes: Sequence[str] = ()):
-    """:class:`Workers`, or :class:`InTurn` for one.
+    """:class:`Workers`, or :class:`InTurn` for one process.
 
     Args:
-        number (int): Number of processes. A result does not depend on it.
+        number (int): Number of processes. Results do not depend on it.
         scopes (Sequence[str]): OpenMMLab libraries that the runs need.
     """
     return InTurn() if number == 1 else Workers(number, scopes)
 
 
 def default_number() -> int:
-    """One worker for each GPU, or without one for each core."""
+    """One worker per GPU, or per core if there is no GPU."""
     if torch.cuda.is_available():
         return torch.cuda.device_count()
     if hasattr(os, 'sched_getaffinity'):
@@ -177,7 +178,7 @@ def default_number() -> int:
 
 
 def _named(error: BaseException, name: str) -> Exception:
-    """The error again, of the same kind if it can be, with the run's name."""
+    """The error with the run's name before its message, of the same class."""
     text = f'{name}: {error}'
     try:
         named = type(error)(text)
@@ -187,7 +188,7 @@ def _named(error: BaseException, name: str) -> Exception:
 
 
 def _device(index: int) -> str:
-    """What ``CUDA_VISIBLE_DEVICES`` of a worker is; '' without a GPU."""
+    """The value of a worker's ``CUDA_VISIBLE_DEVICES``; '' without a GPU."""
     if not torch.cuda.is_available():
         return ''
     visible = os.environ.get('CUDA_VISIBLE_DEVICES')
@@ -215,7 +216,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _ignored_interrupt() -> Iterator[None]:
-    """Ctrl-C reaches all processes; what starts in here leaves it to us."""
+    """Processes that start inside ignore Ctrl-C, which reaches all processes."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -242,8 +243,8 @@ def _prepare(devices, scopes: Sequence[str]) -> None:
         import_module(module)
     for scope in scopes:
         import_module(f'{scope}.utils').register_all_modules(False)
-    # mmengine collects garbage whenever it builds a dataset; the libraries
-    # imported by now need not be searched each time.
+    # mmengine collects garbage whenever it builds a dataset. Objects of the
+    # libraries that are imported already are never garbage, so skip them.
     gc.freeze()
 
 
