@@ -4,10 +4,11 @@ Reading order: :mod:`implicit`, :mod:`solvers.layerwise_cg` and
 :mod:`solvers.cg`, :mod:`operators.base`, :mod:`operators.hessian`.
 """
 
-from .domain import Domain
+from .domain import Domain, WithHead
 from .implicit import check_scale, implicit_jacobian_product, implicit_operator
 from .linalg.vectors import Vectors
 from .operators.base import Identity, LinearOperator, Operator, Sum
+from .operators.block_diagonal import BlockDiagonal
 from .operators.curvature import Curvature
 from .operators.gauss_newton import GaussNewton
 from .operators.hessian import Hessian
@@ -24,6 +25,7 @@ from .solvers.recycling import RecyclingSolver
 from .solvers.truncated_cg import TruncatedCGSolver
 
 __all__ = [
+    'BlockDiagonal',
     'BoundSolver',
     'CGSolver',
     'Curvature',
@@ -49,6 +51,7 @@ __all__ = [
     'Sum',
     'TruncatedCGSolver',
     'Vectors',
+    'WithHead',
     'check_scale',
     'implicit_jacobian_product',
     'implicit_operator',

@@ -86,7 +86,9 @@ def implicit_jacobian_product(
         solution = with_true_residual(
             solution, getattr(operator, 'exact', operator), rhs
         )
-    value = solution.value if cross is None else cross(solution.value)
+    value = solution.value[: domain.size]
+    if cross is not None:
+        value = cross(value)
     return replace(solution, value=domain.take(value, grad))
 
 

@@ -20,8 +20,8 @@ class Levels(NamedTuple):
     r"""The parameters that the two levels share or own.
 
     ``theta_p`` and ``theta_d`` are the trained backbones, pair by pair, with
-    their names in the pretext and in the downstream model; ``phi_d`` is the
-    downstream head.
+    their names in the pretext and in the downstream model; ``phi_p`` and
+    ``phi_d`` are the trained heads of both, all without a partner.
     """
 
     lower_names: tuple[str, ...]
@@ -29,6 +29,7 @@ class Levels(NamedTuple):
     head_names: tuple[str, ...]
     theta_p: tuple[Tensor, ...]
     theta_d: tuple[Tensor, ...]
+    phi_p: tuple[Tensor, ...]
     phi_d: tuple[Tensor, ...]
 
 
@@ -176,6 +177,7 @@ class BiSSLModel(BaseModel):
         theirs."""
         lower = dict(self.pretext.named_parameters())
         upper = dict(self.downstream.named_parameters())
+        partners = {name for name, _ in self.pairs.all}
         paired = {name for _, name in self.pairs.all}
         heads = [
             name for name, p in upper.items() if name not in paired and p.requires_grad
@@ -187,6 +189,11 @@ class BiSSLModel(BaseModel):
             tuple(heads),
             tuple(lower[name] for name in names[0]),
             tuple(upper[name] for name in names[1]),
+            tuple(
+                p
+                for name, p in lower.items()
+                if name not in partners and p.requires_grad
+            ),
             tuple(upper[name] for name in heads),
         )
 

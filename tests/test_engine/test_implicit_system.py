@@ -68,6 +68,8 @@ def test_every_setting_can_be_given_in_a_config():
             solver=dict(type='CGSolver'),
             curvature='gauss_newton',
             params='norm',
+            pretext_head=True,
+            head_damping=0.1,
             num_batches=2,
             batches='first',
             batch_size=4,
@@ -231,3 +233,35 @@ def test_step_of_a_phase_whose_residual_is_checked(setting, checked):
         for i, solution in enumerate(solutions)
         if solution.true_residual_norm is not None
     ] == checked
+
+
+@pytest.mark.parametrize('params', [None, 'norm'])
+def test_system_over_the_pretext_head(params):
+    model = bissl_model('SimCLR', torch.float64)
+    wrapper = sgd_wrapper(
+        model,
+        hypergradient=dict(
+            pretext_head=True,
+            head_damping=0.7,
+            damping=0.2,
+            params=params,
+            solver=dict(type='CGSolver', max_iters=3),
+        ),
+    )
+    batch = dict(inputs=views(6), data_samples=None)
+    wrapper.begin_upper_phase(model, [batch], seed=0)
+    system = wrapper.system
+    theta = system.domain.leaves(model.lower_backbone())
+    heads = {name for name, _ in model.pretext.named_parameters() if 'neck' in name}
+    head = [p for name, p in model.pretext.named_parameters() if name in heads]
+    assert heads
+    assert (len(theta) == len(model.lower_backbone())) == (params is None)
+    x = tuple(torch.randn_like(p) for p in (*theta, *head))
+    products = Hessian([pretext_closure(model.pretext, batch, 0)], (*theta, *head))(x)
+    for i, (a, b, h) in enumerate(
+        zip(system.bound.operator(x), x, products, strict=True)
+    ):
+        factor = 1.0 if i < len(theta) else 0.7
+        torch.testing.assert_close(a, factor * b + h / 0.3, rtol=1e-10, atol=1e-12)
+    v = tuple(torch.randn_like(p) for p in model.lower_backbone())
+    assert [s.shape for s in system.solve(v).value] == [s.shape for s in v]

@@ -5,11 +5,17 @@ import torch
 import torch.nn.functional as F
 
 from bissl_mm.hypergradient import (
+    BlockDiagonal,
     CGSolver,
     DenseSolver,
+    Domain,
     Hessian,
+    Identity,
+    Operator,
+    WithHead,
     implicit_jacobian_product,
     implicit_operator,
+    materialize,
     relative_residual,
 )
 
@@ -121,3 +127,68 @@ def test_true_residual_is_that_of_the_exact_operator(keep_graphs, pixels):
     assert relative_residual(rough, solution.value, v) != pytest.approx(
         expected, rel=0.1
     )
+
+
+def test_the_pretext_head_answers_too():
+    """Corollary 5.6 of the thesis: (theta_P, phi_P) solve the lower level
+    together, and only theta_P is tied to theta_D."""
+    generator = torch.Generator().manual_seed(5)
+    root = torch.randn(SIZE + 3, SIZE + 3, generator=generator, dtype=torch.float64)
+    hessian, centre = root @ root.T, root[0]
+    curvature, b = quadratic(1)
+    reg_weight = 0.7
+    theta_d = quadratic(2)[1].requires_grad_()
+    tie = torch.zeros(SIZE + 3, dtype=torch.float64)
+    tie[:SIZE] = reg_weight
+
+    def downstream(x):
+        return 0.5 * (x - b) @ curvature @ (x - b)
+
+    tied = torch.cat([reg_weight * theta_d, theta_d.new_zeros(3)])
+    minimiser = torch.linalg.solve(hessian + torch.diag(tie), hessian @ centre + tied)
+    (expected,) = torch.autograd.grad(downstream(minimiser[:SIZE]), theta_d)
+
+    theta = minimiser.detach()[:SIZE].clone().requires_grad_()
+    phi = minimiser.detach()[SIZE:].clone().requires_grad_()
+    v = torch.autograd.grad(downstream(theta), theta)
+
+    def loss():
+        rest = torch.cat([theta, phi]) - centre
+        return 0.5 * rest @ hessian @ rest
+
+    def solve(leaves, domain, metric=None):
+        operator = implicit_operator(Hessian([loss], leaves), reg_weight, metric=metric)
+        bound = CGSolver(max_iters=60, tolerance=1e-13).bind(operator)
+        (value,) = implicit_jacobian_product(v, bound, domain=domain).value
+        return value
+
+    value = solve(
+        (theta, phi), WithHead([True], (phi,)), BlockDiagonal(Identity(), 1, 0.0)
+    )
+    assert (value - expected).norm() <= 1e-8 * expected.norm()
+    # With the head held fixed, as published, it is another one.
+    fixed = solve((theta,), Domain([True]))
+    assert (fixed - expected).norm() > 1e-2 * expected.norm()
+    # A damped head tends to the fixed one.
+    stiff = solve(
+        (theta, phi), WithHead([True], (phi,)), BlockDiagonal(Identity(), 1, 1e8)
+    )
+    assert (stiff - fixed).norm() < 1e-5 * fixed.norm()
+
+
+def test_two_blocks_of_unknowns():
+    matrix, _ = quadratic(4)
+
+    class Matrix(Operator):
+        is_positive_definite = True
+
+        def __call__(self, vectors):
+            return (matrix @ vectors[0],)
+
+    like = (torch.zeros(SIZE).double(), torch.zeros(2).double())
+    block = BlockDiagonal(Matrix(), 1, 0.3)
+    expected = torch.block_diag(matrix, 0.3 * torch.eye(2).double())
+    torch.testing.assert_close(materialize(block, like), expected)
+    torch.testing.assert_close(materialize(block.exact, like), expected)
+    assert block.is_positive_definite
+    assert not BlockDiagonal(Matrix(), 1, 0.0).is_positive_definite

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...datasets.batch_parts import first_samples
 from ...hypergradient import (
+    BlockDiagonal,
     BoundSolver,
     Curvature,
     Domain,
@@ -19,6 +20,7 @@ from ...hypergradient import (
     Solution,
     Status,
     Vectors,
+    WithHead,
     check_scale,
     implicit_jacobian_product,
     implicit_operator,
@@ -137,11 +139,16 @@ class ImplicitSystem:
                 for i, data in enumerate(parts)
             ]
         levels = model.levels
-        self.domain = Domain(select(pretext, levels.lower_names, self.config.params))
-        lower, upper = map(self.domain.put, (levels.theta_p, levels.theta_d))
+        through = select(pretext, levels.lower_names, self.config.params)
+        head = levels.phi_p if self.config.pretext_head else ()
+        self.domain = WithHead(through, head) if head else Domain(through)
+        lower, upper = map(self.domain.leaves, (levels.theta_p, levels.theta_d))
+        metric = self.regularizer.metric(lower, upper)
+        if head:
+            metric = BlockDiagonal(metric, len(lower), self.config.head_damping)
         curvature = make_curvature(
             closures,
-            lower,
+            (*lower, *head),
             mean_over_ranks=mean_over_ranks,
             keep_graphs=first_order.num_parts['hessian'] == 1,
             product_dtype=self.config.dtype and getattr(torch, self.config.dtype),
@@ -161,10 +168,7 @@ class ImplicitSystem:
         same = done_steps > 0 and resumed.get('of') == repr(self.settings())
         self.bound = self.solver.bind(
             implicit_operator(
-                curvature,
-                self.regularizer.weight,
-                self.config.damping,
-                self.regularizer.metric(lower, upper),
+                curvature, self.regularizer.weight, self.config.damping, metric
             ),
             resumed['solver'] if same else None,
         )

@@ -50,6 +50,13 @@ class HypergradientSettings:
             :math:`v_{IJ} = v`. ``'norm'`` are those of normalisation layers,
             a list holds regular expressions searched for in the pretext
             model's names, for example ``['layer4']``. Defaults to None: all.
+        pretext_head (bool): Whether the system goes over the pretext head
+            :math:`\phi_P`, too, whose part of the solution is dropped
+            (Corollary 5.6 of the thesis), instead of holding it fixed, as
+            published. Defaults to False.
+        head_damping (float): Added to the diagonal of the head's block,
+            which has no term of the regularizer: without it the system may
+            be singular. Defaults to 1.
         num_batches (int): Pretext batches K whose Hessians are averaged in an
             upper phase. Defaults to 1; the first version of the paper has 5.
         batches (str): ``'next'`` draws them after the lower steps;
@@ -82,6 +89,8 @@ class HypergradientSettings:
     solver: Any = None
     curvature: str = 'hessian'
     params: str | list[str] | None = None
+    pretext_head: bool = False
+    head_damping: float = 1.0
     num_batches: int = 1
     batches: str = 'next'
     batch_size: int | None = None
@@ -92,6 +101,8 @@ class HypergradientSettings:
 
     def __post_init__(self) -> None:
         check_non_negative(WHERE, 'damping', self.damping)
+        check_non_negative(WHERE, 'head_damping', self.head_damping)
+        check_in(WHERE, 'pretext_head', self.pretext_head, (True, False))
         check_in(WHERE, 'curvature', self.curvature, ('hessian', 'gauss_newton'))
         check_positive_int(WHERE, 'num_batches', self.num_batches)
         check_in(WHERE, 'batches', self.batches, ('next', 'first'))

@@ -1,0 +1,66 @@
+"""Stages of the method's variants. A new one is one row."""
+
+import pytest
+import torch
+from small_run import make_runner, small_config, weights
+from test_resume import StopAt
+
+pytestmark = pytest.mark.usefixtures('plain_config_text')
+
+SCHEDULE = dict(
+    type='ScheduledDistance',
+    schedule='exponential_increase',
+    max_weight=0.5,
+    min_weight=0.1,
+)
+#: Settings of ``optim_wrapper``.
+VARIANTS = {
+    'scheduled lambda': dict(regularizer=SCHEDULE),
+    'pretext head': dict(hypergradient=dict(pretext_head=True, head_damping=0.5)),
+}
+
+
+@pytest.mark.parametrize('name', VARIANTS)
+def test_a_stage_goes_on_bit_for_bit_and_differs_from_the_published(
+    name, image_folders, tmp_path, monkeypatch
+):
+    def config(folder, change):
+        cfg = small_config(
+            monkeypatch,
+            image_folders,
+            tmp_path / folder,
+            train_cfg__num_alternations=2,
+            default_hooks__checkpoint__interval=1,
+            optim_wrapper__hypergradient__solver=dict(
+                type='RecyclingSolver', max_iters=2
+            ),
+        )
+        for key, value in change.items():
+            # A regularizer of another type has settings of its own.
+            base = {} if 'type' in value else cfg.optim_wrapper[key]
+            cfg.optim_wrapper[key] = {**base, **value}
+        return cfg
+
+    def run(cfg, hooks=()):
+        runner = make_runner(cfg, hooks)
+        runner.train()
+        return runner
+
+    whole = run(config('whole', VARIANTS[name]))
+    cfg = config('parts', VARIANTS[name])
+    # In the upper phase of the second alternation.
+    with pytest.raises(SystemExit):
+        run(cfg, [StopAt('after_upper_step', 3)])
+    cfg.resume = True
+    again = run(cfg)
+    for key, value in weights(again).items():
+        assert torch.equal(value, weights(whole)[key]), key
+    weight = dict(regularizer=dict(weight=0.5))
+    published = run(config('published', weight))
+    assert any(
+        not torch.equal(weights(published)[key], value)
+        for key, value in weights(whole).items()
+    )
+    logged = again.message_hub.get_scalar('train/regime/lambda').data[0]
+    regularizer = whole.optim_wrapper.regularizer
+    assert logged.tolist() == pytest.approx(regularizer.weights(2))
