@@ -106,9 +106,8 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
     from mmengine.logging import MMLogger
     from tqdm import tqdm
 
-    from bissl_mm.analysis.json_file import write_json
-    from bissl_mm.analysis.permutation_test import significance
-    from bissl_mm.analysis.runs.comparison import compare, draw_settings
+    from bissl_mm.analysis.runs.arms import draw_settings
+    from bissl_mm.analysis.runs.comparison import compare
     from bissl_mm.analysis.runs.needed_parts import check_parts
     from bissl_mm.analysis.runs.workers import default_number, start_workers
     from bissl_mm.config import notes_of
@@ -164,7 +163,14 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
         torch=torch.__version__,
         machine=platform.machine(),
     )
-    path = args.json or osp.join(cfg.work_dir, 'comparison.json')
+    _tell(outcome, args.json or osp.join(cfg.work_dir, 'comparison.json'))
+
+
+def _tell(outcome: dict, path: str) -> None:
+    """Write the outcome and print it."""
+    from bissl_mm.analysis.json_file import write_json
+    from bissl_mm.analysis.permutation_test import significance
+
     write_json(path, outcome)
     for arm in outcome['arms']:
         print(f'{arm["name"]}: {arm["mean"]:.2f} +- {arm["std"]:.2f}')

@@ -65,30 +65,7 @@ class SimCLRViews(BaseTransform):
         _check_numbers('blur_radius', blur_radius, 2)
         _check_numbers('blur_probs', blur_probs, 2, most=1)
         self.size = size
-        names = ('brightness', 'contrast', 'saturation', 'hue')
-        jitter = dict(zip(names, color_jitter, strict=True))
-        common = [
-            dict(
-                type='RandomResizedCrop',
-                scale=size,
-                crop_ratio_range=(min_scale, 1.0),
-                interpolation='bicubic',
-                backend='pillow',
-            ),
-            dict(type='RandomFlip', prob=0.5),
-            dict(
-                type='RandomApply',
-                transforms=[dict(type='ColorJitter', **jitter)],
-                prob=jitter_prob,
-            ),
-            dict(
-                type='RandomGrayscale',
-                prob=gray_prob,
-                keep_channels=True,
-                # Of B, G and R.
-                channel_weights=(0.114, 0.587, 0.2989),
-            ),
-        ]
+        common = _common(size, min_scale, color_jitter, jitter_prob, gray_prob)
         first, second = (
             dict(
                 type='GaussianBlur',
@@ -121,6 +98,40 @@ class SimCLRViews(BaseTransform):
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(size={self.size})'
+
+
+def _common(
+    size: int,
+    min_scale: float,
+    color_jitter: Sequence[float],
+    jitter_prob: float,
+    gray_prob: float,
+) -> list[dict]:
+    """Transforms of both views, before the blur."""
+    names = ('brightness', 'contrast', 'saturation', 'hue')
+    jitter = dict(zip(names, color_jitter, strict=True))
+    return [
+        dict(
+            type='RandomResizedCrop',
+            scale=size,
+            crop_ratio_range=(min_scale, 1.0),
+            interpolation='bicubic',
+            backend='pillow',
+        ),
+        dict(type='RandomFlip', prob=0.5),
+        dict(
+            type='RandomApply',
+            transforms=[dict(type='ColorJitter', **jitter)],
+            prob=jitter_prob,
+        ),
+        dict(
+            type='RandomGrayscale',
+            prob=gray_prob,
+            keep_channels=True,
+            # Of B, G and R.
+            channel_weights=(0.114, 0.587, 0.2989),
+        ),
+    ]
 
 
 def _check_numbers(

@@ -86,24 +86,7 @@ def prepare(
             not the publisher's or is incomplete.
         OSRefusal: If a folder to be created exists already.
     """
-    if name not in DATA_SETS:
-        raise ValueRefusal(
-            f'Data set {name!r} is unknown. Choose one of '
-            f'{", ".join(sorted(DATA_SETS))}.'
-        )
-    data_set = DATA_SETS[name]
-    unknown = sorted(set(counts or {}) - set(data_set.drawn))
-    if unknown:
-        known = ', '.join(data_set.drawn) or 'no counts: its split is fixed'
-        raise ValueRefusal(
-            f'{name}: --counts {unknown[0]} is unknown. {name} has {known}.'
-        )
-    for what, number in (counts or {}).items():
-        if number < 1:
-            raise ValueRefusal(
-                f'{name}: --counts {what}={number} is too small. Type a number of '
-                'at least 1.'
-            )
+    data_set = _asked_for(name, counts)
     root = Path(destination)
     for folder in data_set.folders:
         if (root / folder).exists():
@@ -141,6 +124,29 @@ def prepare(
         task.write_lists()
         _move(task.out, root, data_set.folders)
     return task.splits
+
+
+def _asked_for(name: str, counts: Mapping[str, int] | None) -> DataSet:
+    """The data set of that name, if it has these counts."""
+    if name not in DATA_SETS:
+        raise ValueRefusal(
+            f'Data set {name!r} is unknown. Choose one of '
+            f'{", ".join(sorted(DATA_SETS))}.'
+        )
+    data_set = DATA_SETS[name]
+    unknown = sorted(set(counts or {}) - set(data_set.drawn))
+    if unknown:
+        known = ', '.join(data_set.drawn) or 'no counts: its split is fixed'
+        raise ValueRefusal(
+            f'{name}: --counts {unknown[0]} is unknown. {name} has {known}.'
+        )
+    for what, number in (counts or {}).items():
+        if number < 1:
+            raise ValueRefusal(
+                f'{name}: --counts {what}={number} is too small. Type a number of '
+                'at least 1.'
+            )
+    return data_set
 
 
 def _move(prepared: Path, root: Path, folders: tuple[str, ...]) -> None:

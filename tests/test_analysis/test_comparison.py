@@ -14,8 +14,9 @@ from bissl_mm.analysis.features import nearest_neighbour_accuracy
 from bissl_mm.analysis.json_file import write_json
 from bissl_mm.analysis.permutation_test import significance
 from bissl_mm.analysis.runs import fine_tune
+from bissl_mm.analysis.runs.arms import ArmResult, Setting, draw_settings
 from bissl_mm.analysis.runs.best_epoch import percent
-from bissl_mm.analysis.runs.comparison import ArmResult, Setting, compare, draw_settings
+from bissl_mm.analysis.runs.comparison import compare
 from bissl_mm.analysis.runs.needed_parts import check_parts
 from bissl_mm.analysis.scalars import read_scalars
 

@@ -8,7 +8,8 @@ from pretext_models import Ready, bissl_model, sgd_wrapper
 from small_models import simclr_cfg, views
 from torch.nn import functional as F
 
-from bissl_mm.engine.checks.batch_report import describe, explained
+from bissl_mm.engine.checks.batch_labels import describe
+from bissl_mm.engine.checks.batch_report import explained
 from bissl_mm.engine.steps.parts import check_finite
 
 

@@ -17,7 +17,8 @@ from ...engine.checks.data_look import check_data, console_logger
 from ...engine.launch import build_runner
 from ...utils.files import atomic_file
 from ...utils.operators import check_compiled_operators
-from ..runs.comparison import compare, draw_settings
+from ..runs.arms import draw_settings
+from ..runs.comparison import compare
 from ..runs.workers import InTurn, Workers, start_workers
 from .configs import DemoConfigs
 from .data import QUICK

@@ -7,7 +7,8 @@ from typing import Any
 from .boxes import Annotated, check_sizes
 from .coco_boxes import check_boxes
 from .coco_classes import Numbering, check_declared, check_numberings
-from .coco_files import CocoFile, read_coco
+from .coco_entries import CocoFile
+from .coco_files import read_coco
 from .coco_masks import check_instance_masks
 from .coco_metrics import Part, check_metric_file, check_metric_settings, metrics_of
 from .findings import Look

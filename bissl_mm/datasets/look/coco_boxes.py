@@ -1,16 +1,14 @@
 """Boxes in COCO's files: what they mean, and which of them mmdet uses."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from typing import Any
 
-from .boxes import MARGIN, MOSTLY
-from .coco_files import CocoFile, tell
+from .boxes import MOSTLY
+from .coco_entries import CocoFile, tell
+from .coco_units import check_units
 from .findings import Look
 from .parts import PartLook
 
-#: Share of boxes outside of their images from which corners are suspected.
-_SHARE = 0.1
 #: Areas of masks as a share of their boxes, from a thin line to the whole.
 _LEAST, _MOST = 0.01, 1.1
 #: Share of boxes left out for one reason that is worth a warning.
@@ -39,7 +37,7 @@ def check_boxes(look: Look, part: PartLook, file: CocoFile, dataset: Any) -> Non
     """
     classes = list(dataset.metainfo['classes'])
     images = {image['id']: image for image in file.images}
-    if _check_units(look, file, images):
+    if check_units(look, file, images):
         return
     names = {c['id']: c['name'] for c in file.categories}
     left: dict[str, list[dict]] = defaultdict(list)
@@ -125,102 +123,6 @@ def _check_left(
         )
 
 
-def _check_units(look: Look, file: CocoFile, images: dict[Any, dict]) -> bool:
-    """Refuse coordinates from 0 to 1 and corners; whether they were."""
-    rows = [
-        (ann, images[ann['image_id']])
-        for ann in file.annotations
-        if ann['image_id'] in images
-    ]
-    if not rows:
-        return False
-    if max(max(ann['bbox']) for ann, _ in rows) <= 1.5 and any(
-        min(image['width'], image['height']) > 4 for _, image in rows
-    ):
-        ann, image = rows[0]
-        tell(
-            look,
-            file.name,
-            f'{{}} boxes have coordinates from 0 to 1, {ann["bbox"]} for example',
-            [ann for ann, _ in rows],
-            len(rows),
-            'Multiply x and width by the width of the image, y '
-            'and height by its height.',
-        )
-        return True
-    outside = [row for row in rows if _outside(*row)]
-    corners = all(_are_corners(*row) for row in rows)
-    by_area = sum(_area_of_corners(ann) for ann, _ in rows)
-    if corners and (len(outside) >= _SHARE * len(rows) or by_area > 0.9 * len(rows)):
-        ann, image = (outside or rows)[0]
-        x, y, x2, y2 = ann['bbox']
-        tell(
-            look,
-            file.name,
-            '{} boxes seem to be corners (x1, y1, x2, y2): '
-            f'{len(outside)} reach outside of their images as x, y, width, '
-            f'height, {ann["bbox"]} in an image of {image["width"]} x '
-            f'{image["height"]} for example',
-            [ann for ann, _ in rows],
-            len(rows),
-            'Write [x1, y1, x2 - x1, y2 - y1], here '
-            f'{[x, y, round(x2 - x, 6), round(y2 - y, 6)]}.',
-        )
-        return True
-    if len(outside) > MOSTLY * len(rows):
-        _tell_outside(look, file, outside, rows, look.refuse)
-        return True
-    _tell_outside(look, file, outside, rows, look.warn)
-    return False
-
-
-def _tell_outside(
-    look: Look,
-    file: CocoFile,
-    outside: list[tuple[dict, dict]],
-    rows: list[tuple[dict, dict]],
-    say: Callable[[str], None],
-) -> None:
-    if not outside:
-        return
-    ann, image = outside[0]
-    tell(
-        look,
-        file.name,
-        '{} boxes reach outside of their images, '
-        f'{ann["bbox"]} (x, y, width, height) in {image["file_name"]!r} of '
-        f'{image["width"]} x {image["height"]} for example',
-        [ann for ann, _ in outside],
-        len(rows),
-        f'{_reading(rows, len(outside))}Compare them with tools/browse_dataset.py.',
-        say,
-    )
-
-
-def _reading(rows: list[tuple[dict, dict]], outside: int) -> str:
-    """In which other reading all boxes would lie within their images."""
-    # A few faulty boxes would fit many readings.
-    readings = [
-        (
-            0.05,
-            'x and y were the centre',
-            lambda x, y, w, h: (x - w / 2, y - h / 2, w, h),
-        ),
-        (0.05, 'x and y were swapped', lambda x, y, w, h: (y, x, h, w)),
-        (
-            MOSTLY,
-            'they were of images twice as large',
-            lambda x, y, w, h: (x / 2, y / 2, w / 2, h / 2),
-        ),
-    ]
-    for share, text, read in readings:
-        if outside > share * len(rows) and not any(
-            _outside(dict(bbox=read(*ann['bbox'])), image) for ann, image in rows
-        ):
-            return f'All would lie inside if {text}. '
-    return ''
-
-
 def _check_areas(look: Look, file: CocoFile, used: list[dict]) -> None:
     """Areas that are not of the boxes: COCO's metric sorts objects into
     small, medium and large by them."""
@@ -245,30 +147,6 @@ def _check_areas(look: Look, file: CocoFile, used: list[dict]) -> None:
             'the box or the pixels of its mask.',
             look.warn,
         )
-
-
-def _outside(ann: dict, image: dict) -> bool:
-    x, y, width, height = ann['bbox']
-    return (
-        min(x, y) < -MARGIN
-        or x + width > image['width'] + MARGIN
-        or y + height > image['height'] + MARGIN
-    )
-
-
-def _are_corners(ann: dict, image: dict) -> bool:
-    x1, y1, x2, y2 = ann['bbox']
-    return (
-        -MARGIN <= x1 < x2 <= image['width'] + MARGIN
-        and -MARGIN <= y1 < y2 <= image['height'] + MARGIN
-    )
-
-
-def _area_of_corners(ann: dict) -> bool:
-    x1, y1, x2, y2 = ann['bbox']
-    area, corners, sides = ann['area'], (x2 - x1) * (y2 - y1), x2 * y2
-    near = 0.01 * max(area, 1.0)
-    return abs(area - corners) <= near < abs(area - sides)
 
 
 def _count(

@@ -3,7 +3,7 @@
 import difflib
 from typing import NamedTuple
 
-from .coco_files import CocoFile
+from .coco_entries import CocoFile
 from .findings import Look
 
 #: Names shown in a sentence.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .coco_files import CocoFile, is_number, tell
+from .coco_entries import CocoFile, is_number, tell
 from .findings import Look
 from .parts import PartLook
 
@@ -58,7 +58,15 @@ def check_instance_masks(look: Look, part: PartLook, file: CocoFile) -> None:
         total,
         'Write "size": [height, width] of the image and encode it anew.',
     )
-    short = [a for a in given if a not in bad and _is_short(a)]
+    _check_used(look, part, file, asked, given)
+
+
+def _check_used(
+    look: Look, part: PartLook, file: CocoFile, asked: list[dict], given: list[dict]
+) -> None:
+    """Count masks that mmdet ignores, and refuse a file of nothing else."""
+    total = len(file.annotations)
+    short = [a for a in given if _is_short(a)]
     _leave(part, short, total, 'masks without a polygon of three points')
     if not all(t.get('poly2mask', True) for t in asked):
         _leave(

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from .boxes import MOSTLY
-from .coco_files import CocoFile, plain, tell
+from .coco_entries import CocoFile, plain, tell
 from .findings import Look
 from .parts import PartLook, type_name
 

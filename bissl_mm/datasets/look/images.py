@@ -1,46 +1,21 @@
 """Image files of every part: can they be read, and what will be seen?"""
 
-import math
 import os
 import os.path as osp
 from collections import Counter
-from typing import Any, NamedTuple
-
-import mmcv
-import numpy as np
+from typing import Any
 
 from ...config import is_type
 from .findings import Look
 from .headers import Header, read_header
 from .parts import PartLook
+from .pixels import decoded, pixels_of, tell_dark, tell_depth
 from .unread import is_local
 
 #: Formats whose last bytes are known, to find files that are cut off.
 _ENDS = dict(JPEG=b'\xff\xd9', PNG=b'IEND\xaeB`\x82')
 #: Files decoded because of their last bytes, at most.
 _MAX_DOUBTFUL = 256
-#: Largest value of images that are dark as a whole, of 255.
-_DARK = 31
-
-
-class Pixels(NamedTuple):
-    """Values of a decoded image.
-
-    Args:
-        path (str): Its file.
-        low, high (int): Smallest and largest value as it is loaded.
-        levels (int): Number of different values.
-        stored (tuple): Smallest and largest value in the file where that has
-            more than 8 bits a channel, else empty.
-        alpha (bool): Whether pixels of the file are transparent.
-    """
-
-    path: str
-    low: int
-    high: int
-    levels: int
-    stored: tuple[float, ...] = ()
-    alpha: bool = False
 
 
 def check_images(look: Look) -> None:
@@ -161,19 +136,9 @@ def _fault(path: str, header: Header, loader: tuple[str, str]) -> str:
 
 
 def _decode_fault(path: str, loader: tuple[str, str]) -> str:
-    if _decoded(path, *loader) is None:
+    if decoded(path, *loader) is None:
         return 'is damaged or cut off: its pixels cannot be decoded'
     return ''
-
-
-def _decoded(path: str, flag: str, backend: str) -> np.ndarray | None:
-    """What mmcv's loader gives, None if it fails."""
-    try:
-        with open(path, 'rb') as file:
-            return mmcv.imfrombytes(file.read(), flag=flag, backend=backend)
-    except Exception:
-        # Whatever a decoder raises on damaged bytes.
-        return None
 
 
 def _is_doubtful(path: str, header: Header) -> bool:
@@ -199,11 +164,11 @@ def _check_pixels(
 ) -> None:
     found, bad = [], []
     for path in paths:
-        image = _decoded(path, *loader)
+        image = decoded(path, *loader)
         if image is None:
             bad.append(path)
         else:
-            found.append(_pixels(path, image))
+            found.append(pixels_of(path, image))
     if bad:
         header = read_header(bad[0])
         more = f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''
@@ -215,8 +180,8 @@ def _check_pixels(
             f'{header.mode!r}, cannot be decoded by imdecode_backend='
             f'{loader[1]!r}. {_other_mode(header)}',
         )
-    _tell_depth(look, part, [p for p in found if p.stored], loader[1])
-    _tell_dark(look, part, [p for p in found if not p.stored])
+    tell_depth(look, part, [p for p in found if p.stored], loader[1])
+    tell_dark(look, part, [p for p in found if not p.stored])
     constant = [p for p in found if p.low == p.high]
     if constant and not any(p.stored for p in constant):
         first = constant[0]
@@ -240,78 +205,3 @@ def _other_mode(header: Header) -> str:
     if header.mode in ('F', 'I'):
         return 'Save the images with whole numbers of 8 bits a channel.'
     return 'Replace it, or save it in another format.'
-
-
-def _pixels(path: str, image: np.ndarray) -> Pixels:
-    header = read_header(path)
-    stored, alpha = (), False
-    if _is_deep(header):
-        raw = _decoded(path, 'unchanged', 'cv2')
-        if raw is not None and raw.dtype != np.uint8:
-            raw = raw[..., :3] if raw.ndim == 3 else raw
-            stored = (raw.min().item(), raw.max().item())
-    elif header.mode in ('RGBA', 'LA', 'PA', 'P'):
-        raw = _decoded(path, 'unchanged', 'cv2')
-        alpha = (
-            raw is not None
-            and raw.ndim == 3
-            and raw.shape[2] == 4
-            and raw[..., 3].min() < 255
-        )
-    return Pixels(
-        path, int(image.min()), int(image.max()), len(np.unique(image)), stored, alpha
-    )
-
-
-def _is_deep(header: Header) -> bool:
-    return header.mode[0] in 'IF' or any(
-        bits in header.coding for bits in (';16', ';12', ';32')
-    )
-
-
-def _tell_depth(look: Look, part: PartLook, deep: list[Pixels], backend: str) -> None:
-    if not deep:
-        return
-    low = min(p.stored[0] for p in deep)
-    high = max(p.stored[1] for p in deep)
-    seen_low, seen = min(p.low for p in deep), max(p.high for p in deep)
-    levels = max(p.levels for p in deep)
-    whole = isinstance(high, int)
-    bits = math.ceil(math.log2(high + 1)) if whole and high > 0 else 0
-    # cv2 keeps the upper 8 of 16 bits, Pillow cuts off above 255.
-    cut = backend == 'pillow' and high > 255 and seen == 255
-    if not cut and whole and bits > 14 and levels > 128:
-        return
-    text = (
-        f'{part.key}: {len(deep)} images whose pixels were read have '
-        f'more than 8 bits a channel, with values {low:g} to {high:g}'
-        + (f' ({bits} of 16 bits are used)' if whole else '')
-        + f' (first: {deep[0].path!r}). Loaded with imdecode_backend='
-        f'{backend!r} they become {seen_low} to {seen}'
-    )
-    text += (
-        ', all above 255 cut off. '
-        if cut
-        else (f', at most {levels} grey levels an image of 256. ')
-    )
-    factor = 2 ** (16 - bits) if whole and 0 < bits < 16 else 0
-    text += (
-        'Save them with 8 bits a channel, 0 to 255'
-        + (f', or multiply them by {factor}' if factor and not cut else '')
-        + '.'
-    )
-    if seen_low == seen and low < high:
-        look.refuse(text + ' As they are, every image is one colour.')
-    else:
-        look.warn(text)
-
-
-def _tell_dark(look: Look, part: PartLook, found: list[Pixels]) -> None:
-    high = max((p.high for p in found), default=255)
-    if high <= _DARK:
-        look.warn(
-            f'{part.key}: all {len(found)} images whose pixels were read are '
-            f'almost black, with values 0 to {high} of 255 (first: '
-            f'{found[0].path!r}). Are they masks, or of fewer bits? Save '
-            'images with values of 0 to 255.'
-        )

@@ -2,36 +2,12 @@
 
 import os.path as osp
 from collections import defaultdict
-from collections.abc import Callable
 from glob import escape, glob
-from typing import Any, NamedTuple
 
 from .findings import Look
+from .list_lines import TextList, decoded_lines, read_line
 from .parts import MAX_HEADERS
 from .unread import is_local, unread
-
-#: What UTF-8 and UTF-16 files may begin with.
-_MARK = b'\xef\xbb\xbf'
-_MARKS_16 = (b'\xff\xfe', b'\xfe\xff')
-_WITHOUT_BLANK = "sed -i '/^[[:space:]]*$/d' {path!r}"
-_WITHOUT_MARK = r"sed -i '1s/^\xEF\xBB\xBF//' {path!r}"
-
-
-class TextList(NamedTuple):
-    """A list that a dataset will read.
-
-    Args:
-        key (str): Its dotted key in the config.
-        path (str): The file.
-        labelled (bool): Whether a line ends in a blank and a number.
-        image_of (Callable, optional): File of a line's name; None where the
-            names are no files.
-    """
-
-    key: str
-    path: str
-    labelled: bool
-    image_of: Callable[[str], str] | None
 
 
 def check_lists(look: Look) -> None:
@@ -92,7 +68,7 @@ def _lists_of(key: str, cfg: dict) -> list[TextList]:
 def _check_list(look: Look, given: TextList) -> None:
     with open(given.path, 'rb') as file:
         content = file.read()
-    lines = _decoded(look, given, content)
+    lines = decoded_lines(look, given, content)
     if lines is None:
         return
     if not any(line.strip() for line in lines):
@@ -104,7 +80,7 @@ def _check_list(look: Look, given: TextList) -> None:
     faults: dict[str, list[int]] = defaultdict(list)
     names: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for number, line in enumerate(lines, 1):
-        name, label, fault = _read_line(line, given.labelled)
+        name, label, fault = read_line(line, given.labelled)
         if fault:
             faults[fault].append(number)
         else:
@@ -115,78 +91,6 @@ def _check_list(look: Look, given: TextList) -> None:
     if given.image_of:
         _check_images(look, given, lines, names)
     _check_repeated(look, given, names)
-
-
-def _decoded(look: Look, given: TextList, content: bytes) -> list[str] | None:
-    """The lines as mmengine's ``list_from_file`` takes them."""
-    if content.startswith(_MARKS_16):
-        look.refuse(
-            f'{given.key}: {given.path!r} is UTF-16, but is read as '
-            'UTF-8. Save it as UTF-8: iconv -f UTF-16 -t UTF-8.'
-        )
-        return None
-    try:
-        text = content.decode('utf-8')
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b'\n') + 1
-        look.refuse(
-            f'{given.key}: {given.path!r}, line {line} is not UTF-8. '
-            'Save the file as UTF-8, for example with iconv -f '
-            'LATIN1 -t UTF-8.'
-        )
-        return None
-    if content.startswith(_MARK):
-        look.refuse(
-            f'{given.key}: {given.path!r} begins with a byte-order mark, '
-            'which would become part of the first name. Remove it: '
-            + _WITHOUT_MARK.format(path=given.path)
-        )
-        text = text[1:]
-    # Universal newlines; a last line may lack its end.
-    lines = text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
-    return lines[:-1] if lines[-1] == '' else lines
-
-
-def _read_line(line: str, labelled: bool) -> Any:
-    """Name, label and fault of a line."""
-    if not line.strip():
-        return '', '', 'is blank. Remove such lines: ' + _WITHOUT_BLANK
-    if not labelled:
-        return line, '', ''
-    name, blank, label = line.strip().rpartition(' ')
-    if blank:
-        try:
-            int(label)
-            return name, label, ''
-        except ValueError:
-            pass
-    for sign, title in (('\t', 'a tab'), (',', 'a comma'), (';', 'a semicolon')):
-        if sign in line:
-            return (
-                '',
-                '',
-                (
-                    f'has {title} between name and label ({{line!r}}); a blank '
-                    'is needed.'
-                ),
-            )
-    if not blank:
-        return (
-            '',
-            '',
-            (
-                'has no label ({line!r}). Write the name, a blank '
-                'and the number of the class.'
-            ),
-        )
-    return (
-        '',
-        '',
-        (
-            'ends in no whole number ({line!r}). Write the number of the class, '
-            'counted from 0 in the order of the classes, not its name.'
-        ),
-    )
 
 
 def _check_images(
@@ -207,7 +111,7 @@ def _check_images(
         return
     number = min(missing)
     line = lines[number - 1]
-    name = _read_line(line, given.labelled)[0]
+    name = read_line(line, given.labelled)[0]
     look.tell_damaged(
         given.key,
         len(missing),

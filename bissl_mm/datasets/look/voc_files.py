@@ -1,40 +1,16 @@
 """VOC's annotation files, before mmdet reads them."""
 
-import math
 import os.path as osp
 import random
-import xml.etree.ElementTree as ET
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from collections import Counter
 from typing import Any
 
-from .boxes import MARGIN, MOSTLY, Annotated, check_sizes
+from .boxes import MOSTLY, check_sizes
 from .coco_classes import nearest
 from .findings import Look
 from .parts import MAX_HEADERS, PartLook
 from .unread import is_local, unread
-
-_SIDES = ('xmin', 'ymin', 'xmax', 'ymax')
-_VOC = (
-    'Write it as VOC does: <object><name>cat</name><bndbox><xmin>1</xmin>'
-    '<ymin>1</ymin><xmax>20</xmax><ymax>30</ymax></bndbox></object>.'
-)
-
-
-@dataclass
-class _Found:
-    """What the files of one dataset hold; faults with the first file."""
-
-    faults: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    images: list[Annotated] = field(default_factory=list)
-    names: Counter = field(default_factory=Counter)
-    difficult: Counter = field(default_factory=Counter)
-    small: int = 0
-    outside: list[str] = field(default_factory=list)
-    #: Files with boxes of no width or height.
-    flat: list[str] = field(default_factory=list)
-    empty: int = 0
-    largest: float = 0.0
+from .voc_boxes import VocBoxes, read_annotation
 
 
 def check_voc(look: Look) -> None:
@@ -66,11 +42,11 @@ def _check_dataset(look: Look, part: PartLook, key: str, dataset: Any) -> None:
         ids = [line.rstrip('\n') for line in file]
     if not part.everything and len(ids) > MAX_HEADERS:
         ids = random.Random(0).sample(ids, MAX_HEADERS)
-    found, classes = _Found(), list(dataset.metainfo['classes'])
+    found, classes = VocBoxes(), list(dataset.metainfo['classes'])
     for each in ids:
         path = osp.join(dataset.sub_data_root, dataset.ann_subdir, f'{each}.xml')
         image = osp.join(dataset.sub_data_root, dataset.img_subdir, f'{each}.jpg')
-        _read(found, path, image, classes, dataset.bbox_min_size or 0)
+        read_annotation(found, path, image, classes, dataset.bbox_min_size or 0)
     name = f'{key}: {dataset.ann_file!r}'
     for fault, paths in found.faults.items():
         look.refuse(
@@ -89,106 +65,8 @@ def _check_dataset(look: Look, part: PartLook, key: str, dataset: Any) -> None:
     _count(look, part, name, found, classes, dataset, len(ids))
 
 
-def _read(
-    found: _Found, path: str, image: str, classes: list[str], min_size: float
-) -> None:
-    root, fault = _parsed(path)
-    if root is None:
-        found.faults[fault].append(path)
-        return
-    size = _size(root)
-    if root.find('size') is not None:
-        if size is None:
-            found.faults[
-                'have a <size> without a whole <width> and <height>.'
-                ' Write the size of the image in pixels.'
-            ].append(path)
-            return
-        found.images.append(Annotated(image, size))
-    used = 0
-    for each in root.findall('object'):
-        name, box, fault = _object(each)
-        if fault:
-            found.faults[f'{fault} {_VOC}'].append(path)
-            return
-        found.names[name] += 1
-        if name not in classes:
-            continue
-        used += 1
-        found.difficult[name] += _is_difficult(each)
-        # As mmdet cuts them.
-        x1, y1, x2, y2 = map(int, box)
-        found.small += min(x2 - x1, y2 - y1) < min_size
-        if min(x2 - x1, y2 - y1) <= 0 and min_size < 1:
-            found.flat.append(path)
-        found.largest = max(found.largest, *box)
-        if size and (max(x2 - size[0], y2 - size[1]) > MARGIN or min(x1, y1) < -MARGIN):
-            found.outside.append(path)
-    found.empty += not used
-
-
-def _parsed(path: str) -> tuple[ET.Element | None, str]:
-    try:
-        return ET.parse(path).getroot(), ''
-    except FileNotFoundError:
-        return (
-            None,
-            'do not exist. Add them, or correct ann_file, '
-            'ann_subdir or data_prefix.sub_data_root.',
-        )
-    except (ET.ParseError, OSError, ValueError) as error:
-        return None, f'are not XML ({error}). Export them anew.'
-
-
-def _size(root: ET.Element) -> tuple[int, int] | None:
-    try:
-        return (
-            int(root.find('size').find('width').text),
-            int(root.find('size').find('height').text),
-        )
-    except (AttributeError, TypeError, ValueError):
-        return None
-
-
-def _object(each: ET.Element) -> tuple[str, list[float], str]:
-    """Name, box and what is wrong with it."""
-    name = each.findtext('name')
-    if not name:
-        return '', [], 'have an <object> without a <name>.'
-    try:
-        box = [float(each.find('bndbox').find(side).text) for side in _SIDES]
-    except (AttributeError, TypeError, ValueError):
-        return (
-            name,
-            [],
-            'have an <object> whose <bndbox> is not four '
-            'numbers xmin, ymin, xmax, ymax.',
-        )
-    if not all(map(math.isfinite, box)):
-        return name, [], 'have a <bndbox> with a number that is not finite.'
-    if box[2] < box[0] or box[3] < box[1]:
-        return (
-            name,
-            [],
-            'have a <bndbox> whose xmax or ymax is below xmin '
-            'or ymin: it is no width and height.',
-        )
-    difficult = each.findtext('difficult')
-    if difficult is not None and difficult.strip() not in ('0', '1'):
-        return (
-            name,
-            [],
-            f'have <difficult>{difficult}</difficult>, which has to be 0 or 1.',
-        )
-    return name, box, ''
-
-
-def _is_difficult(each: ET.Element) -> bool:
-    return (each.findtext('difficult') or '0').strip() == '1'
-
-
 def _check_names(
-    look: Look, part: PartLook, name: str, found: _Found, classes: list[str]
+    look: Look, part: PartLook, name: str, found: VocBoxes, classes: list[str]
 ) -> None:
     other = {each: n for each, n in found.names.items() if each not in classes}
     used, total = (
@@ -231,7 +109,7 @@ def _check_names(
         )
 
 
-def _check_outside(look: Look, name: str, found: _Found, classes: list[str]) -> None:
+def _check_outside(look: Look, name: str, found: VocBoxes, classes: list[str]) -> None:
     if not found.outside:
         return
     number = sum(found.names[each] for each in classes)
@@ -247,7 +125,7 @@ def _check_outside(look: Look, name: str, found: _Found, classes: list[str]) -> 
         look.warn(text + 'Compare them with tools/browse_dataset.py.')
 
 
-def _check_flat(look: Look, part: PartLook, name: str, found: _Found) -> None:
+def _check_flat(look: Look, part: PartLook, name: str, found: VocBoxes) -> None:
     """Boxes whose sides coincide: a ratio of sizes has no logarithm."""
     if not found.flat:
         return
@@ -283,7 +161,7 @@ def _count(
     look: Look,
     part: PartLook,
     name: str,
-    found: _Found,
+    found: VocBoxes,
     classes: list[str],
     dataset: Any,
     total: int,

@@ -4,16 +4,15 @@ Nothing here runs before a step has failed.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from mmengine.dist import all_gather_object, get_rank
-from torch import Tensor, nn
+from torch import nn
 
 from ...utils.errors import FloatingPointRefusal
 from ...utils.random import seeded
+from .batch_labels import BatchReport, Labels, describe
 
 #: Names in a message; more are counted.
 _MAX_NAMES = 5
@@ -44,70 +43,6 @@ class NotFinite(FloatingPointRefusal):
             'changed by this step, and no checkpoint was written. '
             f'{remedy}, and resume from the last checkpoint.'
         )
-
-
-@dataclass
-class Labels:
-    """The labels of one image.
-
-    Args:
-        name (str): Of the image.
-        unit (str): What is counted.
-        usable (int): Those that a loss can learn from.
-        total (int): All of them.
-        bad_input (bool): Whether the image holds NaN or infinity.
-    """
-
-    name: str
-    unit: str = ''
-    usable: int = 0
-    total: int = 0
-    bad_input: bool = False
-
-    def __str__(self) -> str:
-        if not self.unit:
-            return self.name
-        return f'{self.name} ({self.usable} of {self.total} {self.unit})'
-
-
-@dataclass
-class BatchReport:
-    """Of one rank: the parts that passed the network one by one."""
-
-    parts: list[list[Labels]] = field(default_factory=list)
-
-    def __iter__(self) -> Iterator[Labels]:
-        for part in self.parts:
-            yield from part
-
-    def broken_images(self) -> list[Labels]:
-        """Images that hold NaN or infinity."""
-        return [image for image in self if image.bad_input]
-
-    def parts_without_labels(self) -> list[list[Labels]]:
-        """Parts with labeled images of which no label can be used."""
-        return [
-            part
-            for part in self.parts
-            if any(image.unit for image in part)
-            and not any(image.usable for image in part)
-        ]
-
-    def broken_boxes(self) -> list[Labels]:
-        """Images with boxes that have no area or are not finite."""
-        return [
-            image
-            for image in self
-            if image.unit.startswith('box') and image.usable < image.total
-        ]
-
-    def broken_scores(self) -> list[Labels]:
-        """Images with class scores that are not finite."""
-        return [
-            image
-            for image in self
-            if image.unit == 'class scores' and image.usable < image.total
-        ]
 
 
 def names_its_batch(level: str) -> Callable:
@@ -223,86 +158,3 @@ def _report(
     except Exception:
         # Whatever a batch is made of: the step's error is what matters.
         return BatchReport()
-
-
-def describe(parts: Sequence[dict], ignored: set) -> BatchReport:
-    """Count the labels of a batch.
-
-    Args:
-        parts (Sequence[dict]): Preprocessed, with ``inputs`` and
-            ``data_samples``.
-        ignored (set[int]): Class ids that losses pass over; if none is known,
-            those of masks 255.
-    """
-    report, start = BatchReport(), 0
-    for part in parts:
-        images = _images(part['inputs'])
-        samples = part.get('data_samples')
-        if not isinstance(samples, (list, tuple)) or len(samples) != len(images):
-            samples = [None] * len(images)
-        report.parts.append(
-            [
-                _labels(
-                    sample,
-                    start + i,
-                    not all(bool(torch.isfinite(view).all()) for view in views),
-                    ignored,
-                )
-                for i, (sample, views) in enumerate(zip(samples, images, strict=True))
-            ]
-        )
-        start += len(images)
-    return report
-
-
-def _images(inputs: Any) -> list[list[Tensor]]:
-    """The views of each image."""
-    if isinstance(inputs, Tensor):
-        return [[image] for image in inputs]
-    if all(isinstance(view, Tensor) and view.dim() == 4 for view in inputs):
-        # Where views differ in number, the model has its own say about it.
-        return [list(views) for views in zip(*inputs, strict=False)]
-    return [[image] for image in inputs]
-
-
-def _labels(sample: Any, index: int, bad_input: bool, ignored: set) -> Labels:
-    name = getattr(sample, 'img_path', None)
-    if name is None:
-        number = getattr(sample, 'sample_idx', None)
-        name = f'image {index} of the batch' if number is None else f'sample {number}'
-    unit, usable = _count(sample, ignored)
-    return Labels(
-        str(name),
-        unit,
-        0 if usable is None else int(usable.sum()),
-        0 if usable is None else usable.numel(),
-        bad_input,
-    )
-
-
-def _count(sample: Any, ignored: set) -> tuple[str, Tensor | None]:
-    """What is labeled in a sample, and which labels are of use."""
-    if sample is None:
-        return '', None
-    if 'gt_sem_seg' in sample:
-        mask = sample.gt_sem_seg.data
-        return 'mask pixels with a class', _not_ignored(mask, ignored or {255})
-    if 'gt_instances' in sample:
-        boxes = sample.gt_instances.bboxes
-        boxes = getattr(boxes, 'tensor', boxes)
-        usable = torch.isfinite(boxes).all(1)
-        if boxes.shape[1] == 4:
-            usable &= (boxes[:, 2:] > boxes[:, :2]).all(1)
-        return 'boxes with an area', usable
-    if 'gt_score' in sample:
-        return 'class scores', torch.isfinite(sample.gt_score)
-    if 'gt_label' in sample:
-        return 'labels', _not_ignored(sample.gt_label, ignored)
-    return '', None
-
-
-def _not_ignored(ids: Tensor, ignored: set) -> Tensor:
-    usable = ids >= 0
-    for index in ignored:
-        usable = usable & (ids != index)
-    return usable
