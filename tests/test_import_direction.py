@@ -62,7 +62,8 @@ ROOMS = {
         'checks': (),
         'batch_views': (),
         'small_resnet': (),
-        'bissl_model': ('backbone_map', 'losses', 'pretext', 'weights'),
+        'levels': ('backbone_map',),
+        'bissl_model': ('backbone_map', 'levels', 'losses', 'pretext', 'weights'),
         'agreement': ('bissl_model', 'weights'),
     },
     'analysis': {

@@ -17,10 +17,14 @@ import os.path as osp
 import platform
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from bissl_mm.command_line import add_common_arguments, run_tool
 from bissl_mm.utils.console import quiet_console
 from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -108,25 +112,9 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
 
     from bissl_mm.analysis.runs.arms import draw_settings
     from bissl_mm.analysis.runs.comparison import compare
-    from bissl_mm.analysis.runs.needed_parts import check_parts
     from bissl_mm.analysis.runs.workers import default_number, start_workers
-    from bissl_mm.config import notes_of
-    from bissl_mm.engine.checks.data_look import check_data, console_logger
-    from bissl_mm.engine.launch import load_config, prepare_processes
-    from bissl_mm.engine.search_space import search_space
-    from bissl_mm.utils.total_batch import share_batches
 
-    cfg = load_config(args)
-    check_parts(cfg)
-    for name, value in search_space(cfg).items():
-        if getattr(args, name, None) is None:
-            setattr(args, name, value)
-    # Each run is one process.
-    for line in [*notes_of(cfg), *share_batches(cfg, 1)]:
-        print(line)
-    prepare_processes(cfg)
-    # The data are checked once, here, and not again in each run's process.
-    check_data(cfg, ('train', 'val', 'test'), console_logger())
+    cfg = _prepared(args)
     # mmengine collects garbage whenever it builds a dataset. Objects of the
     # libraries that are imported already are never garbage, so skip them.
     gc.freeze()
@@ -164,6 +152,29 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
         machine=platform.machine(),
     )
     _tell(outcome, args.json or osp.join(cfg.work_dir, 'comparison.json'))
+
+
+def _prepared(args: argparse.Namespace) -> 'Config':
+    """The config of the runs, checked; missing arguments are filled in."""
+    from bissl_mm.analysis.runs.needed_parts import check_parts
+    from bissl_mm.config import notes_of
+    from bissl_mm.engine.checks.data_look import check_data, console_logger
+    from bissl_mm.engine.launch import load_config, prepare_processes
+    from bissl_mm.engine.search_space import search_space
+    from bissl_mm.utils.total_batch import share_batches
+
+    cfg = load_config(args)
+    check_parts(cfg)
+    for name, value in search_space(cfg).items():
+        if getattr(args, name, None) is None:
+            setattr(args, name, value)
+    # Each run is one process.
+    for line in [*notes_of(cfg), *share_batches(cfg, 1)]:
+        print(line)
+    prepare_processes(cfg)
+    # The data are checked once, here, and not again in each run's process.
+    check_data(cfg, ('train', 'val', 'test'), console_logger())
+    return cfg
 
 
 def _tell(outcome: dict, path: str) -> None:

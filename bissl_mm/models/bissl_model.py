@@ -1,7 +1,6 @@
 """The two models of the bilevel problem in one."""
 
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseAveragedModel, BaseModel
@@ -11,26 +10,10 @@ from ..registry import MODELS
 from ..utils.check import check_in, check_keys
 from ..utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from .backbone_map import BackboneMap
+from .levels import Levels, levels_of
 from .losses.functional import substituted
 from .pretext.norm import set_sync_norms
 from .weights.pretrained import check_pretrained_init, load_pretrained
-
-
-class Levels(NamedTuple):
-    r"""The parameters that the two levels share or own.
-
-    ``theta_p`` and ``theta_d`` are the trained backbones, pair by pair, with
-    their names in the pretext and in the downstream model; ``phi_p`` and
-    ``phi_d`` are the trained heads of both, all without a partner.
-    """
-
-    lower_names: tuple[str, ...]
-    upper_names: tuple[str, ...]
-    head_names: tuple[str, ...]
-    theta_p: tuple[Tensor, ...]
-    theta_d: tuple[Tensor, ...]
-    phi_p: tuple[Tensor, ...]
-    phi_d: tuple[Tensor, ...]
 
 
 @MODELS.register_module()
@@ -173,29 +156,9 @@ class BiSSLModel(BaseModel):
 
     @cached_property
     def levels(self) -> Levels:
-        """The parameters of both levels; made once, since modules keep
-        theirs."""
-        lower = dict(self.pretext.named_parameters())
-        upper = dict(self.downstream.named_parameters())
-        partners = {name for name, _ in self.pairs.all}
-        paired = {name for _, name in self.pairs.all}
-        heads = [
-            name for name, p in upper.items() if name not in paired and p.requires_grad
-        ]
-        names = [[pair[level] for pair in self.pairs.params] for level in (0, 1)]
-        return Levels(
-            tuple(names[0]),
-            tuple(names[1]),
-            tuple(heads),
-            tuple(lower[name] for name in names[0]),
-            tuple(upper[name] for name in names[1]),
-            tuple(
-                p
-                for name, p in lower.items()
-                if name not in partners and p.requires_grad
-            ),
-            tuple(upper[name] for name in heads),
-        )
+        """The parameters of both levels. They are listed once, because modules
+        keep theirs."""
+        return levels_of(self.pretext, self.downstream, self.pairs)
 
     def lower_backbone(self) -> tuple[Tensor, ...]:
         r"""The trained parameters :math:`\theta_P`."""

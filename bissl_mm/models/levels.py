@@ -1,0 +1,55 @@
+"""The parameters of the two levels, by their part in the bilevel problem."""
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from .backbone_map import BackbonePairs
+
+
+class Levels(NamedTuple):
+    r"""The parameters that the two levels share or own.
+
+    ``theta_p`` and ``theta_d`` are the trained backbones, pair by pair, with
+    their names in the pretext and in the downstream model; ``phi_p`` and
+    ``phi_d`` are the trained heads of both, all without a partner.
+    """
+
+    lower_names: tuple[str, ...]
+    upper_names: tuple[str, ...]
+    head_names: tuple[str, ...]
+    theta_p: tuple[Tensor, ...]
+    theta_d: tuple[Tensor, ...]
+    phi_p: tuple[Tensor, ...]
+    phi_d: tuple[Tensor, ...]
+
+
+def levels_of(
+    pretext: nn.Module, downstream: nn.Module, pairs: BackbonePairs
+) -> Levels:
+    """List the parameters of both models.
+
+    Args:
+        pretext (nn.Module): The pretext model.
+        downstream (nn.Module): The downstream model.
+        pairs (BackbonePairs): Which parameters correspond.
+    """
+    lower = dict(pretext.named_parameters())
+    upper = dict(downstream.named_parameters())
+    partners = {name for name, _ in pairs.all}
+    paired = {name for _, name in pairs.all}
+    heads = [
+        name for name, p in upper.items() if name not in paired and p.requires_grad
+    ]
+    names = [[pair[level] for pair in pairs.params] for level in (0, 1)]
+    return Levels(
+        tuple(names[0]),
+        tuple(names[1]),
+        tuple(heads),
+        tuple(lower[name] for name in names[0]),
+        tuple(upper[name] for name in names[1]),
+        tuple(
+            p for name, p in lower.items() if name not in partners and p.requires_grad
+        ),
+        tuple(upper[name] for name in heads),
+    )
