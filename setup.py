@@ -89,7 +89,14 @@ setup(
             'onedl-mmpretrain>=1.3',
         ],
         'demo': ['matplotlib', 'pillow>=10.1', 'scikit-image', 'scikit-learn'],
-        'tests': ['pytest', 'pytest-xdist', 'scikit-learn', 'matplotlib'],
+        'tests': [
+            # A second opinion on products; its test is skipped without it.
+            'curvlinops-for-pytorch>=3',
+            'matplotlib',
+            'pytest',
+            'pytest-xdist',
+            'scikit-learn',
+        ],
     },
     cmdclass={'build_py': BuildWithConfigs},
     zip_safe=False,
