@@ -13,6 +13,7 @@ from .hypergradient import (
     DiscardSolver,
     IdentitySolver,
     LayerwiseCGSolver,
+    LearnedDistance,
     MinresSolver,
     NeumannSolver,
     RecyclingSolver,
@@ -75,7 +76,7 @@ for _solver in (
 
 
 REGULARIZERS = Registry('regularizer', scope=_SCOPE)
-for _regularizer in (SquaredDistance, ScheduledDistance):
+for _regularizer in (SquaredDistance, ScheduledDistance, LearnedDistance):
     REGULARIZERS.register_module(module=_regularizer)
 
 

@@ -301,7 +301,11 @@ def sgd_wrapper(model, **kwargs) -> BiSSLOptimWrapper:
         'solver': dict(type='CGSolver', max_iters=3),
         **kwargs.pop('hypergradient', {}),
     }
-    settings = dict(regularizer=dict(weight=0.1), hypergradient=hypergradient, **kwargs)
+    settings = {
+        'regularizer': dict(weight=0.1),
+        'hypergradient': hypergradient,
+        **kwargs,
+    }
     return BiSSLOptimWrapper(
         **{
             name: OptimWrapper(torch.optim.SGD(part.parameters(), lr=0.1))

@@ -6,6 +6,7 @@ Reading order: :mod:`implicit`, :mod:`solvers.layerwise_cg` and
 
 from .domain import Domain, WithHead
 from .implicit import check_scale, implicit_jacobian_product, implicit_operator
+from .learned_distance import LearnedDistance
 from .linalg.vectors import Vectors
 from .operators.base import Identity, LinearOperator, Operator, Sum
 from .operators.block_diagonal import BlockDiagonal
@@ -37,6 +38,7 @@ __all__ = [
     'Identity',
     'IdentitySolver',
     'LayerwiseCGSolver',
+    'LearnedDistance',
     'LinearOperator',
     'MinresSolver',
     'NeumannSolver',

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..utils.check import check_keys, check_non_negative
 from .linalg.vectors import Vectors
@@ -99,6 +99,37 @@ class Regularizer(ABC):
         r""":math:`-(\partial^2 r / \partial \theta_P \partial
         \theta_D)^T` times the solution; defaults to the solution."""
         return vectors
+
+    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """What the upper level's optimizer trains of it; most have nothing."""
+        return []
+
+    def param_group(self) -> dict[str, Any]:
+        """Settings of the optimizer for :meth:`named_parameters`."""
+        return {}
+
+    def upper_gradients(
+        self, lower: Sequence[Tensor], upper: Sequence[Tensor], solution: Vectors
+    ) -> dict[str, Tensor]:
+        r"""Gradients of the upper level's first term in
+        :meth:`named_parameters`, by their names.
+
+        Args:
+            lower (Sequence[Tensor]): :math:`\theta_P`.
+            upper (Sequence[Tensor]): :math:`\theta_D`, same shapes.
+            solution (Vectors): :math:`v_{IJ}`, same shapes.
+        """
+        return {}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Values of :meth:`named_parameters`."""
+        return {k: p.detach().clone() for k, p in self.named_parameters()}
+
+    @torch.no_grad()
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take up what :meth:`state_dict` gave."""
+        for name, param in self.named_parameters():
+            param.copy_(state[name])
 
     def settings(self) -> dict[str, Any]:
         """What a resumed run should not change without notice."""

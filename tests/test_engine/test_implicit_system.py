@@ -1,6 +1,7 @@
 """The operator that an upper phase builds from the settings."""
 
 import inspect
+import math
 from dataclasses import fields
 
 import pytest
@@ -16,7 +17,8 @@ from bissl_mm.engine.steps.settings import (
     HypergradientSettings,
     refuse_moved,
 )
-from bissl_mm.hypergradient import Hessian
+from bissl_mm.hypergradient import Hessian, LearnedDistance
+from bissl_mm.hypergradient.learned_distance import NAME
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 from bissl_mm.models import pretext_closure
 
@@ -265,3 +267,35 @@ def test_system_over_the_pretext_head(params):
         torch.testing.assert_close(a, factor * b + h / 0.3, rtol=1e-10, atol=1e-12)
     v = tuple(torch.randn_like(p) for p in model.lower_backbone())
     assert [s.shape for s in system.solve(v).value] == [s.shape for s in v]
+
+
+@pytest.mark.parametrize('damping', [0.0, 0.4])
+def test_a_learned_lambda_steps_and_the_next_system_has_it(damping):
+    model = bissl_model('SimCLR', torch.float64)
+    learned = LearnedDistance(0.3, damping=0.2, lr=0.5)
+    wrapper = sgd_wrapper(
+        model, regularizer=learned, hypergradient=dict(damping=damping)
+    )
+    with torch.no_grad():
+        for p in model.upper_backbone():
+            p.add_(0.1)
+    wrapper.begin_upper_phase(model, [dict(inputs=views(6), data_samples=None)], seed=0)
+    batch = dict(inputs=views(4)[0], data_samples=torch.tensor([0, 1, 0, 1]))
+    found = wrapper.upper_gradient(model, batch, seed=0)
+    along = sum(
+        ((d - p) * v).sum()
+        for p, d, v in zip(
+            model.lower_backbone(), model.upper_backbone(), found.solution.value
+        )
+    )
+    raw = math.log(math.expm1(0.3))
+    slope = along.item() / (1 + math.exp(-raw)) / (0.3 + 0.2)
+    assert slope == pytest.approx(found.gradients[NAME].item(), rel=1e-5)
+    wrapper.upper_step(model, batch, seed=0)
+    expected = math.log1p(math.exp(raw - 0.5 * slope))
+    assert learned.weight == pytest.approx(expected, rel=1e-5) != 0.3
+    factors = []
+    for _ in range(2):
+        factors.append(wrapper.system.bound.operator.second.factor)
+        wrapper.upper_gradient(model, batch, seed=0)
+    assert factors == pytest.approx([1 / (0.3 + damping), 1 / (expected + damping)])

@@ -16,6 +16,9 @@ SCHEDULE = dict(
 #: Settings of ``optim_wrapper``.
 VARIANTS = {
     'scheduled lambda': dict(regularizer=SCHEDULE),
+    'learned lambda': dict(
+        regularizer=dict(type='LearnedDistance', weight=0.3, damping=0.0, lr=5.0)
+    ),
     'pretext head': dict(hypergradient=dict(pretext_head=True, head_damping=0.5)),
 }
 
@@ -63,4 +66,7 @@ def test_a_stage_goes_on_bit_for_bit_and_differs_from_the_published(
     )
     logged = again.message_hub.get_scalar('train/regime/lambda').data[0]
     regularizer = whole.optim_wrapper.regularizer
-    assert logged.tolist() == pytest.approx(regularizer.weights(2))
+    if name == 'learned lambda':
+        assert logged[0] != logged[1] == regularizer.weight != pytest.approx(0.3)
+    else:
+        assert logged.tolist() == pytest.approx(regularizer.weights(2))

@@ -6,6 +6,7 @@ import torch
 from bissl_mm.hypergradient import (
     CGSolver,
     Hessian,
+    LearnedDistance,
     ScheduledDistance,
     SquaredDistance,
     implicit_jacobian_product,
@@ -69,6 +70,7 @@ def draw(*shape, seed):
 REGULARIZERS = {
     'squared distance': lambda: SquaredDistance(0.3),
     'scheduled': lambda: ScheduledDistance('cosine_increase', 0.5, 0.1),
+    'learned': lambda: LearnedDistance(0.3, damping=0.0),
     'general quadratic': lambda: Weighted(
         0.3, draw(SIZE, seed=0).abs() + 0.5, draw(SIZE, SIZE, seed=1)
     ),
@@ -159,6 +161,31 @@ def test_hypergradient_is_that_of_the_solved_lower_level(regularizer):
     assert (solution.value[0] - expected).norm() <= 1e-9 * expected.norm()
 
 
+@pytest.mark.parametrize('weight', [1e-5, 0.02, 3.0])
+@pytest.mark.parametrize('damping', [0.0, 10.0])
+def test_gradient_of_a_learned_weight_is_that_of_the_solved_lower_level(
+    weight, damping
+):
+    """(5.6) of the thesis; its damping divides the gradient of no damping."""
+    factor = draw(SIZE, SIZE, seed=5)
+    curvature = factor @ factor.T / SIZE + torch.eye(SIZE).double()
+    minimum, target, theta_d = (draw(SIZE, seed=s) for s in (6, 7, 8))
+    made = LearnedDistance(weight, damping)
+    assert made.weight == pytest.approx(weight, rel=1e-6)
+    ((_, raw),) = made.named_parameters()
+    raw = raw.detach().double().requires_grad_()
+    sigma = torch.nn.functional.softplus(raw)
+    matrix = curvature + sigma * torch.eye(SIZE).double()
+    solved = torch.linalg.solve(matrix, curvature @ minimum + sigma * theta_d)
+    (expected,) = torch.autograd.grad(0.5 * (solved - target).square().sum(), raw)
+
+    solved, scale = solved.detach(), sigma.item()
+    v_ij = scale * torch.linalg.solve(matrix.detach(), solved - target)
+    (grad,) = made.upper_gradients((solved,), (theta_d,), (v_ij,)).values()
+    expected = expected * scale / (scale + damping)
+    assert grad.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     'schedule, alpha, share',
     [
@@ -181,6 +208,20 @@ def test_schedules_of_the_thesis(schedule, alpha, share):
     # To look ahead changes nothing.
     made.begin_alternation(2, 5)
     assert made.weights(5) == weights and made.weight == weights[2]
+
+
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        (dict(weight=0.0), 'weight must be above 0'),
+        (dict(weight=-1.0), 'weight must be a number of at least 0'),
+        (dict(damping=-1.0), 'damping must be a number of at least 0'),
+        (dict(lr=float('inf')), 'lr must be a number'),
+    ],
+)
+def test_bad_learned_weights_are_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        LearnedDistance(**settings)
 
 
 @pytest.mark.parametrize(

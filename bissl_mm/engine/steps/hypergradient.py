@@ -17,6 +17,8 @@ from ...hypergradient import (
     Domain,
     GaussNewton,
     Hessian,
+    Identity,
+    Operator,
     Solution,
     Status,
     Vectors,
@@ -28,7 +30,7 @@ from ...hypergradient import (
 from ...hypergradient.linalg.basis import flatten, unflatten
 from ...hypergradient.linalg.vectors import scalars_agreed
 from ...hypergradient.regularizer import Regularizer
-from ...models.bissl_model import BiSSLModel
+from ...models.bissl_model import BiSSLModel, Levels
 from ...models.losses.functional import pretext_closure
 from ...models.losses.outputs import pretext_outputs_closure
 from ...registry import build_solver
@@ -94,6 +96,9 @@ class ImplicitSystem:
         # Preprocessed, as the closures of the operator hold them, too.
         self._parts: list[dict] = []
         self._cross: Callable[[Vectors], Vectors] | None = None
+        # Of the operator that the solver is bound to.
+        self._metric: Operator = Identity()
+        self._weight = regularizer.weight
 
     @property
     def curvature_operator(self) -> Curvature | None:
@@ -143,9 +148,11 @@ class ImplicitSystem:
         head = levels.phi_p if self.config.pretext_head else ()
         self.domain = WithHead(through, head) if head else Domain(through)
         lower, upper = map(self.domain.leaves, (levels.theta_p, levels.theta_d))
-        metric = self.regularizer.metric(lower, upper)
+        self._metric = self.regularizer.metric(lower, upper)
         if head:
-            metric = BlockDiagonal(metric, len(lower), self.config.head_damping)
+            self._metric = BlockDiagonal(
+                self._metric, len(lower), self.config.head_damping
+            )
         curvature = make_curvature(
             closures,
             (*lower, *head),
@@ -166,14 +173,16 @@ class ImplicitSystem:
         # phase, under the same settings.
         resumed, self._resumed = self._resumed, {}
         same = done_steps > 0 and resumed.get('of') == repr(self.settings())
-        self.bound = self.solver.bind(
-            implicit_operator(
-                curvature, self.regularizer.weight, self.config.damping, metric
-            ),
-            resumed['solver'] if same else None,
-        )
+        self._bind(curvature, resumed['solver'] if same else None)
         self._cross = partial(self.regularizer.cross, lower=lower, upper=upper)
         self._steps, self._checked_step = done_steps, checked_step
+
+    def _bind(self, curvature: Curvature, state: dict | None = None) -> None:
+        self._weight = self.regularizer.weight
+        operator = implicit_operator(
+            curvature, self._weight, self.config.damping, self._metric
+        )
+        self.bound = self.solver.bind(operator, state)
 
     def end(self) -> None:
         """Free the graphs of the operator and what the solver keeps."""
@@ -195,6 +204,10 @@ class ImplicitSystem:
         Raises:
             FloatingPointError: If the solution is not finite.
         """
+        if self.regularizer.weight != self._weight:
+            # Another system of the same curvature; nothing known of the old one
+            # holds for it.
+            self._bind(self.curvature_operator)
         check = self.config.check_residual == 'always' or self._steps == dict(
             first=0, random=self._checked_step
         ).get(self.config.check_residual)
@@ -225,6 +238,19 @@ class ImplicitSystem:
             )
         return solution
 
+    def weight_gradients(self, levels: Levels, solution: Solution) -> Gradients:
+        """Gradients of what the upper level learns of the regularizer, by
+        name; the same on all ranks to the bit.
+
+        Args:
+            levels (Levels): Of the model.
+            solution (Solution): Of :meth:`solve`.
+        """
+        found = self.regularizer.upper_gradients(
+            levels.theta_p, levels.theta_d, solution.value
+        )
+        return {name: from_first_rank(grad) for name, grad in found.items()}
+
     def settings(self) -> dict[str, object]:
         """What a resumed run should not change without notice."""
         return dict(
@@ -240,7 +266,9 @@ class ImplicitSystem:
     def state_dict(self) -> dict:
         """What the solver keeps within an upper phase, and for which
         system; empty if nothing."""
-        kept = self.bound.state_dict() if self.bound is not None else {}
+        # After a step that changed lambda the next one binds anew.
+        is_kept = self.bound is not None and self._weight == self.regularizer.weight
+        kept = self.bound.state_dict() if is_kept else {}
         return dict(solver=kept, of=repr(self.settings())) if kept else {}
 
     def load_state_dict(self, state: dict) -> None:

@@ -1,5 +1,6 @@
 """The optimizers of the levels: how a gradient becomes a step."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -11,6 +12,7 @@ from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.utils import clip_grad_norm_
 
 from ...hypergradient.linalg.vectors import norm
+from ...hypergradient.regularizer import Regularizer
 from ...models.bissl_model import BiSSLModel
 from ...utils.errors import TypeRefusal
 from ...utils.random import seeded
@@ -33,6 +35,8 @@ class LevelOptimizers(OptimWrapperDict):
         upper (OptimWrapper): Entry ``'upper'``.
         head_warmup (OptimWrapper): Beside the dict.
         first_order (FirstOrder): Evaluates the losses.
+        regularizer (Regularizer): The upper optimizer trains its parameters, if
+            it has any.
 
     Raises:
         TypeError: If one scales its loss, accumulates on its own or shards
@@ -45,6 +49,7 @@ class LevelOptimizers(OptimWrapperDict):
         upper: OptimWrapper,
         head_warmup: OptimWrapper,
         first_order: FirstOrder,
+        regularizer: Regularizer,
     ) -> None:
         super().__init__(lower=lower, upper=upper)
         for name, wrapper in (
@@ -55,6 +60,11 @@ class LevelOptimizers(OptimWrapperDict):
             check_plain(name, wrapper)
         self.head_warmup = head_warmup
         self.first_order = first_order
+        self.regularizer = regularizer
+        trained = [p for _, p in regularizer.named_parameters()]
+        if trained:
+            group = dict(params=trained, **regularizer.param_group())
+            upper.optimizer.add_param_group(group)
         # Levels may share a wrapper, whose clipping is taken once.
         self._clipping = {
             key: take_clipping(wrapper)
@@ -69,8 +79,8 @@ class LevelOptimizers(OptimWrapperDict):
         Args:
             level (str): ``'lower'``, ``'upper'`` or ``'head_warmup'``.
             model (nn.Module): Its parameters change.
-            grads (dict[str, Tensor]): By the model's names; a parameter
-                without one gets none.
+            grads (dict[str, Tensor]): By the names of the model and of the
+                regularizer; a parameter without one gets none.
             logs (dict[str, Tensor]): Tensors of one number.
 
         Returns:
@@ -83,7 +93,8 @@ class LevelOptimizers(OptimWrapperDict):
                 parameters are then unchanged.
         """
         wrapper = self.head_warmup if level == 'head_warmup' else self[level]
-        for name, param in model.named_parameters():
+        trained = self.regularizer.named_parameters()
+        for name, param in itertools.chain(model.named_parameters(), trained):
             param.grad = grads.get(name)
         params = [
             p
@@ -131,15 +142,17 @@ class LevelOptimizers(OptimWrapperDict):
         return self.step_level('head_warmup', downstream, grads, dict(loss=loss))
 
     def state_dict(self) -> dict:
-        """State of all three optimizers."""
+        """State of all three optimizers and of the regularizer."""
         state = super().state_dict()
         state['head_warmup'] = self.head_warmup.state_dict()
-        return state
+        trained = self.regularizer.state_dict()
+        return state | (dict(regularizer=trained) if trained else {})
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Load what :meth:`state_dict` gave."""
         state_dict = dict(state_dict)
         self.head_warmup.load_state_dict(state_dict.pop('head_warmup'))
+        self.regularizer.load_state_dict(state_dict.pop('regularizer', {}))
         super().load_state_dict(state_dict)
 
 

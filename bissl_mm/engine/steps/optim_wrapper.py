@@ -84,12 +84,12 @@ class BiSSLOptimWrapper(LevelOptimizers):
         num_micro_batches: dict[str, int] | None = None,
         first_order_dtype: str | None = None,
     ) -> None:
-        self.regularizer = build_regularizer(regularizer)
+        regularizer = build_regularizer(regularizer)
         self.system = ImplicitSystem(
-            self.regularizer, HypergradientSettings.read(hypergradient)
+            regularizer, HypergradientSettings.read(hypergradient)
         )
         first_order = FirstOrder(num_micro_batches, first_order_dtype)
-        super().__init__(lower, upper, head_warmup, first_order)
+        super().__init__(lower, upper, head_warmup, first_order, regularizer)
         check_non_negative('BiSSLOptimWrapper', 'direct_weight', direct_weight)
         check_non_negative('BiSSLOptimWrapper', 'indirect_weight', indirect_weight)
         if direct_weight + indirect_weight == 0:
@@ -250,9 +250,11 @@ class BiSSLOptimWrapper(LevelOptimizers):
             loss_at_upper=loss_at_upper.item(),
         )
         solution = self.system.solve(v)
+        levels = model.levels
         torch._foreach_add_(
-            [grads[n] for n in model.levels.upper_names], list(solution.value)
+            [grads[n] for n in levels.upper_names], list(solution.value)
         )
+        grads |= self.system.weight_gradients(levels, solution)
         return Hypergradient(
             dict(
                 loss_at_lower=loss_at_lower,

@@ -1,0 +1,103 @@
+"""Half the squared distance with a weight that the upper level learns."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..utils.check import check_keys, check_non_negative
+from ..utils.errors import ValueRefusal
+from .linalg.vectors import Vectors, dot, subtract
+from .regularizer import SquaredDistance
+
+NAME = 'regularizer.raw_weight'
+
+
+@check_keys
+class LearnedDistance(SquaredDistance):
+    r""":math:`\sigma(l) \frac{1}{2} \|\theta_P - \theta_D\|_2^2` with
+    softplus :math:`\sigma` and :math:`l` an upper-level parameter.
+
+    Its gradient takes the solution that the step has already:
+
+    .. math:: \frac{dF}{dl} = \frac{\sigma'(l)}{\sigma(l) + \delta_\lambda}
+              \langle \theta_D - \theta_P, v_{IJ} \rangle .
+
+    Every upper step changes :math:`\lambda`, so that the next one solves
+    another system: a solver keeps nothing from step to step. The optimizer,
+    its schedule and its clipping are those of the upper level.
+
+    Args:
+        weight (float): :math:`\lambda` at the start, above 0. Defaults to
+            0.001.
+        damping (float): :math:`\delta_\lambda`, at least 0. Defaults to 10.
+        lr (float, optional): Learning rate of :math:`l`. Defaults to None:
+            that of the upper level.
+        weight_decay (float, optional): Of :math:`l`; it pulls
+            :math:`\lambda` toward log 2. Defaults to 0.
+
+    Raises:
+        ValueError: For a number out of its range.
+
+    Source:
+        Section 5.2.2 of the thesis, (5.6). Its damping is 0 or 10.
+    """
+
+    def __init__(
+        self,
+        weight: float = 0.001,
+        damping: float = 10.0,
+        lr: float | None = None,
+        weight_decay: float | None = 0.0,
+    ) -> None:
+        name = 'LearnedDistance'
+        check_non_negative(name, 'damping', damping)
+        for key, value in (('lr', lr), ('weight_decay', weight_decay)):
+            if value is not None:
+                check_non_negative(name, key, value)
+        self._raw = nn.Parameter(torch.zeros(()))
+        super().__init__(weight)
+        self.start = weight
+        self.damping = damping
+        self._group = dict(lr=lr, weight_decay=weight_decay)
+
+    @property
+    def weight(self) -> float:
+        r"""The present :math:`\lambda`."""
+        return F.softplus(self._raw.detach()).item()
+
+    @weight.setter
+    def weight(self, value: float) -> None:
+        if not value > 0:
+            raise ValueRefusal(
+                f'LearnedDistance: weight must be above 0, but is {value}. A weight '
+                'of 0 cannot be learned; for a small one take 1e-5.'
+            )
+        # The inverse of softplus, which is the number itself where it is large.
+        raw = value + math.log(-math.expm1(-value))
+        with torch.no_grad():
+            self._raw.fill_(raw)
+
+    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """See :meth:`Regularizer.named_parameters`."""
+        return [(NAME, self._raw)]
+
+    def param_group(self) -> dict[str, Any]:
+        """See :meth:`Regularizer.param_group`."""
+        return {k: v for k, v in self._group.items() if v is not None}
+
+    @torch.no_grad()
+    def upper_gradients(
+        self, lower: Sequence[Tensor], upper: Sequence[Tensor], solution: Vectors
+    ) -> dict[str, Tensor]:
+        """See :meth:`Regularizer.upper_gradients`."""
+        along = dot(subtract(upper, lower), solution)
+        factor = torch.sigmoid(self._raw) / (F.softplus(self._raw) + self.damping)
+        return {NAME: factor * along.to(self._raw)}
+
+    def settings(self) -> dict[str, Any]:
+        """See :meth:`Regularizer.settings`."""
+        return dict(super().settings(), **self._group)
