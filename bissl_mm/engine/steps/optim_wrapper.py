@@ -85,9 +85,8 @@ class BiSSLOptimWrapper(LevelOptimizers):
         first_order_dtype: str | None = None,
     ) -> None:
         regularizer = build_regularizer(regularizer)
-        self.system = ImplicitSystem(
-            regularizer, HypergradientSettings.read(hypergradient)
-        )
+        settings = HypergradientSettings.read(hypergradient)
+        self.system = ImplicitSystem(regularizer, settings)
         first_order = FirstOrder(num_micro_batches, first_order_dtype)
         super().__init__(lower, upper, head_warmup, first_order, regularizer)
         check_non_negative('BiSSLOptimWrapper', 'direct_weight', direct_weight)
