@@ -40,7 +40,7 @@ def test_missing_class_folder_is_refused(part, gone, expected, tmp_path):
     (tmp_path / part / gone).mkdir()
     look = look_at(config(tmp_path))
     assert not look.refusals
-    assert f"no image of 1 of 3 classes ('{gone}')" in the_only(look.warnings)
+    assert f"no image belongs to 1 of 3 classes ('{gone}')" in the_only(look.warnings)
 
 
 def test_missing_last_class_shifts_nothing(tmp_path):
@@ -79,7 +79,7 @@ def test_folder_that_is_no_class_of_training_is_refused(name, tmp_path):
     write_parts(tmp_path)
     (tmp_path / 'val' / name).mkdir()
     line = the_only(look_at(config(tmp_path)).refusals)
-    assert f"class folder(s) '{name}'" in line
+    assert f"the folder(s) '{name}'" in line
     assert ('Remove ' in line) == name.startswith('.')
 
 
@@ -98,9 +98,9 @@ def _with_classes(root, classes):
 def test_declared_classes_and_folders_of_another_number(tmp_path):
     write_parts(tmp_path)
     look = look_at(_with_classes(tmp_path, ('ant', 'bee', 'cow', 'dog')))
-    assert "No folder: 'dog'" in look.refusals[0]
+    assert "Classes without a folder: 'dog'" in look.refusals[0]
     look = look_at(_with_classes(tmp_path, ('ant', 'bee')))
-    assert "No class: 'cow'" in look.refusals[0]
+    assert "Folders without a class: 'cow'" in look.refusals[0]
 
 
 def test_lists_and_folders_number_alike_or_are_refused(tmp_path):
@@ -120,7 +120,7 @@ def test_lists_and_folders_number_alike_or_are_refused(tmp_path):
 @pytest.mark.parametrize(
     'labels, expected',
     [
-        ((1, 2, 3), 'They seem to be counted from 1.'),
+        ((1, 2, 3), 'The labels seem to be counted from 1.'),
         ((0, 1, 7), 'label 7 of '),
         ((-1, 0, 1), 'label -1 of '),
     ],
@@ -132,7 +132,7 @@ def test_labels_that_no_class_has_are_refused(labels, expected, tmp_path):
     )
     cfg = config(tmp_path, ['val'], ann_file='val.txt')
     line = the_only(look_at(cfg).refusals)
-    assert expected in line and 'is none of 0 to 2' in line
+    assert expected in line and 'is not in 0 to 2' in line
 
 
 @pytest.mark.parametrize('same_bytes', [True, False])
@@ -152,7 +152,7 @@ def test_image_under_two_classes_is_a_warning(tmp_path):
     write_parts(tmp_path)
     shutil.copy(tmp_path / 'train/ant/0.png', tmp_path / 'train/cow/7.png')
     line = the_only(look_at(config(tmp_path)).warnings)
-    assert '1 images are there under two classes' in line
+    assert '1 images are in two classes' in line
 
 
 def test_many_classes_are_summarised_in_a_log_alone(tmp_path):
@@ -171,7 +171,7 @@ def test_many_classes_are_summarised_in_a_log_alone(tmp_path):
 def test_head_of_another_number_of_classes(tmp_path):
     write_parts(tmp_path)
     line = the_only(look_at(config(tmp_path, classes=4)).refusals)
-    assert "'head' has num_classes=4, but the training data have 3" in line
+    assert 'The head has num_classes=4, but the training data have 3' in line
 
 
 def _with_list(root, part, labels, **dataset):
@@ -197,8 +197,8 @@ def test_labels_of_a_list_and_of_folders_agree_or_are_refused(dataset, tmp_path)
     # The same names, which class folders do not heed.
     cfg.val_dataloader.dataset.update(dataset)
     line = the_only(look_at(cfg).refusals)
-    assert "folder 'ant' the label 0, train_dataloader.dataset the label 2" in line
-    assert 'for 2 folders' in line
+    assert "folder 'ant' have label 0, but label 2 in train_dataloader.dataset" in line
+    assert '2 folder(s)' in line
     cfg.train_dataloader = _with_list(tmp_path, 'train', (0, 1, 2))
     cfg.val_dataloader.dataset.pop('classes', None)
     look = look_at(cfg)
@@ -210,7 +210,7 @@ def test_lists_of_two_parts_number_alike_or_are_refused(tmp_path):
     cfg = config(tmp_path)
     cfg.train_dataloader = _with_list(tmp_path, 'train', (0, 1, 2))
     cfg.val_dataloader = _with_list(tmp_path, 'val', (1, 0, 2))
-    assert "folder 'ant' the label 1" in the_only(look_at(cfg).refusals)
+    assert "folder 'ant' have label 1" in the_only(look_at(cfg).refusals)
     # Folders that hold several labels say nothing.
     cfg.val_dataloader = _with_list(tmp_path, 'val', (1, 1, 2))
     assert not look_at(cfg).refusals
@@ -240,7 +240,7 @@ def test_class_folders_are_looked_for_one_level_too_high(tmp_path):
     (tmp_path / 'all').rename(tmp_path / 'top')
     cfg = config(tmp_path, ['train'], data_prefix='top')
     line = the_only(look_at(cfg).refusals)
-    assert 'has one class folder' in line and 'num_classes=1' not in line
+    assert 'has only one class folder' in line and 'num_classes=1' not in line
     assert repr(str(tmp_path / 'top/train')) in line
     # Without a head nobody reads the labels.
     cfg.model = dict(type='SimCLR', head=dict(type='ContrastiveHead'))

@@ -231,11 +231,11 @@ REFUSED = {
     'ignored': (each('annotations', lambda a: a.update(ignore=1)), 'flag ignore (12)'),
     'swapped': (
         each('images', lambda a: a.update(width=a['height'], height=a['width'])),
-        'is 60 x 40 after decoding, annotated 40 x 60. Width and height are swapped',
+        'is 60 x 40 after decoding, but 40 x 60 in the annotations. Width and height are swapped',
     ),
     'resized': (
         each('images', lambda a: a.update(width=120, height=80)),
-        'annotated 120 x 80. Write the size of the file',
+        '120 x 80 in the annotations. Write the size of the image',
     ),
     'backslash': (
         each('images', lambda a: a.update(file_name='x\\' + a['file_name'])),
@@ -359,7 +359,7 @@ def test_images_turned_by_exif_are_refused_until_they_are_not(orientation, tmp_p
     cfg = config(tmp_path)
     refused = looked(cfg).refusals
     assert len(refused) == 2
-    assert 'is 40 x 60 after decoding, annotated 60 x 40' in refused[0]
+    assert 'is 40 x 60 after decoding, but 60 x 40 in the ann' in refused[0]
     assert 'train/0.jpg' in refused[0]
     assert "color_type='color_ignore_orientation'" in refused[0]
     for part in ('train', 'val'):
@@ -404,7 +404,7 @@ def test_classes_written_as_a_string_are_refused(
 @pytest.mark.parametrize(
     'classes, expected',
     [
-        (('nut', 'nut'), "names 'nut' 2 times"),
+        (('nut', 'nut'), "has 'nut' 2 times"),
         ((1, 2), "Write ('1', '2')"),
         ({'nut', 'bolt'}, 'is of type set'),
         (3, 'is of type int'),
@@ -535,7 +535,7 @@ def voc(root: Path, change=None, size=SIZE):
         (lambda t, i: t.replace('<width>60', '<width>6e1'), 'a <size> without'),
         (
             lambda t, i: t.replace('60</w', '40</w').replace('40</h', '60</h'),
-            'is 60 x 40 after decoding, annotated 40 x 60',
+            'is 60 x 40 after decoding, but 40 x 60 in the ann',
         ),
         (
             lambda t, i: (
@@ -563,7 +563,7 @@ def test_voc_files_are_counted_as_mmdet_uses_them(tmp_path):
     assert part.facts['boxes'] == flags.count(0) == 8
     assert part.left_out == ['4 of 12 boxes: difficult, neither object nor background']
     # All of its boxes are difficult.
-    assert any("'nut': they cannot be learnt" in line for line in look.warnings)
+    assert any("('nut'): they cannot be learnt" in line for line in look.warnings)
 
 
 def text_ids(data, part):

@@ -52,8 +52,8 @@ def test_what_the_loader_reads_rightly_passes(mask, tmp_path):
         (
             lambda m, part, i: (m > 0).astype(np.uint8) * 255,
             [
-                "'b', 'c' have no pixel in any of 3 masks (2 of 3 classes); 255 is "
-                'ignored and covers'
+                "'b', 'c' have no pixel in any of 3 masks (2 of 3 classes). Id 255 "
+                'is ignored and covers'
             ],
         ),
         (lambda m, part, i: m * 0 + 1, ["'a', 'c' have no pixel in any of 3"]),
@@ -62,7 +62,7 @@ def test_what_the_loader_reads_rightly_passes(mask, tmp_path):
         (channels('LA'), ['000.png', 'mode LA']),
         (
             lambda *args: palette(*args).convert('RGB'),
-            ['mode RGB', 'Colours are no ids'],
+            ['mode RGB', 'Colours are not ids'],
         ),
         (
             lambda m, part, i: m.astype(np.uint16) * 256,
@@ -73,7 +73,7 @@ def test_what_the_loader_reads_rightly_passes(mask, tmp_path):
             lambda m, part, i: m.astype(np.uint16) * 1000 + 7,
             ['1007 becomes 239', 'ids 0 to 2'],
         ),
-        (lambda m, part, i: m * 85, ['id(s) 85', 'divide them by 85']),
+        (lambda m, part, i: m * 85, ['id(s) 85', 'Divide them by 85']),
         (lambda m, part, i: m + 1, ['id(s) 3', 'reduce_zero_label=True']),
     ],
     ids=lambda value: '' if callable(value) else value[-1],
@@ -86,7 +86,7 @@ def test_wrong_masks_are_refused(mask, texts, tmp_path):
 
 @pytest.mark.parametrize(
     'bits, text',
-    [(2, '2 bits a pixel): 1 becomes 85'), (4, '4 bits a pixel): 1 becomes 17')],
+    [(2, '2 bits per pixel): 1 becomes 85'), (4, '4 bits per pixel): 1 becomes 17')],
 )
 def test_grey_levels_of_few_bits_are_refused(bits, text, tmp_path):
     cfg = seg_folders.write(tmp_path)

@@ -49,7 +49,7 @@ def test_masks_of_stored_pixels_are_refused(orientation, tmp_path):
         for text in (
             f'{part}_dataloader',
             f'images/{part}/000.jpg',
-            '8 x 12 when decoded',
+            '8 x 12 after decoding',
             'stored as 12 x 8',
             f'EXIF orientation {orientation}',
             'is 12 x 8',
@@ -86,7 +86,7 @@ def test_turns_that_keep_the_size_are_warned_of(orientation, what, tmp_path):
         seg_folders.write(tmp_path, image=photo(orientation), suffix='.jpg'), ['val']
     )
     assert not look.refusals and len(look.warnings) == 1
-    for text in ('3 of 3 images', '000.jpg', f'{orientation} ({what})'):
+    for text in ('3 of 3 images', '000.jpg', f'with {orientation}, {what})'):
         assert text in look.warnings[0]
 
 
@@ -97,7 +97,7 @@ def test_square_images_on_their_side_are_warned_of(tmp_path):
         suffix='.jpg',
         mask=lambda own, part, i: own[:, ::2].repeat(2, 1)[:, :8],
     )
-    assert 'with 6 (turned by 90' in look_over(cfg, ['test']).warnings[0]
+    assert 'with 6, turned by 90' in look_over(cfg, ['test']).warnings[0]
 
 
 @pytest.mark.parametrize('part', seg_folders.PARTS)

@@ -86,7 +86,7 @@ def test_users_that_ignore_different_ids_are_warned_of(changes, text, data):
             dict(
                 train_dataloader__dataset__pipeline={'1': dict(reduce_zero_label=True)}
             ),
-            ['reduce_zero_label=True', 'data set False'],
+            ['reduce_zero_label=True', 'data set has False'],
         ),
         (
             dict(
@@ -113,7 +113,7 @@ def test_users_that_ignore_different_ids_are_warned_of(changes, text, data):
         ),
         (
             dict(model__data_preprocessor__seg_pad_val=254),
-            ['seg_pad_val=254', '255 is ignored'],
+            ['seg_pad_val=254', 'ignored is 255'],
         ),
         (dict(model__test_cfg=dict(mode='slide')), ['needs crop_size']),
         (

@@ -1,4 +1,4 @@
-"""Sizes of images against those that their boxes were drawn on."""
+"""Compares the sizes of images with the annotated sizes."""
 
 import os.path as osp
 import random
@@ -8,9 +8,9 @@ from .findings import Look
 from .headers import TURNS, Header, describe, read_header
 from .parts import MAX_HEADERS, PartLook
 
-#: Pixels by which sizes may differ and boxes reach out by rounding.
+#: Pixels by which rounding may change a size or move a box out of its image.
 MARGIN = 2
-#: Share of boxes outside of their images above which all are in doubt.
+#: If a larger share of boxes is outside of its image, all boxes are doubtful.
 MOSTLY = 0.5
 
 
@@ -27,12 +27,12 @@ class Annotated(NamedTuple):
 
 
 class Wrong(NamedTuple):
-    """An image that is not of its annotated size.
+    """An image whose size differs from the annotated one.
 
     Args:
         image (Annotated): The image.
-        header (Header): Of the file.
-        decoded (tuple[int, int]): Width and height as it is loaded.
+        header (Header): The header of its file.
+        decoded (tuple[int, int]): Width and height after loading.
     """
 
     image: Annotated
@@ -41,15 +41,16 @@ class Wrong(NamedTuple):
 
 
 def check_sizes(look: Look, part: PartLook, name: str, images: list[Annotated]) -> None:
-    """Refuse images whose decoded size is not the annotated one: the boxes
-    lie beside the objects.
+    """Refuse images whose decoded size is not the annotated one.
+
+    Their boxes would be beside the objects.
 
     Args:
-        look (Look): Gets what is wrong.
-        part (PartLook): The part, with the transform that loads its images.
+        look (Look): Collects the findings.
+        part (PartLook): The split, with the transform that loads its images.
         name (str): Key and file of the annotations.
-        images (list[Annotated]): Of a seeded choice of ``MAX_HEADERS`` the
-            headers are read, or of all.
+        images (list[Annotated]): The images. The headers of ``MAX_HEADERS`` of
+            them are read, chosen by a seed, or of all.
     """
     loaders = part.transforms('LoadImageFromFile')
     if not loaders or loaders[0].get('backend_args'):
@@ -62,7 +63,7 @@ def check_sizes(look: Look, part: PartLook, name: str, images: list[Annotated]) 
     for image in images:
         header = read_header(image.path)
         if header.error:
-            # Told where files are looked at.
+            # The check of the files reports it.
             continue
         decoded = header.decoded_size(flag, backend)
         found = Wrong(image, header, decoded)
@@ -80,22 +81,22 @@ def check_sizes(look: Look, part: PartLook, name: str, images: list[Annotated]) 
         look.warn(
             f'{name}: {len(near)} of {len(images)} images are a pixel or two '
             f'larger or smaller than annotated: {image.path!r} is '
-            f'{describe(decoded)} after decoding, annotated '
-            f'{describe(image.size)}. Were they resized after they were '
-            'annotated?'
+            f'{describe(decoded)} after decoding, but {describe(image.size)} in '
+            'the annotations. If the images were resized after they were '
+            'annotated, scale the boxes.'
         )
     if same:
         look.warn(
-            f'{name}: {len(same)} of {len(images)} images are '
-            f'{TURNS[same[0].header.orientation]} by their EXIF when they are'
-            f' loaded, {osp.basename(same[0].image.path)!r} for example, and '
-            'keep their size: see with tools/browse_dataset.py whether their '
-            'boxes fit.'
+            f'{name}: {len(same)} of {len(images)} images, for example '
+            f'{osp.basename(same[0].image.path)!r}, are '
+            f'{TURNS[same[0].header.orientation]} when they are loaded, because '
+            'of their EXIF data. Their size does not tell whether the boxes '
+            'fit. Check with tools/browse_dataset.py.'
         )
 
 
 def _refuse(look: Look, name: str, wrong: list[Wrong], total: int) -> None:
-    """Those that EXIF turns first: their remedy is another one."""
+    """Refuse images that EXIF turns, and the others, with their remedies."""
     turned = [
         each
         for each in wrong
@@ -106,10 +107,10 @@ def _refuse(look: Look, name: str, wrong: list[Wrong], total: int) -> None:
         image, header, decoded = turned[0]
         look.refuse(
             f'{name}: {len(turned)} of {total} images are annotated as their '
-            f'pixels are stored, but loaded {TURNS[header.orientation]} by '
-            f'EXIF (orientation {header.orientation}): {image.path!r} is '
-            f'{describe(decoded)} after decoding, annotated '
-            f'{describe(image.size)}. Set '
+            f'pixels are stored, but are loaded {TURNS[header.orientation]} '
+            f'(EXIF orientation {header.orientation}): {image.path!r} is '
+            f'{describe(decoded)} after decoding, but {describe(image.size)} in '
+            'the annotations. Set '
             "color_type='color_ignore_orientation' in every "
             'LoadImageFromFile of the data sets, or remove the orientation '
             'from the files.'
@@ -118,21 +119,22 @@ def _refuse(look: Look, name: str, wrong: list[Wrong], total: int) -> None:
         image, header, decoded = rest[0]
         swapped = image.size == decoded[::-1]
         remedy = (
-            f'Width and height are swapped: write width {decoded[0]}, '
+            f'Width and height are swapped: write width {decoded[0]} and '
             f'height {decoded[1]}.'
             if swapped
-            else 'Write the size of the file, and boxes in its pixels.'
+            else 'Write the size of the image, and boxes in its pixels.'
         )
         exif = f' (EXIF: {TURNS[header.orientation]})' if header.orientation > 1 else ''
         look.refuse(
-            f'{name}: {len(rest)} of {total} images have another size than '
-            f'annotated: {image.path!r} is {describe(decoded)} after '
-            f'decoding{exif}, annotated {describe(image.size)}. {remedy}'
+            f'{name}: {len(rest)} of {total} images differ in size from their '
+            f'annotations: {image.path!r} is {describe(decoded)} after '
+            f'decoding{exif}, but {describe(image.size)} in the annotations. '
+            f'{remedy}'
         )
 
 
 def check_classes_with_boxes(look: Look) -> None:
-    """Warn of declared classes that no box of a part is of."""
+    """Warn about declared classes without a box in a split."""
     for part in look:
         counts = {
             name: titles['boxes']
@@ -146,9 +148,9 @@ def check_classes_with_boxes(look: Look) -> None:
         what = (
             'cannot be learnt'
             if part.name == 'train'
-            else 'are not measured, the mean is that of the others'
+            else 'are not measured, and the mean is that of the other classes'
         )
         look.warn(
-            f'{part.key}: no box of {len(absent)} of {len(counts)} '
-            f'classes, {names}: they {what}.'
+            f'{part.key}: {len(absent)} of {len(counts)} classes have no box '
+            f'({names}): they {what}.'
         )

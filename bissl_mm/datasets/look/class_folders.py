@@ -1,4 +1,4 @@
-"""Classes by folder: the same numbers in every part?"""
+"""Checks that class folders get the same numbers in every split."""
 
 import os
 import os.path as osp
@@ -9,7 +9,7 @@ from .findings import Look
 from .parts import head_classes
 from .unread import is_local, names_classes_by_folder, unread
 
-#: Folders made by programs, beside hidden ones.
+#: Folders that programs create; hidden folders count, too.
 _NO_CLASSES = {
     '__MACOSX',
     '@eaDir',
@@ -21,13 +21,13 @@ _NO_CLASSES = {
 
 
 class Folders(NamedTuple):
-    """Class folders of a dataset, numbered in this order.
+    """The class folders of a dataset, in the order of their numbers.
 
     Args:
         key (str): Dotted key of the dataset in the config.
-        root (str): Folder that holds them.
+        root (str): Folder that contains them.
         names (list[str]): Their names.
-        declared (list[str]): ``classes`` of the config; may be empty.
+        declared (list[str]): ``classes`` in the config; may be empty.
     """
 
     key: str
@@ -37,26 +37,26 @@ class Folders(NamedTuple):
 
 
 def check_class_folders(look: Look) -> None:
-    """Class folders of one part that another lacks.
+    """Refuse class folders of one split that another split lacks.
 
     mmpretrain's ``CustomDataset`` numbers the folders that it finds in each
-    part, so that a missing one shifts the numbers of those behind it: refused
-    with the command that makes an empty folder.
+    split. So a missing folder shifts the numbers of all later ones. The message
+    has the command that creates an empty folder.
     """
     found: dict[str, list[Folders]] = {}
     for part in look:
-        # Unlabeled images may lie in folders that are no classes.
+        # Folders of unlabeled images need not be classes.
         for key, cfg in part.leaf_cfgs() if part.name != 'pretext' else ():
             each = _folders_of(key, cfg)
             if each:
                 if head_classes(look.cfg) is not None:
-                    # Nobody else reads the numbers.
+                    # Nothing else uses the numbers.
                     each = _without_no_classes(look, each)
                     _check_level(look, each, part.name)
                 found.setdefault(part.name, []).append(each)
                 _check_declared(look, each)
     if not found.get('train'):
-        # Parts of evaluation alone.
+        # A config with evaluation splits only.
         found['train'] = [each for group in found.values() for each in group][:1]
     for first in found['train'][:1]:
         for group in found.values():
@@ -83,43 +83,43 @@ def _folders_of(key: str, cfg: dict) -> Folders | None:
 
 
 def _without_no_classes(look: Look, found: Folders) -> Folders:
-    """Refuse folders that programs made."""
+    """The folders without those that programs created, which are refused."""
     bad = [name for name in found.names if name.startswith('.') or name in _NO_CLASSES]
     if not bad:
         return found
     look.refuse(
-        f'{found.key}: {found.root!r} has class folder(s) {_some(bad)}, '
-        'which would be numbered as classes, too. Remove '
+        f'{found.key}: {found.root!r} has the folder(s) {_some(bad)}, which a '
+        'program has created and which would count as classes. Remove '
         f'{osp.join(found.root, bad[0])!r}.'
     )
     return found._replace(names=[n for n in found.names if n not in bad])
 
 
 def _check_level(look: Look, found: Folders, part: str) -> None:
-    """Refuse a folder that is not the one that holds the class folders."""
+    """Refuse a folder that does not contain the class folders."""
     if not found.names:
         look.refuse(
-            f'{found.key}: {found.root!r} has no class folders. Its images '
-            'have to lie in a folder for each class, or their labels in an '
-            'ann_file.'
+            f'{found.key}: {found.root!r} has no class folders. Put the images '
+            'of each class into a folder of its own, or list their labels in '
+            'an ann_file.'
         )
     elif len(found.names) == 1 and part == 'train':
         inner = osp.join(found.root, found.names[0])
         below = sorted(e.name for e in os.scandir(inner) if e.is_dir())
         hint = (
-            f' It holds folders of its own, {_some(below)}: if these '
-            f'are the classes, set data_root and data_prefix to {inner!r}.'
+            f' It contains the folders {_some(below)}. If these are the '
+            f'classes, set data_root and data_prefix to {inner!r}.'
             if below
             else ''
         )
         look.refuse(
-            f'{found.key}: {found.root!r} has one class folder, '
-            f'{found.names[0]!r}, so there is nothing to tell apart.{hint}'
+            f'{found.key}: {found.root!r} has only one class folder, '
+            f'{found.names[0]!r}, but a classifier needs two.{hint}'
         )
 
 
 def folder_names(root: str) -> list[str]:
-    """Folders that mmpretrain numbers, in its order; hidden ones, too."""
+    """The folders that mmpretrain numbers, in its order, with hidden ones."""
     from mmengine.fileio import get_file_backend
 
     backend = get_file_backend(root, enable_singleton=True)
@@ -136,8 +136,8 @@ def _check_declared(look: Look, found: Folders) -> None:
         look.warn(
             f'{found.key}.classes lists {", ".join(declared[:4])}, but its '
             f'class folders are numbered by name: {", ".join(names[:4])}. '
-            'Reports will give results under the wrong names. Write classes '
-            'in the order of the folders.'
+            'Results would be reported under wrong names. Write classes in '
+            'the order of the folders.'
         )
     elif len(names) != len(declared):
         alike = set(names) & set(declared)
@@ -145,13 +145,13 @@ def _check_declared(look: Look, found: Folders) -> None:
         more = [name for name in names if name not in declared]
         text = ''
         if alike and missing:
-            text += f' No folder: {_some(missing)}.'
+            text += f' Classes without a folder: {_some(missing)}.'
         if alike and more:
-            text += f' No class: {_some(more)}.'
+            text += f' Folders without a class: {_some(more)}.'
         look.refuse(
             f'{found.key}.classes names {len(declared)} classes, but '
             f'{found.root!r} has {len(names)} class folders.{text} '
-            'Correct classes, or make an empty folder for a class without '
+            'Correct classes, or create an empty folder for a class without '
             'images.'
         )
 
@@ -175,7 +175,7 @@ def _tell(look: Look, first: Folders, other: Folders) -> None:
         look.refuse(f'{text}: {spelling}. Rename the folder.')
     elif not shifted and not extra:
         look.warn(
-            f'{text}; {first.root!r} has. The numbers of the other classes agree.'
+            f'{text}, but {first.root!r} has. The numbers of the other classes agree.'
         )
     else:
         name = shifted[0] if shifted else extra[0]
@@ -183,7 +183,7 @@ def _tell(look: Look, first: Folders, other: Folders) -> None:
         was = (
             f'in place of {first.names.index(name)}'
             if shifted
-            else 'which no class of the training data has'
+            else 'which no training class has'
         )
         look.refuse(
             f'{text}, so {name!r} gets the number {number}, {was}. '
@@ -195,7 +195,7 @@ def _remedy(
     first: Folders, other: Folders, missing: list[str], extra: list[str]
 ) -> str:
     text = (
-        'Make an empty folder for each class without images: '
+        'Create an empty folder for each class without images: '
         if (missing or extra)
         else ''
     )
@@ -206,7 +206,7 @@ def _remedy(
 
 
 def _spelling(missing: list[str], extra: list[str]) -> str:
-    """Two names that differ in case, blanks or signs alone."""
+    """Two names that differ only in case, blanks or signs; else ''."""
 
     def plain(name: str) -> str:
         name = unicodedata.normalize('NFC', name)
@@ -218,7 +218,7 @@ def _spelling(missing: list[str], extra: list[str]) -> str:
                 alike = unicodedata.normalize('NFC', name) == unicodedata.normalize(
                     'NFC', other
                 )
-                # Accents may be signs of their own.
+                # An accent may be a separate Unicode character.
                 name, other = (
                     (ascii(name), ascii(other)) if alike else (repr(name), repr(other))
                 )

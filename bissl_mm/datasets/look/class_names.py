@@ -1,4 +1,4 @@
-"""Names of classes as the config writes them."""
+"""Checks the names of classes in the config."""
 
 import os.path as osp
 from collections import Counter
@@ -9,8 +9,11 @@ from .findings import Look
 
 
 def check_class_names(look: Look) -> None:
-    """Refuse ``classes`` that Python reads as a string instead of a tuple,
-    names that are no text, and names given twice; for every task."""
+    """Refuse wrong ``classes``, for every task.
+
+    Refused are a string instead of a tuple, names that are not text, and names
+    that occur twice.
+    """
     for part in look:
         for key, classes in _declared(part.cfg, part.key):
             if isinstance(classes, str):
@@ -19,14 +22,14 @@ def check_class_names(look: Look) -> None:
                 _check_names(look, key, classes)
             elif classes is not None:
                 look.refuse(
-                    f'{key} is of type {type(classes).__name__}, '
-                    'which gives classes no order. Write a tuple of '
-                    "names, ('cat', 'dog') for example."
+                    f'{key} is of type {type(classes).__name__}, which has no '
+                    'order, but classes are numbered in order. Write a tuple '
+                    "of names, for example ('cat', 'dog')."
                 )
 
 
 def _declared(cfg: Any, key: str) -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of ``classes``, in wrapped datasets too."""
+    """Dotted keys and values of ``classes``, also in wrapped datasets."""
     if not isinstance(cfg, dict):
         return
     meta = cfg.get('metainfo')
@@ -40,7 +43,7 @@ def _declared(cfg: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def _check_string(look: Look, key: str, classes: str) -> None:
-    """A file of names is read by mmengine; anything else becomes letters."""
+    """Refuse a string, unless it is a file of names, which mmengine reads."""
     if osp.isfile(osp.expanduser(classes)):
         return
     names = [name.strip() for name in classes.split(',') if name.strip()]
@@ -51,8 +54,8 @@ def _check_string(look: Look, key: str, classes: str) -> None:
         else ''
     )
     look.refuse(
-        f'{key} is the string {classes!r}, whose letters would be '
-        f'the classes. Write {written}{file}.'
+        f'{key} is the string {classes!r}, so each of its letters would be a '
+        f'class. Write {written}{file}.'
     )
 
 
@@ -62,19 +65,19 @@ def _check_names(look: Look, key: str, classes: Any) -> None:
         names = tuple(str(name) for name in classes[:8])
         more = ', ...' * (len(classes) > 8)
         look.refuse(
-            f'{key} has {wrong[0]!r}, which is no text. Write '
+            f'{key} has {wrong[0]!r}, which is not text. Write '
             f'{repr(names)[:-1]}{more}).'
         )
         return
     twice = [name for name, n in Counter(classes).items() if n > 1]
     if twice:
         look.refuse(
-            f'{key} names {twice[0]!r} {classes.count(twice[0])} '
-            'times. Name each class once.'
+            f'{key} has {twice[0]!r} {classes.count(twice[0])} times. Write '
+            'each class once.'
         )
     blank = [name for name in classes if name != name.strip() or not name]
     if blank:
         look.warn(
-            f'{key} has {blank[0]!r} with blanks around it, which '
-            f'matches no {blank[0].strip()!r}.'
+            f'{key} has {blank[0]!r} with blanks around it, so it does not '
+            f'match {blank[0].strip()!r}. Remove the blanks.'
         )

@@ -1,4 +1,4 @@
-"""Classes and labels of the built parts."""
+"""Checks the classes and labels of the splits."""
 
 from collections import Counter
 from typing import Any
@@ -10,8 +10,7 @@ from .unread import names_classes_by_folder
 
 
 def check_classes(look: Look) -> None:
-    """Parts that number their classes differently, by the names that the
-    datasets give."""
+    """Refuse splits that number their classes differently."""
     named = [part for part in look if part.classes_declared and part.name != 'pretext']
     for part in named[1:]:
         first = named[0]
@@ -22,8 +21,11 @@ def check_classes(look: Look) -> None:
 
 
 def check_labels(look: Look) -> None:
-    """Labels of classification: counted by class; one that the head has no
-    output for is refused, a class without images is a warning."""
+    """Count the labels of classification by class.
+
+    A label for which the head has no output is refused. A class without images
+    is a warning.
+    """
     for part in look:
         if part.name == 'pretext':
             continue
@@ -34,7 +36,7 @@ def check_labels(look: Look) -> None:
         names = _names(part, counts, head_classes(look.cfg))
         for number, name in enumerate(names):
             part.classes.setdefault(name, {})['images'] = counts.get(number, 0)
-        # Without a classifier's head nobody reads the labels.
+        # Without a classification head nothing uses the labels.
         outputs = head_classes(look.cfg)
         if outputs is None:
             continue
@@ -45,7 +47,7 @@ def check_labels(look: Look) -> None:
 
 
 def _by_folder(part: PartLook) -> bool:
-    """Whether folders, which have been compared, name the classes."""
+    """Whether folders name the classes; they have been compared already."""
     return all(map(names_classes_by_folder, part.leaves()))
 
 
@@ -63,7 +65,7 @@ def _names(part: PartLook, counts: Counter, outputs: int | None) -> list[str]:
     declared = part.classes_declared
     leaves = part.leaves()
     if declared and len(leaves) == 1 and names_classes_by_folder(leaves[0]):
-        # Numbered by folder, whatever is declared.
+        # The folders number the classes, whatever is declared.
         folders = folder_names(leaves[0].img_prefix)
         if sorted(folders) == sorted(declared):
             return folders
@@ -77,12 +79,12 @@ def _tell_outputs(look: Look, names: list[str], outputs: int) -> None:
     number = len(names)
     variable = 'BISSL_NUM_CLASSES'
     how = f'num_classes={number}' + (
-        f', or export {variable}={number} where that sets it'
+        f', or type export {variable}={number} if that variable sets it'
         if variable in (look.cfg.text or '')
         else ''
     )
     look.refuse(
-        f"'head' has num_classes={outputs}, but the training data have "
+        f'The head has num_classes={outputs}, but the training data have '
         f'{number} classes ({", ".join(names[:5])}'
         f'{", ..." * (number > 5)}). Set {how}.'
     )
@@ -91,7 +93,7 @@ def _tell_outputs(look: Look, names: list[str], outputs: int) -> None:
 def _check_range(
     look: Look, part: PartLook, labels: list[Any], names: list[str]
 ) -> bool:
-    # That both numbers agree is checked with the model at hand.
+    # Another check compares both numbers when the model is known.
     number = max(len(names), head_classes(look.cfg))
     bad = [(info, label) for info, label in labels if not 0 <= label < number]
     if not bad:
@@ -101,11 +103,11 @@ def _check_range(
     lowest = min(label for _, label in labels)
     hint = ''
     if lowest == 1 and max(label for _, label in labels) == number:
-        hint = ' They seem to be counted from 1.'
+        hint = ' The labels seem to be counted from 1.'
     source = getattr(part.leaves()[0], 'ann_file', '') or 'its files'
     look.refuse(
         f'{part.key}: label {label} of {info.get("img_path", "a sample")!r}'
-        f'{more}, from {source!r}, is none of 0 to {number - 1}, the numbers '
+        f'{more}, from {source!r}, is not in 0 to {number - 1}, the numbers '
         f'of {number} classes.{hint} Correct the labels, or classes and '
         'num_classes.'
     )
@@ -123,8 +125,8 @@ def _check_absent(look: Look, part: PartLook, names: list[str]) -> None:
     if seen < len(part.whole) and part.name != 'train':
         return
     look.warn(
-        f'{part.key}: {where} of {len(absent)} of {len(names)} '
-        f'classes ({told}), so that each of them {effect}.'
+        f'{part.key}: {where} belongs to {len(absent)} of {len(names)} '
+        f'classes ({told}), so each of them {effect}.'
     )
 
 
@@ -133,7 +135,7 @@ def _tell_order(
 ) -> None:
     if here == there[: len(here)]:
         look.warn(
-            f'{part.key} declares the first {len(here)} of the '
+            f'{part.key} declares only the first {len(here)} of the '
             f'{len(there)} classes of {first.key}.'
         )
         return
@@ -143,6 +145,6 @@ def _tell_order(
     other = repr(there[number]) if number < len(there) else 'no class'
     look.refuse(
         f'{part.key}: class {number} is {here[number]!r}, but {other} in '
-        f'{first.key}. Parts must number their classes alike: write the same '
-        'classes, in the same order, in both (metainfo.classes or classes).'
+        f'{first.key}. Write the same classes in the same order in both '
+        '(metainfo.classes or classes).'
     )

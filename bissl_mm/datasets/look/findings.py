@@ -1,4 +1,4 @@
-"""What a look over the data found, and how it is told."""
+"""Collects the findings of a look over the data and shows them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,20 +10,20 @@ from ...utils.errors import ValueRefusal
 from ..seeded_dataset import MAX_UNREADABLE_SHARE
 from .parts import PLACES, PartLook
 
-#: Sentences shown of each kind; the rest are counted.
+#: Number of findings of each kind that are shown; the rest are counted.
 SHOWN = 8
 
 
 @dataclass
 class Look:
-    """One look over the parts of the data that a config names.
+    """One look over the splits of a config.
 
     Args:
         cfg (Config): The config; not changed.
-        parts (dict[str, PartLook]): By name: ``'pretext'``, ``'train'``,
-            ``'val'``, ``'test'``.
-        everything (bool): Whether all pixels are read instead of those of a
-            seeded sample.
+        parts (dict[str, PartLook]): The splits by name: ``'pretext'``,
+            ``'train'``, ``'val'``, ``'test'``.
+        everything (bool): Whether the pixels of all images are read, instead of
+            those of a seeded sample.
         world_size (int): Number of processes that share each batch.
     """
 
@@ -38,24 +38,28 @@ class Look:
         return iter(self.parts.values())
 
     def refuse(self, text: str) -> None:
-        """Note what cannot be trained on: a sentence with file, value and
-        remedy. The look goes on, so that all are told at once."""
+        """Note data that cannot be trained on.
+
+        The sentence has file, value and remedy. The look continues, so that all
+        findings are shown at once.
+        """
         if text not in self.refusals:
             self.refusals.append(text)
 
     def warn(self, text: str) -> None:
-        """Note what is trained on, but is probably not meant."""
+        """Note data that can be trained on, but are probably wrong."""
         if text not in self.warnings:
             self.warnings.append(text)
 
     def tell_damaged(self, key: str, count: int, total: int, text: str) -> None:
-        """Note images that cannot be read: a warning where a stage skips
-        them, else a refusal.
+        """Note images that cannot be read.
+
+        This is a warning if the stage skips them, and a refusal otherwise.
 
         Args:
-            key (str): Dotted key in the config of what they are read for.
-            count (int): How many there are.
-            total (int): Of so many.
+            key (str): Dotted key of the dataset in the config.
+            count (int): Number of unreadable images.
+            total (int): Number of images.
             text (str): The sentence.
         """
         skipped = (
@@ -69,16 +73,17 @@ class Look:
             self.refuse(text)
 
     def raise_refusals(self) -> None:
-        """Raise what was refused so far as one error.
+        """Raise all refusals so far as one error.
 
         Raises:
-            ValueError: If anything was refused; its message has a line each.
+            ValueError: If anything was refused. The message has one line per
+                refusal.
         """
         if self.refusals:
             raise ValueRefusal('\n'.join(_shortened(self.refusals)))
 
     def warning_lines(self) -> list[str]:
-        """The warnings to be shown."""
+        """The warnings to show."""
         return _shortened(self.warnings)
 
 
@@ -87,5 +92,5 @@ def _shortened(lines: list[str]) -> list[str]:
     if more <= 0:
         return list(lines)
     return lines[:SHOWN] + [
-        f'... and {more} more; tools/check_data.py CONFIG shows them all.'
+        f'... and {more} more. tools/check_data.py CONFIG shows all.'
     ]

@@ -1,4 +1,4 @@
-"""What the headers of image files say, without reading their pixels."""
+"""Reads the headers of image files, without their pixels."""
 
 import io
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from typing import Any
 import mmcv
 from PIL import Image
 
-#: EXIF's tag of the orientation.
+#: The EXIF tag of the orientation.
 _ORIENTATION = 0x0112
-#: What the orientations ask a viewer to do.
+#: What a viewer does for each orientation.
 TURNS = {
     2: 'mirrored',
     3: 'turned by 180 degrees',
@@ -28,12 +28,12 @@ class Header:
 
     Args:
         size (tuple[int, int]): Width and height of the stored pixels.
-        mode (str): Pillow's mode, ``'RGB'`` or ``'I;16'`` for example.
-        kind (str): Pillow's name of the format, ``'JPEG'`` for example.
-        coding (str): How Pillow unpacks the pixels, ``'L;2'`` for example
-            where a pixel has two bits; may be empty.
-        orientation (int): EXIF's orientation, 1 to 8; 1 is upright.
-        error (str): Why the header cannot be read; else empty.
+        mode (str): Pillow's mode, for example ``'RGB'`` or ``'I;16'``.
+        kind (str): Pillow's name of the format, for example ``'JPEG'``.
+        coding (str): How Pillow unpacks the pixels, for example ``'L;2'`` for
+            pixels of two bits; may be empty.
+        orientation (int): EXIF orientation, 1 to 8; 1 is upright.
+        error (str): Why the header cannot be read; empty if it can.
     """
 
     size: tuple[int, int] = (0, 0)
@@ -46,7 +46,7 @@ class Header:
     def decoded_size(
         self, flag: str = 'color', backend: str | None = None
     ) -> tuple[int, int]:
-        """Width and height of what mmcv's decoder gives.
+        """Width and height after mmcv's decoder.
 
         Args:
             flag (str): ``color_type`` of the loading transform.
@@ -57,7 +57,7 @@ class Header:
         return self.size
 
     def is_turned(self, flag: str = 'color', backend: str | None = None) -> bool:
-        """Whether mmcv's decoder gives other than the stored pixels."""
+        """Whether mmcv's decoder turns the stored pixels."""
         return self.orientation > 1 and _turns(self.kind, flag, backend)
 
 
@@ -74,15 +74,15 @@ def read_header(path: str) -> Header:
                 _orientation(image),
             )
     except Exception as error:
-        # Whatever a decoder raises on damaged bytes.
+        # A decoder may raise any error on damaged bytes.
         return Header(error=f'{type(error).__name__}: {error}')
 
 
 def is_cut_off(path: str) -> bool:
     """Whether a local file ends before its image does.
 
-    Only the end of a PNG is looked at. Where its last chunk is not found,
-    and where the header of any file cannot be read, the pixels are read.
+    For a PNG only the end of the file is read. The pixels are read if its last
+    chunk is not found, or if the header of the file cannot be read.
     """
     header = read_header(path)
     try:
@@ -114,7 +114,7 @@ def _coding(image: Any) -> str:
 
 
 def _orientation(image: Any) -> int:
-    # Asked for EXIF that is not in a PNG's head, Pillow reads all pixels.
+    # If a PNG's header has no EXIF data, Pillow reads all pixels to find them.
     if image.format == 'PNG' and 'exif' not in image.info:
         return 1
     try:
@@ -126,8 +126,10 @@ def _orientation(image: Any) -> int:
 
 @cache
 def _trial(kind: str, flag: str, backend: str | None) -> tuple[bool, bool]:
-    """Whether the decoder turns this format, and whether the header's size
-    is turned: found out with a small file, as libraries differ."""
+    """Whether the decoder turns this format, and whether the header's size is.
+
+    Libraries differ, so a small file is written and read.
+    """
     exif = Image.Exif()
     exif[_ORIENTATION] = 6
     file = io.BytesIO()
@@ -139,7 +141,7 @@ def _trial(kind: str, flag: str, backend: str | None) -> tuple[bool, bool]:
             header_turned = image.size == (8, 16)
         decoded = mmcv.imfrombytes(file.getvalue(), flag=flag, backend=backend)
     except Exception:
-        # A format that cannot be written or has no EXIF.
+        # The format cannot be written, or it has no EXIF data.
         return False, False
     return decoded.shape[:2] == (16, 8), header_turned
 

@@ -1,4 +1,4 @@
-"""Labels against the folders that images lie in."""
+"""Compares labels with the folders of the images."""
 
 import os.path as osp
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from .unread import is_local, names_classes_by_folder
 
 
 class Numbered(NamedTuple):
-    """Folders whose images have one label each, no two the same.
+    """Folders that correspond to labels one to one.
 
     Args:
         key (str): Dotted key of the dataset in the config.
-        labels (dict[str, int]): By name of the folder.
+        labels (dict[str, int]): Name of the folder -> label of its images.
         classes (list[str]): Names of the classes in the order of their
             numbers; may be empty.
-        listed (bool): Whether a list gives the labels.
+        listed (bool): Whether the labels come from a list.
     """
 
     key: str
@@ -27,18 +27,18 @@ class Numbered(NamedTuple):
 
 
 def check_label_folders(look: Look) -> None:
-    """Refuse parts that give the images of one folder name different labels.
+    """Refuse splits in which a folder of one name has different labels.
 
-    A list numbers classes as it likes, a dataset without a list numbers its
-    folders by name: used beside each other they may agree in every name and
-    in no number. Folders say nothing where they hold several labels.
+    A list may number the classes in any order. A dataset without a list numbers
+    its folders by name. So two splits may agree in every name and in no number.
+    Folders with several labels are not compared.
     """
     known: list[Numbered] = []
     for part in look:
         for found in _numbered(part) if part.name != 'pretext' else ():
             for other in known:
                 if found.classes and other.classes and found.classes != other.classes:
-                    # check_classes has told.
+                    # check_classes has reported it.
                     continue
                 differ = [
                     name
@@ -90,7 +90,7 @@ def _folder(leaf: Any, path: str) -> str:
 
 
 def _check_declared(look: Look, found: Numbered) -> None:
-    # check_class_folders compares the names of class folders.
+    # check_class_folders compares the names of class folders already.
     wrong = [
         name
         for name, label in found.labels.items()
@@ -100,20 +100,20 @@ def _check_declared(look: Look, found: Numbered) -> None:
         return
     name = wrong[0]
     look.warn(
-        f'{found.key} gives images of the folder {name!r} the label '
+        f'{found.key}: images in the folder {name!r} have label '
         f'{found.labels[name]}, but {name!r} is number '
-        f'{found.classes.index(name)} of its classes; so for {len(wrong)} '
-        'folders named like a class. Reports will give results under the '
-        'wrong names: write classes in the order of the labels.'
+        f'{found.classes.index(name)} of its classes. {len(wrong)} folder(s) '
+        'with the name of a class differ in this way. Results would be '
+        'reported under wrong names. Write classes in the order of the labels.'
     )
 
 
 def _tell(look: Look, first: Numbered, other: Numbered, differ: list[str]) -> None:
     name = differ[0]
     look.refuse(
-        f'{other.key} gives images of the folder {name!r} the label '
-        f'{other.labels[name]}, {first.key} the label {first.labels[name]}; '
-        f'so for {len(differ)} folders of the same name. Number the classes '
-        'alike: without an ann_file, class folders are numbered in the order '
-        'of their names.'
+        f'{other.key}: images in the folder {name!r} have label '
+        f'{other.labels[name]}, but label {first.labels[name]} in {first.key}. '
+        f'{len(differ)} folder(s) of the same name differ in this way. Use the '
+        'same numbers in both; without an ann_file, class folders are numbered '
+        'in the order of their names.'
     )

@@ -1,4 +1,4 @@
-"""One look over the data, before a stage's first step."""
+"""Runs all checks of the data before a stage's first step."""
 
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,7 +33,7 @@ from .voc_files import check_voc
 Check = Callable[[Look], None]
 OnBug = Callable[[str, Exception], None]
 
-#: Read files that the configs name, before a library does.
+#: Checks that read the files before a library does.
 FILE_CHECKS: Sequence[Check] = (
     check_class_names,
     check_lists,
@@ -43,7 +43,7 @@ FILE_CHECKS: Sequence[Check] = (
     check_coco,
     check_voc,
 )
-#: Look at the built datasets; the trial of the pipelines comes last.
+#: Checks of the built datasets. The pipelines are tried last.
 DATA_CHECKS: Sequence[Check] = (
     check_images,
     check_orientation,
@@ -69,30 +69,31 @@ def look_over(
     world_size: int = 1,
     on_bug: OnBug | None = None,
 ) -> Look:
-    """Look over the parts of the data that a config names.
+    """Look over the splits of a config.
 
-    Cheap: the headers of all files (of a seeded choice of 20,000 a part above
-    that number), the pixels of a seeded sample of 64 a part.
+    This is cheap. It reads the headers of all files, or of 20,000 per split that
+    are chosen by a seed, and the pixels of a seeded sample of 64 per split.
 
     Args:
         cfg (Config): The config; not changed. Its batch sizes are those of
             one process.
-        names (Iterable[str]): Parts to look at; those that the config does
-            not have are passed over.
-        everything (bool): Read all headers and all pixels.
+        names (Iterable[str]): Splits to check. Those that the config does not
+            have are skipped.
+        everything (bool): Whether to read all headers and all pixels.
         world_size (int): Number of processes.
-        on_bug (Callable, optional): Gets the name of a check and what it
-            raised, and the look goes on without it. Defaults to raising it.
+        on_bug (Callable, optional): Called with the name of a check and the
+            error that it raised; the look then continues without that check.
+            By default the error is raised.
 
     Returns:
-        Look: With what was found. Nothing is raised for it: see
-        :meth:`Look.raise_refusals`. Where files are refused, the datasets
-        that would read them are not built.
+        Look: The findings. They are not raised here, see
+        :meth:`Look.raise_refusals`. If files are refused, the datasets that
+        would read them are not built.
     """
     # Files may have changed since the last look.
     read_header.cache_clear()
     look = Look(cfg, parts_of(cfg, names, everything), everything, world_size)
-    # What datasets draw while they are looked at changes no run.
+    # Random draws of datasets during the look must not change the run.
     with (
         DefaultScope.overwrite_default_scope(cfg.get('default_scope')),
         seeded(0),
@@ -126,8 +127,11 @@ def _run(checks: Sequence[Check], look: Look, on_bug: OnBug | None) -> None:
 
 @contextmanager
 def _no_old_garbage() -> Iterator[None]:
-    """mmengine collects garbage whenever it builds a dataset: spare it the
-    search through the libraries, a second in all."""
+    """Keep the garbage collector from searching the imported libraries.
+
+    mmengine collects garbage whenever it builds a dataset. This saves about a
+    second.
+    """
     if gc.get_freeze_count():
         yield
         return
@@ -140,8 +144,10 @@ def _no_old_garbage() -> Iterator[None]:
 
 @contextmanager
 def _quiet_decoder() -> Iterator[None]:
-    """OpenCV writes a line for each file that it cannot decode; the look
-    tells of them itself."""
+    """Silence OpenCV, which prints a line for each file it cannot decode.
+
+    The look reports these files itself.
+    """
     if not hasattr(cv2, 'setLogLevel'):
         yield
         return

@@ -1,4 +1,4 @@
-"""How what is wrong with masks is told."""
+"""Sentences about what is wrong with masks."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,13 +11,13 @@ from .parts import PartLook
 if TYPE_CHECKING:
     from .masks import Found
 
-#: Names or ids in a sentence; the rest are counted.
+#: Number of names or ids in a sentence; the rest are counted.
 _SHOWN = 5
 
 
 def damaged_text(part: PartLook, path: str, reason: str, number: int) -> str:
-    """A mask that no decoder reads."""
-    more = f' ({number} such masks are known)' if number > 1 else ''
+    """The sentence about a mask that no decoder reads."""
+    more = f' ({number} such masks so far)' if number > 1 else ''
     return (
         f"{part.key}: the mask '{path}' cannot be read ({reason}){more}. "
         'Replace the file, or remove it and its image.'
@@ -25,37 +25,37 @@ def damaged_text(part: PartLook, path: str, reason: str, number: int) -> str:
 
 
 def channels_text(part: PartLook, found: 'Found') -> str | None:
-    """Masks of several channels."""
+    """The sentence about masks with several channels."""
     if not found.channels:
         return None
     path, own = found.channels[0]
     header = read_header(path)
     if own.ndim < 3:
         remedy = (
-            "Set imdecode_backend='pillow' for LoadAnnotations, which "
+            "Set imdecode_backend='pillow' for LoadAnnotations; Pillow "
             'reads the ids of such files'
         )
     elif _equal_colours(own):
         remedy = (
-            'Its channels are equal: keep one of them, with '
+            'Its channels are equal. Keep one of them with '
             "Pillow's Image.open(FILE).getchannel(0).save(FILE)"
         )
     else:
         remedy = (
-            'Colours are no ids: write one channel that holds the id '
-            'of the class in place of its colour'
+            'Colours are not ids. Write one channel with the id of each '
+            'class instead of its colour'
         )
     return (
-        f"{part.key}: the mask '{path}' has the mode {header.mode} "
-        f'({header.kind}), of which the loader makes several numbers a '
-        f'pixel; a mask has one, the id of its class '
-        f'({len(found.channels)} of {found.read} masks looked at). '
+        f"{part.key}: the mask '{path}' has mode {header.mode} "
+        f'({header.kind}), so the loader gives several numbers per pixel, but '
+        f'a mask needs one, the id of its class '
+        f'({len(found.channels)} of {found.read} masks that were read). '
         f'{remedy}.'
     )
 
 
 def changed_text(part: PartLook, found: 'Found') -> str | None:
-    """Masks whose ids the loader changes."""
+    """The sentence about masks whose ids the loader changes."""
     if not found.changed:
         return None
     path, own, decoded = found.changed[0]
@@ -63,18 +63,20 @@ def changed_text(part: PartLook, found: 'Found') -> str | None:
     where = np.argwhere(own != decoded)[0]
     value, becomes = own[tuple(where)], decoded[tuple(where)]
     coding = (
-        f', {header.coding[-1]} bits a pixel' if header.coding in ('L;2', 'L;4') else ''
+        f', {header.coding[-1]} bits per pixel'
+        if header.coding in ('L;2', 'L;4')
+        else ''
     )
     return (
         f"{part.key}: the loader changes ids of the mask '{path}' (mode "
         f'{header.mode}{coding}): {value:g} becomes {becomes} '
-        f'({len(found.changed)} of {found.read} masks looked at). '
+        f'({len(found.changed)} of {found.read} masks that were read). '
         f'{_remedy_of_change(own, found)}'
     )
 
 
 def undeclared_text(part: PartLook, found: 'Found') -> str | None:
-    """Ids that no class has."""
+    """The sentence about ids that belong to no class."""
     if not found.undeclared:
         return None
     ids = sorted(found.undeclared)
@@ -82,10 +84,10 @@ def undeclared_text(part: PartLook, found: 'Found') -> str | None:
     masks = {p for paths in found.undeclared.values() for p in paths}
     ignored = ', '.join(map(str, found.ignored)) or 'none'
     return (
-        f"{part.key}: the mask '{path}' has class id(s) {ids[0]}; ids "
-        f'that no class has: {_listed(ids)}, in {len(masks)} of '
-        f'{found.read} masks looked at. {found.classes} classes are '
-        f'declared (0 to {found.classes - 1}), ignored: {ignored}. '
+        f"{part.key}: the mask '{path}' has class id(s) {ids[0]}, but "
+        f'{found.classes} classes are declared (0 to {found.classes - 1}), and '
+        f'ignored is {ignored}. Ids without a class: {_listed(ids)}, in '
+        f'{len(masks)} of {found.read} masks that were read. '
         f'{_remedy_of_undeclared(path, found)}'
     )
 
@@ -93,7 +95,7 @@ def undeclared_text(part: PartLook, found: 'Found') -> str | None:
 def unseen_text(
     part: PartLook, found: 'Found', missing: Sequence[int], complete: bool
 ) -> str:
-    """Declared classes without a pixel."""
+    """The sentence about declared classes without a pixel."""
     names = part.classes_declared
     shown = [repr(names[i]) if i < len(names) else str(i) for i in missing]
     one = len(missing) == 1
@@ -117,9 +119,9 @@ def unseen_text(
         else 'one of them, write the id of that class'
     )
     return (
-        f'{text}; {ignored} is ignored and covers '
+        f'{text}. Id {ignored} is ignored and covers '
         f'{found.ignored_share:.1%} of the pixels. If {ignored} stands '
-        f'for {meant} in its place.'
+        f'for {meant} instead of {ignored}.'
     )
 
 
@@ -131,50 +133,51 @@ def _listed(values: list) -> str:
 
 
 def _equal_colours(own: np.ndarray) -> bool:
-    # The last of two or four channels is the opacity.
+    # The last one of two or four channels is the opacity.
     colours = own[..., : own.shape[-1] - (own.shape[-1] % 2 == 0)]
     return bool((colours == colours[..., :1]).all())
 
 
 def _remedy_of_change(own: np.ndarray, found: 'Found') -> str:
     if own.dtype.kind == 'f' and not np.array_equal(own, np.round(own)):
-        return 'Ids are whole numbers: write them as such, in a mask of 8 bits.'
+        return 'Write ids as whole numbers, in a mask of 8 bits.'
     if own.max() <= 255:
         return (
-            'Write the masks with 8 bits a pixel, or set '
+            'Write the masks with 8 bits per pixel, or set '
             "imdecode_backend='pillow' for LoadAnnotations."
         )
     for step in (257, 256):
         if (own % step == 0).all():
             return (
-                f'All are multiples of {step}: divide them, and write masks of 8 bits.'
+                f'All ids are multiples of {step}. Divide them by {step} and write '
+                'masks of 8 bits.'
             )
     return (
-        f'Write masks of 8 bits with ids 0 to {found.classes - 1}, or an ignored one.'
+        f'Write masks of 8 bits with ids 0 to {found.classes - 1} and the ignored id.'
     )
 
 
 def _remedy_of_undeclared(path: str, found: 'Found') -> str:
     if read_header(path).kind == 'JPEG':
         return (
-            'The compression of JPEG changes ids: write masks as PNG, '
-            'from the drawings.'
+            'The compression of JPEG changes ids. Write masks as PNG from the '
+            'original annotations.'
         )
     levels = np.flatnonzero(found.pixels)
     step = int(np.gcd.reduce(levels))
     if step > 1 and len(levels) <= found.classes:
         return (
-            f'All ids are multiples of {step}, like grey levels for the '
-            f'eye: divide them by {step}.'
+            f'All ids are multiples of {step}, like grey levels that are made '
+            f'to be seen. Divide them by {step}.'
         )
     if levels.min() > 0 and levels.max() == found.classes:
         return (
-            f'Ids run from {levels.min()}: subtract 1, or set '
-            'reduce_zero_label=True for the data sets, which does so and '
+            f'Ids start at {levels.min()}. Subtract 1, or set '
+            'reduce_zero_label=True for the data sets, which subtracts 1 and '
             'ignores 0.'
         )
     return (
         'Correct the masks or metainfo.classes; reduce_zero_label shifts '
-        'ids by one, and ignore_index of heads and metrics names one '
-        'that is passed over.'
+        'ids by one, and ignore_index of heads and metrics names an id that '
+        'is ignored.'
     )

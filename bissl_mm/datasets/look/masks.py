@@ -1,4 +1,4 @@
-"""Ids in the masks of a part, and what their loader makes of them."""
+"""Checks the ids in a split's masks, and whether the loader keeps them."""
 
 import copy
 import io
@@ -26,25 +26,25 @@ from .seg_parts import ignored_ids, mask_loader, number_of_classes
 
 @dataclass
 class Found:
-    """What a part's masks held.
+    """What was found in a split's masks.
 
     Args:
         classes (int): Number of declared classes.
-        ignored (list[int]): Ids beyond them that are passed over.
+        ignored (list[int]): Ids that are ignored, besides those of classes.
     """
 
     classes: int
     ignored: list[int]
     read: int = 0
-    #: Pixels by id, as the loader gives them.
+    #: Id -> number of pixels, as the loader gives them.
     pixels: np.ndarray = field(default_factory=lambda: np.zeros(256, int))
-    #: By id that no class has: masks, and the first of them.
+    #: Id without a class -> number of masks with it, and the first of them.
     undeclared: dict[int, list[str]] = field(default_factory=dict)
-    #: Masks of several channels: file and the file's own pixels.
+    #: Masks with several channels: file, and pixels as stored in the file.
     channels: list[tuple[str, np.ndarray]] = field(default_factory=list)
-    #: Masks whose ids the loader changes: file, own and loaded ids.
+    #: Masks whose ids the loader changes: file, stored ids and loaded ids.
     changed: list[tuple[str, np.ndarray, np.ndarray]] = field(default_factory=list)
-    #: Ids of files that are read as one that is passed over.
+    #: Ids of files that are loaded as an ignored id.
     taken_as_ignored: dict[float, str] = field(default_factory=dict)
     damaged: list[tuple[str, str]] = field(default_factory=list)
     #: Files with palettes, and the colours of their ids.
@@ -57,14 +57,16 @@ class Found:
 
     @property
     def ignored_share(self) -> float:
-        """Share of the pixels that are passed over, 0 to 1."""
+        """Share of the pixels that are ignored, 0 to 1."""
         beyond = [i for i in self.ignored if self.classes <= i < 256]
         return self.pixels[beyond].sum() / max(self.pixels.sum(), 1)
 
 
 def check_masks(look: Look) -> None:
-    """Compare the ids in the masks of each part with the declared classes,
-    and the ids in the files with those that the loader gives."""
+    """Compare the ids in masks with the declared classes, in every split.
+
+    The ids in the files are also compared with those that the loader gives.
+    """
     palettes: list[tuple[str, str, dict[int, Colour]]] = []
     for part in look:
         loader = mask_loader(part)
@@ -76,7 +78,7 @@ def check_masks(look: Look) -> None:
         for position in chosen:
             _read(part.infos[position], loader, found)
         for position in sorted(set(range(len(part.infos))) - set(chosen)):
-            # That there is one class only is certain after all masks.
+            # Only all masks together show that there is just one class.
             if not _is_suspicious(part, found):
                 break
             _read(part.infos[position], loader, found)
@@ -86,7 +88,7 @@ def check_masks(look: Look) -> None:
 
 
 def _chosen(part: PartLook) -> list[int]:
-    """The sample, and a mask of each format and mode that is not in it."""
+    """The sample, and one mask of each format and mode that it lacks."""
     kinds: dict[tuple, int] = {}
     others = sorted(set(range(len(part.infos))) - set(part.sampled))
     for position in [*part.sampled, *others]:
@@ -97,7 +99,7 @@ def _chosen(part: PartLook) -> list[int]:
 
 
 def _is_suspicious(part: PartLook, found: Found) -> bool:
-    """Whether at most one class is seen where nothing else was refused."""
+    """Whether at most one class was seen and nothing else was refused."""
     return (
         found.classes > 1
         and len(found.seen) < 2
@@ -120,7 +122,7 @@ def _read(info: dict, loader: Any, found: Found) -> None:
                 loader, dict(info, reduce_zero_label=False, label_map=None)
             )
     except Exception as error:
-        # Whatever a decoder raises on damaged bytes.
+        # A decoder may raise any error on damaged bytes.
         found.damaged.append((path, f'{type(error).__name__}: {error}'))
         return
     if ids.ndim != 2:
@@ -138,7 +140,7 @@ def _read(info: dict, loader: Any, found: Found) -> None:
 
 def _loaded(loader: Any, info: dict) -> np.ndarray:
     """A mask as the pipeline's own loader gives it."""
-    # It keeps the setting of the first sample that it meets.
+    # The loader keeps reduce_zero_label of the first sample, so use a copy.
     loader = copy.copy(loader)
     loader.reduce_zero_label = info['reduce_zero_label']
     results = dict(info, seg_fields=[])
@@ -147,7 +149,7 @@ def _loaded(loader: Any, info: dict) -> np.ndarray:
 
 
 def _file_ids(path: str, loader: Any, found: Found) -> np.ndarray:
-    """The numbers that a mask's file holds; notes the colours of its ids."""
+    """The numbers in a mask's file; the colours of its ids are noted."""
     content = fileio.get(path, backend_args=getattr(loader, 'backend_args', None))
     with Image.open(io.BytesIO(content)) as image:
         ids = np.array(image)
@@ -160,8 +162,10 @@ def _file_ids(path: str, loader: Any, found: Found) -> np.ndarray:
 
 
 def _same(own: np.ndarray, decoded: np.ndarray, path: str, found: Found) -> bool:
-    """Whether the loader keeps all ids, but for a type's last one or -1 that
-    it reads as one that is passed over."""
+    """Whether the loader keeps all ids.
+
+    It may turn the largest number of a type, or -1, into an ignored id.
+    """
     differs = own != decoded
     if not differs.any():
         return True
@@ -196,12 +200,12 @@ def _tell(look: Look, part: PartLook, found: Found) -> None:
     if kinds['JPEG']:
         look.warn(
             f'{part.key}: {kinds["JPEG"]} of {len(part.infos)} masks are '
-            'JPEG files, whose compression changes ids at the edges of '
-            'objects. Write masks as PNG.'
+            'JPEG files. JPEG compression changes ids at the edges of objects. '
+            'Write masks as PNG.'
         )
     for value, path in found.taken_as_ignored.items():
         look.warn(
-            f"{part.key}: id {value:g} of the mask '{path}' is read as "
+            f"{part.key}: id {value:g} of the mask '{path}' is loaded as "
             f'{found.ignored[0]}, which is ignored.'
         )
     _tell_unseen(look, part, found, complete)

@@ -1,4 +1,7 @@
-"""The parts of the data as their loaders will see them."""
+"""The splits of the data as their loaders will see them.
+
+A part is one split: pretext, train, val or test.
+"""
 
 import copy
 import random
@@ -13,41 +16,43 @@ from ...config.explain import explained
 from ...registry import DATASETS
 from ...utils.errors import Refusal, ValueRefusal
 
-#: Where a config has the loader of each part.
+#: Keys under which a config has the loader of each split.
 PLACES = dict(
     pretext='train_cfg.pretext_dataloader',
     train='train_dataloader',
     val='val_dataloader',
     test='test_dataloader',
 )
-#: Samples of a part whose file headers are read; above, a seeded choice.
+#: Number of samples per split whose file headers are read; a seeded choice if
+#: there are more.
 MAX_HEADERS = 20000
-#: Samples of a part whose pixels are read.
+#: Number of samples per split whose pixels are read.
 MAX_PIXELS = 64
-#: Wrappers that give samples of a dataset again.
+#: Wrappers that repeat samples of a dataset.
 _REPEATING = ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
 
 
 @dataclass
 class PartLook:
-    """One part of the data: its config, its dataset, what was found.
+    """One split: its config, its dataset and the findings.
 
     Args:
         name (str): ``'pretext'``, ``'train'``, ``'val'`` or ``'test'``.
         loader (dict): The dataloader's config.
-        everything (bool): Look at all samples instead of a seeded choice.
+        everything (bool): Whether to check all samples instead of a seeded
+            choice.
     """
 
     name: str
     loader: dict
     everything: bool = False
-    #: Figures of the table by title, for example ``{'images': 24}``.
+    #: Title -> number in the table, for example ``{'images': 24}``.
     facts: dict[str, Any] = field(default_factory=dict)
-    #: By class name: counts by title, for example ``{'boxes': 31}``.
+    #: Class name -> counts by title, for example ``{'boxes': 31}``.
     classes: dict[str, dict[str, int]] = field(default_factory=dict)
-    #: What libraries will leave out: a line each, with the reason.
+    #: Lines about what libraries will leave out, with the reasons.
     left_out: list[str] = field(default_factory=list)
-    #: The built dataset, None before :meth:`build`.
+    #: The built dataset; None before :meth:`build`.
     dataset: Any = None
 
     @property
@@ -61,25 +66,27 @@ class PartLook:
         return self.loader['dataset']
 
     def leaf_cfgs(self) -> Iterator[tuple[str, dict]]:
-        """Dotted keys and configs of the datasets that read files: those
-        within wrappers such as ``ConcatDataset``."""
+        """Dotted keys and configs of the datasets that read files.
+
+        These are the ones inside wrappers such as ``ConcatDataset``.
+        """
         return _leaves(self.cfg, self.key)
 
     def build(self) -> None:
         """Build the dataset as its loader will.
 
         Raises:
-            ValueError: With what the library said, if it cannot be built.
+            ValueError: With the library's message, if it cannot be built.
         """
         try:
-            # Some components take keys out of the settings they get.
+            # Some components remove keys from the settings they get.
             dataset = (
                 DATASETS.build(copy.deepcopy(self.cfg))
                 if isinstance(self.cfg, dict)
                 else self.cfg
             )
             if hasattr(dataset, 'keep_nothing'):
-                # Damaged files are told of one by one.
+                # Damaged files are reported one by one.
                 dataset.keep_nothing()
             if hasattr(dataset, 'full_init'):
                 dataset.full_init()
@@ -90,13 +97,12 @@ class PartLook:
         self.dataset = dataset
 
     def leaves(self) -> list[Any]:
-        """Datasets within wrappers that repeat or join them."""
+        """The datasets inside wrappers that repeat or join them."""
         return list(_built_leaves(self.dataset))
 
     @property
     def classes_declared(self) -> list[str]:
-        """Names of the classes in the order of their numbers; may be
-        empty."""
+        """Names of the classes in the order of their numbers; may be empty."""
         meta = getattr(self.dataset, 'metainfo', None) or {}
         return [str(name) for name in meta.get('classes') or ()]
 
@@ -112,8 +118,10 @@ class PartLook:
 
     @cached_property
     def indices(self) -> list[int]:
-        """Samples of ``whole`` that are looked at: all up to
-        ``MAX_HEADERS``, a seeded choice above."""
+        """The samples of ``whole`` that are checked.
+
+        These are all samples, or a seeded choice of ``MAX_HEADERS``.
+        """
         number = len(self.whole)
         if self.everything or number <= MAX_HEADERS:
             return list(range(number))
@@ -121,24 +129,30 @@ class PartLook:
 
     @cached_property
     def infos(self) -> list[dict]:
-        """Raw information of the samples in ``indices``, as
-        ``get_data_info`` gives it; empty if the dataset has none."""
+        """Raw information about the samples in ``indices``.
+
+        It comes from ``get_data_info`` and is empty if the dataset has none.
+        """
         if not hasattr(self.whole, 'get_data_info'):
             return []
         return [self.whole.get_data_info(i) for i in self.indices]
 
     @cached_property
     def sampled(self) -> list[int]:
-        """Positions in ``infos`` whose pixels are read: a seeded choice of
-        ``MAX_PIXELS``, or all."""
+        """Positions in ``infos`` of the samples whose pixels are read.
+
+        These are all samples, or a seeded choice of ``MAX_PIXELS``.
+        """
         number = len(self.infos)
         if self.everything or number <= MAX_PIXELS:
             return list(range(number))
         return sorted(random.Random(1).sample(range(number), MAX_PIXELS))
 
     def transforms(self, ending: str = '') -> list[dict]:
-        """Configs of the pipeline's transforms whose type ends so, those of
-        the datasets within wrappers too."""
+        """Configs of the pipelines' transforms whose type ends in ``ending``.
+
+        Datasets inside wrappers are included.
+        """
         found = []
         for cfg in [self.cfg, *(leaf for _, leaf in self.leaf_cfgs())]:
             if isinstance(cfg, dict):
@@ -151,9 +165,9 @@ class PartLook:
 
 
 def _cannot_read(part: PartLook, error: Exception) -> Refusal:
-    """What is wrong with a setting or with the data."""
+    """The error for a dataset that cannot be built."""
     return explained(error) or ValueRefusal(
-        f'{part.key}: {type_name(part.cfg)} cannot read these data '
+        f'{part.key}: {type_name(part.cfg)} cannot read its data '
         f'({type(error).__name__}: {error}). Correct the files or the '
         'settings of this data set.'
     )
@@ -162,7 +176,7 @@ def _cannot_read(part: PartLook, error: Exception) -> Refusal:
 def parts_of(
     cfg: Config, names: Iterable[str], everything: bool = False
 ) -> dict[str, PartLook]:
-    """The parts of a config that exist, datasets not built yet."""
+    """The splits that a config has; their datasets are not built yet."""
     found = {}
     for name in names:
         loader: Any = cfg
@@ -174,13 +188,13 @@ def parts_of(
 
 
 def type_name(cfg: Any) -> str:
-    """Name of a component's class; new-style configs hold the class."""
+    """Name of a component's class; new-style configs have the class itself."""
     kind = cfg.get('type') if isinstance(cfg, dict) else type(cfg)
     return getattr(kind, '__name__', str(kind).rpartition('.')[2])
 
 
 def head_classes(cfg: Config) -> int | None:
-    """Number of classes of a classifier's head; None if it is not said."""
+    """Number of classes of a classifier's head; None if it has none."""
     model = cfg.get('model') or {}
     head = (model.get('downstream') or model).get('head') or {}
     number = head.get('num_classes') if isinstance(head, dict) else None
@@ -202,7 +216,7 @@ def _leaves(cfg: Any, key: str) -> Iterator[tuple[str, dict]]:
         yield key, cfg
     for inner_key, inner_cfg in inner:
         if '_scope_' in cfg and isinstance(inner_cfg, dict):
-            # As mmengine's registry hands it on.
+            # mmengine's registry passes the scope on in the same way.
             inner_cfg = {'_scope_': cfg['_scope_'], **inner_cfg}
         yield from _leaves(inner_cfg, inner_key)
 

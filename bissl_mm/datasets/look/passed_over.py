@@ -1,4 +1,4 @@
-"""Files of image folders that a dataset passes over."""
+"""Finds files in image folders that a dataset skips."""
 
 import os
 import os.path as osp
@@ -13,9 +13,9 @@ from .headers import read_header
 from .parts import PartLook
 from .unread import is_local, lists_folders, names_classes_by_folder, unread
 
-#: What Pillow opens, but nobody means as an image of a data set.
+#: Suffixes that Pillow opens, but that are not images of a data set.
 _NO_IMAGES = {'.pdf', '.ps', '.eps', '.mpg', '.mpeg', '.h5', '.hdf', '.bufr', '.grib'}
-#: Images that neither Pillow nor OpenCV may open.
+#: Suffixes of images that Pillow and OpenCV may be unable to open.
 _MORE = {
     '.heic',
     '.heif',
@@ -34,8 +34,10 @@ _MORE = {
 
 
 def check_any_file(look: Look) -> None:
-    """Refuse a folder without a file that its dataset takes, with what is
-    there instead."""
+    """Refuse a folder from which its dataset takes no file.
+
+    The message says what is there instead.
+    """
     for part in look:
         for key, cfg in part.leaf_cfgs():
             dataset = unread(cfg)
@@ -48,7 +50,7 @@ def check_any_file(look: Look) -> None:
                 continue
             found = _files(dataset.img_prefix, dataset.extensions, False)
             if not found.total:
-                # No folder, or an empty one: told before.
+                # The folder is missing or empty, which was reported before.
                 continue
             told = (
                 _by_suffix(found.passed)
@@ -56,18 +58,19 @@ def check_any_file(look: Look) -> None:
             )
             look.refuse(
                 f'{key}: none of the {found.total} files in '
-                f'{dataset.img_prefix!r} is taken, which ends in one of '
+                f'{dataset.img_prefix!r} has one of the suffixes '
                 f'{", ".join(sorted(dataset.extensions))}. There are {told}. '
-                'Convert them, or name the folder of the images.'
+                'Convert them, or set data_root and data_prefix to the folder '
+                'of the images.'
             )
 
 
 def check_passed_over(look: Look) -> None:
-    """Image files whose suffix a dataset does not take: a warning by suffix.
+    """Warn about image files that a dataset skips because of their suffix.
 
-    Other files are noted in ``left_out``. Only datasets that list folders
-    pass files over: mmpretrain's by ``extensions``, mmseg's by ``img_suffix``,
-    which tells ``.JPG`` from ``.jpg``.
+    Other skipped files are noted in ``left_out``. Only datasets that list
+    folders skip files: mmpretrain's datasets by ``extensions``, and mmseg's by
+    ``img_suffix``, for which ``.JPG`` and ``.jpg`` differ.
     """
     for part in look:
         keys = [key for key, _ in part.leaf_cfgs()]
@@ -112,14 +115,14 @@ def _check_img_suffix(look: Look, part: PartLook, key: str, dataset: Any) -> Non
         )
         number = sum(passed.values())
         part.left_out.append(
-            f'{number} of {total} images, as img_suffix is '
+            f'{number} of {total} images, because img_suffix is '
             f'{dataset.img_suffix!r}: {told}'
         )
         look.warn(
-            f'{key}: {number} of {total} images in {root!r} are passed over, '
-            f'as img_suffix is {dataset.img_suffix!r}: {told} (first: '
-            f'{first!r}). Rename or convert them, or set img_suffix to what '
-            'all names end with.'
+            f'{key}: {number} of {total} images in {root!r} are skipped, '
+            f'because img_suffix is {dataset.img_suffix!r}: {told} (first: '
+            f'{first!r}). Rename or convert them, or set img_suffix to the end '
+            'of all names.'
         )
 
 
@@ -131,17 +134,17 @@ def _check_folder(look: Look, part: PartLook, key: str, dataset: Any) -> None:
     if broken:
         look.warn(
             f'{key}: {len(broken)} of {total} files in {root!r} are links to '
-            f'files that do not exist and are passed over (first: '
-            f'{broken[0]!r}). Restore what they link to, or remove them.'
+            f'files that do not exist, and are skipped (first: '
+            f'{broken[0]!r}). Restore the linked files, or remove the links.'
         )
         part.left_out.append(
             f'{len(broken)} of {total} files: links to files that do not exist'
         )
     if beside:
         look.warn(
-            f'{key}: {len(beside)} images lie beside the class folders of '
-            f'{root!r} and are passed over (first: {beside[0]!r}). Move '
-            'them into the folder of their class.'
+            f'{key}: {len(beside)} images are beside the class folders of '
+            f'{root!r}, and are skipped (first: {beside[0]!r}). Move them into '
+            'the folder of their class.'
         )
         part.left_out.append(
             f'{len(beside)} images beside the class folders of {root!r}'
@@ -150,7 +153,7 @@ def _check_folder(look: Look, part: PartLook, key: str, dataset: Any) -> None:
         return
     told = _by_suffix(passed)
     number = sum(map(len, passed.values()))
-    part.left_out.append(f'{number} of {total} files by their suffix: {told}')
+    part.left_out.append(f'{number} of {total} files because of the suffix: {told}')
     images = {
         suffix: paths[0]
         for suffix, paths in passed.items()
@@ -158,8 +161,8 @@ def _check_folder(look: Look, part: PartLook, key: str, dataset: Any) -> None:
     }
     if images:
         look.warn(
-            f'{key}: {number} of {total} files in {root!r} are passed over '
-            f'by their suffix: {told} (first: {next(iter(images.values()))!r}'
+            f'{key}: {number} of {total} files in {root!r} are skipped because '
+            f'of their suffix: {told} (first: {next(iter(images.values()))!r}'
             f'). {_remedy(key, dataset.extensions, images)}'
         )
 
@@ -175,8 +178,11 @@ def _takes_any(root: str, suffixes: tuple[str, ...]) -> bool:
 
 
 class _Files(NamedTuple):
-    """Files of a folder: their number, those passed over by suffix, images
-    beside the class folders, links that lead nowhere."""
+    """The files of a folder.
+
+    Their number, those skipped because of their suffix, images beside the class
+    folders, and broken links.
+    """
 
     total: int
     passed: dict[str, list[str]]
@@ -185,7 +191,7 @@ class _Files(NamedTuple):
 
 
 def _files(root: str, suffixes: tuple[str, ...], by_class: bool) -> _Files:
-    """Hidden files do not count."""
+    """The files of a folder without hidden ones."""
     total, passed, beside, broken = 0, {}, [], []
     for folder, _, names in os.walk(root, followlinks=True):
         for name in names:
@@ -224,7 +230,7 @@ def _remedy(key: str, suffixes: tuple[str, ...], images: dict[str, str]) -> str:
     text = ''
     if usable:
         wanted = ','.join(sorted({*suffixes, *usable}))
-        text = f'To use them: --cfg-options {key}.extensions=[{wanted}].'
+        text = f'To use them, type --cfg-options {key}.extensions=[{wanted}].'
     rest = sorted(
         suffix or 'files without a suffix' for suffix in set(images) - set(usable)
     )

@@ -1,4 +1,4 @@
-"""One image in several parts: what is tested has been trained on."""
+"""Finds images that occur in several splits."""
 
 import hashlib
 import os
@@ -15,11 +15,11 @@ _PIECE = 1 << 14
 
 
 def check_repeated(look: Look) -> None:
-    """Images of the training part that are in the validation or test part as
-    well, and images of the training part with two labels: warnings.
+    """Warn about training images that are also in another split.
 
-    Images are the same if their files have one size and the same bytes, in
-    large files the same bytes at three places.
+    Training images with two labels are a warning, too. Two images are the same
+    if their files have the same size and the same bytes. In large files the
+    bytes at three places are compared.
     """
     train = look.parts.get('train')
     if train is None:
@@ -53,9 +53,9 @@ def _check_shared(
     )
     total = len({p for group in sizes[part.name].values() for p in group})
     look.warn(
-        f'{len(shared)} of {total} images of {part.key} are in {train.key} '
-        f'as well (first: {first!r}; {same}): results on them say little. '
-        'Remove them from one of the two.'
+        f'{len(shared)} of {total} images of {part.key} are in {train.key}, '
+        f'too (first: {first!r}; {same}). Results on training images are too '
+        'good. Remove them from one of the two.'
     )
 
 
@@ -77,9 +77,9 @@ def _check_labels(look: Look, train: PartLook, sizes: dict[int, set[str]]) -> No
     if found:
         first, second = found[0]
         look.warn(
-            f'{train.key}: {len(found)} images are there under two classes '
-            f'(first: {first!r} and {second!r} have the same bytes). Remove '
-            'the wrong ones.'
+            f'{train.key}: {len(found)} images are in two classes (first: '
+            f'{first!r} and {second!r} have the same bytes). Remove the wrong '
+            'ones.'
         )
 
 
@@ -114,6 +114,6 @@ def _digest(path: str, size: int) -> bytes:
                     file.seek(place)
                     digest.update(file.read(_PIECE))
     except OSError:
-        # Told where headers are read.
+        # The check of the headers reports it.
         digest.update(path.encode(errors='surrogateescape'))
     return digest.digest()

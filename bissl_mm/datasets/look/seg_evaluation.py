@@ -1,4 +1,4 @@
-"""What the first validation of masks will need."""
+"""Checks what the first validation of a segmentor needs."""
 
 import math
 from collections.abc import Sequence
@@ -10,13 +10,12 @@ from .headers import describe, read_header
 from .parts import PartLook, type_name
 from .seg_parts import image_reading, mask_loader, metrics, segmentor
 
-#: Images of different sizes that a pipeline is tried with.
+#: Number of images of different sizes with which a pipeline is tried.
 _TRIED = 16
 
 
 def check_seg_inference(look: Look) -> None:
-    """The settings of ``test_cfg`` that mmseg reads at the first
-    prediction."""
+    """Check settings of ``test_cfg``, which mmseg reads at the first prediction."""
     if not any(
         mask_loader(part) is not None for part in look if part.name in ('val', 'test')
     ):
@@ -34,19 +33,23 @@ def check_seg_inference(look: Look) -> None:
     if not _is_pair(crop) or not _is_pair(stride):
         look.refuse(
             f"{key}.test_cfg with mode='slide' needs crop_size and stride, "
-            f'two whole numbers each, but has {crop!r} and {stride!r}.'
+            f'but has {crop!r} and {stride!r}. Write two positive whole numbers '
+            'for each.'
         )
     elif stride[0] > crop[0] or stride[1] > crop[1]:
         look.refuse(
             f'{key}.test_cfg: stride {tuple(stride)} is larger than '
             f'crop_size {tuple(crop)}, so pixels between the crops get no '
-            'prediction. Set a stride of at most the crop.'
+            'prediction. Set a stride that is not larger than crop_size.'
         )
 
 
 def check_seg_evaluation(look: Look) -> None:
-    """Try the pipelines of validation and test: the images of a batch must
-    have one size, masks that of their image as stored in its file."""
+    """Try the pipelines of validation and test.
+
+    The images of a batch must have one size. A mask must have the size of its
+    image as stored in the file.
+    """
     if look.refusals:
         return
     for part in look:
@@ -62,7 +65,7 @@ def check_seg_evaluation(look: Look) -> None:
 
 
 def _check_masks_are_read(look: Look, part: PartLook) -> None:
-    """A metric of masks needs masks."""
+    """Refuse a metric that compares masks if the split reads no masks."""
     needed = [
         key
         for key, metric in metrics(look.cfg, part.name)
@@ -71,13 +74,13 @@ def _check_masks_are_read(look: Look, part: PartLook) -> None:
     if not needed or not part.infos:
         return
     what = (
-        'LoadAnnotations in its pipeline'
+        'LoadAnnotations to its pipeline'
         if 'seg_map_path' in part.infos[0]
         else 'data_prefix.seg_map_path'
     )
     look.refuse(
         f'{part.key}: {needed[0]} (IoUMetric) compares with masks, but this '
-        f'data set reads none. It needs {what}.'
+        f'data set reads none. Add {what}.'
     )
 
 
@@ -97,8 +100,10 @@ def _decoded_sizes(part: PartLook) -> list[tuple[int, int]]:
 def _tried(
     look: Look, part: PartLook, sizes: Sequence[tuple[int, int]]
 ) -> dict[tuple, tuple] | None:
-    """By decoded size: height and width after the pipeline; None if
-    anything was refused."""
+    """Decoded size -> height and width after the pipeline.
+
+    None if anything was refused.
+    """
     positions: dict[tuple, int] = {}
     for position, size in enumerate(sizes):
         positions.setdefault(size, position)
@@ -111,8 +116,8 @@ def _tried(
             inputs, mask = sample['inputs'], sample['data_samples'].gt_sem_seg
         except Exception as error:
             look.refuse(
-                f'{part.key}: the sample of '
-                f"'{part.infos[position]['img_path']}' cannot be prepared "
+                f'{part.key}: the pipeline fails on '
+                f"'{part.infos[position]['img_path']}' "
                 f'({type(error).__name__}: {error}). Correct its files or '
                 'the pipeline.'
             )
@@ -125,20 +130,21 @@ def _tried(
             and tuple(mask.shape[-2:]) != tuple(stored[:2])
         ):
             look.refuse(
-                f'{part.key}: the pipeline changes the mask of '
+                f'{part.key}: the pipeline changes the size of the mask of '
                 f"'{part.infos[position]['img_path']}' to "
-                f'{describe(mask.shape[:-3:-1])}, but predictions are '
-                f'compared at the size of the file, {describe(size)}. Put '
-                'LoadAnnotations after the transforms that resize, crop or '
-                'pad.'
+                f'{describe(mask.shape[:-3:-1])}, but predictions are compared '
+                f"at the file's size, {describe(size)}. Put LoadAnnotations "
+                'after the transforms that resize, crop or pad.'
             )
             return None
     return shapes
 
 
 def _check_batches(look: Look, part: PartLook, shapes: Sequence[tuple | None]) -> None:
-    """mmseg's preprocessor stacks the images of an evaluation without
-    padding."""
+    """Refuse batches with images of several sizes.
+
+    mmseg's preprocessor stacks them in an evaluation without padding.
+    """
     _, model = segmentor(look.cfg)
     batch_size = part.loader.get('batch_size') or 1
     preprocessor = model.get('data_preprocessor') or {}
@@ -161,7 +167,7 @@ def _check_batches(look: Look, part: PartLook, shapes: Sequence[tuple | None]) -
         for shape in sorted(set(shapes) - {None})[:2]
     ]
     look.refuse(
-        f'{part.key}: images of a batch must have one size after the '
+        f'{part.key}: the images of a batch must have one size after the '
         'pipeline, but '
         f"'{part.infos[one]['img_path']}' has {describe(shapes[one][::-1])} "
         f"and '{part.infos[other]['img_path']}' "

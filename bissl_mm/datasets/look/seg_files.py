@@ -1,4 +1,4 @@
-"""Files of images and masks: which are used, missing, or of other sizes."""
+"""Checks which image and mask files are used, missing, or differ in size."""
 
 import inspect
 import os.path as osp
@@ -33,8 +33,10 @@ _IMAGES = (
 
 
 def check_seg_folders(look: Look) -> None:
-    """Refuse a part without images of its suffix; count masks that no image
-    has."""
+    """Refuse a split without images of its suffix.
+
+    Masks without an image are counted.
+    """
     for part in look:
         for key, dataset in _unread_datasets(part):
             if getattr(dataset, 'ann_file', '') and osp.isfile(dataset.ann_file):
@@ -45,8 +47,11 @@ def check_seg_folders(look: Look) -> None:
 
 
 def check_seg_files(look: Look) -> None:
-    """Compare the headers of all images and masks of each part: missing
-    files, damaged masks, decoded sizes, EXIF orientations."""
+    """Compare the headers of all images and masks of each split.
+
+    It finds missing files, damaged masks, and differences in decoded sizes and
+    EXIF orientations.
+    """
     for part in look:
         if mask_loader(part) is not None:
             _check_existence(look, part)
@@ -54,13 +59,13 @@ def check_seg_files(look: Look) -> None:
 
 
 def _unread_datasets(part: PartLook) -> Iterator[tuple[str, Any]]:
-    """Datasets of mmseg's kind with their keys, files not read yet."""
+    """Keys and datasets of mmseg's kind, whose files are not read yet."""
     for key, cfg, scope in _leaves(part.cfg, part.key, None):
         try:
             with DATASETS.switch_scope_and_registry(scope) as registry:
                 kind = cfg.get('type')
                 kind = kind if inspect.isclass(kind) else registry.get(kind)
-                # mmdet's datasets have a suffix of masks only.
+                # mmdet's datasets have a suffix for masks only.
                 if (
                     kind is None
                     or 'img_suffix'
@@ -71,13 +76,13 @@ def _unread_datasets(part: PartLook) -> Iterator[tuple[str, Any]]:
         except Refusal:
             raise
         except Exception:
-            # Building the part will tell what is wrong with it.
+            # Building the split will show what is wrong with it.
             continue
         yield key, dataset
 
 
 def _with_suffix(kind: type) -> type:
-    """The base class of mmseg that has suffixes, or the class itself."""
+    """mmseg's base class with suffixes, or the class itself."""
     return next(
         (base for base in kind.__mro__ if base.__name__ == 'BaseSegDataset'), kind
     )
@@ -118,13 +123,13 @@ def _check_folder(look: Look, key: str, folder: Any, suffix: str) -> None:
         )
         look.refuse(
             f"{key}: no file in '{folder}' ends with {suffix!r} (img_suffix),"
-            f' so this part is empty. Found: {listed or "no images"}. Set '
-            f'{choice}.'
+            f' so this split is empty. The folder has {listed or "no images"}. '
+            f'Set {choice}.'
         )
 
 
 def _check_pairs(look: Look, part: PartLook, key: str, dataset: Any) -> None:
-    """Masks that no image has."""
+    """Warn about masks without an image."""
     prefix = dataset.data_prefix or {}
     folder, ending = prefix.get('seg_map_path'), dataset.seg_map_suffix
     stems = {
@@ -137,18 +142,19 @@ def _check_pairs(look: Look, part: PartLook, key: str, dataset: Any) -> None:
     if not alone or not stems or folder == prefix.get('img_path'):
         return
     part.left_out.append(
-        f"{len(alone)} of {len(masks)} masks in '{folder}': "
-        f'no image {dataset.img_suffix!r} of their name'
+        f"{len(alone)} of {len(masks)} masks in '{folder}': no image of the "
+        f'same name with img_suffix={dataset.img_suffix!r}'
     )
     look.warn(
         f"{key}: {len(alone)} of {len(masks)} masks in '{folder}' are not "
-        f'used: there is no image of their name with img_suffix='
-        f'{dataset.img_suffix!r} (the first is {alone[0]!r}).'
+        f'used, because there is no image of the same name with img_suffix='
+        f'{dataset.img_suffix!r} (first: {alone[0]!r}). Add the images, or '
+        'correct img_suffix.'
     )
 
 
 def _check_existence(look: Look, part: PartLook) -> None:
-    """Masks; ``check_images`` does it for images."""
+    """Refuse missing or damaged masks; ``check_images`` checks images."""
     paths = [path for info in part.infos if is_local(path := info['seg_map_path'])]
     missing = [
         path for path in paths if read_header(path).error and not osp.exists(path)
@@ -157,9 +163,8 @@ def _check_existence(look: Look, part: PartLook) -> None:
     if missing:
         look.refuse(
             f'{part.key}: {len(missing)} of {len(part.infos)} masks do not '
-            f"exist; the first is '{missing[0]}'. Add the files, leave out "
-            'what belongs to them, or correct seg_map_suffix and '
-            'data_prefix.'
+            f"exist (first: '{missing[0]}'). Add the files, remove their "
+            'images, or correct seg_map_suffix and data_prefix.'
         )
     if damaged:
         more = f'; {len(damaged)} such masks' * (len(damaged) > 1)
@@ -200,7 +205,7 @@ def _check_sizes(look: Look, part: PartLook) -> None:
 
 
 def _tell_sizes(look: Look, part: PartLook, differing: list[tuple]) -> None:
-    # Shown the worst: of another shape.
+    # The worst one is shown: a mask of another shape.
     info, image, size, own = next(
         (d for d in differing if not _similar(d[2], d[3])), differing[0]
     )
@@ -214,18 +219,18 @@ def _tell_sizes(look: Look, part: PartLook, differing: list[tuple]) -> None:
     )
     text = (
         f"{part.key}: the image '{info['img_path']}' is {describe(size)} "
-        f'when decoded (width x height{turn}), its mask '
-        f"'{info['seg_map_path']}' is {describe(own)}; so for "
-        f'{len(differing)} of {len(part.infos)} images. '
+        f'after decoding (width x height{turn}), but its mask '
+        f"'{info['seg_map_path']}' is {describe(own)}. {len(differing)} of "
+        f'{len(part.infos)} images differ from their masks. '
     )
     if image.orientation >= 5 and size == own[::-1]:
         look.refuse(
             text + 'If the masks were drawn on the stored pixels, set '
             "color_type='color_ignore_orientation' for LoadImageFromFile in "
-            'all pipelines; else save image and mask upright.'
+            'all pipelines. Otherwise save image and mask upright.'
             if image.is_turned(*image_reading(part))
-            else text + 'This decoder does not turn such files, the mask is of the '
-            'turned image: save both upright.'
+            else text + 'This decoder does not turn such files, but the mask belongs '
+            'to the turned image. Save both upright.'
         )
         return
     resizes = any('Resize' in type_name(t) for t in part.transforms())
@@ -237,14 +242,14 @@ def _tell_sizes(look: Look, part: PartLook, differing: list[tuple]) -> None:
         look.warn(text + 'The transforms bring both to one size.')
     else:
         look.refuse(
-            text + 'Masks must have the size of their images: '
-            'correct the pairs, or resize the masks by the nearest '
+            text + 'Masks must have the size of their images. '
+            'Correct the pairs, or resize the masks by the nearest '
             'pixel.'
         )
 
 
 def _similar(size: tuple[int, int], own: tuple[int, int]) -> bool:
-    """Whether two sizes differ in scale only, but for a pixel of rounding."""
+    """Whether two sizes differ in scale only, up to a pixel of rounding."""
     return abs(size[0] * own[1] - size[1] * own[0]) <= max(*size, *own)
 
 
@@ -252,19 +257,20 @@ def _tell_turned(look: Look, part: PartLook, turned: list[tuple], how: tuple) ->
     info, image = turned[0]
     text = (
         f'{part.key}: {len(turned)} of {len(part.infos)} images have an EXIF '
-        f"orientation; the first is '{info['img_path']}' with "
-        f'{image.orientation} ({TURNS[image.orientation]}). '
+        f"orientation (first: '{info['img_path']}' with "
+        f'{image.orientation}, {TURNS[image.orientation]}). '
     )
     if image.is_turned(*how):
         look.warn(
-            text + 'The loader turns them, and the masks fit by size either '
-            'way. If the masks were drawn on the stored pixels, labels lie '
-            "beside the objects: set color_type='color_ignore_orientation' "
-            'for LoadImageFromFile in all pipelines.'
+            text + 'The loader turns them. The masks have the right size with '
+            'and without this turn. If the masks were drawn on the stored '
+            'pixels, labels are beside the objects; then set '
+            "color_type='color_ignore_orientation' for LoadImageFromFile in all "
+            'pipelines.'
         )
     else:
         look.warn(
             text + 'The loader keeps the stored pixels. If the masks were '
-            'drawn on the images as a viewer shows them, labels lie beside '
-            'the objects: save the images upright.'
+            'drawn on the images as a viewer shows them, labels are beside the '
+            'objects; then save the images upright.'
         )

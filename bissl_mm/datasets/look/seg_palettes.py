@@ -1,4 +1,7 @@
-"""Colours of palette masks, which tell when ids mean different classes."""
+"""Compares the colours of palette masks.
+
+Different colours show that one id means different classes.
+"""
 
 import numpy as np
 from PIL import Image
@@ -6,20 +9,20 @@ from PIL import Image
 from .findings import Look
 
 Colour = tuple[int, ...]
-#: Ids by their colour, each with a file and the key of its part.
+#: Colour -> its ids, each with a file and the key of its split.
 Colours = dict[Colour, dict[int, tuple[str, str]]]
 
 
 def colours_of(image: Image.Image, ids: np.ndarray) -> dict[int, Colour]:
-    """The colours of the ids that a mask uses.
+    """The colours of the ids in a mask.
 
     Args:
         image (Image): An opened mask.
         ids (ndarray): Its pixels, ``(height, width)``.
 
     Returns:
-        dict: Colour by id; empty for a mask without a palette, or one that
-        shows two of its ids alike, whose colours mean nothing.
+        dict: Id -> colour. It is empty for a mask without a palette. It is also
+        empty if two ids have one colour, because the colours then say nothing.
     """
     table = image.getpalette() if image.mode == 'P' else None
     if not table:
@@ -30,14 +33,15 @@ def colours_of(image: Image.Image, ids: np.ndarray) -> dict[int, Colour]:
 
 
 def tell_palettes(look: Look, found: list[tuple[str, str, dict[int, Colour]]]) -> None:
-    """Warn where one colour stands for several ids.
+    """Warn if one colour stands for several ids.
 
-    So it is where a program gave each mask a palette of its own, or where
-    two parts number their classes differently.
+    This happens if a program wrote each mask with its own palette, or if two
+    splits number their classes differently.
 
     Args:
-        look (Look): Gets the warning.
-        found (list[tuple]): Key of the part, file and :func:`colours_of` it.
+        look (Look): Collects the findings.
+        found (list[tuple]): Key of the split, file, and its
+            :func:`colours_of`.
     """
     by_colour: Colours = {}
     for key, path, colours in found:
@@ -51,7 +55,7 @@ def tell_palettes(look: Look, found: list[tuple[str, str, dict[int, Colour]]]) -
     where = key if key == second else f'{key} and {second}'
     look.warn(
         f"{where}: the colour {colour} is id {one} in the mask '{path}' and "
-        f"id {other} in '{name}' ({len(several)} of {len(by_colour)} colours "
-        'of palettes have several ids). A loader reads the ids, not the '
-        'colours: if a colour is a class, write all masks with one palette.'
+        f"id {other} in '{name}' ({len(several)} of {len(by_colour)} palette "
+        'colours have several ids). The loader reads the ids, not the colours. '
+        'If a colour means a class, write all masks with one palette.'
     )

@@ -1,4 +1,4 @@
-"""Parts with masks of classes, and what of a config concerns them."""
+"""Finds what a config says about splits with masks."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,13 +7,16 @@ from mmengine.config import Config
 
 from .parts import PartLook, type_name
 
-#: Id that mmseg's heads, metrics and label maps ignore unless told.
+#: The id that mmseg's heads, metrics and label maps ignore by default.
 IGNORED = 255
 
 
 def mask_loader(part: PartLook) -> Any | None:
-    """The transform that reads a part's masks; None if the part has no masks
-    of mmseg's kind or its pipeline does not read them."""
+    """The transform that reads a split's masks.
+
+    None if the split has no masks of mmseg's kind, or if its pipeline does not
+    read them.
+    """
     if not part.infos or not all(
         key in part.infos[0] for key in ('seg_map_path', 'reduce_zero_label')
     ):
@@ -24,8 +27,7 @@ def mask_loader(part: PartLook) -> Any | None:
 
 
 def image_reading(part: PartLook) -> tuple[str, str | None]:
-    """``color_type`` and ``imdecode_backend`` of the transform that reads a
-    part's images."""
+    """``color_type`` and ``imdecode_backend`` with which images are read."""
     for transform in built_transforms(part.dataset):
         if hasattr(transform, 'color_type'):
             return transform.color_type, getattr(transform, 'imdecode_backend', None)
@@ -33,7 +35,7 @@ def image_reading(part: PartLook) -> tuple[str, str | None]:
 
 
 def built_transforms(dataset: Any) -> Iterator[Any]:
-    """Transforms of a built dataset and those within it, innermost first."""
+    """Transforms of a built dataset and of those inside, innermost first."""
     for inner in getattr(dataset, 'datasets', ()):
         yield from built_transforms(inner)
     if hasattr(dataset, 'dataset'):
@@ -66,8 +68,7 @@ def losses(key: str, head: dict) -> list[tuple[str, dict]]:
 
 
 def metrics(cfg: Config, part: str) -> list[tuple[str, dict]]:
-    """Dotted keys and configs of the IoU metrics of ``'val'`` or
-    ``'test'``."""
+    """Dotted keys and configs of the IoU metrics of ``'val'`` or ``'test'``."""
     key = f'{part}_evaluator'
     found = cfg.get(key)
     if isinstance(found, dict) and 'metrics' in found:
@@ -80,10 +81,12 @@ def metrics(cfg: Config, part: str) -> list[tuple[str, dict]]:
 
 
 def ignored_ids(cfg: Config, part: PartLook) -> list[int]:
-    """Ids beyond the classes that the users of a part's masks pass over: the
-    heads in training, the metrics in an evaluation."""
+    """Ids without a class that are ignored in a split's masks.
+
+    Heads ignore them in training, and metrics in an evaluation.
+    """
     users = metrics(cfg, part.name) if part.name in ('val', 'test') else heads(cfg)
-    # None: a loss of masked binary cross entropy, which passes over 255.
+    # None means a masked binary cross entropy, which ignores 255.
     found = [
         IGNORED if i is None else i
         for i in (user.get('ignore_index', IGNORED) for _, user in users)
@@ -93,7 +96,7 @@ def ignored_ids(cfg: Config, part: PartLook) -> list[int]:
 
 
 def number_of_classes(cfg: Config, part: PartLook) -> int:
-    """Declared classes of a part, else those of the head; 0 if unknown."""
+    """Number of classes of a split, or of the head; 0 if it is unknown."""
     declared = len(part.classes_declared)
     found = [head.get('num_classes') for _, head in heads(cfg)]
     return declared or next((n for n in found if isinstance(n, int)), 0)

@@ -1,4 +1,4 @@
-"""Settings of data, heads and metrics of masks that have to agree."""
+"""Checks that data, heads and metrics of masks have consistent settings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +19,11 @@ from .seg_parts import (
 
 
 def check_seg_settings(look: Look) -> None:
-    """Compare ``ignore_index``, ``reduce_zero_label``, the classes, their
-    weights and the values that fill up masks, in all places that have
-    them."""
+    """Compare the settings of masks in all places that have them.
+
+    These are ``ignore_index``, ``reduce_zero_label``, the classes, their
+    weights, and the values with which masks are padded.
+    """
     parts = [part for part in look if mask_loader(part) is not None]
     if not parts:
         return
@@ -38,7 +40,7 @@ def check_seg_settings(look: Look) -> None:
 
 
 def _check_ignored_by_data(look: Look, parts: Sequence[PartLook]) -> None:
-    """``ignore_index`` of a data set is read by nothing in mmseg."""
+    """Refuse an ``ignore_index`` that only a data set has; mmseg ignores it."""
     stated: dict[Any, list[str]] = {}
     for part in parts:
         for value in {
@@ -56,8 +58,8 @@ def _check_ignored_by_data(look: Look, parts: Sequence[PartLook]) -> None:
             options = ', '.join(f'{key}.ignore_index={value}' for key, _ in others)
             look.refuse(
                 f'{", ".join(keys)}: ignore_index={value} of the data set '
-                f'alone has no effect: {listed}. Set {options} as well, or '
-                'remove it.'
+                f'alone has no effect, because {listed}. Set {options} as well, '
+                'or remove it.'
             )
 
 
@@ -71,7 +73,7 @@ def _all_metrics(look: Look) -> list[tuple[str, dict]]:
 
 
 def _check_ignored_by_users(look: Look) -> None:
-    """Heads, losses and metrics among each other."""
+    """Refuse heads, losses and metrics that ignore different ids."""
     found = heads(look.cfg)
     values = [(key, head.get('ignore_index', IGNORED)) for key, head in found]
     if set(look.parts) & {'val', 'test'}:
@@ -89,14 +91,13 @@ def _check_ignored_by_users(look: Look) -> None:
     if len({value for _, value in values}) > 1:
         listed = ', '.join(f'{key} {value}' for key, value in values)
         look.warn(
-            'Not all ignore the same class id (ignore_index): '
-            f'{listed}. What one learns from, another does not count; '
-            'set one value.'
+            'Heads, losses and metrics ignore different class ids '
+            f'(ignore_index): {listed}. Set one value for all.'
         )
 
 
 def _check_reduction(look: Look, part: PartLook) -> None:
-    """``reduce_zero_label`` of the loader against that of its data set."""
+    """Compare ``reduce_zero_label`` of the loader and of its data set."""
     loaders = {
         t.reduce_zero_label
         for t in built_transforms(part.dataset)
@@ -106,21 +107,20 @@ def _check_reduction(look: Look, part: PartLook) -> None:
     for value in loaders:
         if stated - {bool(value)}:
             look.refuse(
-                f'{part.key}: LoadAnnotations has reduce_zero_label={value}, '
-                f'the data set {not value}. Set it on the data set only.'
+                f'{part.key}: LoadAnnotations has reduce_zero_label={value}, but '
+                f'the data set has {not value}. Set it on the data set only.'
             )
     names = part.classes_declared
     if True in stated and names and names[0].lower() in ('background', 'bg'):
         look.warn(
-            f'{part.key}: reduce_zero_label=True ignores id 0 and gives id 1 '
-            f'to the first class, which is {names[0]!r}. If 0 is the '
-            'background in the masks, remove reduce_zero_label, or remove '
-            'the class.'
+            f'{part.key}: reduce_zero_label=True ignores id 0 and makes id 1 '
+            f'the first class, which is {names[0]!r}. If 0 is the background in '
+            'the masks, remove reduce_zero_label, or remove the class.'
         )
 
 
 def _check_fills(look: Look, part: PartLook) -> None:
-    """Values that padding and turning write into masks."""
+    """Check the values with which padding and rotation fill masks."""
     number = number_of_classes(look.cfg, part)
     ignored = ignored_ids(look.cfg, part)
     for key, value in _fills(look, part):
@@ -133,9 +133,9 @@ def _check_fills(look: Look, part: PartLook) -> None:
             continue
         listed = ', '.join(map(str, ignored)) or 'no id'
         look.refuse(
-            f'{part.key}: {key}={value} fills masks up with an id that none '
-            f'of the {number} classes has, while {listed} is ignored. Set '
-            f'{key}={ignored[0] if ignored else IGNORED}.'
+            f'{part.key}: {key}={value} fills masks with an id that none of '
+            f'the {number} classes has and that is not ignored (ignored is '
+            f'{listed}). Set {key}={ignored[0] if ignored else IGNORED}.'
         )
 
 
@@ -176,20 +176,22 @@ def _tell_left_out(part: PartLook) -> None:
         if gone:
             part.left_out.append(
                 f'pixels of {", ".join(gone)}: not in metainfo.classes, so '
-                f'read as {IGNORED}'
+                f'loaded as {IGNORED}'
             )
 
 
 def _check_agreement(look: Look, parts: Sequence[PartLook]) -> None:
-    """``reduce_zero_label`` in one part against another; ``check_classes``
-    compares the names."""
+    """Compare ``reduce_zero_label`` of the splits.
+
+    ``check_classes`` compares the names of the classes.
+    """
     first = parts[0]
     for part in parts[1:]:
         if _reduces(part) != _reduces(first):
             look.refuse(
                 f'{first.key} and {part.key} number classes differently: '
                 f'reduce_zero_label is {_reduces(first)} and '
-                f'{_reduces(part)}. Use the same in all parts.'
+                f'{_reduces(part)}. Set the same value in all splits.'
             )
 
 
@@ -205,7 +207,7 @@ def _reduces(part: PartLook) -> str:
 
 
 def _check_classes(look: Look, parts: Sequence[PartLook]) -> None:
-    """Without a training part nothing else compares them with the heads."""
+    """Compare the classes with the heads, for configs without a training split."""
     if 'train' in look.parts:
         return
     for part in parts:
@@ -214,13 +216,13 @@ def _check_classes(look: Look, parts: Sequence[PartLook]) -> None:
             if number and head.get('num_classes', number) != number:
                 look.refuse(
                     f'{key}.num_classes={head["num_classes"]}, but '
-                    f'{part.key} declares {number} classes. Set them to one '
-                    'number.'
+                    f'{part.key} declares {number} classes. Set the same number '
+                    'in both.'
                 )
 
 
 def _check_weights(look: Look) -> None:
-    """``class_weight`` of losses, one for each class."""
+    """Refuse a ``class_weight`` without one number per class."""
     for key, head in heads(look.cfg):
         number = head.get('num_classes')
         for loss_key, loss in losses(key, head):
@@ -233,19 +235,19 @@ def _check_weights(look: Look) -> None:
             ):
                 look.refuse(
                     f'{loss_key}.class_weight has {len(weights)} numbers, '
-                    f'but the head has num_classes={number}. Write one for '
-                    'each class.'
+                    f'but the head has num_classes={number}. Write one number '
+                    'per class.'
                 )
 
 
 def _check_one_class(look: Look, parts: Sequence[PartLook]) -> None:
-    """One class is what every pixel is of that is not ignored."""
+    """Refuse a single class, to which all pixels would belong."""
     for part in parts[:1]:
         if number_of_classes(look.cfg, part) == 1:
             name = ''.join(map(repr, part.classes_declared[:1])) or 'class 0'
             look.refuse(
-                f'{part.key} has one class, {name}: all pixels that are not '
-                'ignored are of it, so there is nothing to learn and the IoU '
-                'is 100 whatever is predicted. Declare the background as a '
-                'class, too, with an id of its own.'
+                f'{part.key} has one class, {name}, to which all pixels belong '
+                'that are not ignored. So there is nothing to learn, and the '
+                'IoU is always 100. Declare the background as a class, too, '
+                'with its own id.'
             )

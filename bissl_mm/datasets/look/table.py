@@ -1,30 +1,31 @@
-"""The look over the data as one table."""
+"""Shows a look over the data as a table."""
 
 from .findings import Look
 from .parts import MAX_HEADERS, MAX_PIXELS, PartLook
 
-#: Classes of a part that a log names with their counts.
+#: Number of classes per split that the log shows with their counts.
 NAMED = 8
 
 
 def table_lines(look: Look, whole: bool = False) -> list[str]:
-    """Lines of the table: for each part its figures, its classes with
-    counts, and what is left out.
+    """Lines of the table.
+
+    Each split has its numbers, its classes with counts, and what is left out.
 
     Args:
-        look (Look): With the facts that the checks found.
-        whole (bool): Name every class. Defaults to False: above ``NAMED``
-            the ones with most and least, and those with none.
+        look (Look): The findings of the checks.
+        whole (bool): Whether to name every class. Defaults to False: if there
+            are more than ``NAMED``, only the classes with the highest and the
+            lowest count are named, and those without any.
     """
     if all(part.dataset is None for part in look):
-        # Refused before any dataset was built.
+        # The data were refused before any dataset was built.
         return []
     lines = [
         'Data, headers and pixels of all files:'
         if look.everything
-        else 'Data looked over (headers, of '
-        f'{MAX_HEADERS} files a part at most; pixels, of {MAX_PIXELS}; '
-        'tools/check_data.py CONFIG reads all):'
+        else f'Data looked over (headers of at most {MAX_HEADERS} files per '
+        f'split, pixels of {MAX_PIXELS}; tools/check_data.py CONFIG reads all):'
     ]
     for part in look:
         lines += _part_lines(part, whole)

@@ -1,4 +1,4 @@
-"""A trial of every part's pipeline on the images of extreme size."""
+"""Tries every split's pipeline on the images of extreme sizes."""
 
 from typing import Any
 
@@ -11,11 +11,14 @@ from .unread import is_local
 
 
 def check_pipelines(look: Look) -> None:
-    """Load the smallest, the largest, the widest and the tallest image of
-    each part as training will: what a transform fails on is refused, and so
-    are samples of different size where the loader has to stack them."""
+    """Load some images of each split as training will.
+
+    These are the smallest, the largest, the widest and the tallest image. An
+    image on which a transform fails is refused. So are samples of different
+    sizes, if the loader has to stack them.
+    """
     if look.refusals:
-        # What is refused already would be told again.
+        # The trial would report again what is refused already.
         return
     for part in look:
         shapes = []
@@ -29,8 +32,7 @@ def check_pipelines(look: Look) -> None:
 
 
 def _extremes(part: PartLook) -> list[tuple[int, str]]:
-    """Positions in ``whole`` and files, without those that cannot be
-    read."""
+    """Positions in ``whole``, and files, of readable images."""
     sized = []
     for index, info in zip(part.indices, part.infos, strict=True):
         path = info.get('img_path')
@@ -49,7 +51,7 @@ def _extremes(part: PartLook) -> list[tuple[int, str]]:
 
 
 def _tried(look: Look, part: PartLook, index: int, path: str) -> tuple | None:
-    """Shape of the sample's inputs, None if it has no such."""
+    """Shape of the sample's inputs; None if it has none."""
     try:
         sample = part.whole[index]
     except Exception as error:
@@ -57,10 +59,10 @@ def _tried(look: Look, part: PartLook, index: int, path: str) -> tuple | None:
             look.refuse(str(refusal_in(error)))
             return None
         look.refuse(
-            f'{part.key}: image {path!r} ({describe(read_header(path).size)}'
-            f' pixels) does not pass the pipeline: {type(error).__name__}: '
-            f'{error}. Remove it, or change the pipeline (a Resize before a '
-            'crop, for example).'
+            f'{part.key}: the pipeline fails on image {path!r} '
+            f'({describe(read_header(path).size)} pixels): '
+            f'{type(error).__name__}: {error}. Remove the image, or change the '
+            'pipeline, for example by a Resize before a crop.'
         )
         return None
     inputs = sample.get('inputs') if isinstance(sample, dict) else None
@@ -77,15 +79,17 @@ def _check_stacked(look: Look, part: PartLook, shapes: list[tuple[tuple, str]]) 
         return
     (first, one), (second, other) = shapes[0], different[0]
     look.refuse(
-        f'{part.key}: after the pipeline {one!r} has the shape {first[0]} '
-        f'and {other!r} {second[0]}, but collate_fn default_collate stacks '
+        f'{part.key}: after the pipeline {one!r} has shape {first[0]} and '
+        f'{other!r} has {second[0]}, but collate_fn default_collate stacks '
         f'batches of {size}. Bring all images to one size (Resize, then '
-        'CenterCrop), or use batch_size=1.'
+        'CenterCrop), or set batch_size=1.'
     )
 
 
 def _is_stacked(loader: Any) -> bool:
-    """Whether the loader stacks a batch itself; others leave it to the
-    model's preprocessor, which pads."""
+    """Whether the loader stacks a batch itself.
+
+    Other loaders leave it to the model's preprocessor, which pads.
+    """
     collate = loader.get('collate_fn')
     return is_type(collate, 'default_collate')

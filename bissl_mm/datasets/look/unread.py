@@ -1,4 +1,4 @@
-"""Datasets with their paths and classes, before they read anything."""
+"""Builds datasets with their paths and classes, before they read files."""
 
 import copy
 from typing import Any
@@ -13,8 +13,8 @@ def unread(cfg: dict) -> Any | None:
         cfg (dict): Its config; not changed.
 
     Returns:
-        Dataset, optional: None for one that cannot be built so; what is wrong
-        with it is told when it is built.
+        Dataset, optional: None if it cannot be built in this way. Building it
+        later shows what is wrong.
     """
     try:
         return DATASETS.build({**copy.deepcopy(cfg), 'lazy_init': True, 'pipeline': []})
@@ -23,16 +23,18 @@ def unread(cfg: dict) -> Any | None:
 
 
 def lists_folders(dataset: Any) -> bool:
-    """Whether its samples are the files of folders, as mmpretrain's
-    ``CustomDataset`` takes them without an ``ann_file``."""
+    """Whether its samples are the files in folders.
+
+    mmpretrain's ``CustomDataset`` lists folders if it has no ``ann_file``.
+    """
     return hasattr(dataset, '_find_samples') and not dataset.ann_file
 
 
 def names_classes_by_folder(dataset: Any) -> bool:
-    """Whether the classes are the folders, numbered in their order."""
+    """Whether the folders are the classes and are numbered in their order."""
     return lists_folders(dataset) and bool(getattr(dataset, 'with_label', False))
 
 
 def is_local(path: Any) -> bool:
-    """Whether it is a path of this machine's file system."""
+    """Whether it is a path in the local file system."""
     return isinstance(path, str) and bool(path) and '://' not in path
