@@ -8,11 +8,12 @@ from .linalg.vectors import Vectors
 
 
 class Domain:
-    r"""Some tensors of :math:`\theta_P`; for the others :math:`v_{IJ} = v`.
+    r"""Some tensors of :math:`\theta_P` are the unknowns. For the others
+    :math:`v_{IJ} = v`.
 
     Args:
-        through (Sequence[bool]): For each tensor of :math:`\theta_P` whether
-            it is one.
+        through (Sequence[bool]): For each tensor of :math:`\theta_P`, whether
+            it is an unknown.
     """
 
     def __init__(self, through: Sequence[bool]) -> None:
@@ -24,7 +25,7 @@ class Domain:
         :math:`\theta_D`.
 
         Args:
-            theta (Vectors): One tensor a lower backbone parameter.
+            theta (Vectors): One tensor per lower backbone parameter.
         """
         return tuple(t for t, inside in zip(theta, self.through, strict=True) if inside)
 
@@ -32,15 +33,15 @@ class Domain:
         """The right-hand side of the system.
 
         Args:
-            grad (Vectors): ``v``, one tensor a lower backbone parameter.
+            grad (Vectors): ``v``, one tensor per lower backbone parameter.
         """
         return self.leaves(grad)
 
     def take(self, solution: Vectors, grad: Vectors) -> Vectors:
-        r""":math:`v_{IJ}`, one tensor a lower backbone parameter.
+        r""":math:`v_{IJ}`, one tensor per lower backbone parameter.
 
         Args:
-            solution (Vectors): Of the system.
+            solution (Vectors): The solution of the system.
             grad (Vectors): As for :meth:`put`; not changed.
         """
         values = iter(solution)
@@ -51,12 +52,12 @@ class Domain:
 
 
 class WithHead(Domain):
-    r"""Some tensors of :math:`\theta_P`, and the pretext head
-    :math:`\phi_P`, of whose part of the solution nothing is taken.
+    r"""Some tensors of :math:`\theta_P` and the pretext head :math:`\phi_P`
+    are the unknowns. The head's part of the solution is not used.
 
     Args:
         through (Sequence[bool]): See :class:`Domain`.
-        head (Vectors): :math:`\phi_P`.
+        head (Vectors): The parameters :math:`\phi_P`.
 
     Source:
         Corollary 5.6 and 5.3.4 of the thesis.
@@ -67,5 +68,5 @@ class WithHead(Domain):
         self.head = head
 
     def put(self, grad: Vectors) -> Vectors:
-        r""":math:`(v, 0)`."""
+        r"""The right-hand side :math:`(v, 0)`."""
         return (*self.leaves(grad), *(torch.zeros_like(h) for h in self.head))

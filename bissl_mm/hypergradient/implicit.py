@@ -19,9 +19,9 @@ def implicit_operator(
 ) -> Sum:
     r"""The operator :math:`C + \frac{1}{\lambda + \delta} H`.
 
-    Note the place of the damping: it stretches :math:`\lambda`. Tikhonov
-    damping would be :math:`I + H/\lambda + (\delta/\lambda) I`, which differs
-    by the factor :math:`(\lambda + \delta)/\lambda`.
+    The damping is added to :math:`\lambda`. Tikhonov damping would instead give
+    :math:`I + H/\lambda + (\delta/\lambda) I`, which is this operator times
+    :math:`(\lambda + \delta)/\lambda`.
 
     Args:
         curvature (Operator): :math:`H`.
@@ -59,16 +59,16 @@ def implicit_jacobian_product(
     gradient of the downstream loss at :math:`\theta_D`.
 
     Args:
-        grad (Vectors): ``v``, one tensor a lower backbone parameter; the mean
-            over ranks, equal on all of them.
+        grad (Vectors): ``v``, one tensor per lower backbone parameter. It is
+            the mean over ranks, and equal on all of them.
         bound (BoundSolver): Solves the systems of the operator in brackets,
             see :func:`implicit_operator`.
         check_residual (bool): Spend one more product on the true residual.
             Defaults to False.
-        domain (Domain, optional): The unknowns. Residual and curvature are
+        domain (Domain, optional): The unknowns; residual and curvature are
             those of their system. Defaults to None: all of ``grad``.
-        cross (Callable, optional): What the regularizer makes of the
-            solution, :meth:`Regularizer.cross`. Defaults to None: nothing.
+        cross (Callable, optional): Applied to the solution, see
+            :meth:`Regularizer.cross`. Defaults to None: nothing.
 
     Returns:
         Solution: :math:`v_{IJ}` in ``value``; equal on all ranks. ``grad`` is
@@ -81,7 +81,7 @@ def implicit_jacobian_product(
     rhs = domain.put(grad)
     solution = bound.solve(rhs)
     if check_residual:
-        # Of the system itself, not of one with rounded products.
+        # The residual of the system itself, without rounded products.
         operator = bound.operator
         solution = with_true_residual(
             solution, getattr(operator, 'exact', operator), rhs
@@ -103,8 +103,8 @@ def check_scale(reg_weight: float, damping: float) -> None:
     check_non_negative('BiSSL', 'damping', damping)
     if reg_weight + damping <= 0:
         raise ValueRefusal(
-            f'lambda (={reg_weight}) + damping (={damping}) is 0, and the '
-            'Hessian is divided by their sum. Set regularizer.weight or '
+            f'lambda (={reg_weight}) + damping (={damping}) is 0, but the '
+            'Hessian is divided by this sum. Set regularizer.weight or '
             'hypergradient.damping above 0; the published values are 0.001 '
             'and 10.'
         )

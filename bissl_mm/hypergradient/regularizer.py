@@ -1,10 +1,10 @@
 r"""The term that ties the two backbones, :math:`\lambda r`.
 
 The lower level minimises :math:`\mathcal{L}^P(\theta_P) + \lambda
-r(\theta_P, \theta_D)`. Its condition of optimality, :math:`\nabla
-\mathcal{L}^P + \lambda \nabla_{\theta_P} r = 0`, derived in
-:math:`\theta_D`, gives the implicit Jacobian. What a regularizer has to say
-for both is here and nowhere else.
+r(\theta_P, \theta_D)`. At its solution :math:`\nabla \mathcal{L}^P + \lambda
+\nabla_{\theta_P} r = 0`. The derivative of this condition in :math:`\theta_D`
+gives the implicit Jacobian. A regularizer provides what both need, and no other
+place knows its form.
 """
 
 import copy
@@ -21,7 +21,7 @@ from .operators.base import Identity, Operator
 
 
 class Pull(NamedTuple):
-    r"""What a lower step logs of its regularizer; tensors of one number.
+    r"""What a lower step logs of its regularizer, as tensors of one number.
 
     ``value`` is :math:`\lambda r`, ``distance`` :math:`\|\theta_P -
     \theta_D\|`, ``length`` the norm of :math:`\lambda \nabla_{\theta_P} r`.
@@ -35,10 +35,11 @@ class Pull(NamedTuple):
 class Regularizer(ABC):
     r""":math:`\lambda r(\theta_P, \theta_D)`.
 
-    A kind of its own gives the gradient, and where its second derivatives
-    are not those of half the squared distance also :meth:`metric` and
-    :meth:`cross`. A weight that changes is set in :meth:`begin_alternation`,
-    as a function of its arguments, so that a resumed run has the same one.
+    A subclass defines :meth:`add_gradient_`. If its second derivatives are not
+    those of half the squared distance, it also defines :meth:`metric` and
+    :meth:`cross`. If its weight changes, it sets the weight in
+    :meth:`begin_alternation`, as a function of the arguments alone. A resumed
+    run then has the same weight.
 
     Args:
         weight (float): :math:`\lambda`, at least 0. Defaults to 0.001.
@@ -52,18 +53,19 @@ class Regularizer(ABC):
         self.weight = weight
 
     def begin_alternation(self, index: int, total: int) -> None:  # noqa: B027
-        """Before the steps of an alternation. Most have nothing to do.
+        """Set a weight that changes, before the steps of an alternation.
 
         Args:
-            index (int): Of the alternation, from 0.
-            total (int): T.
+            index (int): Number of the alternation, from 0.
+            total (int): Number of alternations T.
         """
 
     def weights(self, total: int) -> list[float]:
-        r""":math:`\lambda` of every alternation; nothing changes.
+        r""":math:`\lambda` of every alternation. The regularizer itself does
+        not change.
 
         Args:
-            total (int): T.
+            total (int): Number of alternations T.
         """
         walked, found = copy.copy(self), []
         for index in range(total):
@@ -83,21 +85,21 @@ class Regularizer(ABC):
         r"""Add :math:`\lambda \nabla_{\theta_P} r` to ``grads``, in place.
 
         Args:
-            grads (Sequence[Tensor]): Of the pretext loss.
+            grads (Sequence[Tensor]): Gradients of the pretext loss.
             lower (Sequence[Tensor]): :math:`\theta_P`, same shapes.
             upper (Sequence[Tensor]): :math:`\theta_D`, same shapes.
         """
 
     def metric(self, lower: Sequence[Tensor], upper: Sequence[Tensor]) -> Operator:
-        r""":math:`\partial^2 r / \partial \theta_P^2` where the operator
-        acts; defaults to the identity."""
+        r"""The operator :math:`\partial^2 r / \partial \theta_P^2` on the
+        unknowns. Defaults to the identity."""
         return Identity()
 
     def cross(
         self, vectors: Vectors, lower: Sequence[Tensor], upper: Sequence[Tensor]
     ) -> Vectors:
-        r""":math:`-(\partial^2 r / \partial \theta_P \partial
-        \theta_D)^T` times the solution; defaults to the solution."""
+        r"""The solution times :math:`-(\partial^2 r / \partial \theta_P
+        \partial \theta_D)^T`. Defaults to the solution itself."""
         return vectors
 
     def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
@@ -132,7 +134,7 @@ class Regularizer(ABC):
             param.copy_(state[name])
 
     def settings(self) -> dict[str, Any]:
-        """What a resumed run should not change without notice."""
+        """The settings; a resumed run that changes one says so."""
         return dict(
             type=type(self).__name__,
             **{k: v for k, v in vars(self).items() if not k.startswith('_')},
@@ -143,8 +145,8 @@ class Regularizer(ABC):
 class SquaredDistance(Regularizer):
     r""":math:`r = \frac{1}{2} \|\theta_P - \theta_D\|_2^2`.
 
-    Its gradient is added by hand: it is known, and a pass of automatic
-    differentiation over all weights would cost time at every lower step.
+    Its gradient is known and is added directly. Automatic differentiation would
+    take one more pass over all weights at every lower step.
 
     Args:
         weight (float): :math:`\lambda`. Defaults to 0.001, the published
@@ -162,12 +164,12 @@ class SquaredDistance(Regularizer):
         self, grads: Sequence[Tensor], lower: Sequence[Tensor], upper: Sequence[Tensor]
     ) -> Pull:
         if lower[0].is_cuda:
-            # Few large kernels.
+            # On a GPU, few large kernels are fastest.
             differences = torch._foreach_sub(list(lower), list(upper))
             torch._foreach_add_(list(grads), differences, alpha=self.weight)
             norms = torch._foreach_norm(differences)
         else:
-            # Tensor by tensor, so that each difference stays in the cache.
+            # On a processor, each difference stays in the cache.
             norms = []
             for grad, p, d in zip(grads, lower, upper, strict=True):
                 difference = p - d

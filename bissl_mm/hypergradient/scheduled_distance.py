@@ -30,8 +30,8 @@ class ScheduledDistance(SquaredDistance):
         max_weight (float): :math:`\lambda_{\max}`, at least ``min_weight``.
         min_weight (float): :math:`\lambda_{\min}`, at least 0. Defaults to
             1e-8, the value of the source.
-        alpha (float): Of the exponential, above 0: the larger, the sooner it
-            rises. Defaults to 10.
+        alpha (float): Rate of the exponential, above 0. The larger it is, the
+            sooner the weight rises. Defaults to 10.
 
     Raises:
         ValueError: For an unknown schedule or a number out of its range.
@@ -64,12 +64,12 @@ class ScheduledDistance(SquaredDistance):
         if max_weight < min_weight:
             raise ValueRefusal(
                 f'{name}: max_weight={max_weight} is less than '
-                f'min_weight={min_weight}. Exchange them, or take another schedule.'
+                f'min_weight={min_weight}. Exchange them, or choose another schedule.'
             )
         if not alpha:
             raise ValueRefusal(
-                f'{name}: alpha must be above 0, but is {alpha}. For a rise in a '
-                'straight line take a small one, such as 0.001.'
+                f'{name}: alpha must be above 0, but is {alpha}. For a nearly '
+                'linear rise set a small value, such as 0.001.'
             )
         self.schedule = schedule
         self.max_weight, self.min_weight = max_weight, min_weight
@@ -80,11 +80,11 @@ class ScheduledDistance(SquaredDistance):
     def begin_alternation(self, index: int, total: int) -> None:
         """Set the weight of the alternation."""
         share = self._share(index / max(total - 1, 1))
-        # Exact at both ends.
+        # This form is exact at both ends.
         self.weight = self.min_weight * (1 - share) + self.max_weight * share
 
     def scaled(self, factor: float) -> tuple[str, float]:
-        """See :meth:`Regularizer.scaled`; the least weight stays."""
+        """See :meth:`Regularizer.scaled`; ``min_weight`` stays."""
         return 'max_weight', self.max_weight * factor
 
     def _share(self, s: float) -> float:

@@ -1,8 +1,8 @@
-"""Vectors that are worked on together: read as flat rows of one matrix.
+"""Vectors as flat rows of one matrix.
 
-A pass over a backbone's tensors costs more in calls than in arithmetic, and a
-basis of k vectors would take k of them. Flat rows take one product of a
-matrix and a vector.
+A pass over all tensors of a backbone spends more time on calls than on
+arithmetic, and a basis of k vectors would need k passes. With flat rows it
+needs one product of a matrix and a vector.
 """
 
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from torch import Tensor
 
 from .vectors import Vectors, agreed
 
-#: Values that are summed in their own precision; the sums of such stretches
-#: are added in double. Ten million squares summed in single precision are off
-#: by 1e-3, which no orthogonal basis survives.
+#: This many values are summed in their own precision; the sums are added in
+#: double precision. Ten million squares summed in single precision are off by
+#: 1e-3, and no basis stays orthogonal with such an error.
 _STRETCH = 2**17
 
 
@@ -51,12 +51,12 @@ def row_norm(x: Tensor) -> Tensor:
 class Basis:
     """Rows of equal length that grow in number and are never moved.
 
-    They lie in blocks of a few, which :meth:`clear` keeps for the rows to
-    come: finding fresh memory takes longer than the arithmetic.
+    They lie in blocks of a few rows. A block is kept for later rows, because
+    fresh memory takes longer than the arithmetic.
 
     Args:
-        rows (Tensor, optional): The first ones, shape ``(k, n)``, copied.
-            Defaults to None: none yet.
+        rows (Tensor, optional): The first rows, shape ``(k, n)``; copied.
+            Defaults to None: no row yet.
     """
 
     _BLOCK = 4
@@ -82,12 +82,14 @@ class Basis:
         return self._blocks[block][row]
 
     def to(self, device: torch.device) -> None:
-        """Move the rows, as those of a checkpoint may have to be."""
+        """Move the rows, for example those of a checkpoint."""
         self._blocks = [block.to(device) for block in self._blocks]
 
     def spare(self, like: Tensor) -> Tensor:
-        """The row behind the last, to be written to; :meth:`append` takes it
-        in. Of the shape, type and device of ``like``, ``(n, )``."""
+        """The unused row after the last, to write to before :meth:`append`.
+
+        It has shape ``(n, )``, type and device of ``like``.
+        """
         block, place = divmod(self._size, self._BLOCK)
         if not self._size and self._blocks and not _alike(self._blocks[0][0], like):
             self._blocks = []
@@ -96,16 +98,16 @@ class Basis:
         return self._blocks[block][place]
 
     def append(self, row: Tensor) -> None:
-        """Take in a row of shape ``(n, )``: :meth:`spare`, or a copy of
-        another."""
+        """Append a row of shape ``(n, )``. :meth:`spare` is taken as it is,
+        any other row is copied."""
         spare = self.spare(row)
         if row.data_ptr() != spare.data_ptr():
             spare.copy_(row)
         self._size += 1
 
     def truncate(self, size: int) -> None:
-        """Forget the rows from number ``size`` on, and the memory of all but
-        one block of them."""
+        """Drop the rows from number ``size`` on. One block of their memory is
+        kept."""
         if size < self._size:
             self._size = size
             del self._blocks[-(-size // self._BLOCK) + 1 :]

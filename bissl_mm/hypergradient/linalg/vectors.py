@@ -1,10 +1,10 @@
-"""Arithmetic on tuples of tensors, read as one long vector.
+"""Arithmetic on tuples of tensors, each read as one long vector.
 
-A backbone's parameters are a tuple of tensors of different shapes; every
-vector of the linear system has that same structure. The functions here never
-wait for the device, and only those that end in ``_`` change an argument, their
-first. Fresh memory for ten million values takes several times as long as the
-arithmetic, so an iteration takes those.
+The parameters of a backbone are a tuple of tensors of different shapes. Every
+vector of the linear system has the same structure. The functions here never
+wait for the device. Only functions whose name ends in ``_`` change an argument,
+and it is their first. Iterations use these, because fresh memory for ten
+million values takes several times as long as the arithmetic.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,15 +20,15 @@ _agree: Callable[[Tensor], Tensor] | None = None
 
 @contextmanager
 def scalars_agreed(agree: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Inside, every inner product and norm is what ``agree`` makes of it.
+    """Inside, ``agree`` is applied to every inner product and norm.
 
     The last bits of a sum depend on the number of threads and on the
-    processor. Ranks that differ in them would take other branches and other
-    steps; given the scalars of one rank they take the same.
+    processor. Ranks with other last bits would take other branches and steps.
+    With the scalars of one rank all take the same.
 
     Args:
-        agree (Callable): Maps the tensor of one rank to one that all ranks
-            share. It is called on all ranks in the same order.
+        agree (Callable): Maps the tensor of one rank to one that is equal on
+            all ranks. All ranks call it in the same order.
     """
     global _agree
     before, _agree = _agree, agree
@@ -39,7 +39,7 @@ def scalars_agreed(agree: Callable[[Tensor], Tensor]) -> Iterator[None]:
 
 
 def agreed(scalars: Tensor) -> Tensor:
-    """Scalars formed on this rank, as all ranks see them; see
+    """Scalars of this rank, made equal on all ranks; see
     :func:`scalars_agreed`."""
     return scalars if _agree is None else _agree(scalars)
 
@@ -47,11 +47,11 @@ def agreed(scalars: Tensor) -> Tensor:
 def check_same_structure(
     name: str, given: Sequence[Tensor], expected: Sequence[Tensor]
 ) -> None:
-    """Raise a ``ValueError`` unless two vectors have the same tensor shapes.
+    """Raise a ``ValueError`` unless two vectors have tensors of equal shapes.
 
     Args:
         name (str): What ``given`` is, for the message.
-        given (Sequence[Tensor]): The vector under test.
+        given (Sequence[Tensor]): The vector to check.
         expected (Sequence[Tensor]): The vector that sets the structure.
     """
     if len(given) != len(expected):
@@ -117,7 +117,7 @@ def add_scaled(x: Vectors, y: Vectors, scale: Tensor | float) -> Vectors:
 
 
 def add_scaled_(x: Vectors, y: Vectors, scale: Tensor, buffer: Vectors) -> None:
-    """``x += scale * y``, to the bit what :func:`add_scaled` gives.
+    """``x += scale * y``, with the same bits as :func:`add_scaled`.
 
     Args:
         x (Vectors): Changed.
@@ -131,7 +131,8 @@ def add_scaled_(x: Vectors, y: Vectors, scale: Tensor, buffer: Vectors) -> None:
 
 
 def scale_add_(x: Vectors, scale: Tensor, y: Vectors) -> None:
-    """``x = y + scale * x``, to the bit ``add_scaled(y, x, scale)``."""
+    """``x = y + scale * x``, with the same bits as
+    ``add_scaled(y, x, scale)``."""
     _scale_(x, scale)
     torch._foreach_add_(list(x), list(y))
 

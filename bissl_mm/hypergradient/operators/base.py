@@ -1,4 +1,4 @@
-"""Symmetric linear maps, how they add up, and what they promise."""
+"""Symmetric linear maps, their sums and their properties."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -7,18 +7,18 @@ import torch
 
 from ..linalg.vectors import Vectors
 
-#: What a solver needs of a system: its products.
+#: A solver needs a system's products and nothing else.
 LinearOperator = Callable[[Vectors], Vectors]
 
 
 class Operator(ABC):
     """A symmetric linear map on vectors.
 
-    Operators add, and take a factor: ``Identity() + 0.1 * curvature``.
+    Operators can be added and take a factor: ``Identity() + 0.1 * curvature``.
 
     Attributes:
-        is_positive_definite (bool): Whether it is known to be, before any
-            product. Defaults to False: not known.
+        is_positive_definite (bool): Whether this is known before any product.
+            Defaults to False: not known.
     """
 
     is_positive_definite = False
@@ -28,8 +28,8 @@ class Operator(ABC):
         """The product; the argument is not changed."""
 
     def exact(self, vectors: Vectors) -> Vectors:
-        """The product in the precision of the vectors, whatever precision
-        the other ones are computed in."""
+        """The product in the precision of the vectors. Other products may be
+        computed in a lower one."""
         return self(vectors)
 
     def close(self) -> None:  # noqa: B027
@@ -44,7 +44,7 @@ class Operator(ABC):
 
 
 class Identity(Operator):
-    """The product is the vector itself, not a copy."""
+    """The identity: a product is the vector itself, not a copy."""
 
     is_positive_definite = True
 

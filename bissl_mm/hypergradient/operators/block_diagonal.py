@@ -1,16 +1,16 @@
-"""Two blocks of unknowns that do not meet."""
+"""An operator of two blocks of unknowns that are not coupled."""
 
 from ..linalg.vectors import Vectors
 from .base import Operator
 
 
 class BlockDiagonal(Operator):
-    """An operator on the first tensors, a number on the rest.
+    """An operator on the first tensors, and a factor on the others.
 
     Args:
-        first (Operator): On the first ``size`` tensors.
-        size (int): How many they are.
-        factor (float): Of the others, at least 0.
+        first (Operator): Acts on the first ``size`` tensors.
+        size (int): Number of these tensors.
+        factor (float): Factor of the others, at least 0.
     """
 
     def __init__(self, first: Operator, size: int, factor: float) -> None:

@@ -1,4 +1,4 @@
-"""A curvature of the pretext loss: its batches, ranks and life."""
+"""What the curvatures of the pretext loss have in common."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -16,44 +16,44 @@ from .base import Operator
 class Curvature(Operator):
     r"""A second derivative in :math:`\theta_P`, on fixed pretext batches.
 
-    What a product needs of each batch is computed once, on construction, and
-    its graph is kept for every product, because neither :math:`\theta_P` nor
-    the batch changes during an upper phase. Memory for one graph a batch is
-    held until :meth:`close`. With ``keep_graphs=False`` every product builds
-    the graphs anew, one batch after the other: more time, the memory of one
-    batch.
+    Neither :math:`\theta_P` nor the batches change during an upper phase.
+    Therefore the first derivative of each batch is computed once, on
+    construction, and its graph serves all products. The memory of one graph per
+    batch is held until :meth:`close`. With ``keep_graphs=False`` every product
+    builds the graphs anew, one batch after the other. This takes more time, and
+    the memory of one batch.
 
     Args:
-        closures (Sequence[Callable]): One function a pretext batch; what it
-            returns is the kind's. It must be twice differentiable in
-            ``params`` and leave no trace (buffers, random state); see
-            :func:`bissl_mm.models.losses.functional.pure_forward`. The curvature is
-            the mean over the batches.
+        closures (Sequence[Callable]): One function per pretext batch; the
+            subclass says what it returns. It must be twice differentiable in
+            ``params``, and must change neither buffers nor the random state;
+            see :func:`bissl_mm.models.losses.functional.pure_forward`. The
+            curvature is the mean over the batches.
         params (Sequence[Tensor]): The leaves :math:`\theta_P`, float32 or
             float64.
         mean_over_ranks (Callable, optional): Averages a tuple of tensors
             over processes. It is applied to every product, *before* a solver
-            forms a step size from it. Defaults to None: one process.
+            computes a step size from it. Defaults to None: one process.
         keep_graphs (bool): See above. Defaults to True.
-        product_dtype (torch.dtype, optional): In which the convolutions of a
-            product compute, ``torch.bfloat16``; the products are then off by
-            some 1e-3 and the operator is symmetric only so far. Defaults to
-            None: that of the parameters.
+        product_dtype (torch.dtype, optional): The type in which the
+            convolutions of a product compute. With ``torch.bfloat16`` products
+            are off by about 1e-3, and the operator is symmetric only to this
+            error. Defaults to None: the type of the parameters.
         second_order (str): ``'lean'`` derives convolutions and batch norms
             as :mod:`bissl_mm.hypergradient.second_order` does, ``'torch'``
             as torch does. Defaults to ``'lean'``.
         small_image_kernels (bool): Whether lean layers of a few pixels get
             kernels of their own. Defaults to True.
-        lazy (bool): Wait with the graphs until the first product, which may
-            never come. Defaults to False.
-        zero_text (Callable, optional): Gives the sentence to refuse with
-            where the first product, of a vector that is not, is exactly
-            zero. Defaults to None: such a curvature is as good as any.
+        lazy (bool): Whether the graphs are built at the first product, which
+            may never come. Defaults to False.
+        zero_text (Callable, optional): Returns the message of the refusal if
+            the first product is exactly zero although the vector is not.
+            Defaults to None: no refusal.
 
     Raises:
-        ValueError: If no closure or no parameter is given, or a loss holds a
-            gradient of its own of which torch gives a wrong third
-            derivative.
+        ValueError: If no closure or no parameter is given, or if a loss
+            contains a gradient of its own whose third derivative torch computes
+            wrongly.
         TypeError: If a parameter is in half precision.
     """
 
@@ -78,8 +78,8 @@ class Curvature(Operator):
             if param.dtype not in (torch.float32, torch.float64):
                 raise TypeRefusal(
                     f'{type(self).__name__}: parameter {i} is {param.dtype}. '
-                    'A Hessian-vector product in half precision is far off; '
-                    'keep the backbone in float32.'
+                    'A Hessian-vector product in half precision has a large '
+                    'error. Keep the backbone in float32.'
                 )
         self.params = tuple(params)
         self.num_products = 0
@@ -114,10 +114,10 @@ class Curvature(Operator):
         """The product of one batch; None, or nothing at all, is zero."""
 
     def __call__(self, vectors: Vectors) -> Vectors:
-        """The product, the mean over batches and ranks.
+        """The product, as the mean over batches and ranks.
 
         Args:
-            vectors (Vectors): One tensor a parameter, same shapes.
+            vectors (Vectors): One tensor per parameter, of its shape.
 
         Returns:
             Vectors: Same structure. The argument is not changed.
@@ -125,8 +125,8 @@ class Curvature(Operator):
         Raises:
             RuntimeError: If a parameter was changed in place since
                 construction, or :meth:`close` was called.
-            ValueError: If the structure differs from the parameters', or
-                the product is zero and ``zero_text`` given.
+            ValueError: If the shapes differ from those of the parameters, or
+                if the product is zero and ``zero_text`` is given.
         """
         check_same_structure(f'{type(self).__name__}: the vector', vectors, self.params)
         self._check_alive()
@@ -160,8 +160,8 @@ class Curvature(Operator):
         return result
 
     def exact(self, vectors: Vectors) -> Vectors:
-        """The same in the parameters' own type, whatever ``product_dtype``
-        says."""
+        """The product in the type of the parameters, without
+        ``product_dtype``."""
         product_dtype, self._layers.product_dtype = self._layers.product_dtype, None
         try:
             return self(vectors)

@@ -16,10 +16,10 @@ CutLoss = tuple[Sequence[Tensor], Sequence[Tensor], Tensor]
 
 
 class _Factors(NamedTuple):
-    """The gradient ``J^T slopes`` of one batch in its two factors.
+    """The two factors of the gradient ``J^T slopes`` of one batch.
 
-    ``pulled`` is ``J^T probes``, one tensor a parameter; the others have one
-    an output.
+    ``pulled`` is ``J^T probes`` and has one tensor per parameter. The others
+    have one tensor per output.
     """
 
     outputs: Vectors
@@ -39,26 +39,27 @@ class GaussNewton(Curvature):
         H = J^T H_L J + \sum_k \frac{\partial L}{\partial z_k} \nabla^2 z_k
 
     with the Jacobian :math:`J` of the outputs and the Hessian :math:`H_L` of
-    :math:`L`. :math:`G` is the first term. It is positive semi-definite, so
-    that with the identity added it is positive definite and conjugate
-    gradients cannot break down; it equals :math:`H` where the outputs are
-    linear in the parameters or the slopes :math:`\partial L / \partial z_k` are zero.
+    :math:`L`. :math:`G` is the first term, which is positive semi-definite. With
+    the identity added it is positive definite, and conjugate gradients cannot
+    break down. It equals :math:`H` where the outputs are linear in the
+    parameters, or where the slopes :math:`\partial L / \partial z_k` are zero.
 
     A product takes three steps over graphs that are built once: :math:`J v`
-    as the derivative of :math:`w \mapsto J^T w`, :math:`H_L` by double
-    backward of :math:`L` alone, and one backward pass.
+    as the derivative of :math:`w \mapsto J^T w`, then :math:`H_L` by two
+    backward passes of :math:`L` alone, then one backward pass.
 
     Args:
-        closures (Sequence[Callable[[], tuple]]): One function a pretext
-            batch that returns ``(outputs, leaves, loss)``: tensors of any
-            shapes with their graph to ``params``, the same tensors detached
-            and requiring a gradient, and the scalar loss with its graph to
-            the leaves. That it is convex in them is for the caller to know.
-            Otherwise as for :class:`Curvature`, as are the other arguments.
+        closures (Sequence[Callable[[], tuple]]): One function per pretext
+            batch that returns ``(outputs, leaves, loss)``. ``outputs`` are
+            tensors of any shapes with their graph to ``params``. ``leaves`` are
+            the same tensors, detached and requiring a gradient. ``loss`` is the
+            scalar loss with its graph to the leaves; the caller guarantees that
+            it is convex in them. For all else, and for the other arguments, see
+            :class:`Curvature`.
 
     Raises:
-        ValueError: If the loss reaches a parameter past the outputs; for
-            others see :class:`Curvature`.
+        ValueError: If the loss depends on a parameter by another way than the
+            outputs. See also :class:`Curvature`.
         TypeError: If a parameter is in half precision.
 
     Source:
@@ -80,8 +81,8 @@ class GaussNewton(Curvature):
                 loss, (*leaves, *self.params), create_graph=True, allow_unused=True
             )
             self._check_cut(index, slopes[len(leaves) :])
-            # Outputs that do not depend on a parameter, or with a linear
-            # loss, add nothing.
+            # An output adds nothing if it depends on no parameter, or if the
+            # loss is linear in it.
             rows = [
                 row
                 for row in zip(outputs, leaves, slopes[: len(leaves)], strict=True)
@@ -102,9 +103,9 @@ class GaussNewton(Curvature):
                 raise ValueRefusal(
                     f'GaussNewton: the loss of batch {index} depends '
                     f'on parameter {i} of shape {tuple(gradient.shape)} past '
-                    'the outputs, and that part would be lost. Cut the loss '
-                    'at all that depends on the parameters, or use the '
-                    'Hessian.'
+                    'the outputs. This part would be lost. List all '
+                    'tensors that depend on the parameters as outputs, or use '
+                    'the Hessian.'
                 )
 
     def _product(
@@ -129,7 +130,8 @@ class GaussNewton(Curvature):
         by: Sequence[Tensor],
         weights: Sequence[Tensor | None],
     ) -> Sequence[Tensor | None]:
-        """Of the inner product of ``of`` and ``weights``; None is zero."""
+        """The derivative of the inner product of ``of`` and ``weights``; None
+        stands for zero."""
         rows = [
             (f, w)
             for f, w in zip(of, weights, strict=True)

@@ -12,17 +12,18 @@ from .curvature import Curvature
 
 
 class Hessian(Curvature):
-    r"""The map :math:`v \mapsto H v`, by double backward.
+    r"""The map :math:`v \mapsto H v`, by two backward passes.
 
-    :math:`H` is the Hessian of the pretext loss in the lower backbone's
-    parameters :math:`\theta_P`, at fixed head :math:`\phi_P`. The gradient of
-    each batch is kept with its graph.
+    :math:`H` is the Hessian of the pretext loss in the parameters
+    :math:`\theta_P` of the lower backbone. The head :math:`\phi_P` is fixed. The
+    gradient of each batch is kept with its graph.
 
     Args:
         closures (Sequence[Callable[[], Tensor]]): Each returns the scalar
-            loss of a batch. It may hold derivatives itself (a gradient
+            loss of a batch. The loss may contain derivatives (a gradient
             penalty, ``torch.func``).
-        params (Sequence[Tensor]): See :class:`Curvature`, as for all others.
+        params (Sequence[Tensor]): See :class:`Curvature` for this and all
+            other arguments.
 
     Source:
         Algorithm 2, arXiv:2410.02387 (TMLR version).
@@ -44,7 +45,7 @@ class Hessian(Curvature):
 
     def _product(self, gradient: Any, vectors: Vectors) -> Sequence[Tensor | None]:
         """The product of one batch; None, or nothing at all, is zero."""
-        # A gradient that no longer depends on the parameters (None, or a
+        # A gradient that does not depend on the parameters (None, or a
         # constant) has a zero row in the Hessian.
         rows = [
             (g, v)

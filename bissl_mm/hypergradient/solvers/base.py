@@ -14,30 +14,30 @@ from ..operators.base import LinearOperator
 
 
 class Status(enum.Enum):
-    """How a solve ended; the value says what it means for the user."""
+    """How a solve ended. The value explains it to the user."""
 
     CONVERGED = 'the residual is at or below the tolerance'
     ESTIMATED = (
-        'the residual is estimated to be at or below the tolerance, '
-        'and no product has shown that it is'
+        'the residual is estimated to be at or below the tolerance; '
+        'no product has verified this'
     )
     MAX_ITERS = 'all iterations were used before the tolerance was reached'
-    FIXED_ITERS = 'the fixed number of iterations was run; no convergence was checked'
+    FIXED_ITERS = 'the fixed number of iterations was run; convergence was not checked'
     NEGATIVE_CURVATURE = (
         'a direction of negative or zero curvature was met, so the operator '
-        'is not positive definite: raise damping or reg_weight'
+        'is not positive definite: raise damping or the regularizer weight'
     )
     EXHAUSTED = (
         'no further direction lowers the residual: the operator is '
-        'singular, or rounding is all that is left'
+        'singular, or only rounding is left'
     )
     DIVERGED = (
-        'the residual grew, so the best sum was kept: raise damping '
-        'or take another solver'
+        'the residual grew, so the best partial sum was kept: raise damping '
+        'or choose another solver'
     )
     NOT_FINITE = (
-        'the solution holds NaN or infinity: the pretext loss or '
-        'the downstream gradient is broken'
+        'the solution contains NaN or infinity: so does a product or '
+        'the downstream gradient'
     )
 
 
@@ -46,17 +46,17 @@ class Solution:
     """Result of one solve of ``A x = b``.
 
     Attributes:
-        value (Vectors): The solution ``x``, same structure as ``b``.
-        status (Status): How the solve ended. A NaN gives
-            ``Status.NOT_FINITE``, whatever ``value`` holds.
+        value (Vectors): The solution ``x``, with the structure of ``b``.
+        status (Status): How the solve ended. If a NaN was met, this is
+            ``Status.NOT_FINITE``, and ``value`` means nothing.
         num_iters (int): Iterations, each of one product with the operator.
-        residual_norm (float): ``||b - A x|| / ||b||`` as the solver's own
-            recursion has it; exact only up to rounding. For
-            :class:`LayerwiseCGSolver` it is not the residual of the system
-            at all, and for :class:`RecyclingSolver` it may be an estimate.
+        residual_norm (float): ``||b - A x|| / ||b||`` from the solver's own
+            recursion, exact up to rounding. For :class:`LayerwiseCGSolver` it
+            is not the residual of the system. For :class:`RecyclingSolver` it
+            may be an estimate.
         min_curvature (float): Smallest ``p.Ap / p.p`` met.
-        true_residual_norm (float, optional): ``||b - A x|| / ||b||`` from
-            one more product, where it was asked for.
+        true_residual_norm (float, optional): ``||b - A x|| / ||b||`` from one
+            more product, if it was asked for.
     """
 
     value: Vectors
@@ -68,17 +68,17 @@ class Solution:
 
 
 class Solver(ABC):
-    """Settings of a solver; :meth:`bind` makes one for a given operator.
+    """Settings of a solver. :meth:`bind` makes a solver of one operator.
 
-    A solver knows tensors and an operator, nothing of models or of BiSSL. It
-    takes the same number of iterations on every rank as long as the operator
-    returns the same values on every rank.
+    A solver works on tensors and an operator. It knows nothing of models or of
+    BiSSL. If the operator returns the same values on every rank, a solver takes
+    the same number of iterations on every rank.
 
     Attributes:
-        uses_products (bool): Whether a solve applies the operator, so that
-            its graphs are worth building beforehand.
-        is_homogeneous (bool): Whether a multiple of the right-hand side has
-            that multiple of the solution.
+        uses_products (bool): Whether a solve applies the operator. If not, its
+            graphs need not be built.
+        is_homogeneous (bool): Whether a multiple of the right-hand side gives
+            the same multiple of the solution.
     """
 
     uses_products = True
@@ -91,8 +91,8 @@ class Solver(ABC):
 
         Args:
             operator (LinearOperator): Applies ``A``. It must be symmetric.
-            state (dict, optional): Of a bound solver of the same settings
-                and the same operator, for example from a checkpoint.
+            state (dict, optional): The ``state_dict`` of a solver with the same
+                settings and the same operator, for example from a checkpoint.
         """
         return BoundSolver(self, operator)
 
@@ -104,13 +104,14 @@ class Solver(ABC):
     def _solve(
         self, operator: LinearOperator, rhs: Vectors, rhs_square: float
     ) -> Solution:
-        """Of a right-hand side that is finite, not zero and, for a
-        homogeneous solver, within the range of its type.
+        """Solve for a right-hand side that is finite and not zero.
+
+        For a homogeneous solver its norm is also within the range of its type.
 
         Args:
             operator (LinearOperator): Applies ``A``.
             rhs (Vectors): Not changed.
-            rhs_square (float): Square of its norm.
+            rhs_square (float): The square of its norm.
         """
 
     def __repr__(self) -> str:
@@ -123,8 +124,8 @@ class Solver(ABC):
 class BoundSolver:
     """A solver and the operator of its systems.
 
-    What a solver keeps from one solve to the next lives here, and ends with
-    the operator.
+    It holds what a solver keeps from one solve to the next, for as long as the
+    operator lives.
 
     Args:
         solver (Solver): The settings.
@@ -143,8 +144,8 @@ class BoundSolver:
                 is not changed.
 
         Returns:
-            Solution: See there; zero for zero, ``Status.NOT_FINITE`` for a
-            right-hand side that is not finite.
+            Solution: See there. A zero right-hand side gives zero. One that is
+            not finite gives ``Status.NOT_FINITE``.
         """
         if not self.solver.uses_products:
             return self._solve(rhs, math.nan)
@@ -158,7 +159,7 @@ class BoundSolver:
                 if math.isfinite(square)
                 else not_finite(rhs, 0)
             )
-        # Squares would leave the range of their type.
+        # Squares of these values would leave the range of their type.
         own = scaled(rhs, factor)
         solution = self._solve(own, dot(own, own).item())
         value = scaled(solution.value, 1 / factor)
@@ -170,8 +171,8 @@ class BoundSolver:
         return self.solver._solve(self.operator, rhs, rhs_square)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is kept from one solve to the next, for :meth:`Solver.bind`;
-        empty if nothing."""
+        """What is kept from one solve to the next, for :meth:`Solver.bind`.
+        Empty if nothing is kept."""
         return {}
 
 
@@ -192,15 +193,19 @@ def relative_residual(
 def with_true_residual(
     solution: Solution, operator: LinearOperator, rhs: Vectors
 ) -> Solution:
-    """The same solution with :attr:`Solution.true_residual_norm` filled."""
+    """The same solution with its :attr:`Solution.true_residual_norm`."""
     return replace(
         solution, true_residual_norm=relative_residual(operator, solution.value, rhs)
     )
 
 
 def scale_to_range(x: Vectors, square: float) -> float:
-    """A power of two that brings the largest value near 1, or 1 where the
-    square of the norm, as found, is well within the range of its type."""
+    """The factor by which a vector is scaled before it is squared.
+
+    It is 1 if ``square``, the square of the norm as computed, lies well within
+    the range of its type. Otherwise it is the power of two that brings the
+    largest value near 1.
+    """
     limits = torch.finfo(x[0].dtype)
     if not square > 1 / limits.tiny**0.5 and not square < limits.tiny**0.5:
         return 1.0
@@ -217,8 +222,8 @@ def scaled(x: Vectors, factor: float) -> Vectors:
 
 
 def not_finite(rhs: Vectors, num_iters: int) -> Solution:
-    """Where an iteration met NaN or infinity: a copy of ``rhs``, no
-    residual."""
+    """The result of a solve that met NaN or infinity: a copy of ``rhs``, and
+    no residual."""
     return Solution(clone(rhs), Status.NOT_FINITE, num_iters, math.nan, math.nan)
 
 
@@ -230,15 +235,15 @@ def finish(
     curvature: Tensor,
     rhs_square: float,
 ) -> Solution:
-    """Read the scalars off the device in one transfer and settle the status.
+    """Read the scalars from the device in one transfer and set the status.
 
     Args:
         x (Vectors): The solution.
-        status (Status): The status if everything is finite.
+        status (Status): The status if all values are finite.
         num_iters (int): Iterations run.
-        rr (Tensor): Square of the recursion's residual norm.
-        curvature (Tensor): Smallest curvature met.
-        rhs_square (float): Square of the right-hand side's norm.
+        rr (Tensor): The square of the residual's norm, by the recursion.
+        curvature (Tensor): The smallest curvature met.
+        rhs_square (float): The square of the norm of the right-hand side.
     """
     square, rr_value, curvature_value = torch.stack((dot(x, x), rr, curvature)).tolist()
     if not (math.isfinite(square) and math.isfinite(rr_value)):

@@ -1,4 +1,4 @@
-"""Answers that cost no product: what the solver is compared with."""
+"""Solutions without a product, to compare solvers with."""
 
 import math
 
@@ -9,7 +9,7 @@ from .base import LinearOperator, Solution, Solver, Status
 
 @check_keys
 class IdentitySolver(Solver):
-    r""":math:`v_{IJ} = v`: the limit of a large ``reg_weight`` or damping."""
+    r""":math:`v_{IJ} = v`, the limit of a large lambda or damping."""
 
     uses_products = False
 
@@ -23,8 +23,8 @@ class IdentitySolver(Solver):
 class DiscardSolver(Solver):
     r""":math:`v_{IJ} = 0`: no gradient passes through the lower level.
 
-    The head still gets its gradient at :math:`\theta_P`, which "IJ
-    discarded" of the paper (B.9.5, arXiv:2410.02387) leaves out too.
+    The head still gets its gradient at :math:`\theta_P`. In the paper "IJ
+    discarded" leaves this gradient out as well (B.9.5, arXiv:2410.02387).
     """
 
     uses_products = False

@@ -24,19 +24,19 @@ class CGSolver(Solver):
     """Conjugate gradients with one step size for all tensors ("global").
 
     In exact arithmetic it solves a positive definite system of n unknowns
-    within n iterations, with a residual that is that of the system.
+    within n iterations, and the residual of its recursion is that of the system.
 
     Args:
         max_iters (int): Largest number of iterations N_c. Defaults to 5.
         tolerance (float): Stop once ``||b - A x|| / ||b||`` is at most this.
             Defaults to 0: run ``max_iters`` iterations.
-        negative_curvature (str): What to do on ``p.Ap <= 0`` (or no more than
-            rounding, as on a singular operator), where CG has no guarantee
-            any more. ``'stop'`` returns the iterate reached (on
-            the first iteration ``b`` itself, the limit of a large
-            ``reg_weight``); ``'continue'`` goes on as the published code
-            does; where residuals grow large on the way, rounding makes the
-            one it reports too small. Defaults to ``'stop'``.
+        negative_curvature (str): What to do if ``p.Ap <= 0``, or if it is no
+            more than rounding, as on a singular operator. From there on CG has
+            no guarantee. ``'stop'`` returns the iterate reached; in the first
+            iteration this is ``b``, the limit of a large lambda.
+            ``'continue'`` goes on as the published code does. If residuals
+            become large on the way, rounding makes the reported residual too
+            small. Defaults to ``'stop'``.
         epsilon (float): Added to both denominators. The published code has
             1e-12. Defaults to 0.
 
@@ -70,8 +70,8 @@ class CGSolver(Solver):
         rr = dot(r, r)
         curvature, met = rr.new_tensor(math.inf), MetCurvature(rr)
         wanted, seen = self.tolerance**2 * rhs_square, rhs_square
-        # Each look at a value on the device waits for it: without a
-        # tolerance or a stop there is no decision, so none is taken.
+        # Reading a value from the device waits for it. Without a tolerance or a
+        # stop nothing is decided by it, so no value is read.
         stops = self.negative_curvature == 'stop' and not getattr(
             operator, 'is_positive_definite', False
         )
@@ -103,7 +103,7 @@ class CGSolver(Solver):
                     break
                 if num_iters == self.max_iters:
                     break
-                # One product shows what is left, and the rest starts anew.
+                # One product gives the true residual, and CG restarts from it.
                 r = subtract(rhs, operator(x))
                 num_iters += 1
                 rr = dot(r, r)
@@ -120,7 +120,7 @@ class CGSolver(Solver):
     def _doubts(
         self, met: MetCurvature, x: Vectors, wanted: float, rhs_square: float
     ) -> bool:
-        """Whether the recursion's residual may not be that of ``x``."""
+        """Whether the recursion's residual may differ from that of ``x``."""
         if self.negative_curvature == 'continue':
             return self.tolerance > 0
         return met.hides(x, wanted, rhs_square)

@@ -1,4 +1,4 @@
-"""Materialise a small operator and solve it directly: the tests' oracle."""
+"""Solve a small system directly by its dense matrix; the reference in tests."""
 
 import torch
 from torch import Tensor
@@ -17,11 +17,11 @@ from .base import (
 
 
 def materialize(operator: LinearOperator, like: Vectors) -> Tensor:
-    """The dense matrix of an operator, one product a column.
+    """The dense matrix of an operator, by one product per column.
 
     Args:
         operator (LinearOperator): The operator.
-        like (Vectors): Any vector of its domain, n numbers in all.
+        like (Vectors): Any vector that it can be applied to, of n numbers.
 
     Returns:
         Tensor: Shape ``(n, n)``.
@@ -48,18 +48,18 @@ def _split(flat: Tensor, like: Vectors) -> Vectors:
 
 @check_keys
 class DenseSolver(Solver):
-    """Solve by the eigenvalues of the materialised matrix.
+    """Solve by the eigenvalues of the dense matrix.
 
-    For a few hundred parameters: it costs one product a parameter. A singular
-    system gets the shortest vector of smallest residual, ``EXHAUSTED`` unless
-    that is below the root of eps.
+    For a few hundred parameters: it takes one product per parameter. For a
+    singular system the solution is the shortest vector of smallest residual. Its
+    status is ``EXHAUSTED``, unless the residual is below the square root of eps.
 
     Args:
-        max_size (int): Largest number of parameters that it takes on.
+        max_size (int): Largest number of parameters that it accepts.
             Defaults to 5000.
 
     Raises:
-        ValueError: On solve, if the system is larger than ``max_size``.
+        ValueError: In a solve, if the system is larger than ``max_size``.
     """
 
     def __init__(self, max_size: int = 5000) -> None:
@@ -80,7 +80,7 @@ class DenseSolver(Solver):
         if not matrix.isfinite().all():
             return not_finite(rhs, size)
         values, vectors = torch.linalg.eigh(matrix)
-        # What is zero but for rounding is left out.
+        # Eigenvalues that are zero up to rounding are left out.
         eps = torch.finfo(matrix.dtype).eps
         inverse = torch.where(
             values.abs() > size * eps * values.abs().max(), 1 / values, 0.0

@@ -19,26 +19,25 @@ from .conjugate import ratio, rayleigh
 
 @check_keys
 class LayerwiseCGSolver(Solver):
-    """Conjugate gradients with a step size of its own for every tensor.
+    """Conjugate gradients with one step size per tensor.
 
-    The recursion of the published experiments: each parameter tensor has its
-    own step size and its own direction update, while the operator couples all
-    tensors. It is therefore *not* conjugate gradients on the system: the
-    recursion's residual is not ``b - A x``, more iterations need not bring
-    the answer nearer, and nothing guarantees convergence unless the operator
-    is close to the identity. Look at the true residual, or take
+    This is the recursion of the published experiments. Each parameter tensor
+    has its own step size and its own update of the direction, although the
+    operator couples all tensors. It is therefore *not* conjugate gradients on
+    the system. The residual of the recursion is not ``b - A x``, and more
+    iterations need not improve the solution. Convergence is guaranteed only if
+    the operator is close to the identity. Look at the true residual, or use
     :class:`CGSolver`.
 
     Args:
-        max_iters (int): Number of iterations N_c, all of which are run.
-            Defaults to 5.
-        epsilon (float): Added to both denominators; it decides what happens
-            to tensors whose gradient is rounding noise. Defaults to 1e-12,
-            the published value.
+        max_iters (int): Number of iterations N_c; all are run. Defaults to 5.
+        epsilon (float): Added to both denominators. It matters for tensors
+            whose gradient is only rounding. Defaults to 1e-12, the published
+            value.
 
     Source:
-        Section 3.3 and B.3, arXiv:2410.02387; the recursion was established
-        from outputs of the published code (``pytest -m conformance``).
+        Section 3.3 and B.3, arXiv:2410.02387. The recursion was found from
+        outputs of the published code (``pytest -m conformance``).
     """
 
     def __init__(self, max_iters: int = 5, epsilon: float = 1e-12) -> None:
@@ -47,7 +46,7 @@ class LayerwiseCGSolver(Solver):
         self.max_iters = max_iters
         self.epsilon = epsilon
 
-    # Epsilon is an absolute number.
+    # Because epsilon does not scale with the right-hand side.
     is_homogeneous = False
 
     def _solve(
@@ -57,7 +56,7 @@ class LayerwiseCGSolver(Solver):
         r, p, buffer = clone(rhs), clone(rhs), clone(rhs)
         rr = tensor_dots(r, r)
         if rhs_square == 0:
-            # So small that epsilon leaves nothing of it.
+            # The right-hand side is so small that epsilon hides all of it.
             return Solution(x, Status.FIXED_ITERS, 0, 1.0, math.inf)
         curvature = rr.new_tensor(math.inf)
         for _ in range(self.max_iters):

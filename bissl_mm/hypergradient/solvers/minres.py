@@ -1,4 +1,4 @@
-"""The iterate of smallest residual, for operators of any sign."""
+"""The vector of smallest residual, for operators of any sign."""
 
 import math
 
@@ -12,29 +12,29 @@ from .base import LinearOperator, Solution, Solver, Status, finish, not_finite
 
 
 def rounding_of(dtype: torch.dtype) -> float:
-    """Of a product and of what is done to it, relative to its norm."""
+    """The rounding of a product and of later sums, relative to its norm."""
     return 4 * torch.finfo(dtype).eps
 
 
 @check_keys
 class MinresSolver(Solver):
-    """Minimal residuals: of all vectors in the Krylov space, the best.
+    """Minimal residuals: the best of all vectors in the Krylov space.
 
-    The operator may be indefinite, as that of a barely trained network is:
-    the residual never grows with the iterations and never exceeds that of the
-    zero vector, beyond the rounding of the products. Conjugate gradients need
-    fewer iterations where the operator is positive definite.
+    The operator may be indefinite, as it is for a network that is hardly
+    trained. Up to the rounding of the products, the residual never grows with
+    the iterations and never exceeds that of the zero vector. Where the operator
+    is positive definite, conjugate gradients need fewer iterations.
 
-    The Lanczos vectors are kept and orthogonalised against each other: in
-    single precision the short recursion loses its orthogonality within some
-    ten iterations. Memory is one vector an iteration.
+    All Lanczos vectors are kept and orthogonalised against each other. In
+    single precision the short recursion would lose orthogonality within about
+    ten iterations. Memory: one vector per iteration.
 
-    What the rounding of the products can add to the residual is known, and
-    the solution is chosen by the sum of both, see :class:`KrylovSpace`. Where
-    rounding is the larger part, one product shows the residual itself, and the
-    iteration starts anew from it: in its products the largest eigenvalues
-    have a smaller part. Where this gains nothing, the solve ends as
-    ``EXHAUSTED``.
+    The largest effect of the products' rounding on the residual is known, and
+    the solution minimises the sum of both, see :class:`KrylovSpace`. If rounding
+    is the larger part, one product gives the true residual, and the iteration
+    restarts from it. The largest eigenvalues have a smaller part in that
+    residual, so its products round less. If a restart brings no gain, the solve
+    ends as ``EXHAUSTED``.
 
     Args:
         max_iters (int): Largest number of iterations, of one product each.
@@ -75,19 +75,19 @@ class MinresSolver(Solver):
 
 
 class MinresRun:
-    """Spaces of one operator, each built on what the one before has left.
+    """A sequence of Krylov spaces, each built on the residual of the last.
 
     Args:
-        operator (LinearOperator): Symmetric.
-        rhs (Vectors): The whole problem's right-hand side.
+        operator (LinearOperator): A symmetric operator.
+        rhs (Vectors): The right-hand side of the whole problem.
         max_iters (int): Largest number of products in all.
-        wanted (float): Norm of the residual to stop at.
-        rhs_norm (float): Of the whole problem, for rounding.
-        largest (float): Largest norm of a product so far. Defaults to 0.
+        wanted (float): The norm of the residual to stop at.
+        rhs_norm (float): The norm of ``rhs``.
+        largest (float): The largest norm of a product so far. Defaults to 0.
 
     Attributes:
         num_iters (int): Products made.
-        curvature (float): Smallest Ritz value met.
+        curvature (float): The smallest Ritz value met.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class MinresRun:
         self._operator, self._rhs = operator, rhs
         self._rhs_norm = rhs_norm
         self._max_iters, self._wanted = max_iters, wanted
-        # Where a space is used up, less than this is nothing to go on for.
+        # A residual below this is not worth another space.
         self._least = max(wanted, 100 * torch.finfo(rhs[0].dtype).eps * rhs_norm)
         self._largest = largest
         self.num_iters, self.curvature = 0, math.inf
@@ -110,21 +110,21 @@ class MinresRun:
     def solve(
         self, x: Tensor, r: Tensor, r_norm: float, is_sure: bool = True
     ) -> tuple[Tensor, Status, float]:
-        """Go on from a solution of the whole problem.
+        """Improve a solution of the whole problem.
 
         Args:
-            x (Tensor): Shape ``(n, )``; zeros to begin with.
-            r (Tensor): What it leaves, likewise.
+            x (Tensor): The solution, shape ``(n, )``; zeros to begin with.
+            r (Tensor): Its residual, shape ``(n, )``.
             r_norm (float): The norm of ``r``.
             is_sure (bool): See :class:`KrylovSpace`. Defaults to True.
 
         Returns:
-            tuple: The solution, flat; how it ended; the norm of what it
-            leaves, rounding included.
+            tuple: The solution, flat; the status; the norm of the residual,
+            rounding included.
         """
         size = r_norm
         while True:
-            # Where it is not sure, the last product goes to the residual.
+            # If it is not sure, one product is kept for the residual.
             number = self._max_iters - self.num_iters - (not is_sure)
             space = KrylovSpace(r / size, number, self._largest, is_sure)
             if not self._fill(space, number, self._wanted / size):
@@ -138,7 +138,7 @@ class MinresRun:
             x = space.added_to(x, size)
             if is_sure and (left <= self._least or self.num_iters == self._max_iters):
                 return x, self._ended(left), left
-            # What rounding has done is seen in the residual itself.
+            # The true residual includes what rounding has done.
             r, size_r, left = self._look(x)
             if not left < size:
                 return before, self._ended(size), size
@@ -148,8 +148,11 @@ class MinresRun:
             is_sure = self.num_iters == self._max_iters - 1
 
     def improve(self, x: Tensor) -> tuple[Tensor, Status, float]:
-        """As :meth:`solve`, where rounding hides what ``x`` leaves; from
-        zero, where that is more than zero leaves."""
+        """Improve a solution whose residual is hidden by rounding.
+
+        It goes on from ``x``, or from zero if the residual of ``x`` is larger
+        than that of zero. The result is that of :meth:`solve`.
+        """
         r, size, left = self._look(x)
         if not math.isfinite(size):
             return x, Status.NOT_FINITE, math.nan
@@ -161,8 +164,8 @@ class MinresRun:
         return self.solve(x, r, size, self.num_iters == self._max_iters - 1)
 
     def _look(self, x: Tensor) -> tuple[Tensor, float, float]:
-        """What ``x`` leaves, its norm, and that with the rounding of the
-        product."""
+        """The residual of ``x``, its norm, and the norm with the rounding of
+        the product."""
         image = flatten(self._operator(unflatten(x, self._rhs)))
         self.num_iters += 1
         r = flatten(self._rhs) - image
@@ -183,8 +186,8 @@ class MinresRun:
         )
 
     def _fill(self, space: 'KrylovSpace', number: int, wanted: float) -> bool:
-        """At most ``number`` products, until enough is reached or no more can
-        be; False for a NaN."""
+        """Spend at most ``number`` products, until the residual is small enough
+        or cannot become smaller. False if a NaN was met."""
         for _ in range(number):
             image = flatten(self._operator(unflatten(space.direction, self._rhs)))
             self.num_iters += 1
@@ -198,27 +201,28 @@ class MinresRun:
 class KrylovSpace:
     r"""Orthonormal :math:`V` with :math:`A V_k = V_{k+1} T`, from one vector.
 
-    For weights y the residual is :math:`e_1 - T y` along :math:`V_{k+1}`, and
-    rounding adds at most about :math:`\sum_j \epsilon s_j |y_j|`. What is sure
-    is that a product is right to some eps of the norm of A. Mostly it is to
-    some eps of its own norm, or of that of its vector, which the identity in
-    A adds: where this is assumed the residual wants to be seen afterwards.
-    Of the solutions of the least squares problem with 1 to k of its singular
-    values the one with the smallest sum of both is taken.
+    For weights y the residual is :math:`e_1 - T y` along :math:`V_{k+1}`.
+    Rounding adds at most about :math:`\sum_j \epsilon s_j |y_j|`. The safe
+    assumption is that the error of a product is a few eps of the norm of A. In
+    most cases it is only a few eps of the product's own norm, or of the norm of
+    its vector, because A contains the identity. After this assumption the true
+    residual has to be computed. The least squares problem is solved with 1 to k
+    of its singular values, and the solution with the smallest sum of residual
+    and rounding is taken.
 
     Args:
         start (Tensor): The first direction, a unit vector of shape ``(n, )``.
         max_size (int): Largest number of products.
-        largest (float): Largest norm of a product so far.
-        is_sure (bool): Whether to assume the worse.
+        largest (float): The largest norm of a product so far.
+        is_sure (bool): Whether to make the safe assumption.
 
     Attributes:
-        direction (Tensor): What to multiply next.
-        left (float): Norm of the residual of the best solution, of 1.
-        rounding (float): What rounding adds to it at most.
-        is_used_up (bool): Whether another product would bring nothing but
-            rounding.
-        largest (float): As given, and of the products here.
+        direction (Tensor): The vector to multiply next.
+        left (float): The norm of the residual of the best solution, relative
+            to that of ``start``.
+        rounding (float): The most that rounding adds to it.
+        is_used_up (bool): Whether another product would bring only rounding.
+        largest (float): The largest norm of a product, including those here.
     """
 
     def __init__(
@@ -229,13 +233,13 @@ class KrylovSpace:
         self.left, self.rounding, self.is_used_up = 1.0, 0.0, False
         self._eps = rounding_of(start.dtype)
         self._basis = Basis()
-        # Of the basis, in the best solution.
+        # The weights of the basis in the best solution.
         self._weights = torch.zeros(0, dtype=torch.float64)
         self._matrix = torch.zeros(max_size + 1, max_size, dtype=torch.float64)
 
     def append(self, image: Tensor) -> bool:
-        """Take in the product with :attr:`direction`, which is overwritten;
-        False if it is not finite."""
+        """Append the product with :attr:`direction`, which is overwritten.
+        False if the product is not finite."""
         basis, matrix, k = self._basis, self._matrix, len(self._basis)
         basis.append(self.direction)
         for _ in range(2):
@@ -249,13 +253,13 @@ class KrylovSpace:
             return False
         self.largest = max(self.largest, size)
         self._minimise(matrix[: k + 2, : k + 1])
-        # The next direction would be rounding, and not orthogonal.
+        # The next direction would be rounding, and would not be orthogonal.
         self.is_used_up |= rest <= 24 * self._eps * max(size, min(1.0, self.largest))
         self.direction = image / rest if rest > 0 else image
         return True
 
     def _minimise(self, matrix: Tensor) -> None:
-        # Of columns of equal rounding.
+        # Columns are scaled so that all have the same rounding.
         scale = matrix.norm(dim=0).clamp_min(
             self.largest if self._is_sure else min(1.0, self.largest)
         )
@@ -271,7 +275,7 @@ class KrylovSpace:
         best = (residuals + rounding).argmin()
         self.left, self.rounding = residuals[best].item(), rounding[best].item()
         self._weights = solutions[best] / scale
-        # Beyond this a longer basis is not a better one.
+        # From here on a longer basis is not better.
         self.is_used_up = bool(rounding[-1] > residuals[-1])
 
     def added_to(self, x: Tensor, size: float) -> Tensor:
@@ -281,7 +285,7 @@ class KrylovSpace:
         return x
 
     def curvature(self) -> float:
-        """Smallest Ritz value."""
+        """The smallest Ritz value."""
         k = len(self._basis)
         square = self._matrix[:k, :k]
         return torch.linalg.eigvalsh((square + square.T) / 2)[0].item()

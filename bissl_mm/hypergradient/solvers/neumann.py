@@ -14,12 +14,12 @@ from .base import LinearOperator, Solution, Solver, Status, finish
 class NeumannSolver(Solver):
     r"""The first terms of :math:`\alpha \sum_k (I - \alpha A)^k b`.
 
-    It converges where every eigenvalue of the operator lies in
-    :math:`(0, 2/\alpha)`; with :math:`\alpha = 1` and :math:`A = I +
-    H/(\lambda + \delta)` that is :math:`\|H\| < \lambda + \delta`. Conjugate
-    gradients need fewer products wherever this one converges; it is here
-    because much work on bilevel optimisation uses it. Once the residual
-    grows, the terms do no good and the best sum is returned.
+    It converges if every eigenvalue of the operator lies in
+    :math:`(0, 2/\alpha)`. With :math:`\alpha = 1` and :math:`A = I +
+    H/(\lambda + \delta)` this means :math:`\|H\| < \lambda + \delta`. Wherever
+    it converges, conjugate gradients need fewer products. It is here because
+    much work on bilevel optimisation uses it. Once the residual grows, more
+    terms do not help, and the best sum is returned.
 
     Args:
         max_iters (int): Largest number of terms, of one product each.

@@ -1,4 +1,4 @@
-"""Conjugate gradients that end where they stop to be safe."""
+"""Conjugate gradients that end at the first negative curvature."""
 
 import math
 
@@ -14,11 +14,11 @@ from .conjugate import MetCurvature, ratio, rayleigh
 class TruncatedCGSolver(Solver):
     """Conjugate gradients for an operator that may be indefinite.
 
-    At the first direction of negative or zero curvature it ends; what it
-    returns is the iterate of smallest residual met so far, which need not be
-    the last one; its residual may exceed 1, that of the zero vector. If the
-    very first direction, ``b`` itself, has negative curvature, ``b`` is
-    returned, the limit of a large ``reg_weight``.
+    It ends at the first direction of negative or zero curvature. It returns the
+    iterate of smallest residual met so far, which need not be the last one. The
+    relative residual may exceed 1, that of the zero vector. If the first
+    direction, ``b`` itself, has negative curvature, ``b`` is returned, the limit
+    of a large lambda.
 
     Args:
         max_iters (int): Largest number of iterations, of one product each.
@@ -68,12 +68,12 @@ class TruncatedCGSolver(Solver):
             if value <= wanted and met.hides(x, wanted, rhs_square):
                 if num_iters == self.max_iters:
                     break
-                # One product shows what is left, and the rest starts anew.
+                # One product gives the true residual, and CG restarts from it.
                 r = subtract(rhs, operator(x))
                 num_iters += 1
                 rr_next, is_new = dot(r, r), True
                 value = rr_next.item()
-            # Not "value < best_value": a NaN must get through to the status.
+            # Not "value < best_value": a NaN has to pass on to the status.
             if not value >= best_value:
                 best, best_rr, best_value = x, rr_next, value
             if not value > wanted:
