@@ -79,7 +79,7 @@ def test_folder_that_is_no_class_of_training_is_refused(name, tmp_path):
     write_parts(tmp_path)
     (tmp_path / 'val' / name).mkdir()
     line = the_only(look_at(config(tmp_path)).refusals)
-    assert f"the folder(s) '{name}'" in line
+    assert f"folder(s) '{name}'" in line
     assert ('Remove ' in line) == name.startswith('.')
 
 
