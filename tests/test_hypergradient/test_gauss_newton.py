@@ -215,7 +215,7 @@ def test_half_precision_and_bad_arguments_are_refused(params, batches):
     with pytest.raises(
         TypeError,
         match='GaussNewton: parameter 0 is '
-        'torch.bfloat16.*keep the backbone in float32',
+        'torch.bfloat16.*Keep the backbone in float32',
     ):
         GaussNewton([lambda: None], (half,))
     with pytest.raises(ValueError, match='GaussNewton: got 0 pretext'):

@@ -150,7 +150,7 @@ def test_impossible_scales_are_refused(problem, reg_weight, damping, message):
 
 def test_half_precision_is_refused():
     param = torch.ones(2, dtype=torch.bfloat16, requires_grad=True)
-    with pytest.raises(TypeError, match='keep the backbone in float32'):
+    with pytest.raises(TypeError, match='Keep the backbone in float32'):
         Hessian([lambda: param.sum()], (param,))
 
 
