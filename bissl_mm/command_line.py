@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from os import _exit
+from os import _exit as end_process
 from typing import Any, NoReturn
 
 from .utils.console import VERBOSE, restore_console
@@ -156,4 +156,4 @@ def _fail(text: str) -> NoReturn:
     # Other ranks wait in collectives. Exiting without cleaning up lets the
     # launcher see the failure at once.
     sys.stdout.flush()
-    _exit(1)
+    end_process(1)

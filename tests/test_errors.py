@@ -143,7 +143,7 @@ def ends_with(main, monkeypatch, capsys) -> str:
     def leave(status):
         raise SystemExit(status)
 
-    monkeypatch.setattr(command_line, '_exit', leave)
+    monkeypatch.setattr(command_line, 'end_process', leave)
     with pytest.raises(SystemExit, match='1'):
         command_line.run_tool(main)
     return capsys.readouterr().err

@@ -1,13 +1,15 @@
 """Who may import whom, from the syntax trees and from a fresh process."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / 'bissl_mm'
+TESTS = Path(__file__).resolve().parent
+PACKAGE = TESTS.parent / 'bissl_mm'
 
 #: First folder of the importing file -> what it must not import.
 FORBIDDEN = {
@@ -97,6 +99,41 @@ def imported_names(path: Path) -> list:
             # ``from .. import engine`` names a module, too.
             names += ['.'.join(base + [alias.name]) for alias in node.names]
     return names
+
+
+def private_names(path: Path) -> list:
+    """Private names of the package that a file imports, or writes as a string:
+    a monkeypatch takes such."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or '').startswith(
+            'bissl_mm'
+        ):
+            found += [a.name for a in node.names if re.match(r'_[a-z]', a.name, re.I)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+            ('setattr', 'delattr', 'getattr', 'patch', 'patch.object')
+        ):
+            found += [
+                argument.value
+                for argument in node.args[:2]
+                if isinstance(argument, ast.Constant)
+                and re.search(r'(^|\.)_[a-z]\w*', str(argument.value), re.I)
+            ]
+    return found
+
+
+def test_no_test_reaches_into_privates():
+    """By import or by name; ruff (SLF001) sees the rest."""
+    found = {
+        (str(path.relative_to(TESTS)), name)
+        for path in sorted(TESTS.rglob('*.py'))
+        for name in private_names(path)
+    }
+    assert found == {
+        # torch's own.
+        ('test_engine/test_rank_check.py', '_foreach_norm'),
+        ('test_utils/test_checkpoint_files.py', '_hub_dir'),
+    }
 
 
 @pytest.mark.parametrize(

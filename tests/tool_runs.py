@@ -81,6 +81,6 @@ def tool(image_folders):
         for name, value in environment(image_folders).items():
             patch.setenv(name, value)
         patch.setenv('LOCAL_RANK', '0')
-        patch.setattr(command_line, '_exit', leave)
+        patch.setattr(command_line, 'end_process', leave)
         yield call
     torch.set_num_threads(threads)

@@ -20,7 +20,8 @@ from .stream_parts import build_dataset
 #: Number of datasets whose samples a process keeps after they are deleted:
 #: those of the splits of one stage, which the next run in the process uses, too.
 MAX_KEPT = 8
-_kept: 'OrderedDict[str, list[Any]]' = OrderedDict()
+#: Their samples by settings and files, the newest last.
+KEPT: OrderedDict[str, list[Any]] = OrderedDict()
 
 
 @DATASETS.register_module()
@@ -61,13 +62,13 @@ class InMemoryDataset(Dataset):
             self._check_repeatable()
             return
         key = self._key()
-        if key not in _kept:
+        if key not in KEPT:
             self._check_repeatable()
-            _kept[key] = [self.dataset[i] for i in range(len(self.dataset))]
-            while len(_kept) > MAX_KEPT:
-                _kept.popitem(last=False)
-        _kept.move_to_end(key)
-        self._samples = _kept[key]
+            KEPT[key] = [self.dataset[i] for i in range(len(self.dataset))]
+            while len(KEPT) > MAX_KEPT:
+                KEPT.popitem(last=False)
+        KEPT.move_to_end(key)
+        self._samples = KEPT[key]
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -176,7 +176,7 @@ class BatchViews(BaseDataPreprocessor):
         hue = self.color_jitter.get('hue', 0.0)
         if hue:
             turn = 2 * math.pi * hue * (2 * _uniform(images) - 1)
-            images = torch.einsum('nij,njhw->nihw', _hue_rotation(turn), images).clamp(
+            images = torch.einsum('nij,njhw->nihw', hue_rotation(turn), images).clamp(
                 0, 255
             )
         return images
@@ -208,7 +208,7 @@ def _grey(images: Tensor) -> Tensor:
     return (images * weights).sum(1, keepdim=True)
 
 
-def _hue_rotation(angle: Tensor) -> Tensor:
+def hue_rotation(angle: Tensor) -> Tensor:
     """Matrices (N, 3, 3) that turn the colour plane of YIQ by ``angle`` and
     leave grey values alone."""
     to_yiq = angle.new_tensor([_GREY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])

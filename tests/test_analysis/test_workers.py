@@ -117,7 +117,7 @@ def test_workers_take_the_visible_gpus_in_turn(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
     monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
-    assert [workers._device(i) for i in range(3)] == ['0', '1', '0']
+    assert [workers.visible_device(i) for i in range(3)] == ['0', '1', '0']
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '5, GPU-7')
-    assert [workers._device(i) for i in range(3)] == ['5', 'GPU-7', '5']
+    assert [workers.visible_device(i) for i in range(3)] == ['5', 'GPU-7', '5']
     assert workers.default_number() == 2

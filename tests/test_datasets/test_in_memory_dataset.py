@@ -33,7 +33,7 @@ def inner(root, pipeline=None, **settings):
 @pytest.fixture
 def root(tmp_path):
     write_parts(tmp_path, ['train'])
-    module._kept.clear()
+    module.KEPT.clear()
     return tmp_path
 
 
@@ -60,7 +60,7 @@ def test_runs_share_samples_until_a_file_changes(root, monkeypatch):
     second = InMemoryDataset(inner(root))
     monkeypatch.setattr(second.dataset, 'prepare_data', None)
     second.full_init()
-    assert second._samples is first._samples
+    assert second[0]['inputs'] is first[0]['inputs']
     path = root / 'train' / KINDS[0] / '0.png'
     path.write_bytes((root / 'train' / KINDS[1] / '0.png').read_bytes() + b'x')
     third = InMemoryDataset(inner(root))
@@ -77,7 +77,7 @@ def test_runs_share_samples_until_a_file_changes(root, monkeypatch):
                 ],
             )
         ).full_init()
-    assert len(module._kept) == module.MAX_KEPT
+    assert len(module.KEPT) == module.MAX_KEPT
 
 
 def test_labels_of_a_list_are_those_it_has_now(root):
@@ -163,7 +163,8 @@ def test_transforms_after_it_work_on_copies(root):
     assert torch.equal(once, again)
     plain = InMemoryDataset(inner(root))[0]['inputs']
     assert torch.equal(once, plain.flip(2))
-    assert np.array_equal(kept._samples[0]['img'], plain.permute(1, 2, 0).numpy())
+    (samples,) = (s for s in module.KEPT.values() if 'img' in s[0])
+    assert np.array_equal(samples[0]['img'], plain.permute(1, 2, 0).numpy())
 
 
 def test_the_look_sees_through_it(root):
@@ -184,4 +185,4 @@ def test_the_look_sees_through_it(root):
     )
     (refusal,) = look_at(cfg).refusals
     assert '0.png' in refusal and 'InMemoryDataset' not in refusal
-    assert not module._kept
+    assert not module.KEPT

@@ -148,11 +148,11 @@ def test_moved_is_the_share_of_the_way(image_folders, tmp_path, monkeypatch):
     model = runner.model
     with torch.no_grad():
         for start, p, d in zip(
-            hook._start, model.lower_backbone(), model.upper_backbone()
+            hook.start, model.lower_backbone(), model.upper_backbone()
         ):
             d.copy_(start + 2.0)
             p.copy_(start + 0.5)
-    assert hook._moved(runner) == pytest.approx(0.25, abs=1e-4)
+    assert hook.moved(runner) == pytest.approx(0.25, abs=1e-4)
 
 
 def test_first_backbone_and_best_value_outlive_a_resume(
@@ -177,14 +177,14 @@ def test_first_backbone_and_best_value_outlive_a_resume(
     best = max(history[1:], key=lambda item: item[1])
     exported = torch.load(tmp_path / 'best_backbone.pth', weights_only=True)
     assert exported['meta']['num_alternations'] == best[0]
-    first = next(h for h in runner.hooks if isinstance(h, RegimeHook))._start
+    first = next(h for h in runner.hooks if isinstance(h, RegimeHook)).start
     cfg.resume = True
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_1.pth'))
     (tmp_path / 'iter_2.pth').unlink()
     again = make_runner(cfg)
     again.train()
     for a, b in zip(
-        first, next(h for h in again.hooks if isinstance(h, RegimeHook))._start
+        first, next(h for h in again.hooks if isinstance(h, RegimeHook)).start
     ):
         assert torch.equal(a, b)
     assert again.message_hub.get_info(NAME)[1] == history[-1][1]

@@ -97,7 +97,7 @@ class Workers:
         context = get_context('spawn')
         devices = context.SimpleQueue()
         for index in range(number):
-            devices.put(_device(index))
+            devices.put(visible_device(index))
         self._executor = ProcessPoolExecutor(
             number, context, initializer=_prepare, initargs=(devices, tuple(scopes))
         )
@@ -187,7 +187,7 @@ def _named(error: BaseException, name: str) -> Exception:
         return RuntimeError(text)
 
 
-def _device(index: int) -> str:
+def visible_device(index: int) -> str:
     """The value of a worker's ``CUDA_VISIBLE_DEVICES``; '' without a GPU."""
     if not torch.cuda.is_available():
         return ''

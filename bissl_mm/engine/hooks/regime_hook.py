@@ -38,6 +38,10 @@ class RegimeHook(Hook):
     Args:
         least (float): R below which the warning comes. Defaults to 0.5.
         aim (float): R that the proposed settings give. Defaults to 3.
+
+    Attributes:
+        start (list[Tensor], optional): The first backbone, on the CPU; None
+            before training.
     """
 
     priority = 'BELOW_NORMAL'
@@ -47,13 +51,13 @@ class RegimeHook(Hook):
         self.relaxation_times: float | None = None
         self.gain: float | None = None
         self._handle: Any = None
-        self._start: list[Tensor] | None = None
+        self.start: list[Tensor] | None = None
         self._warned = False
 
     def before_train(self, runner: Runner) -> None:
         """Tell R, or arrange to take it."""
-        if self._start is None:
-            self._start = [
+        if self.start is None:
+            self.start = [
                 p.detach().cpu().clone() for p in unwrap(runner.model).lower_backbone()
             ]
         settings, wrapper = runner.train_loop.settings, runner.optim_wrapper
@@ -96,7 +100,7 @@ class RegimeHook(Hook):
         outputs: dict[str, float] | None = None,
     ) -> None:
         """How far theta_P has moved; are steps clipped?"""
-        moved = self._moved(runner)
+        moved = self.moved(runner)
         if moved is not None:
             runner.message_hub.update_scalar('train/regime/moved', moved)
         weight = runner.optim_wrapper.regularizer.weight
@@ -114,13 +118,13 @@ class RegimeHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the first backbone for a resumed run."""
-        if self._start is not None:
-            checkpoint[START] = self._start
+        if self.start is not None:
+            checkpoint[START] = self.start
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take it up."""
         if runner._resume and START in checkpoint:
-            self._start = list(checkpoint[START])
+            self.start = list(checkpoint[START])
 
     def _tell(
         self,
@@ -154,13 +158,15 @@ class RegimeHook(Hook):
         runner.logger.warning(text)
 
     @torch.no_grad()
-    def _moved(self, runner: Runner) -> float | None:
+    def moved(self, runner: Runner) -> float | None:
+        """The share of the way that theta_P has gone; None before training, and
+        while theta_D has not moved."""
         model = unwrap(runner.model)
-        if self._start is None:
+        if self.start is None:
             return None
         along = length = 0.0
         for start, p, d in zip(
-            self._start, model.lower_backbone(), model.upper_backbone(), strict=True
+            self.start, model.lower_backbone(), model.upper_backbone(), strict=True
         ):
             way = (d.cpu() - start).flatten().double()
             along += torch.dot((p.cpu() - start).flatten().double(), way).item()

@@ -50,6 +50,11 @@ class Curvature(Operator):
             the first product is exactly zero although the vector is not.
             Defaults to None: no refusal.
 
+    Attributes:
+        params (tuple[Tensor]): The leaves.
+        keeps_graphs (bool): As given.
+        num_products (int): Products so far.
+
     Raises:
         ValueError: If no closure or no parameter is given, or if a loss
             contains a gradient of its own whose third derivative torch computes
@@ -89,7 +94,7 @@ class Curvature(Operator):
         self._versions = [p._version for p in self.params]
         self._closures = list(closures)
         self._losses: dict[int, Tensor] = {}
-        self._keep_graphs = keep_graphs
+        self.keeps_graphs = keep_graphs
         self._gradients: list[Any] | None = None
         if not lazy:
             self._build_graphs()
@@ -102,7 +107,7 @@ class Curvature(Operator):
         return torch.stack(list(self._losses.values())).mean()
 
     def _build_graphs(self) -> None:
-        if self._keep_graphs and self._gradients is None:
+        if self.keeps_graphs and self._gradients is None:
             self._gradients = [self._gradient(i) for i in range(len(self._closures))]
 
     @abstractmethod
