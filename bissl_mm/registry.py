@@ -11,6 +11,7 @@ from .hypergradient import (
     CGSolver,
     DenseSolver,
     DiscardSolver,
+    ElasticDistance,
     IdentitySolver,
     LayerwiseCGSolver,
     LearnedDistance,
@@ -22,6 +23,7 @@ from .hypergradient import (
     Solver,
     SquaredDistance,
     TruncatedCGSolver,
+    WeightedDistance,
 )
 from .utils.errors import TypeRefusal
 
@@ -76,7 +78,13 @@ for _solver in (
 
 
 REGULARIZERS = Registry('regularizer', scope=_SCOPE)
-for _regularizer in (SquaredDistance, ScheduledDistance, LearnedDistance):
+for _regularizer in (
+    SquaredDistance,
+    ScheduledDistance,
+    LearnedDistance,
+    WeightedDistance,
+    ElasticDistance,
+):
     REGULARIZERS.register_module(module=_regularizer)
 
 

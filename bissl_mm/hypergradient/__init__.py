@@ -11,6 +11,7 @@ from .linalg.vectors import Vectors
 from .operators.base import Identity, LinearOperator, Operator, Sum
 from .operators.block_diagonal import BlockDiagonal
 from .operators.curvature import Curvature
+from .operators.diagonal import Diagonal
 from .operators.gauss_newton import GaussNewton
 from .operators.hessian import Hessian
 from .regularizer import Regularizer, SquaredDistance
@@ -24,6 +25,7 @@ from .solvers.minres import MinresSolver
 from .solvers.neumann import NeumannSolver
 from .solvers.recycling import RecyclingSolver
 from .solvers.truncated_cg import TruncatedCGSolver
+from .weighted_distance import ElasticDistance, WeightedDistance
 
 __all__ = [
     'BlockDiagonal',
@@ -32,7 +34,9 @@ __all__ = [
     'Curvature',
     'DenseSolver',
     'DiscardSolver',
+    'Diagonal',
     'Domain',
+    'ElasticDistance',
     'GaussNewton',
     'Hessian',
     'Identity',
@@ -53,6 +57,7 @@ __all__ = [
     'Sum',
     'TruncatedCGSolver',
     'Vectors',
+    'WeightedDistance',
     'WithHead',
     'check_scale',
     'implicit_jacobian_product',

@@ -46,11 +46,24 @@ class Regularizer(ABC):
 
     Attributes:
         weight (float): :math:`\lambda` of the present alternation.
+        has_constant_metric (bool): Whether the second derivatives are the same
+            everywhere. If not, every upper step solves a system of its own.
     """
+
+    has_constant_metric = True
 
     def __init__(self, weight: float = 0.001) -> None:
         check_non_negative('regularizer', 'weight', weight)
         self.weight = weight
+
+    def tie(self, names: Sequence[str], lower: Sequence[Tensor]) -> None:  # noqa: B027
+        r"""Learn the names of the tensors. Most do not ask for them.
+
+        Args:
+            names (Sequence[str]): Of :math:`\theta_P` in the pretext model.
+            lower (Sequence[Tensor]): :math:`\theta_P`, the very tensors that the
+                other methods get, or some of them.
+        """
 
     def begin_alternation(self, index: int, total: int) -> None:  # noqa: B027
         """Set a weight that changes, before the steps of an alternation.

@@ -19,6 +19,11 @@ VARIANTS = {
     'learned lambda': dict(
         regularizer=dict(type='LearnedDistance', weight=0.3, damping=0.0, lr=5.0)
     ),
+    'elastic': dict(
+        regularizer=dict(
+            type='ElasticDistance', weight=0.3, l1=0.1, factors={'layer4': 0.1}
+        )
+    ),
     'pretext head': dict(hypergradient=dict(pretext_head=True, head_damping=0.5)),
 }
 

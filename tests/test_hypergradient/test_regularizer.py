@@ -5,10 +5,12 @@ import torch
 
 from bissl_mm.hypergradient import (
     CGSolver,
+    ElasticDistance,
     Hessian,
     LearnedDistance,
     ScheduledDistance,
     SquaredDistance,
+    WeightedDistance,
     implicit_jacobian_product,
     implicit_operator,
     materialize,
@@ -71,6 +73,8 @@ REGULARIZERS = {
     'squared distance': lambda: SquaredDistance(0.3),
     'scheduled': lambda: ScheduledDistance('cosine_increase', 0.5, 0.1),
     'learned': lambda: LearnedDistance(0.3, damping=0.0),
+    'weighted': lambda: WeightedDistance(0.3, factors={'a': 0.2}),
+    'elastic': lambda: ElasticDistance(0.3, 0.4, 0.3, {'a': 2.0}),
     'general quadratic': lambda: Weighted(
         0.3, draw(SIZE, seed=0).abs() + 0.5, draw(SIZE, SIZE, seed=1)
     ),
@@ -87,15 +91,19 @@ def regularizer(request):
 def value_of(regularizer, lower, upper):
     if isinstance(regularizer, Weighted):
         return regularizer.weight * regularizer.value(lower, upper)
-    return (
-        regularizer.weight
-        * 0.5
-        * sum((p - d).square().sum() for p, d in zip(lower, upper))
-    )
+    ((p,), (d,)), factor = (lower, upper), 1.0
+    value = 0.5 * (p - d).square().sum()
+    if isinstance(regularizer, ElasticDistance):
+        value = value + 0.4 * (((p - d).square() + 0.09).sqrt() - 0.3).sum()
+        factor = 2.0
+    elif isinstance(regularizer, WeightedDistance):
+        factor = 0.2
+    return regularizer.weight * factor * value
 
 
 def test_gradient_equals_automatic_differentiation(regularizer):
     lower = (draw(SIZE, seed=2).requires_grad_(),)
+    regularizer.tie(['layer4.a'], lower)
     upper = (draw(SIZE, seed=3),)
     value = value_of(regularizer, lower, upper)
     (expected,) = torch.autograd.grad(value, lower)
@@ -109,6 +117,7 @@ def test_gradient_equals_automatic_differentiation(regularizer):
 
 def test_metric_and_cross_are_second_derivatives(regularizer):
     lower = (draw(SIZE, seed=2).requires_grad_(),)
+    regularizer.tie(['layer4.a'], lower)
     upper = (draw(SIZE, seed=3).requires_grad_(),)
     value = value_of(regularizer, lower, upper) / regularizer.weight
     (slope,) = torch.autograd.grad(value, lower, create_graph=True)
@@ -125,28 +134,32 @@ def test_metric_and_cross_are_second_derivatives(regularizer):
 
 
 def test_hypergradient_is_that_of_the_solved_lower_level(regularizer):
-    """A quadratic lower level, its solution derived as a function."""
+    """A convex lower level, its solution derived as a function."""
     factor = draw(SIZE, SIZE, seed=5)
     curvature = factor @ factor.T / SIZE
     minimum, target = draw(SIZE, seed=6), draw(SIZE, seed=7)
     upper = (draw(SIZE, seed=8).requires_grad_(),)
-    point = (draw(SIZE, seed=9).requires_grad_(),)
 
     def total(x, d):
         return 0.5 * (x - minimum) @ curvature @ (x - minimum) + value_of(
             regularizer, (x,), (d,)
         )
 
-    # Of a quadratic function one Newton step is the solution.
-    (slope,) = torch.autograd.grad(total(point[0], upper[0]), point, create_graph=True)
-    matrix = torch.autograd.functional.hessian(
-        lambda x: total(x, upper[0]), point[0].detach()
-    )
-    solved = point[0].detach() - torch.linalg.solve(matrix, slope)
+    # Newton's method, whose last step is derived.
+    solved = draw(SIZE, seed=9)
+    for _ in range(30):
+        point = solved.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(total(point, upper[0]), point, create_graph=True)
+        matrix = torch.autograd.functional.hessian(
+            lambda x: total(x, upper[0]), point.detach()
+        )
+        solved = point.detach() - torch.linalg.solve(matrix, slope)
+    assert slope.norm() < 1e-12
     objective = 0.5 * (solved - target).square().sum()
     (expected,) = torch.autograd.grad(objective, upper)
 
     theta = (solved.detach().requires_grad_(),)
+    regularizer.tie(['layer4.a'], theta)
     hessian = Hessian(
         [lambda: 0.5 * (theta[0] - minimum) @ curvature @ (theta[0] - minimum)], theta
     )
@@ -159,6 +172,41 @@ def test_hypergradient_is_that_of_the_solved_lower_level(regularizer):
         cross=lambda v: regularizer.cross(v, theta, upper),
     )
     assert (solution.value[0] - expected).norm() <= 1e-9 * expected.norm()
+
+
+def test_factors_go_by_name():
+    names = ['stem.weight', 'layer4.0.bn1.weight', 'layer4.0.conv.weight']
+    theta = [torch.zeros(2, requires_grad=True) for _ in names]
+    made = WeightedDistance(0.5, {r'\.bn\d': 0.0, 'layer4': 0.1})
+    made.tie(names, theta)
+    grads = [torch.zeros(2) for _ in names]
+    upper = [torch.ones(2) for _ in names]
+    made.add_gradient_(grads, theta, upper)
+    assert [g[0].item() for g in grads] == pytest.approx([-0.5, 0.0, -0.05])
+    # Some of them, in another order: those of a system over a part.
+    metric = made.metric(theta[:0:-1], upper[:0:-1])
+    assert not metric.is_positive_definite
+    (first, second) = metric((torch.ones(2), torch.ones(2)))
+    assert (first[0].item(), second[0].item()) == pytest.approx((0.1, 0.0))
+    for names_of_others in (['a', 'b', 'c'], ['bn1', 'layer4.bn1', 'layer3']):
+        with pytest.raises(ValueError, match='is of no tensor of the lower backbone'):
+            made.tie(names_of_others, theta)
+    with pytest.raises(RuntimeError, match='tie.. was not called'):
+        made.metric(upper, upper)
+
+
+@pytest.mark.parametrize(
+    'make, words',
+    [
+        (lambda: WeightedDistance(0.1, {'(': 1.0}), 'no regular expression'),
+        (lambda: WeightedDistance(0.1, {'a': -1.0}), r"factors\['a'\] must be a num"),
+        (lambda: ElasticDistance(0.1, smoothing=0.0), 'smoothing must be above 0'),
+        (lambda: ElasticDistance(0.1, l1=-1.0), 'l1 must be a number'),
+    ],
+)
+def test_bad_distances_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
 
 
 @pytest.mark.parametrize('weight', [1e-5, 0.02, 3.0])

@@ -97,7 +97,7 @@ class ImplicitSystem:
         self._parts: list[dict] = []
         self._cross: Callable[[Vectors], Vectors] | None = None
         # Of the operator that the solver is bound to.
-        self._metric: Operator = Identity()
+        self._metric: Callable[[], Operator] = Identity
         self._weight = regularizer.weight
 
     @property
@@ -148,11 +148,7 @@ class ImplicitSystem:
         head = levels.phi_p if self.config.pretext_head else ()
         self.domain = WithHead(through, head) if head else Domain(through)
         lower, upper = map(self.domain.leaves, (levels.theta_p, levels.theta_d))
-        self._metric = self.regularizer.metric(lower, upper)
-        if head:
-            self._metric = BlockDiagonal(
-                self._metric, len(lower), self.config.head_damping
-            )
+        self._metric = partial(self._metric_of, lower, upper, bool(head))
         curvature = make_curvature(
             closures,
             (*lower, *head),
@@ -177,12 +173,24 @@ class ImplicitSystem:
         self._cross = partial(self.regularizer.cross, lower=lower, upper=upper)
         self._steps, self._checked_step = done_steps, checked_step
 
+    def _metric_of(self, lower: Vectors, upper: Vectors, with_head: bool) -> Operator:
+        metric = self.regularizer.metric(lower, upper)
+        if not with_head:
+            return metric
+        return BlockDiagonal(metric, len(lower), self.config.head_damping)
+
     def _bind(self, curvature: Curvature, state: dict | None = None) -> None:
         self._weight = self.regularizer.weight
         operator = implicit_operator(
-            curvature, self._weight, self.config.damping, self._metric
+            curvature, self._weight, self.config.damping, self._metric()
         )
         self.bound = self.solver.bind(operator, state)
+
+    @property
+    def _is_new(self) -> bool:
+        """Whether an upper step has changed the system."""
+        regularizer = self.regularizer
+        return not regularizer.has_constant_metric or regularizer.weight != self._weight
 
     def end(self) -> None:
         """Free the graphs of the operator and what the solver keeps."""
@@ -204,7 +212,7 @@ class ImplicitSystem:
         Raises:
             FloatingPointError: If the solution is not finite.
         """
-        if self.regularizer.weight != self._weight:
+        if self._is_new:
             # Another system of the same curvature; nothing known of the old one
             # holds for it.
             self._bind(self.curvature_operator)
@@ -266,8 +274,7 @@ class ImplicitSystem:
     def state_dict(self) -> dict:
         """What the solver keeps within an upper phase, and for which
         system; empty if nothing."""
-        # After a step that changed lambda the next one binds anew.
-        is_kept = self.bound is not None and self._weight == self.regularizer.weight
+        is_kept = self.bound is not None and not self._is_new
         kept = self.bound.state_dict() if is_kept else {}
         return dict(solver=kept, of=repr(self.settings())) if kept else {}
 

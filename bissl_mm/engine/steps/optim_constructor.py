@@ -94,9 +94,11 @@ class BiSSLOptimWrapperConstructor:
             level: build_optim_wrapper(parts[level], self.levels[level])
             for level in parts
         }
-        return OPTIM_WRAPPERS.build(
+        built = OPTIM_WRAPPERS.build(
             {'type': 'bissl_mm.BiSSLOptimWrapper', **self.settings, **wrappers}
         )
+        built.regularizer.tie(model.levels.lower_names, model.levels.theta_p)
+        return built
 
 
 def _level_cfg(level: str, cfg: dict | None, others: dict) -> dict:

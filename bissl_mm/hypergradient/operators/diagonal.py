@@ -1,0 +1,27 @@
+"""A diagonal matrix."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ..linalg.vectors import Vectors
+from .base import Operator
+
+
+class Diagonal(Operator):
+    """Each value of a vector times one of its own.
+
+    Args:
+        values (Sequence[Tensor | float]): One a tensor of the vectors, a number
+            or of its shape.
+        is_positive_definite (bool): Whether all are above 0.
+    """
+
+    def __init__(
+        self, values: Sequence[Tensor | float], is_positive_definite: bool
+    ) -> None:
+        self.values = values
+        self.is_positive_definite = is_positive_definite
+
+    def __call__(self, vectors: Vectors) -> Vectors:
+        return tuple(d * v for d, v in zip(self.values, vectors, strict=True))
