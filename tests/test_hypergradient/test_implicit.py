@@ -12,6 +12,7 @@ from bissl_mm.hypergradient import (
     Hessian,
     Identity,
     Operator,
+    SquaredDistance,
     WithHead,
     implicit_jacobian_product,
     implicit_operator,
@@ -192,3 +193,46 @@ def test_two_blocks_of_unknowns():
     torch.testing.assert_close(materialize(block.exact, like), expected)
     assert block.is_positive_definite
     assert not BlockDiagonal(Matrix(), 1, 0.0).is_positive_definite
+
+
+def test_without_the_direct_term_the_upper_level_is_fine_tuning():
+    """Lemma E.1 of the thesis: theta_P becomes a stationary point of the
+    downstream loss, and theta_D lies where it has to for that."""
+    hessian, a = quadratic(0)
+    curvature, b = quadratic(1)
+    reg_weight = 0.7
+    regularizer = SquaredDistance(reg_weight)
+    system = hessian + reg_weight * torch.eye(SIZE, dtype=torch.float64)
+
+    def hypergradient(theta_d):
+        theta_p = torch.linalg.solve(system, hessian @ a + reg_weight * theta_d)
+        theta_p.requires_grad_()
+        operator = implicit_operator(
+            Hessian(
+                [lambda: 0.5 * (theta_p - a) @ hessian @ (theta_p - a)], (theta_p,)
+            ),
+            reg_weight,
+        )
+        v = (curvature @ (theta_p.detach() - b),)
+        (v_ij,) = implicit_jacobian_product(v, DenseSolver().bind(operator)).value
+        return v_ij, theta_p.detach()
+
+    # Affine in theta_D, so that its zero is one linear system away.
+    start = quadratic(2)[1]
+    at_start, _ = hypergradient(start)
+    matrix = torch.stack(
+        [
+            hypergradient(start + unit)[0] - at_start
+            for unit in torch.eye(SIZE, dtype=torch.float64)
+        ],
+        1,
+    )
+    theta_d = start - torch.linalg.solve(matrix, at_start)
+    v_ij, theta_p = hypergradient(theta_d)
+    assert v_ij.norm() < 1e-8 * at_start.norm()
+    torch.testing.assert_close(theta_p, b, rtol=1e-6, atol=1e-6)
+    slope = hessian @ (b - a)
+    torch.testing.assert_close(theta_d, b + slope / reg_weight, rtol=1e-6, atol=1e-6)
+    grads = [slope.clone()]
+    regularizer.add_gradient_(grads, (theta_p,), (theta_d,))
+    assert grads[0].norm() < 1e-6 * slope.norm()
