@@ -158,11 +158,11 @@ REFUSED = {
         each(
             'annotations', lambda a: a.update(category_id=str(a['category_id'])), 'val'
         ),
-        'text and number are not',
+        'Text and number do not',
     ),
     'image text': (
         each('images', lambda a: a.update(id=str(a['id']))),
-        'text and number are not the same',
+        'Text and number do not match',
     ),
     'category unknown': (
         lambda d, p: second(d, category_id=9),
@@ -195,7 +195,7 @@ REFUSED = {
     ),
     'box as an object': (
         each('annotations', lambda a: a.update(bbox=dict(x=1, y=2))),
-        "not four finite numbers, {'x': 1, 'y': 2} for example",
+        "not four finite numbers, for example {'x': 1, 'y': 2}",
     ),
     'nothing but crowds': (
         each('annotations', lambda a: a.update(iscrowd=1)),
@@ -203,7 +203,7 @@ REFUSED = {
     ),
     'NaN': (
         lambda d, p: second(d, bbox=[1, 2, float('nan'), 4]),
-        'not four finite numbers, [1, 2, nan, 4] for example (first: id 2)',
+        'not four finite numbers, for example [1, 2, nan, 4] (first: id 2)',
     ),
     'text box': (
         lambda d, p: second(d, bbox=['1', '2', '3', '4']),
@@ -213,7 +213,7 @@ REFUSED = {
         lambda d, p: second(d, bbox=[1, 2, 3]),
         'not four finite numbers',
     ),
-    'list': (lambda d, p: d['annotations'], 'holds a list instead of an'),
+    'list': (lambda d, p: d['annotations'], 'contains a list instead of an'),
     'cut': (lambda d, p: json.dumps(d)[:-40], 'is not JSON'),
     'mark': (lambda d, p: '\ufeff' + json.dumps(d), 'byte-order mark'),
     'area 0': (
@@ -243,7 +243,7 @@ REFUSED = {
     ),
     'folder twice': (
         each('images', lambda a: a.update(file_name='train/' + a['file_name'])),
-        "set data_prefix.img=''",
+        "Set data_prefix.img=''",
     ),
     'missing file': (
         lambda d, p: d['images'][3].update(file_name='9.png'),
@@ -259,7 +259,7 @@ REFUSED = {
     ),
     'order': (
         lambda d, p: d['categories'].reverse() if p == 'val' else None,
-        "number 0 is 'nut' in the one and 'screw' in the other",
+        "number 0 is 'nut' in the first file and 'screw' in the second",
     ),
 }
 
@@ -427,7 +427,7 @@ def metric_file(root, change):
 @pytest.mark.parametrize(
     'change, expected',
     [
-        (lambda d: d['images'].pop(), '(other.json)? does not have'),
+        (lambda d: d['images'].pop(), '(other.json)? lacks'),
         (
             lambda d: d['images'].append(dict(d['images'][0], id=99)),
             'would count as missed',
@@ -436,7 +436,7 @@ def metric_file(root, change):
             lambda d: [d['images'][i].update(id=2 - i) for i in (0, 1)],
             'boxes of another one',
         ),
-        (lambda d: d['categories'].reverse(), "number 0 is 'nut' in the one"),
+        (lambda d: d['categories'].reverse(), "number 0 is 'nut' in the first"),
         (lambda d: d['categories'].pop(0), 'category_id that is not in'),
     ],
 )
@@ -452,7 +452,7 @@ def test_a_metric_of_other_annotations_is_refused(change, expected, tmp_path):
     [
         (
             dict(type='CocoMetric', metric=['bbox', 'segm'], ann_file=None),
-            'FasterRCNN gives boxes only',
+            'FasterRCNN predicts boxes only',
         ),
         (dict(type='CocoMetric'), 'CocoMetric has no ann_file'),
         (dict(type='VOCMetric', pipeline=1), 'VOCMetric compares with the boxes'),
@@ -476,7 +476,7 @@ RLE = dict(size=[60, 40], counts=[2400])
     [
         (None, "12 of 12 annotations have no 'segmentation'"),
         (SQUARE[0], 'neither a list of polygons nor an RLE'),
-        (RLE, 'an RLE of another size than their image, [60, 40]'),
+        (RLE, 'an RLE of another size than their image, for example [60, 40]'),
         ([[5, 5, 15, 5]], 'none of the 12 masks has a polygon of three points'),
         (SQUARE, ''),
         (dict(RLE, size=[40, 60]), ''),
@@ -523,15 +523,15 @@ def voc(root: Path, change=None, size=SIZE):
     'change, expected',
     [
         (lambda t, i: t.replace('nut', ' Nut'), '12 of 12'),
-        (lambda t, i: t.replace('nut', 'Nut'), "4 boxes are of 'Nut'"),
-        (lambda t, i: t.replace('nut', 'nut '), "4 boxes are of 'nut '"),
+        (lambda t, i: t.replace('nut', 'Nut'), "4 boxes have class 'Nut'"),
+        (lambda t, i: t.replace('nut', 'nut '), "4 boxes have class 'nut '"),
         (lambda t, i: t[:-30] if i == 2 else t, '1 of 4 annotations'),
         (
             lambda t, i: t.replace('<ymin>', '<yy>').replace('</ymin>', '</yy>'),
             'is not four numbers',
         ),
         (lambda t, i: t.replace('<xmin>', '<xmin>90'), 'below xmin'),
-        (lambda t, i: t.replace('<difficult>1', '<difficult>yes'), 'has to be 0 or 1'),
+        (lambda t, i: t.replace('<difficult>1', '<difficult>yes'), 'must be 0 or 1'),
         (lambda t, i: t.replace('<width>60', '<width>6e1'), 'a <size> without'),
         (
             lambda t, i: t.replace('60</w', '40</w').replace('40</h', '60</h'),
@@ -541,14 +541,14 @@ def voc(root: Path, change=None, size=SIZE):
             lambda t, i: (
                 t.replace('nut', 'a').replace('bolt', 'b').replace('screw', 'c')
             ),
-            'no box is of a class',
+            'no box has a class',
         ),
     ],
 )
 def test_voc_files_are_refused_with_file_and_tag(change, expected, tmp_path):
     refused = '\n'.join(looked(voc(tmp_path, change), 'train').refusals)
     if expected == '12 of 12':
-        expected = "4 boxes are of ' Nut'"
+        expected = "4 boxes have class ' Nut'"
     assert expected in refused
     assert 'train_dataloader.dataset.ann_file' in refused
 
@@ -673,11 +673,11 @@ def centred(data, part):
 @pytest.mark.parametrize(
     'change, refused, warned',
     [
-        (of_other_images, 'if they were of images twice as large', ''),
+        (of_other_images, 'if the images were twice as large', ''),
         (centred, '', 'if x and y were the centre'),
         (
             each('annotations', lambda a: a.update(iscrowd='0')),
-            "12 of 12 annotations have 'iscrowd' as text, '0'",
+            "12 of 12 annotations have 'iscrowd' as text, for example '0'",
             '',
         ),
         (
@@ -688,7 +688,7 @@ def centred(data, part):
         (
             each('annotations', lambda a: a.update(area=a['area'] / 2400)),
             '',
-            'an area that is not of their box',
+            'an area that does not fit their box',
         ),
         (each('annotations', lambda a: a.update(area=a['area'] / 3)), '', ''),
         (
@@ -718,7 +718,7 @@ def test_metric_with_other_boxes_of_the_same_images(moved, refused, tmp_path):
     cfg.val_evaluator.ann_file = str(tmp_path / 'other/val.json')
     look = looked(cfg)
     lines = look.refusals if refused else look.warnings
-    assert any(f'{moved} of the first are not among' in line for line in lines)
+    assert any(f'{moved} boxes of the first file are not in' in line for line in lines)
     assert bool(look.refusals) == refused
 
 

@@ -30,7 +30,7 @@ def damage(path, how):
     'how, expected',
     [
         ('empty', 'is empty'),
-        ('text', 'is no image that can be read'),
+        ('text', 'is not a readable image'),
         ('cut', 'is damaged or cut off'),
     ],
 )
@@ -147,8 +147,8 @@ def test_image_beside_the_class_folders(tmp_path):
     [
         (12, 'cv2', '.png', 'with values 0 to 4095 (12 of 16 bits'),
         (10, 'cv2', '.tif', 'become 0 to 3'),
-        (8, 'cv2', '.png', 'every image is one colour'),
-        (12, 'pillow', '.png', 'all above 255 cut off'),
+        (8, 'cv2', '.png', 'every image has only one colour'),
+        (12, 'pillow', '.png', 'all values above 255 are cut off'),
         (16, 'cv2', '.png', None),
     ],
 )
@@ -183,13 +183,13 @@ def test_colours_of_12_bits_and_fractions(tmp_path):
         tmp_path / 'train/ant/1.tif'
     )
     line = the_only(look_at(cfg).refusals)
-    assert "of mode 'F'" in line and '8 bits a channel' in line
+    assert "of mode 'F'" in line and '8 bits per channel' in line
 
 
 @pytest.mark.parametrize(
     'change, expected',
     [
-        (lambda a: a * 0 + 7, "one value everywhere (first: '"),
+        (lambda a: a * 0 + 7, "same value everywhere (first: '"),
         (lambda a: a % 3, 'almost black, with values 0 to 2 of 255'),
         (lambda a: np.dstack([a, a[..., :1]]), 'have transparent pixels'),
     ],

@@ -29,15 +29,15 @@ def test_windows_line_ends_and_names_with_blanks_are_read(tmp_path):
         (1, 'ant/1.png\t0', 'line 2 has a tab between name and label'),
         (0, 'ant/0.png,0', 'line 1 has a comma'),
         (3, 'bee/1.png', "line 4 has no label ('bee/1.png')"),
-        (3, 'bee/1.png bee', 'line 4 ends in no whole number'),
-        (3, 'bee/1.png 1.0', 'line 4 ends in no whole number'),
+        (3, 'bee/1.png bee', 'line 4 does not end in a whole number'),
+        (3, 'bee/1.png 1.0', 'line 4 does not end in a whole number'),
         (5, 'cow/7.png 2', "line 6 names 'cow/7.png', but there is no file"),
-        (5, 'cow\\1.png 2', 'Write / for the backslash'),
+        (5, 'cow\\1.png 2', 'Write / instead of a backslash'),
         (5, 'cow/1.png  2', 'Remove the blanks'),
         (5, '"cow/1.png" 2', "Write 'cow/1.png', without quotes"),
-        (5, 'train/cow/1.png 2', "Write 'cow/1.png', the path within"),
-        (5, 'cow/1.jpg 2', "There is '1.png'"),
-        (5, 'cow/1 2', 'looked for without a suffix'),
+        (5, 'train/cow/1.png 2', "Write 'cow/1.png', the path relative to"),
+        (5, 'cow/1.jpg 2', "The folder has '1.png'"),
+        (5, 'cow/1 2', 'a file without a suffix'),
     ],
 )
 def test_bad_line_is_named(place, new, expected, tmp_path):
@@ -85,7 +85,7 @@ def test_list_without_labels(new, expected, tmp_path):
     'label, expected',
     [
         (1, 'on lines 1 and 7 with different labels (0, 1)'),
-        (0, 'on lines 1 and 7; it counts as often'),
+        (0, 'on lines 1 and 7, so it counts more than once'),
     ],
 )
 def test_image_listed_twice_is_a_warning(label, expected, tmp_path):
@@ -112,7 +112,7 @@ def test_bilevel_stage_skips_a_few_missing_images(tmp_path):
     'kind, end, expected',
     [
         ('seg', '\n\n', 'line 3 is blank'),
-        ('seg', '.png', "write 'ant/1'"),
+        ('seg', '.png', "Write 'ant/1'"),
         ('voc', ' -1', "without ' -1'"),
         ('voc', '\n ', 'line 3 is blank'),
     ],

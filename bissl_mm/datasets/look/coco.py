@@ -1,4 +1,4 @@
-"""Data sets in COCO's format and their metrics, before mmdet reads them."""
+"""Checks data sets in COCO's format and their metrics, before mmdet reads them."""
 
 import os.path as osp
 from collections.abc import Iterator
@@ -17,10 +17,11 @@ from .unread import unread
 
 
 def check_coco(look: Look) -> None:
-    """Annotation files of mmdet's ``CocoDataset`` and ``CocoMetric``: keys,
-    ids, units of boxes, numbers of classes, images that exist.
+    """Check the annotation files of mmdet's ``CocoDataset`` and ``CocoMetric``.
 
-    Boxes and what is left out are counted into each part's table.
+    Checked are keys, ids, units of boxes, numbers of classes, and whether the
+    images exist. The boxes, and what is left out, are counted in each split's
+    table.
     """
     check_metric_settings(look)
     files: dict[str, CocoFile | None] = {}
@@ -38,7 +39,7 @@ def check_coco(look: Look) -> None:
             found.append(file)
             before = len(look.refusals)
             _check_files(look, part, file, dataset)
-            # Boxes against a wrong size say nothing.
+            # With a wrong image size, the boxes cannot be checked.
             if (
                 check_declared(look, key, file, classes)
                 and len(look.refusals) == before
@@ -53,8 +54,10 @@ def check_coco(look: Look) -> None:
 
 
 def _datasets(part: PartLook) -> Iterator[tuple[str, Any]]:
-    """Keys and datasets that mmdet's own CocoDataset reads; formats derived
-    from it have rules of their own."""
+    """Keys and datasets that mmdet's own ``CocoDataset`` reads.
+
+    Formats that are derived from it have rules of their own.
+    """
     for key, cfg in part.leaf_cfgs():
         dataset = unread(cfg)
         own = next(
@@ -86,7 +89,7 @@ def _read(
     path: str,
     backend_args: dict | None,
 ) -> CocoFile | None:
-    """Each file is read once, and told of once."""
+    """The file at a path. It is read once, and its faults are reported once."""
     place = osp.normpath(path) if '://' not in path else path
     if place not in files:
         files[place] = read_coco(look, key, path, backend_args)
@@ -116,7 +119,7 @@ def _check_metrics(
 
 
 def _check_files(look: Look, part: PartLook, file: CocoFile, dataset: Any) -> None:
-    """Refuse images that are not there or have another size."""
+    """Refuse images that do not exist or have another size."""
     prefix = dataset.data_prefix.get('img') or ''
     if '://' in prefix or dataset.backend_args:
         return
@@ -127,13 +130,13 @@ def _check_files(look: Look, part: PartLook, file: CocoFile, dataset: Any) -> No
     ]
     if absent:
         hint = _hint(prefix, absent[0], dataset)
-        # Files that are missing here and there are told of with the damaged.
+        # Single missing files are reported together with damaged ones.
         if hint or len(absent) == len(file.images):
             path = osp.join(prefix, absent[0])
             hint = hint or 'Add the files, or correct data_prefix.img or file_name.'
             look.refuse(
                 f'{file.name}: {len(absent)} of {len(file.images)} '
-                f'images do not exist, {path!r} for example. {hint}'
+                f'images do not exist, for example {path!r}. {hint}'
             )
             return
     check_sizes(
@@ -150,7 +153,7 @@ def _check_files(look: Look, part: PartLook, file: CocoFile, dataset: Any) -> No
 
 
 def _hint(prefix: str, name: str, dataset: Any) -> str:
-    """Why an image is not where a file_name says, if that can be seen."""
+    """Why an image is not where a file_name says; '' if that is unknown."""
     bare = name.replace('\\', '/')
     if bare != name:
         exists = osp.isfile(osp.join(prefix, bare))
@@ -160,7 +163,7 @@ def _hint(prefix: str, name: str, dataset: Any) -> str:
             + (
                 f'Write {bare!r}.'
                 if exists
-                else f'Write slashes, and a path within {prefix!r}.'
+                else f'Write slashes, and a path relative to {prefix!r}.'
             )
         )
     root = dataset.data_root or ''
@@ -175,7 +178,7 @@ def _hint(prefix: str, name: str, dataset: Any) -> str:
     if folder is not None:
         rest = osp.relpath(folder, root) if root else folder
         rest = '' if rest == '.' else f'{rest}/'
-        return f'It is in {folder!r}: set data_prefix.img={rest!r}.'
+        return f'The image is in {folder!r}. Set data_prefix.img={rest!r}.'
     if osp.isfile(osp.join(prefix, osp.basename(bare))):
-        return f'There is {osp.basename(bare)!r}: correct file_name.'
+        return f'The folder has {osp.basename(bare)!r}. Correct file_name.'
     return ''

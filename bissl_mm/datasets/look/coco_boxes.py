@@ -1,4 +1,4 @@
-"""Boxes in COCO's files: what they mean, and which of them mmdet uses."""
+"""Checks which boxes in COCO's files mmdet uses."""
 
 from collections import Counter, defaultdict
 from typing import Any
@@ -9,9 +9,9 @@ from .coco_units import check_units
 from .findings import Look
 from .parts import PartLook
 
-#: Areas of masks as a share of their boxes, from a thin line to the whole.
+#: Least and largest area of a mask as a share of its box: a thin line, the box.
 _LEAST, _MOST = 0.01, 1.1
-#: Share of boxes left out for one reason that is worth a warning.
+#: A warning is given if a larger share of boxes is left out for one reason.
 _NOTABLE = 0.01
 _REMEDIES = {
     'area 0': 'Write "area": width * height of each box.',
@@ -26,14 +26,16 @@ _REMEDIES = {
 
 
 def check_boxes(look: Look, part: PartLook, file: CocoFile, dataset: Any) -> None:
-    """Boxes in another unit or form, and those that mmdet leaves out: counted
-    by reason and class into the part's table.
+    """Check the units of boxes, and count those that mmdet leaves out.
+
+    They are counted by reason and class in the split's table.
 
     Args:
-        look (Look): Gets what is wrong.
-        part (PartLook): The part.
+        look (Look): Collects the findings.
+        part (PartLook): The split.
         file (CocoFile): Its annotations.
-        dataset (CocoDataset): Not read yet; its filter and its classes.
+        dataset (CocoDataset): The dataset with its filter and its classes; its
+            files are not read yet.
     """
     classes = list(dataset.metainfo['classes'])
     images = {image['id']: image for image in file.images}
@@ -52,7 +54,7 @@ def check_boxes(look: Look, part: PartLook, file: CocoFile, dataset: Any) -> Non
     if crowd and crowd == len(used):
         look.refuse(
             f'{file.name}: all {crowd} boxes are crowds (iscrowd 1), '
-            'which are neither object nor background. Write '
+            'which count neither as object nor as background. Write '
             '"iscrowd": 0 for single objects.'
         )
     _check_images(look, part, file, dataset, used, classes)
@@ -61,7 +63,10 @@ def check_boxes(look: Look, part: PartLook, file: CocoFile, dataset: Any) -> Non
 def _reason(
     ann: dict, images: dict[Any, dict], names: dict[Any, str], classes: list[str]
 ) -> str:
-    """Why mmdet's CocoDataset leaves a box out, in its order; else ''."""
+    """Why mmdet's ``CocoDataset`` leaves a box out; '' if it uses the box.
+
+    The reasons are in the order of mmdet's own checks.
+    """
     if ann['image_id'] not in images:
         return 'image not in the file'
     if ann.get('ignore'):
@@ -107,10 +112,10 @@ def _check_left(
         counts = Counter(names[ann['category_id']] for ann in undeclared)
         shown = ', '.join(f'{name!r} ({n})' for name, n in counts.most_common(5))
         look.warn(
-            f'{file.name}: {len(undeclared)} of {total} boxes are of '
+            f'{file.name}: {len(undeclared)} of {total} boxes have '
             f'categories that metainfo.classes does not name: {shown}.'
-            ' They are background for the detector; add the names if '
-            'that is not meant.'
+            ' The detector learns them as background. Add the names if '
+            'they are objects.'
         )
     if total and lost == total:
         main = max(left, key=lambda reason: len(left[reason]))
@@ -124,8 +129,10 @@ def _check_left(
 
 
 def _check_areas(look: Look, file: CocoFile, used: list[dict]) -> None:
-    """Areas that are not of the boxes: COCO's metric sorts objects into
-    small, medium and large by them."""
+    """Warn about areas that do not fit their boxes.
+
+    COCO's metric sorts objects by area into small, medium and large ones.
+    """
     wrong = [
         ann
         for ann in used
@@ -138,13 +145,13 @@ def _check_areas(look: Look, file: CocoFile, used: list[dict]) -> None:
         tell(
             look,
             file.name,
-            '{} annotations have an area that is not of '
-            f'their box, {ann["area"]} for {ann["bbox"]} for example: the '
+            '{} annotations have an area that does not fit '
+            f'their box, for example {ann["area"]} for {ann["bbox"]}, so the '
             'precision of small, medium and large objects will be wrong',
             wrong,
             len(used),
-            'Write "area" in pixels, width * height of '
-            'the box or the pixels of its mask.',
+            'Write "area" in pixels: width * height of '
+            'the box, or the number of pixels of its mask.',
             look.warn,
         )
 
@@ -177,7 +184,7 @@ def _check_images(
     used: list[dict],
     classes: list[str],
 ) -> None:
-    """Images that mmdet's filter leaves out, and those without boxes."""
+    """Count images that mmdet's filter leaves out, and those without boxes."""
     total = len(file.images)
     cats = {c['id'] for c in file.categories if c['name'] in classes}
     listed = {a['image_id'] for a in file.annotations if a['category_id'] in cats}
@@ -190,8 +197,9 @@ def _check_images(
         _leave_images(part, dropped, total, 'no boxes (filter_empty_gt)')
         if len(dropped) == total and file.annotations:
             look.refuse(
-                f'{file.name}: all {total} images are left out, no '
-                'box is of a class in metainfo.classes.'
+                f'{file.name}: all {total} images are left out, because no '
+                'box has a class in metainfo.classes. Correct '
+                'metainfo.classes.'
             )
     smallest = filters.get('min_size', 0)
     small = [i for i in file.images if min(i['width'], i['height']) < smallest]
@@ -199,8 +207,8 @@ def _check_images(
     if len(small) == total:
         look.refuse(
             f'{part.key}: all {total} images are smaller than '
-            f'filter_cfg.min_size={smallest}, the first '
-            f'{small[0]["width"]} x {small[0]["height"]}. Lower it.'
+            f'filter_cfg.min_size={smallest}; the first is '
+            f'{small[0]["width"]} x {small[0]["height"]}. Lower min_size.'
         )
     if empty:
         key = 'images without boxes'
@@ -208,8 +216,8 @@ def _check_images(
     if not file.annotations:
         say = look.warn if part.name == 'test' else look.refuse
         say(
-            f'{file.name} has no annotations: there is nothing to learn or '
-            'to measure. Name the file that has them.'
+            f'{file.name} has no annotations, so there is nothing to learn or '
+            'to measure. Set ann_file to the file that has them.'
         )
 
 

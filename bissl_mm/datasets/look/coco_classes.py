@@ -1,4 +1,4 @@
-"""How COCO's files number the classes."""
+"""Checks how COCO's files number the classes."""
 
 import difflib
 from typing import NamedTuple
@@ -6,17 +6,16 @@ from typing import NamedTuple
 from .coco_entries import CocoFile
 from .findings import Look
 
-#: Names shown in a sentence.
+#: Number of names that a sentence shows.
 _SHOWN = 6
 
 
 class Numbering(NamedTuple):
-    """Names of the classes in the order of the numbers that a part or a
-    metric gives them.
+    """Names of the classes in the order in which a split or a metric has them.
 
     Args:
         place (str): Key and file.
-        names (list[str]): Class 0 first.
+        names (list[str]): The names, class 0 first.
     """
 
     place: str
@@ -24,10 +23,10 @@ class Numbering(NamedTuple):
 
 
 def check_declared(look: Look, key: str, file: CocoFile, classes: list[str]) -> bool:
-    """Refuse a declared class that the file has no category for.
+    """Refuse a declared class without a category in the file.
 
-    mmdet numbers the categories that it finds, so that all later classes
-    would get the number of the one before.
+    mmdet numbers the categories that it finds. So all later classes would get
+    the number of the class before them.
 
     Returns:
         bool: Whether all classes were found.
@@ -42,52 +41,55 @@ def check_declared(look: Look, key: str, file: CocoFile, classes: list[str]) -> 
         for name in absent[:_SHOWN]
         if (near := nearest(name, free))
     ]
-    hint = f' Perhaps {", ".join(hints)}?' if hints else ''
+    hint = f' Did you write {", ".join(hints)}?' if hints else ''
     if len(absent) == len(classes):
         shown = ', '.join(map(repr, names[:40]))
         remedy = (
             f'Set {key}.metainfo.classes=({shown}'
-            f'{"," if len(names) == 1 else ""}) to the categories of the '
-            'file, alike in all parts.'
+            f'{"," if len(names) == 1 else ""}), the categories of the '
+            'file, in all splits.'
         )
     else:
         remedy = (
-            'Correct the name in metainfo.classes of all parts, or add '
-            'the category to the file, where the other parts have it.'
+            'Correct the name in metainfo.classes of all splits, or add the '
+            "category to the file, at its place in the other splits' files."
         )
     look.refuse(
-        f'{file.name} has no category {_list(absent)}, which '
-        f'{key}.metainfo.classes names (it has {_list(names)}): mmdet would '
-        f'give later classes the number of the one before.{hint} {remedy}'
+        f'{file.name} has no category {_list(absent)}, but '
+        f'{key}.metainfo.classes names it. The file has {_list(names)}. mmdet '
+        'would give each later class the number of the class before it.'
+        f'{hint} {remedy}'
     )
     return False
 
 
 def check_numberings(look: Look, classes: list[str], found: list[Numbering]) -> None:
-    """Refuse parts and metrics that number one class differently; warn where
-    all agree, but ``metainfo.classes`` has another order."""
+    """Refuse splits and metrics that number a class differently.
+
+    If all agree, but ``metainfo.classes`` has another order, this is a warning.
+    """
     first = found[0]
     for other in found[1:]:
         if other.names == first.names:
             continue
-        # One may have fewer names; the shorter one then begins the longer.
+        # One may have fewer names. They are then the first names of the other.
         pairs = zip(first.names, other.names, strict=False)
         i = next((i for i, (a, b) in enumerate(pairs) if a != b), 0)
         look.refuse(
             f'{first.place} and {other.place} number the classes differently:'
-            f' mmdet takes the order of the categories in each file, so '
-            f'number {i} is {first.names[i]!r} in the one and '
-            f'{other.names[i]!r} in the other. Write the list "categories" '
-            f'in one order, {_list(first.names)}, in both files.'
+            f' mmdet numbers the categories in the order of each file, so '
+            f'number {i} is {first.names[i]!r} in the first file and '
+            f'{other.names[i]!r} in the second. Write the list "categories" '
+            f'in the same order in both files: {_list(first.names)}.'
         )
         return
     if first.names != classes:
         names = ', '.join(map(repr, first.names[:40]))
         look.warn(
             f'{first.place}: mmdet numbers the classes in the order of the '
-            f'file, {_list(first.names)}, but shows the names of '
-            f'metainfo.classes, {_list(classes)}: pictures will show wrong '
-            f'names. Set metainfo.classes=({names}) in all parts.'
+            f'file, {_list(first.names)}, but takes their names from '
+            f'metainfo.classes, {_list(classes)}. Pictures will show wrong '
+            f'names. Set metainfo.classes=({names}) in all splits.'
         )
 
 

@@ -1,4 +1,4 @@
-"""The entries of COCO's files, and how faults in them are told."""
+"""The entries of COCO's files, and sentences about their faults."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from .findings import Look
 
 @dataclass
 class CocoFile:
-    """A file in COCO's format whose entries have what is read from them.
+    """A file in COCO's format whose entries have all keys that are read.
 
     Args:
         key (str): Its dotted key in the config.
@@ -26,12 +26,11 @@ class CocoFile:
 
     @property
     def name(self) -> str:
-        """The key and the file, as messages begin."""
+        """The key and the file, with which messages begin."""
         return f'{self.key}: {self.path!r}'
 
     def label_names(self, classes: list[str]) -> list[str]:
-        """Names of the declared classes in the order of the numbers that
-        mmdet gives them: that of the file."""
+        """Names of the declared classes in mmdet's order, that of the file."""
         return [c['name'] for c in self.categories if c['name'] in classes]
 
 
@@ -44,21 +43,21 @@ def tell(
     remedy: str,
     say: Callable[[str], None] | None = None,
 ) -> None:
-    """Refuse some entries: how many, the first one's id, the remedy.
+    """Refuse some entries, with their number, the first id and the remedy.
 
     Args:
-        look (Look): Gets the sentence.
+        look (Look): Collects the findings.
         name (str): The key and the file.
-        what (str): What is wrong, with ``{}`` for the entries' number.
-        bad (list[dict]): The entries; nothing is told of none.
-        total (int): Of how many.
-        remedy (str): A sentence.
-        say (Callable, optional): Defaults to ``look.refuse``.
+        what (str): What is wrong, with ``{}`` for the number of entries.
+        bad (list[dict]): The wrong entries. If there are none, nothing happens.
+        total (int): Number of all entries.
+        remedy (str): A sentence that says what to do.
+        say (Callable, optional): Takes the text. Defaults to ``look.refuse``.
     """
     if bad:
         number = f'{len(bad)} of {total}'
         first = f' (first: id {bad[0]["id"]!r})' if 'id' in bad[0] else ''
-        # Values of the file that are shown may have braces of their own.
+        # Values from the file may contain braces.
         what = what.replace('{}', number, 1)
         (say or look.refuse)(f'{name}: {what}{first}. {remedy}')
 
@@ -69,7 +68,7 @@ def is_number(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """The number that a text writes; else the value."""
+    """The number that a text stands for; any other value as it is."""
     try:
         return float(value)
     except (TypeError, ValueError):

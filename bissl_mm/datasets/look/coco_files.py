@@ -1,4 +1,4 @@
-"""COCO's annotation files, before a library reads them."""
+"""Reads COCO's annotation files and checks them before a library does."""
 
 import json
 
@@ -12,14 +12,13 @@ from .findings import Look
 def read_coco(
     look: Look, key: str, path: str, backend_args: dict | None = None
 ) -> CocoFile | None:
-    """Read a file and refuse what mmdet or pycocotools would stop at or
-    misread.
+    """Read a file; refuse what mmdet or pycocotools would fail on or misread.
 
     Args:
-        look (Look): Gets what is wrong.
+        look (Look): Collects the findings.
         key (str): Dotted key of the file in the config.
         path (str): The file.
-        backend_args (dict, optional): Of the dataset.
+        backend_args (dict, optional): ``backend_args`` of the dataset.
 
     Returns:
         CocoFile, optional: None if it was refused.
@@ -44,11 +43,11 @@ def read_coco(
     tell(
         look,
         file.name,
-        '{} images repeat the file_name of another one: '
-        'each copy has some of the boxes, the others are background there',
+        '{} images repeat the file_name of another one, so '
+        'each copy has some of the boxes and learns the rest as background',
         _repeated(file.images, 'file_name'),
         len(file.images),
-        'Join the entries.',
+        'Join the entries into one.',
         look.warn,
     )
     return file if len(look.refusals) == before else None
@@ -58,22 +57,23 @@ def _parsed(look: Look, name: str, path: str, backend_args: dict | None) -> dict
     try:
         content = fileio.get(path, backend_args=backend_args)
     except Exception as error:
-        look.refuse(f'{name} cannot be read ({type(error).__name__}: {error}).')
+        look.refuse(
+            f'{name} cannot be read ({type(error).__name__}: {error}). Correct the '
+            'path or the permissions.'
+        )
         return None
     if content[:3] == b'\xef\xbb\xbf':
         look.refuse(
-            f'{name} begins with a byte-order mark, at which mmdet '
-            'stops. Save it as UTF-8 without one, for example: '
+            f'{name} begins with a byte-order mark, on which mmdet '
+            'fails. Save it as UTF-8 without that mark, for example: '
             rf"sed -i '1s/^\xEF\xBB\xBF//' {path!r}"
         )
         return None
     try:
-        # In the encoding that pycocotools reads.
+        # pycocotools reads the file in this encoding.
         data = json.loads(content.decode('utf-8'))
     except (ValueError, RecursionError) as error:
-        look.refuse(
-            f'{name} is not JSON ({error}). Export it anew in the format of COCO.'
-        )
+        look.refuse(f"{name} is not JSON ({error}). Export it again in COCO's format.")
         return None
     if isinstance(data, dict):
         return data
@@ -83,9 +83,9 @@ def _parsed(look: Look, name: str, path: str, backend_args: dict | None) -> dict
         ' This looks like a list of results or of annotations alone.' if results else ''
     )
     look.refuse(
-        f'{name} holds a {type(data).__name__} instead of an object '
-        f'with images, annotations and categories.{hint} Name the '
-        'annotation file.'
+        f'{name} contains a {type(data).__name__} instead of an object '
+        f'with images, annotations and categories.{hint} Set ann_file to '
+        'the annotation file.'
     )
     return None
 
@@ -93,13 +93,13 @@ def _parsed(look: Look, name: str, path: str, backend_args: dict | None) -> dict
 def _entries(look: Look, name: str, data: dict, title: str) -> list[dict] | None:
     entries = data.get(title)
     if entries is None and title == 'annotations' and name.startswith('test_'):
-        # Images of a test server have none.
+        # Files for a test server have no annotations.
         return []
     if not isinstance(entries, list):
         has = ', '.join(map(repr, list(data)[:6])) or 'nothing'
         look.refuse(
             f'{name} has no list {title!r} (it has {has}). Write '
-            f'"{title}": [...] as COCO has it.'
+            f'"{title}": [...] as in COCO\'s format.'
         )
         return None
     if not entries and title != 'annotations':
@@ -122,10 +122,10 @@ def _check_unique(look: Look, file: CocoFile) -> None:
         (
             'images',
             'id',
-            'the earlier ones are lost and their boxes lie on the last one',
+            'the earlier images are lost, and their boxes go to the last one',
         ),
-        ('annotations', 'id', 'mmdet stops, pycocotools takes the last'),
-        ('categories', 'id', 'classes would be joined'),
+        ('annotations', 'id', 'mmdet fails, and pycocotools takes the last one'),
+        ('categories', 'id', 'their classes would become one'),
         ('categories', 'name', 'one class would get two numbers'),
     ):
         bad = _repeated(getattr(file, title), key)
@@ -137,7 +137,7 @@ def _check_unique(look: Look, file: CocoFile) -> None:
             else '',
             bad,
             len(getattr(file, title)),
-            'Number them anew.' if key == 'id' else 'Join the two.',
+            'Give each its own id.' if key == 'id' else 'Join them into one.',
         )
 
 
@@ -151,7 +151,7 @@ def _repeated(entries: list[dict], key: str) -> list[dict]:
 
 
 def _check_references(look: Look, file: CocoFile) -> None:
-    """Ids of images and categories that do not exist."""
+    """Refuse ids of images and categories that do not exist."""
     for title, key in (('images', 'image_id'), ('categories', 'category_id')):
         known = {entry['id'] for entry in getattr(file, title)}
         bad = [a for a in file.annotations if a[key] not in known]
@@ -166,8 +166,8 @@ def _check_references(look: Look, file: CocoFile) -> None:
                 look,
                 file.name,
                 f'{{}} annotations have the {key} {first!r}'
-                f', but the id in {title!r} is {example!r}: text and number '
-                'are not the same, their boxes would vanish',
+                f', but the id in {title!r} is {example!r}. Text and number '
+                'do not match, so their boxes would be lost',
                 bad,
                 total,
                 'Write both as numbers, without quotes.',
@@ -177,9 +177,9 @@ def _check_references(look: Look, file: CocoFile) -> None:
                 look,
                 file.name,
                 f'{{}} annotations have a {key} that is not'
-                f' in {title!r} ({first!r}): their boxes would vanish',
+                f' in {title!r} ({first!r}), so their boxes would be lost',
                 bad,
                 total,
                 f'Correct {key}, or add the entry to {title!r}.',
             )
-        # Lists of images are shortened on purpose, too: counted elsewhere.
+        # Lists of images may be shortened on purpose, so this is only counted.

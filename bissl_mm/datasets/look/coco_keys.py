@@ -1,11 +1,11 @@
-"""Keys that entries of COCO's files need, and what their values must be."""
+"""Checks the keys that entries of COCO's files need, and their values."""
 
 from typing import Any
 
 from .coco_entries import is_number, tell
 from .findings import Look
 
-#: What has to be written where a key is missing.
+#: What to write if a key is missing.
 NEEDED: dict[str, dict[str, str]] = dict(
     categories=dict(id='a number of its own', name='the name of the class'),
     images=dict(
@@ -62,8 +62,8 @@ def _check_ids(look: Look, name: str, title: str, entries: list[dict]) -> None:
         tell(
             look,
             name,
-            f'{{}} {title} have a {key!r} that is no number, '
-            f'{bad[0][key]!r} for example'
+            f'{{}} {title} have a {key!r} that is not a number, '
+            f'for example {bad[0][key]!r}'
             if bad
             else '',
             bad,
@@ -83,7 +83,7 @@ def _check_sizes(look: Look, name: str, title: str, entries: list[dict]) -> None
         tell(
             look,
             name,
-            f'{{}} {title} have a {key!r} that cannot be, {bad[0][key]!r} for example'
+            f'{{}} {title} have an impossible {key!r}, for example {bad[0][key]!r}'
             if bad
             else '',
             bad,
@@ -104,7 +104,7 @@ def _check_texts(look: Look, name: str, title: str, entries: list[dict]) -> None
         tell(
             look,
             name,
-            f'{{}} {title} have a {key!r} that is no text, {bad[0][key]!r} for example'
+            f'{{}} {title} have a {key!r} that is not text, for example {bad[0][key]!r}'
             if bad
             else '',
             bad,
@@ -119,7 +119,7 @@ def _check_boxes(look: Look, name: str, entries: list[dict]) -> None:
         look,
         name,
         '{} annotations have a bbox that is not four '
-        f'finite numbers, {bad[0]["bbox"]!r} for example'
+        f'finite numbers, for example {bad[0]["bbox"]!r}'
         if bad
         else '',
         bad,
@@ -133,7 +133,7 @@ def _check_boxes(look: Look, name: str, entries: list[dict]) -> None:
             look,
             name,
             f'{{}} annotations have {key!r} as text, '
-            f'{bad[0][key]!r} for example, which counts as yes'
+            f'for example {bad[0][key]!r}, which counts as 1'
             if bad
             else '',
             bad,

@@ -1,4 +1,4 @@
-"""Instance masks in COCO's files, where a pipeline asks for them."""
+"""Checks instance masks in COCO's files, if a pipeline loads them."""
 
 from typing import Any
 
@@ -8,12 +8,13 @@ from .parts import PartLook
 
 
 def check_instance_masks(look: Look, part: PartLook, file: CocoFile) -> None:
-    """Refuse annotations without the masks that ``with_mask=True`` needs;
-    count those that mmdet ignores.
+    """Refuse annotations without the masks that ``with_mask=True`` needs.
+
+    Masks that mmdet ignores are counted.
 
     Args:
-        look (Look): Gets what is wrong.
-        part (PartLook): The part with its pipeline.
+        look (Look): Collects the findings.
+        part (PartLook): The split with its pipeline.
         file (CocoFile): Its annotations.
     """
     asked = [t for t in part.transforms('LoadAnnotations') if t.get('with_mask')]
@@ -36,8 +37,8 @@ def check_instance_masks(look: Look, part: PartLook, file: CocoFile) -> None:
         look,
         file.name,
         '{} annotations have a segmentation that is neither'
-        f' a list of polygons nor an RLE, {str(bad[0]["segmentation"])[:40]}'
-        ' for example'
+        ' a list of polygons nor an RLE, for example '
+        f'{str(bad[0]["segmentation"])[:40]}'
         if bad
         else '',
         bad,
@@ -50,13 +51,13 @@ def check_instance_masks(look: Look, part: PartLook, file: CocoFile) -> None:
         look,
         file.name,
         '{} annotations have an RLE of another size than '
-        f'their image, {bad[0]["segmentation"]["size"]} (height, width) '
-        f'for example'
+        f'their image, for example {bad[0]["segmentation"]["size"]} '
+        '(height, width)'
         if bad
         else '',
         bad,
         total,
-        'Write "size": [height, width] of the image and encode it anew.',
+        'Encode the mask again with "size": [height, width] of the image.',
     )
     _check_used(look, part, file, asked, given)
 
@@ -64,7 +65,7 @@ def check_instance_masks(look: Look, part: PartLook, file: CocoFile) -> None:
 def _check_used(
     look: Look, part: PartLook, file: CocoFile, asked: list[dict], given: list[dict]
 ) -> None:
-    """Count masks that mmdet ignores, and refuse a file of nothing else."""
+    """Count masks that mmdet ignores; refuse a file that has no others."""
     total = len(file.annotations)
     short = [a for a in given if _is_short(a)]
     _leave(part, short, total, 'masks without a polygon of three points')

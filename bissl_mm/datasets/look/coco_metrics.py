@@ -1,4 +1,4 @@
-"""Metrics of detection: do they measure the data that they are given?"""
+"""Checks that metrics of detection measure the data that they get."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from .coco_entries import CocoFile, plain, tell
 from .findings import Look
 from .parts import PartLook, type_name
 
-#: Detectors that give boxes only unless they have a mask head.
+#: Detectors that predict only boxes, unless they have a mask head.
 _BOXES_ONLY = (
     'FasterRCNN',
     'FastRCNN',
@@ -29,14 +29,14 @@ _BOXES_ONLY = (
 
 
 class Part(NamedTuple):
-    """A part and the COCO files of its datasets."""
+    """A split and the COCO files of its datasets."""
 
     part: PartLook
     files: list[CocoFile]
 
 
 def metrics_of(look: Look, name: str) -> Iterator[tuple[str, dict]]:
-    """Dotted keys and configs of a part's metrics."""
+    """Dotted keys and configs of a split's metrics."""
     key = f'{name}_evaluator'
     found = look.cfg.get(key)
     if isinstance(found, dict) and isinstance(found.get('metrics'), (list, tuple)):
@@ -52,8 +52,10 @@ def metrics_of(look: Look, name: str) -> Iterator[tuple[str, dict]]:
 
 
 def check_metric_settings(look: Look) -> None:
-    """Metrics that stop at the first validation with these pipelines or this
-    model."""
+    """Refuse metrics that fail at the first validation.
+
+    They may not fit the pipelines or the model.
+    """
     for name in ('val', 'test'):
         part = look.parts.get(name)
         for key, cfg in metrics_of(look, name) if part else ():
@@ -71,14 +73,13 @@ def check_metric_settings(look: Look) -> None:
 
 
 def check_metric_file(look: Look, owner: Part, file: CocoFile, cfg: dict) -> None:
-    """Refuse annotations that pycocotools stops at, and those of other images
-    than the part's.
+    """Refuse annotations on which pycocotools fails, and those of other images.
 
     Args:
-        look (Look): Gets what is wrong.
-        owner (Part): The part that is measured.
+        look (Look): Collects the findings.
+        owner (Part): The split that is measured.
         file (CocoFile): ``ann_file`` of the metric.
-        cfg (dict): The metric.
+        cfg (dict): The config of the metric.
     """
     total = len(file.annotations)
     tell(
@@ -93,8 +94,8 @@ def check_metric_file(look: Look, owner: Part, file: CocoFile, cfg: dict) -> Non
     tell(
         look,
         file.name,
-        '{} annotations have the id 0: pycocotools counts '
-        'a detection that matches it as false',
+        '{} annotations have the id 0, and pycocotools counts '
+        'a detection that matches it as wrong',
         [a for a in file.annotations if plain(a['id']) == 0],
         total,
         'Number the annotations from 1.',
@@ -103,8 +104,8 @@ def check_metric_file(look: Look, owner: Part, file: CocoFile, cfg: dict) -> Non
     tell(
         look,
         file.name,
-        '{} annotations have an id that is no number, at '
-        'which pycocotools stops at the first validation',
+        '{} annotations have an id that is not a number, on '
+        'which pycocotools fails at the first validation',
         [a for a in file.annotations if isinstance(plain(a['id']), str)],
         total,
         'Number the annotations from 1.',
@@ -117,7 +118,7 @@ def check_metric_file(look: Look, owner: Part, file: CocoFile, cfg: dict) -> Non
             f"{file.key.rpartition('.')[0]}.metric='segm' needs",
             [a for a in file.annotations if not a.get('segmentation')],
             total,
-            "Write the polygons or the RLE, or take 'segm' out.",
+            "Write the polygons or the RLE, or remove 'segm'.",
         )
     if any(each.path == file.path for each in owner.files):
         return
@@ -131,52 +132,52 @@ def _check_images(look: Look, owner: Part, file: CocoFile) -> None:
     absent = [i for i in mine if i not in its]
     if absent:
         look.refuse(
-            f'{file.name} does not have {len(absent)} of the {len(mine)} '
-            f'images of {owner.part.key} ({other!r}), id {absent[0]!r} for '
-            f'example. Name the same file in both.'
+            f'{file.name} lacks {len(absent)} of the {len(mine)} images of '
+            f'{owner.part.key} ({other!r}), for example id {absent[0]!r}. Set '
+            'the same file in both.'
         )
         return
     differ = [i for i in mine if mine[i] != its[i]]
     if differ:
         look.refuse(
-            f'{file.name} has {its[differ[0]]!r} as image {differ[0]!r}, '
-            f'{owner.part.key} ({other!r}) has {mine[differ[0]]!r}: '
+            f'{file.name} has {its[differ[0]]!r} as image {differ[0]!r}, but '
+            f'{owner.part.key} ({other!r}) has {mine[differ[0]]!r}, so '
             f'{len(differ)} images would be measured with the boxes of '
-            'another one. Name the same file in both.'
+            'another one. Set the same file in both.'
         )
         return
     if len(its) > len(mine):
         look.refuse(
-            f'{file.name} has {len(its)} images, {owner.part.key} '
-            f'({other!r}) has {len(mine)} of them: the boxes of the others '
-            'would count as missed. Name the same file in both.'
+            f'{file.name} has {len(its)} images, but {owner.part.key} '
+            f'({other!r}) has only {len(mine)} of them, so the boxes of the '
+            'others would count as missed. Set the same file in both.'
         )
         return
     _check_same_boxes(look, owner, file)
 
 
 def _check_same_boxes(look: Look, owner: Part, file: CocoFile) -> None:
-    """Two files of the same images: are their boxes the same?"""
+    """Compare the boxes of two files with the same images."""
     mine = Counter(
         map(_signature, (a for each in owner.files for a in each.annotations))
     )
     its = Counter(map(_signature, file.annotations))
     differ = sum((its - mine).values())
     text = (
-        f'{file.name} has {sum(its.values())} boxes, {owner.part.key} '
+        f'{file.name} has {sum(its.values())} boxes, and {owner.part.key} '
         f'({owner.files[0].path!r}) has {sum(mine.values())}'
     )
     if differ > MOSTLY * sum(its.values()):
         look.refuse(
-            f'{text}, and {differ} of the first are not among the '
-            'second: the metric would measure with other boxes. Name '
-            'the same file in both.'
+            f'{text}. {differ} boxes of the first file are not in the second, '
+            'so the metric would compare with other boxes. Set the same file '
+            'in both.'
         )
     elif differ or its != mine:
         look.warn(
-            f'{text}, and {differ} of the first are not among the '
-            'second: the metric does not measure what the samples '
-            'show.'
+            f'{text}. {differ} boxes of the first file are not in the second, '
+            'so the metric measures other boxes than the samples have. Set the '
+            'same file in both if that is not intended.'
         )
 
 
@@ -187,7 +188,7 @@ def _signature(ann: dict) -> tuple:
 
 
 def _check_source(look: Look, part: PartLook, key: str, cfg: dict) -> None:
-    """Without a file, mmdet takes the boxes from the samples."""
+    """Refuse a metric without a file if the samples carry no boxes."""
     if cfg.get('ann_file') is not None or cfg.get('format_only'):
         return
     for pack in part.transforms('PackDetInputs'):
@@ -208,9 +209,9 @@ def _check_segm(look: Look, key: str, cfg: dict) -> None:
     model = model.get('downstream') or model
     if type_name(model) in _BOXES_ONLY and not _has_mask_head(model):
         look.refuse(
-            f"{key}.metric has 'segm', but {type_name(model)} gives boxes "
-            f"only. Set {key}.metric='bbox', or use a model with masks, "
-            'MaskRCNN for example.'
+            f"{key}.metric has 'segm', but {type_name(model)} predicts boxes "
+            f"only. Set {key}.metric='bbox', or use a model with masks, for "
+            'example MaskRCNN.'
         )
 
 

@@ -1,4 +1,4 @@
-"""In which unit and form the boxes of COCO's files are."""
+"""Checks in which unit and form the boxes of COCO's files are."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +7,12 @@ from .boxes import MARGIN, MOSTLY
 from .coco_entries import CocoFile, tell
 from .findings import Look
 
-#: Share of boxes outside of their images from which corners are suspected.
+#: If a larger share of boxes is outside of its image, they may be corners.
 _SHARE = 0.1
 
 
 def check_units(look: Look, file: CocoFile, images: dict[Any, dict]) -> bool:
-    """Refuse coordinates from 0 to 1 and corners; whether they were."""
+    """Refuse coordinates from 0 to 1, and corners; True if any were refused."""
     rows = [
         (ann, images[ann['image_id']])
         for ann in file.annotations
@@ -27,7 +27,7 @@ def check_units(look: Look, file: CocoFile, images: dict[Any, dict]) -> bool:
         tell(
             look,
             file.name,
-            f'{{}} boxes have coordinates from 0 to 1, {ann["bbox"]} for example',
+            f'{{}} boxes have coordinates from 0 to 1, for example {ann["bbox"]}',
             [ann for ann, _ in rows],
             len(rows),
             'Multiply x and width by the width of the image, y '
@@ -43,10 +43,10 @@ def check_units(look: Look, file: CocoFile, images: dict[Any, dict]) -> bool:
         tell(
             look,
             file.name,
-            '{} boxes seem to be corners (x1, y1, x2, y2): '
-            f'{len(outside)} reach outside of their images as x, y, width, '
-            f'height, {ann["bbox"]} in an image of {image["width"]} x '
-            f'{image["height"]} for example',
+            '{} boxes seem to be corners (x1, y1, x2, y2): read as x, y, '
+            f'width, height, {len(outside)} reach outside of their images, for '
+            f'example {ann["bbox"]} in an image of {image["width"]} x '
+            f'{image["height"]}',
             [ann for ann, _ in rows],
             len(rows),
             'Write [x1, y1, x2 - x1, y2 - y1], here '
@@ -73,9 +73,9 @@ def _tell_outside(
     tell(
         look,
         file.name,
-        '{} boxes reach outside of their images, '
+        '{} boxes reach outside of their images, for example '
         f'{ann["bbox"]} (x, y, width, height) in {image["file_name"]!r} of '
-        f'{image["width"]} x {image["height"]} for example',
+        f'{image["width"]} x {image["height"]}',
         [ann for ann, _ in outside],
         len(rows),
         f'{_reading(rows, len(outside))}Compare them with tools/browse_dataset.py.',
@@ -84,18 +84,18 @@ def _tell_outside(
 
 
 def _reading(rows: list[tuple[dict, dict]], outside: int) -> str:
-    """In which other reading all boxes would lie within their images."""
-    # A few faulty boxes would fit many readings.
+    """A sentence about another meaning by which all boxes would be inside."""
+    # A few wrong boxes would fit many meanings.
     readings = [
         (
             0.05,
-            'x and y were the centre',
+            'x and y were the centre of the box',
             lambda x, y, w, h: (x - w / 2, y - h / 2, w, h),
         ),
         (0.05, 'x and y were swapped', lambda x, y, w, h: (y, x, h, w)),
         (
             MOSTLY,
-            'they were of images twice as large',
+            'the images were twice as large',
             lambda x, y, w, h: (x / 2, y / 2, w / 2, h / 2),
         ),
     ]
@@ -103,7 +103,7 @@ def _reading(rows: list[tuple[dict, dict]], outside: int) -> str:
         if outside > share * len(rows) and not any(
             _outside(dict(bbox=read(*ann['bbox'])), image) for ann, image in rows
         ):
-            return f'All would lie inside if {text}. '
+            return f'All would be inside if {text}. '
     return ''
 
 

@@ -1,4 +1,4 @@
-"""Image files of every part: can they be read, and what will be seen?"""
+"""Checks whether the image files of every split can be read and look right."""
 
 import os
 import os.path as osp
@@ -12,15 +12,18 @@ from .parts import PartLook
 from .pixels import decoded, pixels_of, tell_dark, tell_depth
 from .unread import is_local
 
-#: Formats whose last bytes are known, to find files that are cut off.
+#: Formats with known last bytes, by which files that are cut off are found.
 _ENDS = dict(JPEG=b'\xff\xd9', PNG=b'IEND\xaeB`\x82')
-#: Files decoded because of their last bytes, at most.
+#: Maximal number of files that are decoded because of their last bytes.
 _MAX_DOUBTFUL = 256
 
 
 def check_images(look: Look) -> None:
-    """Files that cannot be read, and pixels that are hardly what was meant:
-    constant, dark, transparent, or of more than 8 bits but a small range."""
+    """Report files that cannot be read, and pixels that are probably wrong.
+
+    These are constant, dark or transparent images, and images of more than 8
+    bits with a small range of values.
+    """
     for part in look:
         loader = _loader(part)
         if loader is None:
@@ -42,9 +45,11 @@ def check_images(look: Look) -> None:
 
 
 def check_orientation(look: Look) -> None:
-    """Images that EXIF turns, loaded turned for one part and as they are
-    stored for another: the two levels, or training and evaluation, would see
-    them differently."""
+    """Report images with an EXIF rotation that are loaded in different ways.
+
+    If one split loads them turned and another as they are stored, the two
+    levels, or training and evaluation, see them differently.
+    """
     turned = {}
     for part in look:
         loader = _loader(part)
@@ -67,8 +72,10 @@ def check_orientation(look: Look) -> None:
 
 
 def _loader(part: PartLook) -> tuple[str, str] | None:
-    """``color_type`` and ``imdecode_backend`` of the part; None if another
-    transform than mmcv's loads its images, or not from files."""
+    """``color_type`` and ``imdecode_backend`` with which images are loaded.
+
+    None if not mmcv's transform loads them from files.
+    """
     found = [
         t
         for t in part.transforms('LoadImageFromFile')
@@ -128,11 +135,11 @@ def _fault(path: str, header: Header, loader: tuple[str, str]) -> str:
     if not osp.isfile(path):
         return 'does not exist'
     if not os.access(path, os.R_OK):
-        return 'may not be read (permissions)'
+        return 'cannot be read, for want of permissions'
     if osp.getsize(path) == 0:
         return 'is empty'
     fault = _decode_fault(path, loader)
-    return f'is no image that can be read ({header.error})' if fault else ''
+    return f'is not a readable image ({header.error})' if fault else ''
 
 
 def _decode_fault(path: str, loader: tuple[str, str]) -> str:
@@ -176,9 +183,9 @@ def _check_pixels(
             part.key,
             len(bad),
             len(paths),
-            f'{part.key}: the pixels of image {bad[0]!r}{more}, of mode '
-            f'{header.mode!r}, cannot be decoded by imdecode_backend='
-            f'{loader[1]!r}. {_other_mode(header)}',
+            f'{part.key}: imdecode_backend={loader[1]!r} cannot decode the '
+            f'pixels of image {bad[0]!r}{more} of mode {header.mode!r}. '
+            f'{_other_mode(header)}',
         )
     tell_depth(look, part, [p for p in found if p.stored], loader[1])
     tell_dark(look, part, [p for p in found if not p.stored])
@@ -187,8 +194,8 @@ def _check_pixels(
         first = constant[0]
         look.warn(
             f'{part.key}: {len(constant)} of {len(found)} images whose '
-            f'pixels were read have one value everywhere (first: '
-            f'{first.path!r}, all {first.low}). Remove them if they are '
+            f'pixels were read have the same value everywhere (first: '
+            f'{first.path!r}, value {first.low}). Remove them if they are '
             'damaged.'
         )
     alpha = [p.path for p in found if p.alpha]
@@ -196,12 +203,12 @@ def _check_pixels(
         look.warn(
             f'{part.key}: {len(alpha)} of {len(found)} images whose pixels '
             f'were read have transparent pixels (first: {alpha[0]!r}). '
-            'Transparency is dropped, so whatever colour is stored there is '
-            'seen. Save the images on a background.'
+            'Transparency is dropped, so the model sees whatever colour is '
+            'stored there. Save the images on a background.'
         )
 
 
 def _other_mode(header: Header) -> str:
     if header.mode in ('F', 'I'):
-        return 'Save the images with whole numbers of 8 bits a channel.'
+        return 'Save the images with whole numbers of 8 bits per channel.'
     return 'Replace it, or save it in another format.'

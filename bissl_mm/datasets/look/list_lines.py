@@ -1,11 +1,11 @@
-"""The lines of a plain text list, as a library takes them."""
+"""Reads the lines of a plain text list as a library does."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .findings import Look
 
-#: What UTF-8 and UTF-16 files may begin with.
+#: Byte-order marks with which UTF-8 and UTF-16 files may begin.
 _MARK = b'\xef\xbb\xbf'
 _MARKS_16 = (b'\xff\xfe', b'\xfe\xff')
 _WITHOUT_BLANK = "sed -i '/^[[:space:]]*$/d' {path!r}"
@@ -19,8 +19,8 @@ class TextList(NamedTuple):
         key (str): Its dotted key in the config.
         path (str): The file.
         labelled (bool): Whether a line ends in a blank and a number.
-        image_of (Callable, optional): File of a line's name; None where the
-            names are no files.
+        image_of (Callable, optional): Gives the file for a name; None if the
+            names are not files.
     """
 
     key: str
@@ -34,7 +34,7 @@ def decoded_lines(look: Look, given: TextList, content: bytes) -> list[str] | No
     if content.startswith(_MARKS_16):
         look.refuse(
             f'{given.key}: {given.path!r} is UTF-16, but is read as '
-            'UTF-8. Save it as UTF-8: iconv -f UTF-16 -t UTF-8.'
+            'UTF-8. Save it as UTF-8, for example with iconv -f UTF-16 -t UTF-8.'
         )
         return None
     try:
@@ -54,15 +54,15 @@ def decoded_lines(look: Look, given: TextList, content: bytes) -> list[str] | No
             + _WITHOUT_MARK.format(path=given.path)
         )
         text = text[1:]
-    # Universal newlines; a last line may lack its end.
+    # All kinds of newlines are accepted, and the last line may lack its own.
     lines = text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
     return lines[:-1] if lines[-1] == '' else lines
 
 
 def read_line(line: str, labelled: bool) -> Any:
-    """Name, label and fault of a line."""
+    """Name and label in a line, and what is wrong with it."""
     if not line.strip():
-        return '', '', 'is blank. Remove such lines: ' + _WITHOUT_BLANK
+        return '', '', 'is blank. Remove blank lines: ' + _WITHOUT_BLANK
     if not labelled:
         return line, '', ''
     name, blank, label = line.strip().rpartition(' ')
@@ -77,10 +77,7 @@ def read_line(line: str, labelled: bool) -> Any:
             return (
                 '',
                 '',
-                (
-                    f'has {title} between name and label ({{line!r}}); a blank '
-                    'is needed.'
-                ),
+                (f'has {title} between name and label ({{line!r}}). Write a blank.'),
             )
     if not blank:
         return (
@@ -95,7 +92,7 @@ def read_line(line: str, labelled: bool) -> Any:
         '',
         '',
         (
-            'ends in no whole number ({line!r}). Write the number of the class, '
-            'counted from 0 in the order of the classes, not its name.'
+            'does not end in a whole number ({line!r}). Write the number of the '
+            'class, counted from 0 in the order of the classes, not its name.'
         ),
     )

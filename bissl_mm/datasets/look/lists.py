@@ -1,4 +1,4 @@
-"""Plain text lists of images, read before a library reads them."""
+"""Checks plain text lists of images before a library reads them."""
 
 import os.path as osp
 from collections import defaultdict
@@ -11,8 +11,11 @@ from .unread import is_local, unread
 
 
 def check_lists(look: Look) -> None:
-    """Lines that a library would misread or stop at: refused with their
-    numbers. An image listed twice is a warning."""
+    """Refuse lines that a library would misread or fail on.
+
+    The message has the line numbers. An image that is listed twice is a
+    warning.
+    """
     for part in look:
         for key, cfg in part.leaf_cfgs():
             for each in _lists_of(key, cfg):
@@ -73,8 +76,8 @@ def _check_list(look: Look, given: TextList) -> None:
         return
     if not any(line.strip() for line in lines):
         look.refuse(
-            f'{given.key}: {given.path!r} is empty. Write a line for '
-            'each image, or name another list.'
+            f'{given.key}: {given.path!r} is empty. Write one line per image, '
+            f'or set {given.key} to another list.'
         )
         return
     faults: dict[str, list[int]] = defaultdict(list)
@@ -122,17 +125,15 @@ def _check_images(
 
 
 def _hint(given: TextList, name: str) -> str:
-    """What would name a file."""
+    """A sentence that says what to write for the name of a missing file."""
 
     def exists(other: str) -> bool:
         return other != name and osp.isfile(given.image_of(other))
 
     if '\\' in name and exists(name.replace('\\', '/')):
-        return f"Write / for the backslash: sed -i 's:\\\\:/:g' {given.path!r}."
+        return f"Write / instead of a backslash: sed -i 's:\\\\:/:g' {given.path!r}."
     if exists(name.strip()):
-        return (
-            'Remove the blanks before and after the name, but for one before a label.'
-        )
+        return 'Remove the blanks before and after the name, except one before a label.'
     bare = name.strip(' \t,;"\'')
     if exists(bare):
         return f'Write {bare!r}, without quotes and commas.'
@@ -141,11 +142,11 @@ def _hint(given: TextList, name: str) -> str:
         return f'Write the name alone, without {name[len(first) :]!r}.'
     stem = osp.splitext(name)[0]
     if exists(stem):
-        return f'The suffix is added to the name: write {stem!r}.'
+        return f'The suffix is added to the name. Write {stem!r}.'
     base = osp.basename(stem)
     for other in (base, osp.basename(name), name.partition('/')[2]):
         if exists(other):
-            return f'Write {other!r}, the path within the folder of the images.'
+            return f'Write {other!r}, the path relative to the folder of the images.'
     return (
         _other_suffix(given.image_of(name))
         or 'Correct the list or the folder (data_root, data_prefix).'
@@ -153,7 +154,7 @@ def _hint(given: TextList, name: str) -> str:
 
 
 def _other_suffix(path: str) -> str:
-    """A file of the name, but for its suffix."""
+    """A sentence about a file that has the name and another suffix."""
     stem, suffix = osp.splitext(path)
     found = sorted(
         each for each in glob(f'{escape(stem)}.*') if osp.splitext(each)[0] == stem
@@ -162,8 +163,8 @@ def _other_suffix(path: str) -> str:
         return ''
     what = f'with the suffix {suffix!r}' if suffix else 'without a suffix'
     return (
-        f'There is {osp.basename(found[0])!r}, but the image is looked '
-        f'for {what}: make both alike.'
+        f'The folder has {osp.basename(found[0])!r}, but the list asks for a '
+        f'file {what}. Write the same suffix in both.'
     )
 
 
@@ -177,7 +178,7 @@ def _check_repeated(
             look.warn(
                 f'{given.key}: {given.path!r} lists {title} {name!r} on '
                 f'lines {numbers[0]} and {numbers[1]} with different labels '
-                f'({", ".join(by_label)}). Keep the right one.'
+                f'({", ".join(by_label)}). Keep the right line.'
             )
     repeated = [
         (name, sorted(n for each in by_label.values() for n in each))
@@ -189,7 +190,8 @@ def _check_repeated(
         look.warn(
             f'{given.key}: {given.path!r} lists {title} {name!r} on lines '
             f'{numbers[0]} and {numbers[1]}'
-            f'{_more(len(repeated), "name")}; it counts as often.'
+            f'{_more(len(repeated), "name")}, so it counts more than once. '
+            'Remove the repeated lines if that is not intended.'
         )
 
 

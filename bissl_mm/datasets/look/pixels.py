@@ -1,4 +1,7 @@
-"""Values of decoded images: dark, or of more than 8 bits but a small range."""
+"""Checks values of decoded images.
+
+Reported are dark images, and images of more than 8 bits with a small range.
+"""
 
 import math
 from typing import NamedTuple
@@ -10,7 +13,7 @@ from .findings import Look
 from .headers import Header, read_header
 from .parts import PartLook
 
-#: Largest value of images that are dark as a whole, of 255.
+#: Images are dark if no value is larger than this, of 255.
 _DARK = 31
 
 
@@ -19,11 +22,11 @@ class Pixels(NamedTuple):
 
     Args:
         path (str): Its file.
-        low, high (int): Smallest and largest value as it is loaded.
+        low, high (int): Smallest and largest value after loading.
         levels (int): Number of different values.
-        stored (tuple): Smallest and largest value in the file where that has
-            more than 8 bits a channel, else empty.
-        alpha (bool): Whether pixels of the file are transparent.
+        stored (tuple): Smallest and largest value in the file, if it has more
+            than 8 bits per channel; else empty.
+        alpha (bool): Whether the file has transparent pixels.
     """
 
     path: str
@@ -35,12 +38,12 @@ class Pixels(NamedTuple):
 
 
 def decoded(path: str, flag: str, backend: str) -> np.ndarray | None:
-    """What mmcv's loader gives, None if it fails."""
+    """The image from mmcv's loader; None if it fails."""
     try:
         with open(path, 'rb') as file:
             return mmcv.imfrombytes(file.read(), flag=flag, backend=backend)
     except Exception:
-        # Whatever a decoder raises on damaged bytes.
+        # A decoder may raise any error on damaged bytes.
         return None
 
 
@@ -80,30 +83,30 @@ def tell_depth(look: Look, part: PartLook, deep: list[Pixels], backend: str) -> 
     levels = max(p.levels for p in deep)
     whole = isinstance(high, int)
     bits = math.ceil(math.log2(high + 1)) if whole and high > 0 else 0
-    # cv2 keeps the upper 8 of 16 bits, Pillow cuts off above 255.
+    # cv2 keeps the upper 8 of 16 bits. Pillow cuts values above 255 off.
     cut = backend == 'pillow' and high > 255 and seen == 255
     if not cut and whole and bits > 14 and levels > 128:
         return
     text = (
         f'{part.key}: {len(deep)} images whose pixels were read have '
-        f'more than 8 bits a channel, with values {low:g} to {high:g}'
+        f'more than 8 bits per channel, with values {low:g} to {high:g}'
         + (f' ({bits} of 16 bits are used)' if whole else '')
         + f' (first: {deep[0].path!r}). Loaded with imdecode_backend='
         f'{backend!r} they become {seen_low} to {seen}'
     )
     text += (
-        ', all above 255 cut off. '
+        ', and all values above 255 are cut off. '
         if cut
-        else (f', at most {levels} grey levels an image of 256. ')
+        else (f', at most {levels} of 256 grey levels per image. ')
     )
     factor = 2 ** (16 - bits) if whole and 0 < bits < 16 else 0
     text += (
-        'Save them with 8 bits a channel, 0 to 255'
+        'Save them with 8 bits per channel, 0 to 255'
         + (f', or multiply them by {factor}' if factor and not cut else '')
         + '.'
     )
     if seen_low == seen and low < high:
-        look.refuse(text + ' As they are, every image is one colour.')
+        look.refuse(text + ' Now every image has only one colour.')
     else:
         look.warn(text)
 
@@ -114,6 +117,6 @@ def tell_dark(look: Look, part: PartLook, found: list[Pixels]) -> None:
         look.warn(
             f'{part.key}: all {len(found)} images whose pixels were read are '
             f'almost black, with values 0 to {high} of 255 (first: '
-            f'{found[0].path!r}). Are they masks, or of fewer bits? Save '
-            'images with values of 0 to 255.'
+            f'{found[0].path!r}). They may be masks, or images of fewer bits. '
+            'Save images with values from 0 to 255.'
         )

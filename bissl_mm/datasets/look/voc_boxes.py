@@ -1,4 +1,4 @@
-"""One annotation file of VOC, as mmdet reads it."""
+"""Reads one annotation file of VOC as mmdet does."""
 
 import math
 import xml.etree.ElementTree as ET
@@ -16,7 +16,7 @@ _VOC = (
 
 @dataclass
 class VocBoxes:
-    """What the files of one dataset hold; faults with the first file."""
+    """The content of one dataset's files; each fault with its first file."""
 
     faults: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     images: list[Annotated] = field(default_factory=list)
@@ -24,7 +24,7 @@ class VocBoxes:
     difficult: Counter = field(default_factory=Counter)
     small: int = 0
     outside: list[str] = field(default_factory=list)
-    #: Files with boxes of no width or height.
+    #: Files with boxes that have no width or no height.
     flat: list[str] = field(default_factory=list)
     empty: int = 0
     largest: float = 0.0
@@ -57,7 +57,7 @@ def read_annotation(
             continue
         used += 1
         found.difficult[name] += _is_difficult(each)
-        # As mmdet cuts them.
+        # mmdet also cuts them to whole pixels.
         x1, y1, x2, y2 = map(int, box)
         found.small += min(x2 - x1, y2 - y1) < min_size
         if min(x2 - x1, y2 - y1) <= 0 and min_size < 1:
@@ -78,7 +78,7 @@ def _parsed(path: str) -> tuple[ET.Element | None, str]:
             'ann_subdir or data_prefix.sub_data_root.',
         )
     except (ET.ParseError, OSError, ValueError) as error:
-        return None, f'are not XML ({error}). Export them anew.'
+        return None, f'are not XML ({error}). Export them again.'
 
 
 def _size(root: ET.Element) -> tuple[int, int] | None:
@@ -92,7 +92,7 @@ def _size(root: ET.Element) -> tuple[int, int] | None:
 
 
 def _object(each: ET.Element) -> tuple[str, list[float], str]:
-    """Name, box and what is wrong with it."""
+    """Name and box of an object, and what is wrong with it."""
     name = each.findtext('name')
     if not name:
         return '', [], 'have an <object> without a <name>.'
@@ -112,14 +112,14 @@ def _object(each: ET.Element) -> tuple[str, list[float], str]:
             name,
             [],
             'have a <bndbox> whose xmax or ymax is below xmin '
-            'or ymin: it is no width and height.',
+            'or ymin, as if they were width and height.',
         )
     difficult = each.findtext('difficult')
     if difficult is not None and difficult.strip() not in ('0', '1'):
         return (
             name,
             [],
-            f'have <difficult>{difficult}</difficult>, which has to be 0 or 1.',
+            f'have <difficult>{difficult}</difficult>, which must be 0 or 1.',
         )
     return name, box, ''
 

@@ -1,4 +1,4 @@
-"""VOC's annotation files, before mmdet reads them."""
+"""Checks VOC's annotation files before mmdet reads them."""
 
 import os.path as osp
 import random
@@ -14,9 +14,11 @@ from .voc_boxes import VocBoxes, read_annotation
 
 
 def check_voc(look: Look) -> None:
-    """XML files of mmdet's ``XMLDataset`` and those derived from it: tags,
-    numbers, names of classes, sizes; boxes are counted by class into each
-    part's table, what is left out by reason."""
+    """Check the XML files of mmdet's ``XMLDataset`` and derived classes.
+
+    Checked are tags, numbers, names of classes and sizes. Boxes are counted by
+    class in each split's table, and what is left out is counted by reason.
+    """
     for part in look:
         for key, cfg in part.leaf_cfgs():
             dataset = unread(cfg)
@@ -51,13 +53,13 @@ def _check_dataset(look: Look, part: PartLook, key: str, dataset: Any) -> None:
     for fault, paths in found.faults.items():
         look.refuse(
             f'{name}: {len(paths)} of {len(ids)} annotations, '
-            f'{paths[0]!r} for example, {fault}'
+            f'for example {paths[0]!r}, {fault}'
         )
     if found.faults:
         return
     before = len(look.refusals)
     check_sizes(look, part, name, found.images)
-    # Boxes against a wrong size say nothing.
+    # With a wrong image size, the boxes cannot be checked.
     if len(look.refusals) == before:
         _check_outside(look, name, found, classes)
     _check_names(look, part, name, found, classes)
@@ -80,32 +82,31 @@ def _check_names(
         near = nearest(each, classes)
         if near and each.strip().lower() == near.strip().lower():
             look.refuse(
-                f'{name}: {number} boxes are of {each!r}, but '
-                f'metainfo.classes has {near!r}: they would vanish. '
-                'Write both alike, blanks and capitals included.'
+                f'{name}: {number} boxes have class {each!r}, but '
+                f'metainfo.classes has {near!r}, so they would be lost. Write '
+                'both in the same way, with the same blanks and capitals.'
             )
     if other and used:
         shown = ', '.join(
             f'{each!r} ({n})' for each, n in Counter(other).most_common(5)
         )
         look.warn(
-            f'{name}: {sum(other.values())} of {total} boxes are of '
-            f'names that metainfo.classes does not have: {shown}. They '
-            'are background for the detector; add the names if that '
-            'is not meant.'
+            f'{name}: {sum(other.values())} of {total} boxes have '
+            f'names that metainfo.classes does not have: {shown}. The '
+            'detector learns them as background. Add the names if they are '
+            'objects.'
         )
     if not used:
         shown = ', '.join(repr(each) for each in list(other)[:5]) or 'none'
         look.refuse(
-            f'{name}: no box is of a class in metainfo.classes '
+            f'{name}: no box has a class in metainfo.classes '
             f'({", ".join(map(repr, classes[:5]))}, ...). The files '
             f'have {shown}. Set metainfo.classes to these.'
         )
     elif found.largest <= 1.5 and found.images:
         look.refuse(
-            f'{name}: all coordinates are from 0 to 1, which mmdet '
-            'cuts to whole pixels. Multiply x by the width, y by the '
-            'height.'
+            f'{name}: all coordinates are from 0 to 1, and mmdet cuts them '
+            'to whole pixels. Multiply x by the width and y by the height.'
         )
 
 
@@ -115,7 +116,7 @@ def _check_outside(look: Look, name: str, found: VocBoxes, classes: list[str]) -
     number = sum(found.names[each] for each in classes)
     text = (
         f'{name}: {len(found.outside)} of {number} boxes reach outside '
-        f'of their images, in {found.outside[0]!r} for example. '
+        f'of their images, for example in {found.outside[0]!r}. '
     )
     if len(found.outside) > MOSTLY * number:
         look.refuse(
@@ -126,15 +127,15 @@ def _check_outside(look: Look, name: str, found: VocBoxes, classes: list[str]) -
 
 
 def _check_flat(look: Look, part: PartLook, name: str, found: VocBoxes) -> None:
-    """Boxes whose sides coincide: a ratio of sizes has no logarithm."""
+    """Report boxes without width or height; the log of their size is infinite."""
     if not found.flat:
         return
     text = (
         f'{name}: {len(found.flat)} boxes have no width or no height, '
-        f'in {found.flat[0]!r} for example. '
+        f'for example in {found.flat[0]!r}. '
     )
     if part.name != 'train':
-        look.warn(text + 'No detection can fit them. Remove or correct them.')
+        look.warn(text + 'No detection can match them. Remove or correct them.')
     elif _takes_any_overlap(look.cfg.get('model')):
         look.refuse(
             text + 'With min_pos_iou=0 they make the loss infinite. Remove '
@@ -147,7 +148,7 @@ def _check_flat(look: Look, part: PartLook, name: str, found: VocBoxes) -> None:
 
 
 def _takes_any_overlap(node: Any) -> bool:
-    """Whether an assigner gives objects anchors that do not touch them."""
+    """Whether an assigner may give an object an anchor that does not touch it."""
     if isinstance(node, dict):
         return (
             node.get('min_pos_iou') == 0
@@ -170,9 +171,9 @@ def _count(
     difficult = sum(found.difficult.values())
     if number and difficult == number:
         look.refuse(
-            f'{name}: all {number} boxes are difficult, which are '
-            'neither object nor background. Write '
-            '<difficult>0</difficult> for those that count.'
+            f'{name}: all {number} boxes are difficult, so they count '
+            'neither as object nor as background. Write '
+            '<difficult>0</difficult> for those that shall count.'
         )
     part.facts['boxes'] = part.facts.get('boxes', 0) + number - difficult
     for each in classes:
