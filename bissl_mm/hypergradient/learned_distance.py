@@ -81,6 +81,10 @@ class LearnedDistance(SquaredDistance):
         with torch.no_grad():
             self._raw.fill_(raw)
 
+    def tie(self, names: Sequence[str], lower: Sequence[Tensor]) -> None:
+        """See :meth:`Regularizer.tie`; the parameter goes to their device."""
+        self._raw.data = self._raw.data.to(lower[0].device)
+
     def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """See :meth:`Regularizer.named_parameters`."""
         return [(NAME, self._raw)]
@@ -94,7 +98,7 @@ class LearnedDistance(SquaredDistance):
         self, lower: Sequence[Tensor], upper: Sequence[Tensor], solution: Vectors
     ) -> dict[str, Tensor]:
         """See :meth:`Regularizer.upper_gradients`."""
-        along = dot(subtract(upper, lower), solution)
+        along = dot(subtract(tuple(upper), tuple(lower)), solution)
         factor = torch.sigmoid(self._raw) / (F.softplus(self._raw) + self.damping)
         return {NAME: factor * along.to(self._raw)}
 

@@ -84,10 +84,10 @@ def _parsed(path: str) -> tuple[ET.Element | None, str]:
 def _size(root: ET.Element) -> tuple[int, int] | None:
     try:
         return (
-            int(root.find('size').find('width').text),
-            int(root.find('size').find('height').text),
+            int(root.findtext('size/width', '')),
+            int(root.findtext('size/height', '')),
         )
-    except (AttributeError, TypeError, ValueError):
+    except ValueError:
         return None
 
 
@@ -97,8 +97,8 @@ def _object(each: ET.Element) -> tuple[str, list[float], str]:
     if not name:
         return '', [], 'have an <object> without a <name>.'
     try:
-        box = [float(each.find('bndbox').find(side).text) for side in _SIDES]
-    except (AttributeError, TypeError, ValueError):
+        box = [float(each.findtext(f'bndbox/{side}', '')) for side in _SIDES]
+    except ValueError:
         return (
             name,
             [],

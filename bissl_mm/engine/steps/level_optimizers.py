@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.utils import clip_grad_norm_
 
-from ...hypergradient.linalg.vectors import norm
+from ...hypergradient.linalg.vectors import Vectors, norm
 from ...hypergradient.regularizer import Regularizer
 from ...models.bissl_model import BiSSLModel
 from ...utils.errors import TypeRefusal
@@ -105,14 +105,14 @@ class LevelOptimizers(OptimWrapperDict):
         clip = self._clipping[id(wrapper)]
         logs = dict(logs, grad_norm=clip(params))
         values = torch.stack([v.double() for v in logs.values()]).tolist()
-        logs = dict(zip(logs, values, strict=True))
-        check_finite(_WHERE[level], **{k: v for k, v in logs.items() if k != 'pull'})
+        numbers = dict(zip(logs, values, strict=True))
+        check_finite(_WHERE[level], **{k: v for k, v in numbers.items() if k != 'pull'})
         limit = getattr(clip, 'keywords', {}).get('max_norm')
         if limit is not None:
-            logs['clipped'] = float(logs['grad_norm'] > limit)
+            numbers['clipped'] = float(numbers['grad_norm'] > limit)
         wrapper.step()
         wrapper.zero_grad()
-        return logs
+        return numbers
 
     @names_its_batch('upper')
     def head_warmup_step(
@@ -168,12 +168,16 @@ def take_clipping(wrapper: OptimWrapper) -> Callable:
         return partial(_clip_norm, **kwargs)
 
     def clip(params: Sequence[Tensor]) -> Tensor:
-        total = from_first_rank(norm([p.grad for p in params]))
+        total = from_first_rank(norm(_grads(params)))
         if kwargs:
             wrapper.clip_func(params, **kwargs)
         return total
 
     return clip
+
+
+def _grads(params: Sequence[Tensor]) -> Vectors:
+    return tuple(p.grad for p in params if p.grad is not None)
 
 
 def _clip_norm(
@@ -187,7 +191,7 @@ def _clip_norm(
     """
     if get_world_size() == 1:
         return clip_grad_norm_(params, max_norm, norm_type, **kwargs)
-    grads = [p.grad for p in params]
+    grads = _grads(params)
     total = from_first_rank(
         torch.linalg.vector_norm(
             torch.stack([torch.linalg.vector_norm(g, norm_type) for g in grads]),
