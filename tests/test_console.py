@@ -70,7 +70,7 @@ def test_train_shows_what_matters_and_logs_the_rest(tool, tmp_path, capsys):
         'Processes: 1 ',
         'Pretext data (lower level): 40 samples from ',
         'Downstream data (upper level): 24 samples of 3 classes',
-        '6 a batch (6 on each of 1 process(es)), 4 batches a pass',
+        '6 per batch (6 on each of 1 process(es)), 4 batches per pass',
         'Validation data: 12 samples of 3 classes',
     ):
         assert text in begin

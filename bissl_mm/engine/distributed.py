@@ -1,8 +1,8 @@
 """Several processes without DistributedDataParallel.
 
-Gradients of the bilevel stage come from ``torch.autograd.grad``, which fires
-none of DistributedDataParallel's reductions, silently. So models are wrapped
-plainly and every quantity is averaged by hand in one flat all-reduce.
+Gradients of the bilevel stage come from ``torch.autograd.grad``. It triggers none
+of DistributedDataParallel's reductions and gives no error. Therefore models get
+a plain wrapper, and each step averages its quantities explicitly.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def average_(tensors: Sequence[Tensor]) -> None:
 
 @torch.no_grad()
 def from_first_rank(tensor: Tensor) -> Tensor:
-    """The argument, with the values of rank 0.
+    """Overwrite the argument with the values of rank 0, and return it.
 
     Args:
         tensor (Tensor): Same shape and type on every rank. Changed.
@@ -53,7 +53,7 @@ def from_first_rank(tensor: Tensor) -> Tensor:
 def any_rank(flag: bool, device: torch.device) -> bool:
     """Whether the flag is set on any process."""
     if get_world_size() == 1:
-        # Nothing waits for the device.
+        # This does not wait for the device.
         return flag
     value = torch.tensor(float(flag), device=device)
     all_reduce(value, op='max')
@@ -64,14 +64,14 @@ def any_rank(flag: bool, device: torch.device) -> bool:
 class CPUDistributedDataParallel(MMDistributedDataParallel):
     """mmengine's wrapper for the ordinary stages, without a CUDA device.
 
-    mmengine passes ``device_ids`` to every DistributedDataParallel, which
-    CPU modules refuse.
+    mmengine passes ``device_ids`` to every DistributedDataParallel, but modules
+    on the CPU refuse them.
 
     Args:
         module (nn.Module): The model.
         device_ids (list, optional): Not used.
-        sync_norms (bool): Let batch norms count over all processes, as
-            ``sync_bn='torch'`` does on GPUs. Defaults to False.
+        sync_norms (bool): Whether batch norms take statistics over all
+            processes, as with ``sync_bn='torch'`` on GPUs. Defaults to False.
         **kwargs: See ``MMDistributedDataParallel``.
     """
 
@@ -96,8 +96,8 @@ class PlainDistributedModel(nn.Module):
     'bissl_mm.PlainDistributedModel')``; ``tools/train.py`` does.
 
     Args:
-        module (nn.Module): The model. Its parameters and buffers are set to
-            those of rank 0.
+        module (nn.Module): The model. Its parameters and buffers become those
+            of rank 0.
     """
 
     def __init__(self, module: nn.Module) -> None:

@@ -1,4 +1,4 @@
-"""From a config to a runner: settings, processes, checks, a report."""
+"""From a config to a runner, with checks and a report."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-# The tools take these two from here as well.
+# The tools import these two from here.
 from ..command_line import add_common_arguments, run_tool  # noqa: F401
 from ..config import is_type, notes_of, read_config
 from ..config.dataloaders import settle_workers
@@ -36,7 +36,7 @@ from .report import report_data, report_run
 from .search_space import place_holder_note
 from .steps.settings import refuse_moved
 
-#: Parts of the data that training needs.
+#: The parts of the data that training needs.
 TRAINING_DATA = ('pretext', 'train', 'val')
 
 
@@ -66,11 +66,12 @@ def load_config(args: argparse.Namespace) -> Config:
 def prepare_processes(cfg: Config) -> None:
     """Set up CPU processes, which mmengine itself cannot.
 
-    mmengine's launchers select a CUDA device first. Without one, the
-    processes are connected here by gloo, and keep the memory they free.
+    mmengine's launchers select a CUDA device first. Without one, gloo connects
+    the processes here, and they keep the memory that they free, see
+    :mod:`bissl_mm.utils.allocator`.
 
     Args:
-        cfg (Config): Its ``launcher`` says how processes were started.
+        cfg (Config): Its ``launcher`` says how the processes were started.
     """
     use_safe_loading()
     if torch.cuda.is_available():
@@ -86,7 +87,7 @@ def prepare_processes(cfg: Config) -> None:
 
 
 def count_processes(launcher: str) -> int:
-    """Number of processes, also before they are connected.
+    """The number of processes, also before they are connected.
 
     Args:
         launcher (str): How they were started, as in the config.
@@ -102,15 +103,15 @@ def count_processes(launcher: str) -> int:
 def build_runner(cfg: Config, train: bool = True) -> Runner:
     """Build the runner of a config with the package's checks added.
 
-    Every ``Pretrained`` initialisation must match tensors, the number of
-    classes must be that of the data, and the data must be where the config
-    says and such that every stage can be trained on them. What a dataloader states as ``total_batch_size`` is shared by the
-    processes.
+    Every ``Pretrained`` initialisation must match tensors. The number of classes
+    must be that of the data. The data must be where the config says, and every
+    stage must be able to train on them. The processes share the
+    ``total_batch_size`` of a dataloader.
 
     Args:
         cfg (Config): The config; changed.
-        train (bool): Whether the training data will be read, so that the
-            processes must be able to share their batches. Defaults to True.
+        train (bool): Whether the training data will be read. Then the processes
+            must be able to share their batches. Defaults to True.
     """
     settle_sources(cfg)
     check_data_folders(cfg, TRAINING_DATA if train else ('test',))
@@ -132,7 +133,7 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
                 find_unused_parameters=cfg.get('find_unused_parameters', False),
             ),
         )
-        # torch's and mmcv's own layers exist on GPUs only.
+        # torch's and mmcv's own synchronised layers exist only on GPUs.
         cfg.sync_bn = None
     if 'Coco' in str(cfg._cfg_dict):
         quiet_pycocotools()
@@ -153,10 +154,11 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
 
 
 class ToolRunner(Runner):
-    """mmengine's runner with a console for people; the log file has all."""
+    """mmengine's runner with fewer lines on the console. The log file has all
+    lines."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """The logger, its console filtered."""
+        """The logger, with a filter on its console."""
         return quiet(super().build_logger(*args, **kwargs))
 
 
@@ -187,7 +189,7 @@ def _check_after_init(runner: Runner) -> None:
 
 
 def _slurm_environment() -> None:
-    """The variables of torch's launcher, from those of Slurm."""
+    """Set the variables of torch's launcher from those of Slurm."""
     os.environ.setdefault('RANK', os.environ['SLURM_PROCID'])
     os.environ.setdefault('WORLD_SIZE', os.environ['SLURM_NTASKS'])
     os.environ.setdefault('LOCAL_RANK', os.environ['SLURM_LOCALID'])

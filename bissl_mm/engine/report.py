@@ -1,4 +1,4 @@
-"""What a run says about itself before its first step."""
+"""What a run logs about itself before its first step."""
 
 import os.path as osp
 from typing import Any
@@ -11,11 +11,12 @@ from .checks.loaders import check_loader
 
 
 def report_run(runner: Runner) -> None:
-    """Log where results go and what computes; data as they are loaded.
+    """Log the work folder, the device and the model.
 
     Args:
         runner (Runner): Just built. Its ``build_val_loop`` and
-            ``build_test_loop`` are wrapped, which log the number of samples.
+            ``build_test_loop`` are wrapped, so that they log their number of
+            samples when the data are loaded.
     """
     log = runner.logger.info
     log(f'Config: {runner.cfg.filename or "made by a program"}')
@@ -50,7 +51,7 @@ def report_run(runner: Runner) -> None:
 
 
 def report_data(runner: Runner, loop: Any) -> None:
-    """Log samples and batches of each level of a train loop just built."""
+    """Log the number of samples and batches of a train loop, for each level."""
     streams = getattr(loop, 'streams', None)
     if streams is None:
         _log_data(runner, 'Training data', loop.dataloader)
@@ -87,7 +88,7 @@ def _log_data(runner: Runner, title: str, loader: Any, batches: bool = True) -> 
     if batches and size:
         world = get_world_size()
         text += (
-            f', {size * world} a batch ({size} on each of {world} '
-            f'process(es)), {len(loader)} batches a pass'
+            f', {size * world} per batch ({size} on each of {world} '
+            f'process(es)), {len(loader)} batches per pass'
         )
     runner.logger.info(text)

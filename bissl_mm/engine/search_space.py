@@ -1,4 +1,4 @@
-"""What a fine-tuning config says about the search of its settings."""
+"""The search of settings that a fine-tuning config describes."""
 
 from typing import Any
 
@@ -15,31 +15,32 @@ _DEFAULTS = dict(
 
 
 def search_space(cfg: Any) -> dict:
-    """The config's ``search``, completed.
+    """The ``search`` of a config, with defaults for missing keys.
 
     Args:
         cfg (Config or dict): A fine-tuning config.
 
     Returns:
-        dict: ``settings`` and ``seeds``, how many; ``lr`` and
-        ``weight_decay``, lowest and highest; ``metric`` of the evaluator, by
-        which the best is chosen; ``found``, where the learning rate and weight
-        decay in the config come from, None if from no search.
+        dict: ``settings`` and ``seeds`` are numbers of runs. ``lr`` and
+        ``weight_decay`` are the lowest and highest value. ``metric`` of the
+        evaluator chooses the best setting. ``found`` says where the learning
+        rate and weight decay of the config come from; None if no search found
+        them.
 
     Raises:
         TypeError: For an unknown key.
 
     Source:
-        B.2, B.7, B.8 and C.6, arXiv:2410.02387. The paper weighs accuracy
-        against the validation loss where they disagree (footnote 2 of B.2);
-        here the metric decides.
+        B.2, B.7, B.8 and C.6, arXiv:2410.02387. Where accuracy and validation
+        loss disagree, the paper weighs both (footnote 2 of B.2). Here the metric
+        decides.
     """
     given = check_mapping('search', cfg.get('search'), _DEFAULTS)
     return {**_DEFAULTS, **given}
 
 
 def place_holder_note(cfg: Any) -> str | None:
-    """A sentence for those who would take the run for a result.
+    """A warning that the settings of a config are not the result of a search.
 
     Args:
         cfg (Config or dict): Any config.
@@ -66,9 +67,9 @@ def place_holder_note(cfg: Any) -> str | None:
     )
     path = getattr(cfg, 'filename', None) or 'CONFIG'
     return (
-        f'{values}: place-holders that no search has found, so what this run '
-        f'reaches is no result. tools/compare_arms.py {path} --arm '
+        f'{values}: these are place-holders, not found by a search, so what '
+        f'this run reaches is no result. tools/compare_arms.py {path} --arm '
         f'NAME=CHECKPOINT searches {space["settings"]} settings ({ranges}) '
-        f'and then trains {space["seeds"]} seeds. If the values are yours, '
+        f'and then trains {space["seeds"]} seeds. If you chose the values, '
         'add --cfg-options search.found=mine.'
     )

@@ -132,7 +132,7 @@ def test_masks_that_are_ignored_are_blamed(ignore_index):
         'head warm-up: loss is nan. No label of the batch can be used: '
         'folder/0.png (0 of 3072 mask pixels with a class), folder/1.png ' in text
     )
-    assert 'The loss of nothing is no number' in text
+    assert 'A loss without labels is not a number' in text
 
 
 @pytest.mark.mmcv_ops

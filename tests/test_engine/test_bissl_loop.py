@@ -532,7 +532,7 @@ def test_nan_stops_within_the_step_and_names_the_site(
                 optim_wrapper__hypergradient__damping=0.0,
             ),
             ValueError,
-            'is 0, and the Hessian is divided by their sum',
+            'is 0, but the Hessian is divided by this sum',
         ),
         (
             dict(optim_wrapper__hypergradient__dampning=1.0),
@@ -568,7 +568,7 @@ def test_nan_stops_within_the_step_and_names_the_site(
                 )
             ),
             TypeError,
-            'optim_wrapper serves one model only',
+            'optim_wrapper serves only one model',
         ),
         (
             dict(param_scheduler__lower=[dict(type='LinearLR', end=3)]),

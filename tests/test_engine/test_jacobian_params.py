@@ -74,10 +74,10 @@ def test_wrapper_solves_for_the_chosen_ones(wanted, number):
         ('layer4', r"must be 'norm' or a list .*, for example \['layer4'\]"),
         (
             ['layer9'],
-            'names no parameter of the lower backbone, which has 60: '
+            'names no parameter of the lower backbone. It has 60: '
             "'backbone.conv1.weight'",
         ),
-        (['('], r"'\(' is no regular expression"),
+        (['('], r"'\(' is not a regular expression"),
     ],
 )
 def test_bad_choices_are_refused(wanted, message):

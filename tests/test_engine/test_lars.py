@@ -166,7 +166,7 @@ def test_momentum_of_another_lars_is_refused():
         dict(type='mmpretrain.LARS', params=[param], lr=1.0, momentum=0.9)
     )
     optimizer = LARS([param], lr=1.0)
-    with pytest.raises(ValueError, match='that of another optimizer'):
+    with pytest.raises(ValueError, match='belongs to another optimizer'):
         optimizer.load_state_dict(other.state_dict())
 
 

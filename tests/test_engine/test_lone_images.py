@@ -45,7 +45,7 @@ def test_hessian_of_one_image(settings, named):
     model = bissl_model('SimCLR', torch.float32)
     with pytest.raises(
         ValueError,
-        match='exactly zero, so v_IJ would be v.*'
+        match='exactly zero, so every solver would give v_IJ = v.*'
         + named
         + ' 1 image in a part; .*at least 2',
     ):

@@ -249,8 +249,8 @@ def test_all_ranks_resume_from_the_choice_of_one(pool, tmp_path):
         assert pool.run(resumed_from, folder, hidden) == [str(whole)] * 2
     for text in pool.run(resumed_from, folder, 'files'):
         assert text.startswith(
-            f"FileNotFoundRefusal: --resume: rank 0 goes on from '{whole}', "
-            'which rank(s) 1 do not see'
+            f"FileNotFoundRefusal: --resume: rank 0 continues from '{whole}', "
+            'but rank(s) 1 cannot read this file'
         )
 
 

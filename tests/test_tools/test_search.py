@@ -66,7 +66,7 @@ def test_run_on_place_holders_says_so_before_and_after(tool, backbone, tmp_path)
         )
         (log,) = (tmp_path / name).glob('*/*.log')
         lines = log.read_text().splitlines()
-        return [i for i, line in enumerate(lines) if ': place-holders' in line], len(
+        return [i for i, line in enumerate(lines) if 'place-holders' in line], len(
             lines
         )
 

@@ -67,7 +67,7 @@ def test_terminated_and_then_killed_run_resumes_bit_identically(
     output = process.communicate(timeout=60)[0]
     assert process.returncode == 128 + signal.SIGTERM, output
     assert time.time() - begin < 30
-    assert 'go on with --resume' in output
+    assert 'continue with --resume' in output
     assert list(tmp_path.glob('iter_*.pth'))
     process = start_and_wait_for(
         'Iter(train) [2/3]', [*command, '--resume'], image_folders

@@ -104,7 +104,7 @@ def test_signal_to_every_process_saves_a_checkpoint(image_folders, tmp_path):
         check=False,
     )
     assert result.returncode != 0
-    assert 'go on with --resume' in result.stdout
+    assert 'continue with --resume' in result.stdout
     assert (tmp_path / 'run' / 'iter_1_lower_1.pth').exists()
 
 

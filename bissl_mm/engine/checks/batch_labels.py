@@ -13,11 +13,11 @@ class Labels:
     """The labels of one image.
 
     Args:
-        name (str): Of the image.
+        name (str): Name of the image.
         unit (str): What is counted.
-        usable (int): Those that a loss can learn from.
-        total (int): All of them.
-        bad_input (bool): Whether the image holds NaN or infinity.
+        usable (int): Number of labels that a loss can learn from.
+        total (int): Number of all labels.
+        bad_input (bool): Whether the image contains NaN or infinity.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Labels:
 
 @dataclass
 class BatchReport:
-    """Of one rank: the parts that passed the network one by one."""
+    """The batch of one rank, in the parts that pass the network."""
 
     parts: list[list[Labels]] = field(default_factory=list)
 
@@ -43,11 +43,11 @@ class BatchReport:
             yield from part
 
     def broken_images(self) -> list[Labels]:
-        """Images that hold NaN or infinity."""
+        """Images that contain NaN or infinity."""
         return [image for image in self if image.bad_input]
 
     def parts_without_labels(self) -> list[list[Labels]]:
-        """Parts with labeled images of which no label can be used."""
+        """Parts with labeled images, none of whose labels can be used."""
         return [
             part
             for part in self.parts
@@ -76,10 +76,10 @@ def describe(parts: Sequence[dict], ignored: set) -> BatchReport:
     """Count the labels of a batch.
 
     Args:
-        parts (Sequence[dict]): Preprocessed, with ``inputs`` and
+        parts (Sequence[dict]): Preprocessed parts, with ``inputs`` and
             ``data_samples``.
-        ignored (set[int]): Class ids that losses pass over; if none is known,
-            those of masks 255.
+        ignored (set[int]): Class ids that losses ignore. If it is empty, masks
+            ignore 255.
     """
     report, start = BatchReport(), 0
     for part in parts:
@@ -107,7 +107,7 @@ def _images(inputs: Any) -> list[list[Tensor]]:
     if isinstance(inputs, Tensor):
         return [[image] for image in inputs]
     if all(isinstance(view, Tensor) and view.dim() == 4 for view in inputs):
-        # Where views differ in number, the model has its own say about it.
+        # If views differ in number, the model itself refuses them.
         return [list(views) for views in zip(*inputs, strict=False)]
     return [[image] for image in inputs]
 
@@ -128,7 +128,7 @@ def _labels(sample: Any, index: int, bad_input: bool, ignored: set) -> Labels:
 
 
 def _count(sample: Any, ignored: set) -> tuple[str, Tensor | None]:
-    """What is labeled in a sample, and which labels are of use."""
+    """The unit of a sample's labels, and which of them can be used."""
     if sample is None:
         return '', None
     if 'gt_sem_seg' in sample:

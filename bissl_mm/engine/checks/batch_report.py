@@ -1,6 +1,6 @@
-"""What the batch was whose loss is not a number.
+"""Describe the batch whose loss is not finite.
 
-Nothing here runs before a step has failed.
+This code runs only after a step has failed.
 """
 
 import functools
@@ -14,7 +14,7 @@ from ...utils.errors import FloatingPointRefusal
 from ...utils.random import seeded
 from .batch_labels import BatchReport, Labels, describe
 
-#: Names in a message; more are counted.
+#: Names in a message; further ones are only counted.
 _MAX_NAMES = 5
 _LOWER = 'Lower the learning rate of this level or check its data'
 
@@ -23,11 +23,11 @@ class NotFinite(FloatingPointRefusal):
     """A step met a number that is not finite.
 
     Args:
-        what (str): A sentence: what was met, and where.
-        batch (str): Sentences on the batch. Defaults to none.
+        what (str): A sentence that says what was met, and where.
+        batch (str): Sentences about the batch. Defaults to none.
         remedy (str): What to do, without a full stop.
-        parts (Sequence[dict]): Preprocessed parts of another batch that may
-            be the cause. Defaults to none.
+        parts (Sequence[dict]): Preprocessed parts of another batch that may be
+            the cause. Defaults to none.
     """
 
     def __init__(
@@ -46,13 +46,14 @@ class NotFinite(FloatingPointRefusal):
 
 
 def names_its_batch(level: str) -> Callable:
-    """Decorator of a step ``(self, model, batch, seed)``: where it raises
-    :class:`NotFinite`, the message says what the batch was.
+    """Decorator of a step ``(self, model, batch, seed)``. If the step raises
+    :class:`NotFinite`, the message also describes the batch.
 
-    All ranks have to raise together, as they do on means over ranks.
+    All ranks have to raise together. They do, because they check means over
+    ranks.
 
     Args:
-        level (str): ``'lower'`` or ``'upper'``, whose model sees the batch.
+        level (str): ``'lower'`` or ``'upper'``, the level of the batch.
     """
 
     def decorate(step: Callable) -> Callable:
@@ -74,12 +75,11 @@ def names_its_batch(level: str) -> Callable:
 
 
 def explained(error: NotFinite, report: BatchReport) -> NotFinite:
-    """The error again, with what the batches of all ranks have to do with
-    it.
+    """The error with the cause that was found in the batches of all ranks.
 
     Args:
-        error (NotFinite): What the step raised.
-        report (BatchReport): Of this rank's batch.
+        error (NotFinite): The error of the step.
+        report (BatchReport): The report on this rank's batch.
     """
     reports = all_gather_object(report)
     for find, say, remedy in _REASONS:
@@ -98,8 +98,8 @@ def explained(error: NotFinite, report: BatchReport) -> NotFinite:
 def _no_labels(parts: list[list[Labels]]) -> str:
     images = [image for part in parts for image in part]
     return (
-        f'no label of the batch can be used: {_join(images)}. The loss '
-        'of nothing is no number.'
+        f'no label of the batch can be used: {_join(images)}. A loss '
+        'without labels is not a number.'
     )
 
 
@@ -108,8 +108,8 @@ _REASONS: Sequence[tuple[Callable, Callable, str]] = (
     (
         BatchReport.broken_images,
         lambda found: (
-            'images of the batch hold NaN or infinity as the network '
-            f'gets them: {_join(found)}.'
+            'images of the batch contain NaN or infinity after '
+            f'preprocessing: {_join(found)}.'
         ),
         'Correct the files, or mean and std of the data preprocessor',
     ),
@@ -145,7 +145,8 @@ def _join(images: Sequence[Labels]) -> str:
 def _report(
     first_order: Any, model: nn.Module, level: str, batch: Any, seed: int
 ) -> BatchReport:
-    """Of a batch, preprocessed again; with less where that fails."""
+    """Preprocess a batch again and describe it; an empty report if that
+    fails."""
     try:
         with seeded(seed, next(model.parameters()).device):
             parts = first_order.prepare(model, level, batch)
@@ -156,5 +157,5 @@ def _report(
         }
         return describe(parts, ignored)
     except Exception:
-        # Whatever a batch is made of: the step's error is what matters.
+        # The error of the step matters, whatever this batch is made of.
         return BatchReport()

@@ -1,4 +1,4 @@
-"""The look over the data at the start of a stage, by one process for all."""
+"""Check the data at the start of a stage, in one process for all."""
 
 import logging
 import os
@@ -14,10 +14,10 @@ from ...datasets.look import look_over
 from ...datasets.look.table import table_lines
 from ...utils.errors import Refusal, ValueRefusal
 
-#: Set to 0, it leaves the look out.
+#: If this is 0, the data are not checked.
 VARIABLE = 'BISSL_LOOK'
-#: Whether a bug in a check ends the run. The look is there to help: a user's
-#: training does without it.
+#: Whether a bug in a check ends the run. It does not in a user's training, which
+#: can do without the check.
 RAISE_BUGS = False
 
 

@@ -1,4 +1,4 @@
-"""Sizes of batches that cannot be trained on, before the first step."""
+"""Refuse, before the first step, sizes of batches that cannot be trained on."""
 
 import copy
 from collections.abc import Callable
@@ -18,12 +18,12 @@ def check_train_loop(runner: Runner, loop: Any) -> None:
     """Refuse data that give no batch, or one too small for a batch norm.
 
     Args:
-        runner (Runner): Its model is copied at most.
-        loop (BaseLoop): A train loop just built. That of the bilevel stage
-            is passed over; see :func:`check_levels`.
+        runner (Runner): Its model does not change.
+        loop (BaseLoop): A train loop just built. The loop of the bilevel stage
+            is not checked here; see :func:`check_levels`.
 
     Raises:
-        ValueError: Naming numbers, setting and remedy.
+        ValueError: Naming the numbers, the setting and the remedy.
     """
     if hasattr(loop, 'streams'):
         return
@@ -103,7 +103,7 @@ def check_levels(
         hessian_size (int, optional): ``hypergradient.batch_size``.
 
     Raises:
-        ValueError: Naming level, layer, numbers and remedy.
+        ValueError: Naming the level, the layer, the numbers and the remedy.
     """
     for level, number in parts.items():
         stream = streams['upper' if level == 'upper' else 'lower']
@@ -142,11 +142,11 @@ def norms_of_one_value(model: nn.Module, draw: Callable[[], Any]) -> list[str]:
 
     Args:
         model (nn.Module): A model of OpenMMLab.
-        draw (Callable): Gives a collated batch of one sample.
+        draw (Callable): Returns a collated batch of one sample.
 
     Returns:
-        list[str]: Names of the layers that would take statistics of it in
-        training; empty if the image cannot be passed.
+        list[str]: Names of the layers that would take its statistics in
+        training. Empty if the image cannot pass the model.
     """
     found: list[str] = []
 
@@ -173,13 +173,13 @@ def norms_of_one_value(model: nn.Module, draw: Callable[[], Any]) -> list[str]:
             data = model.data_preprocessor(draw(), True)
             model(**data, mode='loss')
     except Exception:
-        # It is a look ahead: the run itself will say what is wrong.
+        # This is only a look ahead. The run itself will say what is wrong.
         pass
     return list(dict.fromkeys(found))
 
 
 def _is_shared(module: nn.Module) -> bool:
-    """Whether its statistics are those of several processes."""
+    """Whether a layer takes the statistics of several processes."""
     return get_world_size() > 1 and (
         isinstance(module, SyncBatchNorm) or getattr(module, 'synchronised', False)
     )
@@ -190,7 +190,7 @@ def _batch_size(loader: Any) -> int:
 
 
 def _sampler(loader: Any) -> Any:
-    # A batch sampler holds its own; torch's loader has another then.
+    # A batch sampler has its own sampler; that of torch's loader is then unused.
     return getattr(loader.batch_sampler, 'sampler', loader.sampler)
 
 

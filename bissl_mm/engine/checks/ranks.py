@@ -1,7 +1,7 @@
-"""Do all processes hold the same model?
+"""Check that all processes have the same model.
 
-Every process steps by itself, on gradients that are averaged. Nothing
-re-synchronises the parameters, so a difference would stay and grow.
+Every process takes its own steps, on averaged gradients. The parameters are not
+synchronised again, so a difference would stay and grow.
 """
 
 import os.path as osp
@@ -27,16 +27,17 @@ _STRETCH = 2**20
 
 @torch.no_grad()
 def digests(tensors: list[Tensor]) -> Tensor:
-    """A fingerprint of each tensor's bits, in whole numbers, whose sums do
-    not depend on the number of threads.
+    """A fingerprint of the bits of each tensor.
+
+    It is a sum of whole numbers, so it does not depend on the number of threads.
 
     Args:
-        tensors (list[Tensor]): Of any floating-point type.
+        tensors (list[Tensor]): Tensors of any floating-point type.
 
     Returns:
-        Tensor: Shape ``(len(tensors), 2)``, int64, on the first one's device:
-        sums of the bits, plain and weighted by odd numbers that tell places
-        apart, modulo 2^64.
+        Tensor: Shape ``(len(tensors), 2)``, int64, on the device of the first
+        tensor. The two numbers are the plain sum of the bits, and their sum
+        weighted by odd numbers, which differ by place; both modulo 2^64.
     """
     found = []
     for tensor in tensors:
@@ -59,13 +60,13 @@ def digests(tensors: list[Tensor]) -> Tensor:
 
 
 def check_same_parameters(model: nn.Module, when: str) -> None:
-    """Refuse to go on where the processes' parameters differ in a bit.
+    """Refuse to continue if the processes' parameters differ in a bit.
 
-    One gathering of 16 bytes for each tensor. Buffers are not compared.
+    The processes exchange 16 bytes per tensor. Buffers are not compared.
 
     Args:
-        model (nn.Module): Its parameters are compared, those that do not
-            train, too. Not changed.
+        model (nn.Module): All its parameters are compared, including those that
+            are not trained. Not changed.
         when (str): For the message, for example ``'after alternation 3'``.
 
     Raises:
@@ -83,10 +84,10 @@ def check_same_parameters(model: nn.Module, when: str) -> None:
 
 
 def check_same_progress(place: str) -> None:
-    """Refuse to begin where the processes are not at the same place.
+    """Refuse to begin if the processes are not at the same place.
 
     Args:
-        place (str): Where this process stands.
+        place (str): The place of this process.
 
     Raises:
         RuntimeError: On all ranks, naming the places.
@@ -95,21 +96,21 @@ def check_same_progress(place: str) -> None:
     for rank, other in enumerate(places):
         if other != places[0]:
             raise RuntimeRefusal(
-                f'The processes stand at different places: rank 0 at '
+                f'The processes are at different places: rank 0 at '
                 f'{places[0]}, rank {rank} at {other}. They have not read the '
                 'same checkpoint. Put the work folder on a file system that '
-                'all of them see, and give them the same --resume PATH.'
+                'all of them can read, and give them the same --resume PATH.'
             )
 
 
 def chosen_by_first_rank(choose: Callable[[], str | None]) -> str | None:
-    """The file that rank 0 chooses, which all have to see.
+    """The file that rank 0 chooses and that all ranks must be able to read.
 
     Args:
-        choose (Callable): Gives a path or None; called on rank 0 alone.
+        choose (Callable): Returns a path or None. Only rank 0 calls it.
 
     Raises:
-        ValueError: On all ranks, if the choice ends in a refusal.
+        ValueError: On all ranks, if ``choose`` refuses.
         FileNotFoundError: On all ranks, if one of them lacks the file.
     """
     if get_world_size() == 1:
@@ -130,9 +131,9 @@ def chosen_by_first_rank(choose: Callable[[], str | None]) -> str | None:
     if not all(seen):
         ranks = ', '.join(str(i) for i, sees in enumerate(seen) if not sees)
         raise FileNotFoundRefusal(
-            f"--resume: rank 0 goes on from '{path}', which rank(s) {ranks} "
-            'do not see. Put the work folder on a file system that all '
-            'processes see, or copy the file there.'
+            f"--resume: rank 0 continues from '{path}', but rank(s) {ranks} "
+            'cannot read this file. Put the work folder on a file system that '
+            'all processes can read, or copy the file there.'
         )
     return path
 
@@ -148,6 +149,6 @@ def _difference(
         f'processes: {names[places[0]]}{rest} of {len(names)} tensors differ '
         f'between rank 0 and rank(s) {", ".join(map(str, ranks))}. The run '
         'would train several models. Give all processes the same processor '
-        'type, OMP_NUM_THREADS and versions of the libraries, and go on with '
+        'type, OMP_NUM_THREADS and versions of the libraries, and continue with '
         '--resume from the last checkpoint, which is that of rank 0.'
     )

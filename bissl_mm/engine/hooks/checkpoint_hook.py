@@ -20,23 +20,23 @@ from .stop_signals import StopSignals
 @HOOKS.register_module()
 @check_keys
 class BiSSLCheckpointHook(CheckpointHook):
-    """mmengine's checkpoint hook, counting alternations, made safe.
+    """mmengine's checkpoint hook, made safe. It counts alternations.
 
-    - A file is written beside its place and then put there; an old one is
-      deleted only after the new one is complete.
-    - ``SIGTERM`` and the first ``SIGINT`` write a checkpoint after the
-      current step and end the process. Sent to the whole process group,
-      SIGTERM leaves the worker processes alone.
-    - ``--resume`` takes the newest complete checkpoint and names the broken
-      ones that it passes over.
+    - A file is written under another name and then moved to its place. An old
+      file is deleted only after the new one is complete.
+    - ``SIGTERM`` and the first ``SIGINT`` write a checkpoint after the current
+      step and end the process. A ``SIGTERM`` to the whole process group does
+      not end the worker processes.
+    - ``--resume`` takes the newest complete checkpoint, and names the broken
+      ones that it skips.
 
     Args:
         interval (int): Alternations between checkpoints. Defaults to 50.
-        step_interval (int, optional): Steps, of whichever level, between
-            further checkpoints. Defaults to None.
+        step_interval (int, optional): Steps of either level between further
+            checkpoints. Defaults to None: no further ones.
         max_keep_ckpts (int): Checkpoints kept, -1 for all. Defaults to 3.
-        save_last (bool): Write one after the last alternation. Defaults to
-            True.
+        save_last (bool): Whether to write one after the last alternation.
+            Defaults to True.
         save_best (str or list[str], optional): Metric of the evaluation, see
             ``CheckpointHook``. Defaults to None.
         rule (str or list[str], optional): See ``CheckpointHook``.
@@ -72,8 +72,7 @@ class BiSSLCheckpointHook(CheckpointHook):
         self._signals = StopSignals()
 
     def before_run(self, runner: Runner) -> None:
-        """Choose the checkpoint of an automatic resume, one for all
-        processes."""
+        """Choose one checkpoint for an automatic resume of all processes."""
         if runner._resume and runner._load_from is None:
             runner._load_from = chosen_by_first_rank(
                 lambda: self._newest_complete(runner)
@@ -96,7 +95,7 @@ class BiSSLCheckpointHook(CheckpointHook):
         return None
 
     def _folder(self, runner: Runner) -> str:
-        """Where the checkpoints go; the parent does the same in training."""
+        """The folder of the checkpoints, as the parent sets it in training."""
         if self.out_dir is None:
             return runner.work_dir
         return osp.join(self.out_dir, osp.basename(runner.work_dir))
@@ -107,7 +106,7 @@ class BiSSLCheckpointHook(CheckpointHook):
         self._signals.listen(runner)
 
     def on_exit(self, runner: Runner) -> None:
-        """Give the signals back, however the loop ended."""
+        """Restore the signal handlers, however the loop ended."""
         self._signals.give_back()
 
     def after_head_warmup_step(self, runner: Runner, logs: dict) -> None:
@@ -125,19 +124,19 @@ class BiSSLCheckpointHook(CheckpointHook):
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
-        """A stop need not wait for an evaluation, which can be repeated."""
+        """Stop within an evaluation, which a resumed run repeats."""
         if self._signals.listening and get_world_size() == 1:
             runner.train_loop.stop_if_requested()
 
     def on_stop(self, runner: Runner) -> None:
-        """Write a checkpoint where training stands."""
-        # If a process left before the file is in place, the launcher would
-        # end the one that writes it.
+        """Write a checkpoint of the current step."""
+        # If a process left before the file is complete, the launcher would end
+        # the process that writes it.
         self._signals.ignore()
         self._save_here(runner)
         barrier()
         runner.logger.info(
-            f"Stopped. '{self.last_ckpt}' holds the state; go on with --resume."
+            f"Stopped. '{self.last_ckpt}' has the state; continue with --resume."
         )
 
     def _after_step(self, runner: Runner) -> None:
@@ -168,7 +167,8 @@ class BiSSLCheckpointHook(CheckpointHook):
         self._remove_stale(runner, stale)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
-        """As the parent, but the new file is in place before the old goes."""
+        """Like the parent, but the new file is complete before the old one is
+        removed."""
         if not self.save_best:
             return
         if 'auto' in self.key_indicators:
@@ -185,7 +185,7 @@ class BiSSLCheckpointHook(CheckpointHook):
             name = self.filename_tmpl.format(runner.iter)
             name = f'best_{metric}_{name}'.replace('/', '_')
             path = osp.join(self.out_dir, name)
-            # Plain numbers: a metric may be a numpy scalar.
+            # A metric may be a numpy scalar; checkpoints hold plain numbers.
             hub.update_info(f'best_score{suffix}', float(score))
             hub.update_info(f'best_ckpt{suffix}', path)
             self._write(
@@ -199,7 +199,7 @@ class BiSSLCheckpointHook(CheckpointHook):
             )
             updated = True
         if updated and self.last_ckpt is not None:
-            # The newest checkpoint has to know of the best one.
+            # The newest checkpoint has to name the best one.
             self._save_checkpoint_with_step(
                 runner, runner.iter, dict(epoch=0, iter=runner.iter)
             )
@@ -228,8 +228,8 @@ class BiSSLCheckpointHook(CheckpointHook):
                 raise
             raise OSRefusal(
                 f"Could not write checkpoint '{path}': {error}. The earlier "
-                'checkpoints are untouched. Check free space and '
-                'permissions, then go on with --resume.'
+                'checkpoints are unchanged. Check free space and '
+                'permissions, then continue with --resume.'
             ) from error
 
     @master_only
@@ -246,8 +246,8 @@ def find_checkpoints(work_dir: str, folder: str) -> list[str]:
         folder (str): Folder of the checkpoints.
 
     Returns:
-        list[str]: The one that ``last_checkpoint`` names, whether or not it
-        exists, and then all ``iter_*.pth`` by time of writing.
+        list[str]: First the file that ``last_checkpoint`` names, even if it does
+        not exist; then all ``iter_*.pth`` by time of writing.
     """
     paths = sorted(
         glob.glob(osp.join(glob.escape(folder), 'iter_*.pth')),

@@ -1,4 +1,4 @@
-"""The result of the bilevel stage as a file for any OpenMMLab library."""
+"""Export the result of the bilevel stage for any OpenMMLab library."""
 
 import os.path as osp
 
@@ -14,29 +14,30 @@ from ...utils.checkpoint import save_atomically
 from ...utils.errors import ValueRefusal
 from .transfer_hook import NAME, TransferHook
 
-#: Key of a checkpoint: the best value so far.
+#: Key of the best value so far in a checkpoint.
 BEST = 'bissl_best_transfer'
 
 
 @HOOKS.register_module()
 @check_keys
 class ExportBackboneHook(Hook):
-    r"""Write :math:`\theta_P`, the result, with plain ``backbone.*`` keys.
+    r"""Write the result :math:`\theta_P` with plain ``backbone.*`` keys.
 
-    Stock mmpretrain, mmdet and mmseg load the file, without this package,
-    through ``init_cfg=dict(type='Pretrained', checkpoint='.../backbone.pth',
+    mmpretrain, mmdet and mmseg load the file without this package. Set
+    ``init_cfg=dict(type='Pretrained', checkpoint='.../backbone.pth',
     prefix='backbone.')`` on the backbone.
 
     Args:
         filename (str): File in the work folder. Defaults to
             ``'backbone.pth'``.
-        interval (int): Alternations between writes, beside the one at the
-            end; -1 for the end only. Defaults to -1.
-        best (bool): Write, beside it, ``best_<filename>``: the backbone after
-            the alternation at which :class:`TransferHook`, which has to be
-            there, saw most neighbours right. Defaults to False.
-        level (str): ``'upper'`` writes :math:`\theta_D` instead, the
-            backbone that the upper level trains. Defaults to ``'lower'``.
+        interval (int): Alternations between files, in addition to the one at
+            the end. Defaults to -1: only at the end.
+        best (bool): Whether to write ``best_<filename>`` as well: the backbone
+            of the alternation with the highest accuracy of
+            :class:`TransferHook`, which has to be among the hooks. Defaults to
+            False.
+        level (str): ``'upper'`` writes :math:`\theta_D` instead, the backbone of
+            the upper level. Defaults to ``'lower'``.
     """
 
     priority = 'VERY_LOW'
@@ -65,12 +66,12 @@ class ExportBackboneHook(Hook):
             self._export_best(runner, batch_idx + 1)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """A resumed run knows the best value, too."""
+        """Store the best value for a resumed run."""
         if self.best:
             checkpoint[BEST] = self._best_value
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take it up."""
+        """Read the best value."""
         if runner._resume:
             self._best_value = checkpoint.get(BEST, self._best_value)
 
@@ -84,8 +85,8 @@ class ExportBackboneHook(Hook):
         if found is None:
             if not any(isinstance(h, TransferHook) for h in runner.hooks):
                 raise ValueRefusal(
-                    'ExportBackboneHook: best=True needs the hook that '
-                    "estimates. Add dict(type='TransferHook') to "
+                    'ExportBackboneHook: best=True needs the values of '
+                    "TransferHook. Add dict(type='TransferHook') to "
                     'custom_hooks.'
                 )
             return

@@ -1,4 +1,4 @@
-"""Bars on the terminal for the long steps."""
+"""Progress bars on the terminal."""
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -12,9 +12,10 @@ from ...utils.check import check_keys
 @HOOKS.register_module()
 @check_keys
 class ProgressBarHook(Hook):
-    """One bar over a stage, with the newest loss.
+    """One progress bar for a stage, with the newest loss.
 
-    It counts batches of an ordinary training and steps of a bilevel one.
+    It counts the batches of ordinary training, and the steps of the bilevel
+    stage.
 
     Args:
         name (str): Label of the bar. Defaults to ``'training'``.
@@ -49,24 +50,24 @@ class ProgressBarHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
-        """One batch of an ordinary training."""
+        """Count a batch of ordinary training."""
         if not hasattr(runner.train_loop, 'settings'):
             self._bar.update()
             if outputs and 'loss' in outputs:
                 self._bar.set_postfix(loss=f'{float(outputs["loss"]):.3f}')
 
     def after_head_warmup_step(self, runner: Runner, logs: dict) -> None:
-        """One step of the head warm-up."""
+        """Count a step of the head warm-up."""
         self._bar.update()
         self._bar.set_postfix(head_loss=f'{logs["loss"]:.3f}')
 
     def after_lower_step(self, runner: Runner, logs: dict) -> None:
-        """One step of the lower level."""
+        """Count a step of the lower level."""
         self._bar.update()
         self._bar.set_postfix(pretext_loss=f'{logs["pretext_loss"]:.3f}')
 
     def after_upper_step(self, runner: Runner, logs: dict) -> None:
-        """One step of the upper level."""
+        """Count a step of the upper level."""
         self._bar.update()
         self._bar.set_postfix(
             downstream_loss=f'{logs.get("loss_at_lower", logs["loss_at_upper"]):.3f}'

@@ -1,4 +1,4 @@
-"""Whether a stage's settings let the two levels meet, in words."""
+"""Tell whether the settings of a stage let the two levels meet."""
 
 import math
 from typing import Any
@@ -13,31 +13,33 @@ from ...registry import HOOKS
 from ...utils.check import check_keys
 from ..steps.relaxation import gains, learning_rates, median_of_elements, pull_of
 
-#: Key of a checkpoint: the backbone that the stage began with.
+#: Key of the backbone that the stage began with, in a checkpoint.
 START = 'bissl_regime_start'
 
 
 @HOOKS.register_module()
 @check_keys
 class RegimeHook(Hook):
-    r"""Say how far :math:`\theta_P` can and does follow :math:`\theta_D`.
+    r"""Log how far :math:`\theta_P` can follow and does follow
+    :math:`\theta_D`.
 
-    With SGD at the start, with LARS and Adam after the first lower phase,
-    whose gradients and states it takes: the relaxation times R of the stage,
-    see :mod:`bissl_mm.engine.steps.relaxation`. A warning says what to set
-    where R is below ``least``. With every alternation ``regime/lambda`` is logged,
-    its weight of the regularizer, and ``regime/moved``, the
-    share of the way from the first backbone to :math:`\theta_D` that
-    :math:`\theta_P` has gone,
+    It logs the relaxation times R of the stage, see
+    :mod:`bissl_mm.engine.steps.relaxation`. With SGD it does so at the start.
+    With LARS and Adam it needs gradients and states, and logs R after the first
+    lower phase. If R is below ``least``, a warning says what to set. With every
+    alternation it logs ``regime/lambda``, the weight of the regularizer, and
+    ``regime/moved``. The latter is the share of the way from the first backbone
+    to :math:`\theta_D` that :math:`\theta_P` has gone,
 
     .. math:: \langle \theta_P - \theta_0, \theta_D - \theta_0 \rangle /
               \|\theta_D - \theta_0\|^2 .
 
-    Words come once where most upper steps are clipped.
+    It warns once if most upper steps are clipped.
 
     Args:
-        least (float): R below which the warning comes. Defaults to 0.5.
-        aim (float): R that the proposed settings give. Defaults to 3.
+        least (float): The warning comes if R is below this. Defaults to 0.5.
+        aim (float): The R of the settings that the warning proposes. Defaults
+            to 3.
 
     Attributes:
         start (list[Tensor], optional): The first backbone, on the CPU; None
@@ -55,7 +57,7 @@ class RegimeHook(Hook):
         self._warned = False
 
     def before_train(self, runner: Runner) -> None:
-        """Tell R, or arrange to take it."""
+        """Log R now, or arrange to log it later."""
         if self.start is None:
             self.start = [
                 p.detach().cpu().clone() for p in unwrap(runner.model).lower_backbone()
@@ -78,7 +80,7 @@ class RegimeHook(Hook):
 
         def before_step(*args: Any) -> None:
             count[0] += 1
-            # Adam's averages need steps; LARS has the same gradient then.
+            # Adam's averages need some steps.
             if count[0] == number:
                 self._tell(runner, pull, gains(optimizer, params), params)
                 self._handle.remove()
@@ -87,7 +89,7 @@ class RegimeHook(Hook):
         self._handle = optimizer.register_step_pre_hook(before_step)
 
     def on_exit(self, runner: Runner) -> None:
-        """Leave nothing at the optimizer."""
+        """Remove the handle from the optimizer."""
         if self._handle is not None:
             self._handle.remove()
             self._handle = None
@@ -99,7 +101,7 @@ class RegimeHook(Hook):
         data_batch: Any = None,
         outputs: dict[str, float] | None = None,
     ) -> None:
-        """How far theta_P has moved; are steps clipped?"""
+        """Log how far theta_P has moved, and warn if steps are clipped."""
         moved = self.moved(runner)
         if moved is not None:
             runner.message_hub.update_scalar('train/regime/moved', moved)
@@ -117,12 +119,12 @@ class RegimeHook(Hook):
             )
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep the first backbone for a resumed run."""
+        """Store the first backbone for a resumed run."""
         if self.start is not None:
             checkpoint[START] = self.start
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take it up."""
+        """Read the first backbone."""
         if runner._resume and START in checkpoint:
             self.start = list(checkpoint[START])
 

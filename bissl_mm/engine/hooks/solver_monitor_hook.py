@@ -1,4 +1,4 @@
-"""How good the hypergradient is, in words."""
+"""Warnings about the hypergradient."""
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -10,18 +10,17 @@ from ...utils.check import check_keys
 @HOOKS.register_module()
 @check_keys
 class SolverMonitorHook(Hook):
-    """Warn when the solver's answer is not a solution of its system.
+    """Warn if the linear system of the hypergradient was not solved.
 
     The quantities themselves (``upper/residual``, ``upper/estimated``,
     ``upper/min_curvature``, ``upper/cosine``, ``lower/distance``, ...) are
-    logged with every alternation. A warning is given once for each kind of
-    trouble.
+    logged with every alternation. Each kind of warning is given once.
 
     Args:
-        max_residual (float): True relative residual ``||A x - v|| / ||v||``,
-            at the step of an upper phase that ``optim_wrapper.
-            check_residual`` names, above which the warning comes. Defaults to
-            1: above it, the zero vector would be a better answer.
+        max_residual (float): The warning comes if the true relative residual
+            ``||A x - v|| / ||v||`` is above this. It is that of the steps that
+            ``hypergradient.check_residual`` names. Defaults to 1: above it, the
+            zero vector would be a better solution.
     """
 
     priority = 'LOW'
@@ -33,7 +32,7 @@ class SolverMonitorHook(Hook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
-        """Look at the means of one alternation."""
+        """Check the means of one alternation."""
         system = runner.optim_wrapper.system
         solver = type(system.solver).__name__
         where = (
@@ -46,16 +45,16 @@ class SolverMonitorHook(Hook):
             self._warn(
                 runner,
                 'residual',
-                f'The linear system was not solved ({where}): the true '
-                f'relative residual of v_IJ is {residual:.3g}, where 0 is '
-                'solved and 1 is what the zero vector gives, so the update '
-                'direction is unreliable. Raise damping, or '
+                f'The linear system was not solved: residual {residual:.3g} '
+                f'({where}). The update direction is unreliable. A residual of 0 '
+                'means solved; that of the zero vector is 1. Raise damping, or '
                 + (
-                    'set extrapolate=False of the solver, which then estimates nothing.'
+                    'set extrapolate=False of the solver: then no residual is '
+                    'an estimate.'
                     if outputs.get('upper/estimated')
-                    else "choose hypergradient.solver=dict(type='RecyclingSolver'), "
-                    "or where curvature is negative curvature='gauss_newton' with "
-                    "solver=dict(type='CGSolver')."
+                    else "choose hypergradient.solver=dict(type='RecyclingSolver'). "
+                    "If the curvature is negative, choose curvature='gauss_newton' "
+                    "with solver=dict(type='CGSolver')."
                 ),
             )
         curvature = outputs.get('upper/min_curvature')
@@ -63,23 +62,23 @@ class SolverMonitorHook(Hook):
             self._warn(
                 runner,
                 'curvature',
-                f'The operator is not positive definite ({where}): curvature '
-                f'{curvature:.3g} was met, where conjugate gradients have no '
-                'guarantee. Raise damping, or choose solver=dict(type='
+                f'The operator is not positive definite: curvature '
+                f'{curvature:.3g} was met ({where}). Conjugate gradients have no '
+                'guarantee there. Raise damping, or choose solver=dict(type='
                 "'RecyclingSolver') or curvature='gauss_newton'.",
             )
         if outputs.get('upper/cosine', 1.0) < 0:
             self._warn(
                 runner,
                 'cosine',
-                f'v_IJ points against v ({where}): cosine '
-                f'{outputs["upper/cosine"]:.3g}. The upper level would move '
-                'away from the downstream task. Raise damping.',
+                f'v_IJ points against v: cosine {outputs["upper/cosine"]:.3g} '
+                f'({where}). The upper level would move away from the '
+                'downstream task. Raise damping.',
             )
 
     def _warn(self, runner: Runner, kind: str, text: str) -> None:
         if kind not in self._warned:
             self._warned.add(kind)
             runner.logger.warning(
-                text + ' Said once; see the log for later alternations.'
+                text + ' This warning comes once; the log has later values.'
             )

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as requests to stop after a step."""
+"""Treat SIGTERM and Ctrl-C as requests to stop after a step."""
 
 import os
 import signal
@@ -16,7 +16,8 @@ from ...utils.worker_signals import shield_worker, shielded_workers
 class StopSignals:
     """Passes signals on to the loop of a runner.
 
-    Only one of the main thread can listen; another does nothing.
+    Python allows this only in the main thread. In another thread it does
+    nothing.
     """
 
     def __init__(self) -> None:
@@ -25,14 +26,14 @@ class StopSignals:
 
     @property
     def listening(self) -> bool:
-        """Whether a signal would be heard."""
+        """Whether signals are passed on."""
         return bool(self._before)
 
     def listen(self, runner: Runner) -> None:
-        """From now on signals ask the loop to stop.
+        """From now on, signals ask the loop to stop.
 
-        SIGTERM to the whole process group leaves the worker processes that
-        start from now on alone.
+        A SIGTERM to the whole process group does not end worker processes that
+        start from now on.
         """
         if threading.current_thread() is not threading.main_thread():
             return
@@ -40,12 +41,12 @@ class StopSignals:
 
         def handle(number, frame):
             if os.getpid() != process:
-                # A process that was forked before, or on macOS.
+                # This is a forked process, for which the loop cannot answer.
                 signal.signal(number, self._before[number])
                 os.kill(os.getpid(), number)
                 return
-            # A launcher may repeat SIGTERM while the file is being written;
-            # a second Ctrl-C means it.
+            # A launcher may repeat SIGTERM while the file is being written. A
+            # second Ctrl-C ends the process at once.
             signal.signal(
                 number,
                 signal.SIG_IGN if number == signal.SIGTERM else self._before[number],
@@ -65,12 +66,12 @@ class StopSignals:
             loader.worker_init_fn = partial(shield_worker, loader.worker_init_fn)
 
     def ignore(self) -> None:
-        """From now on nothing interrupts."""
+        """From now on, no signal interrupts."""
         for number in self._before:
             signal.signal(number, signal.SIG_IGN)
 
     def give_back(self) -> None:
-        """Let signals do what they did before."""
+        """Restore the earlier handlers."""
         self._shield.close()
         for number, handler in self._before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""An estimate of transfer before any fine-tuning."""
+"""Estimate how well a backbone transfers, without fine-tuning."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from ...models.losses.functional import substituted
 from ...registry import HOOKS
 from ...utils.check import check_keys, check_positive_int
 
-#: Scalar in the message hub and the log.
+#: Name of the scalar in the message hub and the log.
 NAME = 'transfer/neighbours'
 
 
@@ -27,21 +27,23 @@ NAME = 'transfer/neighbours'
 class TransferHook(Hook):
     r"""Accuracy of nearest neighbours on features of :math:`\theta_P`.
 
-    Every ``interval`` alternations, and before the first, the validation
-    images pass the backbone; each is classified by its neighbours among the
-    others, by cosine, weighted by :math:`\exp(s/0.1)`. No head is trained.
-    Batch norms take the statistics of the validation batches, since running
-    ones are those of pretext views (torch's own synchronised ones keep the
-    running ones). Of several processes the first looks, at its images. On
-    data without one label an image the hook does nothing.
+    Before the first alternation and after every ``interval`` ones, the
+    validation images pass the backbone. Each image is classified by its
+    neighbours among the other images. Neighbours have the highest cosine s and
+    the weight :math:`\exp(s/0.1)`. No head is trained. Batch norms take the
+    statistics of the validation batches, because running statistics are those
+    of pretext views; torch's own synchronised norms keep the running ones. With
+    several processes, only the first one evaluates, on its images. If the data
+    do not have one label per image, the hook does nothing.
 
     Args:
-        interval (int): Alternations. Defaults to 10.
-        num_neighbours (int): Defaults to 10.
-        max_images (int): Images at most, the first ones. Defaults to 2000.
+        interval (int): Alternations between evaluations. Defaults to 10.
+        num_neighbours (int): Number of neighbours. Defaults to 10.
+        max_images (int): Largest number of images; the first ones are taken.
+            Defaults to 2000.
     """
 
-    # Before the backbone is exported.
+    # This hook has to run before the backbone is exported.
     priority = 'LOW'
 
     def __init__(
@@ -59,7 +61,7 @@ class TransferHook(Hook):
         self.history: list[tuple[int, float]] = []
 
     def before_train(self, runner: Runner) -> None:
-        """The value of the pretraining; not again in a resumed run."""
+        """Evaluate the pretrained backbone, unless the run is resumed."""
         if runner.train_loop.iter == 0:
             self._look(runner, 0)
 
@@ -70,7 +72,7 @@ class TransferHook(Hook):
         data_batch: Any = None,
         outputs: Any = None,
     ) -> None:
-        """Look, where it is due."""
+        """Evaluate if that is due."""
         number = batch_idx + 1
         if number % self.interval == 0 or number == runner.train_loop.max_iters:
             self._look(runner, number)
@@ -93,9 +95,9 @@ class TransferHook(Hook):
         runner.message_hub.update_info(NAME, (number, value))
         runner.visualizer.add_scalar(NAME, value, step=number)
         runner.logger.info(
-            f"After alternation {number}: neighbours of theta_P's features "
-            f'are right in {value:.1f}% of {len(found[1])} validation '
-            f'images (first: {self.history[0][1]:.1f}%).'
+            f'After alternation {number}: nearest neighbours by features of '
+            f'theta_P classify {value:.1f}% of {len(found[1])} validation images '
+            f'correctly (at first {self.history[0][1]:.1f}%).'
         )
 
 
@@ -103,18 +105,18 @@ class TransferHook(Hook):
 def batch_features(
     model: nn.Module, loader: Iterable, max_images: int = 2000
 ) -> tuple[Tensor, Tensor] | None:
-    """Features of a model's backbone, its batch norms at batch statistics.
+    """Features of a model's backbone, whose batch norms use batch statistics.
 
     Args:
-        model (nn.Module): One of mmpretrain's classifiers, or what has a
-            ``data_preprocessor`` and a ``backbone`` as it has. Left as it
-            was.
+        model (nn.Module): A classifier of mmpretrain, or another model with a
+            ``data_preprocessor`` and a ``backbone`` of the same form. Not
+            changed.
         loader (Iterable): Collated batches with labels.
-        max_images (int): Ends after so many. Defaults to 2000.
+        max_images (int): Largest number of images. Defaults to 2000.
 
     Returns:
         tuple[Tensor, Tensor], optional: Features (N, C) and labels (N, ), on
-        the CPU; None on data without one label an image.
+        the CPU. None if the data do not have one label per image.
     """
     features, labels = [], []
     with _batch_statistics(model):
@@ -132,12 +134,12 @@ def batch_features(
 
 
 def neighbours_accuracy(features: Tensor, labels: Tensor, number: int) -> float:
-    """Leave-one-out accuracy of weighted nearest neighbours, percent.
+    """Leave-one-out accuracy of weighted nearest neighbours, in percent.
 
     Args:
-        features (Tensor): (N, C).
-        labels (Tensor): (N, ), whole numbers.
-        number (int): Neighbours.
+        features (Tensor): Shape (N, C).
+        labels (Tensor): Shape (N, ), whole numbers.
+        number (int): Number of neighbours.
     """
     unit = F.normalize(features.double(), dim=1)
     similarity = unit @ unit.T
@@ -154,7 +156,7 @@ def _label(sample: Any) -> int | None:
 
 
 def _pooled(outputs: Any) -> Tensor:
-    """Of the last stage one vector an image."""
+    """One vector per image, from the last stage."""
     last = outputs[-1] if isinstance(outputs, (tuple, list)) else outputs
     if isinstance(last, (tuple, list)):
         last = last[-1]
@@ -172,7 +174,7 @@ def _batch_statistics(model: nn.Module) -> Iterator[None]:
         if isinstance(module, _BatchNorm) and not isinstance(module, nn.SyncBatchNorm):
             module.training = True
             if synchronised is not None:
-                # The other processes are not here.
+                # The other processes do not run this code.
                 module.synchronised = False
     try:
         yield

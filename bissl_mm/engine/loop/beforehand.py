@@ -1,4 +1,4 @@
-"""What is checked before a bilevel run takes its first step."""
+"""Checks before a bilevel run takes its first step."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ from ..steps.settings import HypergradientSettings
 
 
 def check_parts_of_runner(runner: Runner) -> HypergradientSettings:
-    """The model's wrapper and the optimizers', built or not.
+    """Check the wrapper of the model and that of the optimizers, built or not.
 
     Returns:
-        HypergradientSettings: Those of the optimizers' wrapper.
+        HypergradientSettings: The settings in the wrapper of the optimizers.
 
     Raises:
         TypeError: For a wrapper that distributes parameters or gradients by
-            itself, or serves one model.
+            itself, or that serves only one model.
     """
     _check_wrapper(runner)
     wrapper = runner.optim_wrapper
@@ -43,17 +43,20 @@ def check_before_training(
     streams: dict[str, LevelStream],
     pipelines: list[Any],
 ) -> None:
-    """Layers, precision, sizes of batches and parts, and what the two models
-    do not agree in.
+    """Check layers, precision, and sizes of batches and of their parts.
+
+    Where the two models disagree, for example in the order of channels, the run
+    gets a warning.
 
     Args:
-        runner (Runner): With all parts built.
-        model (BiSSLModel): Its model.
-        streams (dict[str, LevelStream]): One a level.
-        pipelines (list): Of the pretext data and of the downstream data.
+        runner (Runner): All its parts are built.
+        model (BiSSLModel): The model of the runner.
+        streams (dict[str, LevelStream]): One stream per level.
+        pipelines (list): The transforms of the pretext data and of the
+            downstream data.
 
     Raises:
-        TypeError: If the stage cannot honour a part.
+        TypeError: If the stage cannot work with a part.
         ValueError: If a batch is too small.
     """
     wrapper, world_size = runner.optim_wrapper, get_world_size()
@@ -82,11 +85,11 @@ def check_before_training(
 
 
 def _check_wrapper(runner) -> None:
-    """Refuse what distributes parameters or gradients by itself."""
+    """Refuse wrappers that distribute parameters or gradients by themselves."""
     if hasattr(runner, 'strategy'):
         raise TypeRefusal(
             f'BiSSLTrainLoop: {type(runner).__name__} with '
-            f'{type(runner.strategy).__name__} shards or wraps the model, and '
+            f'{type(runner.strategy).__name__} shards or wraps the model, but '
             'the implicit Jacobian needs whole parameters on every process. '
             'Remove runner_type and strategy from the config.'
         )
@@ -109,12 +112,12 @@ def _check_wrapper(runner) -> None:
 
 
 def _check_optim_wrapper(optim_wrapper: Any) -> None:
-    """The config of the bilevel one."""
+    """Refuse a config that is not for :class:`BiSSLOptimWrapper`."""
     if not isinstance(optim_wrapper, dict) or not is_type(
         dict(type=optim_wrapper.get('constructor')), 'BiSSLOptimWrapperConstructor'
     ):
         raise TypeRefusal(
-            'BiSSLTrainLoop: optim_wrapper serves one model only. Set '
+            'BiSSLTrainLoop: this optim_wrapper serves only one model. Set '
             "optim_wrapper=dict(type='BiSSLOptimWrapper', constructor="
             "'BiSSLOptimWrapperConstructor', lower=..., upper=...)."
         )

@@ -1,4 +1,4 @@
-"""Progress, streams, seeds and the request to stop, around Algorithm 1."""
+"""What Algorithm 1 needs around it: progress, streams, seeds, stopping."""
 
 from typing import Any, NoReturn
 
@@ -16,23 +16,23 @@ from .settings import LoopSettings
 
 
 class Bookkeeping:
-    """What lets a loop of phases stop after any step and go on from there.
+    """Lets a loop of phases stop after any step and continue from there.
 
-    It keeps the progress where checkpoints find it, draws batches and seeds
-    by it, steps the schedules and listens for a request to stop. What the
-    phases are is the loop's.
+    It keeps the progress where checkpoints find it. From the progress it draws
+    batches and seeds. It steps the schedules and handles a request to stop. The
+    loop itself defines the phases.
 
     Args:
         runner (Runner): The runner. Its hooks and ``param_schedulers``
             configs are changed.
         settings (LoopSettings): The loop's settings.
-        streams (dict[str, LevelStream]): One a level.
+        streams (dict[str, LevelStream]): One stream per level.
 
     Attributes:
-        progress (Progress): Where the run stands.
-        iteration (int): Of the alternation that is running, from 0; that of
-            ``progress`` moves on before the hooks at its end, this one after
-            them, as mmengine's loops do.
+        progress (Progress): The place that the run has reached.
+        iteration (int): Number of the running alternation, from 0. It grows
+            after the hooks at the end of the alternation, as in mmengine's
+            loops. The number in ``progress`` grows before them.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Bookkeeping:
         self.progress = Progress()
         self.iteration = 0
         self._stop_signal: int | None = None
-        # A hub of an earlier run in this process may carry the same name.
+        # An earlier run in this process may have used a hub of the same name.
         runner.message_hub.pop_info(HUB_KEY, None)
         take_over_schedules(runner, settings)
         runner.register_hook(ResumeGuardHook())
@@ -58,7 +58,7 @@ class Bookkeeping:
         self._stop_signal = signal_number
 
     def stop_if_requested(self) -> None:
-        """Leave with a checkpoint if any process was asked to."""
+        """Write a checkpoint and leave, if any process was asked to."""
         device = next(self.runner.model.parameters()).device
         if any_rank(self._stop_signal is not None, device):
             self._leave()
@@ -68,7 +68,7 @@ class Bookkeeping:
         raise SystemExit(128 + (self._stop_signal or 15))
 
     def begin(self) -> None:
-        """Take up the progress of a checkpoint, or start anew."""
+        """Continue from the progress of a checkpoint, or start anew."""
         hub = self.runner.message_hub
         if HUB_KEY in hub.runtime_info:
             self.progress = Progress(**hub.get_info(HUB_KEY))
@@ -96,20 +96,20 @@ class Bookkeeping:
             if saved.get(key, value) != value:
                 self.runner.logger.warning(
                     f'{key} is {value} now but was {saved[key]} when the '
-                    'checkpoint was written; the run goes on with the new '
-                    'one.'
+                    'checkpoint was written. The run continues with the new '
+                    'value.'
                 )
 
     def finish_step(
         self, phase: str, logs: dict[str, float], then: str | None = None
     ) -> None:
-        """After a step; checkpoints are written from its hook.
+        """Record a step and call its hooks, which may write a checkpoint.
 
         Args:
-            phase (str): Of the step.
-            logs (dict[str, float]): Of the step.
-            then (str, optional): The phase that follows, where this was its
-                last step. Defaults to None.
+            phase (str): The phase of the step.
+            logs (dict[str, float]): The logs of the step.
+            then (str, optional): The next phase, if this was the last step of
+                its phase. Defaults to None.
         """
         step_schedules(self.runner, phase)
         self.progress.record(phase, logs)
@@ -132,29 +132,29 @@ class Bookkeeping:
         self.runner.visualizer.add_scalars(means, step=epoch)
 
     def publish(self) -> None:
-        """Put the progress where every checkpoint takes it along."""
+        """Put the progress where every checkpoint stores it."""
         for name, stream in self.streams.items():
             self.progress.streams[name] = stream.state_dict()
         self.runner.message_hub.update_info(HUB_KEY, self.progress.to_dict())
 
     def next_batch(self, level: str) -> Any:
-        """The next one of a level's stream."""
+        """The next batch of a level's stream."""
         try:
             return self.streams[level].next()
         except RuntimeError:
-            # A signal to the whole process group ends the workers too. Other
-            # ranks may not be here, so this one leaves without asking them.
+            # A signal to the whole process group also ends the workers. Other
+            # ranks may be elsewhere, so this one leaves without asking them.
             if self._stop_signal is None:
                 raise
             self._leave()
 
     def seed(self, phase: str, step: int | None = None) -> int:
-        """Of a step of this rank; of the present one by default."""
+        """The seed of a step on this rank, by default of the current one."""
         step = self.progress.step if step is None else step
         return fold_seed(self.runner.seed, phase, get_rank(), self.iteration, step)
 
     def validate_if_due(self) -> None:
-        """Evaluate after an alternation, or after a resume before it."""
+        """Evaluate if that is due, also right after a resume."""
         if not self.progress.validation_due:
             return
         if self.runner.val_loop is not None:
@@ -165,7 +165,7 @@ class Bookkeeping:
         self.stop_if_requested()
 
     def close(self) -> None:
-        """End the streams; say what they could not read."""
+        """End the streams and warn of images that they could not read."""
         for name, stream in self.streams.items():
             if stream.unreadable:
                 self.runner.logger.warning(

@@ -1,4 +1,4 @@
-"""Freezing the downstream backbone while its head warms up."""
+"""Freeze the downstream backbone while its head warms up."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +14,11 @@ def frozen_backbone(model: BiSSLModel, mode: str) -> Iterator[None]:
 
     Args:
         model (BiSSLModel): Its ``requires_grad`` flags are restored
-            afterwards; both of its models are then in training mode.
-        mode (str): Normalisation layers of the frozen backbone in
-            ``'train'`` use batch statistics, as the upper level will, and
-            update their running ones; in ``'eval'`` they use the running
-            ones of the pretraining.
+            afterwards. Both of its models are then in training mode.
+        mode (str): Mode of the frozen backbone's normalisation layers. In
+            ``'train'`` they use batch statistics, as in the upper level, and
+            update their running ones. In ``'eval'`` they use the running
+            statistics of the pretraining.
     """
     model.train()
     downstream = model.downstream

@@ -1,4 +1,4 @@
-"""Where a bilevel run stands."""
+"""The place that a bilevel run has reached."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -9,17 +9,17 @@ HUB_KEY = 'bissl_progress'
 
 @dataclass
 class Progress:
-    """All that a resumed run needs of the loop, in plain data.
+    """All that a resumed run needs to know of the loop, in plain data.
 
     Attributes:
         phase (str): ``'head_warmup'``, ``'lower'`` or ``'upper'``.
         alternation (int): Alternations completed.
         step (int): Steps done in the phase.
-        validation_due (bool): An evaluation follows before the next step.
+        validation_due (bool): Whether an evaluation comes before the next step.
         meters (dict): Sum and count of each quantity logged since the last
-            averaging.
+            mean was taken.
         streams (dict): State of each level's data stream.
-        settings (dict): Settings that must be equal on resume.
+        settings (dict): Settings that a resumed run is compared with.
     """
 
     phase: str = 'head_warmup'
@@ -35,11 +35,11 @@ class Progress:
         self.phase, self.step = phase, 0
 
     def record(self, prefix: str, logs: dict[str, float]) -> None:
-        """Add the quantities of one step; ``min_*`` keep the smallest."""
+        """Add the quantities of one step. Of ``min_*`` the smallest is kept."""
         for key, value in logs.items():
             name = f'{prefix}/{key}'
             if key.startswith('min_'):
-                # One bad step must not vanish in a mean.
+                # A mean would hide one bad step.
                 smallest = self.meters.get(name, [math.inf])[0]
                 self.meters[name] = [min(smallest, value), 1]
                 continue

@@ -1,4 +1,4 @@
-"""Resuming needs more than weights."""
+"""Checks on the checkpoint that a run is resumed from."""
 
 import os.path as osp
 import re
@@ -11,19 +11,19 @@ from .progress import HUB_KEY
 
 
 class ResumeGuardHook(Hook):
-    """Refuse to resume from a file that does not hold a whole state.
+    """Refuse to resume from a file that does not contain the whole state.
 
-    Registered by :class:`BiSSLTrainLoop` itself. The checkpoint of the best
-    evaluation and the exported backbone hold weights alone.
+    :class:`BiSSLTrainLoop` registers this hook itself. The checkpoint of the
+    best evaluation and the exported backbone contain only weights.
     """
 
     priority = 'VERY_HIGH'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Look at a checkpoint before anything of it is used.
+        """Check a checkpoint before it is used.
 
         Raises:
-            ValueError: If the run is to resume and something is missing.
+            ValueError: If the run is to be resumed and something is missing.
         """
         if not runner._resume:
             return
@@ -34,23 +34,24 @@ class ResumeGuardHook(Hook):
         if missing:
             raise ValueRefusal(
                 f"--resume: checkpoint '{runner._load_from}' lacks "
-                f'{", ".join(missing)}, so the run cannot go on from it. '
+                f'{", ".join(missing)}, so the run cannot continue from it. '
                 'Resume from an iter_*.pth of this stage, or start anew from '
                 'its weights with load_from.'
             )
 
 
 class ResumedPathsHook(Hook):
-    """Forget files that a checkpoint names outside the run's folders.
+    """Ignore files outside the run's folders that a checkpoint names.
 
-    mmengine removes the best checkpoint before once there is a better one,
-    and takes its path from the checkpoint that the run is resumed from.
+    When there is a better checkpoint, mmengine removes the earlier best one. It
+    takes the path of that file from the checkpoint that the run is resumed
+    from.
     """
 
     priority = 'VERY_HIGH'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Drop the paths from what the run will take over."""
+        """Remove these paths from the checkpoint."""
         if not runner._resume or not isinstance(checkpoint, dict):
             return
         hub = checkpoint.get('message_hub') or {}
@@ -69,8 +70,8 @@ class ResumedPathsHook(Hook):
             if not isinstance(path, str) or not osp.realpath(path).startswith(inside):
                 info[key] = None
                 runner.logger.warning(
-                    f'The checkpoint names {path!r} as the best one, which is '
-                    'not in a folder of this run; it is left alone.'
+                    f'The checkpoint names {path!r} as the best one. This file '
+                    'is not in a folder of this run, so it is not removed.'
                 )
         kept = info.get('keep_ckpt_ids')
         if kept and not all(re.fullmatch(r'\w+', str(name)) for name in kept):

@@ -11,11 +11,11 @@ LEVELS = ('lower', 'upper')
 
 
 def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
-    """Check the schedule configs and remove mmengine's stepping of them.
+    """Check the configs of the schedules, and keep mmengine from stepping them.
 
-    mmengine would step both levels' schedules once an alternation. Here the
-    loop steps them, so ``end`` counts steps of the level; where it is left
-    out it becomes the level's number of steps in the run.
+    mmengine would step the schedules of both levels once per alternation. Here
+    the loop steps them, and ``end`` counts steps of the level. If ``end`` is
+    left out, it becomes the number of steps of the level in the run.
 
     Args:
         runner (Runner): Its hooks and ``param_schedulers`` configs are
@@ -23,15 +23,15 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
         settings (LoopSettings): The loop's settings.
 
     Raises:
-        TypeError: If the schedules do not name the levels, or weights are
-            averaged by ``EMAHook``.
+        TypeError: If the schedules do not name the levels, or if ``EMAHook``
+            averages weights.
         ValueError: If a schedule counts epochs or ends before it begins.
     """
     for hook in list(runner._hooks):
         if isinstance(hook, EMAHook):
             raise TypeRefusal(
-                'BiSSLTrainLoop: EMAHook swaps averaged weights into the '
-                'checkpoints, which then hold no state of Algorithm 1. '
+                'BiSSLTrainLoop: EMAHook writes averaged weights into the '
+                'checkpoints, so a run could not be resumed from them. '
                 'Remove it from the hooks.'
             )
         if isinstance(hook, (ParamSchedulerHook, DistSamplerSeedHook)):
@@ -49,7 +49,7 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
         cfgs = schedules.get(level) or []
         cfgs = schedules[level] = [cfgs] if isinstance(cfgs, dict) else cfgs
         if not settings.total_steps(level):
-            # num_lower_steps=0: nothing steps them.
+            # With num_lower_steps=0 no step advances them.
             cfgs = schedules[level] = []
         for cfg in cfgs:
             if not isinstance(cfg, dict):

@@ -13,7 +13,8 @@ class LoopSettings:
     """Settings of :class:`BiSSLTrainLoop`; see there for their meaning.
 
     Raises:
-        ValueError: If a count is not positive or settings contradict.
+        ValueError: If a count is not positive, or settings contradict each
+            other.
         TypeError: For an unknown key in a dict.
     """
 
@@ -46,22 +47,22 @@ class LoopSettings:
             raise ValueRefusal(
                 'optim_wrapper.hypergradient.num_batches='
                 f'{self.num_hessian_batches} exceeds num_lower_steps='
-                f"{self.num_lower_steps}, of which batches='first' takes "
-                'them. Lower it.'
+                f"{self.num_lower_steps}, but batches='first' takes the batches "
+                'of these steps. Lower num_batches.'
             )
         self.head_warmup = _read_head_warmup(self.head_warmup)
         self.backbone_adaptation = _read_adaptation(self.backbone_adaptation)
 
     @property
     def num_lower_batches(self) -> int:
-        """Pretext batches drawn an alternation.
+        """Pretext batches drawn per alternation.
 
-        B.4 begins a new pass where fewer than N_L batches remain. The
-        released code draws the Hessian batch from the same stack, so that
-        N_L + 1 are needed for a phase without a sample twice, and as many
-        are counted here. The passes differ only where N_L remain exactly:
-        not on ImageNet, where 59 alternations fit into the 1251 batches of
-        1024 by either rule.
+        B.4 begins a new pass if fewer than N_L batches remain. The released
+        code draws the Hessian batch from the same pass. A phase without a
+        repeated sample then needs N_L + 1 batches, and this number is counted
+        here. The two rules differ only if exactly N_L batches remain. They
+        agree on ImageNet: 59 alternations fit into its 1251 batches of 1024
+        images by either rule.
         """
         extra = self.num_hessian_batches if self.hessian_batches == 'next' else 0
         return self.num_lower_steps + extra
@@ -88,12 +89,13 @@ class LoopSettings:
         )
 
     def is_adaptation_due(self, alternation: int) -> bool:
-        """Whether theta_D moves toward theta_P in it, counted from 1."""
+        """Whether theta_D moves toward theta_P in the alternation, counted
+        from 1."""
         adaptation = self.backbone_adaptation
         return bool(adaptation) and alternation % adaptation['interval'] == 0
 
     def fingerprint(self) -> dict[str, object]:
-        """What must be the same when a run is resumed."""
+        """The settings that must not change when a run is resumed."""
         return dict(
             num_alternations=self.num_alternations,
             num_lower_steps=self.num_lower_steps,
@@ -104,7 +106,8 @@ class LoopSettings:
         )
 
     def check_resumable(self, saved: dict[str, object]) -> None:
-        """Raise a ``ValueError`` if a checkpoint was written under others."""
+        """Raise a ``ValueError`` if a checkpoint was written with other
+        settings."""
         for key, value in self.fingerprint().items():
             if saved.get(key) != value:
                 raise ValueRefusal(

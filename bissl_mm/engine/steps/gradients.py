@@ -1,4 +1,4 @@
-"""How the losses that give first derivatives are evaluated."""
+"""Losses of both levels and their first derivatives."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
@@ -17,7 +17,7 @@ from ...utils.errors import TypeRefusal, ValueRefusal
 from ...utils.random import fold_seed, seeded
 from .parts import device_of, total_loss
 
-#: What can be worked on in parts.
+#: What can pass the network in parts.
 LEVELS = ('lower', 'upper', 'hessian')
 
 
@@ -28,11 +28,11 @@ Gradients = dict[str, Tensor]
 class UpperGradient(NamedTuple):
     r"""First derivatives of an upper step.
 
-    ``loss_at_lower`` is :math:`\mathcal{L}^D(\theta_P, \phi_D)`,
-    ``loss_at_upper`` :math:`\mathcal{L}^D(\theta_D, \phi_D)`, ``v`` the
-    gradient of the first in :math:`\theta_P`, and ``gradients`` what both
-    give the head and the direct one gives :math:`\theta_D`, by names of the
-    downstream model.
+    ``loss_at_lower`` is :math:`\mathcal{L}^D(\theta_P, \phi_D)`, and
+    ``loss_at_upper`` is :math:`\mathcal{L}^D(\theta_D, \phi_D)`. ``v`` is the
+    gradient of the first in :math:`\theta_P`. ``gradients`` holds, by names of
+    the downstream model, the gradient of both in the head and that of the second
+    in :math:`\theta_D`.
     """
 
     loss_at_lower: Tensor
@@ -42,23 +42,22 @@ class UpperGradient(NamedTuple):
 
 
 class FirstOrder:
-    """In how many parts a batch passes the network, and in which precision.
+    """Evaluates losses and first derivatives, in parts and in a precision.
 
     Args:
         num_micro_batches (dict, optional): In how many parts a rank's batch
-            passes the network, by ``'lower'``, ``'upper'`` and ``'hessian'``,
-            for batches that do not fit the memory. Gradients are those of
-            the whole batch if the loss is a mean over samples and no layer
-            looks at other samples (MAE, a classifier without batch norm);
-            batch norm and contrastive losses see the part alone. With
-            ``'hessian'`` above 1 every product builds its graphs anew.
-            Defaults to None: one part each, as for a level that
-            is not given.
+            passes the network, by ``'lower'``, ``'upper'`` and ``'hessian'``.
+            This is for batches that do not fit into memory. Gradients are those
+            of the whole batch if the loss is a mean over samples and no layer
+            mixes samples (MAE, a classifier without batch norm). Batch norm and
+            contrastive losses see only the part. With ``'hessian'`` above 1
+            every product builds its graphs anew. Defaults to None. A level that
+            is not given has one part.
         dtype (str, optional): ``'bfloat16'`` or None.
 
     Raises:
         TypeError: For an unknown level.
-        ValueError: If a number is not positive or the type is another one.
+        ValueError: If a number is not positive, or for another type.
     """
 
     def __init__(
@@ -100,21 +99,21 @@ class FirstOrder:
         seed: int | None = None,
         weight: float = 1.0,
     ) -> tuple[Tensor, Gradients]:
-        """A batch's loss and its gradient.
+        """The loss of a batch and its gradient.
 
         Args:
-            model (BaseModel): Its buffers change; an averaged model in it
+            model (BaseModel): Its buffers change. An averaged model in it
                 (BYOL's target) is updated once.
-            parts (Sequence[dict]): Of :meth:`prepare`.
-            seed (int, optional): From which each part gets a seed of its
-                own; without one the parts draw on from where the generator
-                stands, as the whole batch would.
-            weight (float): Of the gradient. Defaults to 1.
+            parts (Sequence[dict]): From :meth:`prepare`.
+            seed (int, optional): Each part gets its own seed from this one.
+                Without it the parts draw from the current generator, one after
+                the other, as the whole batch would.
+            weight (float): Factor of the gradient. Defaults to 1.
 
         Returns:
-            tuple: The unweighted loss, the mean over the parts; and the
-            gradient in every trained parameter by name, zero where the loss
-            does not reach it.
+            tuple: The unweighted loss as the mean over the parts, and the
+            gradient in every trained parameter by name. The gradient is zero
+            where the loss does not depend on the parameter.
         """
         params = {name: p for name, p in model.named_parameters() if p.requires_grad}
         losses, total = [], None
@@ -144,10 +143,11 @@ class FirstOrder:
         Args:
             model (BiSSLModel): Its downstream model's buffers change.
             batch (dict): A downstream batch, as collated.
-            seed (int): Of the random draws, the same in both terms.
-            direct_weight (float): :math:`\gamma` of the second term.
-            indirect_weight (float): Of the first, in :math:`v` and in the
-                head's gradient. Defaults to 1.
+            seed (int): Seed of the random draws, which are the same in both
+                terms.
+            direct_weight (float): Weight :math:`\gamma` of the second term.
+            indirect_weight (float): Weight of the first term, in :math:`v` and
+                in the gradient of the head. Defaults to 1.
 
         Raises:
             ValueError: See :func:`split`.
@@ -155,8 +155,8 @@ class FirstOrder:
         downstream, levels = model.downstream, model.levels
         with seeded(seed, device_of(downstream)):
             parts = self.prepare(downstream, 'upper', batch)
-        # First at the lower backbone: this evaluation leaves no trace, while
-        # the one at the upper backbone updates running statistics.
+        # The evaluation at the lower backbone comes first, because it changes
+        # nothing. The one at the upper backbone updates running statistics.
         loss_at_lower, v, head_grads = self.gradients_at_lower(model, parts, seed)
         if indirect_weight != 1:
             torch._foreach_mul_(list(v) + head_grads, indirect_weight)
@@ -173,14 +173,14 @@ class FirstOrder:
         r"""Gradients of :math:`\mathcal{L}^D(\theta_P, \phi_D)`.
 
         Args:
-            model (BiSSLModel): Not changed, nor are the annotations.
-            parts (Sequence[dict]): Of :meth:`prepare`.
-            seed (int): From which each part gets its own.
+            model (BiSSLModel): Not changed; neither are the annotations.
+            parts (Sequence[dict]): From :meth:`prepare`.
+            seed (int): Each part gets its own seed from this one.
 
         Returns:
-            tuple: The loss, the gradient :math:`v` in :math:`\theta_P` and
-            that in the head :math:`\phi_D`, zero where a parameter takes no
-            part.
+            tuple: The loss, the gradient :math:`v` in :math:`\theta_P`, and the
+            gradient in the head :math:`\phi_D`. They are zero where the loss
+            does not depend on a parameter.
         """
         backbone, head = model.lower_backbone(), model.upper_head()
         params = (*backbone, *head)
@@ -199,10 +199,10 @@ class FirstOrder:
         )
 
     def check_params(self, model: nn.Module) -> None:
-        """Refuse parameters that the precision would silently not apply to.
+        """Refuse parameters for which the precision has no effect.
 
         Raises:
-            TypeError: For a float64 parameter: autocast leaves it alone.
+            TypeError: For a float64 parameter, which autocast ignores.
         """
         if self.dtype is None:
             return
@@ -223,7 +223,8 @@ class FirstOrder:
 
 
 def _gradient(loss: Tensor, params: Sequence[Tensor]) -> list[Tensor]:
-    """Of a scalar, zero where it does not reach."""
+    """The gradient of a scalar; zero where it does not depend on a
+    parameter."""
     grads = torch.autograd.grad(loss, params, allow_unused=True)
     return [
         torch.zeros_like(p) if g is None else g.contiguous()

@@ -1,4 +1,4 @@
-"""The linear system that every step of an upper phase solves."""
+"""The linear system that is solved in every step of an upper phase."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -43,7 +43,7 @@ from .params import select
 from .parts import device_of
 from .settings import HypergradientSettings
 
-#: Setting -> the pretext loss as a function, and the operator that takes it.
+#: Setting -> how the pretext loss becomes a function, and the operator of it.
 _CURVATURES = dict(
     hessian=(pretext_closure, Hessian),
     gauss_newton=(pretext_outputs_closure, GaussNewton),
@@ -51,10 +51,10 @@ _CURVATURES = dict(
 
 
 class Hypergradient(NamedTuple):
-    r"""What an upper step computes before it changes anything.
+    r"""What an upper step computes before it changes a parameter.
 
-    ``logs`` are tensors of one number, ``gradients`` go by the downstream
-    model's names, ``v`` and the ``solution`` with :math:`v_{IJ}` are None
+    ``logs`` are tensors of one number. ``gradients`` are by names of the
+    downstream model. ``v``, and the ``solution`` with :math:`v_{IJ}`, are None
     without the indirect term.
     """
 
@@ -71,14 +71,14 @@ class ImplicitSystem:
     phase.
 
     Args:
-        regularizer (Regularizer): Of the lower level.
-        settings (HypergradientSettings): Of the system.
+        regularizer (Regularizer): The regularizer of the lower level.
+        settings (HypergradientSettings): The settings of the system.
 
     Attributes:
-        solver (Solver): Of the system.
-        bound (BoundSolver, optional): To the operator of the phase; None
-            outside.
-        domain (Domain, optional): The unknowns of the phase's system.
+        solver (Solver): The settings of the solver.
+        bound (BoundSolver, optional): The solver of this phase's operator; None
+            outside of a phase.
+        domain (Domain, optional): The unknowns of this phase's system.
     """
 
     def __init__(
@@ -89,20 +89,20 @@ class ImplicitSystem:
         self.config = settings
         self.solver = build_solver(settings.solver)
         self.bound: BoundSolver | None = None
-        # What a resumed run found of the phase that it was interrupted in.
+        # The state of the solver in the phase that a resumed run continues.
         self._resumed: dict = {}
         self.domain: Domain | None = None
         self._steps = self._checked_step = 0
-        # Preprocessed, as the closures of the operator hold them, too.
+        # The preprocessed batches, which the operator's closures hold as well.
         self._parts: list[dict] = []
         self._cross: Callable[[Vectors], Vectors] | None = None
-        # Of the operator that the solver is bound to.
+        # Both belong to the operator that the solver is bound to.
         self._metric: Callable[[], Operator] = Identity
         self._weight = regularizer.weight
 
     @property
     def curvature_operator(self) -> Curvature | None:
-        """Of the phase's operator; None outside."""
+        """The curvature in this phase's operator; None outside of a phase."""
         return None if self.bound is None else self.bound.operator.second.operator
 
     def begin(
@@ -117,18 +117,17 @@ class ImplicitSystem:
         r"""Build the operator of one upper phase.
 
         Args:
-            model (BiSSLModel): In training mode, not changed;
-                :math:`\theta_P` and :math:`\phi_P` must stay as they are
-                until :meth:`end`.
+            model (BiSSLModel): In training mode; not changed. Until :meth:`end`
+                :math:`\theta_P` and :math:`\phi_P` must not change either.
             batches (Sequence[dict]): Pretext batches of this rank for the
-                Hessian, one in the published algorithm.
+                Hessian; one in the published algorithm.
             seed (int): Seed of the random draws of the pretext loss on this
-                rank, the same for all products.
-            first_order (FirstOrder): In how many parts a batch passes the
-                network.
-            done_steps (int): Steps of this phase that an interrupted run
-                took already. Defaults to 0.
-            checked_step (int): The ``'random'`` one. Defaults to 0.
+                rank. All products have the same draws.
+            first_order (FirstOrder): Cuts and preprocesses the batches.
+            done_steps (int): Steps of this phase that an interrupted run has
+                taken already. Defaults to 0.
+            checked_step (int): The step that ``check_residual='random'`` checks.
+                Defaults to 0.
         """
         pretext = model.pretext
         make_closure, make_curvature = _CURVATURES[self.config.curvature]
@@ -165,8 +164,8 @@ class ImplicitSystem:
                 self.config.batch_size,
             ),
         )
-        # What a solver keeps belongs to one operator: that of the same
-        # phase, under the same settings.
+        # A solver's state belongs to one operator: that of the same phase, with
+        # the same settings.
         resumed, self._resumed = self._resumed, {}
         same = done_steps > 0 and resumed.get('of') == repr(self.settings())
         self._bind(curvature, resumed['solver'] if same else None)
@@ -193,21 +192,21 @@ class ImplicitSystem:
         return not regularizer.has_constant_metric or regularizer.weight != self._weight
 
     def end(self) -> None:
-        """Free the graphs of the operator and what the solver keeps."""
+        """Free the graphs of the operator and the state of the solver."""
         if self.bound is not None:
             self.bound.operator.close()
         self.bound, self._parts = None, []
 
     def solve(self, v: Vectors) -> Solution:
-        r"""Of one step; the same on all ranks to the bit.
+        r"""Solve the system of one step. All ranks get the same bits.
 
-        On several ranks all inner products are those of rank 0, and so is
-        the solution: one broadcast of a few bytes for each inner product,
-        and one of the size of the backbone.
+        With several ranks, all take the inner products and the solution of rank
+        0. This costs one broadcast of a few bytes per inner product, and one of
+        the size of the backbone.
 
         Args:
-            v (Vectors): The mean over ranks of the downstream gradient at
-                :math:`\theta_P`.
+            v (Vectors): The downstream gradient at :math:`\theta_P`, as the mean
+                over ranks.
 
         Raises:
             FloatingPointError: If the solution is not finite.
@@ -224,8 +223,8 @@ class ImplicitSystem:
             solution = implicit_jacobian_product(
                 v, self.bound, check, self.domain, self._cross
             )
-        # With the scalars of rank 0, another processor's arithmetic may still
-        # round otherwise.
+        # Even with the scalars of rank 0, another processor may round in another
+        # way.
         solution = (
             replace(
                 solution,
@@ -247,12 +246,14 @@ class ImplicitSystem:
         return solution
 
     def weight_gradients(self, levels: Levels, solution: Solution) -> Gradients:
-        """Gradients of what the upper level learns of the regularizer, by
-        name; the same on all ranks to the bit.
+        """Gradients of the regularizer's weights that the upper level learns.
 
         Args:
-            levels (Levels): Of the model.
-            solution (Solution): Of :meth:`solve`.
+            levels (Levels): The parameters of the model.
+            solution (Solution): From :meth:`solve`.
+
+        Returns:
+            dict[str, Tensor]: By name; all ranks get the same bits.
         """
         found = self.regularizer.upper_gradients(
             levels.theta_p, levels.theta_d, solution.value
@@ -260,7 +261,7 @@ class ImplicitSystem:
         return {name: from_first_rank(grad) for name, grad in found.items()}
 
     def settings(self) -> dict[str, object]:
-        """What a resumed run should not change without notice."""
+        """The settings; a resumed run that changes one says so."""
         return dict(
             **{f'regularizer.{k}': v for k, v in self.regularizer.settings().items()},
             **{
@@ -272,12 +273,12 @@ class ImplicitSystem:
         )
 
     def state_dict(self) -> dict:
-        """What the solver keeps within an upper phase, and for which
-        system; empty if nothing."""
+        """The state of the solver within an upper phase, and the settings of
+        its system. Empty if nothing is kept."""
         is_kept = self.bound is not None and not self._is_new
         kept = self.bound.state_dict() if is_kept else {}
         return dict(solver=kept, of=repr(self.settings())) if kept else {}
 
     def load_state_dict(self, state: dict) -> None:
-        """Take up what :meth:`state_dict` gave, in the next phase."""
+        """Use what :meth:`state_dict` gave, in the next phase."""
         self._resumed = state

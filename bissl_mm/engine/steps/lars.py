@@ -25,24 +25,26 @@ class LARS(Optimizer):
         b &\leftarrow m b + q u \\
         p &\leftarrow p - a b
 
-    mmpretrain's LARS has the learning rate in the buffer,
-    :math:`b \leftarrow m b + a q u`, which lags behind a rising rate: under
-    one gradient it has moved 0.58, 0.75 and 0.92 times as far after 10, 50 and
-    200 steps of the bilevel warm-up.
+    mmpretrain's LARS has the learning rate inside the buffer, :math:`b
+    \leftarrow m b + a q u`. Its steps lag behind a rising rate: under a constant
+    gradient it has moved 0.58, 0.75 and 0.92 times as far after 10, 50 and 200
+    steps of the bilevel warm-up.
 
     Args:
         params (Iterable): Parameters or groups of them.
-        lr (float): a.
-        momentum (float): m. Defaults to 0.9.
-        weight_decay (float): w. Defaults to 0.
-        eta (float): Trust coefficient c. Defaults to 0.001, the paper's.
-        min_decay_dims (int): Tensors of fewer dimensions do not decay; 2
-            leaves out biases and norms, as Bardes et al. do. Defaults to 0,
-            as in the released runs: every tensor decays.
-        min_trust_dims (int): The same of the trust ratio, 1 for the others.
+        lr (float): Learning rate a.
+        momentum (float): Momentum m. Defaults to 0.9.
+        weight_decay (float): Weight decay w. Defaults to 0.
+        eta (float): Trust coefficient c. Defaults to the paper's 0.001.
+        min_decay_dims (int): Tensors of fewer dimensions do not decay. 2 leaves
+            out biases and norms, as Bardes et al. do. Defaults to 0, as in the
+            released runs: every tensor decays.
+        min_trust_dims (int): Tensors of fewer dimensions have a trust ratio of
+            1. Defaults to 0.
 
     Raises:
-        ValueError: If a setting is negative, or a state another optimizer's.
+        ValueError: If a setting is negative, or if a state belongs to another
+            optimizer.
 
     Source:
         4.2.1, arXiv:2410.02387; Bardes et al., arXiv:2105.04906.
@@ -74,9 +76,10 @@ class LARS(Optimizer):
         for group in state['param_groups']:
             if 'min_trust_dims' not in group:
                 raise ValueRefusal(
-                    'bissl_mm.LARS: the checkpoint is that of another '
-                    'optimizer (the momentum of mmpretrain.LARS has the rate '
-                    'in it). Set its type, or load_from instead of --resume.'
+                    'bissl_mm.LARS: the checkpoint belongs to another '
+                    'optimizer (the momentum of mmpretrain.LARS contains the '
+                    'learning rate). Set its type, or load_from instead of '
+                    '--resume.'
                 )
         super().__setstate__(state)
 
@@ -120,7 +123,8 @@ class LARS(Optimizer):
 def _replace(
     updates: list[Tensor], params: list[Tensor], min_dims: int, function: Callable
 ) -> None:
-    """Change the updates of tensors with enough dimensions, in the list."""
+    """Change the updates of tensors with at least ``min_dims`` dimensions, in
+    place in the list."""
     places = [i for i, p in enumerate(params) if p.dim() >= min_dims]
     if places:
         changed = function([updates[i] for i in places], [params[i] for i in places])
@@ -129,12 +133,13 @@ def _replace(
 
 
 def _trust(updates: list[Tensor], params: list[Tensor], eta: float) -> list[Tensor]:
-    """The updates times their trust ratios; no value goes to the host."""
+    """The updates times their trust ratios. No value is read from the device."""
     p, u = (
         torch.stack([n.to(norms[0]) for n in norms])
         for norms in (torch._foreach_norm(params), torch._foreach_norm(updates))
     )
-    # Norms round by the number of threads: all ranks take those of rank 0.
+    # The rounding of norms depends on the number of threads, so all ranks take
+    # the norms of rank 0.
     p, u = from_first_rank(torch.stack((p, u)))
     ratios = torch.where((p > 0) & (u > 0), eta * p / u, torch.ones_like(p))
     return list(

@@ -1,8 +1,8 @@
-"""Losses that compare images, and parts that hold one image alone.
+"""Refuse losses that compare images but get a single one.
 
-SimCLR on a single image has nothing to tell it from: the loss, its gradient
-and its Hessian are exactly zero, and the system of the hypergradient is solved
-by doing nothing. On several processes the images of all are compared.
+SimCLR on a single image has nothing to compare it with. The loss, its gradient
+and its Hessian are exactly zero, and the hypergradient is v itself. With several
+processes, the images of all processes are compared.
 """
 
 from typing import Any
@@ -13,8 +13,8 @@ from ...datasets.batch_parts import num_samples
 from ...utils.errors import ValueRefusal
 from .gradients import FirstOrder, Gradients
 
-#: Pretext models that tell an image from the others of its batch and keep no
-#: queue of older ones.
+#: Pretext models that compare an image with the others of its batch, without a
+#: queue of older images.
 _COMPARE = ('SimCLR', 'MoCoV3')
 _NEEDS = (
     'a loss that compares the images of a batch needs at least 2 in '
@@ -29,24 +29,25 @@ def check_parts(
     batch_size: int,
     num_processes: int,
 ) -> None:
-    """Refuse before training what is known to leave one image a part.
+    """Refuse, before training, settings that leave one image per part.
 
     Args:
         pretext (nn.Module): The pretext model.
         first_order (FirstOrder): Knows the number of parts.
-        hessian_batch_size (int, optional): See :class:`BiSSLOptimWrapper`.
-        batch_size (int): Pretext images of a process.
-        num_processes (int): With several, nothing is known.
+        hessian_batch_size (int, optional): ``hypergradient.batch_size``.
+        batch_size (int): Pretext images per process.
+        num_processes (int): With several processes, nothing is refused.
 
     Raises:
-        ValueError: Naming the level and the setting. Batch norms of vectors,
-            one an image, are nothing of one image either.
+        ValueError: Naming the level and the setting. It is also raised for a
+            batch norm over one vector per image, which has no statistics of a
+            single image.
     """
     if num_processes > 1:
         return
     kinds = {kind.__name__ for kind in type(pretext).__mro__}
     compares = bool(kinds & set(_COMPARE))
-    # mmpretrain's heads see one vector an image; of others nothing is known.
+    # mmpretrain's heads see one vector per image. Of others this is not known.
     norm = (
         next(
             (
@@ -85,15 +86,16 @@ class FirstGradient:
         self._is_seen = False
 
     def __call__(self, grads: Gradients, first_order: FirstOrder, batch: Any) -> None:
-        """Look at it; later ones are not looked at.
+        """Check the first gradient; later ones pass.
 
         Args:
-            grads (dict[str, Tensor]): Of a lower step, the means over ranks.
+            grads (dict[str, Tensor]): The gradient of a lower step, as the
+                mean over ranks.
             first_order (FirstOrder): Knows the number of parts.
             batch (dict): The pretext batch of this rank, as collated.
 
         Raises:
-            ValueError: Naming the setting, on every rank alike.
+            ValueError: On every rank alike, naming the setting.
         """
         if not self._is_seen and not any(bool(grad.any()) for grad in grads.values()):
             raise ValueRefusal(
@@ -105,7 +107,7 @@ class FirstGradient:
 
 
 def count_images(batch: Any) -> int:
-    """Of a collated batch; 0 of one in an unknown form."""
+    """Images of a collated batch; 0 if its form is unknown."""
     try:
         return num_samples(batch)
     except (KeyError, TypeError, IndexError):
@@ -115,16 +117,16 @@ def count_images(batch: Any) -> int:
 def zero_hessian_text(
     first_order: FirstOrder, size: int, hessian_batch_size: int | None
 ) -> str:
-    """What to say of a Hessian that is exactly zero.
+    """The message about a Hessian that is exactly zero.
 
     Args:
         first_order (FirstOrder): Knows the number of parts.
         size (int): Images of a Hessian batch of this rank.
-        hessian_batch_size (int, optional): See :class:`BiSSLOptimWrapper`.
+        hessian_batch_size (int, optional): ``hypergradient.batch_size``.
     """
     return (
         'upper level: the Hessian of the pretext loss times v is exactly '
-        'zero, so v_IJ would be v whatever the solver. '
+        'zero, so every solver would give v_IJ = v. '
         + _about('hessian', first_order, size, hessian_batch_size)
     )
 
@@ -139,7 +141,11 @@ def _about(
     return (
         f'({setting}: {number} images in a part.) Check that the pretext '
         'loss depends on the backbone'
-        + (' parameters that jacobian_params names.' if level == 'hessian' else '.')
+        + (
+            ' parameters that hypergradient.params names.'
+            if level == 'hessian'
+            else '.'
+        )
     )
 
 

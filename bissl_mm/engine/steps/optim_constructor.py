@@ -28,9 +28,9 @@ _LEVEL_KEYS = (
 class BiSSLOptimWrapperConstructor:
     """Build a :class:`BiSSLOptimWrapper` over a :class:`BiSSLModel`.
 
-    ``optim_wrapper`` has, beside the settings of ``BiSSLOptimWrapper``, a
-    dict a level of mmengine's usual form, with ``optimizer``, ``clip_grad``,
-    ``paramwise_cfg`` and ``constructor``::
+    ``optim_wrapper`` has the settings of ``BiSSLOptimWrapper`` and one dict per
+    level. This dict has mmengine's usual form, with ``optimizer``,
+    ``clip_grad``, ``paramwise_cfg`` and ``constructor``::
 
         optim_wrapper = dict(
             type='BiSSLOptimWrapper',
@@ -39,15 +39,15 @@ class BiSSLOptimWrapperConstructor:
             upper=dict(optimizer=dict(type='SGD', lr=0.03), clip_grad=...))
 
     ``clip_grad`` defaults to the published ``dict(max_norm=10)`` at both
-    levels (None switches it off); ``head_warmup`` to the upper level's
-    ``optimizer`` and ``paramwise_cfg``, without clipping.
+    levels; None switches it off. ``head_warmup`` defaults to ``optimizer`` and
+    ``paramwise_cfg`` of the upper level, without clipping.
 
     Args:
         optim_wrapper_cfg (dict): See above.
-        paramwise_cfg (dict, optional): Must be None: give it to a level.
+        paramwise_cfg (dict, optional): Must be None; each level has its own.
 
     Raises:
-        TypeError: For an unknown key, with the nearest right one.
+        TypeError: For an unknown key. The message names the nearest one.
         ValueError: If a level or its optimizer is missing.
     """
 
@@ -71,21 +71,21 @@ class BiSSLOptimWrapperConstructor:
         self.settings = cfg
 
     def __call__(self, model: nn.Module):
-        """Build the wrapper; the model is only read.
+        """Build the wrapper. The model does not change.
 
         Args:
             model (nn.Module): A :class:`BiSSLModel`, wrapped or not.
 
         Returns:
-            BiSSLOptimWrapper: With fresh optimizers.
+            BiSSLOptimWrapper: With new optimizers.
 
         Raises:
-            TypeError: If the pretext loss has no Gauss-Newton matrix that is
-                asked for.
+            TypeError: If ``curvature`` is ``'gauss_newton'`` and the pretext
+                loss has no such matrix.
         """
         model = unwrap(model)
         if self.settings['hypergradient'].curvature == 'gauss_newton':
-            # Before the head warm-up, not after it.
+            # A refusal should come before the head warm-up, not after it.
             convex_losses(model.pretext)
         parts = dict(
             lower=model.pretext, upper=model.downstream, head_warmup=model.downstream

@@ -1,4 +1,4 @@
-"""Which parameters the implicit Jacobian goes through."""
+"""Select the parameters through which the implicit Jacobian is taken."""
 
 import re
 from collections.abc import Sequence
@@ -15,19 +15,20 @@ _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 def select(
     pretext: nn.Module, names: Sequence[str], wanted: str | Sequence[str] | None
 ) -> list[bool]:
-    """Which of the lower backbone's parameters are meant.
+    """Which parameters of the lower backbone a setting names.
 
     Args:
         pretext (nn.Module): The pretext model.
         names (Sequence[str]): Names of the parameters in it.
-        wanted (str or Sequence[str], optional): See ``jacobian_params`` of
-            :class:`BiSSLOptimWrapper`.
+        wanted (str or Sequence[str], optional): ``params`` of
+            :class:`HypergradientSettings`.
 
     Returns:
-        list[bool]: One a name.
+        list[bool]: One per name.
 
     Raises:
-        ValueError: If no parameter is meant, or a pattern is none.
+        ValueError: If no parameter is named, or if a pattern is not a regular
+            expression.
     """
     if wanted is None:
         return [True] * len(names)
@@ -36,7 +37,7 @@ def select(
         found = [isinstance(modules[name.rpartition('.')[0]], _NORMS) for name in names]
     elif isinstance(wanted, str):
         raise ValueRefusal(
-            f"jacobian_params is {wanted!r}, but must be 'norm' or a list of "
+            f"hypergradient.params is {wanted!r}, but must be 'norm' or a list of "
             f'regular expressions, for example [{wanted!r}].'
         )
     else:
@@ -46,13 +47,13 @@ def select(
             ]
         except re.error as error:
             raise ValueRefusal(
-                f'jacobian_params: {error.pattern!r} is no regular '
-                f'expression ({error}).'
+                f'hypergradient.params: {error.pattern!r} is not a regular '
+                f'expression ({error}). Correct it.'
             ) from error
     if not any(found):
         raise ValueRefusal(
-            f'jacobian_params={wanted!r} names no parameter of the lower '
-            f'backbone, which has {len(names)}: {names[0]!r}, ..., '
-            f'{names[-1]!r}.'
+            f'hypergradient.params={wanted!r} names no parameter of the lower '
+            f'backbone. It has {len(names)}: {names[0]!r}, ..., '
+            f'{names[-1]!r}. Write patterns that occur in these names.'
         )
     return found

@@ -1,10 +1,10 @@
-r"""How often the lower level relaxes toward the upper one in a stage.
+r"""How far the lower level relaxes toward the upper one in a stage.
 
-Where the pretext gradient is left out, a lower step with the rate a moves
-:math:`\theta_P` by :math:`a \lambda (\theta_D - \theta_P)`, with momentum m by
-:math:`1/(1-m)` as much in the long run. The sum of that over a stage is R, a
-number of relaxation times: at R below 1 :math:`\theta_P` hardly follows
-:math:`\theta_D`, and the stage is little but further pretraining.
+Without the pretext gradient, a lower step with learning rate a moves
+:math:`\theta_P` by :math:`a \lambda (\theta_D - \theta_P)`. With momentum m it
+moves :math:`1/(1-m)` times as far in the long run. The sum of these factors over
+a stage is R, a number of relaxation times. At R below 1 :math:`\theta_P` hardly
+follows :math:`\theta_D`, and the stage is little more than further pretraining.
 """
 
 import copy
@@ -23,7 +23,7 @@ def learning_rates(cfg: Mapping[str, Any], lr: float, steps: int) -> list[float]
 
     Args:
         cfg (Config): Its ``param_scheduler.lower`` is read.
-        lr (float): Of the lower optimizer.
+        lr (float): Learning rate of the lower optimizer.
         steps (int): Lower steps of the stage.
     """
     schedules = (cfg.get('param_scheduler') or {}).get('lower', [])
@@ -39,7 +39,7 @@ def learning_rates(cfg: Mapping[str, Any], lr: float, steps: int) -> list[float]
     rates = []
     for _ in range(steps):
         rates.append(optimizer.param_groups[0]['lr'])
-        # Without a gradient nothing moves; schedules expect the call.
+        # Schedules expect this call. Without a gradient it changes nothing.
         optimizer.step()
         for schedule in built:
             schedule.step()
@@ -62,20 +62,20 @@ def pull_of(weights: Sequence[float], rates: Sequence[float]) -> float:
 
 
 def gains(optimizer: Optimizer, params: Sequence[Tensor]) -> list[float] | None:
-    """By how much each tensor moves for a unit of gradient and rate, in the
-    long run of its momentum.
+    """How far each tensor moves per unit of gradient and learning rate.
 
-    To be called right before a step, when gradients are there; of Adam and
-    its kin after some steps.
+    Momentum is included in its long run. Call this right before a step, when
+    gradients are there. For Adam and related optimizers, call it after a few
+    steps.
 
     Args:
-        optimizer (Optimizer): SGD, LARS (the package's or mmpretrain's), or
-            of Adam's kind.
+        optimizer (Optimizer): SGD, LARS (the package's or mmpretrain's), or one
+            with Adam's moments.
         params (Sequence[Tensor]): Some of its parameters.
 
     Returns:
-        list[float]: A number a tensor, of Adam's kind the median over its
-        elements; None where a state or the kind is not known.
+        list[float]: One number per tensor. With Adam's moments it is the median
+        over the elements. None if the optimizer or its state is not known.
     """
     groups = {id(p): group for group in optimizer.param_groups for p in group['params']}
     found = []
@@ -117,7 +117,7 @@ def _adam(state: dict, group: dict) -> float | None:
 
 
 def median_of_elements(values: Sequence[float], params: Sequence[Tensor]) -> float:
-    """Median of numbers of tensors, each counted as often as it has
+    """The median of one number per tensor, weighted by the tensors' numbers of
     elements."""
     pairs = sorted((v, p.numel()) for v, p in zip(values, params, strict=True))
     total = sum(number for _, number in pairs)

@@ -14,8 +14,8 @@ from ...utils.check import (
 from ...utils.errors import ValueRefusal
 
 WHERE = 'optim_wrapper.hypergradient'
-#: Keys of ``optim_wrapper`` and of ``train_cfg`` in version 0.1 -> where they
-#: are now.
+#: Keys of ``optim_wrapper`` and of ``train_cfg`` in version 0.1 -> their place
+#: now.
 MOVED_OF_WRAPPER = dict(
     reg_weight='optim_wrapper.regularizer.weight',
     damping=f'{WHERE}.damping',
@@ -40,46 +40,50 @@ class HypergradientSettings:
             :math:`I + H/(\lambda + \delta)`. Defaults to 10.
         solver (dict): Solver of the linear system. Defaults to the published
             one, ``dict(type='LayerwiseCGSolver', max_iters=5)``.
-        curvature (str): Matrix :math:`H` of the operator: the
-            ``'hessian'`` of the pretext loss, as published, or the positive
-            semi-definite ``'gauss_newton'`` matrix of the losses that
+        curvature (str): The matrix :math:`H` of the operator. ``'hessian'`` is
+            the Hessian of the pretext loss, as published. ``'gauss_newton'`` is
+            the positive semi-definite Gauss-Newton matrix; it exists for the
+            losses that
             :func:`bissl_mm.models.losses.convex_losses.convex_form` knows.
             Defaults to ``'hessian'``.
         params (str or list[str], optional): Lower backbone parameters
-            through which the implicit Jacobian is taken; for the others
-            :math:`v_{IJ} = v`. ``'norm'`` are those of normalisation layers,
-            a list holds regular expressions searched for in the pretext
-            model's names, for example ``['layer4']``. Defaults to None: all.
-        pretext_head (bool): Whether the system goes over the pretext head
-            :math:`\phi_P`, too, whose part of the solution is dropped
-            (Corollary 5.6 of the thesis), instead of holding it fixed, as
-            published. Defaults to False.
-        head_damping (float): Added to the diagonal of the head's block,
-            which has no term of the regularizer: without it the system may
-            be singular. Defaults to 1.
+            through which the implicit Jacobian is taken. For the others
+            :math:`v_{IJ} = v`. ``'norm'`` selects those of normalisation
+            layers. A list contains regular expressions, for example
+            ``['layer4']``, which are searched for in the pretext model's names.
+            Defaults to None: all.
+        pretext_head (bool): Whether the pretext head :math:`\phi_P` belongs to
+            the unknowns of the system (Corollary 5.6 of the thesis). Its part
+            of the solution is not used. Defaults to False: the head is fixed,
+            as published.
+        head_damping (float): Added to the diagonal of the head's block. The
+            regularizer adds nothing to this block, so the system may be
+            singular without it. Defaults to 1.
         num_batches (int): Pretext batches K whose Hessians are averaged in an
             upper phase. Defaults to 1; the first version of the paper has 5.
-        batches (str): ``'next'`` draws them after the lower steps;
+        batches (str): ``'next'`` draws these batches after the lower steps.
             ``'first'`` takes the first K of the lower phase, as the first
             version of the paper does. Defaults to ``'next'``.
-        batch_size (int, optional): Samples of each pretext batch, on each
-            rank, that the Hessian is computed on: its first ones. Time and
-            memory of the operator fall with it, its sampling noise grows.
-            Defaults to None: the whole batch, as published.
-        dtype (str, optional): ``'bfloat16'`` computes the convolutions
-            within a product in it; parameters, gradients and the solver's
-            vectors stay in float32. Products are then off by some 1e-3.
-            Defaults to None: float32.
-        second_order (str): Who derives convolutions and batch norms a second
-            time: ``'lean'`` formulas, faster on CPU, or ``'torch'``. The
-            values are the same but for rounding. Defaults to ``'lean'``.
+        batch_size (int, optional): The Hessian is computed on this many
+            samples of each pretext batch, the first ones, on each rank. With
+            fewer samples a product takes less time and memory, and the Hessian
+            is noisier. Defaults to None: the whole batch, as published.
+        dtype (str, optional): ``'bfloat16'`` computes the convolutions of a
+            product in this type. Parameters, gradients and the solver's vectors
+            stay in float32. Products are then off by about 1e-3. Defaults to
+            None: float32.
+        second_order (str): How second derivatives of convolutions and batch
+            norms are computed. ``'lean'`` uses written-out formulas, which are
+            faster on CPU; ``'torch'`` leaves them to torch. The values are
+            equal up to rounding. Defaults to ``'lean'``.
         small_image_kernels (bool): Whether lean layers with outputs of up to
-            nine pixels get kernels of their own, on CPU. The values are the
-            same but for rounding. Defaults to True.
-        check_residual (str): When to spend a product on the true residual of
-            the system: at a ``'random'`` step of each upper phase, by the
-            run's seed, at the ``'first'``, which ``RecyclingSolver`` never
-            estimates, ``'always'`` or ``'never'``. Defaults to ``'random'``.
+            nine pixels get kernels of their own, on CPU. The values are equal
+            up to rounding. Defaults to True.
+        check_residual (str): At which steps of an upper phase one product is
+            spent on the true residual of the system. ``'random'`` is one step
+            per phase, drawn by the run's seed. ``'first'`` is the first step,
+            whose residual ``RecyclingSolver`` never estimates. ``'always'`` and
+            ``'never'`` are the others. Defaults to ``'random'``.
 
     Raises:
         ValueError: If a setting is out of its range.
@@ -111,8 +115,8 @@ class HypergradientSettings:
         check_in(WHERE, 'small_image_kernels', self.small_image_kernels, (True, False))
         if self.dtype is not None and self.second_order == 'torch':
             raise ValueRefusal(
-                f"{WHERE}: dtype={self.dtype!r} is for second_order='lean', "
-                "but it is 'torch'. Set dtype=None."
+                f'{WHERE}: dtype={self.dtype!r} works only with '
+                "second_order='lean', but second_order is 'torch'. Set dtype=None."
             )
         check_in(
             WHERE,
@@ -129,24 +133,26 @@ class HypergradientSettings:
 
     @classmethod
     def read(cls, given: Any) -> 'HypergradientSettings':
-        """From ``optim_wrapper.hypergradient`` of a config, or such an
-        object; None gives the defaults.
+        """Read ``optim_wrapper.hypergradient`` of a config.
+
+        Args:
+            given (dict or HypergradientSettings, optional): None gives the
+                defaults.
 
         Raises:
-            TypeError: For an unknown key, with the nearest right one.
+            TypeError: For an unknown key. The message names the nearest one.
         """
         if isinstance(given, cls):
             return given
         return cls(**check_mapping(WHERE, given, [field.name for field in fields(cls)]))
 
     def settings(self) -> dict[str, Any]:
-        """As plain values but for the solver."""
+        """All settings by name; plain values except the solver."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def refuse_moved(cfg: Mapping[str, Any]) -> None:
-    """Refuse what a config of version 0.1 has elsewhere, each key with its
-    new place.
+    """Refuse settings of version 0.1, naming the new place of each.
 
     Args:
         cfg (dict): A whole config.
