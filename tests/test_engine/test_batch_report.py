@@ -181,8 +181,8 @@ def test_images_that_hold_no_numbers_are_blamed(value):
     second[2, 0, 0, 0] = value
     text = message(wrapper.lower_step, model, dict(inputs=[first, second]), seed=0)
     assert (
-        'lower level: pretext_loss is nan. Images of the batch hold NaN '
-        'or infinity as the network gets them: image 2 of the batch. ' in text
+        'lower level: pretext_loss is nan. Images of the batch contain NaN '
+        'or infinity after preprocessing: image 2 of the batch. ' in text
     )
     # The Hessian's batch, too, where the solver finds out.
     wrapper.begin_upper_phase(model, [dict(inputs=[first, second])], seed=0)

@@ -229,7 +229,7 @@ def test_full_disk_keeps_the_old_checkpoint(image_folders, tmp_path, monkeypatch
         save(out_dir, filename, **kwargs)
 
     runner.save_checkpoint = failing
-    with pytest.raises(OSError, match='iter_3.pth.*No space left.*untouched'):
+    with pytest.raises(OSError, match='iter_3.pth.*No space left.*unchanged'):
         runner.train()
     assert names(tmp_path) == ['iter_2.pth']
     assert is_intact(str(tmp_path / 'iter_2.pth'))
