@@ -28,7 +28,7 @@ from regime import (
 )
 from scipy import stats
 
-from bissl_mm.engine.steps.relaxation import sum_of_rates
+from bissl_mm.engine.steps.relaxation import learning_rates
 
 matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
@@ -46,11 +46,7 @@ def relaxation_times(settings: StageSettings) -> float:
     settings.put(cfg)
     steps = settings.num_alternations * settings.num_lower_steps
     optimizer = cfg.optim_wrapper.lower.optimizer
-    rates = sum_of_rates(
-        [dict(dict(end=steps), **c) for c in cfg.param_scheduler.lower],
-        optimizer.lr,
-        steps,
-    )
+    rates = sum(learning_rates(cfg, optimizer.lr, steps))
     return settings.reg_weight * rates / (1 - optimizer.momentum)
 
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 pytest.importorskip('sklearn')
 
 from bissl_mm.analysis.demo.results import arm_line, comparison_line, with_stages
-from bissl_mm.engine.steps.relaxation import gains, sum_of_rates
+from bissl_mm.engine.steps.relaxation import gains, learning_rates
 
 
 def arm(name, *test):
@@ -74,10 +74,6 @@ def test_the_demos_let_theta_p_follow(name):
     param = torch.zeros(1, requires_grad=True)
     optimizer = getattr(torch.optim, wanted.pop('type'))([param], **wanted)
     steps = cfg.train_cfg.num_alternations * cfg.train_cfg.num_lower_steps
-    rates = sum_of_rates(
-        [dict(dict(end=steps), **schedule) for schedule in cfg.param_scheduler.lower],
-        wanted['lr'],
-        steps,
-    )
+    rates = sum(learning_rates(cfg, wanted['lr'], steps))
     times = cfg.optim_wrapper.regularizer.weight * rates * gains(optimizer, [param])[0]
     assert 2 <= times <= 10
