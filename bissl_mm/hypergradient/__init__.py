@@ -12,6 +12,7 @@ from .operators.base import Identity, LinearOperator, Operator, Sum
 from .operators.block_diagonal import BlockDiagonal
 from .operators.curvature import Curvature
 from .operators.diagonal import Diagonal
+from .operators.differences import Differences
 from .operators.gauss_newton import GaussNewton
 from .operators.hessian import Hessian
 from .regularizer import Regularizer, SquaredDistance
@@ -35,6 +36,7 @@ __all__ = [
     'DenseSolver',
     'DiscardSolver',
     'Diagonal',
+    'Differences',
     'Domain',
     'ElasticDistance',
     'GaussNewton',

@@ -106,3 +106,39 @@ def check_num_classes(model: nn.Module, metainfo: dict) -> None:
             f'{", ..." if len(classes) > 5 else ""}). Set num_classes='
             f'{len(classes)} in the config, for example with --cfg-options.'
         )
+
+
+#: Layers with a kink, by the names of their classes. Functions called in a
+#: forward method are not seen.
+_KINKED = (
+    'AdaptiveMaxPool2d',
+    'Hardsigmoid',
+    'Hardswish',
+    'Hardtanh',
+    'LeakyReLU',
+    'MaxPool2d',
+    'PReLU',
+    'ReLU',
+    'ReLU6',
+    'Threshold',
+)
+
+
+def kinks_note(model: nn.Module) -> str | None:
+    """What differences of gradients get wrong in a model; None where it looks
+    smooth.
+
+    Args:
+        model (nn.Module): The pretext model.
+    """
+    found = [n for n, m in model.named_modules() if type(m).__name__ in _KINKED]
+    if not found:
+        return None
+    others = f' and {len(found) - 1} more' if len(found) > 1 else ''
+    kind = type(dict(model.named_modules())[found[0]]).__name__
+    return (
+        f"hypergradient.curvature='differences' is for smooth networks, but "
+        f'{found[0]!r}{others} of the pretext model have kinks ({kind}): products '
+        "can be off by more than their length. Take 'hessian', or layers such as "
+        'GELU.'
+    )

@@ -69,6 +69,7 @@ def test_every_setting_can_be_given_in_a_config():
             damping=1.0,
             solver=dict(type='CGSolver'),
             curvature='gauss_newton',
+            difference_step=1e-4,
             params='norm',
             pretext_head=True,
             head_damping=0.1,

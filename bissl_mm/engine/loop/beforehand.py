@@ -10,7 +10,7 @@ from ...config import is_type
 from ...datasets import LevelStream
 from ...models.agreement import differences, statistics_note
 from ...models.bissl_model import BiSSLModel
-from ...models.checks import check_differentiable
+from ...models.checks import check_differentiable, kinks_note
 from ...utils.errors import TypeRefusal, ValueRefusal
 from ..checks.loaders import check_levels
 from ..distributed import PlainDistributedModel
@@ -66,6 +66,10 @@ def check_before_training(
     check_levels(model, streams, wrapper.first_order.num_parts, size)
     for line in differences(model, *pipelines):
         runner.logger.warning(line)
+    if wrapper.system.config.curvature == 'differences':
+        kinks = kinks_note(model.pretext)
+        if kinks:
+            runner.logger.warning(kinks)
     note = statistics_note(model)
     if note:
         runner.logger.info(note)

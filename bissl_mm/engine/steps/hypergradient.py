@@ -14,6 +14,7 @@ from ...hypergradient import (
     BlockDiagonal,
     BoundSolver,
     Curvature,
+    Differences,
     Domain,
     GaussNewton,
     Hessian,
@@ -47,6 +48,7 @@ from .settings import HypergradientSettings
 _CURVATURES = dict(
     hessian=(pretext_closure, Hessian),
     gauss_newton=(pretext_outputs_closure, GaussNewton),
+    differences=(pretext_closure, Differences),
 )
 
 
@@ -131,6 +133,8 @@ class ImplicitSystem:
         """
         pretext = model.pretext
         make_closure, make_curvature = _CURVATURES[self.config.curvature]
+        if make_curvature is Differences:
+            make_curvature = partial(Differences, step=self.config.difference_step)
         closures, self._parts = [], []
         for batch in batches:
             if self.config.batch_size is not None:

@@ -45,7 +45,12 @@ class HypergradientSettings:
             the positive semi-definite Gauss-Newton matrix; it exists for the
             losses that
             :func:`bissl_mm.models.losses.convex_losses.convex_form` knows.
-            Defaults to ``'hessian'``.
+            ``'differences'`` is the Hessian by differences of gradients: one
+            gradient per product, no kept graph, for networks that are smooth
+            throughout (:class:`bissl_mm.hypergradient.Differences`). Defaults
+            to ``'hessian'``.
+        difference_step (float): The displacement of ``'differences'``, relative
+            to the norm of the parameters. Defaults to 1e-5.
         params (str or list[str], optional): Lower backbone parameters
             through which the implicit Jacobian is taken. For the others
             :math:`v_{IJ} = v`. ``'norm'`` selects those of normalisation
@@ -92,6 +97,7 @@ class HypergradientSettings:
     damping: float = 10.0
     solver: Any = None
     curvature: str = 'hessian'
+    difference_step: float = 1e-5
     params: str | list[str] | None = None
     pretext_head: bool = False
     head_damping: float = 1.0
@@ -107,7 +113,9 @@ class HypergradientSettings:
         check_non_negative(WHERE, 'damping', self.damping)
         check_non_negative(WHERE, 'head_damping', self.head_damping)
         check_in(WHERE, 'pretext_head', self.pretext_head, (True, False))
-        check_in(WHERE, 'curvature', self.curvature, ('hessian', 'gauss_newton'))
+        kinds = ('hessian', 'gauss_newton', 'differences')
+        check_in(WHERE, 'curvature', self.curvature, kinds)
+        check_non_negative(WHERE, 'difference_step', self.difference_step)
         check_positive_int(WHERE, 'num_batches', self.num_batches)
         check_in(WHERE, 'batches', self.batches, ('next', 'first'))
         check_in(WHERE, 'dtype', self.dtype, (None, 'bfloat16'))

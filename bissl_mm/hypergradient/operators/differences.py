@@ -1,0 +1,102 @@
+"""The Hessian of a smooth pretext loss, by differences of gradients."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...utils.check import check_non_negative
+from ...utils.errors import ValueRefusal
+from ..linalg.vectors import Vectors, norm
+from .curvature import Curvature
+
+#: Of the displacement, relative to the norm of the parameters. In single
+#: precision the rounding of the gradient grows below it, the third derivative's
+#: share above it.
+STEP = 1e-5
+
+
+class Differences(Curvature):
+    r"""The map :math:`v \mapsto \frac{g(\theta + \epsilon v / \|v\|) -
+    g(\theta)}{\epsilon} \|v\|` with :math:`g` the gradient of the loss.
+
+    A product costs one gradient. No graph is kept and no layer is derived
+    twice, so that layers without a second derivative are right, too. It equals
+    :class:`Hessian` up to an error of the order of :math:`\epsilon`, if the
+    network is smooth throughout, its pretext head included. Across the kinks
+    of ReLUs and max pooling it does not; see ``docs/hypergradient.md``.
+
+    :math:`\epsilon` is ``step`` times the norm of the parameters. The map is
+    symmetric and linear up to that error: in single precision about 0.3 to 1%.
+
+    Args:
+        closures (Sequence[Callable[[], Tensor]]): Each returns the scalar
+            loss of a batch, the same one at the same parameters.
+        params (Sequence[Tensor]): See :class:`Curvature`. A product moves them
+            and puts them back to the bit.
+        step (float): See above. Defaults to 1e-5.
+        **kwargs: See :class:`Curvature`.
+
+    Raises:
+        ValueError: With ``product_dtype``, or for a step that is not above 0.
+
+    Source:
+        Pearlmutter 1994, section 1, for the difference that his exact product
+        replaces.
+    """
+
+    _closures: Sequence[Callable[[], Tensor]]
+
+    def __init__(
+        self,
+        closures: Sequence[Callable[[], Tensor]],
+        params: Sequence[Tensor],
+        step: float = STEP,
+        **kwargs: Any,
+    ) -> None:
+        check_non_negative('Differences', 'step', step)
+        if not step:
+            raise ValueRefusal('Differences: step must be above 0. Take 1e-5.')
+        if kwargs.get('product_dtype') is not None:
+            raise ValueRefusal(
+                'optim_wrapper.hypergradient: a difference of two gradients is lost '
+                f'in the rounding of {kwargs["product_dtype"]}. Set dtype=None.'
+            )
+        self.step = step
+        self._length = norm(tuple(p.detach() for p in params)).item() or 1.0
+        # A kept gradient is as large as the parameters: no reason to spare it.
+        kwargs.update(keep_graphs=True, second_order='torch')
+        super().__init__(closures, params, **kwargs)
+
+    def _gradient(self, index: int) -> Any:
+        """The number of the batch, and its gradient where the parameters are."""
+        loss, grads = self._loss_gradient(index)
+        self._losses[index] = loss
+        return index, grads
+
+    def _product(self, gradient: Any, vectors: Vectors) -> Sequence[Tensor | None]:
+        index, at_rest = gradient
+        length = norm(vectors).item()
+        if not length:
+            return ()
+        distance = self.step * self._length / length
+        kept = [p.data for p in self.params]
+        try:
+            # New tensors: nothing writes to the parameters' own.
+            for param, own, vector in zip(self.params, kept, vectors, strict=True):
+                param.data = own + distance * vector
+            _, moved = self._loss_gradient(index)
+        finally:
+            for param, own in zip(self.params, kept, strict=True):
+                param.data = own
+        return torch._foreach_div(torch._foreach_sub(moved, at_rest), distance)
+
+    def _loss_gradient(self, index: int) -> tuple[Tensor, list[Tensor]]:
+        with torch.enable_grad():
+            loss = self._closures[index]()
+            grads = torch.autograd.grad(loss, self.params, allow_unused=True)
+        return loss.detach(), [
+            torch.zeros_like(p) if g is None else g.detach()
+            for g, p in zip(grads, self.params, strict=True)
+        ]
