@@ -1,8 +1,8 @@
-"""Do the two backbones compute the same function of an image?
+"""Check that both backbones compute the same function of an image.
 
-Tensors can fit where functions differ: other pixel values go in, a stride sits
-in another layer, a norm uses other statistics. Weights that are good in one
-model then are not in the other.
+All tensors can fit although the functions differ: by pixel values, by the layer
+that has a stride, by the statistics of a norm. Weights that are good in one
+model are then bad in the other.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,9 +23,9 @@ def differences(
     lower_pipeline: Sequence[Any] = (),
     upper_pipeline: Sequence[Any] = (),
 ) -> list[str]:
-    """What differs between the two models though all tensors fit.
+    """Differences between the two models whose tensors all fit.
 
-    Dilated convolutions in the place of strides, as of dense tasks, are no
+    Dense tasks may have dilated convolutions in place of strides. This is no
     difference: the same filters are applied at more places.
 
     Args:
@@ -34,7 +34,7 @@ def differences(
         upper_pipeline (Sequence[dict]): Transforms of the downstream data.
 
     Returns:
-        list[str]: A sentence each, with both values.
+        list[str]: One sentence per difference, with both values.
     """
     found = list(
         _pixel_differences(
@@ -52,15 +52,15 @@ def differences(
 
 
 def statistics_note(model: BiSSLModel) -> str | None:
-    """Which batch norms use running statistics in one model's training alone.
+    """Batch norms that use running statistics in only one model's training.
 
-    mmdet has it so by default, and a config may want it.
+    This is mmdet's default, and a config may want it.
 
     Args:
-        model (BiSSLModel): Its mode is set and set back.
+        model (BiSSLModel): Its mode is changed and restored.
 
     Returns:
-        str, optional: A sentence; None if there is none.
+        str, optional: A sentence; None if there is no such norm.
     """
     before = model.training
     model.train()
@@ -79,8 +79,8 @@ def statistics_note(model: BiSSLModel) -> str | None:
             f"In training '{name}' of the pretext model uses "
             f"{kinds[not lower.training]} statistics, '{partner}' of the "
             f'downstream model {kinds[lower.training]} ones'
-            f'{_more(rows)}. Where that is not wanted, set norm_eval and '
-            'frozen_stages alike in both backbones.'
+            f'{_more(rows)}. If you do not want this, give both backbones the '
+            'same norm_eval and frozen_stages.'
         )
     model.train(before)
     return text
@@ -95,14 +95,14 @@ def _pixel_differences(lower: Pixels, upper: Pixels) -> Iterator[str]:
         return
     yield (
         f"The pretext model's backbone gets {lower}, the downstream "
-        f"model's {upper} (x: pixels from 0 to 255), so weights of the one "
-        'do not suit the other. Set mean, std and the channel order '
-        '(to_rgb, bgr_to_rgb) alike in both data_preprocessors.'
+        f"model's gets {upper} (x: pixels from 0 to 255). Weights of one do "
+        'not suit the other. Give both data_preprocessors the same mean, std '
+        'and channel order (to_rgb, bgr_to_rgb).'
     )
 
 
 def _close(first: Sequence[float], second: Sequence[float]) -> bool:
-    # A grey image may be given by one number.
+    # One number may stand for all channels.
     size = max(len(first), len(second))
     first, second = (
         list(v) * size if len(v) == 1 else list(v) for v in (first, second)
@@ -114,7 +114,7 @@ def _close(first: Sequence[float], second: Sequence[float]) -> bool:
 
 
 def _paired_modules(model: BiSSLModel) -> Modules:
-    """Modules of the same place in both backbones, with their names."""
+    """Modules at the same place in both backbones, with their names."""
     lower = dict(model.pretext.named_modules())
     upper = dict(model.downstream.named_modules())
     pairs = []
@@ -154,7 +154,7 @@ def _conv_differences(modules: Modules) -> list[str]:
 
 
 def _is_atrous(name: str, lower: nn.Module, upper: nn.Module) -> bool:
-    """Whether a difference is that of strides given up for dilation."""
+    """Whether a difference comes from dilation in place of strides."""
     if name == 'stride':
         return upper.stride < lower.stride
     if name == 'dilation':
@@ -178,7 +178,7 @@ def _norm_differences(modules: Modules) -> list[str]:
 
 
 def _other_differences(modules: Modules) -> list[str]:
-    """Layers without tensors, and norms of another kind."""
+    """Differences of layers without tensors, and of kinds of norms."""
     rows = []
     for row in modules:
         lower, upper = row[1], row[3]
@@ -197,26 +197,27 @@ def _other_differences(modules: Modules) -> list[str]:
         texts.setdefault(tuple(kinds), []).append(row)
     return [
         f"'{same[0][0]}' of the pretext model is {kinds[0]}, '{same[0][2]}' "
-        f'of the downstream model {kinds[1]}{_more(same)}. Set the same in '
+        f'of the downstream model is {kinds[1]}{_more(same)}. Set the same in '
         'both backbones.'
         for kinds, same in texts.items()
     ]
 
 
 def _has_no_say(module: nn.Module) -> bool:
-    """Regularisation, which the two may have in other strengths."""
+    """Whether a module is only regularisation, which may differ, or a
+    container."""
     name = type(module).__name__
     return 'Drop' in name or name in ('Identity', 'ModuleList', 'Sequential')
 
 
 def _kind(module: nn.Module) -> str:
-    """Type of a layer, with its settings where it has no tensors."""
+    """The type of a layer, with its settings if it has no tensors."""
     if isinstance(module, _BatchNorm):
         return 'BatchNorm'
     name = type(module).__name__
     if next(module.parameters(), None) is not None:
         return name
-    # In place or not is the same function.
+    # A layer in place computes the same function.
     settings = (
         module.extra_repr()
         .replace('inplace=True', '')
@@ -227,7 +228,7 @@ def _kind(module: nn.Module) -> str:
 
 
 def _of_backbones(modules: Modules, name: str) -> str:
-    """An attribute of the backbones themselves, where it differs."""
+    """An attribute of the backbones themselves, if it differs."""
     for _, lower, _, upper in modules:
         values = [getattr(m, name, None) for m in (lower, upper)]
         if None not in values and values[0] != values[1]:
@@ -239,8 +240,8 @@ def _first(rows: Modules, name: str, hint: str = '') -> str:
     lower_name, lower, upper_name, upper = rows[0]
     return (
         f"'{lower_name}' of the pretext model has {name}="
-        f"{getattr(lower, name)}, '{upper_name}' of the downstream model "
-        f'{getattr(upper, name)}{_more(rows)}{hint}: the same weights '
+        f"{getattr(lower, name)}, '{upper_name}' of the downstream model has "
+        f'{getattr(upper, name)}{_more(rows)}{hint}. The same weights then '
         'compute another function. Set the same in both backbones.'
     )
 

@@ -1,4 +1,4 @@
-"""Which lower backbone tensor belongs to which upper one."""
+"""Pair the tensors of the lower backbone with those of the upper one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class BackbonePairs:
-    """Resolved names of two given models, lower name first.
+    """Pairs of tensor names in two given models, the lower name first.
 
     Attributes:
         params (list[tuple[str, str]]): Trained parameter pairs, in the order
             of the lower model.
-        fixed_params (list[tuple[str, str]]): Pairs that stay as they are.
+        fixed_params (list[tuple[str, str]]): Pairs that are not trained.
         buffers (list[tuple[str, str]]): Buffer pairs (running statistics).
     """
 
@@ -37,10 +37,10 @@ class BackboneMap:
     """Pairs the backbone tensors of a pretext and a downstream model.
 
     A rule ``(lower, upper)`` says that the module ``lower`` of the pretext
-    model and the module ``upper`` of the downstream model hold the same
-    weights under the same names. The first rule that fits a name counts. The
-    default fits classification and segmentation; mmdet's C4 detectors keep
-    the last stage in the head::
+    model and the module ``upper`` of the downstream model have the same tensors
+    under the same names. For each name the first rule that fits it applies. The
+    default fits classification and segmentation. mmdet's C4 detectors have the
+    last stage in the head::
 
         dict(rules=[('backbone.layer4', 'roi_head.shared_head.layer4'),
                     ('backbone', 'backbone')])
@@ -49,18 +49,19 @@ class BackboneMap:
         rules (Sequence[tuple[str, str]]): Pairs of module names. Defaults to
             ``[('backbone', 'backbone')]``.
         unmapped_lower (Sequence[str]): Names (or beginnings of names) of
-            pretext tensors under a rule that have no upper partner and are
-            left to the pretext head. Defaults to none.
+            pretext tensors under a rule that have no upper partner. They belong
+            to the pretext head. Defaults to none.
         unmapped_upper (Sequence[str]): The same for the downstream model.
-        frozen (str): What to do with pairs of which only one side is
-            trained (``requires_grad``): ``'error'`` names them, ``'train'``
-            trains both sides, ``'fix'`` fixes both. Pairs fixed on both
-            sides stay fixed. Defaults to ``'error'``.
+        frozen (str): What to do with pairs of which only one side is trained
+            (``requires_grad``). ``'error'`` refuses and names them, ``'train'``
+            trains both sides, ``'fix'`` fixes both. Pairs that are fixed on
+            both sides stay fixed. Defaults to ``'error'``.
 
     Raises:
         TypeError: If a list of names is a string.
-        ValueError: On :meth:`resolve`, if a tensor has no partner or one of
-            another shape, or ``frozen='error'`` meets such a pair.
+        ValueError: In :meth:`resolve`, if a tensor has no partner, if its
+            partner has another shape, or if ``frozen='error'`` meets a pair of
+            which one side is trained.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class BackboneMap:
         self.unmapped_lower = _names('unmapped_lower', unmapped_lower)
         self.unmapped_upper = _names('unmapped_upper', unmapped_upper)
         self.frozen = frozen
-        #: Beginning of all lower backbone names.
+        #: All lower backbone names begin with this.
         self.lower_root = min((lower for lower, _ in self.rules), key=len)
         strangers = [
             lower for lower, _ in self.rules if not lower.startswith(self.lower_root)
@@ -99,8 +100,8 @@ class BackboneMap:
     def resolve(self, pretext: nn.Module, downstream: nn.Module) -> BackbonePairs:
         """Pair the tensors of two models; see the class for the errors.
 
-        With ``frozen`` ``'train'`` or ``'fix'`` it sets ``requires_grad`` of
-        the pairs concerned.
+        With ``frozen='train'`` or ``'fix'`` this changes ``requires_grad`` of
+        pairs of which one side is trained.
         """
         lower_params = dict(pretext.named_parameters())
         upper_params = dict(downstream.named_parameters())

@@ -1,5 +1,4 @@
-"""Random views of whole batches, where per-image transforms would be what
-takes the time."""
+"""Random views of whole batches, faster than transforms of single images."""
 
 import math
 from collections.abc import Sequence
@@ -21,40 +20,39 @@ _GREY = (0.299, 0.587, 0.114)
 @MODELS.register_module()
 @check_keys
 class BatchViews(BaseDataPreprocessor):
-    """Augments and normalises a batch of images of one size, image by image
-    with draws of its own.
+    """Augments and normalises a batch of images of one size.
 
-    torchvision and OpenMMLab draw once for a whole batch, or transform one
-    image after the other; the views of 128 images of 32 px then take longer
-    than a step of a small network. In evaluation images are normalised
-    alone.
+    Each image has its own random draws. torchvision and OpenMMLab draw once for
+    a whole batch, or transform one image after the other. The views of 128
+    images of 32 px then take longer than a step of a small network. In
+    evaluation, images are only normalised.
 
     A view is a random resized crop, a mirror, with ``prob`` a change of
-    brightness, contrast, saturation and hue (in this order, as SimCLR's, but
-    not in a random one), and a conversion to grey. All are done on the device
-    of the model, bilinear and without antialiasing: crops are enlarged, not
-    reduced.
+    brightness, contrast, saturation and hue (always in this order, while
+    SimCLR's is random), and a conversion to grey. All run on the device of the
+    model, bilinear and without antialiasing: crops are enlarged, not reduced.
 
     Args:
-        mean (Sequence[float]): Of R, G, B if ``to_rgb``, of pixels from 0 to
-            255.
-        std (Sequence[float]): Likewise.
-        to_rgb (bool): Images come as B, G, R, as OpenMMLab loads them.
-            Defaults to True.
-        num_views (int, optional): Views of each image, as a list of batches.
-            Defaults to None: one batch, not in a list.
-        crop_scale (Sequence[float], optional): Least and greatest share of
-            the area in a crop. None leaves the whole image. Defaults to
+        mean (Sequence[float]): Mean of pixels from 0 to 255, in the order R, G,
+            B if ``to_rgb``.
+        std (Sequence[float]): Standard deviation, likewise.
+        to_rgb (bool): Whether to convert the images from B, G, R, the order in
+            which OpenMMLab loads them. Defaults to True.
+        num_views (int, optional): Number of views of each image; they are
+            returned as a list of batches. Defaults to None: one batch, not in a
+            list.
+        crop_scale (Sequence[float], optional): Smallest and largest share of
+            the area in a crop. None keeps the whole image. Defaults to
             (0.2, 1).
-        crop_ratio (Sequence[float]): Of width and height. Defaults to
-            (3/4, 4/3).
-        flip_prob (float): Defaults to 0.5.
-        color_jitter (dict, optional): ``brightness``, ``contrast``,
-            ``saturation`` (each a greatest change of a factor 1), ``hue``
-            (of a turn) and ``prob``. Defaults to None.
-        gray_prob (float): Defaults to 0.
+        crop_ratio (Sequence[float]): Smallest and largest ratio of width to
+            height. Defaults to (3/4, 4/3).
+        flip_prob (float): Probability of a mirror. Defaults to 0.5.
+        color_jitter (dict, optional): ``brightness``, ``contrast`` and
+            ``saturation`` (largest change of a factor of 1), ``hue`` (largest
+            share of a turn) and ``prob``. Defaults to None: no change.
+        gray_prob (float): Probability of a conversion to grey. Defaults to 0.
         batch_augments (dict, optional): mmpretrain's classifiers pass their
-            ``train_cfg`` here; only None is served. Defaults to None.
+            ``train_cfg`` here. Only None is supported. Defaults to None.
     """
 
     def __init__(
@@ -73,8 +71,8 @@ class BatchViews(BaseDataPreprocessor):
         super().__init__()
         if batch_augments is not None:
             raise ValueRefusal(
-                'BatchViews mixes no images, but model.train_cfg is '
-                f'{batch_augments!r}. Set model.train_cfg=None, or take '
+                'BatchViews cannot mix images, but model.train_cfg is '
+                f'{batch_augments!r}. Set model.train_cfg=None, or '
                 "data_preprocessor.type='ClsDataPreprocessor'."
             )
         if min(std) <= 0:
@@ -149,7 +147,7 @@ class BatchViews(BaseDataPreprocessor):
         ratio = torch.exp(
             log_ratio[0] + (log_ratio[1] - log_ratio[0]) * _uniform(images)
         )
-        # Edges of the crop as shares of the image's.
+        # Edges of the crop as shares of the image's edges.
         width = (area * ratio).sqrt().clamp(max=1)
         height = (area / ratio).sqrt().clamp(max=1)
         mirror = 1 - 2 * (_uniform(images) < self.flip_prob).float()
@@ -209,8 +207,8 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def hue_rotation(angle: Tensor) -> Tensor:
-    """Matrices (N, 3, 3) that turn the colour plane of YIQ by ``angle`` and
-    leave grey values alone."""
+    """Matrices (N, 3, 3) that rotate the colour plane of YIQ by ``angle`` and
+    do not change grey values."""
     to_yiq = angle.new_tensor([_GREY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
     turn = torch.zeros(len(angle), 3, 3, device=angle.device)
     turn[:, 0, 0] = 1

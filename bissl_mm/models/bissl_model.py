@@ -1,4 +1,4 @@
-"""The two models of the bilevel problem in one."""
+"""Both models of the bilevel problem in one."""
 
 from functools import cached_property
 
@@ -21,36 +21,34 @@ from .weights.pretrained import check_pretrained_init, load_pretrained
 class BiSSLModel(BaseModel):
     r"""A pretext model (lower level) beside a downstream model (upper level).
 
-    Both are whole OpenMMLab models with data preprocessors of their own. They
-    hold two copies of one backbone, :math:`\theta_P` and :math:`\theta_D`.
-    Training is done by :class:`BiSSLTrainLoop`; evaluation goes to the
-    downstream model.
+    Both are complete OpenMMLab models with their own data preprocessors. They
+    have two copies of one backbone, :math:`\theta_P` and :math:`\theta_D`.
+    :class:`BiSSLTrainLoop` trains them. Evaluation uses the downstream model.
 
     Args:
         pretext (dict): Pretext model, for example mmpretrain's ``SimCLR``.
-            Foreign models need ``_scope_``, say ``_scope_='mmpretrain'``.
+            Models of other libraries need ``_scope_``, for example
+            ``_scope_='mmpretrain'``.
         downstream (dict): Downstream model, for example ``ImageClassifier``.
         backbone_map (dict): Arguments of :class:`BackboneMap`. Defaults to
             pairing ``backbone`` with ``backbone``.
         pretrained (str, optional): Checkpoint of the pretraining for the
-            pretext model: of stage 1, of mmpretrain or of torchvision.
-            Backbone tensors must match, all else is reported. Defaults to
-            None.
-        eval_backbone (str): Whose backbone evaluation uses: ``'upper'``
-            (:math:`\theta_D`, as published) or ``'lower'``
-            (:math:`\theta_P` with its running statistics). Defaults to
-            ``'upper'``.
-        sync_norms (bool, optional): Whether the batch norms of both models
-            take the statistics of all processes' batches, so that W
-            processes compute what one does on the union (True), or each
-            process those of its own (False). Defaults to None: as the two
-            models say.
-        share_backbone (bool): Let both models train one backbone: a control,
-            in which the two levels are two losses of the same weights, one
-            step after the other. With ``indirect_weight=0``. Defaults to
+            pretext model: of stage 1, of mmpretrain or of torchvision. Backbone
+            tensors must match; others are only reported. Defaults to None.
+        eval_backbone (str): The backbone that evaluation uses: ``'upper'``
+            (:math:`\theta_D`, as published) or ``'lower'`` (:math:`\theta_P`
+            with its running statistics). Defaults to ``'upper'``.
+        sync_norms (bool, optional): True gives the batch norms of both models
+            the statistics of all processes' batches: several processes then
+            compute what one computes on the union. False gives each process its
+            own statistics. Defaults to None: as the configs of the two models
+            say.
+        share_backbone (bool): Whether both models train one backbone. This is a
+            control: the two levels are then two losses of the same weights, one
+            step after the other. Set ``indirect_weight=0`` with it. Defaults to
             False.
-        data_preprocessor (dict, optional): Must stay None: each of the two
-            models has its own.
+        data_preprocessor (dict, optional): Must be None; each of the two models
+            has its own.
         init_cfg (dict, optional): See ``BaseModule``.
 
     Raises:
@@ -72,8 +70,8 @@ class BiSSLModel(BaseModel):
         if data_preprocessor is not None:
             raise ValueRefusal(
                 'BiSSLModel: a data_preprocessor at the top of the config '
-                'belongs to neither model. Move it into model.pretext or '
-                'model.downstream.'
+                'belongs to neither of the two models. Move it into '
+                'model.pretext or model.downstream.'
             )
         check_in('BiSSLModel', 'eval_backbone', eval_backbone, ('upper', 'lower'))
         super().__init__(init_cfg=init_cfg)
@@ -108,9 +106,9 @@ class BiSSLModel(BaseModel):
             )
 
     def train(self, mode: bool = True) -> 'BiSSLModel':
-        """Set the mode of both models; what is trained stays so.
+        """Set the mode of both models; trained parameters stay trained.
 
-        mmdet's backbones freeze their first stages anew on every call.
+        mmdet's backbones freeze their first stages again in every call.
         """
         super().train(mode)
         for model, side in ((self.pretext, 0), (self.downstream, 1)):
@@ -127,7 +125,7 @@ class BiSSLModel(BaseModel):
     def copy_backbone_to_upper(self) -> None:
         r""":math:`\theta_D \leftarrow \theta_P` (Algorithm 1, line 2).
 
-        Running statistics and fixed parameters are copied too.
+        Running statistics and fixed parameters are copied as well.
         """
         lower, upper = self.pretext.state_dict(), self.downstream.state_dict()
         for lower_name, upper_name in self.pairs.all:
@@ -136,9 +134,9 @@ class BiSSLModel(BaseModel):
 
     @torch.no_grad()
     def restart_targets(self) -> None:
-        """Let target networks of the pretext model start from its weights.
+        """Restart the target networks of the pretext model from its weights.
 
-        The next update of such an average copies the weights instead.
+        Their next update copies the weights instead of averaging them.
         """
         for module in self.pretext.modules():
             if isinstance(module, BaseAveragedModel):
@@ -148,7 +146,7 @@ class BiSSLModel(BaseModel):
     def adapt_upper_backbone(self, alpha: float) -> None:
         r""":math:`\theta_D \leftarrow (1-\alpha)\theta_D + \alpha\theta_P`.
 
-        Of the first version of the paper only (arXiv:2410.02387v1).
+        Only the first version of the paper does this (arXiv:2410.02387v1).
         """
         torch._foreach_lerp_(
             list(self.upper_backbone()), list(self.lower_backbone()), alpha
@@ -169,17 +167,18 @@ class BiSSLModel(BaseModel):
         return self.levels.theta_d
 
     def upper_head(self) -> tuple[Tensor, ...]:
-        r"""The trained parameters :math:`\phi_D`: all without a partner."""
+        r"""The trained parameters :math:`\phi_D`: those without a partner."""
         return self.levels.phi_d
 
     def upper_state_at_lower(self) -> dict[str, Tensor]:
-        r"""State of the downstream model with :math:`\theta_P` put in.
+        r"""State of the downstream model with :math:`\theta_P` as backbone.
 
         Returns:
-            dict[str, Tensor]: All parameters (the live leaves
-            :math:`\theta_P` and :math:`\phi_D`) and copies of all buffers;
-            the backbone's buffers are the lower ones, so that a layer in
-            evaluation mode uses statistics that fit :math:`\theta_P`.
+            dict[str, Tensor]: All parameters, which are the leaves
+            :math:`\theta_P` and :math:`\phi_D` themselves, and copies of all
+            buffers. The buffers of the backbone are those of the lower one. A
+            layer in evaluation mode then uses statistics that fit
+            :math:`\theta_P`.
         """
         lower = dict(self.pretext.named_parameters())
         lower.update(self.pretext.named_buffers())
@@ -196,8 +195,8 @@ class BiSSLModel(BaseModel):
     def backbone_state_dict(self, level: str = 'lower') -> dict[str, Tensor]:
         r""":math:`\theta_P` or :math:`\theta_D` with buffers, on the CPU.
 
-        Names are the pretext model's, its backbone module being called
-        ``backbone`` whatever its name there.
+        Names are those of the pretext model, but its backbone module is always
+        called ``backbone``.
 
         Args:
             level (str): ``'lower'`` for :math:`\theta_P`, ``'upper'`` for
@@ -229,13 +228,13 @@ class BiSSLModel(BaseModel):
     test_step = val_step
 
     def train_step(self, data, optim_wrapper):
-        """Refused: two levels cannot be trained in one step.
+        """Refuse to train two levels in one step.
 
         Raises:
             RuntimeError: Always, naming the loop to use.
         """
         raise RuntimeRefusal(
-            'BiSSLModel is trained by its own loop: set '
+            'BiSSLModel is trained by its own loop. Set '
             "train_cfg=dict(type='bissl_mm.BiSSLTrainLoop', ...)."
         )
 
@@ -251,10 +250,11 @@ def _build(model: dict | nn.Module, name: str) -> nn.Module:
 
 
 def unwrap(model: nn.Module) -> BiSSLModel:
-    """The :class:`BiSSLModel` itself, out of a model wrapper if need be.
+    """The :class:`BiSSLModel` itself, taken out of a model wrapper if it is in
+    one.
 
     Raises:
-        TypeError: If there is none.
+        TypeError: If the model is another one.
     """
     inner = getattr(model, 'module', model)
     if not isinstance(inner, BiSSLModel):

@@ -1,16 +1,16 @@
-"""What the bilevel stage cannot differentiate."""
+"""Refuse models that the bilevel stage cannot work with."""
 
 from torch import nn
 
 from ..utils.errors import TypeRefusal, ValueRefusal
 
-#: What exchanges outputs between processes without a second derivative, and
-#: what to take instead.
+#: Classes that exchange outputs between processes without a second derivative
+#: -> the class to use instead.
 _WRONG_ON_SEVERAL = {
     'mmpretrain.models.selfsup.simclr.SimCLR': 'bissl_mm.SimCLR',
     'mmpretrain.models.heads.latent_heads.LatentCrossCorrelationHead': 'bissl_mm.CrossCorrelationHead',
 }
-#: What is no loss of the backbone alone, and why.
+#: Classes whose loss cannot be differentiated twice -> the reason.
 _REFUSED = {
     'mmpretrain.models.selfsup.swav.SwAV': 'normalises its prototypes, which are parameters, in place in every '
     'forward pass'
@@ -20,12 +20,12 @@ _REFUSED = {
 def check_differentiable(
     pretext: nn.Module, downstream: nn.Module, num_processes: int = 1
 ) -> None:
-    """Refuse layers that the hypergradient cannot pass.
+    """Refuse layers through which the hypergradient cannot be computed.
 
-    The pretext model is differentiated twice, so torch's and mmcv's
-    ``SyncBatchNorm`` are out. Both models are differentiated by
-    ``torch.autograd.grad``, which activation checkpointing of the re-entrant
-    kind does not support.
+    The pretext model is differentiated twice, which torch's and mmcv's
+    ``SyncBatchNorm`` do not support. Both models are differentiated by
+    ``torch.autograd.grad``, which re-entrant activation checkpointing does not
+    support.
 
     Raises:
         TypeError: Naming the first such layer.
@@ -34,7 +34,7 @@ def check_differentiable(
         reason = _REFUSED.get(f'{kind.__module__}.{kind.__name__}')
         if reason:
             raise TypeRefusal(
-                f"pretext model: mmpretrain's {kind.__name__} {reason}; a "
+                f"pretext model: mmpretrain's {kind.__name__} {reason}. A "
                 'Hessian-vector product would change the model. Use another '
                 'pretext task, for example bissl_mm.SimCLR or bissl_mm.BYOL.'
             )
@@ -54,8 +54,8 @@ def check_differentiable(
                 'SyncBatchNorm, which has no second derivative, so there is '
                 'no Hessian. Use norm_cfg=dict(type='
                 "'bissl_mm.DifferentiableSyncBN') (statistics over all "
-                "processes) or dict(type='BN') (of each process), or let "
-                'model.sync_norms=True or False replace the layers.'
+                "processes) or dict(type='BN') (of each process). "
+                'model.sync_norms=True or False also replaces the layers.'
             )
     for level, model in (('pretext', pretext), ('downstream', downstream)):
         for name, module in model.named_modules():
@@ -63,9 +63,9 @@ def check_differentiable(
                 raise TypeRefusal(
                     f"{level} model: '{name}' ({type(module).__name__}) uses "
                     're-entrant activation checkpointing (with_cp=True, or '
-                    'activation_checkpointing in the config), through which '
-                    'torch.autograd.grad cannot differentiate. Switch it '
-                    f'off in the {level} model.'
+                    'activation_checkpointing in the config). '
+                    'torch.autograd.grad cannot differentiate through it. Switch '
+                    f'it off in the {level} model.'
                 )
 
 
@@ -80,10 +80,10 @@ def check_num_classes(model: nn.Module, metainfo: dict) -> None:
     """Refuse a head for another number of classes than the data have.
 
     Args:
-        model (nn.Module): The downstream model. Heads whose name holds
-            ``rpn`` are passed over: they tell object from background.
-        metainfo (dict): Of the dataset; nothing is checked without
-            ``classes``.
+        model (nn.Module): The downstream model. Heads whose name contains
+            ``rpn`` are not checked, because they tell object from background.
+        metainfo (dict): The ``metainfo`` of the dataset. Without ``classes``
+            nothing is checked.
 
     Raises:
         ValueError: Naming the head, both numbers and the remedy.

@@ -10,9 +10,10 @@ from .backbone_map import BackbonePairs
 class Levels(NamedTuple):
     r"""The parameters that the two levels share or own.
 
-    ``theta_p`` and ``theta_d`` are the trained backbones, pair by pair, with
-    their names in the pretext and in the downstream model; ``phi_p`` and
-    ``phi_d`` are the trained heads of both, all without a partner.
+    ``theta_p`` and ``theta_d`` are the trained backbones, pair by pair.
+    ``lower_names`` and ``upper_names`` are their names in the pretext and in the
+    downstream model. ``phi_p`` and ``phi_d`` are the trained heads, which are
+    all parameters without a partner.
     """
 
     lower_names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""A ResNet for small images that two cores can train hundreds of times."""
+"""A ResNet for small images and short experiments on a processor."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,18 +13,19 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class SmallResNet(ResNet_CIFAR):
-    """mmpretrain's ``ResNet_CIFAR`` with one block a stage and a stem with a
-    stride.
+    """mmpretrain's ``ResNet_CIFAR`` with one block per stage and a strided
+    stem.
 
-    With its defaults it has 307,000 weights and gives 128 channels at a
+    With its defaults it has 307,000 weights. It returns 128 channels at a
     sixteenth of the image's edges.
 
     Args:
         depth (int): 10, or a depth of ``ResNet_CIFAR``. Defaults to 10.
-        base_channels (int): Defaults to 16.
-        stem_stride (int): Of the first convolution, 3x3. Defaults to 2.
-        strides (Sequence[int]): Of the stages. Defaults to (1, 2, 2, 2).
-        **kwargs: Those of ``ResNet_CIFAR``.
+        base_channels (int): Channels of the first stage. Defaults to 16.
+        stem_stride (int): Stride of the first convolution, 3x3. Defaults to 2.
+        strides (Sequence[int]): Strides of the stages. Defaults to
+            (1, 2, 2, 2).
+        **kwargs: See ``ResNet_CIFAR``.
     """
 
     arch_settings = {10: (BasicBlock, (1, 1, 1, 1)), **ResNet_CIFAR.arch_settings}
@@ -51,16 +52,16 @@ class SmallResNet(ResNet_CIFAR):
 class SmallResLayer(BaseModule):
     """The last stage of a :class:`SmallResNet` as a detector's shared head.
 
-    mmdet's ``ResLayer`` has the widths of a ResNet of 64 base channels only.
-    Weights have the names of the backbone's, so that one checkpoint serves
+    mmdet's ``ResLayer`` has only the widths of a ResNet with 64 base channels.
+    Weights have the same names as in the backbone, so one checkpoint serves
     both parts of a C4 detector.
 
     Args:
-        depth (int): As the backbone's. Defaults to 10.
-        base_channels (int): As the backbone's. Defaults to 16.
-        stage (int): Counted from 0. Defaults to 3.
-        stride (int): Of its first block. Defaults to 2.
-        norm_cfg (dict): Defaults to ``dict(type='BN')``.
+        depth (int): That of the backbone. Defaults to 10.
+        base_channels (int): Those of the backbone. Defaults to 16.
+        stage (int): Number of the stage, from 0. Defaults to 3.
+        stride (int): Stride of its first block. Defaults to 2.
+        norm_cfg (dict): Config of the norms. Defaults to ``dict(type='BN')``.
         init_cfg (dict or list, optional): Defaults to that of mmpretrain's
             ResNet.
     """
@@ -100,9 +101,9 @@ class SmallResLayer(BaseModule):
         """Features of regions.
 
         Args:
-            regions (Tensor): (R, C, H, W).
+            regions (Tensor): Shape (R, C, H, W).
 
         Returns:
-            Tensor: (R, 2C, H / stride, W / stride).
+            Tensor: Shape (R, 2C, H / stride, W / stride).
         """
         return getattr(self, self.name)(regions)

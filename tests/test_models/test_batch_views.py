@@ -147,7 +147,7 @@ def test_what_it_cannot_do_is_refused(images):
         views([images[0], images[0, :, :8]])
     with pytest.raises(ValueError, match='std must be above 0'):
         BatchViews(MEAN, [50.0, 0.0, 70.0])
-    with pytest.raises(ValueError, match='mixes no images'):
+    with pytest.raises(ValueError, match='cannot mix images'):
         BatchViews(MEAN, STD, batch_augments=dict(augments=[]))
     with pytest.raises(TypeError, match="key 'bright'"):
         BatchViews(MEAN, STD, color_jitter=dict(bright=1))

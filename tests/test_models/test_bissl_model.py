@@ -77,7 +77,7 @@ def test_export_names_the_backbone_whatever_it_is_called():
 
 
 def test_top_level_preprocessor_is_refused():
-    with pytest.raises(ValueError, match='belongs to neither model'):
+    with pytest.raises(ValueError, match='belongs to neither of the two models'):
         BiSSLModel(ToyPretext(), ToyDownstream(), data_preprocessor=dict())
 
 

@@ -126,5 +126,5 @@ def test_classifier_with_a_norm_of_its_own(size, tool, tmp_path, capsys):
     else:
         with pytest.raises(SystemExit, match='1'):
             tool(*arguments)
-        assert 'position embeddings are not interpolated' in capsys.readouterr().err
+        assert 'Position embeddings are not interpolated' in capsys.readouterr().err
     assert output.exists() == (size == 48)

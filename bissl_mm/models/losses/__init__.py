@@ -1,1 +1,1 @@
-"""Pretext losses of a batch: pure functions, cut into outputs, convex in them."""
+"""Losses as pure functions of the parameters, and as convex ones of outputs."""

@@ -1,4 +1,4 @@
-"""Which of mmpretrain's losses are convex, and in what."""
+"""mmpretrain's losses as convex functions of outputs."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,30 +14,30 @@ from torch.nn.functional import normalize
 
 from ...utils.errors import TypeRefusal
 
-#: The outputs as a function of a loss module's first argument; and the loss,
-#: convex in these outputs, which come first of its arguments.
+#: A function from a loss module's first argument to the outputs; and the loss,
+#: which is convex in its first argument, the outputs.
 ConvexForm = tuple[Callable[[Tensor], Tensor], Callable[..., Tensor]]
 
 
 def convex_form(name: str, loss: nn.Module) -> ConvexForm:
-    r"""How a loss module is a convex function of outputs.
+    r"""Write a loss module as a convex function of outputs.
 
-    - ``CrossEntropyLoss``: of the logits.
-    - ``PixelReconstructionLoss`` with ``criterion='L2'``: of the prediction.
-    - ``CrossCorrelationLoss``: of the correlation matrix.
-    - ``CosineSimilarityLoss``: it is linear, without any curvature, in the
-      normalised prediction :math:`\hat p`, but on the sphere where that lies
-      it equals least squares, :math:`1 - \hat p \cdot \hat t =
-      \frac12 \|\hat p - \hat t\|^2`, which is taken instead.
+    - ``CrossEntropyLoss`` is convex in the logits.
+    - ``PixelReconstructionLoss`` with ``criterion='L2'`` is convex in the
+      prediction.
+    - ``CrossCorrelationLoss`` is convex in the correlation matrix.
+    - ``CosineSimilarityLoss`` is linear in the normalised prediction
+      :math:`\hat p`, so it has no curvature in it. On the sphere, where
+      :math:`\hat p` lies, it equals least squares, :math:`1 - \hat p \cdot
+      \hat t = \frac12 \|\hat p - \hat t\|^2`. This form is used.
 
     Args:
-        name (str): Where the module stands, for the message.
-        loss (nn.Module): A loss module of one of these types, not of a type
-            derived from it.
+        name (str): Name of the module, for the message.
+        loss (nn.Module): A loss module of exactly one of these types.
 
     Returns:
-        tuple: See :data:`ConvexForm`. Output and loss keep the values that
-        the module gives, up to rounding.
+        tuple: See :data:`ConvexForm`. The values are those of the module, up to
+        rounding.
 
     Raises:
         TypeError: For any other loss, and for a negative weight in it.
@@ -56,7 +56,7 @@ def convex_form(name: str, loss: nn.Module) -> ConvexForm:
         return partial(normalize, dim=-1), partial(_on_the_sphere, loss)
     raise TypeRefusal(
         f"curvature='gauss_newton': the pretext model's {name} is "
-        f'{" ".join(repr(loss).split())}, which is not known to be a convex '
+        f'{" ".join(repr(loss).split())}. It is not known to be a convex '
         "function of its first argument. Known are mmpretrain's "
         'CrossEntropyLoss, PixelReconstructionLoss with criterion=L2, '
         'CrossCorrelationLoss and CosineSimilarityLoss with weights of at '
@@ -75,7 +75,7 @@ def _on_the_sphere(
     target: Tensor,
     mask: Tensor | None = None,
 ) -> Tensor:
-    """The cosine loss as least squares; ``(..., C)`` to a scalar."""
+    """The cosine loss as least squares, from ``(..., C)`` to a scalar."""
     distance = (output - normalize(target, dim=-1)).square().sum(dim=-1)
     value = loss.shift_factor - loss.scale_factor * (1 - 0.5 * distance)
     if mask is None:

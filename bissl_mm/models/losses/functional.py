@@ -16,15 +16,15 @@ from ...utils.replaced import replaced
 
 @contextmanager
 def pure_forward(model: nn.Module, seed: int) -> Iterator[None]:
-    """Forward passes inside leave no trace and repeat bit for bit.
+    """Inside, forward passes change nothing and repeat bit for bit.
 
-    - Batch normalisation layers use the statistics they would use anyway, but
-      do not update their running statistics.
+    - Batch normalisation layers use the statistics that they would use anyway,
+      but do not update their running statistics.
     - Averaged models (BYOL's target network) are not updated.
-    - Buffers written all the same (a queue, say) are put back afterwards.
+    - Other buffers that are written (a queue, for example) are restored.
     - Random draws start from ``seed``; all generators are restored.
-    - Attention takes its plain implementation, the only one that has a
-      second derivative.
+    - Attention uses its plain implementation, the only one that has a second
+      derivative.
 
     Args:
         model (nn.Module): The model whose forward runs inside.
@@ -50,7 +50,7 @@ def pure_forward(model: nn.Module, seed: int) -> Iterator[None]:
 
 @contextmanager
 def held_averages(model: nn.Module) -> Iterator[None]:
-    """Averaged models (BYOL's target network) are not updated inside."""
+    """Inside, averaged models (BYOL's target network) are not updated."""
     with ExitStack() as stack:
         for module in model.modules():
             if isinstance(module, BaseAveragedModel):
@@ -59,7 +59,7 @@ def held_averages(model: nn.Module) -> Iterator[None]:
 
 
 def _do_nothing(*args, **kwargs) -> None:
-    """Stands in for a target network's update."""
+    """Replaces the update of a target network."""
 
 
 def _restore_buffers(buffers: list[tuple[Tensor, int, Tensor]]) -> None:
@@ -73,13 +73,13 @@ def pretext_closure(pretext: BaseModel, data: dict, seed: int) -> Callable[[], T
     """The pretext loss on one fixed batch, as a pure function.
 
     Args:
-        pretext (BaseModel): The pretext model; the closure is a function of
-            its current parameters.
-        data (dict): A batch that went through the model's data preprocessor.
-        seed (int): Seed of what the loss draws (masks, drop path).
+        pretext (BaseModel): The pretext model. The closure is a function of its
+            parameters at the time of the call.
+        data (dict): A batch from the model's data preprocessor.
+        seed (int): Seed of the random draws of the loss (masks, drop path).
 
     Returns:
-        Callable[[], Tensor]: Returns the scalar loss of this rank with its
+        Callable[[], Tensor]: It returns the scalar loss of this rank with its
         graph.
     """
 
@@ -95,13 +95,13 @@ def pretext_closure(pretext: BaseModel, data: dict, seed: int) -> Callable[[], T
 def substituted(model: nn.Module, state: dict[str, Tensor]) -> Iterator[None]:
     """Inside, a model computes with other parameters and buffers.
 
-    Tensors are exchanged by identity, so a weight that several modules share
-    and a module registered under several names are exchanged everywhere and
-    put back as they were, which ``torch.func.functional_call`` does not do.
+    Tensors are exchanged by identity. A weight that several modules share is
+    therefore exchanged everywhere, and so is a module with several names.
+    ``torch.func.functional_call`` does not do this.
 
     Args:
-        model (nn.Module): Its own tensors are back in place afterwards.
-        state (dict[str, Tensor]): Every parameter and buffer by name.
+        model (nn.Module): Its own tensors are restored afterwards.
+        state (dict[str, Tensor]): All parameters and buffers by name.
 
     Raises:
         KeyError: If a name is missing or unknown.
@@ -132,13 +132,13 @@ def substituted(model: nn.Module, state: dict[str, Tensor]) -> Iterator[None]:
 def loss_with_state(model: BaseModel, state: dict[str, Tensor], data: dict) -> Tensor:
     """The loss of a model whose parameters and buffers are replaced.
 
-    The model itself is not changed, nor are the annotations.
+    Neither the model itself nor the annotations change.
 
     Args:
         model (BaseModel): Any OpenMMLab model.
-        state (dict[str, Tensor]): Every parameter and buffer by name; writes
-            to buffers go into these tensors.
-        data (dict): A batch that went through the model's data preprocessor.
+        state (dict[str, Tensor]): All parameters and buffers by name. The model
+            writes its buffers into these tensors.
+        data (dict): A batch from the model's data preprocessor.
 
     Returns:
         Tensor: Scalar loss, differentiable in the tensors of ``state``.

@@ -18,11 +18,11 @@ def convex_losses(pretext: BaseModel) -> list[tuple[nn.Module, ConvexForm]]:
     """The loss modules of a pretext model, each with its convex form.
 
     Args:
-        pretext (BaseModel): Its heads hold their losses as ``loss_module``,
-            as mmpretrain's do.
+        pretext (BaseModel): Its heads have their losses as ``loss_module``, as
+            those of mmpretrain.
 
     Returns:
-        list[tuple]: One pair a loss module.
+        list[tuple]: One pair per loss module.
 
     Raises:
         TypeError: If there is none, or one is not known to be convex.
@@ -35,8 +35,8 @@ def convex_losses(pretext: BaseModel) -> list[tuple[nn.Module, ConvexForm]]:
     if not found:
         raise TypeRefusal(
             "curvature='gauss_newton': the pretext model "
-            f'{type(pretext).__name__} has no loss_module at which its loss '
-            'could be cut. Use the Hessian: '
+            f'{type(pretext).__name__} has no loss_module, so its loss '
+            'cannot be cut into outputs. Use the Hessian: '
             'optim_wrapper.hypergradient.curvature='
             "'hessian'."
         )
@@ -46,25 +46,25 @@ def convex_losses(pretext: BaseModel) -> list[tuple[nn.Module, ConvexForm]]:
 def pretext_outputs_closure(
     pretext: BaseModel, data: dict, seed: int
 ) -> Callable[[], tuple[Tensors, Tensors, Tensor]]:
-    """The pretext loss on one fixed batch, cut where it is convex.
+    """The pretext loss on one fixed batch, cut into convex losses of outputs.
 
     Each call of a loss module is cut at its first argument. The rest of the
-    forward pass continues from there with a leaf, so the weights and sums
-    that the model puts around its losses are part of the loss of the leaves.
+    forward pass continues from a leaf. The weights and sums that the model
+    applies to its losses are therefore part of the loss of the leaves.
 
     Args:
-        pretext (BaseModel): The pretext model; the closure is a function of
-            its current parameters.
-        data (dict): A batch that went through the model's data preprocessor.
-        seed (int): Seed of what the loss draws (masks, drop path).
+        pretext (BaseModel): The pretext model. The closure is a function of its
+            parameters at the time of the call.
+        data (dict): A batch from the model's data preprocessor.
+        seed (int): Seed of the random draws of the loss (masks, drop path).
 
     Returns:
-        Callable[[], tuple]: Returns ``(outputs, leaves, loss)`` as
-        :class:`bissl_mm.hypergradient.GaussNewton` takes them: one
-        output and one leaf for each call of a loss module, and the scalar
-        loss of this rank. Like
-        :func:`bissl_mm.models.losses.functional.pretext_closure` it repeats and
-        leaves no trace.
+        Callable[[], tuple]: It returns ``(outputs, leaves, loss)`` as
+        :class:`bissl_mm.hypergradient.GaussNewton` needs them: one output and
+        one leaf for each call of a loss module, and the scalar loss of this
+        rank. Like
+        :func:`bissl_mm.models.losses.functional.pretext_closure` it changes
+        nothing and repeats bit for bit.
 
     Raises:
         TypeError: See :func:`convex_losses`.
@@ -90,14 +90,14 @@ def pretext_outputs_closure(
 def _cutting(
     form: ConvexForm, cuts: list[tuple[Tensor, Tensor]]
 ) -> Callable[..., Tensor]:
-    """The forward of a loss module that notes its outputs and cuts there."""
+    """The forward of a loss module that records its outputs and cuts there."""
     output_of, loss_of = form
 
     def forward(argument: Tensor, *args, **kwargs) -> Tensor:
         output = output_of(argument)
         leaf = output.detach().requires_grad_()
         cuts.append((output, leaf))
-        # A copy, because some losses change their argument in place.
+        # Some losses change their argument in place, so they get a copy.
         return loss_of(leaf.clone(), *args, **kwargs)
 
     return forward

@@ -1,4 +1,4 @@
-"""Pretext models: mmpretrain's, fit for second derivatives over ranks."""
+"""Pretext models of mmpretrain with right second derivatives on all ranks."""
 
 from .barlow_twins import CrossCorrelationHead
 from .byol import BYOL

@@ -1,4 +1,4 @@
-"""The head of Barlow Twins, right to the second order on any ranks."""
+"""The head of Barlow Twins with a right Hessian on any number of ranks."""
 
 from mmengine.dist import get_world_size
 from mmpretrain.models.heads import LatentCrossCorrelationHead
@@ -13,11 +13,11 @@ from .norm import DifferentiableSyncBatchNorm
 class CrossCorrelationHead(LatentCrossCorrelationHead):
     """mmpretrain's head with a reduction that can be differentiated twice.
 
-    mmpretrain sums the correlation matrices of all ranks without a
-    derivative, so its gradient is 1/W of that of the union and its
-    Hessian-vector product another one. Here the mean over ranks of both is
-    that of one process on the union. Every rank needs the same number of
-    images.
+    mmpretrain sums the correlation matrices of all W ranks without a
+    derivative. Its gradient is 1/W of that of one process on the union of the
+    images, and its Hessian-vector product is wrong. Here the means over ranks of
+    both equal those of one process on the union. Every rank needs the same
+    number of images.
 
     Args:
         in_channels (int): Length of the projections.
@@ -33,7 +33,8 @@ class CrossCorrelationHead(LatentCrossCorrelationHead):
         self.bn = DifferentiableSyncBatchNorm(in_channels, affine=False)
 
     def loss(self, input: Tensor, target: Tensor) -> Tensor:
-        """Loss of two projections ``(B, C)``, B images a rank; a scalar."""
+        """The scalar loss of two projections ``(B, C)`` with B images per
+        rank."""
         matrix = self.bn(input).T @ self.bn(target) / input.size(0)
         if get_world_size() > 1:
             matrix = all_reduce(matrix) / get_world_size()

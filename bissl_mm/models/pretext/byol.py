@@ -1,4 +1,4 @@
-"""BYOL with a target network that decays as stated."""
+"""BYOL with a constant decay of its target network."""
 
 from mmengine.model import ExponentialMovingAverage
 from mmpretrain.models.selfsup import BYOL as MMPretrainBYOL
@@ -14,24 +14,24 @@ from ...utils.errors import ValueRefusal
 class BYOL(MMPretrainBYOL):
     r"""mmpretrain's BYOL with a constant decay of the target network.
 
-    The target is updated once a lower step, before the loss,
-    :math:`\xi \leftarrow \tau \xi + (1 - \tau) \theta`, never inside a
-    Hessian-vector product; the first step after the bilevel stage has begun
-    sets :math:`\xi = \theta`. On several ranks the mean gradient is that of
-    one process on the union if batch statistics are, see
-    ``DifferentiableSyncBN``.
+    The target is updated once per lower step, before the loss, by
+    :math:`\xi \leftarrow \tau \xi + (1 - \tau) \theta`. A Hessian-vector
+    product never updates it. The first step of the bilevel stage sets
+    :math:`\xi = \theta`. With several ranks, the mean gradient equals that of
+    one process on the union of the images if the batch norms take statistics
+    over all ranks, see ``DifferentiableSyncBN``.
 
     Args:
         target_decay (float): :math:`\tau`, in (0, 1). Defaults to the
             published 0.9995.
-        target_schedule (str): ``'constant'`` as published, or ``'cosine'``:
+        target_schedule (str): ``'constant'``, as published, or ``'cosine'``,
             mmpretrain's rise from ``target_decay`` to 1 over the run (in the
             bilevel stage over its lower steps). Defaults to ``'constant'``.
-        **kwargs: See mmpretrain's ``BYOL``; ``base_momentum`` is
-            ``1 - target_decay``.
+        **kwargs: See mmpretrain's ``BYOL``. In place of ``base_momentum`` set
+            ``target_decay``, which is 1 minus it.
 
     Raises:
-        ValueError: If the decay is not within its range.
+        ValueError: If the decay is out of its range.
 
     Source:
         4.2.1, arXiv:2410.02387; arXiv:2006.07733.

@@ -16,19 +16,20 @@ from ...utils.errors import ValueRefusal
 class DifferentiableSyncBatchNorm(_BatchNorm):
     """Batch normalisation with the statistics of all processes' batches.
 
-    torch's ``SyncBatchNorm`` has no second derivative, which the Hessian of
-    the pretext loss needs. This layer is made of differentiable all-reduces,
-    so its derivatives of any order are those of one process on the union of
-    the batches. In one process it is ordinary batch normalisation. Use it
-    with ``norm_cfg=dict(type='DifferentiableSyncBN')``; weights and names are
+    torch's ``SyncBatchNorm`` has no second derivative, but the Hessian of the
+    pretext loss needs one. This layer consists of differentiable all-reduces.
+    Its derivatives of any order equal those of one process on the union of the
+    batches. In one process it is ordinary batch normalisation. Use it with
+    ``norm_cfg=dict(type='DifferentiableSyncBN')``. Weights and their names are
     those of ``BN``.
 
-    Inputs of shape ``(N, C, ...)``, N per rank; ranks may differ in N. It
-    costs two small collectives forward and two backward, on every pass.
+    Inputs have shape ``(N, C, ...)`` with N samples per rank; N may differ
+    between ranks. Every pass takes two small collectives forward and two
+    backward.
 
     Attributes:
-        synchronised (bool): Set to False, each process uses the statistics
-            of its own batch; see :func:`set_sync_norms`.
+        synchronised (bool): If it is False, each process uses the statistics of
+            its own batch; see :func:`set_sync_norms`.
     """
 
     synchronised = True
@@ -41,7 +42,7 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
             )
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise; running statistics are updated as ``BN`` does."""
+        """Normalise, and update the running statistics like ``BN``."""
         world = get_world_size() if self.synchronised else 1
         batch_statistics = self.training or (
             self.running_mean is None and self.running_var is None
@@ -77,23 +78,24 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
         self.running_var.lerp_(unbiased, factor)
 
     def extra_repr(self) -> str:
-        """Say where the statistics come from."""
+        """The settings, with ``synchronised``."""
         return f'{super().extra_repr()}, synchronised={self.synchronised}'
 
 
 def set_sync_norms(model: nn.Module, synchronised: bool) -> nn.Module:
-    """Let every batch norm of a model count over all processes, or none.
+    """Give all batch norms of a model statistics over all processes, or none.
 
     Parameters and buffers stay the same tensors under the same names.
 
     Args:
-        model (nn.Module): Changed in place; a norm by itself is replaced.
-        synchronised (bool): Statistics of all processes' batches, by
-            :class:`DifferentiableSyncBatchNorm`. Else each layer uses those
-            of its own process.
+        model (nn.Module): Changed in place. If it is a norm itself, it may be
+            replaced.
+        synchronised (bool): True gives statistics of all processes' batches, by
+            :class:`DifferentiableSyncBatchNorm`. False gives each process its
+            own statistics.
 
     Returns:
-        nn.Module: The model.
+        nn.Module: The model, or the norm in its place.
     """
     return _replaced(model, synchronised, {})
 
@@ -101,7 +103,7 @@ def set_sync_norms(model: nn.Module, synchronised: bool) -> nn.Module:
 def _replaced(
     module: nn.Module, synchronised: bool, known: dict[nn.Module, nn.Module]
 ) -> nn.Module:
-    """The module, or what comes in its place; shared ones stay shared."""
+    """The module, or its replacement. Shared modules stay shared."""
     if module in known:
         return known[module]
     known[module] = module

@@ -1,4 +1,4 @@
-"""SimCLR whose loss is right to the second order on any number of ranks."""
+"""SimCLR with a right Hessian on any number of ranks."""
 
 import torch
 from mmengine.dist import get_world_size
@@ -18,15 +18,16 @@ class SimCLR(MMPretrainSimCLR):
 
     mmpretrain's own gather halves the gradient on two ranks and gives a wrong
     Hessian-vector product. Here every rank computes the NT-Xent loss over the
-    images of all ranks, so the *mean over ranks* of gradients and products is
-    that of one process on the union. That is W times the gradient of stock
-    mmpretrain on W ranks; choose learning rates for the union's batch size.
+    images of all ranks. The *mean over ranks* of gradients and products then
+    equals that of one process on the union of the images. It is W times the
+    gradient of mmpretrain's SimCLR on W ranks. Choose learning rates for the
+    batch size of the union.
 
     Args:
-        separate_views (bool): Pass the two views through backbone and neck
-            one after the other, so that each has its own batch statistics, as
-            the published BiSSL code does. False passes both as one batch, as
-            mmpretrain does. Defaults to False.
+        separate_views (bool): True passes the two views through backbone and
+            neck one after the other. Each view then has its own batch
+            statistics, as in the published BiSSL code. False passes both as one
+            batch, as mmpretrain does. Defaults to False.
         **kwargs: See mmpretrain's ``SimCLR``.
 
     Source:
@@ -68,7 +69,8 @@ class SimCLR(MMPretrainSimCLR):
         return dict(loss=self._nt_xent(z))
 
     def _nt_xent(self, z: Tensor) -> Tensor:
-        """Loss of unit vectors ``(2N, D)``, the views of an image adjacent."""
+        """The loss of unit vectors ``(2N, D)``; the two views of an image are
+        adjacent."""
         size = z.shape[0]
         similarity = z @ z.T
         index = torch.arange(size, device=z.device)

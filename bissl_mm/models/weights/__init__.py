@@ -1,1 +1,1 @@
-"""Weights of a file: which tensors they are, and whether they suit the model."""
+"""Weights from files: find the tensors and check that they suit the model."""

@@ -1,4 +1,4 @@
-"""Which values of a pixel reach a backbone."""
+"""The pixel values that reach a backbone."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class Pixels:
     """``(x - mean) / std`` of a pixel x from 0 to 255, by channel.
 
     Attributes:
-        order (str): ``'RGB'`` or ``'BGR'``, of the channels that go in.
-        mean (list[float]): In this order.
-        std (list[float]): The same.
+        order (str): Order of the channels, ``'RGB'`` or ``'BGR'``.
+        mean (list[float]): Mean by channel, in this order.
+        std (list[float]): Standard deviation by channel, in this order.
     """
 
     order: str
@@ -25,13 +25,12 @@ class Pixels:
 
     @classmethod
     def of(cls, model: nn.Module, pipeline: Sequence[Any]) -> 'Pixels':
-        """What a model's data pipeline and preprocessor make of a pixel.
+        """Read what a model's data pipeline and preprocessor do to a pixel.
 
-        Transforms are read by their settings; those that change pixels by
-        chance are passed over.
+        The settings of the transforms are read. Random transforms are ignored.
 
         Args:
-            model (nn.Module): With a ``data_preprocessor`` of OpenMMLab.
+            model (nn.Module): It has a ``data_preprocessor`` of OpenMMLab.
             pipeline (Sequence[dict]): Transforms of its data.
         """
         pixels = cls('BGR', [0.0], [1.0])
@@ -86,7 +85,7 @@ class Pixels:
         self.mean, self.std = self.mean[::-1], self.std[::-1]
 
     def _normalise(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Then ``(x - mean) / std`` of what there is."""
+        """Apply ``(x - mean) / std`` to the pixels so far."""
         size = max(len(self.mean), len(mean))
         rows = [
             list(v) * size if len(v) == 1 else list(v)
@@ -97,7 +96,8 @@ class Pixels:
 
 
 def _steps(pipeline: Any) -> Iterator[dict]:
-    """Transforms and those within them; of several views the first."""
+    """All transforms, including inner ones. Of several views the first is
+    taken."""
     if isinstance(pipeline, dict):
         yield pipeline
         if is_type(pipeline, 'Albu', 'Albumentations'):

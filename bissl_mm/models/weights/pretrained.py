@@ -1,4 +1,4 @@
-"""Loading pretrained weights with a count of what matched."""
+"""Load pretrained weights, and count the tensors that match."""
 
 import logging
 from collections.abc import Sequence
@@ -15,29 +15,29 @@ from .public_weights import UnknownLayoutError, to_mmpretrain
 
 #: Share of the backbone tensors that must match.
 REQUIRED_SHARE = 0.99
-#: Tensors that may be missing besides where no map says what has no partner:
-#: a vision transformer may have a last norm of its own, weight and bias.
+#: This many tensors may be missing in any case. A vision transformer may have
+#: its own last norm, with weight and bias.
 ALLOWED_MISSING = 2
 
 
 def load_pretrained(model: nn.Module, path: str, required: Sequence[str]) -> None:
     """Load a pretraining checkpoint into a pretext model.
 
-    Known layouts: this package's and mmpretrain's pretraining (``backbone.*``
-    with neck and head), a supervised mmpretrain classifier, a bilevel
-    checkpoint (``pretext.backbone.*``), a bare backbone such as torchvision's
-    (``conv1.weight``) and the public releases of
-    :func:`~bissl_mm.models.weights.public_weights.to_mmpretrain`. A report says what
-    matched.
+    Known layouts are: pretraining with this package or mmpretrain
+    (``backbone.*`` with neck and head), a supervised classifier of mmpretrain, a
+    bilevel checkpoint (``pretext.backbone.*``), a bare backbone such as
+    torchvision's (``conv1.weight``), and the public releases of
+    :func:`~bissl_mm.models.weights.public_weights.to_mmpretrain`. The log says
+    which tensors matched.
 
     Args:
         model (nn.Module): The pretext model; changed in place.
         path (str): See :func:`bissl_mm.utils.checkpoint.load_checkpoint`.
-        required (Sequence[str]): Names of the backbone tensors, of which at
-            least 99% must be in the file and none in another shape.
+        required (Sequence[str]): Names of the backbone tensors. At least 99% of
+            them must be in the file, and none may have another shape.
 
     Raises:
-        ValueError: If they are not.
+        ValueError: If fewer match, or if one has another shape.
     """
     checkpoint = load_checkpoint(path)
     given = state_dict_of(checkpoint, path)
@@ -71,19 +71,19 @@ def _warn_of_origin(checkpoint: Any, model: nn.Module, path: str) -> None:
 def backbone_report(
     model: nn.Module, state: dict[str, Tensor], required: Sequence[str], where: str
 ) -> str:
-    """How a state dict fits the backbone of a model.
+    """Describe how a state dict fits the backbone of a model.
 
     Args:
         model (nn.Module): The model; not changed.
         state (dict[str, Tensor]): Tensors by the names of the model.
         required (Sequence[str]): Names of the backbone tensors.
-        where (str): What is being read, for the message.
+        where (str): The source of the state dict, for the message.
 
     Returns:
         str: How many tensors matched and which are missing.
 
     Raises:
-        ValueError: If less than 99% are there or one has another shape.
+        ValueError: If less than 99% match, or if one has another shape.
     """
     own = model.state_dict()
     required = _counted(own, required)
@@ -138,7 +138,7 @@ def _refuse_misfit(
     if other and 'embed' in other[0]:
         remedy = (
             'Give the backbone the img_size and patch_size of the '
-            'checkpoint, or set another checkpoint; position '
+            'checkpoint, or set another checkpoint. Position '
             'embeddings are not interpolated.'
         )
     raise ValueRefusal(
@@ -159,12 +159,12 @@ def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
         model (nn.Module): A model after ``init_weights``.
 
     Returns:
-        list[tuple[str, int, int]]: For every such module its name, the
-        number of matched tensors and the number of its tensors.
+        list[tuple[str, int, int]]: For every such module its name, the number
+        of tensors that matched and the number of its tensors.
 
     Raises:
-        ValueError: If no tensor of a module matched, or if more than two and
-            more than 1% of a backbone did not.
+        ValueError: If no tensor of a module matched. Also if, of a backbone,
+            more than two tensors and more than 1% did not match.
     """
     report = []
     for name, module in model.named_modules():
@@ -258,8 +258,8 @@ def check_load_from(model: nn.Module, path: str, share: float) -> None:
     Args:
         model (nn.Module): The model that it will be loaded into.
         path (str): The checkpoint.
-        share (float): Share of the model's tensors that must match; with 0
-            one tensor is enough.
+        share (float): Share of the model's tensors that must match. With 0, one
+            tensor is enough.
 
     Raises:
         ValueError: If fewer match.

@@ -1,7 +1,7 @@
-"""What a checkpoint says of the model that it was trained in.
+"""Read from a checkpoint how its model was trained.
 
-Checkpoints of mmengine hold the text of their config. It is parsed, never
-run: calls of ``dict`` and literals are read, anything else is passed over.
+mmengine's checkpoints contain the text of their config. The text is parsed and
+never run. Literals and calls of ``dict`` are read, and all else is ignored.
 """
 
 import ast
@@ -15,10 +15,11 @@ from .pixels import Pixels
 
 
 def describe(model: nn.Module) -> dict[str, str]:
-    """What a later stage should have alike, as plain strings.
+    """The properties that a later stage should share, as plain strings.
 
     Args:
-        model (nn.Module): With ``data_preprocessor`` and ``backbone``.
+        model (nn.Module): It may have a ``data_preprocessor`` and a
+            ``backbone``.
 
     Returns:
         dict[str, str]: ``pixels``, if the preprocessor normalises, and
@@ -35,15 +36,15 @@ def describe(model: nn.Module) -> dict[str, str]:
 
 
 def origin_differences(checkpoint: Any, model: nn.Module, path: str) -> list[str]:
-    """Where a checkpoint comes from a model that computes something else.
+    """Differences between a model and the one that a checkpoint comes from.
 
     Args:
-        checkpoint (Any): As loaded; without ``meta`` nothing is known.
-        model (nn.Module): That takes its weights; not changed.
+        checkpoint (Any): As loaded. Without ``meta`` nothing is known.
+        model (nn.Module): The model that takes the weights; not changed.
         path (str): The file, for the message.
 
     Returns:
-        list[str]: A sentence each, with both values.
+        list[str]: One sentence per difference, with both values.
     """
     before, now = _origin(checkpoint), describe(model)
     titles = dict(pixels='pixels', style="the backbone's style")
@@ -52,8 +53,8 @@ def origin_differences(checkpoint: Any, model: nn.Module, path: str) -> list[str
     )
     return [
         f"'{path}' was trained with {titles[key]} {before[key]}, but this "
-        f'model has {now[key]}: the weights do not suit it. Set '
-        f'{remedies[key]} alike.'
+        f'model has {now[key]}. The weights do not suit it. Set the same '
+        f'{remedies[key]}.'
         for key in titles
         if key in before and key in now and before[key] != now[key]
     ]
@@ -79,13 +80,13 @@ def _origin(checkpoint: Any) -> dict[str, str]:
 
 
 def _pixels(preprocessor: dict[str, Any]) -> Pixels:
-    """Of a data preprocessor's config."""
+    """The pixels of a data preprocessor's config."""
     model = nn.Module()
     model.data_preprocessor = nn.Module()
     for name in ('mean', 'std'):
         value = torch.tensor(preprocessor.get(name) or [0.0])
         setattr(model.data_preprocessor, name, value)
-    # BatchViews turns the channels where nothing is said.
+    # BatchViews converts the channels by default.
     default = is_type(preprocessor, 'BatchViews')
     model.data_preprocessor.to_rgb = any(
         (

@@ -1,7 +1,7 @@
-"""Names of public pretraining releases, turned into mmpretrain's.
+"""Convert the tensor names of public releases to mmpretrain's.
 
-Only keys are read: no file is opened and no tensor changed, so a converted
-state holds the very tensors of the given one.
+Only names change. No file is opened, and a converted state contains the same
+tensors as the given one.
 """
 
 import re
@@ -20,8 +20,8 @@ KNOWN = (
     'each bare or under any prefix, for example encoder_q'
 )
 
-# Words of a prefix that tell which of two copies of a backbone it is. Of
-# DINO it is the teacher that is meant to be used.
+# Words in a prefix that tell which of two copies of a backbone it is. DINO's
+# teacher is the copy that its authors recommend.
 PREFERRED = {'online', 'q', 'query', 'teacher', 'pretext'}
 AVERAGED = {'momentum', 'target', 'ema', 'k', 'key', 'student', 'downstream'}
 
@@ -40,7 +40,7 @@ _VIT = {
     'patch_embed.proj': 'backbone.patch_embed.projection',
     'norm_pre': 'backbone.pre_norm',
     'norm': 'backbone.ln1',
-    # Behind the average over tokens, where there is no last norm before it.
+    # This norm follows the average over tokens. There is then no norm before it.
     'fc_norm': 'backbone.ln2',
 }
 _DECODER = {
@@ -58,34 +58,34 @@ class UnknownLayoutError(ValueRefusal):
 
 class _Naming(NamedTuple):
     title: str
-    #: A key of every such backbone, searched for at the end of all keys.
+    #: A key of every such backbone; keys of the state may end in it.
     anchor: str
-    #: Another one, which must be there under the same prefix.
+    #: Another key, which must be there with the same prefix.
     first: str
-    #: Name under the prefix -> name in mmpretrain, None for what is left out.
+    #: Name without the prefix -> name in mmpretrain; None to leave it out.
     rename: Callable[[str, dict[str, str]], str | None]
 
 
 def to_mmpretrain(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """Rename the tensors of a public release as mmpretrain names them.
+    """Give the tensors of a public release their names in mmpretrain.
 
-    The backbone becomes ``backbone.*``, the decoder of MAE ``neck.*``;
-    classifiers and projection heads are left out, since their architectures
-    differ. If there are two copies of the backbone, the one that is trained
-    by gradient is taken, and of DINO the teacher.
+    The backbone becomes ``backbone.*``, and the decoder of MAE ``neck.*``.
+    Classifiers and projection heads are left out, because their architectures
+    differ. If there are two copies of the backbone, the one that is trained by
+    gradients is taken; of DINO, the teacher.
 
     Args:
-        state (dict[str, Tensor]): Tensors by name, with whatever prefix.
+        state (dict[str, Tensor]): Tensors by name, with any prefix.
 
     Returns:
-        tuple[dict[str, Tensor], str]: The renamed tensors, the given dict
-        itself if its names are mmpretrain's already, and a description of the
-        layout recognised.
+        tuple[dict[str, Tensor], str]: The renamed tensors, and a description of
+        the layout. If the names are mmpretrain's already, this is the given
+        dict itself.
 
     Raises:
-        UnknownLayoutError: If there is no known backbone, a ValueError.
-        ValueError: If there are two and nothing says which is meant, or if
-            the backbone has a part that mmpretrain's does not have.
+        UnknownLayoutError: A ValueError, if there is no known backbone.
+        ValueError: If there are two backbones and no name says which one is
+            meant, or if the backbone has a part that mmpretrain's lacks.
     """
     naming, prefix, others = _choose(_find(state), state)
     names = {key[len(prefix) :]: key for key in state if key.startswith(prefix)}
@@ -139,8 +139,8 @@ def _choose(
     if len(chosen) > 1:
         raise ValueRefusal(
             'Public weights: there are several backbones, under '
-            f'{_listed([prefix for _, prefix in chosen])}, and no name says '
-            'which is meant. Save one of them alone and use that file.'
+            f'{_listed([prefix for _, prefix in chosen])}, but no name says '
+            'which one is meant. Save one of them alone and use that file.'
         )
     naming, prefix = chosen[0]
     return naming, prefix, [p for _, p in found if p != prefix]
@@ -155,8 +155,8 @@ def _rank(prefix: str) -> int:
 
 def _resnet(name: str, names: dict[str, str], key: str | None = None) -> str | None:
     if re.match(r'layer\d\.', name):
-        # Whatever else a block holds, squeeze-and-excitation for one, changes
-        # what it computes.
+        # Any other part of a block, for example squeeze-and-excitation, changes
+        # what the block computes.
         if not re.match(r'layer\d\.\d+\.(conv\d|bn\d|downsample\.[01])\.', name):
             raise _no_counterpart(key or names[name], 'ResNet')
     elif not re.match(r'(conv1|bn1)\.', name):
@@ -165,7 +165,7 @@ def _resnet(name: str, names: dict[str, str], key: str | None = None) -> str | N
 
 
 def _sequential(name: str, names: dict[str, str]) -> str | None:
-    # Without the max pooling, as on small images, the stages begin at 3.
+    # Networks for small images have no max pooling; their stages begin at 3.
     first = 3 if '3.0.conv1.weight' in names else 4
     parts = {
         '0': 'conv1',
@@ -213,8 +213,8 @@ def _same(name: str, names: dict[str, str]) -> str | None:
 
 def _no_counterpart(key: str, model: str) -> ValueRefusal:
     return ValueRefusal(
-        f"Public weights: '{key}' has no counterpart in mmpretrain's {model}, "
-        'whose features would not be those of the release. Use a release of '
+        f"Public weights: '{key}' has no counterpart in mmpretrain's {model}. "
+        'Its features would not be those of the release. Use a release of '
         'the plain architecture.'
     )
 
