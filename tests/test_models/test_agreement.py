@@ -146,7 +146,7 @@ def test_a_range_of_one_against_255_is_said():
             50,
             (
                 "'backbone.layer2.0.conv1' of the pretext model has stride=(1, 1)",
-                'downstream model (2, 2), and so do 5 more',
+                'downstream model has (2, 2), and so do 5 more',
                 "style='pytorch' against 'caffe'",
             ),
         ),

@@ -278,7 +278,7 @@ class OwnCrossEntropyLoss(CrossEntropyLoss):
         ),
         (
             lambda h: setattr(h, 'loss_module', OwnCrossEntropyLoss()),
-            r'is OwnCrossEntropyLoss\(\), which is not known',
+            r'is OwnCrossEntropyLoss\(\). It is not known',
         ),
         (lambda h: delattr(h, 'loss_module'), 'MAE has no loss_module'),
     ],

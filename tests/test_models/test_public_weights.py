@@ -480,7 +480,7 @@ def test_what_mmengine_would_not_find_is_an_error(bare, tmp_path):
     )
     with pytest.raises(
         ValueError,
-        match='no weights: expected.*alone or '
+        match='no weights where .*at the top and '
         "under 'state_dict'.*convert_checkpoint.py",
     ):
         check_pretrained_init(model)
