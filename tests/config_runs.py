@@ -1,13 +1,12 @@
-"""Shipped configs, reduced by options alone, over generated data.
+"""Runs shipped configs on generated data; only options reduce them.
 
-The data sets, their pipelines and all classes are those of the config. What
-is reduced are widths, depths, batches and counts. To see the options and to
-run a config by hand:
+The data sets, their pipelines and all classes are those of the config. The
+options reduce widths, depths, batches and counts. To run a config by hand::
 
     python tests/published_layouts.py imagenet pets FOLDER
     python tests/config_runs.py CONFIG --cfg-options
 
-prints them as arguments of ``tools/train.py``.
+The second command prints the options as arguments of ``tools/train.py``.
 """
 
 import argparse
@@ -44,9 +43,9 @@ WIDTHS = (
     'embed_dims',
     'feedforward_channels',
 )
-#: What writes the checkpoint that the demos' configs begin with.
+#: The config that writes the checkpoint from which the demos' configs start.
 DEMO_PRETEXT = ROOT / 'configs/demo/simclr_digits.py'
-#: Data lie where the configs look by default.
+#: Data are where the configs look by default.
 VARIABLES = dict(
     BISSL_DATA_DIR=None,
     BISSL_DEMO_DATA=None,
@@ -76,7 +75,7 @@ def nodes(cfg, place: str = '') -> Iterator[tuple[str, dict]]:
 def is_c4(cfg: Config) -> bool:
     """Whether a stage of the backbone is mmdet's shared head.
 
-    That has the width of a full ResNet and no other.
+    That head always has the width of a full ResNet.
     """
     return any('shared_head' in node for _, node in nodes(cfg.model))
 
@@ -132,13 +131,13 @@ def small_model(cfg: Config, shallow: bool) -> dict:
         if 'max_per_img' in node:
             found[f'{place}.max_per_img'] = 8
         if 'score_thr' in node:
-            # An untrained detector is sure of nothing.
+            # An untrained detector has low scores for all boxes.
             found[f'{place}.score_thr'] = 0.0
     return found
 
 
 def options(cfg: Config, shallow: bool) -> dict:
-    """What makes a shipped config run in a second.
+    """Options with which a shipped config runs in a second.
 
     Args:
         cfg (Config): The config as it is shipped.
@@ -166,7 +165,7 @@ def options(cfg: Config, shallow: bool) -> dict:
             small = 2
         key = 'total_batch_size' if 'total_batch_size' in loader else 'batch_size'
         found[f'{name}.{key}'] = min(loader[key], small)
-        # The streams of the bilevel loop do not know the key.
+        # The streams of the bilevel loop do not know this key.
         if name in LOADERS[1:3] or name == LOADERS[0] and not bilevel:
             found[f'{name}.num_batch_per_epoch'] = 2 if 'train' in name else 1
     found['train_cfg.val_interval'] = 1
@@ -201,7 +200,7 @@ def checkpoints(cfg: Config) -> list[str]:
 
 
 class ConfigRuns:
-    """Runs of configs, each once, with what they read made before.
+    """Runs configs, each once, and creates what they read.
 
     Args:
         root (Path): Folder of all data and results.
@@ -214,7 +213,7 @@ class ConfigRuns:
     def run(
         self, path: Path, shallow: bool | None = None, work_dir: str | None = None
     ) -> dict:
-        """Train and evaluate a config, reduced; twice is once.
+        """Train and evaluate a reduced config. A second call runs nothing.
 
         Args:
             path (Path): The config.
@@ -244,7 +243,7 @@ class ConfigRuns:
         return self.finished[key]
 
     def _prepare(self, path: Path, shallow: bool) -> None:
-        """Data and checkpoints that a config reads."""
+        """Create the data and checkpoints that a config reads."""
         cfg = Config.fromfile(path)
         for _, node in nodes(cfg.to_dict()):
             if isinstance(node.get('data_root'), str):
@@ -288,7 +287,7 @@ class ConfigRuns:
             )
         )
         cfg.log_level = 'WARNING'
-        # One name per run: what mmengine keeps by name would be shared.
+        # Each run has its own name, because mmengine shares things by name.
         cfg.experiment_name = f'{path.stem}-{shallow}'
         prepare_processes(cfg)
         runner = build_runner(cfg)
@@ -304,7 +303,7 @@ class ConfigRuns:
 
 
 def write_public_weights(file: Path, reader: Path, shallow: bool) -> None:
-    """A release of a backbone, its names converted as the README has it."""
+    """A released backbone, converted as docs/public_weights.md says."""
     cfg = load_config(
         argparse.Namespace(
             config=str(reader),

@@ -8,13 +8,14 @@ import torch
 from mmengine.registry import DefaultScope
 
 if 'PYTEST_XDIST_WORKER' in os.environ:
-    # Workers share the cores; more threads than cores cost several times.
+    # Workers share the cores. With more threads than cores, tests take several
+    # times as long.
     torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-#: mmdet cannot be imported without them, nor can upstream's mmseg.
+#: mmdet and upstream's mmseg cannot be imported without compiled operators.
 HAS_MMCV_OPS = importlib.util.find_spec('mmcv._ext') is not None
 
 
@@ -24,23 +25,26 @@ def pytest_runtest_setup(item):
 
 
 def pytest_collection_modifyitems(items):
-    """Slow files first, so that no worker is left with one at the end."""
+    """Run slow files first, so that no worker has one left at the end."""
     items.sort(key=lambda item: item.get_closest_marker('slow') is None)
 
 
 def pytest_collection_finish():
-    """mmengine collects garbage whenever it builds a dataset.
+    """Keep the garbage collector from searching the imported libraries.
 
-    Of the libraries that are imported by now there will never be any, so
-    they need not be searched each time.
+    mmengine collects garbage whenever it builds a dataset. Objects of the
+    libraries that are imported already are never garbage.
     """
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def no_look_over_the_data(request, monkeypatch):
-    """Runs of the engine's tests have generated data; the look has tests of
-    its own, and those of the configs and of the tools let it look."""
+    """Switch the look over the data off in the engine's tests.
+
+    They have generated data. The look has its own tests, and the tests of the
+    configs and of the tools leave it on.
+    """
     if request.path.parent.name == 'test_engine':
         monkeypatch.setenv('BISSL_LOOK', '0')
 
@@ -54,7 +58,7 @@ def bugs_of_the_look_are_raised(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _single_scope():
-    """Each test begins without a default scope left by another."""
+    """Start each test without a default scope that another test has left."""
     instances = DefaultScope._instance_dict
     before = dict(instances)
     yield

@@ -57,7 +57,7 @@ def segmentor_cfg() -> dict:
 
 
 def wide_simclr_cfg() -> dict:
-    """With the width that mmdet's shared head cannot change."""
+    """SimCLR with the width of mmdet's shared head, which cannot be changed."""
     cfg = simclr_cfg()
     cfg['backbone'] = dict(type='ResNet', depth=18, norm_cfg=dict(type='BN'))
     cfg['neck']['in_channels'] = 512
@@ -84,8 +84,8 @@ def build(downstream, pretext, **kwargs):
     model.init_weights()
     model.double().train()
     with torch.no_grad():
-        # Off the initialisation, where ReLU inputs lie on the kink, and the
-        # two backbones apart.
+        # Move away from the initialisation, where ReLU inputs are at the kink,
+        # and make the two backbones different.
         for param in model.parameters():
             param.add_(0.02 * torch.randn_like(param))
     return model
@@ -132,10 +132,11 @@ def segmentation_batch(labels=3):
 
 
 def fix_proposals(detector, monkeypatch):
-    """Proposals that do not move with the weights.
+    """Make proposals independent of the weights.
 
-    Which regions the RPN proposes is not differentiable; in training they are
-    constants of the step, as they must be for finite differences.
+    The choice of regions by the RPN is not differentiable. In training the
+    regions are constants of a step. For finite differences they must be
+    constants, too.
     """
     rpn_loss = detector.rpn_head.loss
     boxes = torch.tensor(

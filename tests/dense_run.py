@@ -1,4 +1,4 @@
-"""The shipped dense configs over scenes of digits, scaled down."""
+"""The shipped dense configs, scaled down, on scenes of digits."""
 
 from pathlib import Path
 

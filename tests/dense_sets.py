@@ -21,15 +21,15 @@ def coco(
     unused: str = '',
     parts: dict[str, int] = PARTS,
 ) -> Path:
-    """Boxes of two classes.
+    """Write boxes of two classes.
 
     Args:
-        root (Path): Written below.
-        files (dict[str, str]): Annotation file of each part.
-        folders (dict[str, str]): Folder of its images.
-        ids (Sequence[int]): Of the categories.
+        root (Path): Folder in which the set is written.
+        files (dict[str, str]): Annotation file of each split.
+        folders (dict[str, str]): Folder of each split's images.
+        ids (Sequence[int]): Ids of the categories.
         unused (str): Name of a super-category 0 without boxes.
-        parts (dict[str, int]): Numbers of images.
+        parts (dict[str, int]): Number of images in each split.
     """
     categories = [
         dict(id=i, name=name, supercategory='cell')
@@ -76,7 +76,7 @@ def masks(
     suffix: str = '.jpg',
     mask_suffix: str = '.png',
 ) -> Path:
-    """Masks of the classes 0 and 1, and 255."""
+    """Write masks with the classes 0 and 1, and 255."""
     for part, number in parts.items():
         rng = np.random.default_rng([*part.encode()])
         for folder in (images, labels):

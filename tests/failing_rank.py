@@ -1,4 +1,4 @@
-"""Registered by a test's config: components that fail on one rank."""
+"""Components that fail on one rank; a test's config registers them."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""One network in the files that people have, all to be read alike.
+"""One network in all kinds of files that people have, with the same weights.
 
 ``FILES`` maps the name of a kind to a function of a path and the state dict.
 """
@@ -23,7 +23,7 @@ def as_type(state: dict, dtype: torch.dtype) -> dict:
 
 
 def numpy_names(path: Path, state: dict, core: bytes) -> None:
-    """With the history of mmengine's logs, under numpy's old or new names."""
+    """A file with the history of mmengine's logs, by numpy's old or new names."""
     content = dict(
         state_dict=state,
         optimizer=dict(state={}),

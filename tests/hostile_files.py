@@ -1,9 +1,9 @@
 """Files that would run code, or take more memory than they have bytes.
 
-``EXECUTING`` and ``OTHER`` map the name of a kind to a function of the code
-that would run, which gives the bytes of a file. All that the code has to do
-is to write a marker: :func:`marking`. The extension registry must hold
-:data:`EXTENSION`, as it does after :func:`register_extension`.
+``EXECUTING`` and ``OTHER`` map the name of a kind to a function. It takes the
+code that would run and returns the bytes of a file. The code only writes a
+marker, see :func:`marking`. Call :func:`register_extension` first, which puts
+:data:`EXTENSION` into the extension registry.
 """
 
 import copyreg
@@ -58,7 +58,7 @@ def instance(kind: bytes) -> bytes:
 
 EXEC = named('builtins', 'exec')
 GETATTR = named('builtins', 'getattr')
-#: exec by attributes of an allowed name.
+#: exec, reached through attributes of an allowed name.
 REACHED = call(GETATTR, call(GETATTR, GETATTR, text('__self__')), text('exec'))
 
 
@@ -67,7 +67,7 @@ def item(key: str, value: bytes) -> bytes:
 
 
 def chain(kind: bytes, code: str) -> bytes:
-    """A method of the second state is put into the first."""
+    """Two states, of which the second puts a method into the first."""
     return instance(kind) + item('__setstate__', REACHED) + b'b' + text(code) + b'b'
 
 
@@ -86,7 +86,7 @@ STREAMS: dict[str, Callable[[str], bytes]] = {
     'STACK_GLOBAL': lambda code: call(
         text('builtins') + text('exec') + b'\x93', text(code)
     ),
-    # Paths count from protocol 4.
+    # Dotted paths exist from protocol 4 on.
     'STACK_GLOBAL of a path': lambda code: (
         b'\x80\x04'
         + call(
@@ -200,7 +200,7 @@ STREAMS: dict[str, Callable[[str], bytes]] = {
 
 
 def zipped(stream: bytes, **records: bytes) -> bytes:
-    """As torch.save has written since 1.6."""
+    """A file in the format of torch.save since 1.6."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, 'w') as archive:
         archive.writestr('archive/data.pkl', b'\x80\x02' + stream + b'.')
@@ -212,7 +212,7 @@ def zipped(stream: bytes, **records: bytes) -> bytes:
 
 
 def legacy(stream: bytes, keys: bytes = b'].') -> bytes:
-    """As torch.save wrote before."""
+    """A file in the format of torch.save before 1.6."""
     return (
         b''.join(pickle.dumps(part, 2) for part in (MAGIC, 1001, INFO))
         + b'\x80\x02'
@@ -224,7 +224,7 @@ def legacy(stream: bytes, keys: bytes = b'].') -> bytes:
 
 
 def tar(code: str) -> bytes:
-    """As torch.save wrote before 0.2."""
+    """A file in the format of torch.save before 0.2."""
     file = io.BytesIO()
     evil = b'\x80\x02' + call(EXEC, text(code)) + b'.'
     with tarfile.open(fileobj=file, mode='w') as archive:
@@ -248,7 +248,7 @@ def object_array(code: str, compressed: bool) -> bytes:
 
 
 def script(code: str) -> bytes:
-    """A TorchScript archive, and beside its program a pickle."""
+    """A TorchScript archive with a pickle beside its program."""
     file = io.BytesIO()
     torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), file)
     with zipfile.ZipFile(file, 'a') as archive:
@@ -265,7 +265,7 @@ def protocol(number: int, code: str) -> bytes:
 
 
 def behind(code: str) -> bytes:
-    """An archive with another one behind its end."""
+    """An archive that is followed by another archive."""
     return zipped(b'}') + zipped(call(EXEC, text(code)))
 
 
@@ -292,7 +292,7 @@ EXECUTING = {
 
 
 def storage(kind: str, number: int, size: int, more: bytes = b'') -> bytes:
-    """A tensor over a storage that claims a number of elements."""
+    """A tensor on a storage that claims a number of elements."""
     claim = (
         b'('
         + text('storage')
@@ -328,7 +328,7 @@ def inflating(code: str) -> bytes:
 
 
 def overlapping(code: str) -> bytes:
-    """Every entry of the directory is the same record."""
+    """An archive whose directory has the same record in every entry."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, 'w') as archive:
         archive.writestr('archive/data.pkl', b'\x80\x02}.')

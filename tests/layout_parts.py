@@ -1,4 +1,4 @@
-"""What the layouts of published_layouts.py have in common."""
+"""Helpers that the layouts of published_layouts.py share."""
 
 import io
 import json
@@ -44,7 +44,7 @@ def class_folders(
     size: Size = None,
     **parts: int,
 ) -> None:
-    """``part/class/*`` with a number of pictures per class and part."""
+    """``split/class/*`` with a number of pictures per class and split."""
     for part, number in parts.items():
         for kind in classes:
             folder = root / part / kind

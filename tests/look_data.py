@@ -1,4 +1,4 @@
-"""Small folders of images and a classification config for looks over them."""
+"""Small folders of images, and a classification config with which to check them."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +15,7 @@ PIPELINE = [LOAD, dict(type='CenterCrop', crop_size=16), dict(type='PackInputs')
 
 
 def noise(rng: np.random.Generator, width: int = 24, height: int = 20) -> np.ndarray:
-    """A picture that no other one equals, ``(height, width, 3)`` uint8."""
+    """A picture that differs from all others, ``(height, width, 3)`` uint8."""
     return rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
 
 
@@ -54,7 +54,7 @@ def loader(root: Path, part: str, **dataset) -> dict:
 def config(
     root: Path, parts: Iterable[str] = ('train', 'val'), classes: int = 3, **dataset
 ) -> Config:
-    """Of fine-tuning; ``dataset`` changes the datasets of all parts."""
+    """A fine-tuning config; ``dataset`` changes the datasets of all splits."""
     return Config(
         dict(
             default_scope='mmpretrain',
@@ -70,6 +70,6 @@ def look_at(cfg: Config, **kwargs) -> Look:
 
 
 def the_only(lines: list) -> str:
-    """The one line that there is."""
+    """The only line of a list."""
     (line,) = lines
     return line

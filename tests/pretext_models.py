@@ -119,7 +119,7 @@ def maskfeat() -> dict:
     return dict(
         type='MaskFeat',
         _scope_='mmpretrain',
-        # Its targets lie on a grid of 14 x 14.
+        # Its targets are on a grid of 14 x 14.
         backbone=dict(type='MaskFeatViT', arch=VIT, img_size=112, patch_size=8),
         neck=dict(type='LinearNeck', in_channels=16, out_channels=27, norm_cfg=None),
         head=dict(
@@ -170,8 +170,8 @@ def simmim() -> dict:
             stage_cfgs=dict(block_cfgs=dict(window_size=4)),
         ),
         neck=dict(type='SimMIMLinearDecoder', in_channels=16, encoder_stride=8),
-        # With its usual L1 the gradient jumps, where differences see a slope
-        # and a derivative does not.
+        # With the usual L1 loss the gradient jumps. Finite differences see the
+        # jumps, and derivatives do not.
         head=dict(
             type='SimMIMHead',
             patch_size=4,
@@ -248,7 +248,7 @@ def vit_classifier() -> dict:
 
 
 class Ready(torch.nn.Module):
-    """Stand-in for a data preprocessor; class numbers become labels."""
+    """A minimal data preprocessor that turns class numbers into labels."""
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
@@ -320,12 +320,12 @@ def sgd_wrapper(model, **kwargs) -> BiSSLOptimWrapper:
 
 
 def make(name: str):
-    """A model in double precision off its initialisation, and its batch."""
+    """A model in double precision, moved off its initialisation; its batch."""
     init_default_scope('mmpretrain')
     cfg, batch = METHODS[name]
     model = build(cfg()).train()
     if name == 'MaskFeat':
-        # What it is to predict is made of the image in single precision.
+        # Its targets are computed from the image in single precision.
         model.target_generator.float()
         model.target_generator.register_forward_pre_hook(
             lambda module, images: tuple(image.float() for image in images)

@@ -1,13 +1,13 @@
-"""Small folder trees in the layouts of the data sets' publishers.
+"""Writes small folder trees in the layouts of the data sets' publishers.
 
-A test, or a person who tries a config, gets a few generated pictures per
-class under the names, suffixes and annotation formats of the real set:
+Tests, and people who try a config, get a few generated pictures per class with
+the names, suffixes and annotation formats of the real set::
 
     python tests/published_layouts.py imagenet pets FOLDER
 
-writes ``FOLDER/data/imagenet`` and ``FOLDER/data/Oxford-IIIT_Pets``; run the
-tools in FOLDER then. ``all`` writes every set. To add a data set, write a
-function of the folder and a random generator, and name it in ``LAYOUTS``.
+writes ``FOLDER/data/imagenet`` and ``FOLDER/data/Oxford-IIIT_Pets``. Then run
+the tools in FOLDER. ``all`` writes every set. To add a data set, write a function
+of the folder and a random generator, and add it to ``LAYOUTS``.
 """
 
 import argparse
@@ -111,7 +111,7 @@ TRAIN_IDS[
 
 
 def imagenet(root: Path, rng: np.random.Generator) -> None:
-    """1000 folders; grey, CMYK and PNG files under the suffix JPEG."""
+    """1000 folders; some files with the suffix JPEG are grey, CMYK or PNG."""
     files = [encoded(rng) for _ in range(5)]
     files += [encoded(rng, 'L'), encoded(rng, 'CMYK'), encoded(rng, kind='PNG')]
     for i in range(1000):
@@ -130,7 +130,7 @@ def pets(root: Path, rng: np.random.Generator) -> None:
     (root / 'images').mkdir(parents=True)
     lines, breeds = dict(trainval=[], test=[]), [0, 0]
     for label, name in enumerate(PETS, 1):
-        # Names of cats begin with a capital letter.
+        # The names of cats begin with a capital letter.
         species = 1 if name[0].isupper() else 2
         breeds[species - 1] += 1
         for i, part in enumerate(('trainval',) * 3 + ('test',)):
@@ -152,9 +152,9 @@ def pets(root: Path, rng: np.random.Generator) -> None:
 
 
 def voc_year(root: Path, rng: np.random.Generator, year: int, **parts: int) -> None:
-    """One year of the VOCdevkit; 2012 with SBD's masks as mmseg lays them.
+    """One year of the VOCdevkit; 2012 has SBD's masks in mmseg's layout.
 
-    Half of a part has masks; SBD's ``aug`` is the other half of training.
+    Half of a split has masks. SBD's ``aug`` is the other half of training.
     """
     palette = rng.integers(0, 256, 768).astype(np.uint8).tobytes()
     kinds = ['JPEGImages', 'Annotations', 'SegmentationClass']
@@ -196,7 +196,7 @@ def voc(root: Path, rng: np.random.Generator) -> None:
     """Both years; VOC2012 lists masks of VOC2007 again, as ``2007_*``."""
     voc_year(root / 'VOC2007', rng, 2007, train=6, val=6, test=4)
     voc_year(root / 'VOC2012', rng, 2012, train=12, val=6)
-    # Of train, val and test, two of each, the one in train, the other in val.
+    # Two images of each of train, val and test: one goes to train, one to val.
     for i, name in enumerate(
         ('000001', '000003', '000007', '000009', '000013', '000015')
     ):
@@ -295,7 +295,7 @@ def camvid(root: Path, rng: np.random.Generator) -> None:
 
 
 def pretext_folder(root: Path, rng: np.random.Generator) -> None:
-    """Anybody's images: sub-folders and formats do not matter."""
+    """Arbitrary images in subfolders and several formats."""
     for i in range(8):
         path = root / f'day{i % 2}/{i}.{("jpg", "png")[i // 2 % 2]}'
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -352,7 +352,7 @@ def scenes(root: Path, rng: np.random.Generator) -> None:
 
 
 class Layout(NamedTuple):
-    """Where the configs look for a data set, and what writes it."""
+    """Where the configs look for a data set, and the function that writes it."""
 
     place: str
     write: Callable[[Path, np.random.Generator], None]
@@ -379,10 +379,10 @@ LAYOUTS: dict[str, Layout] = dict(
 
 
 def name_of(data_root: str) -> str:
-    """The layout that a config's ``data_root`` lies in.
+    """The layout that contains a config's ``data_root``.
 
     Raises:
-        LookupError: If there is none.
+        LookupError: If no layout does.
     """
     for name, layout in LAYOUTS.items():
         if Path(data_root).is_relative_to(layout.place):
@@ -398,13 +398,13 @@ def write(name: str, root: Path) -> Path:
     """Write a data set under ``root`` and return its folder.
 
     Raises:
-        FileExistsError: If the folder is there already.
+        FileExistsError: If the folder exists already.
     """
     place, function = LAYOUTS[name]
     folder = Path(root) / place
     if folder.exists():
         raise FileExistsError(
-            f'{folder} is there already. Name another folder, or remove it.'
+            f'{folder} exists already. Type another folder, or remove it.'
         )
     folder.mkdir(parents=True)
     function(folder, np.random.default_rng(0))

@@ -1,7 +1,7 @@
 """Small downloads in the forms in which publishers offer their data.
 
-What ``tools/prepare_dataset.py`` starts from: archives with their top folder,
-or repositories, with a few generated pictures.
+``tools/prepare_dataset.py`` starts from such downloads: archives with a top
+folder, or repositories. Here they have a few generated pictures.
 """
 
 import pickle
@@ -29,14 +29,14 @@ CIFAR10 = (
     'truck',
 )
 DTD = ('banded', 'blotchy', 'bubbly', 'chequered', 'cobwebbed', 'cracked')
-#: Drawn of the small CIFAR-10.
+#: Numbers that are drawn from the small CIFAR-10.
 COUNTS = dict(unlabeled=50, train_per_class=3, val_per_class=2, test_per_class=1)
 #: CIFAR-10's batches: ``(N, 3072)`` uint8 values and N labels.
 Batches = dict[str, tuple[np.ndarray, Sequence[int]]]
 
 
 class Python2Pickler(pickle._Pickler):
-    """Writes what Python 2 wrote: its texts are bytes, numpy's module old."""
+    """Writes pickles of Python 2: texts are bytes, numpy has old names."""
 
     dispatch = dict(pickle._Pickler.dispatch)
 
@@ -65,7 +65,7 @@ class Python2Pickler(pickle._Pickler):
 
 
 def cifar10_batches(per_batch: int = 30) -> Batches:
-    """Random pictures; labels in turn."""
+    """Random pictures with the labels in turn."""
     rng = np.random.default_rng(0)
     names = [f'data_batch_{i}' for i in range(1, 6)] + ['test_batch']
     return {
@@ -78,7 +78,7 @@ def cifar10_batches(per_batch: int = 30) -> Batches:
 
 
 def cifar10_folder(root: Path, batches: Batches, binary: bool) -> Path:
-    """The folder that the archive of Python's or of bytes has."""
+    """The folder of the Python archive or of the binary archive."""
     root = root / f'cifar-10-batches-{"bin" if binary else "py"}'
     root.mkdir(parents=True)
     (root / 'readme.html').write_text('<html></html>')
@@ -119,7 +119,7 @@ def dump(path: Path, content: dict) -> None:
 
 
 def dtd_folder(root: Path, per_part: int = 2) -> Path:
-    """Six classes; the second of the ten splits is another one."""
+    """Six classes; the second of the ten splits differs from the first."""
     root, rng = root / 'dtd', np.random.default_rng(0)
     (root / 'imdb').mkdir(parents=True)
     (root / 'imdb' / 'imdb.mat').write_bytes(b'MATLAB 5.0 MAT-file')
@@ -154,7 +154,7 @@ def bccd_folder(root: Path) -> Path:
             picture(rng, (64, 48)).save(root / f'JPEGImages/{stem}.jpg')
             boxes = [('RBC', [4, 6, 20, 30]), ('WBC', [30, 0, 64, 40])]
             if stem.endswith('00000'):
-                # With voc_xml's pixels from 1: xmin = xmax = 9, xmax = 70.
+                # In voc_xml's pixels, counted from 1: xmin = xmax = 9, xmax = 70.
                 boxes += [('Platelets', [8, 8, 9, 20]), ('Platelets', [50, 10, 70, 20])]
             voc_xml(root / f'Annotations/{stem}.xml', 2007, (64, 48), boxes)
     return root

@@ -12,8 +12,10 @@ PARTS = ('train', 'val', 'test')
 
 
 def ids(part: str, i: int, classes: int = 3, size=(12, 8)) -> np.ndarray:
-    """Stripes of all classes, ``(height, width)`` uint8; ``size`` is width
-    and height."""
+    """Stripes of all classes, ``(height, width)`` uint8.
+
+    ``size`` is width and height.
+    """
     columns = (np.arange(size[0]) + i) * classes // size[0] % classes
     return np.repeat(columns[None], size[1], 0).astype(np.uint8)
 
@@ -31,16 +33,16 @@ def write(
     image: Callable | None = None,
     suffix: str = '.png',
 ) -> Config:
-    """Write all parts and give their config.
+    """Write all splits and return their config.
 
     Args:
         root (Path): An empty folder.
-        number (int): Images a part.
-        mask (Callable, optional): Of ids, part and number: the array or
-            picture to be saved in their place.
-        image (Callable, optional): Of path, part and number: saves the
+        number (int): Images per split.
+        mask (Callable, optional): Takes ids, split and number; returns the
+            array or picture that is saved instead of the ids.
+        image (Callable, optional): Takes path, split and number; saves the
             image.
-        suffix (str): Of the images.
+        suffix (str): Suffix of the images.
     """
     rng = np.random.default_rng(0)
     for part in PARTS:
@@ -57,8 +59,10 @@ def write(
 
 
 def config(root: Path, suffix: str = '.png', classes=('a', 'b', 'c')) -> Config:
-    """Loaders, a head and metrics of mmseg; of the model only the settings
-    that the look over the data compares."""
+    """Loaders, a head and metrics of mmseg.
+
+    The model has only the settings that the look over the data compares.
+    """
     head = dict(
         type='FCNHead',
         num_classes=len(classes),

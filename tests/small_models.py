@@ -58,7 +58,7 @@ def build(cfg: dict, seed: int = 0, perturb: float = 0.02) -> nn.Module:
     """A model in double precision, moved off its initialisation.
 
     A fresh residual network has ReLU inputs exactly at the kink, where
-    finite differences say nothing.
+    finite differences are useless.
     """
     torch.manual_seed(seed)
     model = MODELS.build(cfg)

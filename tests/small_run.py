@@ -95,7 +95,7 @@ _count = 0
 
 
 def make_runner(cfg: Config, hooks=()) -> Runner:
-    """A runner under a name of its own, as a fresh process would have."""
+    """A runner with its own name, as in a fresh process."""
     global _count
     _count += 1
     cfg = cfg.copy()

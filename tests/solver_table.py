@@ -1,4 +1,4 @@
-"""What each solver promises, one row a solver, and systems to hold it to."""
+"""What each solver promises, one row per solver, and systems to test it on."""
 
 import math
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from bissl_mm.hypergradient import (
 )
 
 SHAPES = ((2, 3), (4,), (1, 2, 2))
-#: Unknowns of a system.
+#: Number of unknowns of a system.
 SIZE = 14
 DEFINITE = torch.linspace(0.5, 20.0, SIZE, dtype=torch.float64)
 INDEFINITE = torch.linspace(-3.0, 5.0, SIZE, dtype=torch.float64)
@@ -34,24 +34,28 @@ DTYPES = [torch.float32, torch.float64]
 
 @dataclass(frozen=True)
 class Row:
-    """What a solver promises. Each is tested both ways: what a row says no to
-    must not hold either. None is no promise.
+    """What a solver promises.
+
+    Both values are tested: if a row says False, the property must fail. None
+    means that nothing is promised.
 
     Attributes:
-        make (Callable): The solver, of ``(max_iters, tolerance)``; those
-            without such a setting pass over it.
-        definite (bool): Solves a positive definite system of n unknowns
-            within n iterations.
-        indefinite (bool): And a symmetric one that is not.
-        blocks (bool): And a positive definite one that couples no tensors.
-        near_identity (bool): Reaches a tolerance if given time, where all
-            eigenvalues lie in (0, 2).
-        products (int): Products beside those that it counts as iterations.
-        uses_products (bool): Whether it looks at the operator.
-        keeps_state (bool): Whether what it keeps saves later solves products.
-        linear (bool): Whether a sum of right-hand sides has the sum of the
-            solutions, also after few iterations.
-        homogeneous (bool): Whether a multiple has that multiple.
+        make (Callable): Makes the solver from ``(max_iters, tolerance)``.
+            Solvers without such a setting ignore it.
+        definite (bool): Solves a positive definite system of n unknowns within
+            n iterations.
+        indefinite (bool): Does so for a symmetric indefinite system.
+        blocks (bool): Does so for a positive definite system that does not
+            couple the tensors.
+        near_identity (bool): Reaches a tolerance after enough iterations if all
+            eigenvalues are in (0, 2).
+        products (int): Products besides those that it counts as iterations.
+        uses_products (bool): Whether it uses the operator.
+        keeps_state (bool): Whether later solves need fewer products.
+        linear (bool): Whether the solution for a sum of right-hand sides is the
+            sum of the solutions, also after few iterations.
+        homogeneous (bool): Whether the solution for a multiple of a right-hand
+            side is that multiple of the solution.
     """
 
     make: Callable[[int, float], Solver]
@@ -66,10 +70,10 @@ class Row:
     homogeneous: bool = True
 
 
-#: A new solver is one row.
+#: Add one row for a new solver.
 SOLVERS = {
     'CG': Row(CGSolver, indefinite=False),
-    # It may get through an indefinite system, and may not.
+    # It may or may not solve an indefinite system.
     'CG, continuing': Row(lambda n, tol: CGSolver(n, tol, 'continue'), indefinite=None),
     'truncated CG': Row(TruncatedCGSolver, indefinite=False),
     'layer-wise CG': Row(
@@ -100,7 +104,7 @@ SOLVERS = {
         blocks=False,
         linear=True,
     ),
-    # The residual is a product of its own.
+    # The residual takes one more product.
     'dense': Row(lambda n, tol: DenseSolver(), products=1, linear=True),
     'identity': Row(
         lambda n, tol: IdentitySolver(),
@@ -124,7 +128,7 @@ SOLVERS = {
 
 
 def split(flat: Tensor) -> Vectors:
-    """Views in :data:`SHAPES`."""
+    """Views of a flat vector in :data:`SHAPES`."""
     parts = flat.split([math.prod(s) for s in SHAPES])
     return tuple(p.view(s) for p, s in zip(parts, SHAPES, strict=True))
 
@@ -134,7 +138,7 @@ def flatten(vectors: Vectors) -> Tensor:
 
 
 def make_matrix(eigenvalues: Tensor, seed: int = 0) -> Tensor:
-    """Symmetric, float64, of given eigenvalues."""
+    """A symmetric float64 matrix with given eigenvalues."""
     generator = torch.Generator().manual_seed(seed)
     basis = torch.linalg.qr(
         torch.randn(SIZE, SIZE, generator=generator, dtype=torch.float64)
@@ -143,7 +147,7 @@ def make_matrix(eigenvalues: Tensor, seed: int = 0) -> Tensor:
 
 
 def block_diagonal() -> Tensor:
-    """Positive definite, float64, one block a tensor."""
+    """A positive definite float64 matrix with one block per tensor."""
     blocks = []
     for seed, shape in enumerate(SHAPES):
         generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""The benchmark scripts run and say what they claim; no time is judged."""
+"""The benchmark scripts run and report what they claim; times are not tested."""
 
 import json
 import sys
@@ -25,7 +25,7 @@ def script(monkeypatch):
 
 
 def upper_phase(script, path, *args):
-    """Records of a small phase; the network is at its beginning."""
+    """Records of a small phase with an untrained network."""
     script(
         'upper_phase',
         '--model',

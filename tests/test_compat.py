@@ -1,4 +1,4 @@
-"""What differs between versions of torch, and versions that are too old."""
+"""Differences between versions of torch, and versions that are too old."""
 
 import argparse
 import collections
@@ -21,7 +21,7 @@ from bissl_mm.utils.versions import check_versions, release
 
 
 class Calls:
-    """Pickles as a call of any function."""
+    """An object that is pickled as a call of any function."""
 
     def __init__(self, function, *args, state=None):
         self.parts = (function, args, state)
@@ -41,16 +41,16 @@ def state_of(dtype, shape=(1,), raw=b'A' * 8):
     )
 
 
-# What references point to, with a state that says there are none.
+# Objects that references point to, with a state that says there are none.
 NO_REFERENCES = (3, '|', None, None, None, 8, 8, 0)
-# numpy reads where such an attribute points to.
+# numpy reads the memory to which such an attribute points.
 ANY_ADDRESS = dict(
     __array_interface__=dict(data=b'A' * 8, typestr='<f8', shape=(1,), version=3)
 )
 
 
 class Attributes:
-    """Pickles as a namespace or a history with any attributes."""
+    """An object that is pickled as a namespace or a history with any attributes."""
 
     def __init__(self, kind, **state):
         self.kind, self.state = kind, state
@@ -246,7 +246,7 @@ def test_history_goes_on(tmp_path):
     history.update(5.0, 1)
     assert history.statistics('mean') == 3
     assert history.statistics('current') == 5
-    # What a loaded history writes loads again.
+    # A history that was loaded and saved can be loaded again.
     torch.save(history, tmp_path / 'again.pth')
     again = load_checkpoint(str(tmp_path / 'again.pth'))
     assert again.statistics('max') == 5

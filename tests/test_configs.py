@@ -1,4 +1,4 @@
-"""Every shipped config runs, on data as their publishers lay them out."""
+"""Every shipped config runs on data in their publishers' layouts."""
 
 import copy
 import math
@@ -28,7 +28,7 @@ def runs(tmp_path_factory) -> ConfigRuns:
 
 @pytest.fixture(autouse=True)
 def hundred_headers(monkeypatch):
-    """The look takes a choice of the thousand images of ImageNet."""
+    """Let the look read a choice of the thousand images of ImageNet."""
     monkeypatch.setattr(parts, 'MAX_HEADERS', 100)
 
 
@@ -54,7 +54,7 @@ def test_config_runs_on_data_as_published(path, runs):
 
 
 class LinspaceHasValues(TorchFunctionMode):
-    """mmpretrain reads rates of stochastic depth off a linspace."""
+    """mmpretrain takes rates of stochastic depth from a linspace."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -89,7 +89,7 @@ def test_data_set_without_generator_is_an_error():
 
 
 def total(dataloader: dict) -> int:
-    """Samples of all processes; a batch size would go before them."""
+    """The total batch of all processes; a batch_size beside it would win."""
     assert 'batch_size' not in dataloader
     return dataloader.total_batch_size
 
@@ -205,7 +205,7 @@ def test_fine_tuning_needs_no_own_code():
         if 'pets' in path.name or '32px' in path.name or 'r10-' in path.name:
             continue
         cfg = Config.fromfile(path).to_dict()
-        # So it does with Cityscapes and VOC's segmentation, data alone.
+        # It does the same with the data of Cityscapes and of VOC's segmentation.
         if cfg.pop('custom_imports', None):
             assert 'bissl_mm.' in cfg.pop('train_dataloader')['dataset']['type']
             cfg.pop('val_dataloader')

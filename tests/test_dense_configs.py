@@ -63,7 +63,7 @@ def test_bilevel_figures(pretext, task):
 
 def test_the_norms_of_a_shipped_config_are_one_setting():
     cfg = bilevel('byol', 'voc0712-c4')
-    # As --cfg-options does it.
+    # The same as --cfg-options.
     cfg.merge_from_dict({'model.pretrained': None, 'model.sync_norms': False})
     init_default_scope(cfg.default_scope)
     for value in (False, True):
@@ -200,7 +200,7 @@ def test_shrinking_averages_and_keeps_the_ids_of_masks(name, scope, pipeline):
 
 
 def test_no_config_writes_indices_out():
-    # They would stand in every log and checkpoint.
+    # They would be in every log and checkpoint.
     for path in (ROOT / 'configs').rglob('*.py'):
         assert not re.search(r'\bindices\b', path.read_text()), path
 

@@ -1,4 +1,4 @@
-"""Refusals and bugs are told apart, by class and at the end of a tool."""
+"""Refusals and bugs are distinguished, by class and at the end of a tool."""
 
 import argparse
 import ast
@@ -24,10 +24,10 @@ from bissl_mm.utils.errors import (
 INTERNAL = {
     # Ends a run of five steps.
     ('bissl_mm/analysis/start.py', '_Enough'),
-    # An error of a worker process again, of its own kind, with its run.
+    # The error of a worker process, of the same class, with the name of its run.
     ('bissl_mm/analysis/runs/workers.py', '_named'),
     ('bissl_mm/datasets/seeded_dataset.py', 'AssertionError'),
-    # Whatever went wrong in a transform, with the sample's file.
+    # Any error in a transform, with the sample's file.
     ('bissl_mm/datasets/seeded_dataset.py', 'RuntimeError'),
     ('bissl_mm/engine/steps/optim_wrapper.py', 'RuntimeError'),
     # The exit status after a signal.
@@ -35,7 +35,7 @@ INTERNAL = {
     ('bissl_mm/hypergradient/operators/curvature.py', 'RuntimeError'),
     ('bissl_mm/hypergradient/linalg/vectors.py', 'ValueError'),
     ('bissl_mm/models/losses/functional.py', 'KeyError'),
-    # Told to the loader, which refuses the file.
+    # The loader catches it and refuses the file.
     ('bissl_mm/utils/pickled_objects.py', 'RefusedPickleError'),
     ('bissl_mm/utils/pickled_storages.py', 'RefusedPickleError'),
     ('bissl_mm/utils/restricted_pickle.py', 'RefusedPickleError'),

@@ -1,4 +1,4 @@
-"""The study's arms, lists and tables; no accuracy is judged."""
+"""The study's arms, lists and tables; accuracies are not tested."""
 
 import json
 import sys
@@ -59,7 +59,7 @@ def test_arms_are_what_the_protocol_says(study):
     found = {}
     for arm in study.arms.STAGES:
         assert arm in protocol
-        # Twice: a patch must not use itself up.
+        # Applied twice, because a patch must not use itself up.
         patched(study, arm)
         cfg = patched(study, arm)
         wrapper = cfg.optim_wrapper
@@ -162,7 +162,7 @@ def test_own_images_from_pretraining_to_the_report(
         16,
         16,
     ]
-    # The same command finds everything finished.
+    # The same command finds that everything is finished.
     study.run.main(command)
     assert (tmp_path / 'run/runs.jsonl').read_text() == records
 
@@ -284,7 +284,7 @@ def test_steps_wait_for_the_choice_and_repeat_nothing(study, tmp_path):
     for time in study.regime.TIMES:
         for weight in study.regime.WEIGHTS:
             assert str(study.arms.StageSettings(weight, 0.06, time)) in grid
-    # Training twice does not see lambda.
+    # Training twice does not depend on lambda.
     assert all(
         'reg_weight=0.1,' in k['settings'] for k in stages if k['arm'] == 'twice'
     )
@@ -315,7 +315,7 @@ def test_tables_of_the_regime(study, tmp_path):
     assert np.isclose(results.gain(strong, name, 'further'), 2.5)
     assert np.isclose(results.gain(strong, name, 'twice'), 1.5)
     assert results.gain(strong, 'dtd5', 'further') is None
-    # lambda * lr / (1 - momentum) * steps / 2, but for the schedule's ends.
+    # lambda * lr / (1 - momentum) * steps / 2, except at the schedule's ends.
     assert np.isclose(
         study.regime_tables.relaxation_times(frozen),
         0.03 * 0.15 / 0.1 * 300 / 2,

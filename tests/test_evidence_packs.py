@@ -1,4 +1,4 @@
-"""Sets of every kind as publishers lay them out; no accuracy is judged."""
+"""Sets of every kind in publishers' layouts; accuracies are not tested."""
 
 import copy
 import json
@@ -78,7 +78,7 @@ def tuned(packs):
 def coco(root: Path, layout: str = 'coco', names=NAMES[0], **settings) -> Path:
     file, folder = COCO[layout]
     if 'JPEG' in folder or folder == 'images':
-        # One folder of all parts cannot have a name twice.
+        # One folder of all splits cannot have a name twice.
         return one_folder(root, file, folder, **settings)
     return written.coco(
         root,
@@ -165,7 +165,7 @@ def test_classes_are_those_with_boxes(packs, tmp_path):
     root = coco(tmp_path, unused='round')
     for number in (None, 2):
         pack = packs.kinds.own_pack('own', str(root), None, number)
-        # The super-category bears the name of a class.
+        # The super-category has the name of a class.
         assert [c['id'] for c in pack.categories] == [3, 7]
     pack.num_classes = 3
     del pack.__dict__['categories']

@@ -1,4 +1,4 @@
-"""Who may import whom, from the syntax trees and from a fresh process."""
+"""Which modules may import which, by syntax trees and a fresh process."""
 
 import ast
 import re
@@ -55,7 +55,7 @@ ROOMS = {
         'operators': ('linalg', 'second_order'),
         'solvers': ('linalg', 'operators'),
     },
-    # Modules of its own floor join the rooms.
+    # Modules of the folder itself join its subfolders.
     'models': {
         'losses': (),
         'pretext': (),

@@ -54,7 +54,7 @@ def test_wheel_ships_configs_and_tools(tmp_path):
     metadata = email.message_from_bytes(archive.read(info + 'METADATA'))
     assert metadata['Author'] == 'the bissl_mm authors'
     assert 'Apache-2.0' in (metadata['License'], metadata['License-Expression'])
-    # No version is forced into an environment that is there already.
+    # No version is forced into an existing environment.
     for line in metadata.get_all('Requires-Dist'):
         assert '==' not in str(Requirement(line).specifier), line
 
@@ -73,7 +73,7 @@ def test_citation_names_this_version():
 
 
 def test_every_data_root_is_below_the_data_folder():
-    """Nothing that is shipped looks for data outside the user's folders."""
+    """No shipped file looks for data outside the user's folders."""
     defaults, literals = set(), set()
     for path in (ROOT / 'configs').rglob('*.py'):
         text = path.read_text()
@@ -103,7 +103,7 @@ def test_pages_and_headings_that_a_page_links_to_are_there(page):
             missing.append(path)
         elif heading:
             titles = re.findall(r'(?m)^#+ (.*)$', target.read_text())
-            # As GitHub forms anchors.
+            # GitHub forms anchors in this way.
             anchors = [
                 re.sub(r'[^\w\- ]', '', t.lower()).replace(' ', '-') for t in titles
             ]

@@ -1,4 +1,4 @@
-"""What the configs take from the papers beside the figures of their tables."""
+"""What the configs take from the papers besides the figures of their tables."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def picture():
 
 @pytest.mark.parametrize('name', ['pets-96px', 'pets-224px'])
 def test_evaluation_sees_torchvisions_pixels(name, picture):
-    """On PIL images, as Bardes et al. (4.2.1)."""
+    """The views on PIL images, as in Bardes et al. (4.2.1)."""
     init_default_scope('mmpretrain')
     pipeline = read(
         f'_base_/upper/classification_r50_{name}'

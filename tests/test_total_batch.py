@@ -1,4 +1,4 @@
-"""The batch of all processes together, and what each takes of it."""
+"""The batch of all processes together, and each process's share."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def test_processes_share_the_total():
         assert cfg.train_cfg.pretext_dataloader.batch_size == 1024 // world
         assert cfg.val_dataloader == dict(batch_size=7)
         assert f'256 samples per step, {samples} on each of {world}' in lines[0]
-        # What is shared needs no second sharing.
+        # A batch that is divided is not divided again.
         assert share_batches(cfg, world) == []
 
 
@@ -100,7 +100,7 @@ def test_stream_of_a_level_takes_its_share():
 
 
 def small_total(monkeypatch, data, folder, total):
-    """The small bilevel config with totals in place of batch sizes."""
+    """The small bilevel config with total_batch_size instead of batch_size."""
     cfg = small_config(monkeypatch, data, folder, train_cfg__val_interval=100)
     for loader in (cfg.train_dataloader, cfg.train_cfg.pretext_dataloader):
         del loader['batch_size']
@@ -109,7 +109,7 @@ def small_total(monkeypatch, data, folder, total):
 
 
 def sizes_on_rank(rank, world, data, folder, launched):
-    """Batch size and batches a pass of both levels."""
+    """Batch size and batches per pass of both levels."""
     with pytest.MonkeyPatch.context() as patch:
         cfg = small_total(patch, data, folder, 8)
         cfg.experiment_name = f'total{launched}'

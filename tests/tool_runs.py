@@ -1,4 +1,4 @@
-"""The command lines over the small configs."""
+"""Runs the command-line tools on the small configs."""
 
 import importlib.util
 import os
@@ -71,7 +71,7 @@ def call(name, *arguments):
 def tool(image_folders):
     """Calls a tool's main function with arguments."""
     threads = torch.get_num_threads()
-    # As in the processes, so that results can be compared bit for bit.
+    # The same as in separate processes, so that results are equal bit for bit.
     torch.set_num_threads(1)
 
     def leave(status):

@@ -32,7 +32,7 @@ def nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
 
 
 class ToyPretext(BaseModel):
-    """Contrastive model; the views pass one after the other."""
+    """A contrastive model; the views pass through it one after the other."""
 
     def __init__(self) -> None:
         super().__init__()

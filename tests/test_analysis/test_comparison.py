@@ -118,7 +118,7 @@ def test_interrupted_comparison_goes_on_where_it_was(monkeypatch, tmp_path):
     assert without_times(run(resume=True)) == without_times(whole)
     finished = (tmp_path / 'runs.jsonl').read_text()
     assert len(calls) == number == 10
-    # Not asked to resume, it repeats everything; so does another checkpoint.
+    # Without resume it repeats everything, and with another checkpoint, too.
     calls.clear()
     run()
     assert len(calls) == 10
@@ -173,7 +173,7 @@ def test_an_evaluation_without_detections_counts_as_zero():
 
 
 class NeverANumber:
-    """In place of mmengine's runner: every evaluation gives NaN."""
+    """Replaces mmengine's runner: every evaluation gives NaN."""
 
     def __init__(self, **kwargs):
         self.hooks = []

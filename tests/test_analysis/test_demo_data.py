@@ -1,4 +1,4 @@
-"""Pictures of the demo on colour images, and what goes into its configs."""
+"""Pictures of the demo on colour images, and what is written into its configs."""
 
 import hashlib
 from pathlib import Path
@@ -19,7 +19,7 @@ from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
 
 
 def numbered(height, width):
-    """A picture whose pixels tell where they are."""
+    """A picture whose pixels encode their position."""
     number = np.arange(height * width).reshape(height, width)
     return np.stack([number % 256, number // 256 % 256, number // 65536], -1).astype(
         np.uint8
@@ -82,7 +82,7 @@ def test_a_photograph_that_is_not_there_is_named_with_its_package(monkeypatch):
 
 @pytest.fixture
 def own(image_folders, monkeypatch):
-    """Folders of the user's; three classes."""
+    """Folders as a user has them, with three classes."""
     monkeypatch.setenv('BISSL_PRETEXT_DIR', str(image_folders / 'pretext'))
     monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(image_folders / 'downstream'))
     monkeypatch.delenv('BISSL_NUM_CLASSES', raising=False)

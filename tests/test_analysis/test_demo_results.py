@@ -43,7 +43,7 @@ def test_stages_are_the_units():
     assert ft['stage_differences'] == [8.0, 6.0, 7.0]
     assert twice['stage_differences'] == [3.0, -3.0, 3.0]
     assert ft['difference'] == pytest.approx(7.0)
-    # Of 924 assignments only the observed one and its mirror are as far.
+    # Only the observed one of 924 assignments and its mirror are as far apart.
     assert ft['p_value'] == pytest.approx(2 / 924)
     assert 'ahead in 2 of 3 stages (+3.0, -3.0, +3.0)' in comparison_line(twice)
     assert 'stages: 59.0, 57.0, 58.0' in arm_line(outcome['arms'][2], 'top-1')

@@ -17,7 +17,7 @@ from bissl_mm.analysis.permutation_test import (
 
 
 def exact_p_value(first, second):
-    """In rational arithmetic, without any rounding."""
+    """The p value in rational arithmetic, without any rounding."""
     pooled = [Fraction(x) for x in (*first, *second)]
     total, n, m = sum(pooled), len(first), len(second)
 
@@ -45,7 +45,7 @@ def test_equal_arms_give_one():
 @pytest.mark.parametrize('seed', range(4))
 def test_value_is_that_of_rational_arithmetic_with_ties(seed, scale):
     rng = np.random.default_rng(seed)
-    # Percentages of 60 images in steps of a tenth: most differences tie.
+    # Percentages of 60 images in steps of a tenth, so most differences are equal.
     first, second = rng.integers(300, 320, 5), rng.integers(305, 325, 4)
     found = permutation_test(
         (first * 0.1 * scale).tolist(), (second * 0.1 * scale).tolist()
@@ -79,7 +79,7 @@ def test_many_seeds_are_sampled_and_it_is_said(number, monkeypatch):
     assert not found.is_exact and found.num_resamples == module.NUM_RESAMPLES
     assert f'{module.NUM_RESAMPLES} of {found.num_assignments} ' in str(found)
     assert permutation_test(first, second) == found
-    # Of the shifted arms none of the drawn assignments is as far apart.
+    # No drawn assignment of the shifted arms is as far apart.
     apart = permutation_test(first, second + 100.0)
     assert 0 < apart.p_value <= 2 / module.NUM_RESAMPLES
 

@@ -1,4 +1,4 @@
-"""The page of a demo, made of values alone."""
+"""The page of a demo, made from values only."""
 
 from html.parser import HTMLParser
 
@@ -10,7 +10,7 @@ from bissl_mm.analysis.report import write_report
 
 
 class Parts(HTMLParser):
-    """Texts of the elements of a kind, and whether all of them end."""
+    """Texts of all elements of a kind, and whether all elements are closed."""
 
     def __init__(self, page):
         super().__init__()

@@ -39,7 +39,7 @@ def test_boxes_are_those_of_the_masks():
         covered = np.zeros_like(mask)
         for label, (x, y, width, height) in boxes:
             part = mask[y : y + height, x : x + width] == label + 1
-            # Tight: ink of the digit on all four sides.
+            # The box is tight: the digit's ink touches all four sides.
             assert part[0].any() and part[-1].any()
             assert part[:, 0].any() and part[:, -1].any()
             covered[y : y + height, x : x + width] = 1

@@ -1,4 +1,4 @@
-"""Folders that are gone on with, and those that are left alone."""
+"""Folders of stages that continue, and folders that are not touched."""
 
 import pytest
 from mmengine.config import Config

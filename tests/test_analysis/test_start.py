@@ -1,4 +1,4 @@
-"""A recommended start: what is said is what the stage then has."""
+"""A recommended start: the stage then has what the tool says."""
 
 import pytest
 from small_run import make_runner, small_config
@@ -41,7 +41,7 @@ def test_r_is_that_of_the_stage(optimizer, image_folders, tmp_path, monkeypatch)
     runner = make_runner(cfg)
     (hook,) = (h for h in runner.hooks if isinstance(h, RegimeHook))
     runner.train()
-    # A gradient of an untrained network rounds otherwise on other threads.
+    # A gradient of an untrained network rounds differently with other threads.
     assert start.relaxation_times == pytest.approx(hook.relaxation_times, rel=0.01)
 
 

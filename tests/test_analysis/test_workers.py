@@ -1,4 +1,4 @@
-"""Runs in processes of their own."""
+"""Runs in separate processes."""
 
 import math
 import os
@@ -67,7 +67,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
             text=True,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            # A shell starts what runs in the background with Ctrl-C ignored.
+            # A shell starts background processes with Ctrl-C ignored.
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
             env={
                 **os.environ,
@@ -84,7 +84,7 @@ def test_workers_end_with_the_process_that_started_them(tmp_path):
     for number, parent in parents.items():
         assert pids[number] and all(map(is_alive, pids[number]))
         if number == signal.SIGINT:
-            # As Ctrl-C on a terminal: the workers get it, too.
+            # Like Ctrl-C on a terminal, which the workers get, too.
             os.killpg(parent.pid, number)
         else:
             parent.send_signal(number)

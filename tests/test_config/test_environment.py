@@ -1,4 +1,4 @@
-"""Environment variables reach a config as data, whatever they hold."""
+"""Environment variables reach a config as data, whatever their text."""
 
 import os
 

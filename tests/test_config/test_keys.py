@@ -1,4 +1,4 @@
-"""A key that nothing reads is named, with the right one."""
+"""A message names a key that nothing reads, and the right key."""
 
 import pytest
 from conftest import ROOT

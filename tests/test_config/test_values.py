@@ -1,4 +1,4 @@
-"""Values of another kind than their setting has, before anything is built."""
+"""Values of the wrong kind are refused before anything is built."""
 
 import pytest
 from conftest import ROOT

@@ -1,4 +1,4 @@
-"""Data that are not there are named with the setting to change."""
+"""A message names missing data and the setting to change."""
 
 import pytest
 from conftest import ROOT
@@ -121,7 +121,7 @@ def test_a_folder_without_a_file_is_as_good_as_missing(below, tmp_path):
 def test_a_work_folder_that_cannot_be_written(below, text, tmp_path, monkeypatch):
     (tmp_path / 'file').touch()
     if text == 'is not writable':
-        # Root may write everywhere.
+        # root can write everywhere.
         monkeypatch.setattr('os.access', lambda path, mode: False)
     with pytest.raises(OSError, match=f'{text}. Type --work-dir'):
         check_work_dir(str(tmp_path / below))

@@ -1,4 +1,4 @@
-"""Samples kept in memory are those of the dataset within."""
+"""Samples that are kept in memory equal those of the inner dataset."""
 
 import numpy as np
 import pytest

@@ -18,7 +18,7 @@ def indices(keys):
 
 def test_a_phase_never_repeats_a_sample_and_passes_end_early():
     given = sampler()
-    # 11 batches a pass, 3 a phase: 3 phases, then 2 batches are left over.
+    # 11 batches per pass and 3 per phase: 3 phases, and 2 batches are left over.
     for phase in range(7):
         batches = [given.keys(3 * phase + i) for i in range(3)]
         flat = [i for b in batches for i in indices(b)]
@@ -48,7 +48,7 @@ def test_order_is_a_function_of_seed_level_and_pass():
     assert first != second
     unshuffled = sampler(shuffle=False)
     assert indices(unshuffled.keys(0)) == [0, 1]
-    # Of 23 samples a pass takes 18; the next one goes on from there.
+    # A pass takes 18 of 23 samples, and the next pass continues from there.
     assert indices(unshuffled.keys(9)) == [18, 19]
     assert indices(unshuffled.keys(11)) == [22, 0]
 
@@ -71,9 +71,9 @@ def test_without_shuffling_every_sample_is_shown(size, batch, phase, world):
     ]
     batches = [[key for rank in ranks for key in rank.keys(n)] for n in range(4 * size)]
     seen = [i for b in batches for i in indices(b)]
-    # One after the other, over and over: none more than once more often.
+    # In order, again and again: no sample is seen two times more than another.
     assert seen == [i % size for i in range(len(seen))]
-    # B.4: no pass, and with enough data no phase, holds a sample twice.
+    # B.4: no pass has a sample twice, and with enough data no phase has.
     groups = {}
     for n, keys in enumerate(batches):
         for key in keys:

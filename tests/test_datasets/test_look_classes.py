@@ -1,4 +1,4 @@
-"""Numbers of classes agree between the parts, by name."""
+"""Class names have the same numbers in all splits."""
 
 import shutil
 
@@ -36,7 +36,7 @@ def test_missing_class_folder_is_refused(part, gone, expected, tmp_path):
         assert f'mkdir {made}.' in line
     else:
         assert f'mkdir {made}, or remove the folder.' in line
-    # The command mends it; that the class has no image is said.
+    # The command mends it, and a warning says that the class has no image.
     (tmp_path / part / gone).mkdir()
     look = look_at(config(tmp_path))
     assert not look.refusals
@@ -175,7 +175,7 @@ def test_head_of_another_number_of_classes(tmp_path):
 
 
 def _with_list(root, part, labels, **dataset):
-    """The part's loader with a list that gives each folder a label."""
+    """The split's loader with a list that gives each folder a label."""
     (root / f'{part}.txt').write_text(
         '\n'.join(
             f'{kind}/{i}.png {label}'
@@ -194,7 +194,7 @@ def test_labels_of_a_list_and_of_folders_agree_or_are_refused(dataset, tmp_path)
     write_parts(tmp_path)
     cfg = config(tmp_path)
     cfg.train_dataloader = _with_list(tmp_path, 'train', (2, 1, 0), **dataset)
-    # The same names, which class folders do not heed.
+    # The names are the same, but class folders do not depend on them.
     cfg.val_dataloader.dataset.update(dataset)
     line = the_only(look_at(cfg).refusals)
     assert "folder 'ant' have label 0, but label 2 in train_dataloader.dataset" in line
@@ -211,7 +211,7 @@ def test_lists_of_two_parts_number_alike_or_are_refused(tmp_path):
     cfg.train_dataloader = _with_list(tmp_path, 'train', (0, 1, 2))
     cfg.val_dataloader = _with_list(tmp_path, 'val', (1, 0, 2))
     assert "folder 'ant' have label 1" in the_only(look_at(cfg).refusals)
-    # Folders that hold several labels say nothing.
+    # Folders with several labels are not compared.
     cfg.val_dataloader = _with_list(tmp_path, 'val', (1, 1, 2))
     assert not look_at(cfg).refusals
 
@@ -242,7 +242,7 @@ def test_class_folders_are_looked_for_one_level_too_high(tmp_path):
     line = the_only(look_at(cfg).refusals)
     assert 'has only one class folder' in line and 'num_classes=1' not in line
     assert repr(str(tmp_path / 'top/train')) in line
-    # Without a head nobody reads the labels.
+    # Without a head nothing uses the labels.
     cfg.model = dict(type='SimCLR', head=dict(type='ContrastiveHead'))
     assert not look_at(cfg).refusals
 

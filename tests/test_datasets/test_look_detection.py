@@ -1,4 +1,4 @@
-"""What the look over the data says of boxes, before a library meets them."""
+"""What the look over the data says about boxes, before a library reads them."""
 
 import json
 import re
@@ -17,7 +17,7 @@ SIZE = (60, 40)
 
 
 def boxes_of(part):
-    """Three boxes for each of four images; in two rows, none at a border."""
+    """Three boxes for each of four images, in two rows and away from the borders."""
     rng = np.random.default_rng(len(part))
     for image in range(4):
         for k in range(3):
@@ -105,7 +105,7 @@ def looked(cfg, *names):
 
 
 def each(title, change, only=None):
-    """A spoiler of every entry of one list."""
+    """A function that spoils every entry of one list."""
 
     def spoil(data, part):
         if only in (None, part):
@@ -612,7 +612,7 @@ def precision_of_a_perfect_detector(cfg):
     import torch
     from mmdet.registry import DATASETS, METRICS
 
-    # The scope that an earlier test left does not count.
+    # Ignore the scope that an earlier test left.
     dataset = DATASETS.build(
         dict(cfg.val_dataloader.dataset, pipeline=[], _scope_='mmdet')
     )
@@ -652,7 +652,7 @@ def test_a_perfect_detector_of_what_passes_scores_one(change, tmp_path):
     except (KeyError, ValueError) as error:
         if change is None:
             raise
-        # What the libraries stop at.
+        # The libraries fail on these.
         print(error)
         precision = -1.0
     assert told == (precision < 1), (precision, look.refusals, look.warnings)

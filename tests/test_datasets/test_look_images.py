@@ -1,4 +1,4 @@
-"""Image files that cannot be read, are passed over, or hold odd pixels."""
+"""Image files that cannot be read, are skipped, or have odd pixels."""
 
 import cv2
 import numpy as np
@@ -51,7 +51,7 @@ def test_missing_file_of_a_list_of_pretext_images(tmp_path):
         type='BiSSLTrainLoop', pretext_dataloader=cfg.pop('train_dataloader')
     )
     damage(tmp_path / 'train/ant/1.png', 'gone')
-    # A link to nothing is no file to mmengine, so it is not listed.
+    # mmengine does not list a broken link, because it is not a file.
     look = look_at(cfg)
     assert not look.refusals and len(look.parts['pretext'].whole) == 3
     (tmp_path / 'train/bee/1.png').write_bytes(b'')

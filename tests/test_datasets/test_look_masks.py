@@ -1,4 +1,4 @@
-"""Ids in masks, and what the loader makes of them."""
+"""Ids in masks, and whether the loader keeps them."""
 
 import cv2
 import numpy as np
@@ -250,7 +250,7 @@ def with_palette(ids, order=(0, 1, 2), colours=COLOURS):
             lambda part, i: (2, 1, 0) if (part, i) == ('test', 2) else (0, 1, 2),
             'train_dataloader.dataset and test_dataloader.dataset',
         ),
-        # A palette for each mask, as programs that count colours write.
+        # Each mask has its own palette, as programs write that count colours.
         (
             lambda part, i: ((0, 1, 2), (1, 2, 0), (2, 0, 1))[i],
             'train_dataloader.dataset',

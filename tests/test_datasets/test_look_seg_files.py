@@ -1,4 +1,4 @@
-"""Files of images and masks: missing, passed over, of other sizes."""
+"""Files of images and masks that are missing, skipped, or differ in size."""
 
 import numpy as np
 import pytest

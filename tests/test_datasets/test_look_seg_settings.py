@@ -1,4 +1,4 @@
-"""Settings of data, heads and metrics that have to agree."""
+"""Settings of data, heads and metrics that have to be consistent."""
 
 import pytest
 import seg_folders

@@ -1,4 +1,4 @@
-"""Parts of dense data sets, drawn from real classes on small trees."""
+"""Splits of dense data sets, drawn by the real classes on small folders."""
 
 from collections import Counter
 from pathlib import Path

@@ -96,7 +96,7 @@ def test_folders_of_one_name_in_two_cities_are_two_strata():
     names = [f'{city}/{side}' for city in 'abcdef' for side in ('left', 'right')]
     found = rest('/data/cities', names)
     assert sorted(path.rsplit('/', 1)[0] for path in found) == names
-    # Wherever they lie, and in whatever notation.
+    # In any folder, and in any notation of its path.
     assert found == rest('/mnt/x/left', names) == rest('cities/.', names)
 
 

@@ -11,7 +11,7 @@ from bissl_mm.utils.random import seeded
 
 
 def written_out(size, min_scale):
-    """What the configs had before there was a transform of its own."""
+    """The transforms that the configs had before the registered one."""
     common = [
         dict(
             type='RandomResizedCrop',
@@ -68,7 +68,7 @@ def test_views_are_those_of_the_transforms_written_out(size, min_scale):
             assert a.shape == (size, size, 3) and a.dtype == b.dtype
             assert np.array_equal(a, b)
         seen |= {a.tobytes() for a in ours}
-    # No two are alike, so what is compared depends on the draws.
+    # No two pixels are equal, so the comparison depends on the draws.
     assert len(seen) == 48
 
 

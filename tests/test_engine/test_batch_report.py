@@ -1,4 +1,4 @@
-"""A step whose loss is not a number says what the batch was."""
+"""If the loss of a step is not a number, the message describes the batch."""
 
 import dense_models
 import pytest
@@ -14,14 +14,14 @@ from bissl_mm.engine.steps.parts import check_finite
 
 
 class AsIs(torch.nn.Module):
-    """Stand-in for a data preprocessor: the batch is ready."""
+    """A minimal data preprocessor for batches that are ready."""
 
     def forward(self, data, training=False):
         return data
 
 
 class PlainCrossEntropy(torch.nn.Module):
-    """As torch has it: the mean over no labels is 0 / 0."""
+    """The mean over no labels is 0 / 0, as in torch."""
 
     def __init__(self, ignore_index):
         super().__init__()
@@ -33,7 +33,7 @@ class PlainCrossEntropy(torch.nn.Module):
 
 
 class SoftCrossEntropy(torch.nn.Module):
-    """Of class scores."""
+    """A loss of class scores."""
 
     def forward(self, scores, target, **kwargs):
         return -(target * scores.log_softmax(1)).sum(1).mean()
@@ -59,7 +59,7 @@ def labeled(labels):
 
 @pytest.mark.parametrize('stage', ['warm-up', 'upper'])
 def test_classes_that_are_ignored_are_blamed(stage, monkeypatch):
-    # A negative class is the one that a plain sample cannot hold.
+    # A plain sample cannot have a negative class.
     monkeypatch.setattr(
         Ready,
         'forward',
@@ -144,7 +144,7 @@ def test_boxes_without_an_area_are_blamed():
     ).float()
     model.downstream.data_preprocessor = AsIs()
     wrapper = sgd_wrapper(model)
-    # At the edge of the image, where a clipped box ends.
+    # At the edge of the image, where clipped boxes end.
     batch = dense_models.detection_batch(
         ((63.0, 8.0, 63.0, 36.0), (20.0, 4.0, 60.0, 44.0))
     )
@@ -184,7 +184,7 @@ def test_images_that_hold_no_numbers_are_blamed(value):
         'lower level: pretext_loss is nan. Images of the batch contain NaN '
         'or infinity after preprocessing: image 2 of the batch. ' in text
     )
-    # The Hessian's batch, too, where the solver finds out.
+    # The batch of the Hessian, too; there the solver finds it.
     wrapper.begin_upper_phase(model, [dict(inputs=[first, second])], seed=0)
     text = message(wrapper.upper_step, model, labeled([0, 1]), seed=0)
     assert text.startswith('CGSolver: ') and 'image 2 of the batch' in text
@@ -245,7 +245,7 @@ def test_labels_are_counted_by_image_and_part():
 
 
 def test_class_255_is_one_of_many_unless_a_mask_holds_it():
-    """Of a batch of one image, say; ImageNet has 1000 classes."""
+    """A report of a batch of one image; ImageNet has 1000 classes."""
     report = describe(
         [
             dict(

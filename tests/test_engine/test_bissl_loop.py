@@ -223,7 +223,7 @@ def test_two_alternations_equal_the_algorithm_by_hand(options, tmp_path, float64
 
 
 def supervised(upper, model, lr=0.2):
-    """Training with the direct term alone, by hand."""
+    """Training with only the direct term, by hand."""
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
     for batch in upper:
         optimizer.zero_grad()
@@ -321,7 +321,7 @@ def test_a_solver_without_products_builds_no_graph(tmp_path, float64, monkeypatc
     close = Hessian.close
 
     def closed(self):
-        # There is a loss where a graph was built.
+        # There is a loss only if a graph was built.
         built.append(self.loss is not None)
         close(self)
 
@@ -425,7 +425,7 @@ def test_schedules_count_the_steps_of_their_level(image_folders, tmp_path, monke
         low = 0.001 * peak
         return low + (peak - low) * (1 + math.cos(math.pi * step / length)) / 2
 
-    # What is left of the last step of each level is not used any more.
+    # The rest of the last step of each level is not used.
     assert lower[:3] == pytest.approx(
         [0.125 * (1e-4 + (1 - 1e-4) * i / 3) for i in (1, 2, 3)]
     )

@@ -15,7 +15,7 @@ LOG = logging.getLogger('test_data_look')
 
 @pytest.fixture()
 def renumbered(tmp_path, monkeypatch):
-    """The validation part lacks a class folder, so that its numbers shift."""
+    """The validation split lacks a class folder, so its numbers shift."""
     monkeypatch.delenv('BISSL_LOOK')
     look_data.write_parts(tmp_path, ['train'])
     look_data.write_parts(tmp_path, ['val'], kinds=['bee', 'cow'])

@@ -1,4 +1,4 @@
-"""Batches worked on in parts, and gradients in bfloat16."""
+"""Micro-batches, and gradients in bfloat16."""
 
 from types import SimpleNamespace
 
@@ -19,7 +19,7 @@ from bissl_mm.models import pretext_closure
 
 
 def gradients(dtype=torch.float64, **kwargs):
-    """Of the lower level, then of the upper one, of one step each."""
+    """Gradients of one step of the lower level, then of the upper level."""
     model = bissl_model('MAE', dtype)
     wrapper = sgd_wrapper(model, **kwargs)
     images = views(8)[0]
@@ -44,7 +44,7 @@ def test_parts_give_the_gradients_of_the_whole_batch(parts, whole):
     for level in (0, 1):
         assert found[0][level].keys() == whole[0][level].keys()
         for name, expected in whole[0][level].items():
-            # To rounding, where the gradient itself is zero.
+            # Equal up to rounding if the gradient itself is zero.
             torch.testing.assert_close(
                 found[0][level][name], expected, rtol=1e-6, atol=1e-12
             )
@@ -100,7 +100,7 @@ def test_bfloat16_reaches_the_gradients_alone():
         b = torch.cat([rough[level][n].flatten() for n in exact[level]])
         assert b.dtype == torch.float32
         error = (a - b).norm() / a.norm()
-        # bfloat16 has 8 bits; no difference would mean that it is not used.
+        # bfloat16 has 8 bits. No difference would mean that it is not used.
         assert 1e-4 < error < 0.1
     assert low_first['pretext_loss'] != first['pretext_loss']
     model = bissl_model('MAE', torch.float32)
@@ -151,7 +151,7 @@ def test_batches_of_every_collation_are_cut():
     one, two = split(dict(inputs=single, data_samples=samples[:2]), 2, 'upper')
     assert same(two['inputs'], single[1:])
     assert two['data_samples'] == ['b']
-    # pseudo_collate of two views: a list of samples a view.
+    # pseudo_collate of two views: a list of samples per view.
     one, two = split(dict(inputs=[single, single[::-1]]), 2, 'lower')
     assert same(two['inputs'][0], single[1:])
     assert same(two['inputs'][1], single[:1])
@@ -181,7 +181,7 @@ def test_bad_settings_are_refused(settings, error, message):
 
 
 class FullyShardedStandIn(torch.nn.Module):
-    """Known to mmengine as a wrapper, for this test."""
+    """A module that mmengine treats as a wrapper, for this test."""
 
 
 def test_sharded_training_is_refused(monkeypatch):
@@ -218,7 +218,7 @@ def test_sharded_training_is_refused(monkeypatch):
 
 
 def test_batch_norm_sees_the_part_alone():
-    """What the documentation says parts do not preserve."""
+    """What micro-batches change, as the documentation says."""
     model = build(classifier_cfg()).train()
     model.data_preprocessor = Ready(torch.float64)
     grads = []

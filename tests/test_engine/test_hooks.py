@@ -75,7 +75,7 @@ def test_step_interval_writes_between_alternations(
         ),
     )
     make_runner(cfg).train()
-    # 4 warm-up steps, then 3 lower and 2 upper steps an alternation.
+    # 4 warm-up steps, then 3 lower and 2 upper steps per alternation.
     assert names(tmp_path) == [
         'backbone.pth',
         'iter_0_head_warmup_3.pth',
@@ -247,7 +247,7 @@ def test_forked_workers_can_be_ended(image_folders, tmp_path, monkeypatch):
     class EndWorker(Hook):
         def after_val_epoch(self, runner, metrics):
             fork = multiprocessing.get_context('fork')
-            # A signal within the fork itself is lost.
+            # A signal during the fork itself is lost.
             running = fork.Event()
             worker = fork.Process(target=lambda: (running.set(), time.sleep(60)))
             worker.start()
@@ -383,7 +383,7 @@ def test_monitor_is_silent_about_a_good_solve():
 
 @contextmanager
 def safe_loading():
-    """What the tools set for their process, undone afterwards."""
+    """Set what the tools set for their process, and undo it afterwards."""
     schemes = dict(CheckpointLoader._schemes)
     use_safe_loading()
     yield
@@ -391,7 +391,7 @@ def safe_loading():
 
 
 class Payload:
-    """Runs code when it is unpickled in full."""
+    """An object that runs code when it is fully unpickled."""
 
     def __init__(self, path):
         self.path = path

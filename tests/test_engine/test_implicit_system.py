@@ -171,13 +171,13 @@ def test_products_in_bfloat16():
         products.append(wrapper.system.bound.operator(vector))
         wrapper.end_upper_phase()
     error = norm(subtract(*products)) / norm(products[0])
-    # The identity is exact; zero would mean that the setting has no effect.
+    # The identity is exact. Zero would mean that the setting has no effect.
     assert 0 < error < 5e-2
     assert wrapper.settings()['hypergradient.dtype'] == 'bfloat16'
 
 
 def test_a_kept_basis_belongs_to_one_system():
-    """Resumed within a phase with another damping, it starts anew."""
+    """A phase that resumes with another damping starts without a basis."""
     model = bissl_model('SimCLR', torch.float64)
     batch = dict(inputs=views(6), data_samples=None)
 
@@ -195,15 +195,15 @@ def test_a_kept_basis_belongs_to_one_system():
         )
         return wrapper
 
-    # Above the negative eigenvalues of this untrained network, whose systems
-    # blow rounding up otherwise.
+    # The damping exceeds the negative eigenvalues of this untrained network.
+    # Otherwise its systems would amplify rounding.
     wrapper = begun(damping=500.0)
     torch.manual_seed(0)
     v = tuple(torch.randn_like(p) for p in model.lower_backbone())
     first = wrapper.system.solve(v)
     state = wrapper.state_dict()
     same = begun(state, damping=500.0)
-    # Its first ten directions are there before the ten of its own.
+    # The ten kept directions come before its own ten.
     assert same.system.solve(v).residual_norm < 0.5 * first.residual_norm
     other = begun(state, damping=1000.0)
     expected = begun(damping=1000.0).system.solve(v)
@@ -223,7 +223,7 @@ def test_a_kept_basis_belongs_to_one_system():
     ],
 )
 def test_step_of_a_phase_whose_residual_is_checked(setting, checked):
-    """By default the one that the loop has drawn."""
+    """The step is by default the one that the loop has drawn."""
     model = bissl_model('SimCLR', torch.float32)
     wrapper = sgd_wrapper(model, hypergradient=setting)
     wrapper.begin_upper_phase(

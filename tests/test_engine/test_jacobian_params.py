@@ -56,7 +56,7 @@ def test_wrapper_solves_for_the_chosen_ones(wanted, number):
         for n, p in zip(names, params)
         if any(p is q for q in wrapper.system.curvature_operator.params)
     }
-    # One product by hand: the block of the whole Hessian.
+    # One product by hand, with the block of the whole Hessian.
     closure = pretext_closure(model.pretext, batch, 0)
     grads = torch.autograd.grad(closure(), params, create_graph=True)
     total = sum((g * x).sum() for g, x, c in zip(grads, v, changed) if c)

@@ -79,7 +79,7 @@ def test_resumed_steps_are_the_same(path):
 
 
 def one_step(**settings):
-    """What moved a matrix and a vector in one step, over the rate."""
+    """The moves of a matrix and a vector in one step, divided by the rate."""
     matrix, vector = (
         nn.Parameter(torch.full(shape, 2.0, dtype=torch.float64))
         for shape in ((2, 2), (4,))

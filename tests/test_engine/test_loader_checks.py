@@ -1,4 +1,4 @@
-"""Batches that cannot be trained on are named before the first step."""
+"""Batches that cannot be trained on are refused before the first step."""
 
 import types
 
@@ -102,7 +102,7 @@ def test_a_batch_of_one_image_before_a_norm_of_one_value(number, size, text):
     assert "'neck.bn0'" in str(info.value)
     assert torch.equal(state, torch.random.get_rng_state())
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
-    # It does fail so.
+    # torch does fail in this way.
     data = model.data_preprocessor(pseudo_collate([Images(1)[0]]), True)
     with pytest.raises(ValueError, match='more than 1 value') as info:
         model.train()(**data, mode='loss')
@@ -113,7 +113,7 @@ def test_what_can_be_trained_on_is():
     model = pooled_classifier()
     for data in (loader(33, 32, drop_last=True), loader(34, 32), loader(8, 2)):
         train_on(model, data)
-    # Norms that keep their statistics, and no such norm at all.
+    # Norms that use their running statistics, and models without such a norm.
     model.neck.eval()
     model.neck.train = lambda mode=True: model.neck
     train_on(model, loader(33, 32))

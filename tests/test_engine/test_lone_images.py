@@ -1,4 +1,4 @@
-"""Contrastive losses on parts of one image, where they are nothing."""
+"""Contrastive losses on micro-batches of one image are zero."""
 
 import pytest
 import torch
@@ -73,7 +73,7 @@ def test_lower_step_on_one_image(parts, size):
 
 
 def test_a_pretext_loss_without_the_backbone():
-    """Zero for another reason than the number of images."""
+    """A loss that is zero for another reason than the number of images."""
     model = bissl_model('SimCLR', torch.float32)
     forward = model.pretext.backbone.forward
     model.pretext.backbone.forward = lambda x: tuple(y.detach() for y in forward(x))

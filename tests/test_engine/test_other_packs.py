@@ -1,4 +1,4 @@
-"""The ImageFolder config over packs of other kinds, by settings alone."""
+"""The ImageFolder config with data of other kinds, by settings only."""
 
 import numpy as np
 import pytest

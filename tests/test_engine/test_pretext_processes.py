@@ -22,7 +22,7 @@ def pretext_batch(kind, rank, world, size, seed):
 
 
 def hypergradient(rank, world, kind, dtype=torch.float32):
-    """What the upper level's backbone gets."""
+    """The gradient of the upper level's backbone."""
     model = bissl_model(kind, dtype, NORM)
     # Above the negative eigenvalues of these untrained networks: conjugate
     # gradients get through, and the system is well conditioned.
@@ -65,7 +65,7 @@ def assert_equals_one_process(result, kind):
     names, exact, alone, rounding = one_process(kind)
     found = as_vector(result[n] for n in names)
     assert relative_error(found, exact) <= 10 * rounding
-    # Equal to the last bit would mean that nothing was divided.
+    # If all bits were equal, nothing was divided.
     assert not torch.equal(found, alone)
     assert rounding < 1e-4
 
@@ -80,8 +80,8 @@ def test_hypergradient_in_single_precision_equals_one_process(kind, pool):
 
 def weights_after(rank, world, kind, alternations):
     """A digest of all weights and buffers, and how far they moved."""
-    # Batch statistics of each process: theirs over all ranks cost messages by
-    # the hundred, and what is to show here is that nothing drifts.
+    # Each process has its own batch statistics. Statistics over all ranks would
+    # cost hundreds of messages, and this test shows only that nothing drifts.
     model = bissl_model(kind, torch.float32)
     wrapper = sgd_wrapper(
         model, hypergradient=dict(solver=dict(type='CGSolver', max_iters=1))
@@ -184,5 +184,5 @@ def test_solvers_go_the_same_way_on_two_processes(name, options, pool):
     results = pool.run(phase_of_solves, solver, options)
     assert results[0] == results[1]
     assert results[0][0] == counts and max(counts) > 1
-    # Zero would mean that nothing was divided.
+    # If it were zero, nothing was divided.
     assert 0 < relative_error(as_vector([results[0][1]]), as_vector([expected])) <= 1e-8

@@ -31,7 +31,7 @@ MODEL_OPTIONS = {
 
 
 def config(name, images, work_dir, workers=2) -> Config:
-    """The shipped config over small folders of pictures."""
+    """The shipped config on small folders of pictures."""
     cfg = Config.fromfile(ROOT / CONFIG(name))
     options = {
         k: v
@@ -86,7 +86,7 @@ def test_target_starts_from_the_weights_and_moves_once_a_lower_step(
     model = runner.model
     model.init_weights()
     with torch.no_grad():
-        # As loaded from a pretraining that went on for long.
+        # As if loaded from a long pretraining.
         model.pretext.target_net.steps.fill_(1000)
         for param in model.pretext.target_net.parameters():
             param.add_(1.0)
@@ -100,11 +100,11 @@ def test_target_starts_from_the_weights_and_moves_once_a_lower_step(
             source = model.pretext.backbone.conv1.weight
             target = model.pretext.target_net.module[0].conv1.weight
             seen.append((source.detach().clone(), target.clone()))
-            # What mmpretrain's schedules of target networks end at.
+            # The last value of mmpretrain's schedules of target networks.
             assert runner.message_hub.get_info('max_iters') == 6
 
     runner.register_hook(Keep())
-    # What the lower level starts from: the warm-up does not change it.
+    # The lower level starts from this; the warm-up does not change it.
     start = model.pretext.backbone.conv1.weight.detach().clone()
     runner.train()
     steps = 2 * runner.train_loop.settings.num_lower_steps

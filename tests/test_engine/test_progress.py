@@ -1,4 +1,4 @@
-"""Bookkeeping of where a run stands."""
+"""Bookkeeping of a run's position."""
 
 from bissl_mm.engine.loop.progress import Progress
 

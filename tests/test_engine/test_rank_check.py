@@ -1,4 +1,4 @@
-"""Ranks that round otherwise stay together; ranks apart are told so."""
+"""Ranks that round differently stay equal; ranks that differ end the run."""
 
 import glob
 import hashlib
@@ -33,7 +33,7 @@ SOLVERS = (
 
 
 def other_sums(patch, factor=1.001):
-    """As another number of threads would have them, only more so."""
+    """Sums as with another number of threads, but with larger differences."""
     for owner, name in ((torch, 'dot'), (torch, 'mv'), (torch.linalg, 'vector_norm')):
         patch.setattr(
             owner,
@@ -42,7 +42,7 @@ def other_sums(patch, factor=1.001):
                 _f(*args, **kwargs) * factor
             ),
         )
-    # Arithmetic of another processor, beside the sums.
+    # Arithmetic of another processor, besides the sums.
     add = torch.Tensor.addmv_
     patch.setattr(
         torch.Tensor,
@@ -95,7 +95,7 @@ def steps(rank, world):
 
 
 def toy_wrapper(model, **settings):
-    """With clipping, for which norms are taken, too."""
+    """Also with clipping, which computes norms."""
     return BiSSLOptimWrapper(
         sgd(model.pretext, 0.1),
         sgd(model.downstream, 0.1),
@@ -119,7 +119,7 @@ def test_a_digest_sees_every_bit():
         tensor = (1000 * torch.randn(3, 700, 501)).to(dtype)
         other = tensor.clone()
         assert torch.equal(*digests([tensor, other]))
-        # One in the last bit; two that cancel; two that changed places.
+        # A change in the last bit, two that cancel, and two values that swap places.
         bits = other.view(torch.int16).flatten()
         bits[1_050_001] ^= 1
         assert not torch.equal(*digests([tensor, other]))
@@ -167,7 +167,7 @@ def test_ranks_apart_are_named_on_all_ranks(pool):
 
 
 class Disturb(Hook):
-    """One rank's weight moves by itself in the second alternation."""
+    """A weight of one rank changes in the second alternation."""
 
     def after_lower_step(self, runner, logs):
         if runner.train_loop.progress.alternation == 1:
@@ -190,7 +190,7 @@ def run_apart(rank, world, folder, interval, at_once):
     if rank == 1:
         runner.register_hook(Disturb())
         if at_once:
-            # In the place of a checkpoint that the other does not have.
+            # Instead of a checkpoint that the other rank does not have.
             runner.load_or_resume = lambda: torch.nn.init.zeros_(
                 model.downstream.head.weight
             )
@@ -215,7 +215,7 @@ def test_a_run_ends_at_the_first_look(interval, at_once, when, name, pool, tmp_p
 
 
 def resumed_from(rank, world, folder, hidden):
-    """The checkpoint that each rank takes, or what it says."""
+    """The checkpoint that each rank takes, or its message."""
     hook = BiSSLCheckpointHook()
     runner = SimpleNamespace(
         work_dir=folder,
@@ -225,7 +225,7 @@ def resumed_from(rank, world, folder, hidden):
     )
     with pytest.MonkeyPatch.context() as patch:
         if rank == 1 and hidden:
-            # No shared file system, or one that is slow.
+            # There is no shared file system, or it is slow.
             patch.setattr(glob, 'glob', lambda *args, **kwargs: [])
             if hidden == 'files':
                 patch.setattr(osp, 'isfile', lambda path: False)

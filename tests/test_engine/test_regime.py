@@ -1,4 +1,4 @@
-"""What a stage tells of its own settings, against closed forms."""
+"""What a stage reports about its settings, against closed forms."""
 
 import math
 
@@ -33,7 +33,7 @@ def test_r_is_the_number_of_relaxations_of_sgd(momentum, lr, number):
         optimizer.step()
     (gain,) = gains(optimizer, [theta])
     times = pull_of([weight], learning_rates({}, lr, number)) * gain
-    # Up to terms of the step length.
+    # Equal up to terms of the order of the step length.
     assert -math.log(theta.item()) == pytest.approx(times, rel=0.05)
 
 
@@ -91,7 +91,7 @@ def test_large_tensors_count_more():
 
 
 class Lines:
-    """A hook's words, by level."""
+    """The messages of a hook, by level."""
 
     def __init__(self, monkeypatch, runner):
         self.infos, self.warnings = [], []

@@ -1,4 +1,4 @@
-"""A run that was interrupted ends bit for bit as one that was not."""
+"""An interrupted run ends bit for bit like an uninterrupted one."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Two processes with data of their own against one on the union."""
+"""Two processes with different data against one process on all the data."""
 
 import copy
 
@@ -66,7 +66,7 @@ def simclr_derivatives(rank, world, separate_views):
 
 
 def pretext_derivatives(rank, world, kind):
-    """Those of another pretext task, in double precision."""
+    """The same for another pretext task, in double precision."""
     MessageHub.get_current_instance().update_info('max_iters', 100)
     init_default_scope('mmpretrain')
     cfg = dense_models.with_norm(pretext_models.METHODS[kind][0](), NORM)
@@ -74,7 +74,7 @@ def pretext_derivatives(rank, world, kind):
     with torch.no_grad():
         for param in model.parameters():
             if not param.requires_grad:
-                # Target networks off the weights that they follow.
+                # Make target networks differ from the weights that they follow.
                 param.add_(0.02 * torch.randn_like(param))
     inputs = [part(v, rank, world) for v in views(8)]
     noise = part(torch.rand(8, 9), rank, world)
@@ -155,7 +155,7 @@ def bissl_steps(rank, world):
         n: g.tolist()
         for n, g in wrapper.upper_gradient(model, batch, seed=rank).gradients.items()
     }
-    # Statistics moved with it.
+    # The running statistics moved, too.
     downstream.load_state_dict(before)
     logs = wrapper.upper_step(model, batch, seed=rank)
     state = {
@@ -165,7 +165,7 @@ def bissl_steps(rank, world):
 
 
 class Cast(torch.nn.Module):
-    """Double-precision stand-in for a data preprocessor."""
+    """A minimal data preprocessor in double precision."""
 
     def forward(self, data, training=False):
         if isinstance(data['inputs'], list):
@@ -197,7 +197,7 @@ def test_hypergradient_and_weights_equal_one_process(pool):
 
 
 class AsIs(torch.nn.Module):
-    """Stand-in for a data preprocessor: the batch is ready."""
+    """A minimal data preprocessor for batches that are ready."""
 
     def forward(self, data, training=False):
         return data
@@ -318,7 +318,7 @@ def test_sync_norm_equals_batch_norm_on_the_union(pool):
 
 
 def wrapped_norm(rank, world):
-    """What the wrapper of the ordinary stages makes of a batch norm."""
+    """A batch norm as the wrapper of the other stages converts it."""
     images = torch.arange(24.0).view(4, 2, 3)[2 * rank : 2 * rank + 2]
     model = CPUDistributedDataParallel(
         torch.nn.Sequential(torch.nn.BatchNorm1d(2)),

@@ -1,4 +1,4 @@
-"""Stages of the method's variants. A new one is one row."""
+"""Stages of the method's variants. Add one row for a new variant."""
 
 import pytest
 import torch

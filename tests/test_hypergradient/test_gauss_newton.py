@@ -32,7 +32,7 @@ def outputs_of(params, images):
 
 
 def loss_of(logits, hidden):
-    """Convex, with a weight on each term and one that couples both."""
+    """A convex loss with a weight on each term, and a term that couples both."""
     return (
         0.7 * cross_entropy(logits, LABELS)
         + 0.3 * (hidden - 0.5).square().sum()
@@ -41,7 +41,7 @@ def loss_of(logits, hidden):
 
 
 def cut(outputs, loss):
-    """What a closure returns."""
+    """The return value of a closure."""
     leaves = tuple(z.detach().requires_grad_() for z in outputs)
     return outputs, leaves, loss(*leaves)
 
@@ -114,7 +114,7 @@ def test_curvature_is_never_negative_where_that_of_the_hessian_is(params, batche
     smallest = torch.tensor(curvatures).amin(dim=0)
     assert smallest[0] >= -1e-12
     assert smallest[1] < -0.1
-    # So conjugate gradients get through.
+    # With this, conjugate gradients reach the solution.
     operator = implicit_operator(build(params, batches), 1.0)
     assert operator.is_positive_definite
     assert not implicit_operator(hessian, 1.0).is_positive_definite

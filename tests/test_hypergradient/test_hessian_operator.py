@@ -164,7 +164,7 @@ def test_vectors_of_another_structure_are_refused(problem):
 
 
 def test_operators_take_a_factor():
-    """Of rounded products the exact ones stay exact."""
+    """The exact products of a rounded operator are exact."""
 
     class Rounded(Identity):
         def __call__(self, vectors):

@@ -124,7 +124,7 @@ def test_true_residual_is_that_of_the_exact_operator(keep_graphs, pixels):
         implicit_operator(Hessian([closure], weights), 0.01), solution.value, v
     )
     assert solution.true_residual_norm == pytest.approx(expected, rel=1e-2)
-    # The rounded operator shows another number.
+    # The rounded operator gives another number.
     assert relative_residual(rough, solution.value, v) != pytest.approx(
         expected, rel=0.1
     )
@@ -167,10 +167,10 @@ def test_the_pretext_head_answers_too():
         (theta, phi), WithHead([True], (phi,)), BlockDiagonal(Identity(), 1, 0.0)
     )
     assert (value - expected).norm() <= 1e-8 * expected.norm()
-    # With the head held fixed, as published, it is another one.
+    # With a fixed head, as published, the hypergradient differs.
     fixed = solve((theta,), Domain([True]))
     assert (fixed - expected).norm() > 1e-2 * expected.norm()
-    # A damped head tends to the fixed one.
+    # With more damping, the head behaves like a fixed one.
     stiff = solve(
         (theta, phi), WithHead([True], (phi,)), BlockDiagonal(Identity(), 1, 1e8)
     )
@@ -217,7 +217,7 @@ def test_without_the_direct_term_the_upper_level_is_fine_tuning():
         (v_ij,) = implicit_jacobian_product(v, DenseSolver().bind(operator)).value
         return v_ij, theta_p.detach()
 
-    # Affine in theta_D, so that its zero is one linear system away.
+    # It is affine in theta_D, so one linear system gives its zero.
     start = quadratic(2)[1]
     at_start, _ = hypergradient(start)
     matrix = torch.stack(

@@ -19,7 +19,7 @@ CONVS = {
 
 
 def second_derivatives(function, tensors, lean, skip=()):
-    """Value, gradients and gradients of a functional of those."""
+    """Value, gradients, and gradients of a functional of the gradients."""
     with LeanLayers() if lean else torch.enable_grad():
         out = function(*tensors)
     torch.manual_seed(3)
@@ -30,7 +30,7 @@ def second_derivatives(function, tensors, lean, skip=()):
 
     loss = (out * random(out.shape)).sum() + out.pow(3).sum()
     first = torch.autograd.grad(loss, wanted, create_graph=True)
-    # By shape alone: a gradient may lie in memory in another order.
+    # Only shapes count: a gradient may have another memory layout.
     total = sum(
         (g * random(g.shape)).sum() for i, g in enumerate(first) if i not in skip
     )
@@ -98,7 +98,7 @@ def test_convolution_of_an_image_without_gradient():
 def test_batch_norm(shape, skip, gamma):
     torch.manual_seed(0)
     x = (2 * torch.randn(shape) + 1).double().requires_grad_()
-    # Residual networks begin with zeros in the last norm of each block.
+    # Residual networks start with zeros in the last norm of each block.
     weight = (
         (torch.zeros(3) if gamma == 'zero' else torch.randn(3))
         .double()
@@ -158,7 +158,7 @@ def test_batch_norm_far_from_zero_in_single_precision(size):
 
 
 def is_torchs(output):
-    """Whether torch's own layer made it, and no function in Python."""
+    """Whether torch's own layer computed it, not a function in Python."""
     return not isinstance(output.grad_fn, torch.autograd.function.BackwardCFunction)
 
 
@@ -183,7 +183,7 @@ def test_other_norms_and_autocast_go_to_torch():
 
 
 def test_bfloat16_touches_the_product_alone():
-    """Neither loss nor gradient; products by the rounding of eight bits."""
+    """Loss and gradient do not change; products change by 8-bit rounding."""
     torch.manual_seed(0)
     x = torch.randn(8, 8, 12, 12)
     weights = [torch.randn(8, 8, 3, 3).mul(0.1).requires_grad_() for _ in range(3)]

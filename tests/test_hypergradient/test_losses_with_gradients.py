@@ -1,4 +1,4 @@
-"""Losses that hold a derivative themselves: their Hessian needs a third."""
+"""Losses that contain a derivative: their Hessian needs a third derivative."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from bissl_mm.hypergradient.second_order.lean import LeanLayers
 
 
 class PlainBatchNorm(nn.BatchNorm2d):
-    """In elementary operations, which torch derives rightly."""
+    """The norm in elementary operations, which torch derives correctly."""
 
     def forward(self, x):
         rest = x - x.mean((0, 2, 3), keepdim=True)
@@ -76,7 +76,7 @@ def mapped(net):
 
 
 def expected_product(net, loss, vectors, step=1e-5):
-    """By central differences of the gradient."""
+    """The product by central differences of the gradient."""
     params, ends = tuple(net.parameters()), []
     for sign in (1, -1):
         with torch.no_grad():
@@ -128,7 +128,7 @@ def test_norms_that_torch_derives_wrongly_are_refused(kind, loss):
 
 
 def test_gradient_within_the_loss_is_not_rounded():
-    """bfloat16 is for products: a gradient in the loss is none."""
+    """bfloat16 is for products only, not for a gradient in the loss."""
     net = network('convolutions').float()
     x = image().float().requires_grad_()
 

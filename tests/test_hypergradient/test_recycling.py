@@ -1,4 +1,4 @@
-"""Products that the solves of a phase share."""
+"""Solves of a phase share their products."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def test_recycling_is_minres_for_the_first_right_hand_side(eigenvalues):
 
 
 def test_recycling_spends_fewer_products_on_a_phase():
-    """Of a few large eigenvalues: eight solves, one operator."""
+    """Eight solves with one operator that has a few large eigenvalues."""
     eigenvalues = torch.ones(SIZE).double()
     eigenvalues[:6] = torch.tensor([-3.0, 9.0, 6.0, 4.0, 30.0, 14.0])
     matrix, counts, residuals = make_matrix(eigenvalues), [], []
@@ -55,7 +55,7 @@ def test_recycling_spends_fewer_products_on_a_phase():
         single += RecyclingSolver(tolerance=1e-2).solve(Operator(matrix), rhs).num_iters
     assert max(residuals) <= 1e-2
     assert sum(counts) < single / 2
-    # Another binding knows nothing of it.
+    # Another binding does not have it.
     operator = Operator(matrix)
     shared.solver.bind(operator).solve(random_rhs(seed=0))
     assert operator.count == counts[0]
@@ -89,7 +89,7 @@ def test_recycling_keeps_no_more_than_it_may():
 
 
 def test_recycling_passes_a_standstill():
-    """b.Ab = 0: the first product alone brings nothing."""
+    """b.Ab = 0, so the first product alone does not lower the residual."""
     matrix = torch.diag(torch.tensor([1.0] * 7 + [-1.0] * 7)).double()
     rhs = split(torch.ones(SIZE).double())
     operator = Operator(matrix)
@@ -101,7 +101,7 @@ def test_recycling_passes_a_standstill():
 
 
 def test_recycling_estimates_what_it_leaves():
-    """Sound where it is made, and a product cheaper than knowing."""
+    """An estimate is right where it is made, and saves a product."""
     torch.manual_seed(3)
     size = 400
     factor = torch.randn(size, size).double()
@@ -143,10 +143,10 @@ def _two_kinds(kind, seed):
 @pytest.mark.parametrize(
     'kinds, products',
     [
-        # The estimate holds: the first solve, and of the others the first, the
-        # second and the fourth.
+        # The estimate is right. A product is taken by the first solve, and by the
+        # first, the second and the fourth of the others.
         ([0] * 8, [1, 1, 1, 0, 1, 0, 0, 0]),
-        # It does not from the third solve on, which tells.
+        # From the third solve on it is wrong, which the third product shows.
         ([0, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 1]),
     ],
 )
@@ -167,7 +167,7 @@ def test_recycling_looks_at_solves_that_could_be_free(kinds, products):
 
 
 def test_recycling_does_not_guess_of_a_large_unseen_part():
-    """Where the rest is no identity, the known residual is the better."""
+    """If the rest is not an identity, the known residual is better."""
     matrix = make_matrix(torch.linspace(-40, 60, SIZE).double())
     shared = RecyclingSolver(3, tolerance=1e-3).bind(Operator(matrix))
     for step in range(4):
@@ -183,7 +183,7 @@ def test_recycling_in_single_precision_on_a_wild_operator():
     residual."""
     generator = torch.Generator().manual_seed(0)
     size = 2000
-    # As an untrained network's: a few large eigenvalues of both signs.
+    # A few large eigenvalues of both signs, as in an untrained network.
     values = torch.cat(
         (
             torch.tensor([900.0, -700.0, 500.0, -300.0, 300.0, 200.0, -200.0, 150.0]),
@@ -233,7 +233,7 @@ def test_recycling_in_single_precision_on_a_wild_operator():
     ],
 )
 def test_recycling_reports_the_residual_it_leaves(leading, noise, count, size, seeds):
-    """In single precision, whatever it makes of the system."""
+    """The reported residual in single precision, whether it is solved or not."""
     for seed in range(seeds):
         generator = torch.Generator().manual_seed(seed)
         values = torch.cat(
@@ -279,5 +279,5 @@ def test_recycling_calls_an_estimate_so(dtype, share):
         if solution.status is Status.CONVERGED:
             assert true <= 0.1 * (1 + 1e-4)
         missed += true > 0.2
-    # The case is one: an estimate was wrong.
+    # Check that the case fits: an estimate was wrong.
     assert missed

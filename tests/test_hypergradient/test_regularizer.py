@@ -183,7 +183,7 @@ def test_factors_go_by_name():
     upper = [torch.ones(2) for _ in names]
     made.add_gradient_(grads, theta, upper)
     assert [g[0].item() for g in grads] == pytest.approx([-0.5, 0.0, -0.05])
-    # Some of them, in another order: those of a system over a part.
+    # Some parameters, in another order, as in a system over a part of them.
     metric = made.metric(theta[:0:-1], upper[:0:-1])
     assert not metric.is_positive_definite
     (first, second) = metric((torch.ones(2), torch.ones(2)))
@@ -214,7 +214,7 @@ def test_bad_distances_are_refused(make, words):
 def test_gradient_of_a_learned_weight_is_that_of_the_solved_lower_level(
     weight, damping
 ):
-    """(5.6) of the thesis; its damping divides the gradient of no damping."""
+    """(5.6) of the thesis; damping divides the gradient without damping."""
     factor = draw(SIZE, SIZE, seed=5)
     curvature = factor @ factor.T / SIZE + torch.eye(SIZE).double()
     minimum, target, theta_d = (draw(SIZE, seed=s) for s in (6, 7, 8))
@@ -253,7 +253,7 @@ def test_schedules_of_the_thesis(schedule, alpha, share):
     assert weights[1] == pytest.approx(1e-8 + (0.3 - 1e-8) * share, rel=1e-9)
     assert weights == sorted(weights, reverse=schedule == 'cosine_decay')
     assert made.weights(1) == [ends[0]]
-    # To look ahead changes nothing.
+    # Looking ahead changes nothing.
     made.begin_alternation(2, 5)
     assert made.weights(5) == weights and made.weight == weights[2]
 

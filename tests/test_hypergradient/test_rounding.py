@@ -1,4 +1,4 @@
-"""What solvers claim in single precision, against double precision."""
+"""What solvers report in single precision, against double precision."""
 
 import functools
 import math
@@ -43,7 +43,7 @@ def dense(values, seed):
 
 
 def assert_honest(solver, solution, true):
-    # Of what single precision can hold of a system of this size.
+    # The accuracy that single precision allows for a system of this size.
     assert true <= 1 + 1e-4
     assert true <= 1.1 * max(solution.residual_norm, 1.5e-5)
     if solution.status is Status.CONVERGED:
@@ -95,7 +95,7 @@ def test_large_nearly_singular_systems(smallest):
 @pytest.mark.parametrize('largest', [5e3, 5e4, 5e5])
 @pytest.mark.parametrize('solver', [MinresSolver, RecyclingSolver])
 def test_large_leading_eigenvalues(solver, largest):
-    """Solved where conjugate gradients solve it."""
+    """They solve it if conjugate gradients solve it."""
     for seed in range(2):
         generator = torch.Generator().manual_seed(seed)
         values = 1 + 0.3 * torch.randn(800, generator=generator).abs()
@@ -141,7 +141,7 @@ def test_convergence_that_rounding_hides_is_seen_before_it_is_said(solver):
 @pytest.mark.parametrize('largest, is_seen', [(10.0, False), (1e3, False), (5e5, True)])
 @pytest.mark.parametrize('solver', [CGSolver, TruncatedCGSolver])
 def test_product_that_shows_what_is_left(solver, largest, is_seen):
-    """Counted, and spent where rounding matters only."""
+    """The extra product is counted, and is spent only if rounding matters."""
     values = torch.linspace(1, 2, 100)
     values[0] = largest
     b = torch.randn(100, generator=torch.Generator().manual_seed(0))
@@ -189,7 +189,7 @@ def test_conjugate_gradients_of_a_singular_system(solver, dtype):
 
 
 def test_conjugate_gradients_past_their_end_log_no_nan():
-    # No step is right along a direction without curvature.
+    # No step length is right along a direction without curvature.
     kind = CGSolver(5, negative_curvature='continue')
     solution = kind.solve(lambda v: (0 * v[0],), (torch.ones(3),))
     assert solution.status is Status.FIXED_ITERS

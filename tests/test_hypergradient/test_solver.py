@@ -156,7 +156,7 @@ def test_truncated_cg_returns_the_best_iterate_before_negative_curvature():
             ended = iters
             break
         residuals.append(relative_residual(Operator(matrix), step.value, rhs))
-    # The case is one: the last iterate before the stop is not the best.
+    # Check that the case fits: the last iterate is not the best one.
     assert ended > 2 and residuals[-1] > min(residuals)
     operator = Operator(matrix)
     solution = TruncatedCGSolver(2 * SIZE, tolerance=0.0).solve(operator, rhs)

@@ -1,4 +1,4 @@
-"""Every solver held to its row of ``solver_table``, on every device."""
+"""Tests every solver on its row of ``solver_table``, on every device."""
 
 import math
 
@@ -25,7 +25,7 @@ from bissl_mm.registry import SOLVERS as REGISTERED
 
 
 def solvers(promise=lambda row: True):
-    """Those of whose rows something is true."""
+    """The solvers whose rows promise something."""
     rows = {name: row for name, row in SOLVERS.items() if promise(row)}
     return pytest.mark.parametrize('row', rows.values(), ids=rows)
 
@@ -53,12 +53,12 @@ def system(device, dtype):
 
 
 def exact(row, dtype, max_iters=SIZE):
-    """The solver, told to go as far as the type allows."""
+    """The solver with the smallest tolerance that the type allows."""
     return row.make(max_iters, torch.finfo(dtype).eps ** 0.5 / 10)
 
 
 def is_solved(operator, solution, rhs):
-    """Whether it is to half the digits; nothing may lie in between."""
+    """Whether it is solved to half the digits; nothing may be in between."""
     residual = relative_residual(operator, solution.value, rhs)
     good = torch.finfo(rhs[0].dtype).eps ** 0.5
     assert not good < residual < 1e-2, residual
@@ -114,7 +114,7 @@ def test_the_residual_and_the_curvature_are_those_of_the_system(row, system, dty
 @solvers(lambda row: row.near_identity is not None)
 @pytest.mark.parametrize('size', [1e-38, 1e-30, 1e-17, 1.0, 1e17, 1e30, 1e37])
 def test_tolerance_is_reached_for_any_norm(row, size, system, dtype):
-    """Also where the square of the right-hand side leaves its type."""
+    """Also if the square of the right-hand side leaves the range of its type."""
     operator, rhs = system(make_matrix(NEAR_IDENTITY))
     rhs = tuple(size * b for b in rhs)
     solution = row.make(60, 1e-3).solve(operator, rhs)
@@ -175,12 +175,12 @@ def test_sums_and_multiples_after_few_iterations(row, system, dtype):
 
     both = solved(tuple(x + y for x, y in zip(b, c, strict=True)))
     assert agree(both, solved(b) + solved(c)) == row.linear
-    # So small that an absolute number in the solver would show.
+    # It is so small that an absolute constant in the solver would show.
     tiny = 2.0**-26
     assert agree(solved(tuple(tiny * x for x in b)), tiny * solved(b)) == (
         row.homogeneous
     )
-    # The row is what it computes; the solver must not claim more.
+    # The row says what it computes; the solver must not report more.
     assert row.homogeneous or not solver.is_homogeneous
 
 
@@ -199,7 +199,7 @@ def test_what_is_kept_saves_products_and_goes_into_a_checkpoint(row, system, dty
     restored = bound.solver.bind(operator, state or None).solve(rhs)
     assert torch.equal(flatten(restored.value), flatten(again.value))
     assert operator.count == saved
-    # Another binding knows nothing of it.
+    # Another binding does not have it.
     operator.count = 0
     bound.solver.bind(operator).solve(rhs)
     assert operator.count == row.uses_products * first.num_iters + row.products

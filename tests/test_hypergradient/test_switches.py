@@ -39,7 +39,7 @@ def product(curvature, **settings):
 
 
 def forbid(monkeypatch, *places):
-    """Whatever is called at these places fails."""
+    """Make every call at these places fail."""
 
     def forbidden(*args, **kwargs):
         raise AssertionError('in use')
@@ -69,7 +69,7 @@ def test_products_without_a_part_are_the_same(curvature, setting, parts, monkeyp
 
 
 def near_identity(size=400):
-    """A symmetric matrix near the identity, of which an estimate is right."""
+    """A symmetric matrix near the identity, for which estimates are right."""
     generator = torch.Generator().manual_seed(3)
     noise = torch.randn(size, size, generator=generator, dtype=torch.float64)
     return torch.eye(size).double() + 0.05 * (noise + noise.T) / size**0.5
@@ -104,7 +104,7 @@ def test_recycling_without_extrapolation_gives_the_same(monkeypatch):
         assert true == pytest.approx(solution.residual_norm, rel=1e-6)
         assert true <= 0.03
     assert sum(s.num_iters for s in known) > sum(s.num_iters for s in guessed)
-    # What was asked for before costs nothing.
+    # A solve with an earlier right-hand side costs nothing.
     bound = RecyclingSolver(20, 1e-8, 40, False).bind(
         lambda v: (near_identity() @ v[0],)
     )

@@ -1,4 +1,4 @@
-"""The two models are said to differ where tensors fit and functions do not."""
+"""Messages name differences between models whose tensors fit."""
 
 import copy
 
@@ -35,7 +35,7 @@ def one(found) -> str:
     'changes',
     [
         dict(),
-        # Dilation in the place of a stride, as of dense tasks.
+        # Dilation instead of a stride, as in dense tasks.
         dict(upper=dict(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2))),
         dict(upper=dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4))),
         dict(upper=dict(norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'))),
@@ -173,7 +173,7 @@ def test_features_differ_where_it_is_said():
     both.init_weights()
     for norm in both.pretext.backbone.modules():
         if isinstance(norm, torch.nn.BatchNorm2d):
-            # The last of each block begins at zero.
+            # The last norm of each block starts at zero.
             torch.nn.init.ones_(norm.weight)
     both.copy_backbone_to_upper()
     both.eval()

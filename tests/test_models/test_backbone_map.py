@@ -23,7 +23,7 @@ class Net(nn.Module):
 
 
 class C4(nn.Module):
-    """The last stage lies in the head, before the rest in order."""
+    """The last stage is in the head, before the rest in order."""
 
     def __init__(self):
         super().__init__()

@@ -59,7 +59,7 @@ def test_a_whole_crop_is_the_image_or_its_mirror(images):
 
 
 def test_crops_lie_within_the_image_and_have_its_scale():
-    # Each pixel tells its place, so a crop tells its corners.
+    # Each pixel encodes its position, so a crop shows its corners.
     place = torch.arange(64.0)
     ramp = torch.stack(
         [place.expand(64, 64), place.expand(64, 64).T, torch.zeros(64, 64)]

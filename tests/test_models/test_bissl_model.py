@@ -1,4 +1,4 @@
-"""The holder of both models."""
+"""The model that holds both levels' models."""
 
 import pytest
 import torch

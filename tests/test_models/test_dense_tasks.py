@@ -60,7 +60,7 @@ def test_gradient_at_the_lower_backbone_equals_finite_differences(task):
 
     def check(params, grads, step=1e-6):
         # Half along the gradient, for a derivative well above round-off, half
-        # at random, which a gradient of the wrong direction does not survive.
+        # at random, which fails if the gradient has a wrong direction.
         random = unit([torch.randn_like(p) for p in params])
         directions = [a + b for a, b in zip(unit(grads), random)]
         values = []
@@ -137,7 +137,7 @@ def test_class_counts_that_disagree_are_refused(cfg, head):
 
 def test_frozen_stages_stay_trained_where_the_map_says_so():
     cfg = detector_cfg()
-    # mmdet freezes them anew whenever the model is set to train.
+    # mmdet freezes them again whenever the model is set to train.
     cfg.backbone.frozen_stages = 1
     model = build(
         cfg, wide_simclr_cfg(), backbone_map=dict(rules=C4_RULES, frozen='train')

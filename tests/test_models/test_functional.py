@@ -1,4 +1,4 @@
-"""What pure forward passes must not touch."""
+"""What pure forward passes must not change."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Which batch norms count over processes, as one setting."""
+"""One setting says which batch norms take statistics over all processes."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def norms(module):
 @pytest.mark.parametrize('norm', ['BN', 'bissl_mm.DifferentiableSyncBN'])
 def test_one_setting_decides_for_every_norm_of_both_levels(norm):
     across = [bool(getattr(m, 'synchronised', False)) for m in norms(model(None, norm))]
-    # More than one backbone has.
+    # More norms than one backbone has.
     assert len(across) > 40
     assert set(across) == {norm != 'BN'}
     assert all(m.synchronised for m in norms(model(True, norm)))

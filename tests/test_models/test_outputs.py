@@ -85,7 +85,7 @@ def barlow_twins(model, inputs, data_samples):
 
 
 def cross_entropy(model, z, jacobian):
-    """diag(p) - p p^T a row, over the number of rows; no label is in it."""
+    """diag(p) - p p^T per row, over the number of rows; it has no labels."""
     p = z.softmax(1)
     blocks = torch.diag_embed(p) - p.unsqueeze(2) * p.unsqueeze(1)
     rows = jacobian.view(*z.shape, -1)
@@ -131,7 +131,7 @@ def max_iters():
 
 
 def prepare(name):
-    """A model as in the midst of training, its batch and parameters."""
+    """A model as in the middle of training, its batch and parameters."""
     model, data = make(name)
     with torch.no_grad():
         for module in model.modules():

@@ -25,7 +25,7 @@ def operator(request):
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, BaseAveragedModel):
-                # A target of its own, as in the midst of training.
+                # The target differs from its network, as in the middle of training.
                 for param in module.parameters():
                     param.add_(0.02 * torch.randn_like(param))
     params = tuple(p for p in model.backbone.parameters() if p.requires_grad)
@@ -74,7 +74,7 @@ def test_product_equals_finite_differences(operator, monkeypatch):
             ]
         )
 
-    # Small enough that no ReLU changes its side on the way.
+    # So small that no ReLU input changes its sign.
     step = 1e-7
     expected = (gradient(step) - gradient(-step)) / (2 * step)
     found = torch.cat([p.flatten() for p in product])

@@ -1,4 +1,4 @@
-"""A checkpoint of a model that computes something else is named."""
+"""A message names a checkpoint of a model that computes something else."""
 
 import logging
 

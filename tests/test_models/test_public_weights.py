@@ -412,7 +412,7 @@ def test_another_grid_is_an_error_with_a_remedy(tmp_path):
 
 
 def test_another_stem_is_an_error(tmp_path, bare):
-    # 99 of 100 tensors fit, and a random stem spoils them all.
+    # 99 of 100 tensors fit, but a random stem makes all of them useless.
     state = {**bare, 'conv1.weight': torch.ones(4, 3, 3, 3)}
     model = build(simclr_cfg()).float()
     with pytest.raises(
@@ -432,7 +432,7 @@ def test_unknown_layout_is_told_as_a_misfit(tmp_path):
         load_pretrained(model, path, names_of(model))
 
 
-# Where the releases keep their weights within the file.
+# Where the releases keep their weights in the file.
 FILES = {
     'MoCo': lambda s: dict(
         epoch=200,

@@ -1,4 +1,4 @@
-"""What the solvers make of a network at its initialisation."""
+"""What the solvers reach on an untrained network."""
 
 import pytest
 import torch

@@ -58,7 +58,7 @@ def test_cifar10_is_drawn_disjoint_and_by_class(tmp_path):
             and label(listed[p]) == p.split('/')[1]
             for p in found
         )
-    # Names do not tell the class: neighbours have different ones.
+    # Names do not reveal the class: neighbours have different classes.
     in_order = [label(unlabeled[f'images/{i:05}.png']) for i in range(50)]
     assert sum(a != b for a, b in zip(in_order, in_order[1:])) > 25
     for folder, found in (
@@ -144,7 +144,7 @@ def test_bccd_boxes_count_pixels_from_zero(tmp_path):
         for part in read
     }
     assert files(root / 'JPEGImages') == files(folder / 'JPEGImages')
-    # The box without area is gone, that beyond the image is cut at 64.
+    # The box without area is left out; the one beyond the image is cut at 64.
     first = [
         (a['category_id'], a['bbox'], a['area'])
         for a in read['train']['annotations']

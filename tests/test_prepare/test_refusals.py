@@ -1,4 +1,4 @@
-"""What the preparation of data refuses, and that nothing is left then."""
+"""What the preparation of data refuses; nothing is left behind then."""
 
 import io
 import os
@@ -37,7 +37,7 @@ def test_incomplete_sources_are_refused_with_numbers(tmp_path):
     for found in (dict(train=2, test=2), dict(train=2, test=0)):
         with pytest.raises(ValueRefusal, match='from there'):
             task.check(found)
-    # An empty part never serves.
+    # An empty split is never accepted.
     task.allow_incomplete = True
     task.check(dict(train=1, test=1))
     with pytest.raises(ValueRefusal, match='test: 1 expected, 0 found'):
@@ -52,7 +52,7 @@ def test_what_is_there_stays_and_a_failure_leaves_nothing(tmp_path, monkeypatch)
     with pytest.raises(OSRefusal, match='cifar10_labeled.* exists already'):
         cifar10(source, data)
     assert files(data) == {'cifar10_labeled/mine': b'mine'}
-    # Another process that is quicker: its folder appears before the move.
+    # Another process is quicker: its folder appears before the move.
     (data / 'cifar10_labeled').rename(data / 'aside')
     write_lists = Task.write_lists
 
@@ -186,7 +186,7 @@ def test_a_refusal_is_one_line(tmp_path):
 
 def test_an_interruption_leaves_nothing(tmp_path):
     data = tmp_path / 'data'
-    # A source that never comes: the tool waits, its folder begun.
+    # A source that never arrives: the tool waits after it has made a folder.
     os.mkfifo(tmp_path / 'source')
     process = subprocess.Popen(
         [

@@ -1,4 +1,4 @@
-"""The look over the data by the command lines."""
+"""The look over the data in the command-line tools."""
 
 import re
 
@@ -15,7 +15,7 @@ CONFIG = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
 
 @pytest.fixture
 def data(tool, tmp_path, monkeypatch):
-    """A sound folder in the place of the config's."""
+    """A correct folder instead of the config's."""
     write_parts(tmp_path / 'data', ('train', 'val', 'test'))
     monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(tmp_path / 'data'))
     return tmp_path / 'data'
@@ -32,7 +32,7 @@ def test_check_data_prints_all_and_ends_with_status_one(tool, data, capsys):
     out = capsys.readouterr().out
     assert out.count("has no class folder 'aphid'") == 2
     assert '2 refused' in out
-    # The test part alone is sound.
+    # Only the test split is correct.
     tool('check_data', CONFIG, '--parts', 'test')
 
 

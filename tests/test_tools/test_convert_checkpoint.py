@@ -1,4 +1,4 @@
-"""tools/convert_checkpoint.py over small releases."""
+"""tools/convert_checkpoint.py on small releases."""
 
 import pytest
 import torch

@@ -25,7 +25,7 @@ def numbers(work_dir):
 
 @pytest.fixture(scope='module')
 def whole(tool, tmp_path_factory):
-    """A demo that nothing interrupted, with runs side by side."""
+    """An uninterrupted demo with parallel runs."""
     work_dir = tmp_path_factory.mktemp('demo')
     tool('demo', '--quick', '--work-dir', work_dir, '--workers', 2)
     return work_dir
@@ -47,7 +47,7 @@ def test_demo_in_quick_mode(task, tool, whole, tmp_path):
         tool('demo', '--quick', '--task', task, '--work-dir', work_dir, '--workers', 1)
     results = json.loads((work_dir / 'results.json').read_text())
     assert [a['name'] for a in results['arms']] == ['FT', 'training twice', 'BiSSL+FT']
-    # A seed a stage.
+    # One seed per stage.
     assert all(
         a['stage_means'] == a['test'] and len(a['test']) == 2 for a in results['arms']
     )

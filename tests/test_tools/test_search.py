@@ -1,4 +1,4 @@
-"""Fine-tuning by the command lines: what the config's search says is done."""
+"""Fine-tuning by the tools does what the config's search says."""
 
 import json
 import runpy
@@ -94,7 +94,7 @@ def test_comparison_takes_the_search_of_the_config(tool, backbone, tmp_path, cap
     (arm,) = json.loads((tmp_path / 'found.json').read_text())['arms']
     assert len(arm['search']) == 2 and arm['seeds'] == [1]
     assert all(0.02 <= tried['lr'] <= 0.03 for tried in arm['search'])
-    # One look for all runs, not one by each worker.
+    # One look for all runs, not one per worker.
     assert capfd.readouterr().out.count('Data looked over') == 1
 
 

@@ -1,4 +1,4 @@
-"""The launch scripts on several nodes, with Slurm and torch played."""
+"""The launch scripts on several nodes, with fake Slurm and torch commands."""
 
 import os
 import subprocess
@@ -60,7 +60,7 @@ def launch(rank, address, port, processes, *rest):
 
 
 def in_order(line):
-    """Whichever order the launcher's own options come in."""
+    """In any order of the launcher's own options."""
     words = line.split(' <')
     return sorted(words[: words.index('tools/train.py>')]), words[
         words.index('tools/train.py>') :

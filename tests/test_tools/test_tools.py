@@ -32,7 +32,7 @@ def trained(tool, tmp_path_factory):
 
 
 def start_and_wait_for(line, command, image_folders):
-    """The process, as soon as its log holds the line."""
+    """The process, as soon as its log contains the line."""
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -169,7 +169,7 @@ def test_browse_dataset_draws_boxes_and_masks(name, tool, tmp_path):
     )
     for path in (tmp_path / 'upper').iterdir():
         image = mmcv.imread(str(path)).astype(int)
-        # The scenes are grey, what is drawn is not.
+        # The scenes are grey, but the drawings are not.
         coloured = (image.max(2) - image.min(2) > 60).mean(0) > 0
         assert coloured.any() and not coloured.all()
 

@@ -34,7 +34,7 @@ def test_two_processes_train_resume_and_test(image_folders, tmp_path):
     )
     whole, parts = tmp_path / 'whole', tmp_path / 'parts'
     two_processes(['--work-dir', whole, *settings], image_folders)
-    # As if both had been killed in the midst of the second alternation.
+    # As if both had been killed in the middle of the second alternation.
     shutil.copytree(whole, parts)
     checkpoints = sorted(parts.glob('iter_*.pth'), key=os.path.getmtime)
     for path in checkpoints[1:]:
@@ -60,7 +60,7 @@ def test_two_processes_train_resume_and_test(image_folders, tmp_path):
 
 @pytest.mark.parametrize('status', [None, 3])
 def test_no_thread_of_the_process_group_outlives_the_tool(status, tmp_path):
-    # One that does aborts the process now and then while Python shuts down.
+    # Such a thread sometimes aborts the process while Python shuts down.
     def main(argv):
         dist.init_process_group(
             'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1

@@ -1,4 +1,4 @@
-"""Hostile files run nothing wherever they come from; honest ones load."""
+"""Hostile files run nothing from any source; honest files can be loaded."""
 
 import http.server
 import importlib.util
@@ -58,7 +58,7 @@ def test_a_hostile_file_runs_nothing(kind, tmp_path):
         load_checkpoint(path)
     assert not marker.exists()
     if executing:
-        # The file is what it is said to be.
+        # Check that the file does run code with torch's own loader.
         with suppress(Exception):
             torch.load(path, weights_only=False)
         assert marker.exists()
@@ -71,7 +71,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """The address of a folder, which the schemes know as well."""
+    """The address of a folder, which the schemes know, too."""
     folder = tmp_path / 'served'
     folder.mkdir()
     served = http.server.ThreadingHTTPServer(
@@ -161,7 +161,7 @@ def test_addresses_of_one_file_name_are_two_files(server):
         torch.save(dict(name=name), folder / name / 'model.pth')
     for name in 'ab':
         assert load_checkpoint(f'{address}/{name}/model.pth') == dict(name=name)
-    # What torch's hub fetched before counts if its name proves its content.
+    # A file that torch's hub has fetched is used if its name proves its content.
     (folder / 'a' / 'model.pth').rename(folder / 'a' / 'model-0123abcd.pth')
     kept = Path(torch.hub.get_dir(), 'checkpoints', 'model-0123abcd.pth')
     torch.save(dict(name='another'), kept)
@@ -192,7 +192,7 @@ def test_an_address_that_does_not_answer_is_named(server):
 
 @pytest.fixture(scope='module')
 def network():
-    # The layouts are told by names alone.
+    # The layouts are recognised by names only.
     return {
         name: torch.randn(2, 3) if value.dim() else torch.tensor(7)
         for name, value in resnet18().state_dict().items()

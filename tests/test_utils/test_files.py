@@ -1,4 +1,4 @@
-"""Files that are old or new, whatever interrupts their writing."""
+"""Files are old or new, never half, whatever interrupts their writing."""
 
 import ast
 import os
@@ -82,7 +82,7 @@ def test_a_checkpoint_for_which_there_is_no_room_is_refused(tmp_path):
 
 
 class OutOfMemory:
-    """Like a tensor of a device that has no memory left for a copy."""
+    """Behaves like a tensor of a device without memory for a copy."""
 
     def __reduce__(self):
         raise RuntimeError('out of memory')

@@ -104,7 +104,7 @@ def test_workers_outlive_a_signal_to_the_group_but_not_the_process(tmp_path):
         assert len(pids) == 5 and all(map(is_there, pids))
         os.killpg(process.pid, signal.SIGTERM)
         assert process.stdout.readline().startswith('SIGTERM')
-        # The worker that was killed is missed.
+        # The main process notices that the worker was killed.
         line = process.stdout.readline()
         assert line.startswith('error: DataLoader worker'), line + process.stdout.read()
         process.kill()
@@ -128,7 +128,7 @@ def test_the_owner_can_end_a_worker(method):
         worker = context.Process(target=wait_shielded, args=(ready,))
         worker.start()
     assert ready.wait(20)
-    # Of somebody else.
+    # A signal from another process.
     subprocess.run(['kill', '-TERM', str(worker.pid)], check=True)
     worker.join(0.3)
     assert worker.is_alive()
