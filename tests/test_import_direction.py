@@ -53,7 +53,10 @@ ROOMS = {
         'linalg': (),
         'second_order': (),
         'operators': ('linalg', 'second_order'),
+        'regularizers': ('linalg', 'operators'),
         'solvers': ('linalg', 'operators'),
+        'domain': ('linalg',),
+        'implicit': ('domain', 'linalg', 'operators', 'solvers'),
     },
     # Modules of the folder itself join its subfolders.
     'models': {

@@ -6,7 +6,6 @@ Reading order: :mod:`implicit`, :mod:`solvers.layerwise_cg` and
 
 from .domain import Domain, WithHead
 from .implicit import check_scale, implicit_jacobian_product, implicit_operator
-from .learned_distance import LearnedDistance
 from .linalg.vectors import Vectors
 from .operators.base import Identity, LinearOperator, Operator, Sum
 from .operators.block_diagonal import BlockDiagonal
@@ -15,8 +14,10 @@ from .operators.diagonal import Diagonal
 from .operators.differences import Differences
 from .operators.gauss_newton import GaussNewton
 from .operators.hessian import Hessian
-from .regularizer import Regularizer, SquaredDistance
-from .scheduled_distance import ScheduledDistance
+from .regularizers.base import Regularizer, SquaredDistance
+from .regularizers.learned import LearnedDistance
+from .regularizers.scheduled import ScheduledDistance
+from .regularizers.weighted import ElasticDistance, WeightedDistance
 from .solvers.base import BoundSolver, Solution, Solver, Status, relative_residual
 from .solvers.baselines import DiscardSolver, IdentitySolver
 from .solvers.cg import CGSolver
@@ -26,7 +27,6 @@ from .solvers.minres import MinresSolver
 from .solvers.neumann import NeumannSolver
 from .solvers.recycling import RecyclingSolver
 from .solvers.truncated_cg import TruncatedCGSolver
-from .weighted_distance import ElasticDistance, WeightedDistance
 
 __all__ = [
     'BlockDiagonal',

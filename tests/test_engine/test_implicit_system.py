@@ -18,8 +18,8 @@ from bissl_mm.engine.steps.settings import (
     refuse_moved,
 )
 from bissl_mm.hypergradient import Hessian, LearnedDistance
-from bissl_mm.hypergradient.learned_distance import NAME
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
+from bissl_mm.hypergradient.regularizers.learned import NAME
 from bissl_mm.models import pretext_closure
 
 

@@ -16,7 +16,7 @@ from bissl_mm.hypergradient import (
     materialize,
 )
 from bissl_mm.hypergradient.operators.base import Operator
-from bissl_mm.hypergradient.regularizer import Pull, Regularizer
+from bissl_mm.hypergradient.regularizers.base import Pull, Regularizer
 
 SIZE = 5
 

@@ -30,7 +30,7 @@ from ...hypergradient import (
 )
 from ...hypergradient.linalg.basis import flatten, unflatten
 from ...hypergradient.linalg.vectors import scalars_agreed
-from ...hypergradient.regularizer import Regularizer
+from ...hypergradient.regularizers.base import Regularizer
 from ...models.bissl_model import BiSSLModel, Levels
 from ...models.losses.functional import pretext_closure
 from ...models.losses.outputs import pretext_outputs_closure

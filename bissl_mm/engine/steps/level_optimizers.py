@@ -12,7 +12,7 @@ from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.utils import clip_grad_norm_
 
 from ...hypergradient.linalg.vectors import Vectors, norm
-from ...hypergradient.regularizer import Regularizer
+from ...hypergradient.regularizers.base import Regularizer
 from ...models.bissl_model import BiSSLModel
 from ...utils.errors import TypeRefusal
 from ...utils.random import seeded

@@ -7,7 +7,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from ...hypergradient.linalg.vectors import cosine, norm
-from ...hypergradient.regularizer import Regularizer
+from ...hypergradient.regularizers.base import Regularizer
 from ...models.bissl_model import BiSSLModel
 from ...registry import OPTIM_WRAPPERS, build_regularizer
 from ...utils.check import check_keys, check_non_negative

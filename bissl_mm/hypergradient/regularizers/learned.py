@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..utils.check import check_keys, check_non_negative
-from ..utils.errors import ValueRefusal
-from .linalg.vectors import Vectors, dot, subtract
-from .regularizer import SquaredDistance
+from ...utils.check import check_keys, check_non_negative
+from ...utils.errors import ValueRefusal
+from ..linalg.vectors import Vectors, dot, subtract
+from .base import SquaredDistance
 
 NAME = 'regularizer.raw_weight'
 

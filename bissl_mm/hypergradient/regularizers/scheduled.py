@@ -2,9 +2,9 @@
 
 import math
 
-from ..utils.check import check_in, check_keys, check_non_negative
-from ..utils.errors import ValueRefusal
-from .regularizer import SquaredDistance
+from ...utils.check import check_in, check_keys, check_non_negative
+from ...utils.errors import ValueRefusal
+from .base import SquaredDistance
 
 
 @check_keys

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ..utils.check import check_keys, check_non_negative
-from ..utils.errors import RuntimeRefusal, ValueRefusal
-from .linalg.vectors import Vectors
-from .operators.base import Operator
-from .operators.diagonal import Diagonal
-from .regularizer import Pull, Regularizer
+from ...utils.check import check_keys, check_non_negative
+from ...utils.errors import RuntimeRefusal, ValueRefusal
+from ..linalg.vectors import Vectors
+from ..operators.base import Operator
+from ..operators.diagonal import Diagonal
+from .base import Pull, Regularizer
 
 
 @check_keys

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..utils.check import check_keys, check_non_negative
-from .linalg.vectors import Vectors
-from .operators.base import Identity, Operator
+from ...utils.check import check_keys, check_non_negative
+from ..linalg.vectors import Vectors
+from ..operators.base import Identity, Operator
 
 
 class Pull(NamedTuple):

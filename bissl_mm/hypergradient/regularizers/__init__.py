@@ -1,0 +1,1 @@
+"""What ties the two backbones at the lower level, and how strongly."""
