@@ -34,7 +34,7 @@ AXES = dict(
     iterations=[1, 2, 5, 10],
 )
 LABELS = dict(
-    batch='images a batch',
+    batch='images per batch',
     pixels='pixels an image (side squared)',
     model='seconds of a forward pass (ResNet-18, -34, -50, -101)',
     iterations='iterations of the published solver',
@@ -146,7 +146,7 @@ def plot(records: list, path: str) -> None:
         axis.plot(record['x'], record['seconds'], 'o')
         axis.set(
             xlabel=LABELS[record['axis']],
-            ylabel='s a phase',
+            ylabel='s per phase',
             xlim=(0, None),
             ylim=(0, None),
         )

@@ -189,7 +189,7 @@ def table(runs: list) -> None:
     reference = arms.get('published, damping 10', [])
     print(
         '| arm (seeds) | test accuracy | p | largest residual | '
-        'smallest cosine | iterations a step | CPU minutes |\n'
+        'smallest cosine | iterations per step | CPU minutes |\n'
         '| --- | --- | --- | --- | --- | --- | --- |'
     )
     for arm, found in arms.items():

@@ -5,7 +5,7 @@ takes separate backward passes; every variant does the same phase of upper
 steps from the same weights on the same batches, in turn with it, step by
 step. Reported are the median of the ratios of the phases' times, the largest
 true relative residual over the phase's steps, the difference of the first
-step's v_IJ from the baseline's, the products a step and the peak of memory::
+step's v_IJ from the baseline's, the products per step and the peak of memory::
 
     python benchmarks/upper_phase.py --model resnet18 --json upper_phase.json
 """
@@ -370,7 +370,7 @@ def measure(name: str, args: argparse.Namespace) -> list:
     ]
     times = [race(task, sides) for _ in range(args.repeats)]
     print(
-        f'{name}: baseline {times[-1][0]:.1f} s a phase of {args.steps} '
+        f'{name}: baseline {times[-1][0]:.1f} s per phase of {args.steps} '
         f'steps, residual {baseline_residual:.3g}, {NUM_ITERS} products a '
         'step'
     )
@@ -393,7 +393,7 @@ def measure(name: str, args: argparse.Namespace) -> list:
             f'{variant:>18}: {record["speedup"]:5.2f} times as fast '
             f'({min(ratios):.2f} to {max(ratios):.2f}), residual '
             f'{record["true_residual"]:.3g}, '
-            f'{record["products_per_step"]:.2f} products a step{without}, '
+            f'{record["products_per_step"]:.2f} products per step{without}, '
             f'v_IJ {record["rel_diff"]:.2g} off, memory '
             f'{record["peak_memory_ratio"]:.2f}, {record["shares"]}',
             flush=True,

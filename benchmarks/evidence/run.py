@@ -180,7 +180,7 @@ def look(pack, lists: Path) -> None:
 
 
 def report(campaign: OwnPack) -> None:
-    """A line an arm, and how far BiSSL is ahead of the others."""
+    """Print a line per arm, and how far BiSSL is ahead of the others."""
     runs = tables.final_runs(campaign.store.records)[NAME]
     ours = sum(runs['v'].values(), [])
     title = f'test {campaign.pack.metric_name}'

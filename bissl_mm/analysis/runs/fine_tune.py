@@ -80,7 +80,7 @@ def fine_tune(
         'env_cfg',
         'default_scope',
     )
-    # Without ``cfg``: mmengine formats it several times a run, which takes
+    # Without ``cfg``: mmengine formats it several times per run, which takes
     # longer than a short run itself.
     runner = Runner(
         work_dir=work_dir,

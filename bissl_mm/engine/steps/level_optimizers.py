@@ -227,7 +227,7 @@ def check_plain(name: str, wrapper: OptimWrapper) -> None:
         raise TypeRefusal(
             f'BiSSLOptimWrapper: {name} has accumulative_counts='
             f'{wrapper._accumulative_counts}, which would draw that many '
-            'batches a step. Leave it at 1; batches that do not fit the '
+            'batches per step. Leave it at 1; batches that do not fit the '
             'memory are cut by num_micro_batches=dict(lower=..., '
             'upper=..., hessian=...).'
         )
