@@ -200,7 +200,7 @@ def _measured_gain(cfg: Config) -> float:
         raise ValueRefusal(
             'R is not known for optim_wrapper.lower.optimizer.type='
             f'{cfg.optim_wrapper.lower.optimizer.type!r}. Known are SGD, LARS and '
-            'the kinds of Adam.'
+            'the kinds of Adam. Set one of them, or choose lambda and T yourself.'
         )
     return regime.gain
 

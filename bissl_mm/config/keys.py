@@ -148,7 +148,8 @@ def check_option_keys(cfg: Config, options: Mapping[str, Any]) -> None:
     for option in options:
         if '' in option.split('.'):
             raise TypeRefusal(
-                f'--cfg-options {option}: a key has one dot between two names.'
+                f'--cfg-options {option}: a part of the key is empty. Write one dot '
+                'between two names.'
             )
         first, _, rest = option.partition('.')
         where = f'--cfg-options {option}: '

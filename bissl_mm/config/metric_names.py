@@ -76,8 +76,8 @@ def _check_choice(place: str, node: dict) -> None:
             near = difflib.get_close_matches(str(value), choices, 1, 0.0)
             hint = f' Did you mean {near[0]!r}?' if near else ''
             raise ValueRefusal(
-                f'{place}.{key} is {value!r}, but {name} knows '
-                f'{", ".join(choices)}.{hint}'
+                f'{place}.{key} is {value!r}, which {name} does not know. Choose '
+                f'one of {", ".join(choices)}.{hint}'
             )
 
 

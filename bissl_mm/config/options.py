@@ -100,7 +100,9 @@ def _check_way(cfg: Any, key: str) -> None:
                 return
             cfg = cfg.get(part)
         else:
-            raise ValueRefusal(f'{where}{place} is {cfg!r}, which has no key {part!r}.')
+            raise ValueRefusal(
+                f'{where}{place} is {cfg!r}, which has no key {part!r}. Correct the key.'
+            )
 
 
 def _value(cfg: Config, key: str, text: OptionText) -> Any:
@@ -121,7 +123,10 @@ def _value(cfg: Config, key: str, text: OptionText) -> Any:
     try:
         return DictAction._parse_iterable(text)
     except AssertionError as error:
-        raise ValueRefusal(f'--cfg-options {key}={text}: {error}.') from error
+        raise ValueRefusal(
+            f'--cfg-options {key}={text}: the value cannot be read ({error}). Check '
+            'its brackets and quotes.'
+        ) from error
 
 
 def _is_path(key: str, present: Any, text: str) -> bool:

@@ -62,6 +62,7 @@ def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
         raise ValueRefusal(
             f'Config {path!r} cannot be read: {type(error).__name__}: {text}'
             + (f' ({place})' if place else '')
+            + '. Correct the file.'
         ) from error
     notes = check_keys_of_files(cfg)
     if options:

@@ -1,5 +1,6 @@
 """Fetches checkpoints from files, addresses and model zoos."""
 
+import difflib
 import hashlib
 import os
 import os.path as osp
@@ -126,8 +127,14 @@ def _look_up(scheme: str, name: str, table: dict[str, str]) -> str:
         name = names.get(name, name)
     if name not in table:
         library = scheme.split('://')[0]
+        near = difflib.get_close_matches(name, table, 1, 0.5)
         raise ValueRefusal(
             f'Checkpoint {scheme + name!r}: {library} has no model {name!r}.'
+            + (
+                f' Did you mean {scheme + near[0]!r}?'
+                if near
+                else ' Type the path of a file.'
+            )
         )
     found = table[name]
     if is_address(found):

@@ -177,6 +177,7 @@ def test_addresses_of_one_file_name_are_two_files(server):
     [
         ('jhu://model', 'jhu:// is unknown'),
         ('torchvision://nothing', "torchvision has no model 'nothing'"),
+        ('torchvision://fill', "Did you mean 'torchvision://file'"),
         ('openmmlab://nothing', "openmmlab has no model 'nothing'"),
     ],
 )

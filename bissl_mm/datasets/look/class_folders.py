@@ -110,7 +110,7 @@ def _check_level(look: Look, found: Folders, part: str) -> None:
             f' It contains the folders {_some(below)}. If these are the '
             f'classes, set data_root and data_prefix to {inner!r}.'
             if below
-            else ''
+            else ' Add a folder for each class.'
         )
         look.refuse(
             f'{found.key}: {found.root!r} has only one class folder, '

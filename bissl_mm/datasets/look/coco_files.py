@@ -111,7 +111,7 @@ def _entries(look: Look, name: str, data: dict, title: str) -> list[dict] | None
     if wrong is not None:
         look.refuse(
             f'{name}: {title}[{wrong}] is {entries[wrong]!r}, but '
-            'must be an object with keys.'
+            'must be an object with keys. Write for example {"id": 1, ...}.'
         )
         return None
     return entries

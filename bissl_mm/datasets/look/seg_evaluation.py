@@ -26,7 +26,9 @@ def check_seg_inference(look: Look) -> None:
         return
     mode = (cfg or {}).get('mode', 'whole')
     if mode not in ('whole', 'slide'):
-        look.refuse(f"{key}.test_cfg.mode is {mode!r}, but must be 'whole' or 'slide'.")
+        look.refuse(
+            f"{key}.test_cfg.mode is {mode!r}. Set it to 'whole' or to 'slide'."
+        )
     if mode != 'slide':
         return
     crop, stride = cfg.get('crop_size'), cfg.get('stride')
