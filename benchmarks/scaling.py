@@ -18,7 +18,8 @@ import torch
 from digits_task import DigitsTask
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from upper_phase import Variant, race, synchronize
+from phase_sides import Variant, synchronize
+from upper_phase import race
 
 from bissl_mm.analysis.json_file import write_json
 from bissl_mm.models import pretext_closure
