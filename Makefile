@@ -1,9 +1,7 @@
-# Two commands do everything: make demo, make test; make lint looks at the
-# source. demo-images, demo-det and
-# demo-seg are the demo on colour images (BISSL_PRETEXT_DIR and
-# BISSL_DOWNSTREAM_DIR name yours), on detection and on segmentation. ARGS go to
-# the demo, for example
-# make demo ARGS='--workers 4'.
+# make demo runs the demo, make test runs the tests, make lint checks the source.
+# demo-images, demo-det and demo-seg are the demo on colour images
+# (BISSL_PRETEXT_DIR and BISSL_DOWNSTREAM_DIR name your own), on detection and on
+# segmentation. ARGS are passed to the demo: make demo ARGS='--workers 4'.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -65,7 +63,7 @@ $(LINT_READY): requirements/lint.txt
 		-r requirements/lint.txt
 	touch $@
 
-# All but mmcv's compiled operators, which detection and the tests need.
+# Everything except mmcv's compiled operators, which detection and tests need.
 env: $(READY)
 
 ops: $(OPS)

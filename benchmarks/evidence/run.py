@@ -1,32 +1,35 @@
-"""Does the bilevel stage pay on your own images? With the controls that matter.
+"""Does the bilevel stage pay on your own images? Compare it with its controls.
 
-One pretraining of a small network at 32 px on the unlabeled images; then
-fine-tuning (FT), further pretraining with the stage's lower steps, training twice
-with its upper steps, and BiSSL, with three stages and five fine-tunings each, all
-searched alike. Within an hour on two cores for 500 labeled and 10,000 unlabeled
-images; interrupted, the same command goes on::
+A small network is pretrained once on the unlabeled images at 32 px. Then four arms
+are compared: fine-tuning (FT), further pretraining with the stage's lower steps,
+training twice with its upper steps, and BiSSL. Each arm with a stage has three
+stages, and each stage gets five fine-tunings. The search is the same for all arms.
+With 500 labeled and 10,000 unlabeled images this takes less than an hour on two
+cores. After an interruption the same command continues::
 
     export BISSL_PRETEXT_DIR=path/to/images
     export BISSL_DOWNSTREAM_DIR=path/with/train/val/test BISSL_NUM_CLASSES=17
     python benchmarks/evidence/run.py
 
-The labeled set is one of these, told by its layout (or by --task):
+The layout of the labeled set tells its kind; --task overrides it:
 
 classification: train/<class>, val/<class>, test/<class>, or <class> alone;
     accuracy.
-detection: files in COCO's format, annotations/instances_train2017.json,
-    annotations/train.json or train/_annotations.coco.json for example, with the
-    images wherever their file names are; a small Faster R-CNN C4 on images within
-    128 x 96; AP at an IoU of 0.5 (AP50): at this size stricter ones say little.
-segmentation: folders of images and of masks, img_dir/train and ann_dir/train for
-    example, whose pixels are the number of a class from 0, or 255; a small FCN,
-    images and masks of 12,288 pixels; mIoU at that size.
+detection: files in COCO's format, for example annotations/instances_train2017.json,
+    annotations/train.json or train/_annotations.coco.json. The images may be in any
+    folder that has their file names. A small Faster R-CNN C4 sees images within
+    128 x 96. The metric is AP at an IoU of 0.5 (AP50); at this size stricter ones say
+    little.
+segmentation: folders of images and of masks, for example img_dir/train and
+    ann_dir/train. Pixels are class numbers from 0, or 255. A small FCN sees images
+    and masks of 12,288 pixels. The metric is mIoU at that size.
 
-A part that is missing is taken from the others, and that is said: without a test
-part the validation part is tested on, and a seeded fifth of the training part is
-for choosing. Of boxes and masks at most 200 images are for choosing. Fine-tuning is searched for all arms alike: 8 settings on three stages
-in classification; for boxes and masks, whose runs take longer, 4 learning rates on
-the first stage alone.
+A missing split is taken from the others, and the output says so. Without a test split
+the validation split is used for testing, and a seeded fifth of the training split is
+used for choosing. For boxes and masks at most 200 images are used for choosing.
+Fine-tuning is searched in the same way for all arms: 8 settings on three stages in
+classification, and 4 learning rates on the first stage alone for boxes and masks,
+whose runs take longer.
 """
 
 import argparse
