@@ -30,7 +30,7 @@ from bissl_mm.analysis.json_file import write_json
 from bissl_mm.engine.checks.data_look import check_data
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
+CONFIG = ROOT / 'configs/fine_tune/r18_64px.py'
 KINDS = 10
 
 

@@ -15,18 +15,19 @@ import time
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 
 import bissl_mm.engine  # noqa: F401  (registers)
 from bissl_mm.analysis.json_file import write_json
+from bissl_mm.config import read_config
 
 CONFIG = (
     Path(__file__).resolve().parents[1] / 'configs/bissl/bissl-simclr_'
-    'r50_8xb128-20x8-500t_in1k-voc0712-c4.py'
+    'r50_8xb128-20x8-500t_in1k-96px.py'
 )
+TASK = 'voc0712-c4'
 
 
 def parse_args() -> argparse.Namespace:
@@ -79,7 +80,7 @@ def random_scenes(number: int, pixels: int) -> dict:
 def write(args: argparse.Namespace, records: list) -> None:
     """The record so far; a phase of the paper's model takes long."""
     result = dict(
-        config=CONFIG.name,
+        config=f'{CONFIG.name} --task {TASK}',
         arguments=vars(args),
         alternations=records,
         machine=f'{platform.machine()}, {os.cpu_count()} cores, '
@@ -91,7 +92,7 @@ def write(args: argparse.Namespace, records: list) -> None:
 def main() -> None:
     args = parse_args()
     torch.manual_seed(0)
-    cfg = Config.fromfile(CONFIG)
+    cfg = read_config(str(CONFIG), task=TASK)
     init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)

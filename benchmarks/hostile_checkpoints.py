@@ -51,7 +51,7 @@ SCHEMES = (
     'petrel',
 )
 KINDS = {**hostile_files.EXECUTING, **hostile_files.OTHER}
-FINE_TUNE = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
+FINE_TUNE = ROOT / 'configs/fine_tune/r18_64px.py'
 PRETEXT = ROOT / 'configs/pretext/simclr_r18_b64-100e_imagefolder-64px.py'
 SMALL = {
     'model.backbone.stem_channels': 4,

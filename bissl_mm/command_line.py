@@ -44,7 +44,8 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',
-        help='folder of logs and checkpoints; default: work_dirs/NAME-OF-CONFIG',
+        help='folder of logs and checkpoints; default: work_dirs/NAME-OF-CONFIG, '
+        'and _TASK where the config takes one',
     )
     add_cfg_options(parser)
     parser.add_argument(
@@ -58,7 +59,13 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
-    """The argument ``--cfg-options``."""
+    """The arguments ``--task`` and ``--cfg-options``."""
+    parser.add_argument(
+        '--task',
+        help='downstream task of a config that takes several, by the name of its '
+        'file in configs/_base_/tasks; the environment variable BISSL_TASK '
+        'does the same',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',

@@ -4,9 +4,10 @@ The data sets, their pipelines and all classes are those of the config. The
 options reduce widths, depths, batches and counts. To run a config by hand::
 
     python tests/published_layouts.py imagenet pets FOLDER
-    python tests/config_runs.py CONFIG --cfg-options
+    python tests/config_runs.py CONFIG
 
 The second command prints the options as arguments of ``tools/train.py``.
+``BISSL_TASK`` names another task than the config's own.
 """
 
 import argparse
@@ -18,18 +19,16 @@ from pathlib import Path
 import published_layouts
 import pytest
 import torch
+from conftest import ROOT
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from task_configs import CONFIGS, shipped, tasks_of
 
 import bissl_mm.models  # noqa: F401
+from bissl_mm.config.tasks import CHECKPOINT, TASK
 from bissl_mm.engine.launch import build_runner, load_config, prepare_processes
 from bissl_mm.models.weights.public_weights import to_mmpretrain
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ('pretext', 'bissl', 'fine_tune', 'demo')
-CONFIGS = sorted(
-    p for folder in FOLDERS for p in (ROOT / 'configs' / folder).rglob('*.py')
-)
 #: Keys of a model that count channels.
 WIDTHS = (
     'in_channels',
@@ -199,6 +198,25 @@ def checkpoints(cfg: Config) -> list[str]:
     return sorted(set(found))
 
 
+def stage_of(path: Path) -> tuple[str, bool]:
+    """Folder of a config, and whether it is of the bilevel stage."""
+    return path.parent.name, path.stem.startswith('bissl')
+
+
+def runs_to_make() -> list[tuple[Path, str | None]]:
+    """Each config with its own task, and each other task once for each stage."""
+    own = [(path, tasks_of(path)[0]) for path in CONFIGS]
+    seen = {(stage_of(path), task) for path, task in own}
+    others = []
+    # SimCLR's networks take all tasks, and cost less than BYOL's.
+    for path in sorted(CONFIGS, key=lambda path: 'simclr' not in path.stem):
+        for task in tasks_of(path)[1:]:
+            if (stage_of(path), task) not in seen:
+                seen.add((stage_of(path), task))
+                others.append((path, task))
+    return own + others
+
+
 class ConfigRuns:
     """Runs configs, each once, and creates what they read.
 
@@ -211,7 +229,12 @@ class ConfigRuns:
         self.finished = {}
 
     def run(
-        self, path: Path, shallow: bool | None = None, work_dir: str | None = None
+        self,
+        path: Path,
+        shallow: bool | None = None,
+        work_dir: str | None = None,
+        task: str | None = None,
+        checkpoint: Path | None = None,
     ) -> dict:
         """Train and evaluate a reduced config. A second call runs nothing.
 
@@ -220,24 +243,26 @@ class ConfigRuns:
             shallow (bool, optional): See :func:`small_model`. Defaults to
                 what its own model needs.
             work_dir (str, optional): Defaults to that of the tools.
+            task (str, optional): Defaults to the config's own.
+            checkpoint (Path, optional): That fine-tuning starts from.
 
         Returns:
             dict: ``work_dir``, the last ``scalars`` by name and the
             ``test`` metrics.
         """
-        shipped = Config.fromfile(path)
         if shallow is None:
-            shallow = is_c4(shipped)
-        key = (path, shallow, work_dir)
+            shallow = is_c4(shipped(path, task))
+        key = (path, shallow, work_dir, task, checkpoint)
         if key not in self.finished:
             folder = self.root / ('shallow' if shallow else 'narrow')
             folder.mkdir(exist_ok=True)
+            own = {TASK: task, CHECKPOINT: checkpoint}
             with pytest.MonkeyPatch.context() as patch:
                 patch.chdir(folder)
-                for variable, value in VARIABLES.items():
+                for variable, value in {**VARIABLES, **own}.items():
                     patch.delenv(variable, raising=False)
                     if value:
-                        patch.setenv(variable, value)
+                        patch.setenv(variable, str(value))
                 self._prepare(path, shallow)
                 self.finished[key] = self._train(path, shallow, work_dir)
         return self.finished[key]
@@ -288,7 +313,7 @@ class ConfigRuns:
         )
         cfg.log_level = 'WARNING'
         # Each run has its own name, because mmengine shares things by name.
-        cfg.experiment_name = f'{path.stem}-{shallow}'
+        cfg.experiment_name = f'{path.stem}-{shallow}-{cfg.get("task")}'
         prepare_processes(cfg)
         runner = build_runner(cfg)
         runner.train()

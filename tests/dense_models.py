@@ -19,13 +19,13 @@ C4_RULES = [
 
 def small(name: str, changes: dict) -> dict:
     cfg = Config.fromfile(BASE / f'{name}.py')
-    cfg.merge_from_dict({f'model.{k}': v for k, v in changes.items()})
-    return cfg.model
+    cfg.merge_from_dict({f'downstream.{k}': v for k, v in changes.items()})
+    return cfg.downstream
 
 
 def detector_cfg() -> dict:
     return small(
-        'faster-rcnn_r50-c4',
+        'faster-rcnn_c4',
         {
             'backbone.depth': 18,
             'rpn_head.in_channels': 256,
@@ -44,7 +44,7 @@ def detector_cfg() -> dict:
 
 def segmentor_cfg() -> dict:
     return small(
-        'fcn16_r50',
+        'fcn16',
         {
             'backbone.depth': 18,
             'backbone.stem_channels': 4,

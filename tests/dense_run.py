@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
 from mmengine.config import Config
+from task_configs import shipped
 
-CONFIG = ('configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-{}.py').format
+CONFIG = 'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-48px'
 DETECTORS = ('bccd-c4', 'bccd-retinanet')
 SEGMENTORS = ('camvid-fcn16', 'camvid-deeplabv3')
 PARTS = dict(train=6, val=2, test=2)
@@ -79,7 +79,7 @@ def make_scenes(root: Path) -> None:
 
 def dense_config(name: str, data: Path, work_dir: Path, **options) -> Config:
     """The config; ``options`` are dotted keys with ``__`` for the dots."""
-    cfg = Config.fromfile(ROOT / CONFIG(name))
+    cfg = shipped(CONFIG, name)
     changes = {k.replace('__', '.'): v for k, v in options.items()}
     cfg.merge_from_dict({**OPTIONS, **MODEL_OPTIONS[name], **changes})
     cfg.train_cfg.pretext_dataloader.dataset.update(

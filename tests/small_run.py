@@ -9,7 +9,7 @@ from PIL import Image
 
 CONFIG = (
     Path(__file__).resolve().parents[1] / 'configs/bissl/'
-    'bissl-simclr_r18_b64-10x4-100t_imagefolder.py'
+    'bissl-simclr_r18_b64-10x4-100t_imagefolder-64px.py'
 )
 CLASSES = ('circles', 'noise', 'stripes')
 

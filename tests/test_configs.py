@@ -2,19 +2,23 @@
 
 import copy
 import math
+import re
 from pathlib import Path
 
 import published_layouts
 import pytest
 import torch
-from config_runs import CONFIGS, ConfigRuns
+from config_runs import ConfigRuns, runs_to_make
 from conftest import ROOT
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
+from task_configs import CONFIGS, shipped, tasks_of
 from torch.overrides import TorchFunctionMode
 
 import bissl_mm.engine  # noqa: F401
+from bissl_mm.config import notes_of, read_config
+from bissl_mm.config.keys import known_keys
+from bissl_mm.config.options import merge_options, split_options
 from bissl_mm.datasets.look import parts
 from bissl_mm.models import BiSSLModel
 
@@ -32,14 +36,37 @@ def hundred_headers(monkeypatch):
     monkeypatch.setattr(parts, 'MAX_HEADERS', 100)
 
 
-def by_name(path: Path) -> str:
-    return f'{path.parent.name}/{path.stem}'
+RUNS = runs_to_make()
+OTHERS = [
+    (path, task)
+    for path in CONFIGS
+    for task in tasks_of(path)
+    if (path, task) not in RUNS
+]
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=by_name)
-def test_config_runs_on_data_as_published(path, runs):
-    cfg = Config.fromfile(path)
-    done = runs.run(path)
+def by_name(value) -> str:
+    return f'{value.parent.name}/{value.stem}' if isinstance(value, Path) else value
+
+
+def stage_before(path: Path, task: str) -> Path | None:
+    """The bilevel config of a fine-tuning one on a task that is not its own."""
+    if path.parent.name != 'fine_tune' or task == tasks_of(path)[0]:
+        return None
+    backbone = path.stem.partition('_')[0]
+    return next(
+        other
+        for other, its in RUNS
+        if (other.parent.name, its) == ('bissl', task) and f'_{backbone}_' in other.stem
+    )
+
+
+@pytest.mark.parametrize('path, task', RUNS, ids=by_name)
+def test_config_runs_on_data_as_published(path, task, runs):
+    cfg = shipped(path, task)
+    stage = stage_before(path, task)
+    checkpoint = stage and runs.run(stage, task=task)['work_dir'] / 'backbone.pth'
+    done = runs.run(path, task=task, checkpoint=checkpoint)
     losses = {name: value for name, value in done['scalars'].items() if 'loss' in name}
     assert losses
     assert all(math.isfinite(value) for value in losses.values()), losses
@@ -51,6 +78,27 @@ def test_config_runs_on_data_as_published(path, runs):
         assert (done['work_dir'] / 'backbone.pth').is_file()
     else:
         assert (done['work_dir'] / 'epoch_1.pth').is_file()
+    # Runs on two tasks, or from two checkpoints, do not meet.
+    assert done['work_dir'].name == path.stem + f'_{task}' * bool(task) + (
+        f'_from-{stage.stem}_{task}' if stage else ''
+    )
+
+
+@pytest.mark.parametrize('path, task', OTHERS, ids=by_name)
+def test_other_tasks_of_a_config_resolve(path, task):
+    cfg = read_config(str(path), task=task)
+    own = shipped(path)
+    assert notes_of(cfg) == [] and cfg.task == task
+    assert cfg.train_dataloader != own.train_dataloader
+    model = cfg.model.get('downstream', cfg.model)
+    backbone = own.model.get('downstream', own.model).backbone
+    assert model.backbone.get('depth') == backbone.get('depth')
+    if 'pretext' in cfg.model:
+        assert cfg.model.pretext == own.model.pretext
+        assert cfg.model.pretrained == own.model.pretrained
+    else:
+        checkpoint = own.model.backbone.init_cfg.checkpoint
+        assert model.backbone.init_cfg.checkpoint == checkpoint
 
 
 class LinspaceHasValues(TorchFunctionMode):
@@ -63,9 +111,9 @@ class LinspaceHasValues(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=by_name)
-def test_full_model_and_optimizer_build(path):
-    cfg = Config.fromfile(path)
+@pytest.mark.parametrize('path, task', RUNS, ids=by_name)
+def test_full_model_and_optimizer_build(path, task):
+    cfg = shipped(path, task)
     init_default_scope(cfg.default_scope)
     with torch.device('meta'), LinspaceHasValues():
         model = MODELS.build(cfg.model)
@@ -95,9 +143,7 @@ def total(dataloader: dict) -> int:
 
 
 def test_paper_config_has_the_papers_figures():
-    cfg = Config.fromfile(
-        ROOT / 'configs/bissl/bissl-simclr_r50_8xb128-20x8-500t_in1k-pets.py'
-    )
+    cfg = shipped('bissl/bissl-simclr_r50_8xb128-20x8-500t_in1k-96px', 'pets')
     loop, wrapper = cfg.train_cfg, cfg.optim_wrapper
     assert (loop.num_alternations, loop.num_lower_steps, loop.num_upper_steps) == (
         500,
@@ -121,37 +167,75 @@ def test_paper_config_has_the_papers_figures():
     assert cfg.param_scheduler.lower[0].end == 10 * loop.num_lower_steps
 
 
-def paper(name: str) -> Config:
-    return Config.fromfile(ROOT / 'configs' / f'{name}.py')
-
-
 def test_byol_configs_have_the_papers_figures():
-    bissl = paper('bissl/bissl-byol_r50_8xb128-20x8-500t_in1k-pets')
-    pretext = paper('pretext/byol_r50_8xb128-500e_in1k-96px')
+    bissl = shipped('bissl/bissl-byol_r50_8xb128-20x8-500t_in1k-96px', 'pets')
+    pretext = shipped('pretext/byol_r50_8xb128-500e_in1k-96px')
     for model in (bissl.model.pretext, pretext.model):
         assert model.target_decay == 0.9995
         predictor = dict(model.head.predictor, in_channels=2048, with_avg_pool=True)
         assert predictor == model.neck
     assert pretext.optim_wrapper.optimizer.lr == 4.8
-    # Tables 6, 5 and 7.
-    figures = [
-        (bissl.optim_wrapper.upper, 0.02, 0.002),
-        (paper('fine_tune/r50-byol_b256-400e_pets').optim_wrapper, 0.0044, 0.00779),
-        (
-            paper('fine_tune/r50-bissl-byol_b256-400e_pets').optim_wrapper,
-            0.00042,
-            0.00002,
-        ),
-    ]
-    for wrapper, lr, weight_decay in figures:
-        assert wrapper.optimizer.lr == lr
-        assert wrapper.optimizer.weight_decay == weight_decay
+    # Table 6.
+    upper = bissl.optim_wrapper.upper.optimizer
+    assert (upper.lr, upper.weight_decay) == (0.02, 0.002)
+
+
+#: Learning rate and weight decay of fine-tuning by the end of the checkpoint:
+#: Tables 5 and 7.
+PETS = {
+    'work_dirs/simclr_r50_8xb128-500e_in1k-96px/epoch_500.pth': (0.0378, 0.00114),
+    'work_dirs/byol_r50_8xb128-500e_in1k-96px/epoch_500.pth': (0.0044, 0.00779),
+    'work_dirs/bissl-simclr_r50_8xb128-20x8-500t_in1k-96px_pets/backbone.pth': (
+        0.00153,
+        0.00314,
+    ),
+    'work_dirs/bissl-byol_r50_8xb128-20x8-500t_in1k-96px_pets/backbone.pth': (
+        0.00042,
+        0.00002,
+    ),
+}
+
+
+def header_commands(path: Path) -> list[tuple[dict, list[str]]]:
+    """Variables and arguments of each command in a config's header."""
+    text = path.read_text().partition('\n_base_')[0]
+    lines = re.sub(r'\\\n#', '', text).splitlines()
+    variables, commands = {}, []
+    for line in lines:
+        words = line.removeprefix('#').split()
+        for word in words:
+            name, equals, value = word.partition('=')
+            if equals and name.isupper():
+                variables[name] = value.replace('$STAGE', variables.get('STAGE', ''))
+        if words[:1] in (['python'], ['tools/dist_train.sh']):
+            commands.append((dict(variables), words))
+    return commands
+
+
+def test_commands_of_the_pets_config_have_the_papers_figures():
+    """The arms are checkpoints; the header has what else differs."""
+    path = ROOT / 'configs/fine_tune/r50_96px.py'
+    found = {}
+    for variables, words in header_commands(path):
+        if '--task' in words:
+            continue
+        assert words[:3] == [
+            'python',
+            'tools/train.py',
+            'configs/fine_tune/r50_96px.py',
+        ]
+        cfg = shipped(path, 'pets', variables.get('BISSL_CHECKPOINT'))
+        merge_options(cfg, split_options(words[4:]))
+        optimizer = cfg.optim_wrapper.optimizer
+        checkpoint = cfg.model.backbone.init_cfg.checkpoint
+        found[checkpoint] = (optimizer.lr, optimizer.weight_decay)
+    assert found == PETS
 
 
 def test_mae_configs_have_the_papers_figures():
-    bissl = paper('bissl/bissl-mae_vit-s8_8xb128-20x8-500t_in1k-pets')
-    pretext = paper('pretext/mae_vit-s8_8xb128-500e_in1k-96px')
-    fine_tune = paper('fine_tune/vit-s8-mae_b256-400e_pets')
+    bissl = shipped('bissl/bissl-mae_vit-s8_8xb128-20x8-500t_in1k-96px', 'pets')
+    pretext = shipped('pretext/mae_vit-s8_8xb128-500e_in1k-96px')
+    fine_tune = shipped('fine_tune/vit-s8_96px', 'pets')
     assert pretext.optim_wrapper.optimizer == dict(
         type='AdamW', lr=5e-4, betas=(0.9, 0.95), weight_decay=0.05
     )
@@ -173,40 +257,45 @@ def test_mae_configs_have_the_papers_figures():
 
 
 @pytest.mark.parametrize(
-    'bissl',
-    [
-        path.name
-        for path in CONFIGS
-        if path.parent.name == 'fine_tune' and '-bissl-' in path.name
-    ],
+    'path, task',
+    [run for run in RUNS if run[0].parent.name == 'fine_tune'],
+    ids=by_name,
 )
-def test_arms_differ_in_checkpoint_and_step_size_alone(bissl):
+def test_the_variable_exchanges_the_checkpoint_alone(path, task):
     found = []
-    for name in (bissl, bissl.replace('-bissl', '')):
-        cfg = Config.fromfile(ROOT / 'configs/fine_tune' / name).to_dict()
-        cfg.pop('init_cfg', None)
+    for checkpoint in (None, 'other.pth'):
+        cfg = shipped(path, task, checkpoint).to_dict()
         parts = [
             cfg['model']['backbone'],
             cfg['model'].get('roi_head', {}).get('shared_head'),
         ]
-        checkpoints = {part['init_cfg'].pop('checkpoint') for part in parts if part}
-        assert len(checkpoints) == 1
-        for key in ('lr', 'weight_decay'):
-            cfg['optim_wrapper']['optimizer'].pop(key)
-        found.append((cfg, checkpoints))
-    assert found[0][0] == found[1][0]
-    assert found[0][1] != found[1][1]
+        found.append({part['init_cfg'].pop('checkpoint') for part in parts if part})
+        for variable in ('checkpoint', 'init_cfg', 'downstream', 'network'):
+            cfg.pop(variable)
+        found.append(cfg)
+    assert found[1] == found[3]
+    assert len(found[0]) == 1 and found[2] == {'other.pth'}
 
 
-def test_fine_tuning_needs_no_own_code():
-    for path in (ROOT / 'configs/fine_tune').glob('*.py'):
-        # Pets has no validation part; bissl_mm splits it. Data of the networks
-        # at 32 px are kept by bissl_mm.
-        if 'pets' in path.name or '32px' in path.name or 'r10-' in path.name:
-            continue
-        cfg = Config.fromfile(path).to_dict()
-        # It does the same with the data of Cityscapes and of VOC's segmentation.
-        if cfg.pop('custom_imports', None):
-            assert 'bissl_mm.' in cfg.pop('train_dataloader')['dataset']['type']
-            cfg.pop('val_dataloader')
-        assert 'bissl_mm' not in str(cfg), path
+@pytest.mark.parametrize(
+    'path, task',
+    [
+        (path, task)
+        for path in CONFIGS
+        if path.parent.name == 'fine_tune'
+        for task in tasks_of(path)
+        # Pets has no validation part; bissl_mm splits it. Data of the networks at
+        # 32 px are kept by bissl_mm.
+        if not task.startswith('pets') and not path.stem.endswith('32px')
+    ],
+    ids=by_name,
+)
+def test_fine_tuning_needs_no_own_code(path, task):
+    # Variables of the files are of no effect.
+    cfg = shipped(path, task).to_dict()
+    cfg = {key: value for key, value in cfg.items() if key in known_keys()}
+    # It does the same with the data of Cityscapes and of VOC's segmentation.
+    if cfg.pop('custom_imports', None):
+        assert 'bissl_mm.' in cfg.pop('train_dataloader')['dataset']['type']
+        cfg.pop('val_dataloader')
+    assert 'bissl_mm' not in str(cfg)

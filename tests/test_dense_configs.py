@@ -12,6 +12,7 @@ from conftest import ROOT
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, TRANSFORMS, init_default_scope
 from PIL import Image
+from task_configs import shipped
 
 import bissl_mm.datasets
 import bissl_mm.models  # noqa: F401  (registers)
@@ -29,12 +30,6 @@ TASKS = {
     'voc12aug-fcn16': 'segmentation',
     'cityscapes-fcn16': 'segmentation',
 }
-FINE_TUNE = {
-    'faster-rcnn-r50-c4-{}_8xb2-50e_voc0712': 'detection',
-    'fcn16-r50-{}_8xb32-50e_voc0712': 'segmentation',
-    'fcn16-r50-{}_8xb32-50e_voc12aug': 'segmentation',
-    'fcn16-r50-{}_8xb32-50e_cityscapes': 'segmentation',
-}
 BATCH = dict(detection=16, segmentation=256)
 
 
@@ -43,7 +38,7 @@ def config(name: str) -> Config:
 
 
 def bilevel(pretext: str, task: str) -> Config:
-    return config(f'bissl/bissl-{pretext}_r50_8xb128-20x8-500t_in1k-{task}')
+    return shipped(f'bissl/bissl-{pretext}_r50_8xb128-20x8-500t_in1k-96px', task)
 
 
 @pytest.mark.parametrize('task', TASKS)
@@ -79,36 +74,29 @@ def test_the_norms_of_a_shipped_config_are_one_setting():
         assert {bool(getattr(m, 'synchronised', False)) for m in norms} == {value}
 
 
-@pytest.mark.parametrize('name', FINE_TUNE)
-@pytest.mark.parametrize('pretext', PRETEXTS)
-def test_fine_tuning_figures(pretext, name):
-    kind = FINE_TUNE[name]
-    checkpoints = set()
-    for arm in (pretext, f'bissl-{pretext}'):
-        cfg = config('fine_tune/' + name.format(arm))
-        assert cfg.train_dataloader.total_batch_size == BATCH[kind]
-        assert (
-            cfg.train_cfg.max_epochs,
-            cfg.train_cfg.val_interval,
-            cfg.param_scheduler.end,
-        ) == (50, 1, 50)
-        assert cfg.sync_bn == 'torch'
-        checkpoint = cfg.model.backbone.init_cfg.checkpoint
-        assert pretext in checkpoint
-        if kind == 'detection':
-            head = cfg.model.roi_head.shared_head.init_cfg
-            assert head.checkpoint == checkpoint
-            assert cfg.val_evaluator.eval_mode == 'area'
-            assert cfg.test_evaluator == cfg.val_evaluator
-        checkpoints.add(checkpoint)
-    assert len(checkpoints) == 2
+@pytest.mark.parametrize('task', TASKS)
+def test_fine_tuning_figures(task):
+    kind = TASKS[task]
+    cfg = shipped('fine_tune/r50_96px', task)
+    assert cfg.train_dataloader.total_batch_size == BATCH[kind]
+    assert (
+        cfg.train_cfg.max_epochs,
+        cfg.train_cfg.val_interval,
+        cfg.param_scheduler.end,
+    ) == (50, 1, 50)
+    assert cfg.sync_bn == 'torch'
+    if kind == 'detection':
+        head = cfg.model.roi_head.shared_head.init_cfg
+        assert head.checkpoint == cfg.model.backbone.init_cfg.checkpoint
+        assert cfg.val_evaluator.eval_mode == 'area'
+        assert cfg.test_evaluator == cfg.val_evaluator
 
 
 def test_three_convolutions_of_conv5_are_dilated():
-    for name, kind in FINE_TUNE.items():
+    for task, kind in TASKS.items():
         if kind != 'segmentation':
             continue
-        cfg = config('fine_tune/' + name.format('simclr'))
+        cfg = shipped('fine_tune/r50_96px', task)
         init_default_scope('mmseg')
         backbone = MODELS.build(
             {'_scope_': 'mmseg', **cfg.model.backbone, 'init_cfg': None}
@@ -129,17 +117,13 @@ def test_three_convolutions_of_conv5_are_dilated():
 
 
 @pytest.mark.parametrize(
-    'name, low, high',
-    [
-        ('faster-rcnn_r50-c4_voc0712-320px', 196, 320),
-        ('faster-rcnn_r18-c4_bccd-160px', 128, 160),
-    ],
+    'name, low, high', [('voc0712-c4', 196, 320), ('bccd-c4', 128, 160)]
 )
 @pytest.mark.parametrize(
     'shape', [(48, 64), (64, 48), (64, 64)], ids=['landscape', 'portrait', 'square']
 )
 def test_longest_edge_is_uniform(name, low, high, shape):
-    cfg = config(f'_base_/upper/{name}')
+    cfg = config(f'_base_/tasks/{name}')
     init_default_scope('mmdet')
     resize = TRANSFORMS.build(
         {
@@ -165,16 +149,12 @@ def test_longest_edge_is_uniform(name, low, high, shape):
 
 
 @pytest.mark.parametrize(
-    'name, scope',
-    [
-        ('faster-rcnn_r50-c4_voc0712-320px', 'mmdet'),
-        ('fcn16_r50_cityscapes-192px', 'mmseg'),
-    ],
+    'name, scope', [('voc0712-c4', 'mmdet'), ('cityscapes-fcn16', 'mmseg')]
 )
 @pytest.mark.parametrize('pipeline', ['train_pipeline', 'test_pipeline'])
 def test_shrinking_averages_and_keeps_the_ids_of_masks(name, scope, pipeline):
     step = next(
-        t for t in config(f'_base_/upper/{name}')[pipeline] if 'Resize' in t.type
+        t for t in config(f'_base_/tasks/{name}')[pipeline] if 'Resize' in t.type
     )
     init_default_scope(scope)
     resize = TRANSFORMS.build({'_scope_': scope, **step})
@@ -213,18 +193,10 @@ def tree(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.mark.parametrize(
-    'base',
-    [
-        'faster-rcnn_r50-c4_voc0712-320px',
-        'fcn16_r50_voc0712-192px',
-        'fcn16_r50_voc12aug-192px',
-        'fcn16_r50_cityscapes-192px',
-    ],
-)
+@pytest.mark.parametrize('base', TASKS)
 def test_no_image_is_in_two_parts(base, tree, monkeypatch):
     monkeypatch.setenv('BISSL_DATA_DIR', str(tree / 'data'))
-    cfg = config(f'_base_/upper/{base}')
+    cfg = config(f'_base_/tasks/{base}')
     init_default_scope('bissl_mm')
     found = Counter()
     for part in ('train', 'val', 'test'):

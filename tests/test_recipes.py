@@ -3,22 +3,16 @@
 import numpy as np
 import pytest
 import torchvision.transforms as tv
-from conftest import ROOT
-from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 from PIL import Image
+from task_configs import CONFIGS, shipped, tasks_of
 
 import bissl_mm.engine  # noqa: F401
 from bissl_mm.datasets import LevelBatchSampler
 from bissl_mm.engine.loop.settings import LoopSettings
 from bissl_mm.engine.search_space import place_holder_note, search_space
 
-CONFIGS = sorted(
-    p
-    for folder in ('pretext', 'bissl', 'fine_tune', 'demo')
-    for p in (ROOT / 'configs' / folder).glob('*.py')
-)
 #: Transforms that resize with the backend they are given.
 RESIZES = (
     'RandomResizedCrop',
@@ -28,10 +22,6 @@ RESIZES = (
     'Resize',
     'RandomResize',
 )
-
-
-def read(name: str) -> Config:
-    return Config.fromfile(ROOT / 'configs' / f'{name}.py')
 
 
 def parts(value):
@@ -44,9 +34,13 @@ def parts(value):
             yield from parts(item)
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda p: f'{p.parent.name}/{p.stem}')
-def test_levels_resize_alike_and_fine_tuning_keeps_the_last_batch(path):
-    cfg = Config.fromfile(path).to_dict()
+@pytest.mark.parametrize(
+    'path, task',
+    [(path, task) for path in CONFIGS for task in tasks_of(path)],
+    ids=lambda value: getattr(value, 'stem', value),
+)
+def test_levels_resize_alike_and_fine_tuning_keeps_the_last_batch(path, task):
+    cfg = shipped(path, task).to_dict()
     for part in parts(cfg):
         # The demo's scenes do not shrink.
         if part.get('type') in RESIZES and 'digit-scenes' not in path.stem:
@@ -64,13 +58,11 @@ def picture():
     return np.stack(channels, -1).astype(np.uint8)
 
 
-@pytest.mark.parametrize('name', ['pets-96px', 'pets-224px'])
+@pytest.mark.parametrize('name', ['pets', 'pets-224px'])
 def test_evaluation_sees_torchvisions_pixels(name, picture):
     """The views on PIL images, as in Bardes et al. (4.2.1)."""
     init_default_scope('mmpretrain')
-    pipeline = read(
-        f'_base_/upper/classification_r50_{name}'
-    ).test_dataloader.dataset.pipeline
+    pipeline = shipped(f'_base_/tasks/{name}').test_dataloader.dataset.pipeline
     resize, crop = (TRANSFORMS.build(cfg) for cfg in pipeline[1:3])
     found = crop(resize(dict(img=picture)))['img']
     expected = tv.Compose(
@@ -82,9 +74,7 @@ def test_evaluation_sees_torchvisions_pixels(name, picture):
 
 def test_training_crops_are_resized_as_by_torchvision(picture):
     init_default_scope('mmpretrain')
-    pipeline = read(
-        '_base_/upper/classification_r50_pets-96px'
-    ).train_dataloader.dataset.dataset.pipeline
+    pipeline = shipped('_base_/tasks/pets').train_dataloader.dataset.dataset.pipeline
     transform = TRANSFORMS.build(pipeline[1])
     np.random.seed(0)
     box = transform.rand_crop_params(picture)
@@ -99,9 +89,9 @@ def test_masked_autoencoders_decay_matrices_only():
     """Of MAE's tensors, as in mmpretrain's own configs."""
     for name, model, wrapper in (
         ('pretext/mae_vit-s8_8xb128-500e_in1k-96px', 'model', ''),
-        ('bissl/bissl-mae_vit-s8_8xb128-20x8-500t_in1k-pets', 'pretext', 'lower'),
+        ('bissl/bissl-mae_vit-s8_8xb128-20x8-500t_in1k-96px', 'pretext', 'lower'),
     ):
-        cfg = read(name)
+        cfg = shipped(name)
         init_default_scope('mmpretrain')
         network = MODELS.build(cfg.model.get(model, cfg.model))
         settings = cfg.optim_wrapper
@@ -118,7 +108,7 @@ def test_masked_autoencoders_decay_matrices_only():
 
 
 def test_layer_decay_of_the_first_layers_is_what_the_config_says():
-    cfg = read('bissl/bissl-mae_vit-s8_8xb128-20x8-500t_in1k-pets')
+    cfg = shipped('bissl/bissl-mae_vit-s8_8xb128-20x8-500t_in1k-96px')
     init_default_scope('mmpretrain')
     network = MODELS.build(cfg.model.downstream)
     upper = dict(cfg.optim_wrapper.upper, type='OptimWrapper')
@@ -147,40 +137,18 @@ def test_passes_over_imagenet_begin_where_b4_has_them(num_steps, num_alternation
 
 
 @pytest.mark.parametrize(
-    'name, settings, seeds, lr, decay, found',
+    'name, task, settings, seeds, lr, decay, found',
     [
-        ('r50-simclr_b256-400e_pets', 100, 10, (1e-4, 1.0), (1e-5, 1e-2), True),
-        ('r50-bissl-byol_b256-400e_pets', 100, 10, (1e-4, 1.0), (1e-5, 1e-2), True),
-        (
-            'r50-simclr-public_b256-400e_pets-224px',
-            25,
-            10,
-            (1e-4, 1.0),
-            (1e-5, 1e-2),
-            False,
-        ),
-        ('vit-s8-mae_b256-400e_pets', 50, 10, (1e-4, 1.0), (1e-5, 1e-2), False),
-        (
-            'faster-rcnn-r50-c4-simclr_8xb2-50e_voc0712',
-            50,
-            10,
-            (1e-4, 1e-1),
-            (1e-6, 1e-2),
-            False,
-        ),
-        (
-            'fcn16-r50-simclr_8xb32-50e_cityscapes',
-            50,
-            10,
-            (1e-4, 1e-1),
-            (1e-6, 1e-2),
-            False,
-        ),
+        ('r50_96px', 'pets', 100, 10, (1e-4, 1.0), (1e-5, 1e-2), True),
+        ('r50_224px', 'pets-224px', 25, 10, (1e-4, 1.0), (1e-5, 1e-2), False),
+        ('vit-s8_96px', 'pets', 50, 10, (1e-4, 1.0), (1e-5, 1e-2), False),
+        ('r50_96px', 'voc0712-c4', 50, 10, (1e-4, 1e-1), (1e-6, 1e-2), False),
+        ('r50_96px', 'cityscapes-fcn16', 50, 10, (1e-4, 1e-1), (1e-6, 1e-2), False),
     ],
 )
-def test_searches_are_the_papers(name, settings, seeds, lr, decay, found):
-    """B.2, C.6, B.8, B.7; figures are printed for the first two alone."""
-    cfg = read(f'fine_tune/{name}')
+def test_searches_are_the_papers(name, task, settings, seeds, lr, decay, found):
+    """B.2, C.6, B.8, B.7; figures are printed for the first alone."""
+    cfg = shipped(f'fine_tune/{name}', task)
     space = search_space(cfg)
     assert (space['settings'], space['seeds']) == (settings, seeds)
     assert (space['lr'], space['weight_decay']) == (lr, decay)
@@ -195,7 +163,7 @@ def test_searches_are_the_papers(name, settings, seeds, lr, decay, found):
 
 
 def test_place_holders_are_said_unless_the_user_vouches_for_them():
-    cfg = read('fine_tune/r18-simclr_b40-30e_dtd5')
+    cfg = shipped('fine_tune/r18_48px', 'dtd5')
     assert 'no result' in place_holder_note(cfg)
     cfg.merge_from_dict({'search.found': 'mine', 'search.settings': 3})
     assert place_holder_note(cfg) is None
@@ -203,4 +171,4 @@ def test_place_holders_are_said_unless_the_user_vouches_for_them():
     cfg.search.seed = 4
     with pytest.raises(TypeError, match="unknown key 'seed'.*'seeds'"):
         search_space(cfg)
-    assert place_holder_note(read('demo/fine_tune_digits')) is None
+    assert place_holder_note(shipped('demo/fine_tune_digits')) is None

@@ -14,7 +14,7 @@ from bissl_mm.datasets import LevelStream
 from bissl_mm.engine.launch import build_runner, count_processes
 from bissl_mm.utils.total_batch import share_batches
 
-FINE_TUNE = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
+FINE_TUNE = ROOT / 'configs/fine_tune/r18_64px.py'
 
 
 def config(**train_dataloader):

@@ -4,7 +4,7 @@ It reads the headers of all files and all pixels, and shows all findings.
 Training itself checks a seeded sample only. The exit status is 1 if anything
 would be refused. Example::
 
-    python tools/check_data.py configs/fine_tune/r18-simclr_b40-30e_dtd5.py
+    python tools/check_data.py configs/fine_tune/r18_48px.py --task dtd5
 """
 
 import argparse
@@ -49,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
     from bissl_mm.utils.console import quiet_pycocotools
     from bissl_mm.utils.total_batch import share_batches
 
-    cfg = read_config(args.config, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options, args.task)
     if cfg.get('custom_imports') is None:
         import bissl_mm.models  # noqa: F401
     check_data_folders(cfg, args.parts)

@@ -5,7 +5,7 @@ run per setting chooses among them on the validation data. The final runs have
 the same seeds in every arm. Example::
 
     python tools/compare_arms.py \\
-        configs/fine_tune/r18-simclr_b40-30e_dtd5.py \\
+        configs/fine_tune/r18_48px.py --task dtd5 \\
         --arm FT=work_dirs/pretext/epoch_20.pth \\
         --arm BiSSL+FT=work_dirs/bissl/backbone.pth --settings 8 --seeds 5
 """

@@ -6,7 +6,7 @@ model's backbone before anything is written. Example::
 
     python tools/convert_checkpoint.py moco_v2_800ep.pth.tar \\
         work_dirs/moco_r50_public.pth \\
-        --config configs/fine_tune/r50-simclr_b256-400e_pets.py
+        --config configs/fine_tune/r50_96px.py
 
 then, in any config, ``init_cfg=dict(type='Pretrained',
 checkpoint='work_dirs/moco_r50_public.pth', prefix='backbone.')``.

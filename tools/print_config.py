@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     quiet_console()
     from bissl_mm.config import read_config
 
-    print(read_config(args.config, args.cfg_options).pretty_text)
+    print(read_config(args.config, args.cfg_options, args.task).pretty_text)
 
 
 if __name__ == '__main__':

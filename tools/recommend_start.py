@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
     from bissl_mm.config import read_config
     from bissl_mm.engine.steps.settings import refuse_moved
 
-    cfg = read_config(args.config, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options, args.task)
     refuse_moved(cfg)
     for line in start_of(cfg, args.images, args.labels).lines():
         print(line)

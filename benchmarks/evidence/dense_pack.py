@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from layout_words import PARTS
 from mmengine.config import Config, ConfigDict
+from packs import FINE_TUNE, STAGE
 
 from bissl_mm.analysis.runs.fine_tune import Setting
 from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
@@ -54,8 +55,8 @@ class DensePack:
     library: str
     metric: str
     metric_name: str
-    stage_config: str
-    fine_tune_config: str
+    stage_config, fine_tune_config = STAGE, FINE_TUNE
+    task: str
     search: list[Setting]
     stage: dict[str, float] = {}
     pretext = 'simclr'

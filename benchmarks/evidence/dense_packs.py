@@ -24,8 +24,7 @@ class DetectionPack(DensePack):
 
     library = 'mmdet'
     metric, metric_name = 'coco/bbox_mAP_50', 'AP50'
-    stage_config = 'configs/bissl/bissl-simclr_r10_b128-10x4-30t_coco-c4-128px.py'
-    fine_tune_config = 'configs/fine_tune/faster-rcnn-r10-c4-simclr_b8-8e_coco-128px.py'
+    task = 'coco-c4-128px'
     looked_for = (
         'looked for JSON files with images, annotations that have '
         'a bbox, and categories'
@@ -147,8 +146,7 @@ class SegmentationPack(DensePack):
 
     library = 'mmseg'
     metric, metric_name = 'mIoU', 'mIoU'
-    stage_config = 'configs/bissl/bissl-simclr_r10_b128-10x4-30t_masks-fcn8-128px.py'
-    fine_tune_config = 'configs/fine_tune/fcn8-r10-simclr_b8-8e_masks-128px.py'
+    task = 'masks-fcn8-128px'
     looked_for = (
         'looked for folders of images and of masks, img_dir/train '
         'and ann_dir/train for example'

@@ -18,7 +18,7 @@ PRETEXTS = dict(
     mae='configs/pretext/mae_vit-p4_b256-60e_imagefolder-32px.py',
 )
 STAGE = 'configs/bissl/bissl-simclr_r10_b128-10x4-30t_imagefolder-32px.py'
-FINE_TUNE = 'configs/fine_tune/r10-simclr_b64-40e_imagefolder-32px.py'
+FINE_TUNE = 'configs/fine_tune/r10_32px.py'
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Pack:
         metric, metric_name (str): Chosen by and tested, percent; for a table.
         pretext (str): One of ``PRETEXTS``.
         stage_config, fine_tune_config (str): Of the kind.
+        task (str): Of both.
         search (list[Setting], optional): Of fine-tuning; None for the
             protocol's.
         search_units (int): On how many units, the first ones.
@@ -57,6 +58,7 @@ class Pack:
     metric, metric_name = 'accuracy/top1', 'accuracy'
     pretext = 'simclr'
     stage_config, fine_tune_config = STAGE, FINE_TUNE
+    task = 'imagefolder-32px'
     search = None
     search_units = 3
     evaluations = 10
@@ -127,7 +129,6 @@ class ByolPack(Pack):
 
     pretext = 'byol'
     stage_config = STAGE.replace('simclr', 'byol')
-    fine_tune_config = FINE_TUNE.replace('simclr', 'byol')
 
 
 class MaePack(Pack):
@@ -142,12 +143,12 @@ class MaePack(Pack):
     ]
     stage = dict(upper_lr=0.003)
     stage_config = 'configs/bissl/bissl-mae_vit-p4_b128-10x4-30t_imagefolder-32px.py'
-    fine_tune_config = 'configs/fine_tune/vit-p4-mae_b64-40e_imagefolder-32px.py'
+    fine_tune_config = 'configs/fine_tune/vit-p4_32px.py'
 
 
-def read(name: str) -> Config:
-    """A config of the project."""
-    return read_config(str(ROOT / name))
+def read(name: str, task: str | None = None) -> Config:
+    """A config of the project, with its own task or another one."""
+    return read_config(str(ROOT / name), task=task)
 
 
 def put_pretext(loader: ConfigDict, folder: str) -> None:

@@ -175,7 +175,7 @@ def look(pack, lists: Path) -> None:
         (pack.stage_config, PLACES),
         (pack.fine_tune_config, ('test',)),
     ):
-        cfg = read(name)
+        cfg = read(name, pack.task)
         pack.put(cfg, 0, lists)
         if 'pretext_dataloader' in cfg.train_cfg:
             put_pretext(cfg.train_cfg.pretext_dataloader, os.environ[VARIABLES[0]])

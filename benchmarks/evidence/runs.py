@@ -115,7 +115,7 @@ def stage(
 ) -> dict[str, object]:
     """The stage of an arm; its backbone goes to ``target``, the last one or
     the one that the estimate of transfer likes best."""
-    cfg = read(pack.stage_config)
+    cfg = read(pack.stage_config, pack.task)
     settings.put(cfg)
     STAGES[arm](cfg)
     pack.put(cfg, unit, lists)
@@ -149,7 +149,7 @@ def fine_tune(
     test: bool,
 ) -> dict[str, object]:
     """One fine-tuning."""
-    cfg = read(pack.fine_tune_config)
+    cfg = read(pack.fine_tune_config, pack.task)
     pack.put(cfg, unit, lists)
     epochs = round(pack.epochs * (1 + pack.extra * (arm == 'FT-long')))
     cfg.train_cfg.update(
@@ -170,7 +170,7 @@ def fine_tune(
 
 def transfer(pack: Pack, checkpoint: Path, lists: Path) -> dict[str, object]:
     """The estimate of transfer of a backbone, on the validation images."""
-    cfg = read(pack.fine_tune_config)
+    cfg = read(pack.fine_tune_config, pack.task)
     pack.put(cfg, 0, lists)
     init_default_scope(cfg.default_scope)
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)

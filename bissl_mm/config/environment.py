@@ -51,6 +51,11 @@ def variables_as_data() -> Iterator[None]:
             setattr(Config, name, function)
 
 
+def with_variables(text: str) -> str:
+    """A string of a config with the environment put in, or the defaults."""
+    return _VARIABLE.sub(lambda m: os.environ.get(m.group(1), m.group(2)), text)
+
+
 def _put_environment(filename: str, temp_config_name: str) -> dict[str, str]:
     """Replaces mmengine's function of the same arguments."""
     used: dict[str, str] = {}

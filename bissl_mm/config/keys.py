@@ -37,6 +37,8 @@ _OTHERS = (
     'tta_model',
     'tta_pipeline',
 )
+#: Read while the config is read, and no settings afterwards.
+_OF_TASKS = {'network', 'networks', 'task'}
 #: Settings in which mmengine ignores keys that it does not know.
 _WITHIN = {
     'env_cfg': ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
@@ -77,7 +79,7 @@ def check_keys_of_files(cfg: Config) -> list[str]:
     inherited = top.inherited()
     for source, name in top.unread():
         # Functions and modules are not in the config.
-        if name in known or name.startswith('_') or name not in cfg:
+        if name in known | _OF_TASKS or name.startswith('_') or name not in cfg:
             continue
         near = _misspelt(name, known)
         # Users do not edit the files of OpenMMLab's libraries.
@@ -159,6 +161,8 @@ def check_option_keys(cfg: Config, options: Mapping[str, Any]) -> None:
                 _check_within(place, key, allowed, where)
         if first in known:
             continue
+        if first in _OF_TASKS:
+            raise TypeRefusal(f'{where}the task is no setting. Type --task NAME.')
         if first in cfg:
             raise TypeRefusal(
                 f'{where}{first!r} is a variable of the config files, which '

@@ -15,6 +15,8 @@ from .keys import check_keys_of_files, check_option_keys
 from .metric_names import check_metric_names
 from .options import merge_options
 from .paramwise import check_paramwise
+from .renamed import new_command
+from .tasks import choose_task, task_in_environment
 from .type_names import check_scopes, remember
 from .values import check_values
 
@@ -22,7 +24,9 @@ from .values import check_values
 _OF_FILES = (SyntaxError, OSError, KeyError, ImportError, ValueError, RuntimeError)
 
 
-def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
+def read_config(
+    path: str, options: Mapping[str, Any] | None = None, task: str | None = None
+) -> Config:
     """A config, its bases merged and its options put in.
 
     Values of environment variables are put in as data, see
@@ -32,6 +36,9 @@ def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     Args:
         path (str): The file.
         options (dict, optional): Settings by their dotted keys.
+        task (str, optional): Name of the downstream task, for configs that
+            take one; see :mod:`~bissl_mm.config.tasks`. The config says it
+            then as ``task``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -43,11 +50,13 @@ def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
     """
     if not osp.isfile(path):
         raise FileNotFoundRefusal(
-            f'Config {path!r} does not exist (working folder {os.getcwd()!r}). '
+            new_command(path)
+            or f'Config {path!r} does not exist (working folder {os.getcwd()!r}). '
             'Correct the path.'
         )
     try:
-        with variables_as_data():
+        task = choose_task(path, task)
+        with variables_as_data(), task_in_environment(task):
             cfg = Config.fromfile(path)
     except Refusal:
         raise
@@ -64,7 +73,10 @@ def read_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
             + (f' ({place})' if place else '')
             + '. Correct the file.'
         ) from error
-    notes = check_keys_of_files(cfg)
+    with task_in_environment(task):
+        notes = check_keys_of_files(cfg)
+    if task is not None:
+        cfg.task = task
     if options:
         check_option_keys(cfg, options)
         notes += merge_options(cfg, options)

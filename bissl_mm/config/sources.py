@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from mmengine.config import Config
 from mmengine.fileio import load
 
+from .environment import with_variables
 from .plain_yaml import load_yaml
 
 
@@ -30,6 +31,12 @@ class Source:
     read: set[str] = field(default_factory=set)
     bases: list['Source'] = field(default_factory=list)
     tree: ast.Module | None = None
+
+    def chain(self) -> Iterator['Source']:
+        """The file and all that it inherits from, itself first."""
+        yield self
+        for base in self.bases:
+            yield from base.chain()
 
     def inherited(self) -> set[str]:
         """Names that the bases set."""
@@ -115,8 +122,8 @@ def inherited_settings(top: Source, key: str) -> tuple[str, str, set] | None:
     if own is None or '_delete_' in own[1]:
         return None
     for base in top.bases:
-        theirs = _component(base, key) or next(
-            (c for c in (_component(b, key) for b in base.bases) if c), None
+        theirs = next(
+            (c for c in (_component(b, key) for b in base.chain()) if c), None
         )
         if theirs and theirs[0] != own[0]:
             return theirs[0], own[0], own[1]
@@ -166,7 +173,7 @@ def _bases(tree: ast.Module, path: str) -> Iterator[str]:
             except ValueError:
                 return
             for base in [named] if isinstance(named, str) else named:
-                yield Config._get_cfg_path(base, path)[0]
+                yield Config._get_cfg_path(with_variables(base), path)[0]
         elif isinstance(node, ast.With):
             # mmengine's new style: with read_base(): from .x import *
             for inner in node.body:

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import os.path as osp
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +17,7 @@ from mmengine.runner import Runner
 from ..command_line import add_common_arguments, run_tool  # noqa: F401
 from ..config import is_type, notes_of, read_config
 from ..config.dataloaders import settle_workers
+from ..config.tasks import default_folder
 from ..datasets.folders import check_data_folders
 from ..datasets.look import PLACES
 from ..models.checks import check_num_classes
@@ -31,7 +31,7 @@ from ..utils.operators import check_compiled_operators
 from ..utils.total_batch import share_batches
 from .checks.data_look import check_data
 from .checks.loaders import check_train_loop
-from .loop.resume_guard import ResumedPathsHook
+from .loop.resume_guard import ResumedPathsHook, ResumedTaskHook
 from .report import report_data, report_run
 from .search_space import place_holder_note
 from .steps.settings import refuse_moved
@@ -49,13 +49,12 @@ def load_config(args: argparse.Namespace) -> Config:
         RuntimeError: If it needs compiled operators that are missing.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = read_config(args.config, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options, getattr(args, 'task', None))
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
-        name = osp.splitext(osp.basename(args.config))[0]
-        cfg.work_dir = osp.join('work_dirs', name)
+        cfg.work_dir = default_folder(cfg, args.config)
     check_work_dir(cfg.work_dir)
     check_compiled_operators(cfg)
     refuse_moved(cfg)
@@ -139,6 +138,7 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
         quiet_pycocotools()
     has_own_runner = 'runner_type' in cfg
     runner = RUNNERS.build(cfg) if has_own_runner else ToolRunner.from_cfg(cfg)
+    runner.register_hook(ResumedTaskHook())
     runner.register_hook(ResumedPathsHook())
     report_run(runner)
     _check_after_init(runner)

@@ -1,5 +1,7 @@
 # Runtime of the ordinary stages, pretraining and fine-tuning: mmpretrain's,
 # and with another default_scope mmdet's and mmseg's.
+_base_ = 'runtime.py'
+
 default_scope = 'mmpretrain'
 
 default_hooks = dict(
@@ -9,13 +11,3 @@ default_hooks = dict(
     checkpoint=dict(type='CheckpointHook', interval=10, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
 )
-env_cfg = dict(
-    cudnn_benchmark=False,
-    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
-)
-visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
-log_level = 'INFO'
-load_from = None
-resume = False
-randomness = dict(seed=0)

@@ -3,30 +3,30 @@
 #   python tools/train.py \
 #       configs/bissl/bissl-mae_vit-p4_b128-10x4-30t_imagefolder-32px.py
 _base_ = [
-    '../_base_/lower/mae_vit-p4_imagefolder-32px.py',
-    '../_base_/upper/classification_vit-p4_imagefolder-32px.py',
+    '../_base_/tasks/{{$BISSL_TASK:imagefolder-32px}}.py',
+    '../_base_/networks/vit-p4_32px.py',
     '../_base_/schedules/bissl_r10_30t.py',
     '../_base_/bissl_runtime.py',
+    '../_base_/pretext/mae_vit-p4_imagefolder-32px.py',
 ]
 
-# MAE's position embedding is fixed and its last norm serves the decoder; the
-# classifier has a norm of its own behind the average.
+# Dense tasks bring their own backbone.
+if 'backbone' not in _base_.downstream:
+    _base_.downstream.update(backbone=_base_.network.backbone, neck=_base_.network.neck)
+    _base_.downstream.head.in_channels = _base_.network.channels
 model = dict(
-    _delete_=True,
-    type='BiSSLModel',
     pretrained='work_dirs/mae_vit-p4_b256-60e_imagefolder-32px/epoch_60.pth',
+    type='BiSSLModel',
     pretext=_base_.pretext_model,
-    downstream=_base_.model,
-    backbone_map=dict(
-        frozen='fix', unmapped_lower=['backbone.ln1'], unmapped_upper=['backbone.ln2']
-    ),
+    downstream=_base_.downstream,
+    backbone_map=_base_.mae_backbone_map,
 )
-train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)
+train_cfg = dict(
+    pretext_dataloader=_base_.pretext_dataloader, head_warmup=_base_.head_warmup
+)
 optim_wrapper = dict(
     lower=dict(
-        optimizer=dict(
-            _delete_=True, type='AdamW', lr=5e-4, betas=(0.9, 0.95), weight_decay=0.05
-        ),
+        optimizer=dict(_delete_=True, lr=5e-4, **_base_.adamw),
         paramwise_cfg=_base_.pretext_paramwise_cfg,
     )
 )

@@ -1,17 +1,16 @@
 # Stages 2 and 3 of the demo.
 _base_ = [
-    '../_base_/lower/simclr_digits.py',
-    '../_base_/upper/classification_digits.py',
+    '../_base_/pretext/simclr_digits.py',
+    '../_base_/tasks/digits.py',
     '../_base_/schedules/bissl_demo.py',
     '../_base_/bissl_runtime.py',
 ]
 
 model = dict(
-    _delete_=True,
     type='BiSSLModel',
     pretrained='work_dirs/demo/pretext/epoch_60.pth',
     pretext=_base_.pretext_model,
-    downstream=_base_.model,
+    downstream=_base_.downstream,
 )
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)
 default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=1))

@@ -1,25 +1,20 @@
 # Stage 4 of the demo, both arms: the demo sets checkpoint, learning rate and
 # weight decay.
-_base_ = ['../_base_/upper/classification_digits.py', '../_base_/stock_runtime.py']
+_base_ = [
+    '../_base_/tasks/digits.py',
+    '../_base_/schedules/by_epoch.py',
+    '../_base_/stock_runtime.py',
+]
 
-model = dict(
-    backbone=dict(
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='work_dirs/demo/pretext/epoch_60.pth',
-            prefix='backbone.',
-        )
-    )
+model = _base_.downstream
+model.backbone.init_cfg = dict(
+    type='Pretrained',
+    checkpoint='work_dirs/demo/pretext/epoch_60.pth',
+    prefix='backbone.',
 )
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=40, val_interval=2)
+train_cfg = dict(max_epochs=40, val_interval=2)
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=0.001),
 )
-param_scheduler = dict(
-    type='CosineAnnealingLR',
-    eta_min_ratio=0.001,
-    by_epoch=True,
-    end=40,
-    convert_to_iter_based=True,
-)
+param_scheduler = dict(_base_.cosine, end=40)

@@ -3,13 +3,11 @@
 #   export BISSL_PRETEXT_DIR=path/to/images
 #   python tools/train.py configs/pretext/simclr_r10_b256-60e_imagefolder-32px.py
 _base_ = [
-    '../_base_/lower/simclr_r10_imagefolder-32px.py',
     '../_base_/schedules/pretext_r10_60e.py',
+    '../_base_/package.py',
     '../_base_/stock_runtime.py',
+    '../_base_/pretext/simclr_r10_imagefolder-32px.py',
 ]
-custom_imports = dict(
-    imports=['bissl_mm.models', 'bissl_mm.datasets', 'bissl_mm.engine']
-)
 
 model = _base_.pretext_model
 train_dataloader = dict(_base_.pretext_dataloader, batch_size=256)

@@ -2,36 +2,15 @@
 #   python tools/train.py configs/pretext/simclr_r18_b256-20e_cifar10-48px.py
 # About half an hour on two cores.
 _base_ = [
-    '../_base_/lower/simclr_r18_b256_cifar10-48px.py',
+    '../_base_/schedules/pretext_lars.py',
+    '../_base_/package.py',
     '../_base_/stock_runtime.py',
+    '../_base_/pretext/simclr_r18_cifar10-48px.py',
 ]
-custom_imports = dict(imports=['bissl_mm.models', 'bissl_mm.engine'])
 
 model = _base_.pretext_model
-train_dataloader = _base_.pretext_dataloader
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
+train_dataloader = dict(_base_.pretext_dataloader, batch_size=256)
+train_cfg = dict(max_epochs=20)
 # The paper's 4.8 at a batch of 1024, scaled to 256.
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(
-        type='bissl_mm.LARS', lr=1.2, momentum=0.9, weight_decay=1e-6, eta=0.001
-    ),
-)
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=2,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min_ratio=0.001,
-        by_epoch=True,
-        begin=2,
-        end=20,
-        convert_to_iter_based=True,
-    ),
-]
+optim_wrapper = dict(optimizer=dict(lr=1.2))
+param_scheduler = [dict(_base_.warmup, end=2), dict(_base_.cosine, begin=2, end=20)]

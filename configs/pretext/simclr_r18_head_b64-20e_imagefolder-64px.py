@@ -12,10 +12,11 @@
 #       configs/bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder.py \
 #       --cfg-options model.pretrained=$HEAD
 _base_ = [
-    '../_base_/lower/simclr_r18_imagefolder-64px.py',
+    '../_base_/schedules/pretext_lars.py',
+    '../_base_/package.py',
     '../_base_/stock_runtime.py',
+    '../_base_/pretext/simclr_r18_imagefolder-64px.py',
 ]
-custom_imports = dict(imports=['bissl_mm.models', 'bissl_mm.engine'])
 
 # All four stages and the stem: neither weights nor running statistics change.
 model = _base_.pretext_model
@@ -26,29 +27,7 @@ model.backbone.update(
     ),
 )
 train_dataloader = _base_.pretext_dataloader
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
+train_cfg = dict(max_epochs=20)
 # As in the pretraining beside it.
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(
-        type='bissl_mm.LARS', lr=0.3, momentum=0.9, weight_decay=1e-6, eta=0.001
-    ),
-)
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=2,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min_ratio=0.001,
-        by_epoch=True,
-        begin=2,
-        end=20,
-        convert_to_iter_based=True,
-    ),
-]
+optim_wrapper = dict(optimizer=dict(lr=0.3))
+param_scheduler = [dict(_base_.warmup, end=2), dict(_base_.cosine, begin=2, end=20)]

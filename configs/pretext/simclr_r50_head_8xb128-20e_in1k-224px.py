@@ -6,8 +6,12 @@
 #   tools/dist_train.sh \
 #       configs/pretext/simclr_r50_head_8xb128-20e_in1k-224px.py 8
 # The checkpoint holds backbone and head, which the bilevel stage starts from.
-_base_ = ['../_base_/lower/simclr_r50_in1k-224px.py', '../_base_/stock_runtime.py']
-custom_imports = dict(imports=['bissl_mm.models', 'bissl_mm.engine'])
+_base_ = [
+    '../_base_/schedules/pretext_lars.py',
+    '../_base_/package.py',
+    '../_base_/stock_runtime.py',
+    '../_base_/pretext/simclr_r50_in1k-224px.py',
+]
 
 # All four stages and the stem: neither weights nor running statistics change.
 model = _base_.pretext_model
@@ -20,32 +24,8 @@ model.backbone.update(
     ),
 )
 train_dataloader = _base_.pretext_dataloader
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
-
+train_cfg = dict(max_epochs=20)
 # C.6 gives neither optimizer nor schedule: those of the pretraining (4.2.1),
 # with its 10 epochs of warm-up, which are half of the run here. The head alone
 # has them: the trained backbone is frozen.
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(
-        type='bissl_mm.LARS', lr=4.8, momentum=0.9, weight_decay=1e-6, eta=0.001
-    ),
-)
-param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=1e-4,
-        by_epoch=True,
-        begin=0,
-        end=10,
-        convert_to_iter_based=True,
-    ),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min_ratio=0.001,
-        by_epoch=True,
-        begin=10,
-        end=20,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler = [dict(_base_.warmup, end=10), dict(_base_.cosine, begin=10, end=20)]

@@ -289,7 +289,7 @@ def test_every_number_of_seeds_gives_a_file(number, monkeypatch, tmp_path):
 
 
 def test_what_the_last_run_needs_is_looked_for_first(image_folders):
-    cfg = Config.fromfile(ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py')
+    cfg = Config.fromfile(ROOT / 'configs/fine_tune/r18_64px.py')
     folder = str(image_folders / 'downstream')
     for part in ('train', 'val', 'test'):
         cfg[f'{part}_dataloader'].dataset.data_root = folder

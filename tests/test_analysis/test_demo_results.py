@@ -2,8 +2,7 @@
 
 import pytest
 import torch
-from conftest import ROOT
-from mmengine.config import Config
+from task_configs import shipped
 
 pytest.importorskip('sklearn')
 
@@ -60,16 +59,16 @@ def test_an_arm_without_results_costs_its_p_value_alone():
 
 
 @pytest.mark.parametrize(
-    'name',
+    'name, task',
     [
-        'demo/bissl-simclr_digits',
-        'demo/bissl-simclr_digit-scenes-detection',
-        'demo/bissl-simclr_digit-scenes-segmentation',
-        'bissl/bissl-simclr_r10_b128-10x4-30t_imagefolder-32px',
+        ('demo/bissl-simclr_digits', None),
+        ('demo/bissl-simclr_digit-scenes', 'digit-scenes-detection'),
+        ('demo/bissl-simclr_digit-scenes', 'digit-scenes-segmentation'),
+        ('bissl/bissl-simclr_r10_b128-10x4-30t_imagefolder-32px', None),
     ],
 )
-def test_the_demos_let_theta_p_follow(name):
-    cfg = Config.fromfile(ROOT / f'configs/{name}.py')
+def test_the_demos_let_theta_p_follow(name, task):
+    cfg = shipped(name, task)
     wanted = dict(cfg.optim_wrapper.lower.optimizer)
     param = torch.zeros(1, requires_grad=True)
     optimizer = getattr(torch.optim, wanted.pop('type'))([param], **wanted)

@@ -11,7 +11,7 @@ from bissl_mm.config.values import check_values
 from bissl_mm.engine.search_space import place_holder_note
 from bissl_mm.utils.errors import Refusal
 
-STAGE4 = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
+STAGE4 = ROOT / 'configs/fine_tune/r18_64px.py'
 
 
 @pytest.mark.parametrize(

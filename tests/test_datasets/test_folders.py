@@ -10,10 +10,11 @@ from bissl_mm.utils.folders import check_work_dir
 
 
 @pytest.mark.parametrize(
-    'config, parts, variable, value, expected',
+    'config, task, parts, variable, value, expected',
     [
         (
-            'bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder.py',
+            'bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder-64px.py',
+            None,
             ['pretext'],
             'BISSL_PRETEXT_DIR',
             None,
@@ -21,21 +22,24 @@ from bissl_mm.utils.folders import check_work_dir
             "'data/pretext' does not exist",
         ),
         (
-            'bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder.py',
+            'bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder-64px.py',
+            None,
             ['val'],
             'BISSL_DOWNSTREAM_DIR',
             'no/such',
             "val_dataloader.dataset.data_root: the data folder 'no/such' does not",
         ),
         (
-            'fine_tune/fcn16-r50-simclr_8xb32-50e_voc12aug.py',
+            'fine_tune/r50_96px.py',
+            'voc12aug-fcn16',
             ['test'],
             'BISSL_DATA_DIR',
             'no/such',
             "'no/such/VOCdevkit/VOC2012' does not",
         ),
         (
-            'fine_tune/faster-rcnn-r18-c4-simclr_b8-12e_bccd.py',
+            'fine_tune/r18_48px.py',
+            'bccd-c4',
             ['val'],
             'BISSL_DATA_DIR',
             None,
@@ -43,6 +47,7 @@ from bissl_mm.utils.folders import check_work_dir
         ),
         (
             'pretext/simclr_r50_8xb128-500e_in1k-96px.py',
+            None,
             ['train'],
             'BISSL_DATA_DIR',
             None,
@@ -51,13 +56,13 @@ from bissl_mm.utils.folders import check_work_dir
     ],
 )
 def test_a_missing_data_folder_names_key_and_variable(
-    config, parts, variable, value, expected, monkeypatch, tmp_path
+    config, task, parts, variable, value, expected, monkeypatch, tmp_path
 ):
     if value is None:
         monkeypatch.delenv(variable, raising=False)
     else:
         monkeypatch.setenv(variable, value)
-    cfg = read_config(str(ROOT / 'configs' / config))
+    cfg = read_config(str(ROOT / 'configs' / config), task=task)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError) as info:
         check_data_folders(cfg, parts)

@@ -322,8 +322,7 @@ def test_export_loads_into_stock_mmpretrain(image_folders, tmp_path, monkeypatch
     for name, value in exported['state_dict'].items():
         assert torch.equal(value, own['pretext.' + name]), name
     config = os.path.join(
-        os.path.dirname(__file__),
-        '../../configs/fine_tune/r18-simclr_b64-100e_imagefolder.py',
+        os.path.dirname(__file__), '../../configs/fine_tune/r18_64px.py'
     )
     result = subprocess.run(
         [sys.executable, '-c', STOCK, config, tmp_path / 'backbone.pth'],

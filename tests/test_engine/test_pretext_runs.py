@@ -5,11 +5,12 @@ import torch
 from conftest import ROOT
 from mmengine.config import Config
 from small_run import CLASSES, OPTIONS, make_runner, weights
+from task_configs import shipped
 from test_resume import StopAt
 
 pytestmark = [pytest.mark.usefixtures('plain_config_text'), pytest.mark.slow]
 
-CONFIG = 'configs/bissl/bissl-{}_b64-10x4-10t_cifar10-dtd5.py'.format
+CONFIG = 'configs/bissl/bissl-{}_b64-10x4-10t_cifar10-48px.py'.format
 VIT = dict(embed_dims=12, num_layers=2, num_heads=2, feedforward_channels=24)
 MODEL_OPTIONS = {
     'byol_r18': {
@@ -32,7 +33,7 @@ MODEL_OPTIONS = {
 
 def config(name, images, work_dir, workers=2) -> Config:
     """The shipped config on small folders of pictures."""
-    cfg = Config.fromfile(ROOT / CONFIG(name))
+    cfg = shipped(ROOT / CONFIG(name), 'dtd5')
     options = {
         k: v
         for k, v in OPTIONS.items()

@@ -11,6 +11,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from pretext_models import VIT
 from small_models import backbone, build, simclr_cfg
+from task_configs import shipped
 from torch import nn
 
 from bissl_mm.models import check_pretrained_init, load_pretrained
@@ -527,9 +528,7 @@ def test_head_config_trains_the_head_alone(name, tmp_path):
 
 def test_configs_have_the_figures_of_c6():
     head = Config.fromfile(ROOT / f'configs/pretext/{HEADS[0]}.py')
-    bissl = Config.fromfile(
-        ROOT / 'configs/bissl/bissl-simclr_r50_8xb128-10x4-200t_in1k-pets-224px.py'
-    )
+    bissl = shipped('bissl/bissl-simclr_r50_8xb128-10x4-200t_in1k-224px')
     loop = bissl.train_cfg
     assert head.train_cfg.max_epochs == head.param_scheduler[-1].end == 20
     assert (loop.num_alternations, loop.num_upper_steps, loop.num_lower_steps) == (
@@ -540,8 +539,8 @@ def test_configs_have_the_figures_of_c6():
     assert bissl.param_scheduler.lower[0].end == 10 * loop.num_lower_steps
     for loader in (head.train_dataloader, loop.pretext_dataloader):
         assert loader.total_batch_size == 1024
-        crops = [view[0].scale for view in loader.dataset.pipeline[1].transforms]
-        assert crops == [224, 224]
+        views = loader.dataset.pipeline[1]
+        assert (views.type, views.size) == ('bissl_mm.SimCLRViews', 224)
     assert bissl.train_dataloader.total_batch_size == 256
     assert f'/{HEADS[0]}/epoch_20.pth' in bissl.model.pretrained
     assert 'frozen_stages' not in bissl.model.pretext.backbone

@@ -2,9 +2,8 @@
 
 import pytest
 import raw_downloads as raw
-from conftest import ROOT
-from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
+from task_configs import shipped
 from tool_runs import tool
 
 import bissl_mm.engine  # noqa: F401
@@ -15,33 +14,36 @@ COUNTS = [f'{k}={v}' for k, v in raw.COUNTS.items()]
 
 
 @pytest.mark.parametrize(
-    'name, write, config, numbers',
+    'name, write, config, task, numbers',
     [
         (
             'cifar10',
             lambda root: raw.cifar10_folder(root, raw.cifar10_batches(), True),
-            'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-cifar10',
+            'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-48px',
+            'cifar10',
             (30, 20, 10, 50),
         ),
-        ('dtd5', raw.dtd_folder, 'fine_tune/r18-simclr_b40-30e_dtd5', (10, 10, 10)),
+        ('dtd5', raw.dtd_folder, 'fine_tune/r18_48px', 'dtd5', (10, 10, 10)),
         pytest.param(
             'bccd',
             raw.bccd_folder,
-            'fine_tune/faster-rcnn-r18-c4-simclr_b8-12e_bccd',
+            'fine_tune/r18_48px',
+            'bccd-c4',
             (3, 2, 2),
             marks=pytest.mark.mmcv_ops,
         ),
         pytest.param(
             'camvid',
             raw.camvid_folder,
-            'fine_tune/fcn16-r18-simclr_b16-8e_camvid',
+            'fine_tune/r18_48px',
+            'camvid-fcn16',
             (4, 2, 3),
             marks=pytest.mark.mmcv_ops,
         ),
     ],
 )
 def test_configs_read_it(
-    name, write, config, numbers, tool, tmp_path, monkeypatch, capsys
+    name, write, config, task, numbers, tool, tmp_path, monkeypatch, capsys
 ):
     data = tmp_path / 'data'
     monkeypatch.setenv('BISSL_DATA_DIR', str(data))
@@ -53,7 +55,7 @@ def test_configs_read_it(
         *(['--counts', *COUNTS] if name == 'cifar10' else []),
     )
     printed = capsys.readouterr().out
-    cfg = Config.fromfile(ROOT / 'configs' / f'{config}.py')
+    cfg = shipped(config, task)
     init_default_scope(cfg.default_scope)
     loaders = [cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader]
     if 'pretext_dataloader' in cfg.train_cfg:

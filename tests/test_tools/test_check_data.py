@@ -10,7 +10,7 @@ from PIL import Image
 from tool_runs import tool
 
 __all__ = ['tool']
-CONFIG = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
+CONFIG = ROOT / 'configs/fine_tune/r18_64px.py'
 
 
 @pytest.fixture

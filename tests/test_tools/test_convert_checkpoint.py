@@ -95,7 +95,7 @@ def test_misfit_is_named_and_nothing_written(moco, tool, tmp_path, capsys):
 
 @pytest.mark.parametrize('size', [48, 64])
 def test_classifier_with_a_norm_of_its_own(size, tool, tmp_path, capsys):
-    config = ROOT / 'configs/fine_tune/vit-t8-mae_b40-30e_dtd5.py'
+    config = ROOT / 'configs/fine_tune/vit-t8_48px.py'
     init_default_scope('mmpretrain')
     state = MODELS.build(
         dict(

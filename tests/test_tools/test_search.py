@@ -16,7 +16,7 @@ from bissl_mm.utils.errors import Refusal
 
 __all__ = ['tool']
 pytestmark = pytest.mark.slow
-CONFIG = ROOT / 'configs/fine_tune/r18-simclr_b64-100e_imagefolder.py'
+CONFIG = ROOT / 'configs/fine_tune/r18_64px.py'
 SMALL = {
     'model.backbone.stem_channels': 4,
     'model.backbone.base_channels': 4,

@@ -14,9 +14,9 @@ import pytest
 import torch
 from conftest import ROOT
 from dense_run import DETECTORS, SEGMENTORS, dense_config, make_scenes
-from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from small_run import CONFIG
+from task_configs import shipped
 from tool_runs import assert_same_weights, environment, options, run, tool
 
 __all__ = ['tool']
@@ -182,8 +182,8 @@ def test_print_config_shows_the_merged_settings(tool, capsys):
 def test_convert_backbone_serves_load_from(tool, tmp_path, capsys):
     from mmengine.runner import load_checkpoint
 
-    config = ROOT / 'configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-bccd-c4.py'
-    cfg = Config.fromfile(config)
+    config = ROOT / 'configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-48px.py'
+    cfg = shipped(config, 'bccd-c4')
     init_default_scope('mmpretrain')
     source = MODELS.build(cfg.model.pretext)
     torch.save(
@@ -196,7 +196,14 @@ def test_convert_backbone_serves_load_from(tool, tmp_path, capsys):
         ),
         tmp_path / 'backbone.pth',
     )
-    tool('convert_backbone', config, tmp_path / 'backbone.pth', tmp_path / 'init.pth')
+    tool(
+        'convert_backbone',
+        config,
+        tmp_path / 'backbone.pth',
+        tmp_path / 'init.pth',
+        '--task',
+        'bccd-c4',
+    )
     assert '120 backbone tensors of ' in capsys.readouterr().out
     init_default_scope('mmdet')
     detector = MODELS.build(cfg.model.downstream)

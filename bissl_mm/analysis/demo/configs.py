@@ -31,7 +31,9 @@ class DemoConfigs:
 
     def read(self, stage: str) -> Config:
         """The config of ``'pretext'``, ``'bissl'`` or ``'fine_tune'``."""
-        cfg = read_config(osp.join(self.root, f'{self.task.configs[stage]}.py'))
+        path = osp.join(self.root, f'{self.task.configs[stage]}.py')
+        task = None if stage == 'pretext' else self.task.config_task
+        cfg = read_config(path, task=task)
         if self.data.pretext is not None:
             put_images(cfg, self.data)
         for key, part in _PARTS.items():

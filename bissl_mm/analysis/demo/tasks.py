@@ -36,6 +36,8 @@ class DemoTask:
             of seeds per stage. It was fixed before the first comparison and is
             the same for all arms.
         show (Callable, optional): Draws predictions beside the ground truth.
+        config_task (str, optional): Task of the second and the third config, if
+            they take one.
         has_features (bool): Whether each picture has one label. Then features
             and their neighbours are shown.
     """
@@ -49,14 +51,15 @@ class DemoTask:
     labeled: str
     budget: dict
     show: Callable = None
+    config_task: str | None = None
     has_features: bool = field(default=False)
 
 
-def _digit_configs(task: str) -> dict[str, str]:
+def _digit_configs(pictures: str) -> dict[str, str]:
     return dict(
         pretext='demo/simclr_digits',
-        bissl=f'demo/bissl-simclr_{task}',
-        fine_tune=f'demo/fine_tune_{task}',
+        bissl=f'demo/bissl-simclr_{pictures}',
+        fine_tune=f'demo/fine_tune_{pictures}',
     )
 
 
@@ -80,36 +83,39 @@ TASKS = {
             dict(
                 pretext='pretext/simclr_r10_b256-60e_imagefolder-32px',
                 bissl='bissl/bissl-simclr_r10_b128-10x4-30t_imagefolder-32px',
-                fine_tune='fine_tune/r10-simclr_b64-40e_imagefolder-32px',
+                fine_tune='fine_tune/r10_32px',
             ),
             images,
             'accuracy/top1',
             'test accuracy',
             'labeled images',
             dict(settings=8, lr=(0.02, 0.32), weight_decay=(5e-4, 5e-3), seeds=4),
+            config_task='imagefolder-32px',
             has_features=True,
         ),
         DemoTask(
             'detection',
             'work_dirs/demo-det',
-            _digit_configs('digit-scenes-detection'),
+            _digit_configs('digit-scenes'),
             partial(digits, write_scenes),
             'coco/bbox_mAP_50',
             'test AP50',
             'scenes of digits with boxes',
             dict(settings=1, lr=(5e-3, 0.1), weight_decay=(1e-5, 1e-2), seeds=1),
             detections,
+            config_task='digit-scenes-detection',
         ),
         DemoTask(
             'segmentation',
             'work_dirs/demo-seg',
-            _digit_configs('digit-scenes-segmentation'),
+            _digit_configs('digit-scenes'),
             partial(digits, write_scenes),
             'mIoU',
             'test mIoU',
             'scenes of digits with masks',
             dict(settings=2, lr=(0.03, 0.5), weight_decay=(1e-5, 1e-2), seeds=1),
             segmentations,
+            config_task='digit-scenes-segmentation',
         ),
     )
 }

@@ -40,6 +40,34 @@ class ResumeGuardHook(Hook):
             )
 
 
+class ResumedTaskHook(Hook):
+    """Refuse to resume from a checkpoint of another downstream task.
+
+    Two tasks may have the same model, so that nothing else would tell.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the task in the checkpoint's config with the run's.
+
+        Raises:
+            ValueError: If the run is to resume and they differ.
+        """
+        own = runner.cfg.get('task')
+        if not runner._resume or own is None or not isinstance(checkpoint, dict):
+            return
+        meta = checkpoint.get('meta')
+        text = meta.get('cfg') if isinstance(meta, dict) else None
+        found = re.search(r"(?m)^task = '([^']*)'$", text if text else '')
+        if found and found.group(1) != own:
+            raise ValueRefusal(
+                f"--resume: checkpoint '{runner._load_from}' is of the task "
+                f'{found.group(1)!r}, but this run is on {own!r}. Type --task '
+                f'{found.group(1)}, or start anew without --resume.'
+            )
+
+
 class ResumedPathsHook(Hook):
     """Ignore files outside the run's folders that a checkpoint names.
 

@@ -33,10 +33,8 @@ optim_wrapper = dict(
 # The unit is steps of the level: warm-up over 10 * N_L lower steps. Both levels
 # end at 0.001 of their peak, as in Bardes et al. and the released runs; the
 # first version (4.2.1) and the thesis say "towards 0".
+warmup = dict(type='LinearLR', start_factor=1e-4, by_epoch=False, begin=0)
+cosine = dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False)
 param_scheduler = dict(
-    lower=[
-        dict(type='LinearLR', start_factor=1e-4, by_epoch=False, begin=0, end=200),
-        dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False, begin=200),
-    ],
-    upper=[dict(type='CosineAnnealingLR', eta_min_ratio=0.001, by_epoch=False)],
+    lower=[dict(warmup, end=200), dict(cosine, begin=200)], upper=[cosine]
 )

@@ -1,4 +1,0 @@
-# The same with the batch of the pretraining.
-_base_ = 'simclr_r18_cifar10-48px.py'
-
-pretext_dataloader = dict(batch_size=256)

@@ -1,0 +1,8 @@
+# A ResNet of 307,000 weights below a linear classifier. Dense tasks bring their
+# own backbone.
+network = dict(
+    name='r10_32px',
+    backbone=dict(type='bissl_mm.SmallResNet', norm_cfg=dict(type='BN')),
+    neck=dict(type='GlobalAveragePooling'),
+    channels=128,
+)

@@ -1,0 +1,5 @@
+# BYOL on ImageNet at 96 px as in 4.2.1 of the paper, with the views of SimCLR.
+_base_ = ['../data/in1k.py', '../views/two_views_96px.py', '../models/byol.py']
+
+pretext_dataloader = dict(dataset=dict(pipeline=_base_.pretext_pipeline))
+pretext_model = dict(backbone=dict(depth=50), neck=dict(in_channels=2048))

@@ -1,0 +1,27 @@
+# Stage 4 from public SimCLR weights at 224 px (C.6 of the paper), Oxford Pets:
+#   python tools/train.py configs/fine_tune/r50_224px.py
+# The BiSSL arm has another checkpoint, learning rate and weight decay (place-
+# holders: those of 96 px, Table 7):
+#   STAGE=work_dirs/bissl-simclr_r50_8xb128-10x4-200t_in1k-224px_pets-224px
+#   export BISSL_CHECKPOINT=$STAGE/backbone.pth
+#   python tools/train.py configs/fine_tune/r50_224px.py \
+#       --cfg-options optim_wrapper.optimizer.lr=0.00153 \
+#       optim_wrapper.optimizer.weight_decay=0.00314
+_base_ = [
+    '../_base_/tasks/{{$BISSL_TASK:pets-224px}}.py',
+    '../_base_/schedules/fine_tune.py',
+    '../_base_/stock_runtime.py',
+    '../_base_/networks/r50_224px.py',
+]
+# The task's epochs, search and libraries.
+globals().update(_base_.fine_tune)
+
+# Dense tasks bring their own backbone.
+if 'backbone' not in _base_.downstream:
+    _base_.downstream.update(backbone=_base_.network.backbone, neck=_base_.network.neck)
+    _base_.downstream.head.in_channels = _base_.network.channels
+
+checkpoint = '{{$BISSL_CHECKPOINT:work_dirs/simclr_r50_public.pth}}'
+init_cfg = dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
+model = _base_.downstream
+model.backbone.init_cfg = init_cfg

@@ -1,0 +1,24 @@
+# Stage 4 on two cores: fine-tuning of a small ViT after MAE on CIFAR-10 images, by
+# default on five texture classes of DTD:
+#   python tools/train.py configs/fine_tune/vit-t8_48px.py
+_base_ = [
+    '../_base_/tasks/{{$BISSL_TASK:dtd5}}.py',
+    '../_base_/schedules/fine_tune.py',
+    '../_base_/stock_runtime.py',
+    '../_base_/networks/vit-t8_48px.py',
+]
+# The task's epochs, search and libraries.
+globals().update(_base_.fine_tune)
+
+# Dense tasks bring their own backbone.
+if 'backbone' not in _base_.downstream:
+    _base_.downstream.update(backbone=_base_.network.backbone, neck=_base_.network.neck)
+    _base_.downstream.head.in_channels = _base_.network.channels
+
+checkpoint = (
+    '{{$BISSL_CHECKPOINT:work_dirs/mae_vit-t8_b64-20e_cifar10-48px/epoch_20.pth}}'
+)
+init_cfg = dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
+model = _base_.downstream
+model.backbone.init_cfg = init_cfg
+optim_wrapper = _base_.layer_decay

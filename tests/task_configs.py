@@ -1,0 +1,43 @@
+"""Shipped configs with a task, as stock tools read them."""
+
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from mmengine.config import Config
+
+from bissl_mm.config.tasks import CHECKPOINT, TASK, find_slot
+
+#: Every config that a user may run.
+CONFIGS = sorted(
+    p
+    for folder in ('pretext', 'bissl', 'fine_tune', 'demo')
+    for p in (ROOT / 'configs' / folder).rglob('*.py')
+)
+
+
+def shipped(name: str | Path, task: str | None = None, checkpoint=None) -> Config:
+    """A config by the variables of the environment alone.
+
+    Args:
+        name (str or Path): Its file, or its name within ``configs`` without
+            the ending.
+        task (str, optional): Defaults to the config's own.
+        checkpoint (str, optional): That fine-tuning starts from. Defaults to
+            the config's own.
+    """
+    path = name if isinstance(name, Path) else ROOT / f'configs/{name}.py'
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in ((TASK, task), (CHECKPOINT, checkpoint)):
+            patch.delenv(variable, raising=False)
+            if value is not None:
+                patch.setenv(variable, value)
+        return Config.fromfile(path)
+
+
+def tasks_of(path: Path) -> list[str | None]:
+    """The tasks that a config takes, its own first; [None] if it takes none."""
+    slot = find_slot(str(path))
+    if slot is None:
+        return [None]
+    return sorted(slot.tasks(), key=lambda task: task != slot.default)

@@ -1,0 +1,84 @@
+"""The configs are small files that say a thing once."""
+
+import ast
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from task_configs import CONFIGS, tasks_of
+
+from bissl_mm.config.sources import Source, read_sources
+from bissl_mm.config.tasks import find_slot, task_in_environment
+
+FILES = sorted((ROOT / 'configs').rglob('*.py'))
+#: Equal lines in a row that count as a copy.
+RUN = 6
+
+
+def code(path: Path) -> list[str]:
+    """Lines of a file as the formatter has them, without blank ones and without
+    those that are a comment."""
+    lines = [line.rstrip() for line in path.read_text().splitlines()]
+    return [line for line in lines if line and not line.lstrip().startswith('#')]
+
+
+def copied(files: dict[str, list[str]]) -> int:
+    """Lines within runs of equal lines that occur twice, in any two places."""
+    runs = Counter(
+        tuple(lines[i : i + RUN])
+        for lines in files.values()
+        for i in range(len(lines) - RUN + 1)
+    )
+    total = 0
+    for lines in files.values():
+        found = set()
+        for i in range(len(lines) - RUN + 1):
+            if runs[tuple(lines[i : i + RUN])] > 1:
+                found.update(range(i, i + RUN))
+        total += len(found)
+    return total
+
+
+def test_runs_of_equal_lines_are_counted():
+    six = [f'a = {i}' for i in range(6)]
+    assert copied(dict(a=[*six, 'b'], b=['c', *six])) == 12
+    assert copied(dict(a=[*six[:5], 'b'], b=six)) == 0
+    assert copied(dict(a=[*six, 'b', *six, 'c'], b=['d'])) == 12
+
+
+def test_few_lines_are_copies():
+    files = {str(path): code(path) for path in FILES}
+    assert copied(files) < 0.15 * sum(map(len, files.values()))
+
+
+def depth(source: Source) -> int:
+    return max((1 + depth(base) for base in source.bases), default=0)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
+def test_bases_are_two_levels_deep(path):
+    for task in tasks_of(path):
+        with task_in_environment(task):
+            source = read_sources(str(path))
+        assert depth(source) <= 2
+        # All of them were found.
+        assert all(Path(each.path).is_file() for each in source.chain())
+
+
+def test_no_setting_is_made_by_its_place_in_a_list():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            for target in getattr(node, 'targets', ()):
+                places = [n for n in ast.walk(target) if isinstance(n, ast.Subscript)]
+                assert not places, f'{path}: {ast.unparse(target)}'
+
+
+def test_every_task_is_taken_by_a_config():
+    folder = ROOT / 'configs/_base_/tasks'
+    named = {task for path in CONFIGS for task in tasks_of(path)}
+    # Digits have a demo of their own, without --task.
+    assert named - {None} == {path.stem for path in folder.glob('*.py')} - {'digits'}
+    for path in CONFIGS:
+        slot = find_slot(str(path))
+        assert slot is None or slot.takes(slot.default), path
