@@ -32,6 +32,10 @@ LEAST, MOST = 2.0, 10.0
 MEASURED_STEPS = 5
 #: The fewest upper steps of a stage in benchmarks/evidence.
 LEAST_UPPER_STEPS = 120
+UNTRAINED = (
+    'The backbone is untrained (model.pretrained=None). Its gradients, and R with '
+    'them, say nothing about a pretrained one: set model.pretrained.'
+)
 KEY = 'optim_wrapper.regularizer'
 
 
@@ -48,6 +52,7 @@ class Start:
             run per unit of gradient and learning rate.
         images, labels (tuple[int | None, int]): Number and batch size, over
             all processes, of pretext images and of labeled images.
+        note (str): What makes these numbers doubtful. Defaults to ``''``.
     """
 
     alternations: int
@@ -58,6 +63,7 @@ class Start:
     gain: float
     images: tuple[int | None, int]
     labels: tuple[int | None, int]
+    note: str = ''
 
     @property
     def relaxation_times(self) -> float:
@@ -94,6 +100,8 @@ class Start:
             f'R is {LEAST:g} to {MOST:g} at {KEY}.{key} of {_range(*self.weights())}, '
             f'where it is {now:g}, or at T = {low} to {high}.',
         ]
+        if self.note:
+            lines.append(self.note)
         options = self.options()
         if options:
             lines.append('Recommended: --cfg-options ' + ' '.join(options))
@@ -164,7 +172,12 @@ def start_of(
         gain,
         _size(loop.pretext_dataloader, images),
         _size(cfg.train_dataloader, labels),
+        '' if is_type(optimizer, 'SGD') or _is_pretrained(cfg) else UNTRAINED,
     )
+
+
+def _is_pretrained(cfg: Config) -> bool:
+    return bool(cfg.model.get('pretrained') or cfg.get('load_from'))
 
 
 class _Enough(Exception):
@@ -188,6 +201,8 @@ def _measured_gain(cfg: Config) -> float:
     ):
         cfg[f'{part}_{key}'] = None
     cfg.custom_hooks = []
+    # Its own R is that of this shortened stage.
+    cfg.log_level = 'WARNING'
     with tempfile.TemporaryDirectory() as folder:
         cfg.work_dir = folder
         runner = build_runner(cfg)

@@ -1,11 +1,13 @@
 """A recommended start: the stage then has what the tool says."""
 
 import pytest
+import torch
 from small_run import make_runner, small_config
 
 from bissl_mm.analysis.start import Start, start_of
 from bissl_mm.engine import RegimeHook
 from bissl_mm.hypergradient import SquaredDistance
+from bissl_mm.models.bissl_model import unwrap
 from bissl_mm.utils.errors import Refusal
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
@@ -115,6 +117,17 @@ def test_refusals(change, words, image_folders, tmp_path, monkeypatch):
     cfg = config(monkeypatch, image_folders, tmp_path, sgd, **change)
     with pytest.raises(Refusal, match=words):
         start_of(cfg)
+
+
+def test_a_checkpoint_needs_no_note(image_folders, tmp_path, monkeypatch):
+    lars = dict(type='bissl_mm.LARS', lr=0.5, eta=0.01)
+    cfg = config(monkeypatch, image_folders, tmp_path / 'a', lars)
+    runner = make_runner(cfg)
+    torch.save(
+        dict(state_dict=unwrap(runner.model).pretext.state_dict()), tmp_path / 'a.pth'
+    )
+    cfg.model.pretrained = str(tmp_path / 'a.pth')
+    assert not start_of(cfg).note
 
 
 def test_an_unknown_optimizer(image_folders, tmp_path, monkeypatch):
