@@ -1,9 +1,9 @@
-"""A start for a stage's settings, from its sizes and its optimizer.
+"""Recommends settings to start a stage with, from its sizes and its optimizer.
 
-What decides whether theta_P can follow theta_D is R, the relaxation times of
-:mod:`bissl_mm.engine.steps.relaxation`. With SGD it follows from the config
-alone. LARS and Adam scale the learning rate per tensor, by the gradients that
-the pretext data give: then a few lower steps are made and thrown away.
+R, the relaxation times of :mod:`bissl_mm.engine.steps.relaxation`, decides whether
+theta_P can follow theta_D. With SGD, R follows from the config alone. LARS and Adam
+scale the learning rate per tensor, by the gradients of the pretext data. With them,
+a few lower steps are made and thrown away.
 """
 
 import itertools
@@ -26,7 +26,7 @@ from ..hypergradient import Regularizer
 from ..registry import build_regularizer
 from ..utils.errors import TypeRefusal, ValueRefusal
 
-#: R of the better half of the settings in benchmarks/evidence (choice of lambda).
+#: Range of R in the better half of the settings in benchmarks/evidence.
 LEAST, MOST = 2.0, 10.0
 #: Lower steps after which the gain of LARS and Adam is taken.
 MEASURED_STEPS = 5
@@ -46,7 +46,7 @@ class Start:
     Args:
         alternations (int): T.
         lower_steps, upper_steps (int): N_L and N_U.
-        regularizer (Regularizer): Has lambda.
+        regularizer (Regularizer): The regularizer with its lambda.
         pull (float): Sum of lambda times learning rate of all lower steps.
         gain (float): Median over elements of how far theta_P goes in the long
             run per unit of gradient and learning rate.
@@ -71,7 +71,7 @@ class Start:
         return self.pull * self.gain
 
     def weights(self) -> tuple[float, float]:
-        """lambda (of a schedule its scale) at which R is 2 and 10."""
+        """lambda, or the scale of a schedule, at which R is 2 and 10."""
         low, high = (
             self.regularizer.scaled(times / self.relaxation_times)[1]
             for times in (LEAST, MOST)
@@ -84,7 +84,7 @@ class Start:
         return math.ceil(LEAST / one), math.ceil(MOST / one)
 
     def lines(self) -> list[str]:
-        """What to read, then what to type."""
+        """Lines that describe the stage, and a line that says what to type."""
         T, times = self.alternations, self.relaxation_times
         low, high = self.lengths()
         key, now = self.regularizer.scaled(1.0)
@@ -130,10 +130,10 @@ def start_of(
     """Read a stage's sizes; with LARS and Adam, make a few lower steps.
 
     Args:
-        cfg (Config): Of a bilevel stage; not changed.
-        images, labels (int, optional): Numbers of images in the place of
-            those of the data sets, which then need not exist where the lower
-            optimizer is SGD.
+        cfg (Config): Config of a bilevel stage; not changed.
+        images, labels (int, optional): Numbers of images instead of those of
+            the data sets. If the lower optimizer is SGD, the data sets then
+            need not exist.
 
     Raises:
         TypeError: If the config is not of a bilevel stage.
@@ -143,7 +143,7 @@ def start_of(
     if not is_type(loop, 'BiSSLTrainLoop'):
         raise TypeRefusal(
             f'{cfg.filename}: train_cfg.type is {loop.get("type")!r}, so the config '
-            'is not of a bilevel stage. Give one of configs/bissl.'
+            'is not of a bilevel stage. Type a config of configs/bissl.'
         )
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     regularizer = build_regularizer(cfg.optim_wrapper.get('regularizer') or {})
@@ -154,7 +154,7 @@ def start_of(
     if not any(weights) or not steps:
         raise ValueRefusal(
             f'theta_P cannot follow theta_D at {KEY}.weight={weights[0]:g} and '
-            f'train_cfg.num_lower_steps={lower_steps}. Make both positive.'
+            f'train_cfg.num_lower_steps={lower_steps}. Set both to positive numbers.'
         )
     optimizer = cfg.optim_wrapper.lower.optimizer
     if is_type(optimizer, 'SGD'):

@@ -1,4 +1,4 @@
-"""Names that configs had before there was ``--task``."""
+"""Finds the present config for a name from before ``--task`` existed."""
 
 import os.path as osp
 import re
@@ -13,7 +13,7 @@ _FINE_TUNE = re.compile(
     r'(bissl-)?(simclr|byol|mae)(?:-public)?_\w+-\w+_(.+)'
 )
 _SCENES = re.compile(r'(.+_digit-scenes)-(detection|segmentation)')
-#: Size of images of a network, if it has but one.
+#: Image size of a network, if it has only one.
 _SIZES = {'r10': 32, 'vit-s8': 96, 'vit-t8': 48, 'vit-p4': 32}
 _SOLVED = (
     ' --cfg-options optim_wrapper.hypergradient.damping=100 '
@@ -23,10 +23,10 @@ _SOLVED = (
 
 
 def new_command(path: str) -> str | None:
-    """What to type in the place of a config's former name.
+    """A sentence with what to type instead of a config's former name.
 
     Args:
-        path (str): The name, of a file that does not exist.
+        path (str): The former name; the file does not exist.
 
     Returns:
         str, optional: A sentence, or None if no config had this name.

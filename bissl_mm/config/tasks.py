@@ -1,8 +1,8 @@
-"""The task of a config, the one base that ``--task`` exchanges.
+"""The task of a config: the base that ``--task`` replaces.
 
-A config of a setting has among its bases ``tasks/{{$BISSL_TASK:pets}}.py``.
-mmengine puts the environment variable in before it reads the bases, so that
-stock tools exchange the task by the variable alone.
+A config has ``tasks/{{$BISSL_TASK:pets}}.py`` among its bases. mmengine puts the
+environment variable in before it reads the bases. So the variable alone is enough
+to choose the task with OpenMMLab's own tools.
 """
 
 import ast
@@ -26,12 +26,12 @@ _SLOT = re.compile(r'[\'"]([^\'"\n]*)\{\{\s*\$BISSL_TASK\s*:\s*(\S*?)\s*\}\}\.py
 
 @dataclass(frozen=True)
 class TaskSlot:
-    """Where a config takes a task in.
+    """The place in a config that takes a task.
 
     Attributes:
-        folder (str): Of the files of tasks.
+        folder (str): Folder with the files of the tasks.
         default (str): Name of the task without ``--task``.
-        network (str, optional): Name of the network of the config.
+        network (str, optional): Name of the config's network.
     """
 
     folder: str
@@ -41,8 +41,8 @@ class TaskSlot:
     def tasks(self) -> list[str]:
         """Names of the tasks that fit the network, sorted.
 
-        A task says which networks it fits in ``networks``; one that does not
-        say so fits all.
+        ``networks`` in the file of a task lists the networks that it fits. A
+        task without that list fits all networks.
         """
         names = [
             osp.splitext(name)[0]
@@ -52,7 +52,7 @@ class TaskSlot:
         return [name for name in names if self.takes(name)]
 
     def takes(self, name: str) -> bool:
-        """Whether there is this task and it fits the network."""
+        """Whether this task exists and fits the network."""
         path = osp.join(self.folder, f'{name}.py')
         if osp.basename(name) != name or not osp.isfile(path):
             return False
@@ -61,7 +61,7 @@ class TaskSlot:
 
 
 def find_slot(path: str) -> TaskSlot | None:
-    """The place of the task in a config or in what it inherits from.
+    """The place of the task in a config or in one of its bases.
 
     Args:
         path (str): The file.
@@ -89,15 +89,14 @@ def choose_task(path: str, task: str | None = None) -> str | None:
 
     Args:
         path (str): The config.
-        task (str, optional): Of ``--task``. Defaults to None: that of the
-            environment variable, or else the config's own.
+        task (str, optional): The value of ``--task``. Defaults to None: the
+            environment variable's task, or else the config's default.
 
     Returns:
         str, optional: None for a config without a task.
 
     Raises:
-        ValueError: If the config has no task to exchange, or does not take
-            this one.
+        ValueError: If the config takes no task, or does not take this one.
     """
     slot = find_slot(path)
     if slot is None:
@@ -126,7 +125,7 @@ def choose_task(path: str, task: str | None = None) -> str | None:
 
 @contextmanager
 def task_in_environment(task: str | None) -> Iterator[None]:
-    """Let mmengine read a config with a task; afterwards nothing is left."""
+    """Inside, mmengine reads configs with a task; the variable is restored."""
     before = os.environ.get(TASK)
     if task is not None:
         os.environ[TASK] = task
@@ -140,13 +139,13 @@ def task_in_environment(task: str | None) -> Iterator[None]:
 
 
 def default_folder(cfg: Any, path: str) -> str:
-    """The work folder of a run that names none.
+    """The work folder of a run without ``--work-dir``.
 
     Runs on different tasks, or from different checkpoints, have different
-    ones.
+    folders.
 
     Args:
-        cfg (Config): As read.
+        cfg (Config): The config.
         path (str): Its file.
     """
     name = osp.splitext(osp.basename(path))[0]

@@ -1,4 +1,4 @@
-"""Parts of a collated batch, whatever its form."""
+"""Divides a collated batch of any form into parts."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,10 +12,10 @@ def split(batch: Any, num_parts: int, level: str) -> list[Any]:
     """Cut a collated batch into parts of equal size.
 
     Args:
-        batch (dict): Of ``default_collate`` (a tensor, or one a view, with
-            the samples first) or ``pseudo_collate`` (lists of samples).
-        num_parts (int): How many.
-        level (str): For the message.
+        batch (dict): From ``default_collate`` (one tensor, or one per view,
+            with the samples first) or ``pseudo_collate`` (lists of samples).
+        num_parts (int): Number of parts.
+        level (str): Name of the level, for the message.
 
     Returns:
         list[dict]: The parts; ``[batch]`` if it is one.
@@ -47,19 +47,19 @@ def first_samples(batch: Any, number: int) -> Any:
     size = num_samples(batch)
     if size < number:
         raise ValueRefusal(
-            f'hypergradient.batch_size={number}, but a pretext batch holds {size} '
-            'samples on this rank. Set at most that many.'
+            f'hypergradient.batch_size={number}, but a pretext batch has {size} '
+            f'samples on this rank. Set it to {size} or less.'
         )
     return _cut(batch, size, slice(0, number))
 
 
 def num_samples(batch: Any) -> int:
-    """Samples of a collated batch, whatever its views."""
+    """Number of samples in a collated batch, with any number of views."""
     inputs = batch['inputs']
     if isinstance(inputs, Tensor):
         return len(inputs)
     first = inputs[0]
-    # A list of views holds batches, a list of samples single images.
+    # A list of views contains batches, and a list of samples single images.
     is_views = not isinstance(first, Tensor) or first.dim() == 4
     return len(first) if is_views else len(inputs)
 

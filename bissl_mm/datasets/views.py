@@ -15,13 +15,13 @@ from ..utils.errors import ValueRefusal
 class SimCLRViews(BaseTransform):
     """Two random views of an image, made by mmpretrain's transforms.
 
-    Each view is a random resized crop (Pillow, bicubic), a mirror at even
-    odds, a change of colours and a conversion to grey. The first view is
-    blurred, the second is blurred rarely and solarized at times, as in
-    Bardes et al., whom section 4.2.1 of the paper follows.
+    Each view is a random resized crop (Pillow, bicubic) with a horizontal flip of
+    probability 0.5, a change of colours and a conversion to grey. The first view is
+    blurred; the second is blurred and solarized with small probabilities. This
+    follows Bardes et al., as section 4.2.1 of the paper does.
 
-    Images are those that OpenMMLab loads: ``(H, W, 3)`` uint8 in the order
-    B, G, R. ``results['img']`` becomes a list of two of ``(size, size, 3)``.
+    Images are as OpenMMLab loads them: ``(H, W, 3)`` uint8 in the order B, G, R.
+    ``results['img']`` becomes a list of two images ``(size, size, 3)``.
 
     Args:
         size (int): Height and width of a view, in pixels.
@@ -29,14 +29,16 @@ class SimCLRViews(BaseTransform):
             Defaults to 0.5, the paper's.
         color_jitter (Sequence[float]): Strength of brightness, contrast,
             saturation and hue. Defaults to (0.4, 0.4, 0.2, 0.1).
-        jitter_prob (float): Of the change of colours. Defaults to 0.8.
-        gray_prob (float): Of the conversion to grey. Defaults to 0.2.
+        jitter_prob (float): Probability of the change of colours. Defaults to
+            0.8.
+        gray_prob (float): Probability of the conversion to grey. Defaults to
+            0.2.
         blur_radius (Sequence[float]): Range of the radius of Pillow's blur,
             in pixels. Defaults to (0.1, 2).
-        blur_probs (Sequence[float]): Of the blur in the first view and in
-            the second. Defaults to (1, 0.1).
-        solarize_prob (float): Of the solarization of the second view, from
-            a value of 128 on. Defaults to 0.2.
+        blur_probs (Sequence[float]): Probabilities of the blur in the first
+            and in the second view. Defaults to (1, 0.1).
+        solarize_prob (float): Probability of the solarization of the second
+            view, which inverts values from 128 on. Defaults to 0.2.
 
     Raises:
         ValueError: For a value out of its range.
@@ -86,7 +88,7 @@ class SimCLRViews(BaseTransform):
         )
 
     def transform(self, results: dict) -> dict:
-        """Put the two views in the place of the image.
+        """Replace the image by the two views.
 
         Args:
             results (dict): With ``img``, ``(H, W, 3)`` uint8, B, G, R.
@@ -128,7 +130,7 @@ def _common(
             type='RandomGrayscale',
             prob=gray_prob,
             keep_channels=True,
-            # Of B, G and R.
+            # For B, G and R.
             channel_weights=(0.114, 0.587, 0.2989),
         ),
     ]

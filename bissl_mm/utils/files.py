@@ -1,4 +1,4 @@
-"""Files that are old or new, never torn."""
+"""Writes files atomically: a path has the old or the new file, never half."""
 
 import os
 from collections.abc import Iterator
@@ -8,18 +8,18 @@ from typing import IO, Any
 
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[str]:
-    """Inside, a file is written beside its place; afterwards it is there.
+    """Inside, a file is written beside its path; afterwards it is moved there.
 
-    It is flushed to the disk before it is put in place, so that neither an
-    interruption nor a loss of power leaves half of it. If the block or the
-    move fails, what was written is removed and an older file at ``path`` stays
-    as it was. Its folder must exist.
+    The file is flushed to the disk before it is moved. So neither an interruption
+    nor a loss of power leaves half of it. If the block or the move fails, what
+    was written is removed, and an older file at ``path`` is kept. The folder must
+    exist.
 
     Args:
-        path (str or os.PathLike): The file's place.
+        path (str or os.PathLike): The final path of the file.
 
     Yields:
-        str: Where to write it.
+        str: The path to write to.
     """
     path = os.fspath(path)
     partial = f'{path}.partial'
@@ -38,7 +38,7 @@ def atomic_file(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO[Any]]:
     """:func:`atomic_path` as an open file; text is in UTF-8.
 
     Args:
-        path (str or os.PathLike): The file's place.
+        path (str or os.PathLike): The final path of the file.
         mode (str): ``'w'`` or ``'wb'``. Defaults to ``'w'``.
     """
     encoding = None if 'b' in mode else 'utf-8'
@@ -47,10 +47,10 @@ def atomic_file(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO[Any]]:
 
 
 def is_write_failure(error: BaseException) -> bool:
-    """Whether writing failed, for lack of space or permission.
+    """Whether an error means that writing failed, not that memory ran out.
 
-    torch's own writer of zip archives says so in a RuntimeError, as torch
-    does of a lack of memory.
+    torch's zip writer raises a RuntimeError if there is no space or permission.
+    torch also raises a RuntimeError if memory runs out.
     """
     return isinstance(error, OSError) or (
         isinstance(error, RuntimeError) and 'inline_container' in str(error)

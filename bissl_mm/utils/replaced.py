@@ -1,4 +1,4 @@
-"""Attributes that are others for a while."""
+"""Replaces an attribute for a while."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,13 +7,13 @@ from typing import Any
 
 @contextmanager
 def replaced(target: Any, name: str, value: Any) -> Iterator[None]:
-    """Inside, an attribute of one object is another.
+    """Inside, an attribute of one object has another value.
 
     Args:
-        target (Any): The object. One that had the attribute from its class
-            has it from there again afterwards.
-        name (str): Of the attribute.
-        value (Any): In its place.
+        target (Any): The object. If it had the attribute from its class, it has
+            it from its class again afterwards.
+        name (str): Name of the attribute.
+        value (Any): The value inside.
     """
     own = vars(target)
     is_own, before = name in own, own.get(name)
