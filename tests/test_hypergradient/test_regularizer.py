@@ -189,7 +189,9 @@ def test_factors_go_by_name():
     (first, second) = metric((torch.ones(2), torch.ones(2)))
     assert (first[0].item(), second[0].item()) == pytest.approx((0.1, 0.0))
     for names_of_others in (['a', 'b', 'c'], ['bn1', 'layer4.bn1', 'layer3']):
-        with pytest.raises(ValueError, match='is of no tensor of the lower backbone'):
+        with pytest.raises(
+            ValueError, match='applies to no tensor of the lower backbone'
+        ):
             made.tie(names_of_others, theta)
     with pytest.raises(RuntimeError, match='tie.. was not called'):
         made.metric(upper, upper)
@@ -198,7 +200,7 @@ def test_factors_go_by_name():
 @pytest.mark.parametrize(
     'make, words',
     [
-        (lambda: WeightedDistance(0.1, {'(': 1.0}), 'no regular expression'),
+        (lambda: WeightedDistance(0.1, {'(': 1.0}), 'not a regular expression'),
         (lambda: WeightedDistance(0.1, {'a': -1.0}), r"factors\['a'\] must be a num"),
         (lambda: ElasticDistance(0.1, smoothing=0.0), 'smoothing must be above 0'),
         (lambda: ElasticDistance(0.1, l1=-1.0), 'l1 must be a number'),

@@ -9,12 +9,12 @@ from .base import Operator
 
 
 class Diagonal(Operator):
-    """Each value of a vector times one of its own.
+    """Multiplies each value of a vector by its own factor.
 
     Args:
-        values (Sequence[Tensor | float]): One a tensor of the vectors, a number
-            or of its shape.
-        is_positive_definite (bool): Whether all are above 0.
+        values (Sequence[Tensor | float]): The factors: for each tensor of the
+            vectors a number, or a tensor of its shape.
+        is_positive_definite (bool): Whether all factors are above 0.
     """
 
     def __init__(

@@ -11,9 +11,9 @@ from ...utils.errors import ValueRefusal
 from ..linalg.vectors import Vectors, norm
 from .curvature import Curvature
 
-#: Of the displacement, relative to the norm of the parameters. In single
-#: precision the rounding of the gradient grows below it, the third derivative's
-#: share above it.
+#: Length of the displacement, relative to the norm of the parameters. In single
+#: precision, a smaller one makes the rounding of the gradient larger, and a
+#: larger one the error of the third derivative.
 STEP = 1e-5
 
 
@@ -22,10 +22,10 @@ class Differences(Curvature):
     g(\theta)}{\epsilon} \|v\|` with :math:`g` the gradient of the loss.
 
     A product costs one gradient. No graph is kept and no layer is derived
-    twice, so that layers without a second derivative are right, too. It equals
+    twice, so layers without a second derivative can be used. The map equals
     :class:`Hessian` up to an error of the order of :math:`\epsilon`, if the
-    network is smooth throughout, its pretext head included. Across the kinks
-    of ReLUs and max pooling it does not; see ``docs/hypergradient.md``.
+    whole network is smooth, including its pretext head. Across the kinks of
+    ReLUs and max pooling it does not; see ``docs/hypergradient.md``.
 
     :math:`\epsilon` is ``step`` times the norm of the parameters. The map is
     symmetric and linear up to that error: in single precision about 0.3 to 1%.
@@ -34,7 +34,7 @@ class Differences(Curvature):
         closures (Sequence[Callable[[], Tensor]]): Each returns the scalar
             loss of a batch, the same one at the same parameters.
         params (Sequence[Tensor]): See :class:`Curvature`. A product moves them
-            and puts them back to the bit.
+            and restores their exact bits.
         step (float): See above. Defaults to 1e-5.
         **kwargs: See :class:`Curvature`.
 
@@ -57,7 +57,7 @@ class Differences(Curvature):
     ) -> None:
         check_non_negative('Differences', 'step', step)
         if not step:
-            raise ValueRefusal('Differences: step must be above 0. Take 1e-5.')
+            raise ValueRefusal('Differences: step must be above 0. Set 1e-5.')
         if kwargs.get('product_dtype') is not None:
             raise ValueRefusal(
                 'optim_wrapper.hypergradient: a difference of two gradients is lost '
@@ -65,12 +65,12 @@ class Differences(Curvature):
             )
         self.step = step
         self._length = norm(tuple(p.detach() for p in params)).item() or 1.0
-        # A kept gradient is as large as the parameters: no reason to spare it.
+        # A kept gradient is only as large as the parameters.
         kwargs.update(keep_graphs=True, second_order='torch')
         super().__init__(closures, params, **kwargs)
 
     def _gradient(self, index: int) -> Any:
-        """The number of the batch, and its gradient where the parameters are."""
+        """The number of the batch, and its gradient at the parameters."""
         loss, grads = self._loss_gradient(index)
         self._losses[index] = loss
         return index, grads
@@ -83,7 +83,7 @@ class Differences(Curvature):
         distance = self.step * self._length / length
         kept = [p.data for p in self.params]
         try:
-            # New tensors: nothing writes to the parameters' own.
+            # These are new tensors, so nothing writes to the parameters' own.
             for param, own, vector in zip(self.params, kept, vectors, strict=True):
                 param.data = own + distance * vector
             _, moved = self._loss_gradient(index)

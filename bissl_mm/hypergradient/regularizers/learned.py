@@ -21,13 +21,13 @@ class LearnedDistance(SquaredDistance):
     r""":math:`\sigma(l) \frac{1}{2} \|\theta_P - \theta_D\|_2^2` with
     softplus :math:`\sigma` and :math:`l` an upper-level parameter.
 
-    Its gradient takes the solution that the step has already:
+    Its gradient uses the solution that the step has already:
 
     .. math:: \frac{dF}{dl} = \frac{\sigma'(l)}{\sigma(l) + \delta_\lambda}
               \langle \theta_D - \theta_P, v_{IJ} \rangle .
 
-    Every upper step changes :math:`\lambda`, so that the next one solves
-    another system: a solver keeps nothing from step to step. The optimizer,
+    Every upper step changes :math:`\lambda`, and the next one solves another
+    system. A solver therefore keeps nothing from step to step. The optimizer,
     its schedule and its clipping are those of the upper level.
 
     Args:
@@ -36,7 +36,7 @@ class LearnedDistance(SquaredDistance):
         damping (float): :math:`\delta_\lambda`, at least 0. Defaults to 10.
         lr (float, optional): Learning rate of :math:`l`. Defaults to None:
             that of the upper level.
-        weight_decay (float, optional): Of :math:`l`; it pulls
+        weight_decay (float, optional): Weight decay of :math:`l`, which pulls
             :math:`\lambda` toward log 2. Defaults to 0.
 
     Raises:
@@ -74,9 +74,9 @@ class LearnedDistance(SquaredDistance):
         if not value > 0:
             raise ValueRefusal(
                 f'LearnedDistance: weight must be above 0, but is {value}. A weight '
-                'of 0 cannot be learned; for a small one take 1e-5.'
+                'of 0 cannot be learned; for a small one set 1e-5.'
             )
-        # The inverse of softplus, which is the number itself where it is large.
+        # The inverse of softplus; for a large number it is the number itself.
         raw = value + math.log(-math.expm1(-value))
         with torch.no_grad():
             self._raw.fill_(raw)

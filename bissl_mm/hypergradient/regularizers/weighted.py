@@ -20,20 +20,20 @@ class WeightedDistance(Regularizer):
     over the tensors of the backbone.
 
     The implicit Jacobian is then :math:`F [F + H/(\lambda+\delta)]^{-1}` with
-    :math:`F` the factors. A tensor of factor 0 is free: no term pulls it, its
-    :math:`v_{IJ}` is 0, and the system is :math:`H/(\lambda+\delta)` there,
+    :math:`F` the factors. A tensor of factor 0 is free: no term pulls it, and
+    its :math:`v_{IJ}` is 0. There the system is :math:`H/(\lambda+\delta)`,
     which may be singular.
 
     Args:
         weight (float): :math:`\lambda`. Defaults to 0.001.
         factors (dict[str, float], optional): Regular expression, searched for
             in the pretext model's names, -> :math:`f_i`, at least 0. The first
-            that is found counts, 1 where none is. For example
+            expression that is found applies; without one, the factor is 1. For example
             ``{r'\.bn\d': 0., 'layer4': 0.1}``. Defaults to None: 1
             everywhere, the published distance.
 
     Raises:
-        ValueError: For a negative factor, an expression that is none, or one
+        ValueError: For a negative factor, for an invalid expression, or for one
             that names no tensor.
 
     Source:
@@ -52,10 +52,10 @@ class WeightedDistance(Regularizer):
                 re.compile(pattern)
             except re.error as error:
                 raise ValueRefusal(
-                    f'{name}: factors has {pattern!r}, which is no regular expression '
-                    f'({error}).'
+                    f'{name}: factors has {pattern!r}, which is not a regular '
+                    f'expression ({error}). Correct it.'
                 ) from error
-        # By the identity of a tensor.
+        # The factor of each tensor, by the tensor's identity.
         self._of_tensor: dict[int, float] = {}
 
     def tie(self, names: Sequence[str], lower: Sequence[Tensor]) -> None:
@@ -67,9 +67,10 @@ class WeightedDistance(Regularizer):
         for pattern in self.factors:
             if pattern not in found:
                 raise ValueRefusal(
-                    f'{type(self).__name__}: factors[{pattern!r}] is of no tensor of '
-                    f'the lower backbone, which has {len(names)}: {names[0]!r}, ..., '
-                    f'{names[-1]!r}; an expression before it may have taken its own.'
+                    f'{type(self).__name__}: factors[{pattern!r}] applies to no '
+                    f'tensor of the lower backbone. It has {len(names)}: '
+                    f'{names[0]!r}, ..., {names[-1]!r}. Correct the expression, or '
+                    'move it before those that match the same tensors.'
                 )
         self._of_tensor = {
             id(tensor): 1.0 if p is None else self.factors[p]
@@ -140,8 +141,8 @@ class ElasticDistance(WeightedDistance):
     \frac{1}{2} x^2 + \mu (\sqrt{x^2 + \epsilon^2} - \epsilon)`, of
     :math:`x = \theta_P - \theta_D`.
 
-    The second term is an absolute value that is smooth at 0: it pulls small
-    gaps to 0 with a force that hardly falls with them.
+    The second term is an absolute value that is smooth at 0. It pulls small
+    gaps to 0 with nearly the same force as large ones.
 
     Args:
         weight (float): :math:`\lambda`. Defaults to 0.001.
@@ -170,7 +171,7 @@ class ElasticDistance(WeightedDistance):
             raise ValueRefusal(
                 'ElasticDistance: smoothing must be above 0, but is '
                 f'{smoothing}: the absolute value has no second derivative at 0. '
-                'Take 0.001.'
+                'Set 0.001.'
             )
         self.l1, self.smoothing = l1, smoothing
 
