@@ -1,6 +1,7 @@
 """The configs are small files that say a thing once."""
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -82,3 +83,37 @@ def test_every_task_is_taken_by_a_config():
     for path in CONFIGS:
         slot = find_slot(str(path))
         assert slot is None or slot.takes(slot.default), path
+
+
+#: Where commands are written down.
+TEXTS = [
+    *FILES,
+    ROOT / 'README.md',
+    *sorted((ROOT / 'docs').glob('*.md')),
+    *sorted((ROOT / 'benchmarks').rglob('*.md')),
+    *sorted((ROOT / 'tools').glob('*.py')),
+]
+
+
+def commands(path: Path) -> list[str]:
+    """Lines of a text that name a config, continued ones joined."""
+    text = re.sub(r'\\+\n#?\s*', '', path.read_text())
+    return [
+        line for line in text.splitlines() if re.search(r'configs/\w+/\S+\.py', line)
+    ]
+
+
+def test_commands_name_configs_and_tasks_that_are_there():
+    number = 0
+    for path in TEXTS:
+        for line in commands(path):
+            for name in re.findall(
+                r'configs/(?:pretext|bissl|fine_tune|demo)/\S+?\.py', line
+            ):
+                number += 1
+                assert list(ROOT.glob(name)), f'{path}: {name}'
+            task = re.search(r'(configs/\S+\.py).*--task ([\w-]+)', line)
+            if task:
+                slot = find_slot(str(ROOT / task[1]))
+                assert slot and slot.takes(task[2]), f'{path}: {line}'
+    assert number > 60

@@ -9,7 +9,7 @@
 # The bilevel stage takes its checkpoint:
 #   HEAD=work_dirs/simclr_r18_head_b64-20e_imagefolder-64px/epoch_20.pth
 #   python tools/train.py \
-#       configs/bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder.py \
+#       configs/bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder-64px.py \
 #       --cfg-options model.pretrained=$HEAD
 _base_ = [
     '../_base_/schedules/pretext_lars.py',

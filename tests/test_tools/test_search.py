@@ -134,7 +134,7 @@ def test_an_interrupted_comparison_says_how_to_go_on(
     before = runs.read_text()
     assert before.count('\n') == 2
     said = capfd.readouterr().err
-    assert 'the same command goes on' in said and 'Traceback' not in said
+    assert 'the same command continues' in said and 'Traceback' not in said
     compare()
     assert runs.read_text().startswith(before)
     assert runs.read_text().count('\n') == 3

@@ -117,7 +117,7 @@ def test_test_refuses_a_checkpoint_of_another_model(tool, tmp_path, capsys):
         ),
         (
             [CONFIG, *options(model__downstream__head__num_classes=7)],
-            "'head' has num_classes=7, but the training data have 3 classes",
+            'head has num_classes=7, but the training data have 3 classes',
         ),
     ],
     ids=['count', 'checkpoint', 'classes'],
