@@ -1,8 +1,10 @@
 """The paper's significance test."""
 
+import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -94,7 +96,7 @@ def permutation_test(
         alternative='greater',
         n_resamples=_num_resamples(numbers),
         batch=10_000,
-        random_state=np.random.default_rng(SEED),
+        **_random_numbers(),
     )
     # The results are rounded, which makes equal differences unequal. scipy's
     # own slack fits the size of the difference, not that of the results.
@@ -136,6 +138,7 @@ def sign_flip_test(differences: Sequence[float]) -> PermutationTest:
         vectorized=True,
         alternative='greater',
         n_resamples=total,
+        batch=10_000,
     )
     extreme = found.null_distribution >= found.statistic - _slack([given])
     return PermutationTest(float(extreme.mean()), total, len(extreme))
@@ -156,6 +159,13 @@ def significance(outcome: dict) -> str:
 def _num_resamples(numbers: Sequence[int]) -> int:
     total = math.comb(sum(numbers), numbers[0])
     return total if total <= MAX_EXACT else NUM_RESAMPLES
+
+
+def _random_numbers() -> dict[str, Any]:
+    """The argument for a generator has another name from scipy 1.15 on."""
+    known = inspect.signature(stats.permutation_test).parameters
+    name = 'rng' if 'rng' in known else 'random_state'
+    return {name: np.random.default_rng(SEED)}
 
 
 def _distance(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:

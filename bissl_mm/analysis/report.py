@@ -6,7 +6,7 @@ The functions below return a picture as a data address (``data:image/png``).
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -21,7 +21,7 @@ matplotlib.use('Agg')
 from matplotlib import pyplot as plt
 
 COLOURS = ('#7a8793', '#c2512f', '#2f6f9f', '#4d8b57')
-STYLE = {
+STYLE: dict[Any, Any] = {
     'font.size': 11,
     'axes.spines.top': False,
     'axes.spines.right': False,
@@ -181,7 +181,9 @@ def scatter_pair(
         return _embed(figure)
 
 
-def picture_rows(rows: dict[str, list[np.ndarray]], width: float = 0.85) -> str:
+def picture_rows(
+    rows: Mapping[str, Sequence[np.ndarray] | np.ndarray], width: float = 0.85
+) -> str:
     """Rows of pictures, each row with its name; ``width`` is in inches."""
     with plt.rc_context({'font.size': 10}):
         number = max(len(row) for row in rows.values())

@@ -7,7 +7,7 @@ from typing import Any
 _OF_WORKERS = ('persistent_workers', 'prefetch_factor', 'multiprocessing_context')
 
 
-def dataloaders(cfg: Any) -> Iterator[tuple[str, dict]]:
+def dataloaders(cfg: Any) -> Iterator[tuple[str, Any]]:
     """The dataloaders of a config, each with its dotted key.
 
     Args:

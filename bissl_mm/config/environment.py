@@ -147,7 +147,8 @@ def _kinds(name: str, text: str, places: list[re.Match]) -> list[str]:
             if token.type == _FSTRING_START:
                 start = token.string
             if token.type == tokenize.STRING:
-                kind = re.match(r'\w*(\'\'\'|"""|\'|")', token.string).group()
+                opening = re.match(r'\w*(\'\'\'|"""|\'|")', token.string)
+                kind = opening.group() if opening else start
             elif token.type == _FSTRING_MIDDLE:
                 kind = start
             elif token.type == tokenize.NAME:

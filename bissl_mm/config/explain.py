@@ -57,12 +57,13 @@ def explained(error: BaseException) -> Refusal | None:
     Returns:
         Refusal, optional: None for anything else, which may be a bug.
     """
-    while error is not None:
-        text = str(error.args[0]) if error.args else ''
-        found = _explain(error, text)
+    caught: BaseException | None = error
+    while caught is not None:
+        text = str(caught.args[0]) if caught.args else ''
+        found = _explain(caught, text)
         if found is not None:
             return found
-        error = error.__cause__
+        caught = caught.__cause__
     return None
 
 
@@ -84,7 +85,7 @@ def _explain(error: BaseException, text: str) -> Refusal | None:
         if text == _NO_OPTIMIZER:
             return _unknown_in(('optimizer',), 'optimizer')
         match = _UNKNOWN_KEY.search(text)
-        return _unknown_key(*match.groups(), text) if match else None
+        return _unknown_key(*match.groups(), text=text) if match else None
     match = _ONE_VALUE.search(text)
     return _one_value(error, match.group(1)) if match else None
 

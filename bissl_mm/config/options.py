@@ -105,8 +105,8 @@ def _check_way(cfg: Any, key: str) -> None:
             )
 
 
-def _value(cfg: Config, key: str, text: OptionText) -> Any:
-    text = str(text)
+def _value(cfg: Config, key: str, given: OptionText) -> Any:
+    text = str(given)
     present = _present(cfg, key)
     if text == 'None':
         return None
@@ -155,10 +155,10 @@ def _present(cfg: Any, key: str) -> Any:
     for part in key.split('.'):
         if isinstance(cfg, (list, tuple)) and part.isdigit() and int(part) < len(cfg):
             cfg = cfg[int(part)]
-        elif hasattr(cfg, 'get'):
-            cfg = cfg.get(part)
-        else:
+        elif isinstance(cfg, (list, tuple)) or not hasattr(cfg, 'get'):
             return None
+        else:
+            cfg = cfg.get(part)
     return cfg
 
 

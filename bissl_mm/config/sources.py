@@ -3,7 +3,7 @@
 import ast
 import os.path as osp
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
 from mmengine.config import Config
@@ -45,7 +45,7 @@ class Source:
             found |= {*base.assigned, *base.inherited()}
         return found
 
-    def unread(self, above: set[str] = frozenset()) -> Iterator[tuple]:
+    def unread(self, above: Set[str] = frozenset()) -> Iterator[tuple]:
         """Pairs of a source and a name that nothing reads after it was set.
 
         Args:

@@ -75,7 +75,8 @@ class InMemoryDataset(Dataset):
 
     def __getitem__(self, index: int) -> Any:
         self.full_init()
-        sample = self._samples[index] if self._keeps else self.dataset[index]
+        kept = self._samples if self._keeps else None
+        sample = self.dataset[index] if kept is None else kept[index]
         if self.pipeline is None:
             return {name: _twin(value) for name, value in sample.items()}
         return self.pipeline(copy.deepcopy(sample))

@@ -93,7 +93,8 @@ class LevelBatchSampler(Sampler):
         return batches * self.batch_size * self.world_size
 
     def _pass_order(self, data_pass: int) -> torch.Tensor:
-        if self._order[0] != data_pass:
+        kept_pass, order = self._order
+        if order is None or kept_pass != data_pass:
             generator = torch.Generator().manual_seed(
                 fold_seed(self.seed, self.level, 'order', data_pass)
             )
@@ -105,4 +106,4 @@ class LevelBatchSampler(Sampler):
                 else torch.arange(self.size).roll(-data_pass * self._samples_per_pass())
             )
             self._order = (data_pass, order)
-        return self._order[1]
+        return order

@@ -24,9 +24,10 @@ class Part(Dataset):
     def __init__(self, dataset: dict | BaseDataset) -> None:
         if isinstance(dataset, dict):
             dataset = DATASETS.build(dataset)
-        dataset.full_init()
-        self.dataset = dataset
-        self.indices: Sequence[int] = range(len(dataset))
+        # Of one of three libraries, each with methods of its own.
+        self.dataset: Any = dataset
+        self.dataset.full_init()
+        self.indices: Sequence[int] = range(len(self.dataset))
 
     @property
     def metainfo(self) -> dict:

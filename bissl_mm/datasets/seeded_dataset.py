@@ -34,11 +34,14 @@ class SeededDataset(Dataset):
     """
 
     def __init__(self, dataset: Dataset, level: str, seed: int) -> None:
-        self.dataset = dataset
+        # Of any library, with methods of its own.
+        self.dataset: Any = dataset
         self.level = level
         self.seed = seed
         # Shared memory, in which worker processes mark unreadable samples.
-        self._unreadable = torch.zeros(len(dataset), dtype=torch.uint8).share_memory_()
+        self._unreadable = torch.zeros(
+            len(self.dataset), dtype=torch.uint8
+        ).share_memory_()
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -53,22 +56,17 @@ class SeededDataset(Dataset):
                     sample = self.dataset[current]
             except Exception as error:
                 files = self._files(current)
-                what, path = next(
-                    (
-                        (what, path)
-                        for what, path in files.items()
-                        if not _is_readable(path, what)
-                    ),
-                    (None, None),
+                bad = next(
+                    (pair for pair in files.items() if not _is_readable(*pair)), None
                 )
-                if path is None:
+                if bad is None:
                     raise RuntimeError(
                         f'{self.level} dataset: sample {current} '
                         f'({self._named(current)}) '
                         'could not be prepared: '
                         f'{type(error).__name__}: {error}'
                     ) from error
-                self._report(current, what, path, error)
+                self._report(current, *bad, error)
                 continue
             self._check_mask(sample, current)
             return sample
@@ -88,7 +86,7 @@ class SeededDataset(Dataset):
             return
         classes = (getattr(self.dataset, 'metainfo', None) or {}).get('classes')
         ignored = getattr(self.dataset, 'ignore_index', 255)
-        mask = data_sample.gt_sem_seg.data
+        mask = data_sample.get('gt_sem_seg').data
         if not classes or mask.max() < len(classes):
             return
         found = [
@@ -107,9 +105,8 @@ class SeededDataset(Dataset):
     @property
     def unreadable(self) -> list[str]:
         """Paths of the images found unreadable so far, in any process."""
-        return [
-            self._image_path(i) for i in self._unreadable.nonzero().flatten().tolist()
-        ]
+        numbers = self._unreadable.nonzero().flatten().tolist()
+        return [self._image_path(i) or '' for i in numbers]
 
     def _report(self, index: int, what: str, path: str, error: Exception) -> None:
         self._unreadable[index] = 1
@@ -150,12 +147,13 @@ class SeededDataset(Dataset):
         return {what: path for what, path in paths.items() if path}
 
 
-def _is_readable(path: str, what: str) -> bool:
+def _is_readable(what: str, path: str) -> bool:
     """Whether the decoder for images or for masks reads the file."""
     if not osp.isfile(path):
         return False
-    how = {} if what == 'image' else dict(flag='unchanged', backend='pillow')
     try:
-        return mmcv.imread(path, **how) is not None
+        if what == 'image':
+            return mmcv.imread(path) is not None
+        return mmcv.imread(path, flag='unchanged', backend='pillow') is not None
     except Exception:
         return False

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.dist import all_reduce, all_reduce_params, broadcast, get_world_size
-from mmengine.model import MMDistributedDataParallel
+from mmengine.model import BaseModel, MMDistributedDataParallel
 from torch import Tensor, nn
 
 from ..models.pretext.norm import set_sync_norms
@@ -96,11 +96,13 @@ class PlainDistributedModel(nn.Module):
     'bissl_mm.PlainDistributedModel')``; ``tools/train.py`` does.
 
     Args:
-        module (nn.Module): The model. Its parameters and buffers become those
+        module (BaseModel): The model. Its parameters and buffers become those
             of rank 0.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    module: BaseModel
+
+    def __init__(self, module: BaseModel) -> None:
         super().__init__()
         self.module = module
         for tensor in module.state_dict().values():

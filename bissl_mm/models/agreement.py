@@ -153,7 +153,7 @@ def _conv_differences(modules: Modules) -> list[str]:
     return found
 
 
-def _is_atrous(name: str, lower: nn.Module, upper: nn.Module) -> bool:
+def _is_atrous(name: str, lower: Any, upper: Any) -> bool:
     """Whether a difference comes from dilation in place of strides."""
     if name == 'stride':
         return upper.stride < lower.stride

@@ -1,6 +1,6 @@
 """Pair the tensors of the lower backbone with those of the upper one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -127,7 +127,7 @@ class BackboneMap:
         return BackbonePairs(trained, fixed, buffers)
 
     def _pair(
-        self, kind: str, lower: dict[str, Tensor], upper: dict[str, Tensor]
+        self, kind: str, lower: Mapping[str, Tensor], upper: Mapping[str, Tensor]
     ) -> list[Pair]:
         pairs, taken, orphans = [], set(), []
         for name, tensor in lower.items():
@@ -181,7 +181,10 @@ class BackboneMap:
         return None
 
     def _settle_frozen(
-        self, pairs: list[Pair], lower: dict[str, Tensor], upper: dict[str, Tensor]
+        self,
+        pairs: list[Pair],
+        lower: Mapping[str, Tensor],
+        upper: Mapping[str, Tensor],
     ) -> None:
         mixed = [
             (a, b) for a, b in pairs if lower[a].requires_grad != upper[b].requires_grad

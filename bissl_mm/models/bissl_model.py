@@ -1,6 +1,7 @@
 """Both models of the bilevel problem in one."""
 
 from functools import cached_property
+from typing import Any
 
 import torch
 from mmengine.model import BaseAveragedModel, BaseModel
@@ -55,6 +56,9 @@ class BiSSLModel(BaseModel):
         ValueError: If the two backbones do not correspond.
     """
 
+    pretext: BaseModel
+    downstream: BaseModel
+
     def __init__(
         self,
         pretext: dict | nn.Module,
@@ -80,12 +84,14 @@ class BiSSLModel(BaseModel):
         if sync_norms is not None:
             for level in ('pretext', 'downstream'):
                 setattr(self, level, set_sync_norms(getattr(self, level), sync_norms))
-        if not isinstance(backbone_map, BackboneMap):
-            backbone_map = BackboneMap(**(backbone_map or {}))
-        self.backbone_map = backbone_map
+        self.backbone_map = (
+            backbone_map
+            if isinstance(backbone_map, BackboneMap)
+            else BackboneMap(**(backbone_map or {}))
+        )
         self.pretrained = pretrained
         self.eval_backbone = eval_backbone
-        self.pairs = backbone_map.resolve(self.pretext, self.downstream)
+        self.pairs = self.backbone_map.resolve(self.pretext, self.downstream)
         if share_backbone:
             params = dict(self.pretext.named_parameters())
             for lower, upper in self.pairs.params + self.pairs.fixed_params:
@@ -239,7 +245,7 @@ class BiSSLModel(BaseModel):
         )
 
 
-def _build(model: dict | nn.Module, name: str) -> nn.Module:
+def _build(model: dict | nn.Module, name: str) -> Any:
     if isinstance(model, nn.Module):
         return model
     if not isinstance(model, dict):

@@ -107,7 +107,7 @@ def read_boxes(
                 node.findtext('name', '').strip(),
                 # Some tools write '12.0'. mmdet cuts fractions off, too.
                 [
-                    int(float(node.findtext(f'bndbox/{corner}'))) - 1
+                    int(float(node.findtext(f'bndbox/{corner}', ''))) - 1
                     for corner in CORNERS
                 ],
             )

@@ -6,13 +6,14 @@ have a third of each class. ``dtd`` has all 47 classes, ``dtd5`` has five.
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from ..utils.errors import ValueRefusal
 from .registry import register
 from .task import Task
 
 FIVE = ('banded', 'bubbly', 'chequered', 'cobwebbed', 'cracked')
-COMMON = dict(
+COMMON: dict[str, Any] = dict(
     download='dtd-r1.0.1.tar.gz, from the page of the Describable Textures '
     'Dataset of the Visual Geometry Group, Oxford',
     markers=(('images', 'labels'),),

@@ -6,7 +6,7 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO
 
 from ..utils.errors import FileNotFoundRefusal, ValueRefusal
 
@@ -88,7 +88,10 @@ def _unpack(path: Path, scratch: Path, wanted: str) -> None:
             with tarfile.open(path) as archive:
                 for member in archive:
                     if member.isfile() and re.search(wanted, member.name):
-                        _write(archive.extractfile(member), scratch, member.name, path)
+                        file = archive.extractfile(member)
+                        # Of a regular file there is one.
+                        if file is not None:
+                            _write(file, scratch, member.name, path)
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 for info in archive.infolist():
@@ -114,7 +117,7 @@ def _unpack(path: Path, scratch: Path, wanted: str) -> None:
         ) from error
 
 
-def _write(file: BinaryIO, scratch: Path, name: str, path: Path) -> None:
+def _write(file: IO[bytes], scratch: Path, name: str, path: Path) -> None:
     parts = PurePosixPath(name.replace('\\', '/'))
     if parts.is_absolute() or '..' in parts.parts:
         raise ValueRefusal(

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ..utils.errors import ValueRefusal
 
@@ -156,7 +157,7 @@ class Task:
                 )
             )
         for folder in {split.folder for split in self.splits}:
-            settings = dict(
+            settings: dict[str, Any] = dict(
                 data_set=self.name,
                 download=self.download,
                 images={

@@ -53,7 +53,6 @@ def check_keys(cls: type) -> type:
         check_known_keys(cls.__name__, kwargs, known)
         init(self, *args, **kwargs)
 
-    checked_init._is_checked = True
     cls.__init__ = checked_init
     return cls
 

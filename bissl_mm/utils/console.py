@@ -144,7 +144,8 @@ def quiet_pycocotools() -> None:
         from pycocotools import coco, cocoeval
     except ImportError:
         return
-    coco.print = cocoeval.print = _print_or_log
+    for module in (coco, cocoeval):
+        vars(module)['print'] = _print_or_log
 
 
 def _print_or_log(*args: Any, **kwargs: Any) -> None:
@@ -157,7 +158,7 @@ def _print_or_log(*args: Any, **kwargs: Any) -> None:
 def restore_console() -> None:
     """Undo :func:`quiet_console`; loggers keep their filters."""
     if _original:
-        sys.modules['mmengine.logging'].print_log = _original['print_log']
+        vars(sys.modules['mmengine.logging'])['print_log'] = _original['print_log']
         warnings.showwarning = _original['showwarning']
     _original.clear()
     _current.clear()

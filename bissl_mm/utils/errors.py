@@ -64,12 +64,12 @@ def refusal_in(error: BaseException) -> Refusal | None:
         Refusal, optional: None for a bug. An error that occurs while a
         refusal is handled (its ``__context__``) counts as a bug.
     """
-    seen = set()
-    while error is not None and id(error) not in seen:
-        if isinstance(error, Refusal):
-            return error
-        seen.add(id(error))
-        error = error.__cause__
+    seen, caught = set(), error
+    while caught is not None and id(caught) not in seen:
+        if isinstance(caught, Refusal):
+            return caught
+        seen.add(id(caught))
+        caught = caught.__cause__
     return None
 
 

@@ -34,14 +34,13 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     python_state = random.getstate()
     numpy_state = np.random.get_state()
     torch_state = torch.random.get_rng_state()
-    on_cuda = device is not None and device.type == 'cuda'
-    if on_cuda:
-        cuda_state = torch.cuda.get_rng_state(device)
+    cuda = device if device is not None and device.type == 'cuda' else None
+    cuda_state = None if cuda is None else torch.cuda.get_rng_state(cuda)
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.default_generator.manual_seed(seed)
-    if on_cuda:
-        with torch.cuda.device(device):
+    if cuda is not None:
+        with torch.cuda.device(cuda):
             torch.cuda.manual_seed(seed)
     try:
         yield
@@ -49,5 +48,5 @@ def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
         torch.random.set_rng_state(torch_state)
-        if on_cuda:
-            torch.cuda.set_rng_state(cuda_state, device)
+        if cuda is not None and cuda_state is not None:
+            torch.cuda.set_rng_state(cuda_state, cuda)

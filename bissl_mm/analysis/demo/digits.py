@@ -2,7 +2,7 @@
 
 import os.path as osp
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -31,7 +31,7 @@ def split_digits(per_class: dict[str, int], seed: int = 0) -> dict[str, list[Dig
     Returns:
         dict[str, list[Digit]]: The splits. The rest is ``'pretext'``.
     """
-    digits = load_digits()
+    digits: Any = load_digits()
     order = np.random.default_rng(seed).permutation(len(digits.target))
     names = [*per_class, 'pretext']
     parts = {name: [] for name in names}
@@ -48,7 +48,9 @@ def split_digits(per_class: dict[str, int], seed: int = 0) -> dict[str, list[Dig
 
 def enlarge(scan: np.ndarray, size: int) -> np.ndarray:
     """A scan as a ``(size, size)`` uint8 picture."""
-    return np.asarray(Image.fromarray(scan).resize((size, size), Image.BICUBIC))
+    return np.asarray(
+        Image.fromarray(scan).resize((size, size), Image.Resampling.BICUBIC)
+    )
 
 
 def write_digits(root: str, seed: int = 0) -> dict[str, int]:

@@ -44,7 +44,7 @@ def images(root: str) -> DemoData:
             folders, or folders without images or classes.
         FileNotFoundError: If a folder or a photograph does not exist.
     """
-    named = {name: os.environ.get(name) for name in VARIABLES}
+    named = {name: os.environ.get(name, '') for name in VARIABLES}
     missing = [name for name, value in named.items() if not value]
     if not missing:
         return _own(root, *named.values())
@@ -126,7 +126,7 @@ def _own(root: str, pretext: str, downstream: str) -> DemoData:
     }
     unlabeled = _files(pretext)
     counts['pretext'] = min(MOST, len(unlabeled))
-    folders = dict.fromkeys(('train', 'val', 'test'), downstream)
+    folders: dict[str, str] = dict.fromkeys(('train', 'val', 'test'), downstream)
     folders['pretext'] = pretext
     for part, number in counts.items():
         # In a batch of one image there is nothing to contrast it with.

@@ -51,7 +51,7 @@ class Demo:
         self.task = task
         self.work_dir = work_dir
         self.quick = quick
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, float | None] = {}
         self.resumed: list[str] = []
         self.data = task.data(osp.join(work_dir, 'data'))
         self.configs = DemoConfigs(task, configs, self.data, quick)

@@ -3,9 +3,10 @@
 import math
 import os.path as osp
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -21,7 +22,7 @@ from .workers import InTurn, Workers
 
 def compare(
     cfg: Config,
-    checkpoints: dict[str, str | Sequence[str]],
+    checkpoints: Mapping[str, str | Sequence[str]],
     settings: Sequence[Setting],
     seeds: Sequence[int],
     work_dir: str,
@@ -124,9 +125,10 @@ def _line(run: Run, result: dict) -> str:
 
 
 def _outcome(metric: str, arms: list[ArmResult]) -> dict:
-    outcome = dict(metric=metric, arms=[arm.to_dict() for arm in arms])
+    found = [arm.to_dict() for arm in arms]
+    outcome: dict[str, Any] = dict(metric=metric, arms=found)
     if len(arms) == 2:
-        outcome.update(difference(metric, *outcome['arms']))
+        outcome.update(difference(metric, *found))
     return outcome
 
 

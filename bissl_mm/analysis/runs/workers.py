@@ -30,7 +30,7 @@ from ...utils.console import quiet_console
 from ...utils.errors import RuntimeRefusal, ValueRefusal
 
 #: Environment variables that the libraries read when a process starts.
-ONE_THREAD = dict.fromkeys(
+ONE_THREAD: dict[str, str] = dict.fromkeys(
     (
         'OMP_NUM_THREADS',
         'MKL_NUM_THREADS',
@@ -182,7 +182,8 @@ def _named(error: BaseException, name: str) -> Exception:
     text = f'{name}: {error}'
     try:
         named = type(error)(text)
-        return named if str(named) == text else RuntimeError(text)
+        is_it = isinstance(named, Exception) and str(named) == text
+        return named if is_it else RuntimeError(text)
     except Exception:
         return RuntimeError(text)
 
@@ -249,5 +250,7 @@ def _prepare(devices, scopes: Sequence[str]) -> None:
 
 
 def _end_with_parent() -> None:
-    parent_process().join()
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
     os._exit(1)

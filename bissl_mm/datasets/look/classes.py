@@ -94,7 +94,7 @@ def _check_range(
     look: Look, part: PartLook, labels: list[Any], names: list[str]
 ) -> bool:
     # Another check compares both numbers when the model is known.
-    number = max(len(names), head_classes(look.cfg))
+    number = max(len(names), head_classes(look.cfg) or 0)
     bad = [(info, label) for info, label in labels if not 0 <= label < number]
     if not bad:
         return True

@@ -68,7 +68,9 @@ def _datasets(part: PartLook) -> Iterator[tuple[str, Any]]:
             ),
             None,
         )
-        classes = own and dataset.metainfo.get('classes')
+        if own is None:
+            continue
+        classes = dataset.metainfo.get('classes')
         if (
             not classes
             or not isinstance(classes, (list, tuple))

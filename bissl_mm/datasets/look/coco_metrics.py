@@ -58,7 +58,9 @@ def check_metric_settings(look: Look) -> None:
     """
     for name in ('val', 'test'):
         part = look.parts.get(name)
-        for key, cfg in metrics_of(look, name) if part else ():
+        if part is None:
+            continue
+        for key, cfg in metrics_of(look, name):
             kind = type_name(cfg)
             if kind == 'VOCMetric' and not part.transforms('LoadAnnotations'):
                 look.refuse(

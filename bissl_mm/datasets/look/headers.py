@@ -53,7 +53,7 @@ class Header:
             backend (str, optional): Its ``imdecode_backend``.
         """
         if self.orientation >= 5 and _swaps_size(self.kind, flag, backend):
-            return self.size[::-1]
+            return self.size[1], self.size[0]
         return self.size
 
     def is_turned(self, flag: str = 'color', backend: str | None = None) -> bool:

@@ -28,8 +28,9 @@ def check_images(look: Look) -> None:
         loader = _loader(part)
         if loader is None:
             continue
-        paths = [info.get('img_path') for info in part.infos]
-        if not paths or not all(is_local(path) for path in paths):
+        given = [info.get('img_path') for info in part.infos]
+        paths = [path for path in given if is_local(path)]
+        if not paths or len(paths) < len(given):
             continue
         bad = _check_files(look, part, paths, loader)
         _check_pixels(

@@ -143,7 +143,7 @@ def _loaded(loader: Any, info: dict) -> np.ndarray:
     # The loader keeps reduce_zero_label of the first sample, so use a copy.
     loader = copy.copy(loader)
     loader.reduce_zero_label = info['reduce_zero_label']
-    results = dict(info, seg_fields=[])
+    results: dict[str, Any] = dict(info, seg_fields=[])
     loader._load_seg_map(results)
     return results['gt_seg_map']
 

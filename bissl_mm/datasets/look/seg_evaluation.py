@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from ...utils.random import seeded
 from .findings import Look
@@ -21,10 +21,10 @@ def check_seg_inference(look: Look) -> None:
     ):
         return
     key, model = segmentor(look.cfg)
-    cfg = model.get('test_cfg')
+    cfg = model.get('test_cfg') or {}
     if type_name(model) not in ('EncoderDecoder', 'CascadeEncoderDecoder'):
         return
-    mode = (cfg or {}).get('mode', 'whole')
+    mode = cfg.get('mode', 'whole')
     if mode not in ('whole', 'slide'):
         look.refuse(
             f"{key}.test_cfg.mode is {mode!r}. Set it to 'whole' or to 'slide'."
@@ -86,7 +86,7 @@ def _check_masks_are_read(look: Look, part: PartLook) -> None:
     )
 
 
-def _is_pair(value: Any) -> bool:
+def _is_pair(value: Any) -> TypeGuard[Sequence[int]]:
     return (
         isinstance(value, (list, tuple))
         and len(value) == 2
@@ -164,15 +164,13 @@ def _check_batches(look: Look, part: PartLook, shapes: Sequence[tuple | None]) -
     )
     if not mixed and not (part.loader.get('sampler') or {}).get('shuffle'):
         return
-    one, other = [
-        next(i for i, s in enumerate(shapes) if s == shape)
-        for shape in sorted(set(shapes) - {None})[:2]
-    ]
+    first, second = sorted({shape for shape in shapes if shape is not None})[:2]
+    one, other = shapes.index(first), shapes.index(second)
     look.refuse(
         f'{part.key}: the images of a batch must have one size after the '
         'pipeline, but '
-        f"'{part.infos[one]['img_path']}' has {describe(shapes[one][::-1])} "
+        f"'{part.infos[one]['img_path']}' has {describe(first[::-1])} "
         f"and '{part.infos[other]['img_path']}' "
-        f'{describe(shapes[other][::-1])} (width x height), with batch_size='
+        f'{describe(second[::-1])} (width x height), with batch_size='
         f'{batch_size}. Set {part.name}_dataloader.batch_size=1.'
     )

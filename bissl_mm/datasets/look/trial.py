@@ -67,9 +67,10 @@ def _tried(look: Look, part: PartLook, index: int, path: str) -> tuple | None:
         return None
     inputs = sample.get('inputs') if isinstance(sample, dict) else None
     views = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-    if not all(hasattr(view, 'shape') for view in views):
+    shapes: list[Any] = [getattr(view, 'shape', None) for view in views]
+    if any(shape is None for shape in shapes):
         return None
-    return tuple(tuple(view.shape) for view in views)
+    return tuple(tuple(shape) for shape in shapes)
 
 
 def _check_stacked(look: Look, part: PartLook, shapes: list[tuple[tuple, str]]) -> None:

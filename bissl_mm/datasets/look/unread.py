@@ -1,12 +1,12 @@
 """Builds datasets with their paths and classes, before they read files."""
 
 import copy
-from typing import Any
+from typing import Any, TypeGuard
 
 from ...registry import DATASETS
 
 
-def unread(cfg: dict) -> Any | None:
+def unread(cfg: dict) -> Any:
     """A dataset whose files are not read yet.
 
     Args:
@@ -35,6 +35,6 @@ def names_classes_by_folder(dataset: Any) -> bool:
     return lists_folders(dataset) and bool(getattr(dataset, 'with_label', False))
 
 
-def is_local(path: Any) -> bool:
+def is_local(path: Any) -> TypeGuard[str]:
     """Whether it is a path in the local file system."""
     return isinstance(path, str) and bool(path) and '://' not in path

@@ -116,7 +116,8 @@ class FirstOrder:
             where the loss does not depend on the parameter.
         """
         params = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        losses, total = [], None
+        losses = []
+        total: Sequence[Tensor] = ()
         for i, data in enumerate(parts):
             with ExitStack() as stack:
                 if seed is not None:
@@ -126,7 +127,7 @@ class FirstOrder:
                 with self._precision(model):
                     loss = total_loss(model, data)
             grads = _gradient(loss * (weight / len(parts)), list(params.values()))
-            total = grads if total is None else torch._foreach_add(total, grads)
+            total = torch._foreach_add(tuple(total), grads) if total else grads
             losses.append(loss.detach())
         return torch.stack(losses).mean(), dict(zip(params, total, strict=True))
 
@@ -185,12 +186,13 @@ class FirstOrder:
         backbone, head = model.lower_backbone(), model.upper_head()
         params = (*backbone, *head)
         state = model.upper_state_at_lower()
-        losses, total = [], None
+        losses = []
+        total: Sequence[Tensor] = ()
         for i, data in enumerate(parts):
             with seeded(part_seed(seed, i), device_of(model)), self._precision(model):
                 loss = loss_with_state(model.downstream, state, data)
             grads = _gradient(loss / len(parts), params)
-            total = grads if total is None else torch._foreach_add(total, grads)
+            total = torch._foreach_add(tuple(total), grads) if total else grads
             losses.append(loss.detach())
         return (
             torch.stack(losses).mean(),

@@ -157,7 +157,9 @@ class ImplicitSystem:
             (*lower, *head),
             mean_over_ranks=mean_over_ranks,
             keep_graphs=first_order.num_parts['hessian'] == 1,
-            product_dtype=self.config.dtype and getattr(torch, self.config.dtype),
+            product_dtype=getattr(torch, self.config.dtype)
+            if self.config.dtype
+            else None,
             second_order=self.config.second_order,
             small_image_kernels=self.config.small_image_kernels,
             lazy=not self.solver.uses_products,

@@ -199,7 +199,7 @@ def _clip_norm(
         )
     )
     scale = (max_norm / (total + 1e-6)).clamp(max=1.0)
-    torch._foreach_mul_(grads, scale)
+    torch._foreach_mul_(list(grads), scale)
     return total
 
 

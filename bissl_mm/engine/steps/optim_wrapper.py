@@ -154,7 +154,7 @@ class BiSSLOptimWrapper(LevelOptimizers):
         average_([loss, *grads.values(), *running_statistics(pretext)])
         self._check_gradient(grads, self.first_order, batch)
         backbone = [grads[name] for name in levels.lower_names]
-        slope = norm(backbone)
+        slope = norm(tuple(backbone))
         pull = self.regularizer.add_gradient_(backbone, levels.theta_p, levels.theta_d)
         return dict(
             pretext_loss=loss,

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -10,7 +11,7 @@ from ...hypergradient import Solution, Status
 from ..checks.batch_report import NotFinite
 
 
-def total_loss(model: nn.Module, data: dict) -> Tensor:
+def total_loss(model: BaseModel, data: dict) -> Tensor:
     """The summed loss of an OpenMMLab model on a preprocessed batch."""
     losses = model(**data, mode='loss')
     return model.parse_losses(losses)[0]

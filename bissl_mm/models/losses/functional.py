@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from mmengine.model import BaseAveragedModel, BaseModel
@@ -106,8 +107,10 @@ def substituted(model: nn.Module, state: dict[str, Tensor]) -> Iterator[None]:
     Raises:
         KeyError: If a name is missing or unknown.
     """
-    own = dict(model.named_parameters())
-    own.update(model.named_buffers())
+    own: dict[str, Tensor] = {
+        **dict(model.named_parameters()),
+        **dict(model.named_buffers()),
+    }
     if own.keys() != state.keys():
         raise KeyError(
             'substituted: the state does not name the tensors of '
@@ -118,7 +121,8 @@ def substituted(model: nn.Module, state: dict[str, Tensor]) -> Iterator[None]:
     taken_out = []
     try:
         for module in model.modules():
-            for table in (module._parameters, module._buffers):
+            tables: tuple[Any, ...] = (module._parameters, module._buffers)
+            for table in tables:
                 for key, tensor in table.items():
                     if id(tensor) in partner:
                         taken_out.append((table, key, tensor))

@@ -27,7 +27,7 @@ def convex_losses(pretext: BaseModel) -> list[tuple[nn.Module, ConvexForm]]:
     Raises:
         TypeError: If there is none, or one is not known to be convex.
     """
-    found = [
+    found: list[tuple[nn.Module, ConvexForm]] = [
         (module, convex_form(name, module))
         for name, module in pretext.named_modules()
         if name.rpartition('.')[2] == 'loss_module'

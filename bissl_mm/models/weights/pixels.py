@@ -75,8 +75,8 @@ class Pixels:
             preprocessor, '_channel_conversion', getattr(preprocessor, 'to_rgb', False)
         ):
             self._turn()
-        mean = getattr(preprocessor, 'mean', None)
-        std = getattr(preprocessor, 'std', None)
+        mean: Any = getattr(preprocessor, 'mean', None)
+        std: Any = getattr(preprocessor, 'std', None)
         if getattr(preprocessor, '_enable_normalize', mean is not None):
             self._normalise(mean.flatten().tolist(), std.flatten().tolist())
 
