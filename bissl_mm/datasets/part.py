@@ -24,7 +24,7 @@ class Part(Dataset):
     def __init__(self, dataset: dict | BaseDataset) -> None:
         if isinstance(dataset, dict):
             dataset = DATASETS.build(dataset)
-        # Of one of three libraries, each with methods of its own.
+        # It comes from one of three libraries, each with its own methods.
         self.dataset: Any = dataset
         self.dataset.full_init()
         self.indices: Sequence[int] = range(len(self.dataset))

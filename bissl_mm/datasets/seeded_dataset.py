@@ -34,7 +34,7 @@ class SeededDataset(Dataset):
     """
 
     def __init__(self, dataset: Dataset, level: str, seed: int) -> None:
-        # Of any library, with methods of its own.
+        # It may come from any library and have its own methods.
         self.dataset: Any = dataset
         self.level = level
         self.seed = seed

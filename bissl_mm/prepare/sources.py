@@ -89,7 +89,7 @@ def _unpack(path: Path, scratch: Path, wanted: str) -> None:
                 for member in archive:
                     if member.isfile() and re.search(wanted, member.name):
                         file = archive.extractfile(member)
-                        # Of a regular file there is one.
+                        # A regular file always has one.
                         if file is not None:
                             _write(file, scratch, member.name, path)
         elif zipfile.is_zipfile(path):
