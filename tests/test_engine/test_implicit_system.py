@@ -54,8 +54,7 @@ def test_more_samples_than_there_are():
     with pytest.raises(
         ValueError,
         match='hypergradient.batch_size=7, but a '
-        'pretext batch holds 6 samples on this rank. Set at '
-        'most that many',
+        'pretext batch has 6 samples on this rank. Set it to 6 or less',
     ):
         wrapper.begin_upper_phase(
             model, [dict(inputs=views(6), data_samples=None)], seed=0
