@@ -85,6 +85,45 @@ def test_gain_of_adam_is_one_over_the_scale():
     assert gains(torch.optim.LBFGS([theta]), [theta]) is None
 
 
+@pytest.mark.parametrize('excluded', [False, True])
+def test_gain_of_the_other_lars(excluded):
+    from mmpretrain.engine.optimizers import LARS as OtherLARS
+
+    theta = param(3.0, 4.0)
+    optimizer = OtherLARS(
+        [dict(params=[theta], lars_exclude=excluded)],
+        lr=1e-6,
+        momentum=0.8,
+        dampening=0.5,
+        eta=0.01,
+    )
+    theta.grad = torch.tensor([0.6, 0.8])
+    (gain,) = gains(optimizer, [theta])
+    assert gain == pytest.approx((1.0 if excluded else 0.01 * 5) * 0.5 / 0.2)
+    theta.data = theta.data.double()
+    theta.grad = theta.grad.double()
+    for _ in range(200):
+        before = theta.detach().clone()
+        optimizer.step()
+    assert (before - theta.detach()).norm().item() == pytest.approx(
+        1e-6 * gain, rel=1e-3
+    )
+
+
+def test_no_gain_of_optimizers_that_are_not_known():
+    from mmpretrain.engine.optimizers import Lamb
+
+    for make in (
+        lambda p: Lamb(p, 0.1),
+        lambda p: torch.optim.RMSprop(p, 0.1, momentum=0.9),
+    ):
+        theta = param(3.0, 4.0)
+        optimizer = make([theta])
+        theta.grad = torch.tensor([0.6, 0.8])
+        optimizer.step()
+        assert gains(optimizer, [theta]) is None
+
+
 def test_large_tensors_count_more():
     params = [torch.zeros(1), torch.zeros(10), torch.zeros(2)]
     assert median_of_elements([9.0, 2.0, 1.0], params) == 2.0

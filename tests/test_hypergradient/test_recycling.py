@@ -281,3 +281,18 @@ def test_recycling_calls_an_estimate_so(dtype, share):
         missed += true > 0.2
     # Check that the case fits: an estimate was wrong.
     assert missed
+
+
+def test_a_restored_solver_that_has_dropped_products_goes_on_to_the_bit():
+    """What is kept is laid out in memory as what a checkpoint gives back."""
+    size = 45
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(size, size, generator=generator).double()
+    matrix = torch.eye(size) + 0.3 * (matrix + matrix.T)
+    bound = RecyclingSolver(40, tolerance=1e-9).bind(lambda v: (matrix @ v[0],))
+    rhs = torch.randn(8, size, generator=generator).double()
+    bound.solve((rhs[0],))
+    for row in rhs[1:]:
+        restored = bound.solver.bind(bound.operator, bound.state_dict())
+        found, expected = restored.solve((row,)), bound.solve((row,))
+        assert torch.equal(found.value[0], expected.value[0])

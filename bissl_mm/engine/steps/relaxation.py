@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from mmengine.registry import PARAM_SCHEDULERS
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 
 
 def learning_rates(cfg: Mapping[str, Any], lr: float, steps: int) -> list[float]:
@@ -90,17 +90,27 @@ def gains(optimizer: Optimizer, params: Sequence[Tensor]) -> list[float] | None:
 
 def _gain(optimizer: Optimizer, param: Tensor, group: dict) -> float | None:
     if 'LARS' in type(optimizer).__name__.upper():
-        return _trust(param, group) / (1 - group['momentum'])
+        return _trust(param, group) * _in_the_long_run(group)
     if 'betas' in group:
         return _adam(optimizer.state.get(param, {}), group)
-    if 'momentum' in group:
-        damped = 1 - group.get('dampening', 0.0) if group['momentum'] else 1.0
-        return damped / (1 - group['momentum'])
-    return None
+    # RMSprop has a momentum, too.
+    return _in_the_long_run(group) if isinstance(optimizer, SGD) else None
+
+
+def _in_the_long_run(group: dict) -> float:
+    momentum = group['momentum']
+    damped = 1 - group.get('dampening', 0.0) if momentum else 1.0
+    return damped / (1 - momentum)
 
 
 def _trust(param: Tensor, group: dict) -> float:
-    if param.grad is None or param.dim() < group.get('min_trust_dims', 0):
+    # mmpretrain's LARS excludes by group, the package's by dimensions.
+    is_excluded = group.get('lars_exclude', False)
+    if (
+        param.grad is None
+        or is_excluded
+        or param.dim() < group.get('min_trust_dims', 0)
+    ):
         return 1.0
     decay = group['weight_decay'] * (param.dim() >= group.get('min_decay_dims', 0))
     length = torch.linalg.vector_norm(param.detach()).item()
@@ -109,7 +119,8 @@ def _trust(param: Tensor, group: dict) -> float:
 
 
 def _adam(state: dict, group: dict) -> float | None:
-    if 'exp_avg_sq' not in state:
+    # LAMB, without a step of its own, scales each tensor once more.
+    if 'exp_avg_sq' not in state or 'step' not in state:
         return None
     steps = float(state['step'])
     scale = state['exp_avg_sq'] / (1 - group['betas'][1] ** steps)

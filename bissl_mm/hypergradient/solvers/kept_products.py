@@ -73,7 +73,13 @@ class KeptProducts:
 
     def truncate(self, size: int) -> None:
         """Forget the products from number ``size`` on."""
-        self.triangle = self.triangle[:size, :size]
+        self.triangle = leading(self.triangle, size)
+
+
+def leading(matrix: Tensor, size: int) -> Tensor:
+    """The first ``size`` rows and columns, laid out as in a checkpoint: another
+    layout would change the last bits of products."""
+    return matrix[:size, :size].contiguous()
 
 
 def bordered(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...linalg.basis import Basis
-from ..kept_products import KeptProducts, bordered
+from ..kept_products import KeptProducts, bordered, leading
 
 
 class SecantModel(KeptProducts):
@@ -55,7 +55,7 @@ class SecantModel(KeptProducts):
     def truncate(self, size: int) -> None:
         """Forget the products from number ``size`` on."""
         super().truncate(size)
-        self.overlap = self.overlap[:size, :size]
+        self.overlap = leading(self.overlap, size)
 
     def unseen_of_last(self) -> float:
         r"""How far :math:`A` was from the model on the newest direction u.
