@@ -143,10 +143,11 @@ def _all() -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def _roots() -> list[Registry]:
-    from ..registry import SOLVERS
+    from ..registry import REGULARIZERS, SOLVERS
 
     return [
         SOLVERS,
+        REGULARIZERS,
         *(r for r in vars(mmengine.registry).values() if isinstance(r, Registry)),
     ]
 

@@ -19,7 +19,7 @@ from bissl_mm.config import is_type, read_config, type_name
 from bissl_mm.config.explain import explained
 from bissl_mm.datasets import LevelStream
 from bissl_mm.models import DifferentiableSyncBatchNorm
-from bissl_mm.registry import build_solver
+from bissl_mm.registry import build_regularizer, build_solver
 
 
 def error_of(function, *args) -> str:
@@ -54,6 +54,11 @@ def test_a_misspelt_type_names_the_nearest(registry, name, right):
 def test_a_type_of_another_scope_says_which():
     text = error_of(MODELS.build, dict(type='ImageClassifier'))
     assert "write type='mmpretrain.ImageClassifier'" in text
+
+
+def test_a_misspelt_regularizer_names_the_nearest():
+    text = error_of(build_regularizer, dict(type='ElasticDistnce'))
+    assert "registered as 'ElasticDistnce'. Did you mean 'ElasticDistance'?" in text
 
 
 def test_a_misspelt_solver_names_the_nearest():
