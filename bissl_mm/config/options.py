@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.registry import OPTIMIZERS
+from mmengine.registry import OPTIMIZERS, Registry
 
 from ..utils.errors import ValueRefusal
 from .types import type_name
@@ -127,6 +127,12 @@ def _value(cfg: Config, key: str, given: OptionText) -> Any:
             f'--cfg-options {key}={text}: the value cannot be read ({error}). Check '
             'its brackets and quotes.'
         ) from error
+    except RecursionError as error:
+        # mmengine's parser ends like this at dict(a=1, b=2).
+        raise ValueRefusal(
+            f'--cfg-options {key}={text}: the value cannot be read. For a dict type '
+            f'one option for each key, such as {key}.type=NAME.'
+        ) from error
 
 
 def _is_path(key: str, present: Any, text: str) -> bool:
@@ -163,23 +169,26 @@ def _present(cfg: Any, key: str) -> Any:
 
 
 def _drop_settings_of_other_types(cfg: Config, values: dict) -> list[str]:
-    """Let a solver or an optimizer of another type start from its defaults.
+    """Let a component of another type start from its defaults.
 
-    A solver keeps no setting of the old type. An optimizer keeps the settings
-    that the new type has, too.
+    A solver keeps no setting of the old type. An optimizer and a regularizer keep
+    the settings that the new type has, too.
     """
+    from ..registry import REGULARIZERS
+
+    registries = dict(optimizer=OPTIMIZERS, regularizer=REGULARIZERS)
     notes = []
     for key, kind in values.items():
         place, _, last = key.rpartition('.')
         name = place.rpartition('.')[2]
         old = _present(cfg, place) if last == 'type' else None
         if (
-            name not in ('solver', 'optimizer')
+            name not in ('solver', *registries)
             or not isinstance(old, dict)
             or type_name(old.get('type')) in ('', type_name(kind))
         ):
             continue
-        kept = {} if name == 'solver' else _accepted(kind, old)
+        kept = {} if name == 'solver' else _accepted(kind, old, registries[name])
         dropped = [k for k in old if k not in ('type', '_scope_', *kept)]
         parent = _present(cfg, place.rpartition('.')[0])
         scope = {k: old[k] for k in ('_scope_',) if k in old}
@@ -194,9 +203,9 @@ def _drop_settings_of_other_types(cfg: Config, values: dict) -> list[str]:
     return notes
 
 
-def _accepted(kind: Any, settings: dict) -> dict:
+def _accepted(kind: Any, settings: dict, registry: Registry) -> dict:
     try:
-        cls = OPTIMIZERS.get(kind) if isinstance(kind, str) else kind
+        cls = registry.get(kind) if isinstance(kind, str) else kind
     except RuntimeError:
         cls = None
     if cls is None:

@@ -181,6 +181,25 @@ def test_a_solver_of_another_type_begins_with_its_own_settings():
     assert cfg.optim_wrapper.hypergradient.solver.max_iters == 5
 
 
+def test_a_regularizer_of_another_type_keeps_what_it_knows():
+    place = 'optim_wrapper.regularizer'
+    cfg = read(f'{place}.type=ElasticDistance', f'{place}.l1=0.1')
+    weight = read().optim_wrapper.regularizer.weight
+    assert cfg.optim_wrapper.regularizer == dict(
+        type='ElasticDistance', weight=weight, l1=0.1
+    )
+    cfg = read(
+        f'{place}.type=ScheduledDistance',
+        f'{place}.schedule=cosine_decay',
+        f'{place}.max_weight=0.1',
+    )
+    assert cfg.optim_wrapper.regularizer == dict(
+        type='ScheduledDistance', schedule='cosine_decay', max_weight=0.1
+    )
+    (note,) = notes_of(cfg)
+    assert f'ScheduledDistance does not keep weight={weight!r} of' in note
+
+
 def test_a_file_that_changes_the_solver_is_told_what_it_keeps(tmp_path):
     path = child(
         tmp_path,

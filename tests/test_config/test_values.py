@@ -73,6 +73,13 @@ def test_text_for_a_number_or_a_switch_is_refused(option, word):
         read_config(str(STAGE4), split_options([option]))
 
 
+def test_a_call_as_a_value_is_refused():
+    option = "optim_wrapper.regularizer=dict(type='SquaredDistance', weight=1)"
+    for text in (option, option.replace(', ', ',')):
+        with pytest.raises(Refusal, match='one option for each key'):
+            merge_options(Config(dict(optim_wrapper=dict())), split_options([text]))
+
+
 def test_honest_options_change_the_kind_of_a_value():
     cfg = Config(dict(a=0.5, b=3, c=True, d=None, e='x', f=2))
     options = split_options(['a=1', 'b=2.5', 'c=0', 'd=text', 'e=4', 'f=(1,5)'])
