@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...utils.check import check_keys, check_non_negative
-from ...utils.errors import RuntimeRefusal, ValueRefusal
+from ...utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from ..linalg.vectors import Vectors
 from ..operators.base import Operator
 from ..operators.diagonal import Diagonal
@@ -33,6 +33,7 @@ class WeightedDistance(Regularizer):
             everywhere, the published distance.
 
     Raises:
+        TypeError: If ``factors`` is no dict with expressions as keys.
         ValueError: For a negative factor, for an invalid expression, or for one
             that names no tensor.
 
@@ -45,8 +46,18 @@ class WeightedDistance(Regularizer):
     ) -> None:
         super().__init__(weight)
         name = type(self).__name__
+        if not isinstance(factors or {}, Mapping):
+            raise TypeRefusal(
+                f'{name}: factors must be a dict, but is {factors!r}. Write '
+                "{'layer4': 0.1}, for example."
+            )
         self.factors = dict(factors or {})
         for pattern, factor in self.factors.items():
+            if not isinstance(pattern, str):
+                raise TypeRefusal(
+                    f'{name}: factors has {pattern!r}, which is not text. Write a '
+                    'regular expression in quotes.'
+                )
             check_non_negative(name, f'factors[{pattern!r}]', factor)
             try:
                 re.compile(pattern)
