@@ -19,11 +19,13 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
 
 from ..config.types import is_type
+from ..datasets.folders import check_data_folders
 from ..engine.hooks.regime_hook import RegimeHook
 from ..engine.launch import build_runner
 from ..engine.steps.relaxation import learning_rates, pull_of
 from ..hypergradient import Regularizer
 from ..registry import build_regularizer
+from ..utils.check import check_positive_int
 from ..utils.errors import TypeRefusal, ValueRefusal
 
 #: Range of R in the better half of the settings in benchmarks/evidence.
@@ -137,7 +139,9 @@ def start_of(
 
     Raises:
         TypeError: If the config is not of a bilevel stage.
-        ValueError: If lambda or N_L is 0.
+        ValueError: If lambda or N_L is 0, or if T or N_U is no whole number of
+            at least 1.
+        FileNotFoundError: If data that have to be counted are missing.
     """
     loop = cfg.get('train_cfg') or {}
     if not is_type(loop, 'BiSSLTrainLoop'):
@@ -149,6 +153,12 @@ def start_of(
     regularizer = build_regularizer(cfg.optim_wrapper.get('regularizer') or {})
     alternations = loop.get('num_alternations', 500)
     lower_steps = loop.get('num_lower_steps', 20)
+    upper_steps = loop.get('num_upper_steps', 8)
+    for key, value in (
+        ('num_alternations', alternations),
+        ('num_upper_steps', upper_steps),
+    ):
+        check_positive_int('train_cfg', key, value)
     steps = alternations * lower_steps
     weights = regularizer.weights(alternations)
     if not any(weights) or not steps:
@@ -156,6 +166,8 @@ def start_of(
             f'theta_P cannot follow theta_D at {KEY}.weight={weights[0]:g} and '
             f'train_cfg.num_lower_steps={lower_steps}. Set both to positive numbers.'
         )
+    counted = dict(pretext=images, train=labels)
+    check_data_folders(cfg, [p for p, number in counted.items() if number is None])
     optimizer = cfg.optim_wrapper.lower.optimizer
     if is_type(optimizer, 'SGD'):
         momentum = optimizer.get('momentum', 0.0)
@@ -166,7 +178,7 @@ def start_of(
     return Start(
         alternations,
         lower_steps,
-        loop.get('num_upper_steps', 8),
+        upper_steps,
         regularizer,
         pull_of(weights, learning_rates(cfg, optimizer.lr, steps)),
         gain,

@@ -55,6 +55,19 @@ def test_without_data_for_sgd(image_folders, tmp_path, monkeypatch):
     assert start.images == (1000, 4) and start.labels == (90, 6)
 
 
+@pytest.mark.parametrize(
+    'key, given', [('train_dataloader', 'images'), ('pretext_dataloader', 'labels')]
+)
+def test_a_folder_that_would_be_counted_must_be_there(
+    key, given, image_folders, tmp_path, monkeypatch
+):
+    cfg = config(monkeypatch, image_folders, tmp_path, dict(type='SGD', lr=0.05))
+    cfg.train_cfg.pretext_dataloader.dataset.data_root = 'nowhere'
+    cfg.train_dataloader.dataset.data_root = 'nowhere'
+    with pytest.raises(Refusal, match=f"{key}.*'nowhere'.* does not exist"):
+        start_of(cfg, **{given: 1000})
+
+
 def stage(**changed) -> Start:
     if 'weight' in changed:
         weight = changed.pop('weight')
@@ -110,6 +123,8 @@ def test_what_is_recommended_has_two_to_ten_and_steps_enough(changed, options):
     [
         (dict(optim_wrapper__regularizer__weight=0.0), 'regularizer.weight=0'),
         (dict(train_cfg__num_lower_steps=0), 'num_lower_steps=0'),
+        (dict(train_cfg__num_upper_steps=0), 'num_upper_steps'),
+        (dict(train_cfg__num_upper_steps=1.5), 'num_upper_steps'),
     ],
 )
 def test_refusals(change, words, image_folders, tmp_path, monkeypatch):
