@@ -101,7 +101,7 @@ def compare(runs: Runs, arm: str, other: str) -> str:
     pooled = [sum((runs[a][u] for u in units), []) for a in (other, arm)]
     return (
         f'{np.mean(differences):+.1f} | {low:+.1f} to {high:+.1f} | '
-        f'{sign_flip_test(differences).p_value:.3f} | '
+        f'{sign_flip_test(differences, sum(pooled, [])).p_value:.3f} | '
         f'{permutation_test(*pooled).p_value:.4f}'
     )
 

@@ -109,7 +109,9 @@ def permutation_test(
     )
 
 
-def sign_flip_test(differences: Sequence[float]) -> PermutationTest:
+def sign_flip_test(
+    differences: Sequence[float], results: Sequence[float] = ()
+) -> PermutationTest:
     """Two-sided, exact sign-flip test for pairs: is the mean difference zero?
 
     Each difference gets both signs, in all combinations. The p value is the
@@ -119,6 +121,9 @@ def sign_flip_test(differences: Sequence[float]) -> PermutationTest:
     Args:
         differences (Sequence[float]): Second minus first result of each pair,
             for at most 20 pairs.
+        results (Sequence[float]): The results of both arms. The rounding of
+            a difference is that of the results, which may be much larger.
+            Defaults to none: the differences are exact.
 
     Raises:
         ValueError: For fewer than two or more than 20 differences, or one
@@ -140,7 +145,9 @@ def sign_flip_test(differences: Sequence[float]) -> PermutationTest:
         n_resamples=total,
         batch=10_000,
     )
-    extreme = found.null_distribution >= found.statistic - _slack([given])
+    slack = _slack([np.asarray(results, dtype=np.float64)]) if len(results) else 0.0
+    slack = max(slack, _slack([given]))
+    extreme = found.null_distribution >= found.statistic - slack
     return PermutationTest(float(extreme.mean()), total, len(extreme))
 
 

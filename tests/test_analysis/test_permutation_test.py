@@ -153,6 +153,16 @@ def test_six_differences_of_one_sign():
     assert sign_flip_test([0.1, 0.2, 0.3, 0.1, 0.2, 0.3]).p_value == 2 / 64
 
 
+def test_sign_flips_of_results_in_single_precision():
+    first = [float(np.float32(x)) for x in (70.1, 71.3, 70.2, 71.7, 70.1)]
+    second = [float(np.float32(x)) for x in (70.0, 70.1, 71.2, 73.0, 70.8)]
+    exact = [-0.1, -1.2, 1.0, 1.3, 0.7]
+    differences = [b - a for a, b in zip(first, second, strict=True)]
+    assert differences == pytest.approx(exact, abs=1e-5)
+    expected = flipped([round(10 * d) for d in exact])
+    assert sign_flip_test(differences, first + second).p_value == expected == 0.5625
+
+
 @pytest.mark.parametrize('differences', [(1.0,), (1.0, math.nan), [1.0] * 21])
 def test_what_has_no_sign_flip_test(differences):
     with pytest.raises(ValueError, match='2 to 20 finite differences'):
