@@ -8,6 +8,7 @@ a few lower steps are made and thrown away.
 
 import itertools
 import math
+import os.path as osp
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -134,8 +135,8 @@ def start_of(
     Args:
         cfg (Config): Config of a bilevel stage; not changed.
         images, labels (int, optional): Numbers of images instead of those of
-            the data sets. If the lower optimizer is SGD, the data sets then
-            need not exist.
+            the data sets. If the lower optimizer is SGD, with the same rate and
+            factor for all tensors, the data sets then need not exist.
 
     Raises:
         TypeError: If the config is not of a bilevel stage.
@@ -169,12 +170,17 @@ def start_of(
     counted = dict(pretext=images, train=labels)
     check_data_folders(cfg, [p for p, number in counted.items() if number is None])
     optimizer = cfg.optim_wrapper.lower.optimizer
-    if is_type(optimizer, 'SGD'):
+    if is_type(optimizer, 'SGD') and not _differs(cfg):
         momentum = optimizer.get('momentum', 0.0)
         dampening = optimizer.get('dampening', 0.0) if momentum else 0.0
         gain = (1 - dampening) / (1 - momentum)
     else:
         gain = _measured_gain(cfg)
+    if not gain:
+        raise ValueRefusal(
+            f'Most of theta_P has a factor of 0 in {KEY}.factors, so R is 0 at any '
+            'weight. Choose lambda and T yourself.'
+        )
     return Start(
         alternations,
         lower_steps,
@@ -185,6 +191,17 @@ def start_of(
         _size(loop.pretext_dataloader, images),
         _size(cfg.train_dataloader, labels),
         '' if is_type(optimizer, 'SGD') or _is_pretrained(cfg) else UNTRAINED,
+    )
+
+
+def _differs(cfg: Config) -> bool:
+    """Whether tensors have rates or factors of their own."""
+    wrapper = cfg.optim_wrapper
+    paramwise = str(wrapper.lower.get('paramwise_cfg') or '')
+    return (
+        'lr_mult' in paramwise
+        or 'layer_decay' in paramwise
+        or bool((wrapper.get('regularizer') or {}).get('factors'))
     )
 
 
@@ -217,6 +234,8 @@ def _measured_gain(cfg: Config) -> float:
     cfg.log_level = 'WARNING'
     with tempfile.TemporaryDirectory() as folder:
         cfg.work_dir = folder
+        # mmengine shares a logger between runs of one name in one second.
+        cfg.experiment_name = osp.basename(folder)
         runner = build_runner(cfg)
         regime = RegimeHook(least=0.0)
         runner.register_hook(regime)

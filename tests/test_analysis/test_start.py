@@ -47,6 +47,28 @@ def test_r_is_that_of_the_stage(optimizer, image_folders, tmp_path, monkeypatch)
     assert start.relaxation_times == pytest.approx(hook.relaxation_times, rel=0.01)
 
 
+def test_r_counts_factors_and_multiples_of_the_rate(
+    image_folders, tmp_path, monkeypatch
+):
+    sgd = dict(type='SGD', lr=0.05, momentum=0.9)
+    whole = start_of(config(monkeypatch, image_folders, tmp_path / 'a', sgd))
+    cfg = config(monkeypatch, image_folders, tmp_path / 'b', sgd)
+    cfg.optim_wrapper.regularizer = dict(
+        type='WeightedDistance',
+        weight=whole.regularizer.weight,
+        factors={'backbone': 0.5},
+    )
+    cfg.optim_wrapper.lower.paramwise_cfg = dict(
+        custom_keys={'backbone': dict(lr_mult=0.1)}
+    )
+    start = start_of(cfg)
+    assert start.relaxation_times == pytest.approx(0.05 * whole.relaxation_times)
+    runner = make_runner(cfg)
+    (hook,) = (h for h in runner.hooks if isinstance(h, RegimeHook))
+    runner.train()
+    assert hook.relaxation_times == pytest.approx(start.relaxation_times)
+
+
 def test_without_data_for_sgd(image_folders, tmp_path, monkeypatch):
     cfg = config(monkeypatch, image_folders, tmp_path, dict(type='SGD', lr=0.05))
     cfg.train_cfg.pretext_dataloader.dataset.data_root = 'nowhere'

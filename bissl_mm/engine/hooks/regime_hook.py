@@ -67,11 +67,10 @@ class RegimeHook(Hook):
         weights = wrapper.regularizer.weights(settings.num_alternations)
         if not steps or not any(weights):
             return
-        groups = wrapper['lower'].optimizer.param_groups
-        lr = groups[0].get('initial_lr', groups[0]['lr'])
+        optimizer = wrapper['lower'].optimizer
+        lr = optimizer.defaults['lr']
         pull = pull_of(weights, learning_rates(runner.cfg, lr, steps))
         params = unwrap(runner.model).lower_backbone()
-        optimizer = wrapper['lower'].optimizer
         if type(optimizer).__name__ == 'SGD':
             self._tell(runner, pull, gains(optimizer, params), params)
             return
@@ -137,7 +136,10 @@ class RegimeHook(Hook):
     ) -> None:
         if factors is None:
             return
-        gain = self.gain = median_of_elements(factors, params)
+        shares = runner.optim_wrapper.regularizer.shares(params)
+        gain = self.gain = median_of_elements(
+            [f * share for f, share in zip(factors, shares, strict=True)], params
+        )
         times = self.relaxation_times = pull * gain
         alternations = runner.train_loop.max_iters
         text = (

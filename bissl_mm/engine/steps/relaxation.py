@@ -64,7 +64,8 @@ def pull_of(weights: Sequence[float], rates: Sequence[float]) -> float:
 def gains(optimizer: Optimizer, params: Sequence[Tensor]) -> list[float] | None:
     """How far each tensor moves per unit of gradient and learning rate.
 
-    Momentum is included in its long run. Call this right before a step, when
+    The learning rate is that of the config; a parameter group may have a multiple
+    of it. Momentum is included in its long run. Call this right before a step, when
     gradients are there. For Adam and related optimizers, call it after a few
     steps.
 
@@ -82,10 +83,15 @@ def gains(optimizer: Optimizer, params: Sequence[Tensor]) -> list[float] | None:
     for param in params:
         group = groups.get(id(param))
         gain = None if group is None else _gain(optimizer, param, group)
-        if gain is None:
+        if group is None or gain is None:
             return None
-        found.append(gain)
+        found.append(gain * _multiple(optimizer, group))
     return found
+
+
+def _multiple(optimizer: Optimizer, group: dict) -> float:
+    rate = optimizer.defaults['lr']
+    return group.get('initial_lr', group['lr']) / rate if rate else 1.0
 
 
 def _gain(optimizer: Optimizer, param: Tensor, group: dict) -> float | None:

@@ -91,6 +91,11 @@ class Regularizer(ABC):
         as large."""
         return 'weight', self.weight * factor
 
+    def shares(self, lower: Sequence[Tensor]) -> list[float]:
+        """How strongly each tensor is tied, relative to the weight. Defaults to
+        1 for all."""
+        return [1.0] * len(lower)
+
     @abstractmethod
     def add_gradient_(
         self, grads: Sequence[Tensor], lower: Sequence[Tensor], upper: Sequence[Tensor]

@@ -88,6 +88,10 @@ class WeightedDistance(Regularizer):
             for p, tensor in zip(found, lower, strict=True)
         }
 
+    def shares(self, lower: Sequence[Tensor]) -> list[float]:
+        """See :meth:`Regularizer.shares`; the factors."""
+        return self._factors(lower)
+
     @torch.no_grad()
     def add_gradient_(
         self, grads: Sequence[Tensor], lower: Sequence[Tensor], upper: Sequence[Tensor]
