@@ -5,6 +5,8 @@ import torch
 from small_run import make_runner, small_config, weights
 from test_resume import StopAt
 
+from bissl_mm.utils.errors import Refusal
+
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 
 SCHEDULE = dict(
@@ -92,3 +94,24 @@ def test_a_stage_goes_on_bit_for_bit_and_differs_from_the_published(
         assert logged[0] != logged[1] == regularizer.weight != pytest.approx(0.3)
     else:
         assert logged.tolist() == pytest.approx(regularizer.weights(2))
+
+
+@pytest.mark.parametrize('types', [('SquaredDistance', 'LearnedDistance')])
+@pytest.mark.parametrize('turned', [False, True])
+def test_a_run_does_not_resume_with_a_lambda_that_is_learned_instead_of_set(
+    types, turned, image_folders, tmp_path, monkeypatch
+):
+    before, after = types[::-1] if turned else types
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=2,
+        train_cfg__head_warmup=None,
+        optim_wrapper__regularizer=dict(type=before, weight=0.3),
+    )
+    make_runner(cfg).train()
+    cfg.optim_wrapper.regularizer.type = after
+    cfg.resume = True
+    with pytest.raises(Refusal, match=f'{after} cannot go on .*load_from'):
+        make_runner(cfg).train()

@@ -14,7 +14,7 @@ from torch.nn.utils import clip_grad_norm_
 from ...hypergradient.linalg.vectors import Vectors, norm
 from ...hypergradient.regularizers.base import Regularizer
 from ...models.bissl_model import BiSSLModel
-from ...utils.errors import TypeRefusal
+from ...utils.errors import RuntimeRefusal, TypeRefusal
 from ...utils.random import seeded
 from ..checks.batch_report import names_its_batch
 from ..distributed import average_, from_first_rank
@@ -149,10 +149,23 @@ class LevelOptimizers(OptimWrapperDict):
         return state | (dict(regularizer=trained) if trained else {})
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Load what :meth:`state_dict` gave."""
+        """Load what :meth:`state_dict` gave.
+
+        Raises:
+            RuntimeError: If the upper level trained other parameters of the
+                regularizer.
+        """
         state_dict = dict(state_dict)
+        saved = state_dict.pop('regularizer', {})
+        if set(saved) != {name for name, _ in self.regularizer.named_parameters()}:
+            raise RuntimeRefusal(
+                f'optim_wrapper.regularizer: {type(self.regularizer).__name__} cannot '
+                'go on from a checkpoint that another type of regularizer wrote. '
+                'Restore the type, or start a new run from the weights with '
+                'load_from instead of --resume.'
+            )
         self.head_warmup.load_state_dict(state_dict.pop('head_warmup'))
-        self.regularizer.load_state_dict(state_dict.pop('regularizer', {}))
+        self.regularizer.load_state_dict(saved)
         super().load_state_dict(state_dict)
 
 
