@@ -73,13 +73,13 @@ class Start:
         """R, of :mod:`bissl_mm.engine.steps.relaxation`."""
         return self.pull * self.gain
 
-    def weights(self) -> tuple[float, float]:
-        """lambda, or the scale of a schedule, at which R is 2 and 10."""
+    def weights(self) -> dict[str, tuple[float, float]]:
+        """Values at which R is 2 and 10, by the settings of the regularizer."""
         low, high = (
-            self.regularizer.scaled(times / self.relaxation_times)[1]
+            self.regularizer.scaled(times / self.relaxation_times)
             for times in (LEAST, MOST)
         )
-        return low, high
+        return {key: (low[key], high[key]) for key in low}
 
     def lengths(self) -> tuple[int, int]:
         """T at which R is 2 and 10, with N_L as it is."""
@@ -90,7 +90,11 @@ class Start:
         """Lines that describe the stage, and a line that says what to type."""
         T, times = self.alternations, self.relaxation_times
         low, high = self.lengths()
-        key, now = self.regularizer.scaled(1.0)
+        now = self.regularizer.scaled(1.0)
+        ranges = ' and '.join(
+            f'{KEY}.{key} of {_range(*values)}, where it is {now[key]:g}'
+            for key, values in self.weights().items()
+        )
         lines = [
             f'The stage has T = {T} alternations of {self.lower_steps} lower and '
             f'{self.upper_steps} upper steps.',
@@ -100,8 +104,7 @@ class Start:
             ),
             f'theta_P relaxes R = {times:.2g} times toward theta_D (lambda times '
             f'learning rate: {self.pull:.3g} in all, gain {self.gain:.3g}).',
-            f'R is {LEAST:g} to {MOST:g} at {KEY}.{key} of {_range(*self.weights())}, '
-            f'where it is {now:g}, or at T = {low} to {high}.',
+            f'R is {LEAST:g} to {MOST:g} at {ranges}, or at T = {low} to {high}.',
         ]
         if self.note:
             lines.append(self.note)
@@ -122,8 +125,10 @@ class Start:
         times = self.relaxation_times * alternations / self.alternations
         if not LEAST <= times <= MOST:
             middle = math.sqrt(LEAST * MOST)
-            key, value = self.regularizer.scaled(middle / times)
-            options.append(f'{KEY}.{key}={value:.2g}')
+            options += [
+                f'{KEY}.{key}={value:.2g}'
+                for key, value in self.regularizer.scaled(middle / times).items()
+            ]
         return options
 
 

@@ -6,7 +6,7 @@ from small_run import make_runner, small_config
 
 from bissl_mm.analysis.start import Start, start_of
 from bissl_mm.engine import RegimeHook
-from bissl_mm.hypergradient import SquaredDistance
+from bissl_mm.hypergradient import ScheduledDistance, SquaredDistance
 from bissl_mm.models.bissl_model import unwrap
 from bissl_mm.utils.errors import Refusal
 
@@ -135,9 +135,23 @@ def test_what_is_recommended_has_two_to_ten_and_steps_enough(changed, options):
     text = '\n'.join(start.lines())
     assert all(option in text for option in options)
     assert f'R = {start.relaxation_times:.2g} ' in text
-    low, high = start.weights()
+    ((low, high),) = start.weights().values()
     assert stage(**{**changed, 'weight': low}).relaxation_times == pytest.approx(2)
     assert stage(**{**changed, 'weight': high}).relaxation_times == pytest.approx(10)
+
+
+def test_a_schedule_is_scaled_as_a_whole():
+    """Its lower end, too: a recommendation that left it could not be typed."""
+    schedule = ScheduledDistance('cosine_decay', 0.3, 0.29)
+    start = stage(regularizer=schedule, pull=6.0)
+    assert start.relaxation_times == pytest.approx(60)
+    assert start.options() == [
+        'optim_wrapper.regularizer.min_weight=0.022',
+        'optim_wrapper.regularizer.max_weight=0.022',
+    ]
+    assert all(option in '\n'.join(start.lines()) for option in start.options())
+    halved = ScheduledDistance('cosine_decay', **schedule.scaled(0.5))
+    assert halved.weights(5) == pytest.approx([w / 2 for w in schedule.weights(5)])
 
 
 @pytest.mark.parametrize(

@@ -152,11 +152,15 @@ class RegimeHook(Hook):
             return
         factor = self.aim / times if times else math.inf
         if math.isfinite(factor):
-            key, value = runner.optim_wrapper.regularizer.scaled(factor)
+            settings = runner.optim_wrapper.regularizer.scaled(factor).items()
+            proposed = ' '.join(
+                f'optim_wrapper.regularizer.{key}={value:.2g}'
+                for key, value in settings
+            )
             text += (
                 ' So theta_P will hardly follow it, and the stage is little but '
                 'further pretraining. Aim at 2 to 10: set '
-                f'optim_wrapper.regularizer.{key}={value:.2g}, or '
+                f'{proposed}, or '
                 f'train_cfg.num_alternations={math.ceil(alternations * factor)}.'
             )
         runner.logger.warning(text)

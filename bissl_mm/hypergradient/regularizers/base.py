@@ -86,10 +86,10 @@ class Regularizer(ABC):
             found.append(walked.weight)
         return found
 
-    def scaled(self, factor: float) -> tuple[str, float]:
-        """The setting, and its value, that makes the weight ``factor`` times
-        as large."""
-        return 'weight', self.weight * factor
+    def scaled(self, factor: float) -> dict[str, float]:
+        """Settings, and their values, that make the weight ``factor`` times as
+        large in every alternation."""
+        return {'weight': self.weight * factor}
 
     def shares(self, lower: Sequence[Tensor]) -> list[float]:
         """How strongly each tensor is tied, relative to the weight. Defaults to

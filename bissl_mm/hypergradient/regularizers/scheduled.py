@@ -83,9 +83,12 @@ class ScheduledDistance(SquaredDistance):
         # This form is exact at both ends.
         self.weight = self.min_weight * (1 - share) + self.max_weight * share
 
-    def scaled(self, factor: float) -> tuple[str, float]:
-        """See :meth:`Regularizer.scaled`; ``min_weight`` stays."""
-        return 'max_weight', self.max_weight * factor
+    def scaled(self, factor: float) -> dict[str, float]:
+        """See :meth:`Regularizer.scaled`; both ends of the schedule."""
+        return {
+            'min_weight': self.min_weight * factor,
+            'max_weight': self.max_weight * factor,
+        }
 
     def _share(self, s: float) -> float:
         if self.schedule == 'cosine_decay':
