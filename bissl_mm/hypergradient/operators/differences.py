@@ -28,7 +28,7 @@ class Differences(Curvature):
     ReLUs and max pooling it does not; see ``docs/hypergradient.md``.
 
     :math:`\epsilon` is ``step`` times the norm of the parameters. The map is
-    symmetric and linear up to that error: in single precision about 0.3 to 1%.
+    symmetric and linear up to that error: in single precision about 0.3 to 2%.
 
     Args:
         closures (Sequence[Callable[[], Tensor]]): Each returns the scalar

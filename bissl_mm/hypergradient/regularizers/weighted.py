@@ -21,8 +21,9 @@ class WeightedDistance(Regularizer):
 
     The implicit Jacobian is then :math:`F [F + H/(\lambda+\delta)]^{-1}` with
     :math:`F` the factors. A tensor of factor 0 is free: no term pulls it, and
-    its :math:`v_{IJ}` is 0. There the system is :math:`H/(\lambda+\delta)`,
-    which may be singular.
+    its :math:`v_{IJ}` is 0, or :math:`v` where ``hypergradient.params`` leaves
+    it out. There the system is :math:`H/(\lambda+\delta)`, which may be
+    singular.
 
     Args:
         weight (float): :math:`\lambda`. Defaults to 0.001.
