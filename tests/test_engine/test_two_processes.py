@@ -115,7 +115,22 @@ def test_other_pretext_tasks_equal_one_process(kind, pool):
     assert results[0] == results[1]
 
 
-def bissl_steps(rank, world):
+#: Settings of the wrapper, and what ranks may differ by from one process.
+VARIANTS = {
+    'published': (dict(), 1e-10),
+    'pretext head': (dict(hypergradient=dict(pretext_head=True)), 1e-10),
+    'elastic': (dict(regularizer=dict(type='ElasticDistance', weight=0.1)), 1e-10),
+    # Its lambda is in single precision.
+    'learned lambda': (
+        dict(regularizer=dict(type='LearnedDistance', weight=0.1, damping=0.0)),
+        1e-7,
+    ),
+    # Rounding of a gradient over the step.
+    'differences': (dict(hypergradient=dict(curvature='differences')), 1e-5),
+}
+
+
+def bissl_steps(rank, world, variant):
     """A lower and an upper step; gradients of the latter, then weights."""
     pretext = build(simclr_cfg(norm=NORM))
     downstream = build(classifier_cfg(NORM), seed=3)
@@ -130,10 +145,14 @@ def bissl_steps(rank, world):
             ('head_warmup', downstream),
         )
     }
+    change, _ = VARIANTS[variant]
+    solver = dict(type='CGSolver', max_iters=4)
     wrapper = BiSSLOptimWrapper(
         **wrappers,
-        regularizer=dict(weight=0.1),
-        hypergradient=dict(damping=1.0, solver=dict(type='CGSolver', max_iters=4)),
+        regularizer=change.get('regularizer', dict(weight=0.1)),
+        hypergradient=dict(
+            damping=1.0, solver=solver, **change.get('hypergradient', {})
+        ),
     )
     model.pretext.data_preprocessor = Cast()
     model.downstream.data_preprocessor = Cast()
@@ -176,21 +195,24 @@ class Cast(torch.nn.Module):
         return dict(inputs=data['inputs'], data_samples=samples)
 
 
-def test_hypergradient_and_weights_equal_one_process(pool):
-    grads, state, iters, loss = bissl_steps(0, 1)
-    results = pool.run(bissl_steps)
+@pytest.mark.parametrize('variant', VARIANTS)
+def test_hypergradient_and_weights_equal_one_process(variant, pool):
+    grads, state, iters, loss = bissl_steps(0, 1, variant)
+    assert ('regularizer.raw_weight' in grads) == (variant == 'learned lambda')
+    results = pool.run(bissl_steps, variant)
+    _, error = VARIANTS[variant]
     expected = as_vector(grads.values())
     for other_grads, other_state, other_iters, other_loss in results:
         assert other_iters == iters
         assert other_loss == pytest.approx(loss, rel=1e-12)
         actual = as_vector(other_grads[k] for k in grads)
-        assert relative_error(actual, expected) <= 1e-10
+        assert relative_error(actual, expected) <= error
         for name, value in state.items():
             torch.testing.assert_close(
                 torch.tensor(other_state[name]).double(),
                 torch.tensor(value).double(),
-                rtol=1e-8,
-                atol=1e-10,
+                rtol=max(1e-8, error),
+                atol=error,
                 msg=lambda text: f'{name}: {text}',
             )
     assert results[0] == results[1]
