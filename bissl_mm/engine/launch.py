@@ -31,7 +31,7 @@ from ..utils.operators import check_compiled_operators
 from ..utils.total_batch import share_batches
 from .checks.data_look import check_data
 from .checks.loaders import check_train_loop
-from .loop.resume_guard import ResumedPathsHook, ResumedTaskHook
+from .loop.resume_guard import ResumedPathsHook, ResumedShapesHook, ResumedTaskHook
 from .report import report_data, report_run
 from .search_space import place_holder_note
 from .steps.settings import refuse_moved
@@ -139,6 +139,7 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
     has_own_runner = 'runner_type' in cfg
     runner = RUNNERS.build(cfg) if has_own_runner else ToolRunner.from_cfg(cfg)
     runner.register_hook(ResumedTaskHook())
+    runner.register_hook(ResumedShapesHook())
     runner.register_hook(ResumedPathsHook())
     report_run(runner)
     _check_after_init(runner)

@@ -36,7 +36,7 @@ def check_known_keys(where: str, given: Iterable[str], known: Collection[str]) -
 
 
 def check_keys(cls: type) -> type:
-    """Class decorator that refuses misspelt constructor arguments.
+    """Class decorator that refuses misspelt and missing constructor arguments.
 
     The message names the nearest right argument. If ``__init__`` takes
     ``**kwargs`` for a parent, the parent's arguments are known, too.
@@ -50,11 +50,37 @@ def check_keys(cls: type) -> type:
     @functools.wraps(init)
     def checked_init(self, *args: Any, **kwargs: Any) -> None:
         check_not_moved(cls.__name__, kwargs, getattr(cls, 'MOVED', {}))
-        check_known_keys(cls.__name__, kwargs, known)
+        try:
+            check_known_keys(cls.__name__, kwargs, known)
+        except TypeRefusal as error:
+            raise TypeRefusal(
+                f'{error} If a base config gives it to another type, write '
+                f'dict(_delete_=True, type={cls.__name__!r}, ...).'
+            ) from None
+        _check_complete(cls, init, args, kwargs)
         init(self, *args, **kwargs)
 
     cls.__init__ = checked_init
     return cls
+
+
+def _check_complete(cls: type, init: Any, args: tuple, kwargs: Mapping) -> None:
+    """Refuse a missing argument, unless ``**kwargs`` may pass it on."""
+    parameters = list(inspect.signature(init).parameters.values())[1:]
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    missing = [
+        p.name
+        for index, p in enumerate(parameters)
+        if p.kind in kinds
+        and p.default is p.empty
+        and p.name not in kwargs
+        and (p.kind is kinds[1] or index >= len(args))
+    ]
+    if missing:
+        raise TypeRefusal(
+            f'{cls.__name__} lacks {", ".join(missing)}. Write '
+            f'dict(type={cls.__name__!r}, {", ".join(f"{m}=..." for m in missing)}).'
+        )
 
 
 def check_not_moved(where: str, given: Iterable[str], moved: Mapping[str, str]) -> None:

@@ -552,7 +552,12 @@ def test_nan_stops_within_the_step_and_names_the_site(
         (
             dict(optim_wrapper__hypergradient__solver=dict(type='CGSolver', tol=1)),
             TypeError,
-            'CGSolver: unknown key',
+            'CGSolver: unknown key .*_delete_=True',
+        ),
+        (
+            dict(optim_wrapper__regularizer__type='ScheduledDistance'),
+            TypeError,
+            r'ScheduledDistance: unknown key .weight.*_delete_=True',
         ),
         (
             dict(optim_wrapper__lower__accumulative_counts=2),

@@ -5,6 +5,8 @@ import torch
 from mmengine.hooks import Hook
 from small_run import make_runner, small_config, weights
 
+from bissl_mm.engine.loop.resume_guard import ResumedShapesHook
+
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 
 
@@ -166,6 +168,22 @@ def test_settings_that_would_change_the_samples_are_refused(
     cfg.train_cfg.pretext_dataloader.batch_size = 5
     with pytest.raises(ValueError, match='batch_size is 5 now but was 4'):
         run_to_end(cfg)
+
+
+def test_a_model_of_other_sizes_is_refused(image_folders, tmp_path, monkeypatch):
+    cfg = small_config(monkeypatch, image_folders, tmp_path)
+    with pytest.raises(SystemExit):
+        run_to_end(cfg, [StopAt('after_lower_step', 2)])
+    cfg.resume = True
+    cfg.model.downstream.head.num_classes = 2
+    runner = make_runner(cfg)
+    runner.register_hook(ResumedShapesHook())
+    with pytest.raises(
+        ValueError,
+        match=r'fc.weight has the shape \(3, 32\), but in this run \(2, 32\)'
+        '.*without --resume',
+    ):
+        runner.train()
 
 
 def test_resuming_without_the_evaluation_that_was_due(

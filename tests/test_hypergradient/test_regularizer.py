@@ -290,3 +290,15 @@ def test_bad_schedules_are_refused(change, words):
     settings = {**dict(schedule='cosine_decay', max_weight=0.1), **change}
     with pytest.raises(ValueError, match=words):
         ScheduledDistance(**settings)
+
+
+@pytest.mark.parametrize(
+    'given, words',
+    [
+        ((), 'ScheduledDistance lacks schedule, max_weight. Write dict'),
+        (('cosine_decay',), r'ScheduledDistance lacks max_weight.*max_weight=\.\.\.\)'),
+    ],
+)
+def test_missing_arguments_are_named(given, words):
+    with pytest.raises(TypeError, match=words):
+        ScheduledDistance(*given)

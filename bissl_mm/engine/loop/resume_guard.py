@@ -4,6 +4,7 @@ import os.path as osp
 import re
 
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ...utils.errors import ValueRefusal
@@ -65,6 +66,38 @@ class ResumedTaskHook(Hook):
                 f"--resume: checkpoint '{runner._load_from}' is of the task "
                 f'{found.group(1)!r}, but this run is on {own!r}. Type --task '
                 f'{found.group(1)}, or start anew without --resume.'
+            )
+
+
+class ResumedShapesHook(Hook):
+    """Refuse to resume with a model of other sizes, which torch cannot fill.
+
+    The usual reason is data with another number of classes.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare the sizes of the checkpoint's parameters with the model's.
+
+        Raises:
+            ValueError: If the run is to resume and they differ.
+        """
+        states = checkpoint.get('state_dict') if isinstance(checkpoint, dict) else None
+        if not runner._resume or not isinstance(states, dict):
+            return
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        for name, value in model.state_dict().items():
+            saved = states.get(name)
+            if saved is None or getattr(saved, 'shape', value.shape) == value.shape:
+                continue
+            raise ValueRefusal(
+                f"--resume: in checkpoint '{runner._load_from}' {name} has the shape "
+                f'{tuple(saved.shape)}, but in this run {tuple(value.shape)}. A run '
+                'resumes only with the same model and the same number of classes. '
+                'Give it the data and the settings that it began with, or start anew '
+                'without --resume in another --work-dir.'
             )
 
 
