@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from ...datasets.batch_parts import num_samples
+from ...hypergradient.linalg.vectors import is_zero
 from ...utils.errors import ValueRefusal
 from .gradients import FirstOrder, Gradients
 
@@ -97,7 +98,7 @@ class FirstGradient:
         Raises:
             ValueError: On every rank alike, naming the setting.
         """
-        if not self._is_seen and not any(bool(grad.any()) for grad in grads.values()):
+        if not self._is_seen and is_zero(tuple(grads.values())):
             raise ValueRefusal(
                 'lower level: the gradient of the pretext loss is exactly '
                 'zero in all parameters, so nothing would be learned. '

@@ -243,24 +243,20 @@ class BiSSLOptimWrapper(LevelOptimizers):
                 *running_statistics(downstream),
             ]
         )
-        check_finite(
-            'upper level',
-            loss_at_lower=loss_at_lower.item(),
-            loss_at_upper=loss_at_upper.item(),
-        )
-        solution = self.system.solve(v)
+        losses = dict(loss_at_lower=loss_at_lower, loss_at_upper=loss_at_upper)
+        try:
+            solution = self.system.solve(v)
+        except FloatingPointError:
+            # Where a loss is to blame, it is named. They are not read before.
+            check_finite('upper level', **{k: x.item() for k, x in losses.items()})
+            raise
         levels = model.levels
         torch._foreach_add_(
             [grads[n] for n in levels.upper_names], list(solution.value)
         )
         grads |= self.system.weight_gradients(levels, solution)
         return Hypergradient(
-            dict(
-                loss_at_lower=loss_at_lower,
-                loss_at_upper=loss_at_upper,
-                v_norm=norm(v),
-                cosine=cosine(v, solution.value),
-            ),
+            dict(**losses, v_norm=norm(v), cosine=cosine(v, solution.value)),
             grads,
             v,
             solution,

@@ -1,8 +1,8 @@
 """Arithmetic on tuples of tensors, each read as one long vector.
 
 The parameters of a backbone are a tuple of tensors of different shapes. Every
-vector of the linear system has the same structure. The functions here never
-wait for the device. Only functions whose name ends in ``_`` change an argument,
+vector of the linear system has the same structure. Only :func:`is_zero`
+waits for the device. Only functions whose name ends in ``_`` change an argument,
 and it is their first. Iterations use these, because fresh memory for ten
 million values takes several times as long as the arithmetic.
 """
@@ -139,6 +139,14 @@ def scale_add_(x: Vectors, scale: Tensor, y: Vectors) -> None:
 
 def _scale_(x: Vectors, scale: Tensor) -> None:
     torch._foreach_mul_(list(x), list(scale.unbind()) if scale.dim() == 1 else scale)
+
+
+def is_zero(x: Vectors) -> bool:
+    """Whether all values are 0. Waits for the device, once on a GPU."""
+    if x[0].is_cuda:
+        return not torch.stack([a.any() for a in x]).any().item()
+    # On a processor, the first tensor tells most of the time.
+    return not any(bool(a.any()) for a in x)
 
 
 def subtract(x: Vectors, y: Vectors) -> Vectors:

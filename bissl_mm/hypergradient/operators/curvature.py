@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
-from ..linalg.vectors import Vectors, check_same_structure
+from ..linalg.vectors import Vectors, check_same_structure, is_zero
 from ..second_order.mode import layers_of
 from .base import Operator
 
@@ -158,8 +158,8 @@ class Curvature(Operator):
         if (
             self._zero_text is not None
             and self.num_products == 1
-            and _is_zero(result)
-            and not _is_zero(vectors)
+            and is_zero(result)
+            and not is_zero(vectors)
         ):
             raise ValueRefusal(self._zero_text())
         return result
@@ -194,7 +194,3 @@ class Curvature(Operator):
                     'the operator was built. Nothing may write to the lower '
                     'backbone during an upper phase.'
                 )
-
-
-def _is_zero(vectors: Vectors) -> bool:
-    return not any(bool(v.any()) for v in vectors)

@@ -16,6 +16,7 @@ from ...utils.compat import is_transformed
 from .conv import ConvLayer, lean_conv
 from .norm import NormLayer, lean_batch_norm
 from .plain_norm import plain_batch_norm
+from .scales import Scales
 from .small_images import SmallConv, SmallNorm
 from .torch_layers import TorchLayers
 
@@ -44,6 +45,7 @@ class LeanLayers(TorchLayers):
         product_dtype (torch.dtype, optional): May be changed between
             products.
         conv_layer, norm_layer (type): What computes the two layers.
+        scales (Scales): Of the batch norms in the loss.
     """
 
     def __init__(
@@ -51,9 +53,14 @@ class LeanLayers(TorchLayers):
     ) -> None:
         super().__init__()
         self.product_dtype = product_dtype
+        self.scales = Scales()
         self.conv_layer, self.norm_layer = (
             (SmallConv, SmallNorm) if small_image_kernels else (ConvLayer, NormLayer)
         )
+
+    def __enter__(self):
+        self.scales.begin()
+        return super().__enter__()
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}

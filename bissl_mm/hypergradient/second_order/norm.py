@@ -54,6 +54,7 @@ class _BatchNorm(Function):
         out, mean, inverse = _batch_norm(x, weight, bias, None, None, True, 0.0, eps)
         ctx.save_for_backward(x, weight, mean, inverse)
         ctx.eps, ctx.lean = eps, lean
+        ctx.scale = lean.scales.of(weight)
         return out
 
     @staticmethod
@@ -71,7 +72,7 @@ class _BatchNorm(Function):
                 mean,
                 inverse,
                 ctx.eps,
-                torch.is_grad_enabled(),
+                torch.is_grad_enabled() and ctx.lean.scales.are_far(ctx.scale),
                 ctx.lean.norm_layer,
             ),
             None,
@@ -192,13 +193,11 @@ class _BatchNormBackward(Function):
     """
 
     @staticmethod
-    def forward(ctx, grad, x, weight, mean, inverse, eps, has_graph, kind):
+    def forward(ctx, grad, x, weight, mean, inverse, eps, divides, kind):
         ctx.set_materialize_grads(False)
         layer = kind(x, weight, mean, inverse, eps)
         to_x, to_weight, to_bias = layer.grads(grad.contiguous(), weight)
-        ctx.eps, ctx.kind = eps, kind
-        # Read from the device once, with the graph, and not in each product.
-        ctx.divides = has_graph and weight.abs().min().item() > 1e-6
+        ctx.eps, ctx.kind, ctx.divides = eps, kind, divides
         ctx.save_for_backward(
             None if ctx.divides else grad, x, weight, mean, inverse, to_x, to_weight
         )

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..linalg.vectors import Vectors, clone, dot, norm, subtract, zeros_like
+from ..linalg.vectors import Vectors, clone, dot, is_zero, norm, subtract, zeros_like
 from ..operators.base import LinearOperator
 
 
@@ -150,7 +150,7 @@ class BoundSolver:
         if not self.solver.uses_products:
             return self._solve(rhs, math.nan)
         square = dot(rhs, rhs).item()
-        if square == 0 and not any(bool(b.any()) for b in rhs):
+        if square == 0 and is_zero(rhs):
             return Solution(zeros_like(rhs), Status.CONVERGED, 0, 0.0, math.inf)
         factor = scale_to_range(rhs, square) if self.solver.is_homogeneous else 1.0
         if factor == 1:

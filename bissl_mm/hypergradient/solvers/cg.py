@@ -68,7 +68,7 @@ class CGSolver(Solver):
         x = zeros_like(rhs)
         r, p, buffer = clone(rhs), clone(rhs), clone(rhs)
         rr = dot(r, r)
-        curvature, met = rr.new_tensor(math.inf), MetCurvature(rr)
+        curvature, met = rr.new_full((), math.inf), MetCurvature(rr)
         wanted, seen = self.tolerance**2 * rhs_square, rhs_square
         # Reading a value from the device waits for it. Without a tolerance or a
         # stop nothing is decided by it, so no value is read.

@@ -58,7 +58,7 @@ class LayerwiseCGSolver(Solver):
         if rhs_square == 0:
             # The right-hand side is so small that epsilon hides all of it.
             return Solution(x, Status.FIXED_ITERS, 0, 1.0, math.inf)
-        curvature = rr.new_tensor(math.inf)
+        curvature = rr.new_full((), math.inf)
         for _ in range(self.max_iters):
             q = operator(p)
             pq = tensor_dots(p, q)

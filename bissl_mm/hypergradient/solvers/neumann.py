@@ -51,7 +51,7 @@ class NeumannSolver(Solver):
         r = clone(rhs)
         rr = dot(r, r)
         value = rhs_square
-        curvature = rr.new_tensor(math.inf)
+        curvature = rr.new_full((), math.inf)
         status, num_iters = Status.MAX_ITERS, 0
         while num_iters < self.max_iters:
             q = operator(r)

@@ -42,7 +42,7 @@ class TruncatedCGSolver(Solver):
         x = zeros_like(rhs)
         r = p = clone(rhs)
         rr = dot(r, r)
-        curvature, met = rr.new_tensor(math.inf), MetCurvature(rr)
+        curvature, met = rr.new_full((), math.inf), MetCurvature(rr)
         wanted, seen = self.tolerance**2 * rhs_square, rhs_square
         best, best_rr, best_value = x, rr, math.inf
         status, num_iters = Status.MAX_ITERS, 0
