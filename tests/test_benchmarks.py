@@ -113,3 +113,30 @@ def test_checkpointing(script, tmp_path):
     )
     # The claim: nothing is saved.
     assert checkpointed['gradient_mib'] > 0.9 * plain['gradient_mib'] > 0
+
+
+@pytest.mark.whole
+def test_alternation(script, tmp_path):
+    """The published scheme is written twice, its lower steps as well."""
+    path = tmp_path / 'alternation.json'
+    numbers = ('--lower-steps', 2, '--upper-steps', 1, '--repeats', 1)
+    numbers += ('--batch', 4, '--pixels', 32, '--train-steps', 2, '--head-steps', 1)
+    script(
+        'alternation',
+        *numbers,
+        '--double',
+        '--variant',
+        'same-products',
+        '--json',
+        path,
+    )
+    records = {r['variant']: r for r in json.loads(path.read_text())['records']}
+    published, first_order = records['published'], records['first-order']
+    assert published['speedup'] == 1 and published['products_per_step'] == 5
+    assert first_order['over_first_order'] == 1 and 'true_residual' not in first_order
+    same = records['same-products']
+    assert same['rel_diff'] < 1e-6
+    # One more of the phase goes into the check of the residual.
+    assert same['products_per_step'] == 6
+    assert same['true_residual'] == pytest.approx(published['true_residual'], rel=1e-6)
+    assert same['peak_bytes']['upper'] > 0
