@@ -69,24 +69,27 @@ def final_runs(records: list[dict]) -> dict[str, Runs]:
     return found
 
 
-def seconds(records: list[dict], name: str, arm: str) -> float:
+def seconds(records: list[dict], name: str, arm: str) -> str:
     """Wall time of the stages that an arm's final runs came from, the mean
-    over units."""
+    over units: those of a core, and after a slash those of a shared GPU."""
     keys = [r['key'] for r in records]
     used = {
         k['settings']
         for k in keys
         if k['kind'] == 'final' and k['set'] == name and k['arm'] == arm
     }
-    found = [
-        r['seconds']
-        for r in records
-        if r['key']['kind'] == 'stage'
-        and r['key']['set'] == name
-        and r['key']['arm'] == arm
-        and r['key']['settings'] in used
-    ]
-    return float(np.mean(found)) if found else 0.0
+    found: dict[bool, list[float]] = {False: [], True: []}
+    for r in records:
+        key = r['key']
+        if (
+            key['kind'] == 'stage'
+            and key['set'] == name
+            and key['arm'] == arm
+            and key['settings'] in used
+        ):
+            found['device' in r].append(r['seconds'])
+    core, gpu = (f'{np.mean(v):.0f}' if v else '–' for v in found.values())
+    return f'{core} / {gpu}'
 
 
 def compare(runs: Runs, arm: str, other: str) -> str:
@@ -113,7 +116,7 @@ def table_of_arms(
     lines = [
         f'### {name}',
         '',
-        f'| arm | test accuracy | units | stage, s | {arm} minus it | 95% '
+        f'| arm | test accuracy | units | stage, s: core / GPU | {arm} minus it | 95% '
         'interval | p, units | p, all runs |',
         '| --- ' * 8 + '|',
     ]
@@ -125,7 +128,7 @@ def table_of_arms(
         against = compare(runs, arm, other) if other != arm and arm in runs else '| | |'
         lines.append(
             f'| {other} | {np.mean(means):.1f}{spread} | {len(means)} | '
-            f'{seconds(records, name, other):.0f} | {against} |'
+            f'{seconds(records, name, other)} | {against} |'
         )
     return '\n'.join(lines)
 
@@ -169,7 +172,8 @@ def main() -> None:
     records = read(args.runs)
     print(
         '# Tables\n\nMade by `tables.py` from `runs.jsonl`; see '
-        'PROTOCOL.md. Times are wall times on two shared cores.\n'
+        'PROTOCOL.md. Times are wall times: on one of two shared cores, and on a GPU '
+        'that many runs shared.\n'
     )
     if any(r['key']['kind'] == 'choose' for r in records):
         print(table_of_choices(records) + '\n')
