@@ -16,6 +16,8 @@ from .vectors import Vectors, agreed
 #: double precision. Ten million squares summed in single precision are off by
 #: 1e-3, and no basis stays orthogonal with such an error.
 _STRETCH = 2**17
+#: The same on a GPU, where each stretch is summed by a few of its processors.
+_GPU_STRETCH = 2**14
 
 
 def flatten(vectors: Vectors, out: Tensor | None = None) -> Tensor:
@@ -31,6 +33,8 @@ def unflatten(row: Tensor, like: Vectors) -> Vectors:
 
 def row_dot(x: Tensor, y: Tensor) -> Tensor:
     """Inner product of two rows, float64 and without dimensions."""
+    if x.is_cuda:
+        return agreed(_products(x[None], y)[0])
     return agreed(
         torch.stack(
             [
@@ -41,6 +45,32 @@ def row_dot(x: Tensor, y: Tensor) -> Tensor:
         .double()
         .sum()
     )
+
+
+def _products(rows: Tensor, vector: Tensor) -> Tensor:
+    """``rows @ vector`` in few kernels, float64.
+
+    Every stretch of the vector would be a kernel of its own, or two. Here all
+    are one batch of products.
+    """
+    number, size = rows.shape
+    count = size // _GPU_STRETCH
+    whole = count * _GPU_STRETCH
+    stretches = rows[:, :whole].unflatten(1, (count, _GPU_STRETCH)).transpose(0, 1)
+    sums = stretches @ vector[:whole].view(count, _GPU_STRETCH, 1)
+    rest = torch.mv(rows[:, whole:], vector[whole:])
+    return torch.cat((sums.view(count, number), rest[None])).double().sum(0)
+
+
+def on_host(*values: Tensor) -> list[Tensor]:
+    """Small tensors of one device as flat ones on the host, float64.
+
+    They are read in one transfer. Each transfer makes the host wait until the
+    device has done all its work.
+    """
+    flat = torch.cat([v.double().reshape(-1) for v in values]).cpu()
+    # Views would differ in alignment, and products of them in their last bits.
+    return [part.clone() for part in flat.split([v.numel() for v in values])]
 
 
 def row_norm(x: Tensor) -> Tensor:
@@ -121,6 +151,8 @@ class Basis:
         float64."""
         if not self._size:
             return vector.new_zeros(0, dtype=torch.float64)
+        if vector.is_cuda:
+            return agreed(torch.cat([_products(b, vector) for b in self._filled()]))
         parts = vector.split(_STRETCH)
         return agreed(
             torch.cat(
@@ -143,8 +175,10 @@ class Basis:
     def add_to_(self, vector: Tensor, weights: Tensor) -> Tensor:
         """Add the sum of the rows, weighted by ``weights`` of shape
         ``(k, )``, to ``vector``, in place; it is returned."""
+        # A copy of a few numbers to the device need not wait for it.
+        weights = weights.to(vector.dtype).to(vector.device, non_blocking=True)
         # Of no weights, split makes one part that is empty.
-        parts = weights.to(vector).split(self._BLOCK)
+        parts = weights.split(self._BLOCK)
         for block, part in zip(self._filled(), parts, strict=False):
             vector.addmv_(block.T, part)
         return vector

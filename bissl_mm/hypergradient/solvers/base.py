@@ -231,8 +231,8 @@ def finish(
     x: Vectors,
     status: Status,
     num_iters: int,
-    rr: Tensor,
-    curvature: Tensor,
+    rr: Tensor | float,
+    curvature: Tensor | float,
     rhs_square: float,
 ) -> Solution:
     """Read the scalars from the device in one transfer and set the status.
@@ -241,11 +241,19 @@ def finish(
         x (Vectors): The solution.
         status (Status): The status if all values are finite.
         num_iters (int): Iterations run.
-        rr (Tensor): The square of the residual's norm, by the recursion.
-        curvature (Tensor): The smallest curvature met.
+        rr (Tensor or float): The square of the residual's norm, by the recursion.
+        curvature (Tensor or float): The smallest curvature met.
         rhs_square (float): The square of the norm of the right-hand side.
     """
-    square, rr_value, curvature_value = torch.stack((dot(x, x), rr, curvature)).tolist()
+    scalars = [s for s in (rr, curvature) if isinstance(s, Tensor)]
+    square, *read = torch.stack((dot(x, x), *scalars)).tolist()
+    # A number of the host is rounded to the type that it would have on the device.
+    rr_value, curvature_value = (
+        read.pop(0)
+        if isinstance(s, Tensor)
+        else torch.tensor(s, dtype=torch.float64).to(x[0].dtype).item()
+        for s in (rr, curvature)
+    )
     if not (math.isfinite(square) and math.isfinite(rr_value)):
         return Solution(x, Status.NOT_FINITE, num_iters, math.nan, curvature_value)
     return Solution(

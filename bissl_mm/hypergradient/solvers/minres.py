@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ...utils.check import check_keys, check_non_negative, check_positive_int
-from ..linalg.basis import Basis, flatten, row_norm, unflatten
+from ..linalg.basis import Basis, flatten, on_host, row_norm, unflatten
 from ..linalg.vectors import Vectors
 from .base import LinearOperator, Solution, Solver, Status, finish, not_finite
 
@@ -63,13 +63,12 @@ class MinresSolver(Solver):
         x, status, residual = run.solve(torch.zeros_like(r), r, rhs_norm)
         if status is Status.NOT_FINITE:
             return not_finite(rhs, run.num_iters)
-        square = r.new_tensor(residual**2, dtype=torch.float64).to(r)
         return finish(
             unflatten(x, rhs),
             status,
             run.num_iters,
-            square,
-            r.new_tensor(run.curvature),
+            residual**2,
+            run.curvature,
             rhs_norm**2,
         )
 
@@ -242,11 +241,14 @@ class KrylovSpace:
         False if the product is not finite."""
         basis, matrix, k = self._basis, self._matrix, len(self._basis)
         basis.append(self.direction)
+        parts = []
         for _ in range(2):
-            parts = basis.dots(image)
-            basis.add_to_(image, -parts)
-            matrix[: k + 1, k] += parts.cpu()
-        rest = row_norm(image).item()
+            parts.append(basis.dots(image))
+            basis.add_to_(image, -parts[-1])
+        *parts, rest = on_host(*parts, row_norm(image))
+        for part in parts:
+            matrix[: k + 1, k] += part
+        rest = rest.item()
         matrix[k + 1, k] = rest
         size = matrix[: k + 2, k].norm().item()
         if not math.isfinite(size):

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from ..linalg.basis import Basis, flatten, row_dot, row_norm, unflatten
+from ..linalg.basis import Basis, flatten, on_host, row_dot, row_norm, unflatten
 from ..linalg.vectors import Vectors
 from .base import BoundSolver, LinearOperator, Solution, Status, finish, not_finite
 from .kept_products import KeptProducts
 from .minres import MinresRun
-from .run import Run
+from .run import Product, Run
 
 if TYPE_CHECKING:
     from .recycling import RecyclingSolver
@@ -62,10 +62,14 @@ class RecycledSolves(BoundSolver):
 
     def _solve(self, rhs: Vectors, rhs_square: float) -> Solution:
         r = self._flatten(rhs)
-        rhs_norm = row_norm(r).item()
+        norm, weights = row_norm(r), self._take_off_images(r)
+        norms, weights, *along = on_host(
+            torch.stack((norm, row_norm(r))), weights, *self._along_known(r)
+        )
+        rhs_norm, residual = norms.tolist()
         wanted = self.solver.tolerance * rhs_norm
-        run = Run(rhs, rhs_norm, wanted, self._fit_known(r))
-        self._begin(r)
+        run = Run(rhs, rhs_norm, wanted, weights, residual)
+        self._begin(*along)
         if not self._pursue(run, r):
             return not_finite(rhs, run.num_iters)
         x, residual = self._answer(run, r)
@@ -78,8 +82,8 @@ class RecycledSolves(BoundSolver):
             unflatten(x, rhs),
             run.status,
             run.num_iters,
-            r.new_tensor(residual**2),
-            r.new_tensor(run.curvature),
+            residual**2,
+            run.curvature,
             run.rhs_norm**2,
         )
 
@@ -88,7 +92,6 @@ class RecycledSolves(BoundSolver):
         they fit off ``r``; False if a product is not finite."""
         max_iters = self.solver.max_iters
         while True:
-            run.residual = row_norm(r).item()
             run.estimate = self._estimate(run.residual, run.num_iters)
             if self._is_enough(run):
                 # A residual that is known is not risked for an estimate.
@@ -103,18 +106,20 @@ class RecycledSolves(BoundSolver):
                 return True
             c = flatten(self.operator(unflatten(u, run.rhs)), out=self._images.spare(r))
             run.num_iters += 1
-            in_u, size = torch.stack((row_dot(u, c), row_norm(c))).tolist()
-            if not math.isfinite(size):
+            product = self._look_at(u, c)
+            if not math.isfinite(product.size):
                 return False
-            run.curvature = min(run.curvature, in_u)
-            if not self._append(u, c, in_u, size, run.num_iters - 1):
+            run.curvature = min(run.curvature, product.in_u)
+            if not self._append(u, c, product, run.num_iters - 1):
                 # The image (nearly) lies in the space already: no way on.
-                run.status, run.largest = Status.EXHAUSTED, size
+                run.status, run.largest = Status.EXHAUSTED, product.size
                 return True
-            weight = row_dot(c, r)
-            self._before_step(u, r, weight)
+            weight, along = row_dot(c, r), self._along_newest(u, r)
             r.addcmul_(c, weight.to(r), value=-1.0)
-            run.weights = torch.cat((run.weights, weight.cpu()[None]))
+            weight, residual, *along = on_host(weight, row_norm(r), *along)
+            run.residual = residual.item()
+            run.weights = torch.cat((run.weights, weight))
+            self._step_taken(weight, *along)
 
     def _answer(self, run: Run, r: Tensor) -> tuple[Tensor, float]:
         """The solution, flat, and the norm of what it leaves; the status of
@@ -162,18 +167,33 @@ class RecycledSolves(BoundSolver):
         run.curvature = min(run.curvature, anew.curvature)
         return x, residual
 
-    # The next four are what extrapolation does otherwise.
+    # The next ones are what extrapolation does otherwise. What it wants to know of
+    # rows is read from the device with all else.
 
-    def _begin(self, r: Tensor) -> None:
+    def _along_known(self, r: Tensor) -> list[Tensor]:
+        """Weights for :meth:`_begin`."""
+        return []
+
+    def _begin(self, *along: Tensor) -> None:
         """Before the first product of a solve."""
+
+    def _along_newest(self, u: Tensor, r: Tensor) -> list[Tensor]:
+        """Weights for :meth:`_step_taken`, before the step."""
+        return []
+
+    def _step_taken(self, weight: Tensor, *along: Tensor) -> None:
+        """``weight`` times the newest image was taken off the residual."""
+
+    def _of_direction(self, u: Tensor) -> list[Tensor]:
+        """Weights for :meth:`_keep`."""
+        return []
 
     def _estimate(self, residual: float, place: int) -> float:
         """The norm that a last step without a product would leave; infinite
         without one.
 
-        Args:
-            residual (float): The norm that is left so far.
-            place (int): How many products the solve has made.
+        ``residual`` is the norm that is left so far, ``place`` the number of
+        products of the solve.
         """
         return math.inf
 
@@ -188,14 +208,11 @@ class RecycledSolves(BoundSolver):
         out.copy_(residual)
         return size
 
-    def _before_step(self, u: Tensor, r: Tensor, weight: Tensor) -> None:
-        """Before ``weight`` times the newest image is taken off ``r``."""
-
     def _extrapolated(self, parts: Tensor, r: Tensor) -> Tensor:
         """The solution with the step that :meth:`_estimate` is about."""
         return self._sum(parts, r)
 
-    def _keep(self, u: Tensor, in_u: float, column: Tensor, rest: float) -> None:
+    def _keep(self, product: Product, column: Tensor, rest: float) -> None:
         """Take a product into the small matrices."""
         self._products.append(column, rest)
 
@@ -213,65 +230,64 @@ class RecycledSolves(BoundSolver):
         self._images.to(r.device)
         return r
 
-    def _fit_known(self, r: Tensor) -> Tensor:
-        """Take off ``r`` what the known images hold of it; their weights."""
-        weights = self._images.dots(r)
-        self._images.add_to_(r, -weights)
-        return weights.cpu()
+    def _take_off_images(self, row: Tensor) -> Tensor:
+        """Take off a row what the images hold of it; their weights."""
+        weights = self._images.dots(row)
+        self._images.add_to_(row, -weights)
+        return weights
 
     def _next_direction(self, residual: Tensor, size: float) -> Tensor | None:
         """A unit vector off the known directions, in the spare row; None if
         nothing is left of the guess."""
         vector = self._directions.spare(residual)
         sum_size = self._guess(residual, size, vector)
-        rest = row_norm(vector).item()
         # An operator far from the identity makes more rounding with every
         # product, and this has to be taken off.
-        for _ in range(2):
-            parts = self._directions.dots(vector)
-            if parts.norm().item() <= 8 * torch.finfo(vector.dtype).eps * rest:
-                break
+        self._directions.add_to_(vector, -self._directions.dots(vector))
+        parts = self._directions.dots(vector)
+        rest, left = on_host(torch.stack((row_norm(vector), parts.norm())))[0].tolist()
+        if left > 8 * torch.finfo(vector.dtype).eps * rest:
             self._directions.add_to_(vector, -parts)
             rest = row_norm(vector).item()
         if not rest > 1e-5 * sum_size:
             return None
         return vector.div_(rest)
 
-    def _append(
-        self, u: Tensor, c: Tensor, in_u: float, size: float, place: int
-    ) -> bool:
+    def _look_at(self, u: Tensor, c: Tensor) -> Product:
+        """Take the other images off a product ``c = A u``, which is changed."""
+        sizes = [row_dot(u, c), row_norm(c)]
+        column = self._take_off_images(c)
+        sizes, column, *of_u = on_host(
+            torch.stack((*sizes, row_norm(c))), column, *self._of_direction(u)
+        )
+        return Product(*sizes.tolist(), column, of_u)
+
+    def _append(self, u: Tensor, c: Tensor, product: Product, place: int) -> bool:
         """Take in a product, and make a unit vector off the other images of
         it.
 
         Args:
             u (Tensor): The direction, shape ``(n, )``.
-            c (Tensor): The product ``A u``; changed to the new image.
-            in_u (float): The inner product of both.
-            size (float): The norm of the product.
+            c (Tensor): What is left of the product; changed to the new image.
+            product (Product): What is known of it.
             place (int): How many products the solve had made before.
 
         Returns:
             bool: False if it brings nothing new.
         """
-        column = torch.zeros(len(self._images), dtype=torch.float64)
-        rest = size
-        for _ in range(2):
-            before = rest
-            parts = self._images.dots(c)
-            self._images.add_to_(c, -parts)
-            *parts, rest = torch.cat((parts, row_norm(c)[None])).tolist()
-            column += torch.tensor(parts, dtype=torch.float64)
-            # If the first pass removed little, it left so little rounding
-            # that a second pass would find nothing.
-            if rest > 0.7 * before:
-                break
+        column, rest, size = product.column, product.rest, product.size
+        # If the first pass removed little, it left so little rounding that a
+        # second pass would find nothing.
+        if not rest > 0.7 * size:
+            more, left = on_host(self._take_off_images(c), row_norm(c))
+            column, rest = column + more, left.item()
         # A solution is R^-1 of the weights, and its product rounds like R:
         # beyond this the residual would no longer be that of the solution.
         limit = 0.01 / torch.finfo(c.dtype).eps
         if not self._products.condition_with(column, rest, size) < limit:
             return False
         c /= rest
-        self._keep(u, in_u, column, rest)
+        self._keep(product, column, rest)
         self._directions.append(u)
         self._images.append(c)
         return True

@@ -2,11 +2,30 @@
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
 from ..linalg.vectors import Vectors
 from .base import Status
+
+
+class Product(NamedTuple):
+    """What is known of a product ``A u``, all of it on the host.
+
+    Attributes:
+        in_u (float): Its inner product with the direction u.
+        size (float): Its norm.
+        rest (float): The norm of what the older images leave of it.
+        column (Tensor): The weights of the older images, shape ``(k, )``.
+        of_direction (list[Tensor]): What else a solver asked for.
+    """
+
+    in_u: float
+    size: float
+    rest: float
+    column: Tensor
+    of_direction: list[Tensor]
 
 
 @dataclass

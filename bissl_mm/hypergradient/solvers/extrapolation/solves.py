@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...linalg.basis import row_dot
 from ..recycled_solves import RecycledSolves
-from ..run import Run
+from ..run import Product, Run
 from .secant_model import ModelStep, SecantModel
 
 
@@ -47,8 +47,11 @@ class ExtrapolatingSolves(RecycledSolves):
             num_free=torch.tensor(self._num_free),
         )
 
-    def _begin(self, r: Tensor) -> None:
-        self._along = self._directions.dots(r).cpu()
+    def _along_known(self, r: Tensor) -> list[Tensor]:
+        return [self._directions.dots(r)]
+
+    def _begin(self, *along: Tensor) -> None:
+        (self._along,) = along
 
     def _estimate(self, residual: float, place: int) -> float:
         self._step = step = ModelStep(self._products, self._along, residual)
@@ -72,13 +75,15 @@ class ExtrapolatingSolves(RecycledSolves):
         self._step.direction(residual, self._directions, self._images, out=out)
         return self._step.sum_size
 
-    def _keep(self, u: Tensor, in_u: float, column: Tensor, rest: float) -> None:
-        self._products.learn(column, rest, self._images.dots(u).cpu(), in_u)
+    def _of_direction(self, u: Tensor) -> list[Tensor]:
+        return [self._images.dots(u)]
 
-    def _append(
-        self, u: Tensor, c: Tensor, in_u: float, size: float, place: int
-    ) -> bool:
-        if not super()._append(u, c, in_u, size, place):
+    def _keep(self, product: Product, column: Tensor, rest: float) -> None:
+        (images_u,) = product.of_direction
+        self._products.learn(column, rest, images_u, product.in_u)
+
+    def _append(self, u: Tensor, c: Tensor, product: Product, place: int) -> bool:
+        if not super()._append(u, c, product, place):
             return False
         unseen = self._products.unseen_of_last()
         if place == len(self._unseen):
@@ -87,11 +92,12 @@ class ExtrapolatingSolves(RecycledSolves):
             self._unseen[place] = max(unseen, self._unseen[place])
         return True
 
-    def _before_step(self, u: Tensor, r: Tensor, weight: Tensor) -> None:
-        along_u = row_dot(u, r).cpu()[None]
+    def _along_newest(self, u: Tensor, r: Tensor) -> list[Tensor]:
+        return [row_dot(u, r)]
+
+    def _step_taken(self, weight: Tensor, *along: Tensor) -> None:
         self._along = (
-            torch.cat((self._along, along_u))
-            - weight.cpu() * self._products.overlap[:, -1]
+            torch.cat((self._along, *along)) - weight * self._products.overlap[:, -1]
         )
 
     def _extrapolated(self, parts: Tensor, r: Tensor) -> Tensor:
