@@ -60,6 +60,15 @@ VARIANTS = {
     'recycling-plain': dict(
         solver=dict(type='RecyclingSolver', tolerance=0.08), small_image_kernels=False
     ),
+    # For networks that are smooth throughout.
+    'differences': dict(solver=dict(type='LayerwiseCGSolver'), curvature='differences'),
+    'differences-matched': dict(
+        solver=dict(type='RecyclingSolver', tolerance='matched'),
+        curvature='differences',
+    ),
+    'differences-recycling': dict(
+        solver=dict(type='RecyclingSolver', tolerance=0.08), curvature='differences'
+    ),
     'norms': dict(solver=dict(type='RecyclingSolver', tolerance=0.08), params='norm'),
 }
 

@@ -8,12 +8,15 @@ from mmengine.config import Config
 
 from bissl_mm.config.tasks import CHECKPOINT, TASK, find_slot
 
-#: Every config that a user may run.
-CONFIGS = sorted(
+_ALL = sorted(
     p
     for folder in ('pretext', 'bissl', 'fine_tune', 'demo')
     for p in (ROOT / 'configs' / folder).rglob('*.py')
 )
+#: Other numbers of steps for a config, with that config as their only base.
+THRIFTY = [p for p in _ALL if p.stem.endswith('_thrifty')]
+#: Every other config that a user may run.
+CONFIGS = [p for p in _ALL if p not in THRIFTY]
 
 
 def shipped(name: str | Path, task: str | None = None, checkpoint=None) -> Config:

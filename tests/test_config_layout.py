@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from task_configs import CONFIGS, tasks_of
+from task_configs import CONFIGS, THRIFTY, shipped, tasks_of
 
+from bissl_mm.config import notes_of, read_config
 from bissl_mm.config.sources import Source, read_sources
 from bissl_mm.config.tasks import find_slot, task_in_environment
 
@@ -65,6 +66,21 @@ def test_bases_are_two_levels_deep(path):
         assert depth(source) <= 2
         # All of them were found.
         assert all(Path(each.path).is_file() for each in source.chain())
+
+
+@pytest.mark.parametrize('path', THRIFTY, ids=lambda path: path.stem)
+def test_thrifty_configs_change_numbers_of_steps_only(path):
+    (base,) = read_sources(str(path)).bases
+    found, paper = (shipped(Path(each)) for each in (path, base.path))
+    steps = dict(num_alternations=200, num_lower_steps=5, num_upper_steps=4)
+    assert dict(paper.train_cfg, **steps) == found.train_cfg
+    warmup, rest = found.param_scheduler.lower
+    # As in B.4: 10 * N_L.
+    assert warmup.end == rest.begin == 50
+    changed = {key for key in {*found, *paper} if found.get(key) != paper.get(key)}
+    assert changed == {'train_cfg', 'param_scheduler'}
+    assert tasks_of(path) == tasks_of(Path(base.path))
+    assert notes_of(read_config(str(path))) == []
 
 
 def test_no_setting_is_made_by_its_place_in_a_list():
