@@ -82,6 +82,26 @@ def barlow_twins(head: str = 'bissl_mm.CrossCorrelationHead') -> dict:
     )
 
 
+def vicreg() -> dict:
+    return method('bissl_mm.VICReg', neck=neck(), head=dict(type='bissl_mm.VICRegHead'))
+
+
+def dino(**kwargs) -> dict:
+    # A wide teacher_temp: at 0.04 the target is one prototype.
+    return method(
+        'bissl_mm.DINO',
+        neck=dict(
+            type='bissl_mm.DINONeck',
+            in_channels=32,
+            hid_channels=16,
+            bottleneck_channels=8,
+            out_channels=12,
+        ),
+        teacher_temp=0.08,
+        **kwargs,
+    )
+
+
 def densecl() -> dict:
     return method(
         'DenseCL',
@@ -218,6 +238,8 @@ METHODS = {
         lambda: barlow_twins('LatentCrossCorrelationHead'),
         two_views,
     ),
+    'VICReg': (vicreg, two_views),
+    'DINO': (dino, two_views),
     'SimMIM': (simmim, masked),
     'DenseCL': (densecl, two_views),
     'MoCo v3': (moco_v3, two_views),

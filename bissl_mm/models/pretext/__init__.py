@@ -2,6 +2,16 @@
 
 from .barlow_twins import CrossCorrelationHead
 from .byol import BYOL
+from .dino import DINO, DINONeck
 from .simclr import SimCLR
+from .vicreg import VICReg, VICRegHead
 
-__all__ = ['BYOL', 'CrossCorrelationHead', 'SimCLR']
+__all__ = [
+    'BYOL',
+    'DINO',
+    'CrossCorrelationHead',
+    'DINONeck',
+    'SimCLR',
+    'VICReg',
+    'VICRegHead',
+]

@@ -1,0 +1,26 @@
+# Stages 2 and 3 with VICReg and a small ResNet at 32 px on your own folders (see the
+# SimCLR config of this size).
+#   python tools/train.py \
+#       configs/bissl/bissl-vicreg_r10_b128-10x4-30t_imagefolder-32px.py
+_base_ = [
+    '../_base_/tasks/{{$BISSL_TASK:imagefolder-32px}}.py',
+    '../_base_/networks/r10_32px.py',
+    '../_base_/schedules/bissl_r10_30t.py',
+    '../_base_/bissl_runtime.py',
+    '../_base_/pretext/vicreg_r10_imagefolder-32px.py',
+]
+
+# Dense tasks bring their own backbone.
+if 'backbone' not in _base_.downstream:
+    _base_.downstream.update(backbone=_base_.network.backbone, neck=_base_.network.neck)
+    _base_.downstream.head.in_channels = _base_.network.channels
+model = dict(
+    pretrained='work_dirs/vicreg_r10_b256-60e_imagefolder-32px/epoch_60.pth',
+    type='BiSSLModel',
+    pretext=_base_.pretext_model,
+    downstream=_base_.downstream,
+    backbone_map=_base_.backbone_map,
+)
+train_cfg = dict(
+    pretext_dataloader=_base_.pretext_dataloader, head_warmup=_base_.head_warmup
+)
