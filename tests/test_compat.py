@@ -16,7 +16,7 @@ from mmengine.logging import HistoryBuffer
 from torch.nn.functional import scaled_dot_product_attention
 
 from bissl_mm.utils.checkpoint import UnsafeCheckpointError, load_checkpoint
-from bissl_mm.utils.compat import is_autocast_enabled, plain_attention
+from bissl_mm.utils.compat import is_autocast_enabled, plain_attention, tf32
 from bissl_mm.utils.versions import check_versions, release
 
 
@@ -327,3 +327,45 @@ def test_the_check_imports_no_library():
         [sys.executable, '-c', code], check=True, capture_output=True, text=True
     )
     assert result.stdout.strip() == '[]'
+
+
+def older():
+    return torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+
+
+@pytest.mark.parametrize(
+    'convolutions, products', [(True, 'highest'), (False, 'high'), (True, 'medium')]
+)
+def test_tf32_inside_and_as_before_outside(convolutions, products):
+    before = older()
+    try:
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_float32_matmul_precision(products)
+        for is_allowed, inside in ((False, 'highest'), (True, 'high')):
+            with tf32(is_allowed):
+                assert older() == (is_allowed, inside)
+            assert older() == (convolutions, products)
+    finally:
+        torch.backends.cudnn.allow_tf32 = before[0]
+        torch.set_float32_matmul_precision(before[1])
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.backends.cudnn, 'conv'), reason='torch before 2.9'
+)
+def test_tf32_where_the_newer_settings_were_used():
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    places = (cudnn.conv, cudnn.rnn, matmul)
+    before = [place.fp32_precision for place in places]
+    try:
+        cudnn.conv.fp32_precision, matmul.fp32_precision = 'ieee', 'tf32'
+        with pytest.raises(RuntimeError):
+            older()
+        for is_allowed, inside in ((False, 'ieee'), (True, 'tf32')):
+            with tf32(is_allowed):
+                assert {place.fp32_precision for place in places} == {inside}
+            assert [p.fp32_precision for p in places] == ['ieee', before[1], 'tf32']
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.fp32_precision = value
+    older()

@@ -4,7 +4,8 @@ Imports torch and the standard library only, because ``hypergradient/`` uses
 it. No other module of the package asks for a version of torch.
 """
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch.autograd import forward_ad
@@ -38,6 +39,45 @@ def is_transformed() -> bool:
     A ``torch.autograd.Function`` needs formulas of its own for them.
     """
     return torch._C._are_functorch_transforms_active() or is_forward_mode()
+
+
+@contextmanager
+def tf32(is_allowed: bool) -> Iterator[None]:
+    """Inside, convolutions and matrix products on a GPU may use TF32 or not.
+
+    TF32 has the range of float32 and ten bits of mantissa. torch allows it for
+    convolutions by default. The settings are those of the whole process.
+
+    Args:
+        is_allowed (bool): Whether float32 values may be computed so.
+    """
+    try:
+        kept = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+        assign, inside = _set_tf32, (is_allowed, 'high' if is_allowed else 'highest')
+    except RuntimeError:
+        # The settings of torch 2.9. If they were used, the older ones cannot be read.
+        kept = tuple(place.fp32_precision for place in _fp32_places())
+        assign, inside = _set_fp32, ('tf32' if is_allowed else 'ieee',) * len(kept)
+    assign(*inside)
+    try:
+        yield
+    finally:
+        assign(*kept)
+
+
+def _set_tf32(convolutions: bool, products: str) -> None:
+    torch.backends.cudnn.allow_tf32 = convolutions
+    torch.set_float32_matmul_precision(products)
+
+
+def _fp32_places() -> tuple:
+    cudnn = torch.backends.cudnn
+    return cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul
+
+
+def _set_fp32(*values: str) -> None:
+    for place, value in zip(_fp32_places(), values, strict=True):
+        place.fp32_precision = value
 
 
 def plain_attention() -> AbstractContextManager:

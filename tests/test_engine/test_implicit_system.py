@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from pretext_models import bissl_model, sgd_wrapper
 from small_models import views
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bissl_mm.engine import BiSSLOptimWrapper, BiSSLOptimWrapperConstructor
 from bissl_mm.engine.steps.settings import (
@@ -173,6 +174,55 @@ def test_products_in_bfloat16():
     # The identity is exact. Zero would mean that the setting has no effect.
     assert 0 < error < 5e-2
     assert wrapper.settings()['hypergradient.dtype'] == 'bfloat16'
+
+
+class SeesPrecision(TorchDispatchMode):
+    """Notes what torch's settings of TF32 are when a convolution runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if 'convolution' in func.name():
+            precision = torch.get_float32_matmul_precision()
+            self.seen.add((torch.backends.cudnn.allow_tf32, precision))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    'curvature, parts, dtype',
+    [
+        ('hessian', 1, None),
+        ('hessian', 1, 'tf32'),
+        ('gauss_newton', 2, 'tf32'),
+        ('differences', 1, None),
+    ],
+)
+def test_only_products_use_tf32_and_only_if_they_are_told_to(curvature, parts, dtype):
+    model = bissl_model('SimCLR', torch.float32)
+    wrapper = sgd_wrapper(
+        model,
+        hypergradient=dict(dtype=dtype, curvature=curvature),
+        num_micro_batches=dict(hessian=parts),
+    )
+    # torch's own default.
+    assert torch.backends.cudnn.allow_tf32
+    exact, rough = {(False, 'highest')}, {(True, 'high')}
+    with SeesPrecision() as built:
+        wrapper.begin_upper_phase(model, [dict(inputs=views(4), data_samples=None)], 0)
+    assert built.seen == (exact if parts == 1 else set())
+    operator = wrapper.system.bound.operator
+    vector = tuple(torch.ones_like(p) for p in model.lower_backbone())
+    with SeesPrecision() as product:
+        operator(vector)
+    # Parts are rebuilt in float32 for each product.
+    expected = (rough if dtype else exact) | (exact if parts > 1 else set())
+    assert product.seen == expected
+    with SeesPrecision() as checked:
+        operator.exact(vector)
+    assert checked.seen == exact
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_a_kept_basis_belongs_to_one_system():

@@ -132,6 +132,8 @@ def test_refusals_and_the_note():
     params = tuple(net.parameters())
     with pytest.raises(ValueError, match='lost in the rounding of torch.bfloat16'):
         Differences(closures, params, product_dtype=torch.bfloat16)
+    with pytest.raises(ValueError, match='lost in the rounding of tf32'):
+        Differences(closures, params, product_tf32=True)
     with pytest.raises(ValueError, match='step must be above 0'):
         Differences(closures, params, step=0.0)
     assert "'1' of the pretext model have kinks (ReLU)" in kinks_note(net)

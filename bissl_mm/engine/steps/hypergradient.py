@@ -157,9 +157,8 @@ class ImplicitSystem:
             (*lower, *head),
             mean_over_ranks=mean_over_ranks,
             keep_graphs=first_order.num_parts['hessian'] == 1,
-            product_dtype=getattr(torch, self.config.dtype)
-            if self.config.dtype
-            else None,
+            product_dtype=torch.bfloat16 if self.config.dtype == 'bfloat16' else None,
+            product_tf32=self.config.dtype == 'tf32',
             second_order=self.config.second_order,
             small_image_kernels=self.config.small_image_kernels,
             lazy=not self.solver.uses_products,

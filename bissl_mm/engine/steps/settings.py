@@ -75,8 +75,10 @@ class HypergradientSettings:
             is noisier. Defaults to None: the whole batch, as published.
         dtype (str, optional): ``'bfloat16'`` computes the convolutions of a
             product in this type. Parameters, gradients and the solver's vectors
-            stay in float32. Products are then off by about 1e-3. Defaults to
-            None: float32.
+            stay in float32. ``'tf32'`` lets a GPU of NVIDIA's Ampere generation or
+            later compute products in TF32. In both cases they are off by about
+            1e-3. Defaults to None: float32, whatever torch's own settings of TF32
+            are.
         second_order (str): How second derivatives of convolutions and batch
             norms are computed. ``'lean'`` uses written-out formulas, which are
             faster on CPU; ``'torch'`` leaves them to torch. The values are
@@ -118,10 +120,10 @@ class HypergradientSettings:
         check_non_negative(WHERE, 'difference_step', self.difference_step)
         check_positive_int(WHERE, 'num_batches', self.num_batches)
         check_in(WHERE, 'batches', self.batches, ('next', 'first'))
-        check_in(WHERE, 'dtype', self.dtype, (None, 'bfloat16'))
+        check_in(WHERE, 'dtype', self.dtype, (None, 'bfloat16', 'tf32'))
         check_in(WHERE, 'second_order', self.second_order, ('lean', 'torch'))
         check_in(WHERE, 'small_image_kernels', self.small_image_kernels, (True, False))
-        if self.dtype is not None and self.second_order == 'torch':
+        if self.dtype == 'bfloat16' and self.second_order == 'torch':
             raise ValueRefusal(
                 f'{WHERE}: dtype={self.dtype!r} works only with '
                 "second_order='lean', but second_order is 'torch'. Set dtype=None."

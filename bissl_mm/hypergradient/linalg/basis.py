@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from ...utils.compat import tf32
 from .vectors import Vectors, agreed
 
 #: This many values are summed in their own precision; the sums are added in
@@ -57,7 +58,8 @@ def _products(rows: Tensor, vector: Tensor) -> Tensor:
     count = size // _GPU_STRETCH
     whole = count * _GPU_STRETCH
     stretches = rows[:, :whole].unflatten(1, (count, _GPU_STRETCH)).transpose(0, 1)
-    sums = stretches @ vector[:whole].view(count, _GPU_STRETCH, 1)
+    with tf32(False):
+        sums = stretches @ vector[:whole].view(count, _GPU_STRETCH, 1)
     rest = torch.mv(rows[:, whole:], vector[whole:])
     return torch.cat((sums.view(count, number), rest[None])).double().sum(0)
 

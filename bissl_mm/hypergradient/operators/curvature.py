@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...utils.compat import tf32
 from ...utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from ..linalg.vectors import Vectors, check_same_structure, is_zero
 from ..second_order.mode import layers_of
@@ -39,6 +40,9 @@ class Curvature(Operator):
             convolutions of a product compute. With ``torch.bfloat16`` products
             are off by about 1e-3, and the operator is symmetric only to this
             error. Defaults to None: the type of the parameters.
+        product_tf32 (bool): Whether a GPU may compute a product in TF32, which
+            is off by about 1e-3, too. Defaults to False; gradients are always
+            in float32.
         second_order (str): ``'lean'`` derives convolutions and batch norms
             as :mod:`bissl_mm.hypergradient.second_order` does, ``'torch'``
             as torch does. Defaults to ``'lean'``.
@@ -69,6 +73,7 @@ class Curvature(Operator):
         mean_over_ranks: Callable[[Vectors], Vectors] | None = None,
         keep_graphs: bool = True,
         product_dtype: torch.dtype | None = None,
+        product_tf32: bool = False,
         second_order: str = 'lean',
         small_image_kernels: bool = True,
         lazy: bool = False,
@@ -88,6 +93,7 @@ class Curvature(Operator):
                 )
         self.params = tuple(params)
         self.num_products = 0
+        self._product_tf32 = product_tf32
         self._mean_over_ranks = mean_over_ranks
         self._zero_text = zero_text
         self._layers = layers_of(second_order, product_dtype, small_image_kernels)
@@ -108,7 +114,13 @@ class Curvature(Operator):
 
     def _build_graphs(self) -> None:
         if self.keeps_graphs and self._gradients is None:
-            self._gradients = [self._gradient(i) for i in range(len(self._closures))]
+            self._gradients = [
+                self._exact_gradient(i) for i in range(len(self._closures))
+            ]
+
+    def _exact_gradient(self, index: int) -> Any:
+        with tf32(False):
+            return self._gradient(index)
 
     @abstractmethod
     def _gradient(self, index: int) -> Any:
@@ -139,10 +151,13 @@ class Curvature(Operator):
         self._build_graphs()
         total: list[Tensor | None] = [None] * len(self.params)
         for i in range(len(self._closures)):
-            products = self._product(
-                self._gradient(i) if self._gradients is None else self._gradients[i],
-                vectors,
+            gradient = (
+                self._exact_gradient(i)
+                if self._gradients is None
+                else self._gradients[i]
             )
+            with tf32(self._product_tf32):
+                products = self._product(gradient, vectors)
             for j, product in enumerate(products):
                 if product is not None:
                     so_far = total[j]
@@ -166,12 +181,14 @@ class Curvature(Operator):
 
     def exact(self, vectors: Vectors) -> Vectors:
         """The product in the type of the parameters, without
-        ``product_dtype``."""
+        ``product_dtype`` and ``product_tf32``."""
         product_dtype, self._layers.product_dtype = self._layers.product_dtype, None
+        product_tf32, self._product_tf32 = self._product_tf32, False
         try:
             return self(vectors)
         finally:
             self._layers.product_dtype = product_dtype
+            self._product_tf32 = product_tf32
 
     def close(self) -> None:
         """Free the kept graphs."""

@@ -39,7 +39,7 @@ class Differences(Curvature):
         **kwargs: See :class:`Curvature`.
 
     Raises:
-        ValueError: With ``product_dtype``, or for a step that is not above 0.
+        ValueError: With ``product_dtype`` or ``product_tf32``, or for a step that is not above 0.
 
     Source:
         Pearlmutter 1994, section 1, for the difference that his exact product
@@ -58,10 +58,11 @@ class Differences(Curvature):
         check_non_negative('Differences', 'step', step)
         if not step:
             raise ValueRefusal('Differences: step must be above 0. Set 1e-5.')
-        if kwargs.get('product_dtype') is not None:
+        rough = kwargs.get('product_dtype') or kwargs.get('product_tf32') and 'tf32'
+        if rough:
             raise ValueRefusal(
                 'optim_wrapper.hypergradient: a difference of two gradients is lost '
-                f'in the rounding of {kwargs["product_dtype"]}. Set dtype=None.'
+                f'in the rounding of {rough}. Set dtype=None.'
             )
         self.step = step
         self._length = norm(tuple(p.detach() for p in params)).item() or 1.0
