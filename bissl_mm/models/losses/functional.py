@@ -31,18 +31,14 @@ def pure_forward(model: nn.Module, seed: int) -> Iterator[None]:
         model (nn.Module): The model whose forward runs inside.
         seed (int): Seed of the random draws.
     """
-    norms = [
-        m
-        for m in model.modules()
-        if isinstance(m, _BatchNorm) and m.track_running_stats
-    ]
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     buffers = [(b, b._version, b.detach().clone()) for b in model.buffers()]
     device = next(model.parameters()).device
     with ExitStack() as stack:
         stack.callback(_restore_buffers, buffers)
         for norm in norms:
-            norm.track_running_stats = False
-            stack.callback(setattr, norm, 'track_running_stats', True)
+            stack.enter_context(replaced(norm, 'track_running_stats', False))
+            stack.enter_context(replaced(norm, 'evaluates_loss', True))
         stack.enter_context(held_averages(model))
         stack.enter_context(seeded(seed, device))
         stack.enter_context(plain_attention())

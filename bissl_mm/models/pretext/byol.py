@@ -1,12 +1,14 @@
 """BYOL with a constant decay of its target network."""
 
+import torch
 from mmengine.model import ExponentialMovingAverage
 from mmpretrain.models.selfsup import BYOL as MMPretrainBYOL
-from torch import nn
+from torch import Tensor, nn
 
 from ...registry import MODELS
 from ...utils.check import check_in, check_keys
 from ...utils.errors import ValueRefusal
+from .views import pass_views
 
 
 @MODELS.register_module()
@@ -58,3 +60,27 @@ class BYOL(MMPretrainBYOL):
             self.target_net = ExponentialMovingAverage(
                 nn.Sequential(self.backbone, self.neck), momentum=1 - target_decay
             )
+
+    def loss(
+        self, inputs: list[Tensor], data_samples: list, **kwargs
+    ) -> dict[str, Tensor]:
+        """mmpretrain's loss; both views pass a network together where
+        :func:`pass_views` allows it.
+
+        Args:
+            inputs (list[Tensor]): The two views, each ``(B, C, H, W)``.
+            data_samples (list): Not used.
+        """
+        if len(inputs) != 2:
+            raise ValueRefusal(
+                f'BYOL: expected 2 views, got {len(inputs)}. Set num_views of the '
+                'MultiView transform so that they sum to 2.'
+            )
+        online = nn.Sequential(self.backbone, self.neck)
+        first, second = pass_views([online], lambda x: online(x)[0], inputs)
+        with torch.no_grad():
+            self.target_net.update_parameters(online)
+            target = self.target_net
+            to_first, to_second = pass_views([target], lambda x: target(x)[0], inputs)
+        total = self.head.loss(first, to_second) + self.head.loss(second, to_first)
+        return dict(loss=2.0 * total)

@@ -1,14 +1,14 @@
 """Batch normalisation over processes that can be differentiated twice."""
 
 import torch
-from mmengine.dist import all_reduce, get_world_size
+from mmengine.dist import get_world_size
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce as differentiable_all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...registry import MODELS
 from ...utils.check import check_keys
 from ...utils.errors import ValueRefusal
+from .packed_norm import Statistics, statistics_type, sync_batch_norm
 
 
 @MODELS.register_module('DifferentiableSyncBN')
@@ -17,22 +17,29 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
     """Batch normalisation with the statistics of all processes' batches.
 
     torch's ``SyncBatchNorm`` has no second derivative, but the Hessian of the
-    pretext loss needs one. This layer consists of differentiable all-reduces.
-    Its derivatives of any order equal those of one process on the union of the
-    batches. In one process it is ordinary batch normalisation. Use it with
-    ``norm_cfg=dict(type='DifferentiableSyncBN')``. Weights and their names are
-    those of ``BN``.
+    pretext loss needs one. The derivatives of this layer equal those of one
+    process on the union of the batches. In one process it is ordinary batch
+    normalisation. Use it with ``norm_cfg=dict(type='DifferentiableSyncBN')``.
+    Weights and their names are those of ``BN``.
 
     Inputs have shape ``(N, C, ...)`` with N samples per rank; N may differ
-    between ranks. Every pass takes two small collectives forward and two
-    backward.
+    between ranks. A forward pass takes one small collective, its gradient one
+    more, and a product with the Hessian two. Statistics and counts are in
+    float32 or better, also for inputs in bfloat16.
 
     Attributes:
         synchronised (bool): If it is False, each process uses the statistics of
             its own batch; see :func:`set_sync_norms`.
+        num_groups (int): The batch consists of as many groups of equal size,
+            one after the other, each with its own statistics. They share the
+            collectives. Read with statistics over all processes only.
+        evaluates_loss (bool): Whether a loss is being evaluated whose Hessian
+            is wanted. Gradients that it takes itself are derived twice more.
     """
 
     synchronised = True
+    num_groups = 1
+    evaluates_loss = False
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:
@@ -50,32 +57,29 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
         if world == 1 or not batch_statistics:
             return super().forward(input)
         self._check_input_dim(input)
-        dims = [0, *range(2, input.dim())]
-        count = input.new_tensor([input.numel() / input.shape[1]])
-        all_reduce(count)
-        mean = differentiable_all_reduce(input.sum(dims)) / count
-        shape = [1, -1] + [1] * (input.dim() - 2)
-        centred = input - mean.view(shape)
-        var = differentiable_all_reduce(centred.square().sum(dims)) / count
+        kind = statistics_type(input)
+        ones = torch.ones(self.num_features, dtype=kind, device=input.device)
+        out, found = sync_batch_norm(
+            self,
+            input,
+            ones if self.weight is None else self.weight,
+            torch.zeros_like(ones) if self.bias is None else self.bias,
+            self.num_groups,
+        )
         if self.training and self.track_running_stats:
-            self._update_statistics(mean.detach(), var.detach(), count)
-        scale = torch.rsqrt(var + self.eps)
-        if self.affine:
-            scale = scale * self.weight
-        out = centred * scale.view(shape)
-        return out + self.bias.view(shape) if self.affine else out
+            self._update_statistics(found)
+        return out
 
     @torch.no_grad()
-    def _update_statistics(self, mean: Tensor, var: Tensor, count: Tensor) -> None:
-        self.num_batches_tracked.add_(1)
-        factor = (
-            self.momentum
-            if self.momentum is not None
-            else 1.0 / float(self.num_batches_tracked)
-        )
-        unbiased = var * count / (count - 1)
-        self.running_mean.lerp_(mean, factor)
-        self.running_var.lerp_(unbiased, factor)
+    def _update_statistics(self, found: Statistics) -> None:
+        unbiased = found.var * (found.count / (found.count - 1))
+        for mean, var in zip(found.mean, unbiased, strict=True):
+            self.num_batches_tracked.add_(1)
+            factor = self.momentum
+            if factor is None:
+                factor = self.num_batches_tracked.to(self.running_mean).reciprocal()
+            self.running_mean.lerp_(mean.to(self.running_mean), factor)
+            self.running_var.lerp_(var.to(self.running_var), factor)
 
     def extra_repr(self) -> str:
         """The settings, with ``synchronised``."""

@@ -9,6 +9,7 @@ from torch.distributed.nn.functional import all_gather
 from ...registry import MODELS
 from ...utils.check import check_keys
 from ...utils.errors import ValueRefusal
+from .views import pass_views
 
 
 @MODELS.register_module()
@@ -24,9 +25,8 @@ class SimCLR(MMPretrainSimCLR):
     batch size of the union.
 
     Args:
-        separate_views (bool): True passes the two views through backbone and
-            neck one after the other. Each view then has its own batch
-            statistics, as in the published BiSSL code. False passes both as one
+        separate_views (bool): True gives each view its own batch statistics, as
+            in the published BiSSL code. False gives both views those of one
             batch, as mmpretrain does. Defaults to False.
         **kwargs: See mmpretrain's ``SimCLR``.
 
@@ -58,15 +58,18 @@ class SimCLR(MMPretrainSimCLR):
                 'that they sum to 2.'
             )
         if self.separate_views:
-            views = [self.neck(self.backbone(x))[0] for x in inputs]
+            networks = (self.backbone, self.neck)
+            views = pass_views(networks, self._project, inputs)
             z = torch.stack(views, 1).flatten(0, 1)
         else:
-            pairs = torch.stack(inputs, 1).flatten(0, 1)
-            z = self.neck(self.backbone(pairs))[0]
+            z = self._project(torch.stack(inputs, 1).flatten(0, 1))
         z = z / (torch.norm(z, p=2, dim=1, keepdim=True) + 1e-10)
         if get_world_size() > 1:
             z = torch.cat(all_gather(z))
         return dict(loss=self._nt_xent(z))
+
+    def _project(self, images: Tensor) -> Tensor:
+        return self.neck(self.backbone(images))[0]
 
     def _nt_xent(self, z: Tensor) -> Tensor:
         """The loss of unit vectors ``(2N, D)``; the two views of an image are
