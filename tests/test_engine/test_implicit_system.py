@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 import torch
 from mmengine.config import Config
-from pretext_models import bissl_model, sgd_wrapper
+from pretext_models import METHODS, bissl_model, sgd_wrapper
 from small_models import views
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -62,6 +62,29 @@ def test_more_samples_than_there_are():
         )
 
 
+@pytest.mark.parametrize('kind', ['SimCLR', 'MAE'])
+@pytest.mark.parametrize('curvature', ['hessian', 'gauss_newton'])
+def test_products_without_a_kept_graph(kind, curvature):
+    model = bissl_model(kind, torch.float64)
+    vector = tuple(torch.randn_like(p) for p in model.lower_backbone())
+    batch = METHODS[kind][1]()
+    forwards, products = [], []
+    model.pretext.register_forward_hook(lambda *args: forwards.append(args))
+    for keep_graph in (True, False):
+        wrapper = sgd_wrapper(
+            model, hypergradient=dict(curvature=curvature, keep_graph=keep_graph)
+        )
+        wrapper.begin_upper_phase(model, [batch], seed=3)
+        del forwards[:]
+        operator = wrapper.system.curvature_operator
+        products.append([operator(vector) for _ in range(2)][-1])
+        # Each product evaluates the loss anew, or none does.
+        assert len(forwards) == (0 if keep_graph else 2)
+        wrapper.end_upper_phase()
+    for kept, rebuilt in zip(*products, strict=True):
+        torch.testing.assert_close(kept, rebuilt, rtol=1e-10, atol=1e-12)
+
+
 def test_every_setting_can_be_given_in_a_config():
     settings = dict(
         regularizer=dict(type='SquaredDistance', weight=0.01),
@@ -76,6 +99,7 @@ def test_every_setting_can_be_given_in_a_config():
             num_batches=2,
             batches='first',
             batch_size=4,
+            keep_graph=False,
             dtype='bfloat16',
             second_order='lean',
             small_image_kernels=False,
@@ -114,6 +138,7 @@ def test_every_setting_can_be_given_in_a_config():
         (dict(num_batches=0), 'num_batches must be'),
         (dict(second_order='own'), "second_order is 'own'"),
         (dict(small_image_kernels='no'), "small_image_kernels is 'no'"),
+        (dict(keep_graph='no'), "keep_graph is 'no'"),
         (dict(second_order='torch', dtype='bfloat16'), 'Set dtype=None'),
         (dict(damping=-1.0), 'damping must be'),
     ],

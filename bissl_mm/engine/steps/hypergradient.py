@@ -156,7 +156,8 @@ class ImplicitSystem:
             closures,
             (*lower, *head),
             mean_over_ranks=mean_over_ranks,
-            keep_graphs=first_order.num_parts['hessian'] == 1,
+            keep_graphs=self.config.keep_graph
+            and first_order.num_parts['hessian'] == 1,
             product_dtype=torch.bfloat16 if self.config.dtype == 'bfloat16' else None,
             product_tf32=self.config.dtype == 'tf32',
             second_order=self.config.second_order,

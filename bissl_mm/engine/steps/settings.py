@@ -73,6 +73,10 @@ class HypergradientSettings:
             samples of each pretext batch, the first ones, on each rank. With
             fewer samples a product takes less time and memory, and the Hessian
             is noisier. Defaults to None: the whole batch, as published.
+        keep_graph (bool): Whether the gradient of each Hessian batch is kept
+            with its graph for all products of a phase. False builds it anew in
+            every product: this takes less memory and more time, and the values
+            are equal up to rounding. Defaults to True.
         dtype (str, optional): ``'bfloat16'`` computes the convolutions of a
             product in this type. Parameters, gradients and the solver's vectors
             stay in float32. ``'tf32'`` lets a GPU of NVIDIA's Ampere generation or
@@ -106,6 +110,7 @@ class HypergradientSettings:
     num_batches: int = 1
     batches: str = 'next'
     batch_size: int | None = None
+    keep_graph: bool = True
     dtype: str | None = None
     second_order: str = 'lean'
     small_image_kernels: bool = True
@@ -120,6 +125,7 @@ class HypergradientSettings:
         check_non_negative(WHERE, 'difference_step', self.difference_step)
         check_positive_int(WHERE, 'num_batches', self.num_batches)
         check_in(WHERE, 'batches', self.batches, ('next', 'first'))
+        check_in(WHERE, 'keep_graph', self.keep_graph, (True, False))
         check_in(WHERE, 'dtype', self.dtype, (None, 'bfloat16', 'tf32'))
         check_in(WHERE, 'second_order', self.second_order, ('lean', 'torch'))
         check_in(WHERE, 'small_image_kernels', self.small_image_kernels, (True, False))
