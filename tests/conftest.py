@@ -22,6 +22,8 @@ HAS_MMCV_OPS = importlib.util.find_spec('mmcv._ext') is not None
 def pytest_runtest_setup(item):
     if item.get_closest_marker('mmcv_ops') and not HAS_MMCV_OPS:
         pytest.skip('needs the compiled operators of mmcv')
+    if item.get_closest_marker('gpu') and not torch.cuda.is_available():
+        pytest.skip('needs a CUDA device')
 
 
 def pytest_collection_modifyitems(items):
@@ -64,6 +66,13 @@ def _single_scope():
     yield
     instances.clear()
     instances.update(before)
+
+
+@pytest.fixture(params=['cpu', pytest.param('cuda', marks=pytest.mark.gpu)])
+def device(request, monkeypatch) -> str:
+    """Each device in turn; mmengine's runners take it, too."""
+    monkeypatch.setattr('mmengine.device.utils.DEVICE', request.param)
+    return request.param
 
 
 @pytest.fixture

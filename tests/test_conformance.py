@@ -73,7 +73,7 @@ def assert_same(actual: torch.Tensor, expected: torch.Tensor, name: str):
     """
     scale = expected.abs().max().item()
     torch.testing.assert_close(
-        actual,
+        actual.cpu(),
         expected,
         rtol=1e-6,
         atol=max(1e-6 * scale, 1e-14),
@@ -90,9 +90,9 @@ def sgd(model, lr=0.0, momentum=0.0, weight_decay=0.0, clip=None):
 
 
 @pytest.mark.parametrize('path', cases('hypergradient'))
-def test_upper_step_gives_the_published_hypergradient(path):
+def test_upper_step_gives_the_published_hypergradient(path, device):
     case = Case(path)
-    model = case.model()
+    model = case.model().to(device)
     wrapper = BiSSLOptimWrapper(
         sgd(model.pretext),
         sgd(model.downstream),
@@ -147,7 +147,7 @@ class KeepOutputs(Hook):
 
 
 @pytest.mark.parametrize('path', cases('trajectory'))
-def test_loop_gives_the_published_trajectory(path, tmp_path, float64):
+def test_loop_gives_the_published_trajectory(path, tmp_path, float64, device):
     case = Case(path)
     settings = case.settings
     model = case.model()

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 
-def conv_backbone() -> nn.Sequential:
-    """The backbone of the conformance vectors, 16 features."""
+def conv_backbone(width: int = 8) -> nn.Sequential:
+    """The backbone of the conformance vectors, ``2 * width`` features."""
     return nn.Sequential(
-        nn.Conv2d(3, 8, 3, padding=1),
-        nn.BatchNorm2d(8),
+        nn.Conv2d(3, width, 3, padding=1),
+        nn.BatchNorm2d(width),
         nn.ReLU(),
-        nn.Conv2d(8, 16, 3, stride=2, padding=1),
-        nn.BatchNorm2d(16),
+        nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+        nn.BatchNorm2d(2 * width),
         nn.ReLU(),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
@@ -26,19 +26,21 @@ def nt_xent(z: Tensor, temperature: float = 0.5) -> Tensor:
     z = F.normalize(z)
     n = len(z) // 2
     similarity = z @ z.T / temperature
-    similarity = similarity.masked_fill(torch.eye(2 * n, dtype=torch.bool), -1e9)
-    partner = torch.arange(2 * n).roll(n)
+    similarity = similarity.masked_fill(
+        torch.eye(2 * n, dtype=torch.bool, device=z.device), -1e9
+    )
+    partner = torch.arange(2 * n, device=z.device).roll(n)
     return F.cross_entropy(similarity, partner)
 
 
 class ToyPretext(BaseModel):
     """A contrastive model; the views pass through it one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 8) -> None:
         super().__init__()
-        self.backbone = conv_backbone()
+        self.backbone = conv_backbone(width)
         self.head = nn.Sequential(
-            nn.Linear(16, 16),
+            nn.Linear(2 * width, 16),
             nn.BatchNorm1d(16),
             nn.ReLU(),
             nn.Linear(16, 8, bias=False),
@@ -54,10 +56,10 @@ class ToyPretext(BaseModel):
 class ToyDownstream(BaseModel):
     """Linear classifier on the backbone."""
 
-    def __init__(self, num_classes: int = 5) -> None:
+    def __init__(self, num_classes: int = 5, width: int = 8) -> None:
         super().__init__()
-        self.backbone = conv_backbone()
-        self.head = nn.Linear(16, num_classes)
+        self.backbone = conv_backbone(width)
+        self.head = nn.Linear(2 * width, num_classes)
 
     def forward(
         self, inputs: Tensor, data_samples: Tensor = None, mode: str = 'tensor'

@@ -1,0 +1,177 @@
+"""Steps of a shipped config: time, peak of memory, waits of the host."""
+
+import argparse
+import statistics
+import time
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from phase_sides import Memory, synchronize
+
+from .stage import DOWNSTREAM, MIB, PRETEXT, Stage, free
+
+Say = Callable[[dict], None]
+PUBLISHED = dict(type='LayerwiseCGSolver', max_iters=5)
+RECYCLING = dict(type='RecyclingSolver', tolerance=0.1)
+
+
+def networks(args: argparse.Namespace) -> tuple[str, ...]:
+    return ('resnet18',) if args.quick else ('resnet50', 'vit-s', 'resnet18')
+
+
+def seconds_of(work: Callable[[], None], device: str, repeats: int) -> float:
+    """The median."""
+    times = []
+    for _ in range(repeats):
+        synchronize(device)
+        begin = time.perf_counter()
+        work()
+        synchronize(device)
+        times.append(time.perf_counter() - begin)
+    return statistics.median(times)
+
+
+def peak_of(work: Callable[[], None], device: str) -> float:
+    """MiB of live tensors at most; on a CPU of the process."""
+    meter = Memory(device)
+    meter.start()
+    work()
+    return meter.peak() / MIB
+
+
+def held(device: str) -> float | None:
+    """MiB of live tensors."""
+    if device == 'cpu':
+        return None
+    synchronize(device)
+    return torch.cuda.memory_allocated() / MIB
+
+
+def memory(args: argparse.Namespace, say: Say) -> None:
+    """Peak by phase, as ``tools/train.py --dry-run memory`` has it."""
+    for name in networks(args):
+        say(memory_of(name, args, PRETEXT, DOWNSTREAM, solver=PUBLISHED))
+        free(args.device)
+    if args.quick:
+        return
+    say(memory_of('resnet50', args, PRETEXT, DOWNSTREAM, solver=RECYCLING))
+
+
+def memory_of(
+    name: str, args: argparse.Namespace, pretext: int, downstream: int, **settings
+) -> dict:
+    """Peaks, and the time of each after its first time."""
+    stage = Stage(name, args, pretext, downstream, **settings)
+    device = args.device
+    found = dict(
+        row=f'{name}, {pretext} + {downstream} images, {settings["solver"]["type"]}',
+        unit='MiB of tensors' if stage.is_gpu else 'MiB of the process',
+        model=held(device),
+    )
+    stage.lower_step()
+    found['lower_step'] = peak_of(stage.lower_step, device)
+    found['begin'] = peak_of(stage.begin, device)
+    stage.product()
+    found['kept_graph'] = held(device)
+    found['product'] = peak_of(stage.product, device)
+    found['upper_step'] = peak_of(stage.upper_step, device)
+    found['second_upper_step'] = peak_of(stage.upper_step, device)
+    repeats = 1 if args.quick else 5
+    found['seconds'] = dict(
+        product=seconds_of(stage.product, device, repeats),
+        upper_step=seconds_of(stage.upper_step, device, repeats),
+    )
+    stage.end()
+    found['seconds']['lower_step'] = seconds_of(stage.lower_step, device, repeats)
+    if stage.is_gpu:
+        found['reserved'] = torch.cuda.max_memory_reserved() / MIB
+    return found
+
+
+def batches(args: argparse.Namespace, say: Say) -> None:
+    """As large a share of the paper's batch as fits one card."""
+    for pretext in (256, 512, 1024):
+        try:
+            found = memory_of(
+                networks(args)[0], args, pretext, pretext // 4, solver=PUBLISHED
+            )
+        except torch.cuda.OutOfMemoryError as error:
+            found = dict(
+                row=f'resnet50, {pretext} + {pretext // 4} images',
+                out_of_memory=str(error).split('\n')[0],
+            )
+        say(found)
+        free(args.device)
+        if 'out_of_memory' in found or args.quick:
+            return
+
+
+@contextmanager
+def counted_waits(device: str) -> Iterator[Counter]:
+    """How often the host waits, by the package's line that asks for it."""
+    counts: Counter = Counter()
+
+    def note(message, category, filename, lineno, file=None, line=None) -> None:
+        if 'synchronizing CUDA' in str(message):
+            counts[_place(filename, lineno)] += 1
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('always')
+        warnings.showwarning = note
+        torch.cuda.set_sync_debug_mode('warn')
+        try:
+            yield counts
+        finally:
+            torch.cuda.set_sync_debug_mode('default')
+
+
+def _place(filename: str, lineno: int) -> str:
+    """The innermost line of the package, or else the line itself."""
+    for frame in reversed(traceback.extract_stack()):
+        if '/bissl_mm/' in frame.filename:
+            return f'bissl_mm/{frame.filename.split("/bissl_mm/")[-1]}:{frame.lineno}'
+    return f'{filename.split("site-packages/")[-1]}:{lineno}'
+
+
+def waits(args: argparse.Namespace, say: Say) -> None:
+    """Waits and time of a lower step, of a phase's begin and of its steps."""
+    for name in networks(args):
+        for solver in (PUBLISHED, RECYCLING):
+            stage = Stage(name, args, solver=solver)
+            for row in waits_of(stage, args):
+                row['row'] = f'{name}, {solver["type"]}: {row["row"]}'
+                say(row)
+            del stage
+            free(args.device)
+
+
+def waits_of(stage: Stage, args: argparse.Namespace) -> Iterator[dict]:
+    stage.lower_step()
+    works = dict(
+        lower_step=stage.lower_step,
+        begin=stage.begin,
+        upper_step=stage.upper_step,
+        second_upper_step=stage.upper_step,
+        third_upper_step=stage.upper_step,
+    )
+    for name, work in works.items():
+        row: dict = dict(row=name)
+        if stage.is_gpu:
+            with counted_waits(args.device) as counts:
+                work()
+            row |= dict(
+                waits=counts.total(),
+                own=sum(n for k, n in counts.items() if k.startswith('bissl_mm')),
+                places=dict(counts.most_common(12)),
+            )
+        else:
+            work()
+            row['note'] = 'waits exist on a GPU only'
+        if name == 'lower_step':
+            row['seconds'] = seconds_of(work, args.device, 2 if args.quick else 10)
+        yield row
+    stage.end()
