@@ -125,7 +125,8 @@ class RegimeHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Read the first backbone."""
         if runner._resume and START in checkpoint:
-            self.start = list(checkpoint[START])
+            # The checkpoint's tensors come to the model's device.
+            self.start = [tensor.cpu() for tensor in checkpoint[START]]
 
     def _tell(
         self,
