@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
+from ..config.dataloaders import pin_loader
 from ..utils.check import check_mapping, check_positive_int
 from ..utils.errors import ValueRefusal
 from ..utils.total_batch import batch_size_of
@@ -84,6 +85,7 @@ class LevelStream:
         if not cfg.get('num_workers'):
             # torch's loader refuses this setting without worker processes.
             cfg.pop('prefetch_factor', None)
+        pin_loader(cfg, torch.cuda.is_available())
         self.dataset = build_dataset(where, cfg.pop('dataset'))
         self._collate = build_collate(cfg.pop('collate_fn', None))
         self._loader_cfg = cfg

@@ -14,6 +14,7 @@ from ..config.type_names import unknown_type
 from ..registry import DATASETS
 from ..utils.check import check_in, check_known_keys
 from ..utils.errors import TypeRefusal
+from .collate import collate_stacked
 
 
 def build_dataset(where: str, dataset: Any) -> Any:
@@ -32,10 +33,16 @@ def build_dataset(where: str, dataset: Any) -> Any:
 
 
 def build_collate(cfg: Any) -> Callable:
-    """The function that joins samples to a batch; mmengine's by default."""
+    """The function that joins samples to a batch.
+
+    mmengine's default, ``pseudo_collate``, is replaced by
+    :func:`collate_stacked`.
+    """
     if callable(cfg):
         return cfg
     cfg = dict(cfg or dict(type='pseudo_collate'))
+    if is_type(cfg, 'pseudo_collate'):
+        return collate_stacked
     kind = cfg.pop('type')
     function = FUNCTIONS.get(kind) if isinstance(kind, str) else kind
     if function is None:

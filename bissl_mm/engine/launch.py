@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 # The tools import these two from here.
 from ..command_line import add_common_arguments, run_tool  # noqa: F401
 from ..config import is_type, notes_of, read_config
-from ..config.dataloaders import settle_workers
+from ..config.dataloaders import settle_pinning, settle_workers
 from ..config.tasks import default_folder
 from ..datasets.folders import check_data_folders
 from ..datasets.look import PLACES
@@ -115,6 +115,7 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
     settle_sources(cfg)
     check_data_folders(cfg, TRAINING_DATA if train else ('test',))
     settle_workers(cfg)
+    settle_pinning(cfg, torch.cuda.is_available())
     lines = (
         share_batches(cfg, count_processes(cfg.get('launcher', 'none')))
         if train

@@ -15,6 +15,8 @@ from ..utils.errors import TypeRefusal, ValueRefusal
 
 #: Weights of R, G and B in a grey value.
 _GREY = (0.299, 0.587, 0.114)
+#: From R, G and B to Y, I and Q.
+_YIQ = (_GREY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 
 @MODELS.register_module()
@@ -68,7 +70,8 @@ class BatchViews(BaseDataPreprocessor):
         gray_prob: float = 0.0,
         batch_augments: dict | None = None,
     ) -> None:
-        super().__init__()
+        # A copy to a GPU need not wait for what the GPU is doing.
+        super().__init__(non_blocking=True)
         if batch_augments is not None:
             raise ValueRefusal(
                 'BatchViews cannot mix images, but model.train_cfg is '
@@ -81,6 +84,9 @@ class BatchViews(BaseDataPreprocessor):
             self.register_buffer(
                 name, torch.tensor(values).float().view(1, -1, 1, 1), False
             )
+        self.register_buffer('grey', torch.tensor(_GREY).view(1, 3, 1, 1), False)
+        yiq = torch.tensor(_YIQ)
+        self.register_buffer('yiq', torch.stack((yiq, torch.linalg.inv(yiq))), False)
         self.to_rgb = to_rgb
         self.num_views = num_views
         self.crop_scale = crop_scale
@@ -127,7 +133,9 @@ class BatchViews(BaseDataPreprocessor):
             images = torch.where(chosen, self._jittered(images), images)
         if self.gray_prob:
             images = torch.where(
-                _chosen(images, self.gray_prob), _grey(images).expand_as(images), images
+                _chosen(images, self.gray_prob),
+                self._in_grey(images).expand_as(images),
+                images,
             )
         return self._normalised(images)
 
@@ -164,20 +172,22 @@ class BatchViews(BaseDataPreprocessor):
             return (1 + most * (2 * _uniform(images) - 1)).view(-1, 1, 1, 1)
 
         images = (images * factor('brightness')).clamp(0, 255)
-        mean = _grey(images).mean((2, 3), keepdim=True)
+        mean = self._in_grey(images).mean((2, 3), keepdim=True)
         images = torch.lerp(mean.expand_as(images), images, factor('contrast')).clamp(
             0, 255
         )
         images = torch.lerp(
-            _grey(images).expand_as(images), images, factor('saturation')
+            self._in_grey(images).expand_as(images), images, factor('saturation')
         ).clamp(0, 255)
         hue = self.color_jitter.get('hue', 0.0)
         if hue:
             turn = 2 * math.pi * hue * (2 * _uniform(images) - 1)
-            images = torch.einsum('nij,njhw->nihw', hue_rotation(turn), images).clamp(
-                0, 255
-            )
+            matrices = hue_rotation(turn, self.yiq)
+            images = torch.einsum('nij,njhw->nihw', matrices, images).clamp(0, 255)
         return images
+
+    def _in_grey(self, images: Tensor) -> Tensor:
+        return (images * self.grey).sum(1, keepdim=True)
 
 
 def _stacked(inputs: Tensor | Sequence[Tensor]) -> Tensor:
@@ -201,17 +211,19 @@ def _chosen(images: Tensor, prob: float) -> Tensor:
     return (_uniform(images) < prob).view(-1, 1, 1, 1)
 
 
-def _grey(images: Tensor) -> Tensor:
-    weights = images.new_tensor(_GREY).view(1, 3, 1, 1)
-    return (images * weights).sum(1, keepdim=True)
+def hue_rotation(angle: Tensor, yiq: Tensor) -> Tensor:
+    """Matrices that rotate the colour plane of YIQ and do not change grey values.
 
+    Args:
+        angle (Tensor): Of each image, shape ``(N, )``.
+        yiq (Tensor): The matrix from RGB to YIQ and its inverse, shape
+            ``(2, 3, 3)``.
 
-def hue_rotation(angle: Tensor) -> Tensor:
-    """Matrices (N, 3, 3) that rotate the colour plane of YIQ by ``angle`` and
-    do not change grey values."""
-    to_yiq = angle.new_tensor([_GREY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
+    Returns:
+        Tensor: Shape ``(N, 3, 3)``.
+    """
     turn = torch.zeros(len(angle), 3, 3, device=angle.device)
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = angle.cos()
     turn[:, 1, 2], turn[:, 2, 1] = -angle.sin(), angle.sin()
-    return torch.linalg.inv(to_yiq) @ turn @ to_yiq
+    return yiq[1] @ turn @ yiq[0]

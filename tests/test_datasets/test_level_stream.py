@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 from torch.utils.data import IterableDataset
 from toy import DictDataset
 
 from bissl_mm.datasets import LevelBatchSampler, LevelStream
+from bissl_mm.registry import MODELS
 
 
 def sampler(size=23, batch_size=2, phase_size=3, **kwargs):
@@ -246,3 +248,53 @@ def test_iterable_datasets_are_refused():
 
     with pytest.raises(TypeError, match='iterable-style'):
         LevelStream(dict(dataset=Endless(), batch_size=1), 'lower', 1)
+
+
+def batch_of(sizes, **settings):
+    """The batch of a stream over images of these sizes."""
+    images = [
+        torch.full((3, size, size), i + 1, dtype=torch.uint8)
+        for i, size in enumerate(sizes)
+    ]
+    samples = [dict(inputs=x, data_samples=i) for i, x in enumerate(images)]
+    stream = LevelStream(
+        dict(
+            dataset=samples,
+            batch_size=len(sizes),
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            **settings,
+        ),
+        'upper',
+    )
+    stream.start(0)
+    return stream.next()
+
+
+@pytest.mark.parametrize('settings', [{}, dict(collate_fn=dict(type='pseudo_collate'))])
+def test_images_of_one_size_are_stacked(settings):
+    batch = batch_of([8, 8, 8], **settings)
+    assert batch['inputs'].shape == (3, 3, 8, 8)
+    assert batch['inputs'][:, 0, 0, 0].tolist() == [1, 2, 3]
+    assert batch['data_samples'] == [0, 1, 2]
+    assert [x.shape[1] for x in batch_of([8, 6, 8], **settings)['inputs']] == [8, 6, 8]
+
+
+@pytest.mark.parametrize(
+    'kind, others',
+    [
+        ('mmpretrain.ClsDataPreprocessor', dict(to_rgb=True)),
+        ('mmpretrain.ClsDataPreprocessor', dict(pad_size_divisor=8)),
+        ('ImgDataPreprocessor', dict(bgr_to_rgb=True, pad_size_divisor=8)),
+    ],
+)
+def test_preprocessors_give_the_same_of_stacked_images(kind, others):
+    stacked = batch_of([6, 6, 6])['inputs']
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        preprocessor = MODELS.build(
+            dict(type=kind, mean=[9.0, 8.0, 7.0], std=[3.0, 2.0, 5.0], **others)
+        )
+    found = [
+        preprocessor(dict(inputs=inputs), training=True)['inputs']
+        for inputs in (stacked, list(stacked))
+    ]
+    assert torch.equal(*found)

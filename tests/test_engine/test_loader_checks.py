@@ -11,7 +11,7 @@ from small_models import build, classifier_cfg, simclr_cfg
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
-from bissl_mm.config.dataloaders import settle_workers
+from bissl_mm.config.dataloaders import settle_pinning, settle_workers
 from bissl_mm.config.explain import explained
 from bissl_mm.datasets import LevelStream
 from bissl_mm.engine.checks.loaders import (
@@ -223,6 +223,24 @@ def test_loaders_without_workers_drop_their_settings(workers):
     )
     assert cfg['train_cfg']['pretext_dataloader'] == {}
     assert cfg['val_dataloader']['persistent_workers'] is True
+
+
+@pytest.mark.parametrize('has_gpu', [True, False])
+def test_batches_are_pinned_where_there_is_a_gpu(has_gpu):
+    cfg = dict(
+        train_dataloader=dict(batch_size=2),
+        train_cfg=dict(pretext_dataloader=dict(pin_memory=True)),
+        val_dataloader=dict(pin_memory=False),
+        test_dataloader=None,
+    )
+    settle_pinning(cfg, has_gpu)
+    assert cfg == dict(
+        train_dataloader=dict(batch_size=2)
+        | (dict(pin_memory=True) if has_gpu else {}),
+        train_cfg=dict(pretext_dataloader=dict(pin_memory=True) if has_gpu else {}),
+        val_dataloader=dict(pin_memory=False) if has_gpu else {},
+        test_dataloader=None,
+    )
 
 
 @pytest.mark.parametrize(

@@ -118,14 +118,16 @@ def test_jitter_is_a_factor_around_its_centre(images, name, most):
 
 
 def test_hue_turns_as_colorsys_does():
+    yiq = BatchViews([0.0] * 3, [1.0] * 3).yiq
     turn = torch.tensor([0.0, 1 / 3])
     red = torch.tensor([200.0, 100.0, 100.0])
-    same, turned = hue_rotation(turn * 2 * torch.pi) @ red
+    same, turned = hue_rotation(turn * 2 * torch.pi, yiq) @ red
     assert torch.allclose(same, red, atol=1e-3)
     hue = colorsys.rgb_to_hsv(*turned.tolist())[0]
     assert min(hue, 1 - hue) == pytest.approx(1 / 3, abs=0.05)
     grey = torch.full((3,), 70.0)
-    assert torch.allclose(hue_rotation(torch.tensor([1.0]))[0] @ grey, grey, atol=0.2)
+    turned = hue_rotation(torch.tensor([1.0]), yiq)[0] @ grey
+    assert torch.allclose(turned, grey, atol=0.2)
 
 
 def test_shares_of_grey_and_of_jittered_images(images):

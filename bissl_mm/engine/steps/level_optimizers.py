@@ -112,6 +112,7 @@ class LevelOptimizers(OptimWrapperDict):
             numbers['clipped'] = float(numbers['grad_norm'] > limit)
         wrapper.step()
         wrapper.zero_grad()
+        self.regularizer.stepped()
         return numbers
 
     @names_its_batch('upper')

@@ -141,6 +141,9 @@ class Regularizer(ABC):
         """
         return {}
 
+    def stepped(self) -> None:  # noqa: B027
+        """An optimizer has changed :meth:`named_parameters`. Most have none."""
+
     def state_dict(self) -> dict[str, Tensor]:
         """Values of :meth:`named_parameters`."""
         return {k: p.detach().clone() for k, p in self.named_parameters()}

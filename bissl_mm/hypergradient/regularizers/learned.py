@@ -59,6 +59,8 @@ class LearnedDistance(SquaredDistance):
             if value is not None:
                 check_non_negative(name, key, value)
         self._raw = nn.Parameter(torch.zeros(()))
+        # Known until a step or a checkpoint changes the parameter.
+        self._weight: float | None = None
         super().__init__(weight)
         self.start = weight
         self.damping = damping
@@ -66,8 +68,10 @@ class LearnedDistance(SquaredDistance):
 
     @property
     def weight(self) -> float:
-        r"""The present :math:`\lambda`."""
-        return F.softplus(self._raw.detach()).item()
+        r"""The present :math:`\lambda`, read from the device once per step."""
+        if self._weight is None:
+            self._weight = F.softplus(self._raw.detach()).item()
+        return self._weight
 
     @weight.setter
     def weight(self, value: float) -> None:
@@ -80,10 +84,20 @@ class LearnedDistance(SquaredDistance):
         raw = value + math.log(-math.expm1(-value))
         with torch.no_grad():
             self._raw.fill_(raw)
+        self._weight = None
 
     def tie(self, names: Sequence[str], lower: Sequence[Tensor]) -> None:
         """See :meth:`Regularizer.tie`; the parameter goes to their device."""
         self._raw.data = self._raw.data.to(lower[0].device)
+
+    def stepped(self) -> None:
+        """See :meth:`Regularizer.stepped`."""
+        self._weight = None
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """See :meth:`Regularizer.load_state_dict`."""
+        super().load_state_dict(state)
+        self._weight = None
 
     def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
         """See :meth:`Regularizer.named_parameters`."""

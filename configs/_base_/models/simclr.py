@@ -7,6 +7,7 @@ pretext_model = dict(
     _scope_='mmpretrain',
     data_preprocessor=dict(
         type='SelfSupDataPreprocessor',
+        non_blocking=True,
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         to_rgb=True,

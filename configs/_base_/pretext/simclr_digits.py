@@ -48,7 +48,10 @@ pretext_model = dict(
     type='bissl_mm.SimCLR',
     _scope_='mmpretrain',
     data_preprocessor=dict(
-        type='SelfSupDataPreprocessor', mean=[76.0, 76.0, 76.0], std=[90.0, 90.0, 90.0]
+        type='SelfSupDataPreprocessor',
+        mean=[76.0, 76.0, 76.0],
+        std=[90.0, 90.0, 90.0],
+        non_blocking=True,
     ),
     backbone=dict(
         type='ResNet',

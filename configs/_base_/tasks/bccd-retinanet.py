@@ -16,6 +16,7 @@ downstream = dict(
     _scope_='mmdet',
     data_preprocessor=dict(
         type='DetDataPreprocessor',
+        non_blocking=True,
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,

@@ -73,6 +73,7 @@ downstream = dict(
     data_preprocessor=dict(
         _delete_=True,
         type='DetDataPreprocessor',
+        non_blocking=True,
         mean=[76.0, 76.0, 76.0],
         std=[90.0, 90.0, 90.0],
         pad_size_divisor=32,
