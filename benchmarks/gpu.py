@@ -12,7 +12,9 @@ after every row. The exit status is 1 if a part failed or was cut.
 
 import argparse
 import importlib
+import json
 import logging
+import math
 import multiprocessing
 import os
 import platform
@@ -28,6 +30,9 @@ HERE = Path(__file__).resolve().parent
 for folder in (HERE.parent, HERE.parent / 'tests', HERE):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+#: Set where a look for devices from this process would break CUDA in its forks:
+#: then every part imports the libraries for itself.
+LATE = 'BISSL_KIT_LATE_IMPORT'
 #: Minutes of a whole run; the parts' shares are for this many.
 MINUTES = 8.0
 #: Name -> module of gpu_kit, function, and seconds that the part may take at
@@ -94,7 +99,18 @@ def machine(device: str) -> dict:
     if device == 'cuda':
         # Asked in another process: this one must not touch the card, because the
         # parts are its forks.
-        found |= in_own_process(_card, 60)
+        said: list[dict] = []
+        state = run_forked(_card, 60, said.append)
+        if 'forked subprocess' in state.get('traceback', '') and LATE not in os.environ:
+            os.execve(
+                sys.executable, [sys.executable, *sys.argv], os.environ | {LATE: '1'}
+            )
+        if not said:
+            sys.exit(
+                f'No CUDA device can be used; --device cpu needs none.\n'
+                f'{state.get("traceback", state)}'
+            )
+        found |= said[0]
     return found
 
 
@@ -126,13 +142,6 @@ def _driver() -> str | None:
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def in_own_process(work: Callable, seconds: float) -> dict:
-    """What ``work`` says first."""
-    said: list[dict] = []
-    state = run_forked(work, seconds, said.append)
-    return said[0] if said else state
 
 
 def _child(pipe, work: Callable) -> None:
@@ -179,13 +188,24 @@ def run_here(work: Callable, say: Callable[[dict], None]) -> dict:
         return dict(status='failed', traceback=traceback.format_exc())
 
 
+def prepare() -> None:
+    """Import what the parts use. Once before the forks, if that can be."""
+    for module in {module for module, _, _ in PARTS.values()}:
+        importlib.import_module(f'gpu_kit.{module}')
+    from mmengine.logging import MMLogger
+
+    for name in ('mmengine', 'current'):
+        MMLogger.get_instance(name).setLevel(logging.ERROR)
+
+
 def run_part(name: str, args: argparse.Namespace, left: float, say: Callable) -> dict:
     """One part with its state: done, failed, cut or left out."""
     module, function, share = PARTS[name]
-    part = getattr(importlib.import_module(f'gpu_kit.{module}'), function)
 
     def work(say_row: Callable[[dict], None]) -> None:
-        part(args, say_row)
+        prepare()
+        part = importlib.import_module(f'gpu_kit.{module}')
+        getattr(part, function)(args, say_row)
 
     if args.one_process:
         return run_here(work, say)
@@ -203,6 +223,15 @@ def show(value) -> str:
     if isinstance(value, (list, tuple)):
         return '[' + ', '.join(map(show, value)) + ']'
     return str(value)
+
+
+def plain(value):
+    """As JSON takes it: no NaN, no infinity."""
+    if isinstance(value, dict):
+        return {k: plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(record: dict) -> str:
@@ -229,23 +258,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.device == 'cpu' and not args.one_process:
         # Before torch looks: what finds out the device by itself takes the CPU.
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    # A look for devices then leaves CUDA alone, so that forks can use it.
+    os.environ.setdefault('PYTORCH_NVML_BASED_CUDA_CHECK', '1')
     warnings.simplefilter('ignore')
-    # Imported once, before the forks.
-    for module in {module for module, _, _ in PARTS.values()}:
-        importlib.import_module(f'gpu_kit.{module}')
-    from mmengine.logging import MMLogger
-
-    from bissl_mm.analysis.json_file import write_json
-
-    for name in ('mmengine', 'current'):
-        MMLogger.get_instance(name).setLevel(logging.ERROR)
+    if args.one_process or LATE not in os.environ:
+        prepare()
     record: dict = dict(machine=machine(args.device), arguments=vars(args), parts={})
     print(show(record['machine']), flush=True)
 
     def save() -> None:
         record['seconds'] = time.monotonic() - started
         if args.json:
-            write_json(args.json, record)
+            text = json.dumps(plain(record), indent=1, default=str)
+            Path(args.json).write_text(text + '\n')
 
     for name in args.parts:
         part: dict = dict(status='begun', rows=[], seconds=0.0)

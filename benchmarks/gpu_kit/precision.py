@@ -11,61 +11,52 @@ from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 from bissl_mm.models import pretext_closure
 
 from .stage import Stage
-from .steps import seconds_of
+from .steps import networks, seconds_of
 
-#: Images of both views in a product; those in double precision decide.
-IMAGES = 32
+#: Images of a product, two views each; double precision takes long.
+IMAGES = 64
+Say = Callable[[dict], None]
 
 
-def precision(args: argparse.Namespace, say: Callable[[dict], None]) -> None:
-    """Products of ResNet-50 in float32, TF32 and bfloat16 against float64."""
-    stage = Stage('resnet18' if args.quick else 'resnet50', args, IMAGES)
+def precision(args: argparse.Namespace, say: Say) -> None:
+    """Products with each setting of ``hypergradient.dtype`` against float64, and
+    a lower step with torch's own TF32 on and off."""
+    stage = Stage(networks(args)[0], args, IMAGES)
+    repeats = 2 if args.quick else 10
     for _ in range(2 if args.quick else 20):
         stage.lower_step()
-    pretext = stage.model.pretext
-    data = pretext.data_preprocessor(copy.copy(stage.lower), True)
-    data = {k: data[k] for k in ('inputs', 'data_samples')}
     draw = torch.Generator().manual_seed(0)
     vector = tuple(
         torch.randn(p.shape, generator=draw).to(p.device)
         for p in stage.model.lower_backbone()
     )
-    exact, seconds = _exact(stage, data, vector)
-    say(dict(row='float64', seconds=seconds))
-    repeats = 2 if args.quick else 10
-    for name, tf32, dtype in (
-        ('float32', False, None),
-        ('TF32', True, None),
-        ('bfloat16', False, torch.bfloat16),
-    ):
-        torch.backends.cudnn.allow_tf32 = tf32
-        torch.backends.cuda.matmul.allow_tf32 = tf32
-        operator = Hessian(
-            [pretext_closure(pretext, data, 0)],
-            stage.model.lower_backbone(),
-            product_dtype=dtype,
-        )
-        found = operator(vector)
-        say(
-            dict(
-                row=name,
-                relative_error=(norm(subtract(found, exact)) / norm(exact)).item(),
-                seconds=seconds_of(
-                    lambda op=operator: op(vector), args.device, repeats
-                ),
-            )
-        )
-        operator.close()
+    exact, seconds = exact_product(stage, vector)
+    say(dict(row='product, float64', seconds=seconds))
+    for dtype in (None, 'tf32', 'bfloat16'):
+        stage.wrapper = stage.make_wrapper(dtype=dtype)
+        stage.begin()
+        product = stage.wrapper.system.curvature_operator
+        found = product(vector)
+        error = (norm(subtract(found, exact)) / norm(exact)).item()
+        seconds = seconds_of(lambda f=product: f(vector), args.device, repeats)
+        say(dict(row=f'product, dtype={dtype}', relative_error=error, seconds=seconds))
+        stage.end()
+    for allowed in (True, False):
+        torch.backends.cudnn.allow_tf32 = allowed
+        seconds = seconds_of(stage.lower_step, args.device, repeats)
+        say(dict(row=f'lower step, cudnn.allow_tf32={allowed}', seconds=seconds))
 
 
-def _exact(stage: Stage, data: dict, vector: tuple) -> tuple:
+def exact_product(stage: Stage, vector: tuple) -> tuple:
     """The product in double precision, in float32, and its seconds."""
-    pretext = copy.deepcopy(stage.model.pretext).double()
+    data = stage.model.pretext.data_preprocessor(copy.copy(stage.lower), True)
     double = dict(data, inputs=[x.double() for x in data['inputs']])
-    names = stage.model.levels.lower_names
+    pretext = copy.deepcopy(stage.model.pretext).double()
     params = dict(pretext.named_parameters())
     operator = Hessian(
-        [pretext_closure(pretext, double, 0)], tuple(params[n] for n in names)
+        # The seed is that of the stage's phases.
+        [pretext_closure(pretext, double, 2)],
+        tuple(params[name] for name in stage.model.levels.lower_names),
     )
     wide = tuple(x.double() for x in vector)
     found = operator(wide)

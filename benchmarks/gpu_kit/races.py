@@ -4,37 +4,39 @@ import argparse
 import sys
 from collections.abc import Callable
 
+import alternation as alternation_script
 import torch
 import upper_phase
 from mmengine.registry import init_default_scope
 
-from .stage import DOWNSTREAM, PIXELS, PRETEXT
+from .stage import DOWNSTREAM, PIXELS, PRETEXT, free
 
 Say = Callable[[dict], None]
-_TENTH = dict(type='RecyclingSolver', tolerance=0.08)
-_MATCHED = dict(type='RecyclingSolver', tolerance='matched')
-#: Beside those of upper_phase.py.
-DIFFERENCES = {
-    'differences-published': dict(
-        solver=dict(type='LayerwiseCGSolver'), curvature='differences'
-    ),
-    'differences': dict(solver=_TENTH, curvature='differences'),
-    'differences-matched': dict(solver=_MATCHED, curvature='differences'),
-}
+#: Each group of variants is a race of its own, so that their kept graphs fit the
+#: card together.
+RACES = dict(
+    resnet50=[
+        ['published', 'recycling', 'recycling-matched'],
+        ['recycling-torch', 'recycling-bf16'],
+    ],
+    resnet18=[['published', 'recycling', 'recycling-matched']],
+)
+RACES['vit-s'] = [
+    RACES['resnet18'][0]
+    + ['differences', 'differences-matched', 'differences-recycling']
+]
 
 
 def upper_resnet50(args: argparse.Namespace, say: Say) -> None:
-    variants = ['published', 'recycling', 'recycling-matched', 'recycling-torch']
-    _upper('resnet50', args, say, [*variants, 'recycling-bf16'])
+    _upper('resnet50', args, say)
 
 
 def upper_resnet18(args: argparse.Namespace, say: Say) -> None:
-    _upper('resnet18', args, say, ['published', 'recycling', 'recycling-matched'])
+    _upper('resnet18', args, say)
 
 
 def upper_vit(args: argparse.Namespace, say: Say) -> None:
-    variants = ['published', 'recycling', 'recycling-matched']
-    _upper('vit-s', args, say, variants + list(DIFFERENCES))
+    _upper('vit-s', args, say)
 
 
 def sizes(args: argparse.Namespace, name: str) -> list:
@@ -68,42 +70,41 @@ def _parsed(module, words: list) -> argparse.Namespace:
         sys.argv = before
 
 
-def _upper(name: str, args: argparse.Namespace, say: Say, variants: list) -> None:
-    # In float32 throughout, as the published scheme on other cards; what TF32
-    # gives has its own part.
+def _upper(name: str, args: argparse.Namespace, say: Say) -> None:
+    _float32()
+    races = RACES[name]
+    if args.quick:
+        # The smallest of the networks.
+        name, races = 'resnet18', [['published']]
+    settings = _parsed(
+        upper_phase, sizes(args, name) + ['--steps', '1' if args.quick else '8']
+    )
+    for settings.variant in races:
+        for record in upper_phase.measure(name, settings):
+            details = {k: record.pop(k) for k in ('settings', 'model')}
+            row = f'{name}, {record.pop("variant")}'
+            say(dict(row=row, **record, details=details))
+        free(args.device)
+
+
+def _float32() -> None:
+    """No TF32 on any side; what TF32 gives has a part of its own."""
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
     init_default_scope('mmpretrain')
-    upper_phase.VARIANTS |= DIFFERENCES
-    words = sizes(args, name) + ['--steps', '1' if args.quick else '8']
-    settings = _parsed(upper_phase, words)
-    settings.variant = variants[-1:] if args.quick else variants
-    if args.quick:
-        # The smallest of its networks.
-        name = 'vit-s' if name == 'vit-s' else 'resnet18'
-    for record in upper_phase.measure(name, settings):
-        details = {k: record.pop(k) for k in ('settings', 'model')}
-        say(dict(row=f'{name}, {record.pop("variant")}', **record, details=details))
 
 
 def alternation(args: argparse.Namespace, say: Say) -> None:
     """20 lower and 8 upper steps against the published ones and first order."""
-    try:
-        import alternation as module
-    except ModuleNotFoundError:
-        say(dict(row='alternation.py', note='is missing'))
-        return
-    init_default_scope('mmpretrain')
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cuda.matmul.allow_tf32 = False
+    _float32()
     for name in ('resnet50', 'vit-s'):
         words = sizes(args, name)
         if args.quick:
             name = 'resnet18'
             words += ['--lower-steps', '2', '--upper-steps', '1']
             words += ['--variant', 'tenth']
-        settings = _parsed(module, words)
-        for record in module.measure(name, settings):
+        settings = _parsed(alternation_script, words)
+        for record in alternation_script.measure(name, settings):
             details = {k: record.pop(k) for k in ('settings', 'model')}
             row = f'{name}, {record.pop("variant")}'
             say(dict(row=row, **record, details=details))

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from phase_sides import Memory, synchronize
 
-from .stage import DOWNSTREAM, MIB, PRETEXT, Stage, free
+from .stage import MIB, PRETEXT, Stage, free
 
 Say = Callable[[dict], None]
 PUBLISHED = dict(type='LayerwiseCGSolver', max_iters=5)
@@ -54,60 +54,62 @@ def held(device: str) -> float | None:
 def memory(args: argparse.Namespace, say: Say) -> None:
     """Peak by phase, as ``tools/train.py --dry-run memory`` has it."""
     for name in networks(args):
-        say(memory_of(name, args, PRETEXT, DOWNSTREAM, solver=PUBLISHED))
+        say(memory_of(name, args, PRETEXT, solver=PUBLISHED))
         free(args.device)
-    if args.quick:
-        return
-    say(memory_of('resnet50', args, PRETEXT, DOWNSTREAM, solver=RECYCLING))
-
-
-def memory_of(
-    name: str, args: argparse.Namespace, pretext: int, downstream: int, **settings
-) -> dict:
-    """Peaks, and the time of each after its first time."""
-    stage = Stage(name, args, pretext, downstream, **settings)
-    device = args.device
-    found = dict(
-        row=f'{name}, {pretext} + {downstream} images, {settings["solver"]["type"]}',
-        unit='MiB of tensors' if stage.is_gpu else 'MiB of the process',
-        model=held(device),
-    )
-    stage.lower_step()
-    found['lower_step'] = peak_of(stage.lower_step, device)
-    found['begin'] = peak_of(stage.begin, device)
-    stage.product()
-    found['kept_graph'] = held(device)
-    found['product'] = peak_of(stage.product, device)
-    found['upper_step'] = peak_of(stage.upper_step, device)
-    found['second_upper_step'] = peak_of(stage.upper_step, device)
-    repeats = 1 if args.quick else 5
-    found['seconds'] = dict(
-        product=seconds_of(stage.product, device, repeats),
-        upper_step=seconds_of(stage.upper_step, device, repeats),
-    )
-    stage.end()
-    found['seconds']['lower_step'] = seconds_of(stage.lower_step, device, repeats)
-    if stage.is_gpu:
-        found['reserved'] = torch.cuda.max_memory_reserved() / MIB
-    return found
+    if not args.quick:
+        say(memory_of('resnet50', args, PRETEXT, solver=RECYCLING))
 
 
 def batches(args: argparse.Namespace, say: Say) -> None:
     """As large a share of the paper's batch as fits one card."""
-    for pretext in (256, 512, 1024):
-        try:
-            found = memory_of(
-                networks(args)[0], args, pretext, pretext // 4, solver=PUBLISHED
-            )
-        except torch.cuda.OutOfMemoryError as error:
-            found = dict(
-                row=f'resnet50, {pretext} + {pretext // 4} images',
-                out_of_memory=str(error).split('\n')[0],
-            )
+    name = networks(args)[0]
+    for pretext in (256,) if args.quick else (256, 512, 1024):
+        found = memory_of(name, args, pretext, solver=PUBLISHED)
         say(found)
         free(args.device)
-        if 'out_of_memory' in found or args.quick:
-            return
+    say(memory_of(name, args, pretext, solver=PUBLISHED, keep_graph=False))
+
+
+def memory_of(name: str, args: argparse.Namespace, pretext: int, **settings) -> dict:
+    """The peak in every phase, and the time of each after its first time.
+
+    Out of memory, it says in which phase, and what came before.
+    """
+    mode = '' if settings.get('keep_graph', True) else ', graph rebuilt'
+    solver = settings['solver']['type']
+    found = dict(
+        row=f'{name}, {pretext} + {pretext // 4} images, {solver}{mode}',
+        unit='MiB of tensors' if args.device != 'cpu' else 'MiB of the process',
+    )
+    stage = Stage(name, args, pretext, pretext // 4, **settings)
+    found['model'] = held(args.device)
+    try:
+        _fill_in_peaks(found, stage, args)
+    except Exception as error:
+        if 'out of memory' not in str(error).lower():
+            raise
+        found['out_of_memory'] = str(error).split('\n')[0][:300]
+    return found
+
+
+def _fill_in_peaks(found: dict, stage: Stage, args: argparse.Namespace) -> None:
+    device = args.device
+    repeats = 1 if args.quick else 5
+    seconds = found['seconds'] = {}
+    stage.lower_step()
+    found['lower_step'] = peak_of(stage.lower_step, device)
+    seconds['lower_step'] = seconds_of(stage.lower_step, device, repeats)
+    found['begin'] = peak_of(stage.begin, device)
+    found['first_product'] = peak_of(stage.product, device)
+    found['kept_graph'] = held(device)
+    found['product'] = peak_of(stage.product, device)
+    found['upper_step'] = peak_of(stage.upper_step, device)
+    found['second_upper_step'] = peak_of(stage.upper_step, device)
+    seconds['product'] = seconds_of(stage.product, device, repeats)
+    seconds['upper_step'] = seconds_of(stage.upper_step, device, repeats)
+    stage.end()
+    if stage.is_gpu:
+        found['reserved'] = torch.cuda.max_memory_reserved() / MIB
 
 
 @contextmanager
