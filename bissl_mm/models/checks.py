@@ -17,15 +17,33 @@ _REFUSED = {
 }
 
 
+#: What needs no second derivative, after a refusal for want of one.
+_WAY_OUT = (
+    'Or, in a network that is smooth throughout, set optim_wrapper.hypergradient.'
+    "curvature='differences', which needs no second derivative."
+)
+
+
 def check_differentiable(
-    pretext: nn.Module, downstream: nn.Module, num_processes: int = 1
+    pretext: nn.Module,
+    downstream: nn.Module,
+    num_processes: int = 1,
+    curvature: str = 'hessian',
 ) -> None:
     """Refuse layers through which the hypergradient cannot be computed.
 
-    The pretext model is differentiated twice, which torch's and mmcv's
-    ``SyncBatchNorm`` do not support. Both models are differentiated by
-    ``torch.autograd.grad``, which re-entrant activation checkpointing does not
-    support.
+    The pretext model is differentiated twice, unless the curvature is by
+    differences. torch's and mmcv's ``SyncBatchNorm`` and compiled modules do not
+    support it, and neither does re-entrant activation checkpointing. In the
+    downstream model a checkpointed layer would be repeated with the other
+    backbone's weights.
+
+    Args:
+        pretext (nn.Module): The pretext model.
+        downstream (nn.Module): The downstream model.
+        num_processes (int): Processes of the run. Defaults to 1.
+        curvature (str): ``hypergradient.curvature``. Defaults to
+            ``'hessian'``.
 
     Raises:
         TypeError: Naming the first such layer.
@@ -48,25 +66,44 @@ def check_differentiable(
                 f'{num_processes} processes are not those of one process on '
                 f"all data. Use type='{better}'."
             )
-        if kind.__name__ == 'SyncBatchNorm':
-            raise TypeRefusal(
-                f"pretext model: '{name}' is a {kind.__module__}."
-                'SyncBatchNorm, which has no second derivative, so there is '
-                'no Hessian. Use norm_cfg=dict(type='
-                "'bissl_mm.DifferentiableSyncBN') (statistics over all "
-                "processes) or dict(type='BN') (of each process). "
-                'model.sync_norms=True or False also replaces the layers.'
-            )
-    for level, model in (('pretext', pretext), ('downstream', downstream)):
-        for name, module in model.named_modules():
-            if getattr(module, 'with_cp', False) or _is_checkpointed(module):
-                raise TypeRefusal(
-                    f"{level} model: '{name}' ({type(module).__name__}) uses "
-                    're-entrant activation checkpointing (with_cp=True, or '
-                    'activation_checkpointing in the config). '
-                    'torch.autograd.grad cannot differentiate through it. Switch '
-                    f'it off in the {level} model.'
-                )
+        if curvature != 'differences':
+            _check_second_derivative(name, module)
+    for name, module in downstream.named_modules():
+        _refuse_checkpoint('downstream', name, module)
+
+
+def _check_second_derivative(name: str, module: nn.Module) -> None:
+    kind = type(module)
+    if kind.__name__ == 'SyncBatchNorm':
+        raise TypeRefusal(
+            f"pretext model: '{name}' is a {kind.__module__}."
+            'SyncBatchNorm, which has no second derivative, so there is '
+            'no Hessian. Use norm_cfg=dict(type='
+            "'bissl_mm.DifferentiableSyncBN') (statistics over all "
+            "processes) or dict(type='BN') (of each process). "
+            'model.sync_norms=True or False also replaces the layers. ' + _WAY_OUT
+        )
+    if kind.__name__ == 'OptimizedModule' or getattr(
+        module, '_compiled_call_impl', None
+    ):
+        raise TypeRefusal(
+            f"pretext model: '{name or 'the model'}' ({kind.__name__}) is compiled, "
+            'and torch.compile has no second derivative. Do not compile it. ' + _WAY_OUT
+        )
+    _refuse_checkpoint('pretext', name, module, ' ' + _WAY_OUT)
+
+
+def _refuse_checkpoint(
+    level: str, name: str, module: nn.Module, way_out: str = ''
+) -> None:
+    if getattr(module, 'with_cp', False) or _is_checkpointed(module):
+        raise TypeRefusal(
+            f"{level} model: '{name}' ({type(module).__name__}) uses "
+            're-entrant activation checkpointing (with_cp=True, or '
+            'activation_checkpointing in the config). '
+            'torch.autograd.grad cannot differentiate through it. Switch '
+            f'it off in the {level} model.{way_out}'
+        )
 
 
 def _is_checkpointed(module: nn.Module) -> bool:
@@ -108,20 +145,16 @@ def check_num_classes(model: nn.Module, metainfo: dict) -> None:
         )
 
 
-#: Layers with a kink, by the names of their classes. Functions called in a
-#: forward method are not seen.
-_KINKED = (
-    'AdaptiveMaxPool2d',
-    'Hardsigmoid',
-    'Hardswish',
-    'Hardtanh',
-    'LeakyReLU',
-    'MaxPool2d',
-    'PReLU',
-    'ReLU',
-    'ReLU6',
-    'Threshold',
-)
+#: Layers with a kink, by the names of their classes or of classes that they derive
+#: from. Functions called in a forward method are not seen.
+_KINKED = {
+    *('AdaptiveMaxPool1d', 'AdaptiveMaxPool2d', 'AdaptiveMaxPool3d'),
+    *('FractionalMaxPool2d', 'FractionalMaxPool3d'),
+    *('MaxPool1d', 'MaxPool2d', 'MaxPool3d'),
+    *('Hardshrink', 'Hardsigmoid', 'Hardswish', 'Hardtanh', 'HSigmoid', 'HSwish'),
+    *('LeakyReLU', 'PReLU', 'ReLU', 'ReLU6', 'RReLU', 'Softshrink', 'Threshold'),
+    *('HingeEmbeddingLoss', 'L1Loss', 'MarginRankingLoss', 'TripletMarginLoss'),
+}
 
 
 def kinks_note(model: nn.Module) -> str | None:
@@ -131,14 +164,18 @@ def kinks_note(model: nn.Module) -> str | None:
     Args:
         model (nn.Module): The pretext model.
     """
-    found = [n for n, m in model.named_modules() if type(m).__name__ in _KINKED]
+    found = [(n, m) for n, m in model.named_modules() if _has_kinks(m)]
     if not found:
         return None
     others = f' and {len(found) - 1} more' if len(found) > 1 else ''
-    kind = type(dict(model.named_modules())[found[0]]).__name__
+    name, module = found[0]
     return (
         f"hypergradient.curvature='differences' is for smooth networks, but "
-        f'{found[0]!r}{others} of the pretext model have kinks ({kind}): products '
-        "can be off by more than their length. Take 'hessian', or layers such as "
-        'GELU.'
+        f'{name!r}{others} of the pretext model have kinks ({type(module).__name__}): '
+        "products can be off by more than their length. Take 'hessian', or layers "
+        'such as GELU.'
     )
+
+
+def _has_kinks(module: nn.Module) -> bool:
+    return any(kind.__name__ in _KINKED for kind in type(module).__mro__)

@@ -4,12 +4,15 @@ Imports torch and the standard library only, because ``hypergradient/`` uses
 it. No other module of the package asks for a version of torch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 import torch
+import torch.utils.checkpoint
 from torch.autograd import forward_ad
 
+from .replaced import replaced
 from .versions import release
 
 _TORCH = release(torch.__version__)
@@ -92,3 +95,22 @@ def plain_attention() -> AbstractContextManager:
     return torch.backends.cuda.sdp_kernel(
         enable_flash=False, enable_math=True, enable_mem_efficient=False
     )
+
+
+class _NonReentrant:
+    """In place of torch's function that checkpoints re-entrantly."""
+
+    @staticmethod
+    def apply(function: Callable, preserve_rng_state: bool, *args: Any) -> Any:
+        return torch.utils.checkpoint.checkpoint(
+            function, *args, use_reentrant=False, preserve_rng_state=preserve_rng_state
+        )
+
+
+def plain_checkpoints() -> AbstractContextManager:
+    """Inside, activation checkpointing is never re-entrant.
+
+    Whoever asks for the re-entrant kind, also by torch's default, gets the other
+    one, the only one that ``torch.autograd.grad`` can differentiate.
+    """
+    return replaced(torch.utils.checkpoint, 'CheckpointFunction', _NonReentrant)

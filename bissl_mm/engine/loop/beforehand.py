@@ -60,16 +60,22 @@ def check_before_training(
         ValueError: If a batch is too small.
     """
     wrapper, world_size = runner.optim_wrapper, get_world_size()
-    check_differentiable(model.pretext, model.downstream, world_size)
+    curvature = wrapper.system.config.curvature
+    check_differentiable(model.pretext, model.downstream, world_size, curvature)
     wrapper.first_order.check_params(model)
     size = wrapper.system.config.batch_size
     check_levels(model, streams, wrapper.first_order.num_parts, size)
     for line in differences(model, *pipelines):
         runner.logger.warning(line)
-    if wrapper.system.config.curvature == 'differences':
+    if curvature == 'differences':
         kinks = kinks_note(model.pretext)
         if kinks:
             runner.logger.warning(kinks)
+        else:
+            runner.logger.info(
+                "hypergradient.curvature='differences': no layer of the pretext "
+                'model is known to have kinks.'
+            )
     note = statistics_note(model)
     if note:
         runner.logger.info(note)

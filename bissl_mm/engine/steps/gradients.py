@@ -13,6 +13,7 @@ from ...hypergradient import Vectors
 from ...models.bissl_model import BiSSLModel
 from ...models.losses.functional import held_averages, loss_with_state
 from ...utils.check import check_in, check_known_keys, check_positive_int
+from ...utils.compat import plain_checkpoints
 from ...utils.errors import TypeRefusal, ValueRefusal
 from ...utils.random import fold_seed, seeded
 from .parts import device_of, total_loss
@@ -124,7 +125,7 @@ class FirstOrder:
                     stack.enter_context(seeded(part_seed(seed, i), device_of(model)))
                 if losses:
                     stack.enter_context(held_averages(model))
-                with self._precision(model):
+                with plain_checkpoints(), self._precision(model):
                     loss = total_loss(model, data)
             grads = _gradient(loss * (weight / len(parts)), list(params.values()))
             total = torch._foreach_add(tuple(total), grads) if total else grads

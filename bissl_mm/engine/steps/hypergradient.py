@@ -35,6 +35,7 @@ from ...models.bissl_model import BiSSLModel, Levels
 from ...models.losses.functional import pretext_closure
 from ...models.losses.outputs import pretext_outputs_closure
 from ...registry import build_solver
+from ...utils.errors import ValueRefusal
 from ...utils.random import seeded
 from ..checks.batch_report import NotFinite
 from ..distributed import from_first_rank, mean_over_ranks
@@ -48,7 +49,7 @@ from .settings import HypergradientSettings
 _CURVATURES = dict(
     hessian=(pretext_closure, Hessian),
     gauss_newton=(pretext_outputs_closure, GaussNewton),
-    differences=(pretext_closure, Differences),
+    differences=(partial(pretext_closure, derived_twice=False), Differences),
 )
 
 
@@ -76,6 +77,9 @@ class ImplicitSystem:
         regularizer (Regularizer): The regularizer of the lower level.
         settings (HypergradientSettings): The settings of the system.
 
+    Raises:
+        ValueError: For a direct solver of a system of differences.
+
     Attributes:
         solver (Solver): The settings of the solver.
         bound (BoundSolver, optional): The solver of this phase's operator; None
@@ -90,6 +94,12 @@ class ImplicitSystem:
         self.regularizer = regularizer
         self.config = settings
         self.solver = build_solver(settings.solver)
+        if settings.curvature == 'differences' and self.solver.is_direct:
+            raise ValueRefusal(
+                f'optim_wrapper.hypergradient: {type(self.solver).__name__} needs '
+                "exact products, which curvature='differences' does not give. Set "
+                "solver=dict(type='MinresSolver'), or curvature='hessian'."
+            )
         self.bound: BoundSolver | None = None
         # The state of the solver in the phase that a resumed run continues.
         self._resumed: dict = {}

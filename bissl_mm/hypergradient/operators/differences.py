@@ -1,6 +1,7 @@
 """The Hessian of a smooth pretext loss, by differences of gradients."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -21,18 +22,22 @@ class Differences(Curvature):
     r"""The map :math:`v \mapsto \frac{g(\theta + \epsilon v / \|v\|) -
     g(\theta)}{\epsilon} \|v\|` with :math:`g` the gradient of the loss.
 
-    A product costs one gradient. No graph is kept and no layer is derived
-    twice, so layers without a second derivative can be used. The map equals
-    :class:`Hessian` up to an error of the order of :math:`\epsilon`, if the
-    whole network is smooth, including its pretext head. Across the kinks of
-    ReLUs and max pooling it does not; see ``docs/hypergradient.md``.
+    A product costs one gradient, and :math:`g(\theta)` once for each batch. No
+    graph is kept and no layer is derived twice, so layers without a second
+    derivative can be used. The map equals :class:`Hessian` up to an error of
+    the order of :math:`\epsilon`, if the whole network is smooth, including its
+    pretext head. Across the kinks of ReLUs and max pooling it does not; see
+    ``docs/hypergradient.md``.
 
     :math:`\epsilon` is ``step`` times the norm of the parameters. The map is
     symmetric and linear up to that error: in single precision about 0.3 to 2%.
+    A solution has this error in :math:`H v_{IJ}`, whatever residual its solver
+    reports, because the solver knows this map only.
 
     Args:
         closures (Sequence[Callable[[], Tensor]]): Each returns the scalar
-            loss of a batch, the same one at the same parameters.
+            loss of a batch, the same one at the same parameters. If it has a
+            method ``held``, a gradient is computed within this context, too.
         params (Sequence[Tensor]): See :class:`Curvature`. A product moves them
             and restores their exact bits.
         step (float): See above. Defaults to 1e-5.
@@ -65,7 +70,8 @@ class Differences(Curvature):
                 f'in the rounding of {rough}. Set dtype=None.'
             )
         self.step = step
-        self._length = norm(tuple(p.detach() for p in params)).item() or 1.0
+        length = norm(tuple(p.detach() for p in params))
+        self._distance = step * torch.where(length > 0, length, 1.0)
         # A kept gradient is only as large as the parameters.
         kwargs.update(keep_graphs=True, second_order='torch')
         super().__init__(closures, params, **kwargs)
@@ -78,24 +84,27 @@ class Differences(Curvature):
 
     def _product(self, gradient: Any, vectors: Vectors) -> Sequence[Tensor | None]:
         index, at_rest = gradient
-        length = norm(vectors).item()
-        if not length:
-            return ()
-        distance = self.step * self._length / length
+        length = norm(vectors)
+        # Both are 0 for a zero vector; its product is zero. The host does not wait.
+        scale = torch.where(length > 0, self._distance / length, 0.0)
+        back = length / self._distance
         kept = [p.data for p in self.params]
+        # These are new tensors, so nothing writes to the parameters' own.
+        moved = torch._foreach_add(kept, torch._foreach_mul(list(vectors), scale))
         try:
-            # These are new tensors, so nothing writes to the parameters' own.
-            for param, own, vector in zip(self.params, kept, vectors, strict=True):
-                param.data = own + distance * vector
-            _, moved = self._loss_gradient(index)
+            for param, place in zip(self.params, moved, strict=True):
+                param.data = place
+            _, grads = self._loss_gradient(index)
         finally:
             for param, own in zip(self.params, kept, strict=True):
                 param.data = own
-        return torch._foreach_div(torch._foreach_sub(moved, at_rest), distance)
+        return torch._foreach_mul(torch._foreach_sub(grads, at_rest), back)
 
     def _loss_gradient(self, index: int) -> tuple[Tensor, list[Tensor]]:
-        with torch.enable_grad():
-            loss = self._closures[index]()
+        closure = self._closures[index]
+        # Checkpointed layers run once more while the gradient is computed.
+        with torch.enable_grad(), getattr(closure, 'held', nullcontext)():
+            loss = closure()
             grads = torch.autograd.grad(loss, self.params, allow_unused=True)
         return loss.detach(), [
             torch.zeros_like(p) if g is None else g.detach()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...utils.errors import ValueRefusal
 from ..linalg.vectors import Vectors
-from ..second_order.torch_layers import check_third_derivatives
+from ..second_order.torch_layers import check_derivatives, derived_twice
 from .curvature import Curvature
 
 #: Outputs, the same cut off as leaves, and the loss of the leaves.
@@ -70,12 +70,13 @@ class GaussNewton(Curvature):
     is_positive_semidefinite = True
     _closures: Sequence[Callable[[], CutLoss]]
 
+    @derived_twice()
     def _gradient(self, index: int) -> _Factors | None:
         with torch.enable_grad():
             with self._layers:
                 outputs, leaves, loss = self._closures[index]()
             if index not in self._losses:
-                check_third_derivatives(loss)
+                check_derivatives(loss, *outputs)
             self._losses[index] = loss.detach()
             slopes = torch.autograd.grad(
                 loss, (*leaves, *self.params), create_graph=True, allow_unused=True
@@ -108,6 +109,7 @@ class GaussNewton(Curvature):
                     'the Hessian.'
                 )
 
+    @derived_twice()
     def _product(
         self, gradient: _Factors | None, vectors: Vectors
     ) -> Sequence[Tensor | None]:

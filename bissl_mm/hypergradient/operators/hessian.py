@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..linalg.vectors import Vectors
-from ..second_order.torch_layers import check_third_derivatives
+from ..second_order.torch_layers import check_derivatives, derived_twice
 from .curvature import Curvature
 
 
@@ -31,18 +31,20 @@ class Hessian(Curvature):
 
     _closures: Sequence[Callable[[], Tensor]]
 
+    @derived_twice()
     def _gradient(self, index: int) -> Any:
         """Of one batch, with its graph, in the form _product takes it."""
         with torch.enable_grad():
             with self._layers:
                 loss = self._closures[index]()
             if index not in self._losses:
-                check_third_derivatives(loss)
+                check_derivatives(loss)
             self._losses[index] = loss.detach()
             return torch.autograd.grad(
                 loss, self.params, create_graph=True, allow_unused=True
             )
 
+    @derived_twice()
     def _product(self, gradient: Any, vectors: Vectors) -> Sequence[Tensor | None]:
         """The product of one batch; None, or nothing at all, is zero."""
         # A gradient that does not depend on the parameters (None, or a

@@ -1,11 +1,15 @@
 """Layers as torch derives them, and the derivatives that it has wrong."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from ...utils.compat import is_forward_mode
-from ...utils.errors import ValueRefusal
+from ...utils.errors import Refusal, RuntimeRefusal, ValueRefusal
 
 #: Part of the names of autograd's nodes for the derivative of a gradient of
 #: torch's batch, layer and instance norms.
@@ -14,9 +18,38 @@ _WRONG_NORMS = (F.batch_norm, F.layer_norm, F.instance_norm)
 _WRONG = (
     'Hessian: the pretext loss contains a gradient of its own, taken '
     'through a norm {}. torch gives a wrong third derivative of this norm. Take '
-    'GroupNorm instead, leave that norm out of the penalised part, or write '
-    'it in elementary operations.'
+    'GroupNorm instead, leave that norm out of the penalised part, write it in '
+    'elementary operations, or, in a network that is smooth throughout, set '
+    "optim_wrapper.hypergradient.curvature='differences'."
 )
+
+#: What torch says of a function that it can derive only once.
+_ONCE = re.compile(
+    'derivative for .* is not implemented|not (currently )?support double backward'
+)
+_NO_SECOND = (
+    'pretext model: a layer or the loss has no second derivative, which products '
+    'need {}. In a network that is smooth throughout, set '
+    "optim_wrapper.hypergradient.curvature='differences', which needs none."
+)
+
+
+@contextmanager
+def derived_twice() -> Iterator[None]:
+    """Inside, an error that means a missing second derivative says so.
+
+    Raises:
+        RuntimeError: Instead of torch's.
+    """
+    try:
+        yield
+    except Refusal:
+        raise
+    except RuntimeError as error:
+        if not _ONCE.search(str(error)):
+            raise
+        (first, *_) = str(error).splitlines()
+        raise RuntimeRefusal(_NO_SECOND.format(f'(torch: {first})')) from error
 
 
 class TorchLayers(TorchFunctionMode):
@@ -54,21 +87,23 @@ class TorchLayers(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def check_third_derivatives(loss: torch.Tensor) -> None:
-    """Refuse a loss whose Hessian torch computes wrongly.
+def check_derivatives(*values: torch.Tensor) -> None:
+    """Refuse a loss whose Hessian torch computes wrongly, or not at all.
 
     A loss that contains a gradient needs a third derivative for its Hessian.
     In the third derivatives of its own norms, torch treats the statistics as
     constants and gives no error. This concerns batch, layer and instance
-    norm; group norm is right.
+    norm; group norm is right. The second derivative of a function that is
+    ``once_differentiable`` is zero, also without an error.
 
     Args:
-        loss (Tensor): A scalar with its graph.
+        *values (Tensor): Scalars or outputs, with their graphs.
 
     Raises:
-        ValueError: If the loss contains a gradient of one of these norms.
+        ValueError: If a graph contains a gradient of one of these norms.
+        RuntimeError: If it contains a function without second derivative.
     """
-    seen, nodes = set(), [loss.grad_fn]
+    seen, nodes = set(), [value.grad_fn for value in values]
     while nodes:
         node = nodes.pop()
         if node is None or node in seen:
@@ -76,4 +111,16 @@ def check_third_derivatives(loss: torch.Tensor) -> None:
         seen.add(node)
         if _WRONG_NODES in node.name():
             raise ValueRefusal(_WRONG.format(f'({node.name()})'))
+        if _is_derived_once(node):
+            raise RuntimeRefusal(_NO_SECOND.format(f'({node.name()})'))
         nodes += [following for following, _ in node.next_functions]
+
+
+def _is_derived_once(node: torch.autograd.graph.Node) -> bool:
+    function = getattr(node, '_forward_cls', None)
+    backward = getattr(function, 'backward', None)
+    # once_differentiable wraps a method in one of its own module.
+    return hasattr(backward, '__wrapped__') and (
+        getattr(backward, '__globals__', {}).get('__name__')
+        == torch.autograd.function.__name__
+    )

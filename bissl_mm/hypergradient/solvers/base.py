@@ -79,10 +79,13 @@ class Solver(ABC):
             graphs need not be built.
         is_homogeneous (bool): Whether a multiple of the right-hand side gives
             the same multiple of the solution.
+        is_direct (bool): Whether the matrix of all products is inverted, which
+            takes exact products.
     """
 
     uses_products = True
     is_homogeneous = True
+    is_direct = False
 
     def bind(
         self, operator: LinearOperator, state: dict[str, Any] | None = None

@@ -62,6 +62,8 @@ class DenseSolver(Solver):
         ValueError: In a solve, if the system is larger than ``max_size``.
     """
 
+    is_direct = True
+
     def __init__(self, max_size: int = 5000) -> None:
         check_positive_int('DenseSolver', 'max_size', max_size)
         self.max_size = max_size

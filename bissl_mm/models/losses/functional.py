@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,13 +11,16 @@ from mmengine.model import BaseAveragedModel, BaseModel
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ...utils.compat import plain_attention
+from ...utils.compat import plain_attention, plain_checkpoints
+from ...utils.errors import RuntimeRefusal
 from ...utils.random import seeded
 from ...utils.replaced import replaced
 
 
 @contextmanager
-def pure_forward(model: nn.Module, seed: int) -> Iterator[None]:
+def pure_forward(
+    model: nn.Module, seed: int, derived_twice: bool = True
+) -> Iterator[None]:
     """Inside, forward passes change nothing and repeat bit for bit.
 
     - Batch normalisation layers use the statistics that they would use anyway,
@@ -24,12 +28,14 @@ def pure_forward(model: nn.Module, seed: int) -> Iterator[None]:
     - Averaged models (BYOL's target network) are not updated.
     - Other buffers that are written (a queue, for example) are restored.
     - Random draws start from ``seed``; all generators are restored.
-    - Attention uses its plain implementation, the only one that has a second
-      derivative.
+    - Activation checkpointing is not re-entrant.
+    - With ``derived_twice``, attention uses its plain implementation, the only
+      one that has a second derivative.
 
     Args:
         model (nn.Module): The model whose forward runs inside.
         seed (int): Seed of the random draws.
+        derived_twice (bool): See above. Defaults to True.
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     buffers = [(b, b._version, b.detach().clone()) for b in model.buffers()]
@@ -41,7 +47,9 @@ def pure_forward(model: nn.Module, seed: int) -> Iterator[None]:
             stack.enter_context(replaced(norm, 'evaluates_loss', True))
         stack.enter_context(held_averages(model))
         stack.enter_context(seeded(seed, device))
-        stack.enter_context(plain_attention())
+        stack.enter_context(plain_checkpoints())
+        if derived_twice:
+            stack.enter_context(plain_attention())
         yield
 
 
@@ -66,26 +74,58 @@ def _restore_buffers(buffers: list[tuple[Tensor, int, Tensor]]) -> None:
                 buffer.copy_(value)
 
 
-def pretext_closure(pretext: BaseModel, data: dict, seed: int) -> Callable[[], Tensor]:
+@dataclass(frozen=True)
+class PretextLoss:
     """The pretext loss on one fixed batch, as a pure function.
 
-    Args:
-        pretext (BaseModel): The pretext model. The closure is a function of its
-            parameters at the time of the call.
+    Attributes:
+        pretext (BaseModel): The function is one of its parameters at the time
+            of the call.
         data (dict): A batch from the model's data preprocessor.
         seed (int): Seed of the random draws of the loss (masks, drop path).
-
-    Returns:
-        Callable[[], Tensor]: It returns the scalar loss of this rank with its
-        graph.
+        derived_twice (bool): Whether second derivatives are asked for.
     """
 
-    def closure() -> Tensor:
-        with pure_forward(pretext, seed):
-            losses = pretext(**data, mode='loss')
-            return pretext.parse_losses(losses)[0]
+    pretext: BaseModel
+    data: dict
+    seed: int
+    derived_twice: bool = True
 
-    return closure
+    def held(self) -> AbstractContextManager:
+        """Within it, a forward pass that is repeated for the gradient is the
+        same, see :func:`pure_forward`."""
+        return pure_forward(self.pretext, self.seed, self.derived_twice)
+
+    def __call__(self) -> Tensor:
+        """The scalar loss of this rank with its graph.
+
+        Raises:
+            RuntimeError: If the forward pass writes to a trained parameter.
+        """
+        before = {n: p._version for n, p in self._params()}
+        with self.held():
+            losses = self.pretext(**self.data, mode='loss')
+            loss = self.pretext.parse_losses(losses)[0]
+        for name, param in self._params():
+            if param._version != before[name]:
+                raise RuntimeRefusal(
+                    f'pretext model: the forward pass of {type(self.pretext).__name__} '
+                    f'writes to its parameter {name!r}, so a product with the '
+                    'Hessian, also by differences, would change the model. Use '
+                    'another pretext task, for example bissl_mm.SimCLR or '
+                    'bissl_mm.BYOL.'
+                )
+        return loss
+
+    def _params(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return ((n, p) for n, p in self.pretext.named_parameters() if p.requires_grad)
+
+
+def pretext_closure(
+    pretext: BaseModel, data: dict, seed: int, derived_twice: bool = True
+) -> Callable[[], Tensor]:
+    """See :class:`PretextLoss`."""
+    return PretextLoss(pretext, data, seed, derived_twice)
 
 
 @contextmanager
