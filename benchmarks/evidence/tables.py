@@ -70,8 +70,9 @@ def final_runs(records: list[dict]) -> dict[str, Runs]:
 
 
 def seconds(records: list[dict], name: str, arm: str) -> str:
-    """Wall time of the stages that an arm's final runs came from, the mean
-    over units: those of a core, and after a slash those of a shared GPU."""
+    """Time of the stages that an arm's final runs came from, the mean over
+    units: processor time of those on a core, and after a slash wall time of
+    those on a shared GPU. (A run on a core may have been paused.)"""
     keys = [r['key'] for r in records]
     used = {
         k['settings']
@@ -87,7 +88,8 @@ def seconds(records: list[dict], name: str, arm: str) -> str:
             and key['arm'] == arm
             and key['settings'] in used
         ):
-            found['device' in r].append(r['seconds'])
+            time = 'seconds' if 'device' in r else 'cpu_seconds'
+            found['device' in r].append(r.get(time, r['seconds']))
     core, gpu = (f'{np.mean(v):.0f}' if v else '–' for v in found.values())
     return f'{core} / {gpu}'
 
@@ -172,8 +174,8 @@ def main() -> None:
     records = read(args.runs)
     print(
         '# Tables\n\nMade by `tables.py` from `runs.jsonl`; see '
-        'PROTOCOL.md. Times are wall times: on one of two shared cores, and on a GPU '
-        'that many runs shared.\n'
+        'PROTOCOL.md. Times are processor time on one core, and wall time on a GPU '
+        'that 16 runs shared.\n'
     )
     if any(r['key']['kind'] == 'choose' for r in records):
         print(table_of_choices(records) + '\n')
