@@ -1,7 +1,10 @@
 """The benchmark scripts run and report what they claim; times are not tested."""
 
 import json
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -140,3 +143,53 @@ def test_alternation(script, tmp_path):
     assert same['products_per_step'] == 6
     assert same['true_residual'] == pytest.approx(published['true_residual'], rel=1e-6)
     assert same['peak_bytes']['upper'] > 0
+
+
+@pytest.fixture()
+def kit(monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return __import__('gpu')
+
+
+def test_gpu_kit_records_a_part(kit, tmp_path, capsys):
+    path = tmp_path / 'gpu.json'
+    command = ['--device', 'cpu', '--quick', '--one-process', '--json', str(path)]
+    assert kit.main([*command, '--parts', 'input']) == 0
+    record = json.loads(path.read_text())
+    part = record['parts']['input']
+    assert part['status'] == 'done'
+    assert all(row['images_per_second_and_core'] > 0 for row in part['rows'])
+    assert '| input | SimCLR, 375 x 500' in capsys.readouterr().out
+
+
+def fails(say):
+    say(dict(row='before'))
+    raise ValueError('on purpose')
+
+
+def test_gpu_kit_goes_on_after_a_part_that_fails_dies_or_hangs(kit):
+    rows = []
+    failed = kit.run_forked(fails, 60, rows.append)
+    assert failed['status'] == 'failed' and 'on purpose' in failed['traceback']
+    assert rows == [dict(row='before')]
+    died = kit.run_forked(lambda say: os._exit(3), 60, rows.append)
+    assert died['status'] == 'failed' and '3' in died['traceback']
+    assert kit.run_forked(lambda say: time.sleep(60), 0.2, rows.append) == dict(
+        status='cut', after=0.2
+    )
+
+
+@pytest.mark.whole
+def test_whole_gpu_kit_on_the_cpu(tmp_path):
+    path = tmp_path / 'gpu.json'
+    done = subprocess.run(
+        [sys.executable, FOLDER / 'gpu.py', '--device', 'cpu', '--quick']
+        + ['--minutes', '30', '--json', path],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    parts = json.loads(path.read_text())['parts']
+    assert {part['status'] for part in parts.values()} == {'done'}
+    assert all(part['rows'] for part in parts.values())
+    assert parts['resume']['rows'][1]['equal']

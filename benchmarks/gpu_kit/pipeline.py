@@ -19,8 +19,9 @@ IMAGE = (375, 500)
 
 def pipeline(args: argparse.Namespace, say: Callable[[dict], None]) -> None:
     """Images per second of the shipped views, and seconds of a copy."""
-    torch.set_num_threads(1)
     number = 4 if args.quick else 200
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     for height, width in (IMAGE, (PIXELS, PIXELS)):
         rate = images_per_second(height, width, number)
         say(
@@ -29,6 +30,7 @@ def pipeline(args: argparse.Namespace, say: Callable[[dict], None]) -> None:
                 images_per_second_and_core=rate,
             )
         )
+    torch.set_num_threads(threads)
     if args.device == 'cpu':
         return
     batch = torch.randint(0, 256, (2 * PRETEXT, 3, PIXELS, PIXELS), dtype=torch.uint8)
@@ -46,7 +48,7 @@ def images_per_second(height: int, width: int, number: int) -> float:
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         views = Compose([TRANSFORMS.build(step) for step in steps[1:]])
     draw = np.random.default_rng(0)
-    # Noise of few pixels, enlarged: the work does not depend on it.
+    # What an image shows does not change the work.
     image = draw.integers(0, 256, (height, width, 3), dtype=np.uint8)
     sample = dict(img_shape=(height, width), ori_shape=(height, width))
     views(dict(sample, img=image))

@@ -47,7 +47,7 @@ def sizes(args: argparse.Namespace, name: str) -> list:
         pixels=PIXELS,
         batch=PRETEXT,
         downstream_batch=DOWNSTREAM,
-        repeats=2,
+        repeats=2 if args.minutes >= 8 else 1,
         train_steps=100,
         head_steps=30,
     )
@@ -98,11 +98,13 @@ def alternation(args: argparse.Namespace, say: Say) -> None:
     """20 lower and 8 upper steps against the published ones and first order."""
     _float32()
     for name in ('resnet50', 'vit-s'):
-        words = sizes(args, name)
+        words = sizes(args, name) + ['--variant', 'same-products', 'matched', 'tenth']
+        if name == 'vit-s':
+            words += ['differences-matched', 'differences-tenth']
         if args.quick:
             name = 'resnet18'
             words += ['--lower-steps', '2', '--upper-steps', '1']
-            words += ['--variant', 'tenth']
+            words += ['--variant', 'same-products']
         settings = _parsed(alternation_script, words)
         for record in alternation_script.measure(name, settings):
             details = {k: record.pop(k) for k in ('settings', 'model')}

@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from phase_sides import Memory, synchronize
@@ -15,6 +16,10 @@ from phase_sides import Memory, synchronize
 from .stage import MIB, PRETEXT, Stage, free
 
 Say = Callable[[dict], None]
+ROOT = Path(__file__).resolve().parents[2]
+#: Files whose lines ask for nothing themselves.
+_SKIPPED = ('/torch/', '/gpu_kit/')
+_NOBODY = ('contextlib.py', 'warnings.py')
 PUBLISHED = dict(type='LayerwiseCGSolver', max_iters=5)
 RECYCLING = dict(type='RecyclingSolver', tolerance=0.1)
 
@@ -132,23 +137,33 @@ def counted_waits(device: str) -> Iterator[Counter]:
 
 
 def _place(filename: str, lineno: int) -> str:
-    """The innermost line of the package, or else the line itself."""
+    """The innermost line that is not torch's, and the package's that led there."""
+    rows = []
     for frame in reversed(traceback.extract_stack()):
-        if '/bissl_mm/' in frame.filename:
-            return f'bissl_mm/{frame.filename.split("/bissl_mm/")[-1]}:{frame.lineno}'
-    return f'{filename.split("site-packages/")[-1]}:{lineno}'
+        name = frame.filename
+        if name.endswith(_NOBODY) or any(part in name for part in _SKIPPED):
+            continue
+        for root in ('site-packages/', '/site/', f'{ROOT}/'):
+            name = name.split(root)[-1]
+        rows.append(f'{name}:{frame.lineno}')
+        if name.startswith('bissl_mm/'):
+            break
+    if not rows:
+        return f'{filename}:{lineno}'
+    return ' < '.join(dict.fromkeys((rows[0], rows[-1])))
 
 
 def waits(args: argparse.Namespace, say: Say) -> None:
     """Waits and time of a lower step, of a phase's begin and of its steps."""
     for name in networks(args):
+        stage = Stage(name, args)
         for solver in (PUBLISHED, RECYCLING):
-            stage = Stage(name, args, solver=solver)
+            stage.wrapper = stage.make_wrapper(solver=solver)
             for row in waits_of(stage, args):
                 row['row'] = f'{name}, {solver["type"]}: {row["row"]}'
                 say(row)
-            del stage
-            free(args.device)
+        del stage
+        free(args.device)
 
 
 def waits_of(stage: Stage, args: argparse.Namespace) -> Iterator[dict]:
