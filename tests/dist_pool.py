@@ -5,10 +5,12 @@ import os
 import queue
 import tempfile
 import traceback
+from collections import Counter
 
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch.utils._python_dispatch import TorchDispatchMode
 
 TIMEOUT = 120
 
@@ -30,6 +32,19 @@ def _work(rank: int, world: int, store: str, tasks, results) -> None:
         except BaseException:
             results.put((rank, False, traceback.format_exc()))
     dist.destroy_process_group()
+
+
+class Collectives(TorchDispatchMode):
+    """Counts the collectives that this process takes part in, by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.namespace == 'c10d':
+            self.found[func.__name__.split('.')[0]] += 1
+        return func(*args, **(kwargs or {}))
 
 
 class Pool:

@@ -6,19 +6,28 @@ a plain wrapper, and each step averages its quantities explicitly.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, all_reduce_params, broadcast, get_world_size
+import torch.distributed as dist
+from mmengine.dist import all_reduce, broadcast, get_comm_device, get_world_size
 from mmengine.model import BaseModel, MMDistributedDataParallel
 from torch import Tensor, nn
 
 from ..models.pretext.norm import set_sync_norms
 from ..registry import MODEL_WRAPPERS
 
+#: Of gradients and products that are sent at once. A larger one takes memory, and
+#: a smaller one time: each has a latency of its own.
+BUCKET_BYTES = 64 * 2**20
+
 
 @torch.no_grad()
 def mean_over_ranks(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Average tensors over processes: one all-reduce for each data type.
+    """Average tensors over processes, by few collectives.
+
+    Tensors of one type and device are sent together, in buckets of at most 64
+    MiB. A larger tensor has a bucket of its own.
 
     Args:
         tensors (Sequence[Tensor]): Same shapes on every rank. Not changed.
@@ -26,17 +35,39 @@ def mean_over_ranks(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
     Returns:
         tuple[Tensor]: The means; the tensors themselves in one process.
     """
+    tensors = tuple(tensors)
     if get_world_size() == 1:
-        return tuple(tensors)
-    means = [t.clone(memory_format=torch.contiguous_format) for t in tensors]
-    average_(means)
+        return tensors
+    means = list(tensors)
+    for bucket in _buckets(tensors):
+        flat = torch.cat([tensors[i].reshape(-1) for i in bucket])
+        all_reduce(flat)
+        parts = flat.div_(get_world_size()).split([tensors[i].numel() for i in bucket])
+        for i, part in zip(bucket, parts, strict=True):
+            means[i] = part.view(tensors[i].shape)
     return tuple(means)
 
 
 @torch.no_grad()
 def average_(tensors: Sequence[Tensor]) -> None:
     """Average tensors over processes in place, like :func:`mean_over_ranks`."""
-    all_reduce_params(list(tensors), op='mean')
+    if get_world_size() > 1:
+        torch._foreach_copy_(list(tensors), list(mean_over_ranks(tensors)))
+
+
+def _buckets(tensors: Sequence[Tensor]) -> list[list[int]]:
+    """The numbers of the tensors that are sent together."""
+    full: list[list[int]] = []
+    open_: dict[tuple, tuple[list[int], int]] = {}
+    for i, tensor in enumerate(tensors):
+        kind = (tensor.dtype, tensor.device)
+        size = tensor.numel() * tensor.element_size()
+        bucket, filled = open_.get(kind, ([], 0))
+        if bucket and filled + size > BUCKET_BYTES:
+            full.append(bucket)
+            bucket, filled = [], 0
+        open_[kind] = (bucket + [i], filled + size)
+    return full + [bucket for bucket, _ in open_.values()]
 
 
 @torch.no_grad()
@@ -50,14 +81,34 @@ def from_first_rank(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def any_rank(flag: bool, device: torch.device) -> bool:
-    """Whether the flag is set on any process."""
+def any_rank(flag: bool) -> bool:
+    """Whether the flag is set on any process.
+
+    The processes exchange it from host to host. Nothing waits for a GPU, whose
+    step may still be under way.
+
+    Args:
+        flag (bool): That of this process.
+    """
     if get_world_size() == 1:
-        # This does not wait for the device.
         return flag
-    value = torch.tensor(float(flag), device=device)
-    all_reduce(value, op='max')
-    return bool(value.item())
+    value = torch.tensor(float(flag))
+    all_reduce(value, op='max', group=_host_group())
+    return bool(value)
+
+
+#: The default process group, and a group of the same processes for tensors of
+#: the host.
+_groups: tuple[Any, Any] = (None, None)
+
+
+def _host_group() -> Any:
+    global _groups
+    default = dist.group.WORLD
+    if _groups[0] is not default:
+        takes_host = get_comm_device(default).type == 'cpu'
+        _groups = (default, default if takes_host else dist.new_group(backend='gloo'))
+    return _groups[1]
 
 
 @MODEL_WRAPPERS.register_module()

@@ -3,7 +3,10 @@
 import glob
 import hashlib
 import logging
+import os
 import os.path as osp
+import signal
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -212,6 +215,80 @@ def test_a_run_ends_at_the_first_look(interval, at_once, when, name, pool, tmp_p
         assert text.startswith(
             f'{when}the parameters are not the same on all processes: {name}'
         )
+
+
+class StopOneRank(Hook):
+    """After a step, one rank gets SIGTERM, and its loaders no batch any more."""
+
+    def __init__(self, event, count, loses_loaders):
+        def stop(runner, **kwargs):
+            self.left -= 1
+            if self.left:
+                return
+            os.kill(os.getpid(), signal.SIGTERM)
+            for stream in runner.train_loop.streams.values() if loses_loaders else ():
+                stream.next = self.fail
+
+        self.left = count
+        setattr(self, event, stop)
+
+    def fail(self):
+        raise RuntimeError('DataLoader worker is killed by signal: Terminated.')
+
+
+def stopped_run(rank, world, folder, event, count, loses_loaders):
+    """A run to its end, one that is stopped, and the same resumed."""
+    digests, stops = [], []
+    for name, hooks in (
+        ('whole', []),
+        ('parts', [StopOneRank(event, count, loses_loaders)]),
+        ('parts', []),
+    ):
+        generator = torch.Generator().manual_seed(rank)
+        model = toy_model()
+        runner = toy_runner(
+            f'{folder}/{name}',
+            model,
+            [pretext_batch(generator) for _ in range(4)],
+            [downstream_batch(generator) for _ in range(4)],
+            toy_wrapper(model),
+            num_alternations=3,
+        )
+        runner.register_hook(BiSSLCheckpointHook())
+        if stops:
+            path = f'{folder}/parts/iter_{stops[0][1]}.pth'
+            runner.load_or_resume = partial(runner.resume, path)
+        for hook in hooks if rank == 1 else ():
+            runner.register_hook(hook)
+        try:
+            runner.train()
+        except SystemExit as error:
+            stops.append((error.code, runner.train_loop.progress.name()))
+        digest = hashlib.sha256()
+        for value in model.state_dict().values():
+            digest.update(value.numpy().tobytes())
+        digests.append(digest.hexdigest())
+    return stops, digests
+
+
+@pytest.mark.dist
+@pytest.mark.parametrize(
+    'event, count, loses_loaders, place',
+    [
+        ('after_lower_step', 3, True, '1_lower_1'),
+        ('after_lower_step', 4, True, '1_upper_0'),
+        ('after_upper_step', 4, False, '2'),
+    ],
+)
+def test_one_rank_that_is_told_to_stop(
+    event, count, loses_loaders, place, pool, tmp_path
+):
+    results = pool.run(stopped_run, str(tmp_path), event, count, loses_loaders)
+    for stops, (whole, parts, resumed) in results:
+        # 128 + SIGTERM, also on the rank that got no signal.
+        assert stops == [(143, place)]
+        assert resumed == whole != parts
+    assert results[0] == results[1]
 
 
 def resumed_from(rank, world, folder, hidden):

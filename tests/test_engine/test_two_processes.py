@@ -6,14 +6,15 @@ import dense_models
 import pretext_models
 import pytest
 import torch
+from dist_pool import Collectives
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from small_models import build, classifier_cfg, simclr_cfg, views
 from torch.nn.modules.batchnorm import BatchNorm2d
 
-from bissl_mm.engine import BiSSLOptimWrapper, mean_over_ranks
-from bissl_mm.engine.distributed import CPUDistributedDataParallel, any_rank
+from bissl_mm.engine import BiSSLOptimWrapper, distributed, mean_over_ranks
+from bissl_mm.engine.distributed import CPUDistributedDataParallel, average_
 from bissl_mm.hypergradient import GaussNewton, Hessian
 from bissl_mm.hypergradient.linalg.vectors import dot
 from bissl_mm.models import (
@@ -366,21 +367,61 @@ def test_sync_bn_of_ordinary_stages_holds_on_cpus(pool):
 
 
 def mean_of_ranks(rank, world):
+    """Means of three tensors of 24 bytes, one of 32 and an empty one."""
     given = (
         torch.full((2, 3), float(rank)),
         torch.full((4,), rank + 1.0, dtype=torch.float64),
+        torch.full((3, 2), rank + 1.0).T,
+        torch.full((6,), rank + 2.0),
+        torch.zeros(0),
     )
-    means = mean_over_ranks(given)
-    untouched = given[0].unique().tolist() == [rank]
-    return (
-        [m.tolist() for m in means],
-        untouched,
-        any_rank(rank == 1, torch.device('cpu')),
-        any_rank(False, torch.device('cpu')),
-    )
+    counts = []
+    for size in (2**26, 48, 1):
+        with pytest.MonkeyPatch.context() as patch, Collectives() as counted:
+            patch.setattr(distributed, 'BUCKET_BYTES', size)
+            means = mean_over_ranks(given)
+        counts.append(sum(counted.found.values()))
+        assert given[0].unique().tolist() == [rank]
+        assert [m.dtype for m in means] == [t.dtype for t in given]
+        assert [m.tolist() for m in means] == [
+            [[0.5] * 3] * 2,
+            [1.5] * 4,
+            [[1.5] * 3] * 2,
+            [2.5] * 6,
+            [],
+        ]
+    average_(given)
+    assert [t.unique().tolist() for t in given[:4]] == [[0.5], [1.5], [1.5], [2.5]]
+    return counts
 
 
-def test_mean_over_ranks_keeps_types_and_arguments(pool):
-    for means, untouched, some, none in pool.run(mean_of_ranks):
-        assert means == [[[0.5] * 3] * 2, [1.5] * 4]
-        assert untouched and some and not none
+def test_means_over_ranks_take_one_collective_for_each_bucket(pool):
+    for counts in pool.run(mean_of_ranks):
+        # By type; then two tensors at a time; then each alone.
+        assert counts == [2, 3, 5]
+
+
+def flags(rank, world):
+    """Also where the processes' own group takes tensors of a GPU only."""
+    found = [distributed.any_rank(rank == 1), distributed.any_rank(False)]
+    made, new_group = [], torch.distributed.new_group
+
+    def counted(**kwargs):
+        made.append(kwargs)
+        return new_group(**kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.distributed, 'new_group', counted)
+        patch.setattr(distributed, '_groups', (None, None))
+        patch.setattr(
+            distributed, 'get_comm_device', lambda group: torch.device('cuda')
+        )
+        found += [distributed.any_rank(rank == 0), distributed.any_rank(False)]
+    return found, made
+
+
+def test_a_flag_of_any_rank(pool):
+    # One more group, for the host, is made at most once.
+    for found, made in pool.run(flags):
+        assert found == [True, False, True, False]
+        assert made == [dict(backend='gloo')]

@@ -1,11 +1,9 @@
 """Batch norm over processes: derivatives, types and collectives."""
 
-from collections import Counter
-
 import pytest
 import torch
+from dist_pool import Collectives
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from bissl_mm.hypergradient import Hessian
 from bissl_mm.models import DifferentiableSyncBatchNorm
@@ -186,19 +184,6 @@ def test_statistics_of_bfloat16_images_are_in_single_precision(pool):
         assert mean < 1e-5 and var < 1e-5
         # Rounding of images and gradients themselves.
         assert grad < 0.02
-
-
-class Collectives(TorchDispatchMode):
-    """Counts them."""
-
-    def __init__(self):
-        super().__init__()
-        self.found = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func.namespace == 'c10d':
-            self.found[func.__name__.split('.')[0]] += 1
-        return func(*args, **(kwargs or {}))
 
 
 def collectives(rank, world, share):

@@ -58,9 +58,12 @@ class Bookkeeping:
         self._stop_signal = signal_number
 
     def stop_if_requested(self) -> None:
-        """Write a checkpoint and leave, if any process was asked to."""
-        device = next(self.runner.model.parameters()).device
-        if any_rank(self._stop_signal is not None, device):
+        """Write a checkpoint and leave, if any process was asked to.
+
+        All processes call it at the same places, which are before the first
+        collective of a step. None leaves alone: the others would wait for it.
+        """
+        if any_rank(self._stop_signal is not None):
             self._leave()
 
     def _leave(self) -> NoReturn:
@@ -105,6 +108,8 @@ class Bookkeeping:
     ) -> None:
         """Record a step and call its hooks, which may write a checkpoint.
 
+        A request to stop is answered before the next step.
+
         Args:
             phase (str): The phase of the step.
             logs (dict[str, float]): The logs of the step.
@@ -122,7 +127,6 @@ class Bookkeeping:
             self.progress.enter(then)
         self.publish()
         self.runner.call_hook(f'after_{phase}_step', logs=logs)
-        self.stop_if_requested()
 
     def _log_warmup_epoch(self, epoch: int) -> None:
         means = self.progress.pop_means()
@@ -138,15 +142,20 @@ class Bookkeeping:
         self.runner.message_hub.update_info(HUB_KEY, self.progress.to_dict())
 
     def next_batch(self, level: str) -> Any:
-        """The next batch of a level's stream."""
+        """The next batch of a level's stream, for a step that begins with it.
+
+        If any process was asked to stop, all leave here. The checkpoint has the
+        place from before this batch.
+        """
+        batch = None
         try:
-            return self.streams[level].next()
+            batch = self.streams[level].next()
         except RuntimeError:
-            # A signal to the whole process group also ends the workers. Other
-            # ranks may be elsewhere, so this one leaves without asking them.
+            # A signal to the whole process group also ends the workers.
             if self._stop_signal is None:
                 raise
-            self._leave()
+        self.stop_if_requested()
+        return batch
 
     def seed(self, phase: str, step: int | None = None) -> int:
         """The seed of a step on this rank, by default of the current one."""
@@ -157,6 +166,7 @@ class Bookkeeping:
         """Evaluate if that is due, also right after a resume."""
         if not self.progress.validation_due:
             return
+        self.stop_if_requested()
         if self.runner.val_loop is not None:
             self.runner.val_loop.run()
             self.runner.model.train()
