@@ -69,13 +69,14 @@ def batches(args: argparse.Namespace, say: Say) -> None:
     """As large a share of the paper's batch as fits one card."""
     name = networks(args)[0]
     for pretext in (256,) if args.quick else (256, 512, 1024):
-        found = memory_of(name, args, pretext, solver=PUBLISHED)
-        say(found)
+        say(memory_of(name, args, pretext, 1, solver=PUBLISHED))
         free(args.device)
-    say(memory_of(name, args, pretext, solver=PUBLISHED, keep_graph=False))
+    say(memory_of(name, args, pretext, 1, solver=PUBLISHED, keep_graph=False))
 
 
-def memory_of(name: str, args: argparse.Namespace, pretext: int, **settings) -> dict:
+def memory_of(
+    name: str, args: argparse.Namespace, pretext: int, repeats: int = 5, **settings
+) -> dict:
     """The peak in every phase, and the time of each after its first time.
 
     Out of memory, it says in which phase, and what came before.
@@ -89,7 +90,7 @@ def memory_of(name: str, args: argparse.Namespace, pretext: int, **settings) -> 
     stage = Stage(name, args, pretext, pretext // 4, **settings)
     found['model'] = held(args.device)
     try:
-        _fill_in_peaks(found, stage, args)
+        _fill_in_peaks(found, stage, 1 if args.quick else repeats)
     except Exception as error:
         if 'out of memory' not in str(error).lower():
             raise
@@ -97,9 +98,8 @@ def memory_of(name: str, args: argparse.Namespace, pretext: int, **settings) -> 
     return found
 
 
-def _fill_in_peaks(found: dict, stage: Stage, args: argparse.Namespace) -> None:
-    device = args.device
-    repeats = 1 if args.quick else 5
+def _fill_in_peaks(found: dict, stage: Stage, repeats: int) -> None:
+    device = stage.device
     seconds = found['seconds'] = {}
     stage.lower_step()
     found['lower_step'] = peak_of(stage.lower_step, device)
@@ -109,7 +109,6 @@ def _fill_in_peaks(found: dict, stage: Stage, args: argparse.Namespace) -> None:
     found['kept_graph'] = held(device)
     found['product'] = peak_of(stage.product, device)
     found['upper_step'] = peak_of(stage.upper_step, device)
-    found['second_upper_step'] = peak_of(stage.upper_step, device)
     seconds['product'] = seconds_of(stage.product, device, repeats)
     seconds['upper_step'] = seconds_of(stage.upper_step, device, repeats)
     stage.end()
