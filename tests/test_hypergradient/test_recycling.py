@@ -1,5 +1,7 @@
 """Solves of a phase share their products."""
 
+from collections import Counter
+
 import pytest
 import torch
 from solver_table import (
@@ -12,6 +14,8 @@ from solver_table import (
     random_rhs,
     split,
 )
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bissl_mm.hypergradient import (
     MinresSolver,
@@ -19,6 +23,7 @@ from bissl_mm.hypergradient import (
     Status,
     relative_residual,
 )
+from bissl_mm.hypergradient.linalg.basis import Basis
 
 
 @pytest.mark.parametrize(
@@ -296,3 +301,31 @@ def test_a_restored_solver_that_has_dropped_products_goes_on_to_the_bit():
         restored = bound.solver.bind(bound.operator, bound.state_dict())
         found, expected = restored.solve((row,)), bound.solve((row,))
         assert torch.equal(found.value[0], expected.value[0])
+
+
+class Devices(TorchDispatchMode):
+    """The largest new tensor on each device, in values."""
+
+    def __init__(self):
+        super().__init__()
+        self.sizes = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, torch.Tensor) and not func.is_view:
+            self.sizes[found.device.type] = max(
+                self.sizes[found.device.type], found.numel()
+            )
+        return found
+
+
+@pytest.mark.filterwarnings('ignore:Accessing the data pointer of FakeTensor')
+def test_rows_for_a_checkpoint_take_no_memory_of_the_device():
+    rows = torch.arange(30.0).view(6, 5)
+    assert torch.equal(Basis(rows).rows, rows)
+    with FakeTensorMode():
+        basis = Basis(torch.empty(6, 5, device='cuda'))
+        with Devices() as seen:
+            copy = basis.rows
+    assert copy.shape == (6, 5) and copy.device.type == 'cpu'
+    assert seen.sizes['cuda'] == 0 < seen.sizes['cpu']

@@ -104,8 +104,16 @@ class Basis:
 
     @property
     def rows(self) -> Tensor | None:
-        """Shape ``(len(self), n)``, a copy; None without rows."""
-        return torch.cat(list(self._filled())) if self._size else None
+        """Shape ``(len(self), n)``, a copy on the host, where checkpoints go: a
+        device may have no room for a second basis. None without rows."""
+        if not self._size:
+            return None
+        copy = self._blocks[0].new_empty(
+            self._size, self._blocks[0].shape[1], device='cpu'
+        )
+        for part, rows in zip(copy.split(self._BLOCK), self._filled(), strict=True):
+            part.copy_(rows)
+        return copy
 
     @property
     def last(self) -> Tensor:
