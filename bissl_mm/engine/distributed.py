@@ -6,6 +6,7 @@ a plain wrapper, and each step averages its quantities explicitly.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -93,22 +94,17 @@ def any_rank(flag: bool) -> bool:
     if get_world_size() == 1:
         return flag
     value = torch.tensor(float(flag))
-    all_reduce(value, op='max', group=_host_group())
+    group = dist.group.WORLD
+    if get_comm_device(group).type != 'cpu':
+        group = _host_group(group)
+    all_reduce(value, op='max', group=group)
     return bool(value)
 
 
-#: The default process group, and a group of the same processes for tensors of
-#: the host.
-_groups: tuple[Any, Any] = (None, None)
-
-
-def _host_group() -> Any:
-    global _groups
-    default = dist.group.WORLD
-    if _groups[0] is not default:
-        takes_host = get_comm_device(default).type == 'cpu'
-        _groups = (default, default if takes_host else dist.new_group(backend='gloo'))
-    return _groups[1]
+@lru_cache(maxsize=1)
+def _host_group(group: Any) -> Any:
+    """A group of the processes of ``group``, for tensors of the host."""
+    return dist.new_group(backend='gloo')
 
 
 @MODEL_WRAPPERS.register_module()

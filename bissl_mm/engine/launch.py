@@ -29,6 +29,7 @@ from ..utils.console import quiet, quiet_pycocotools
 from ..utils.folders import check_work_dir
 from ..utils.operators import check_compiled_operators
 from ..utils.total_batch import share_batches
+from ..utils.unused_gpus import unused_gpus_note
 from .checks.data_look import check_data
 from .checks.loaders import check_train_loop
 from .loop.resume_guard import ResumedPathsHook, ResumedShapesHook, ResumedTaskHook
@@ -143,6 +144,9 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
     runner.register_hook(ResumedShapesHook())
     runner.register_hook(ResumedPathsHook())
     report_run(runner)
+    unused = unused_gpus_note()
+    if unused:
+        runner.logger.warning(unused)
     _check_after_init(runner)
     for line in lines:
         runner.logger.info(line)

@@ -412,7 +412,6 @@ def flags(rank, world):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.distributed, 'new_group', counted)
-        patch.setattr(distributed, '_groups', (None, None))
         patch.setattr(
             distributed, 'get_comm_device', lambda group: torch.device('cuda')
         )
