@@ -9,9 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import torch
 from phase_sides import Memory, synchronize
+
+from bissl_mm.hypergradient import Curvature
 
 from .stage import MIB, PRETEXT, Stage, free
 
@@ -88,7 +91,6 @@ def memory_of(
         unit='MiB of tensors' if args.device != 'cpu' else 'MiB of the process',
     )
     stage = Stage(name, args, pretext, pretext // 4, **settings)
-    found['model'] = held(args.device)
     try:
         _fill_in_peaks(found, stage, 1 if args.quick else repeats)
     except Exception as error:
@@ -102,18 +104,50 @@ def _fill_in_peaks(found: dict, stage: Stage, repeats: int) -> None:
     device = stage.device
     seconds = found['seconds'] = {}
     stage.lower_step()
-    found['lower_step'] = peak_of(stage.lower_step, device)
+    # Known even where an upper phase does not fit.
+    found['lower'] = peak_of(stage.lower_step, device)
+    stage.begin()
+    stage.upper_step()
+    stage.end()
+    # Both optimizers have their state.
+    found['at_rest'] = held(device)
+    found['lower'] = peak_of(stage.lower_step, device)
     seconds['lower_step'] = seconds_of(stage.lower_step, device, repeats)
     found['begin'] = peak_of(stage.begin, device)
-    found['first_product'] = peak_of(stage.product, device)
-    found['kept_graph'] = held(device)
-    found['product'] = peak_of(stage.product, device)
+    with inner_peaks(stage, found):
+        stage.upper_step()
+    after = held(device)
+    if after is not None:
+        found['graph'] = after - found['at_rest']
     found['upper_step'] = peak_of(stage.upper_step, device)
     seconds['product'] = seconds_of(stage.product, device, repeats)
     seconds['upper_step'] = seconds_of(stage.upper_step, device, repeats)
     stage.end()
     if stage.is_gpu:
         found['reserved'] = torch.cuda.max_memory_reserved() / MIB
+
+
+@contextmanager
+def inner_peaks(stage: Stage, found: dict) -> Iterator[None]:
+    """Inside, an upper step notes the peaks of its gradients and products."""
+
+    def noted(name: str, work: Callable) -> Callable:
+        def meter(*args, **kwargs):
+            result = []
+            peak = peak_of(lambda: result.append(work(*args, **kwargs)), stage.device)
+            found[name] = max(found.get(name, 0.0), peak)
+            return result.pop()
+
+        return meter
+
+    first_order = stage.wrapper.first_order
+    gradients = noted('gradients', first_order.upper_gradient)
+    product = noted('product', Curvature.__call__)
+    with (
+        mock.patch.object(first_order, 'upper_gradient', gradients),
+        mock.patch.object(Curvature, '__call__', product),
+    ):
+        yield
 
 
 @contextmanager
