@@ -193,3 +193,19 @@ def test_whole_gpu_kit_on_the_cpu(tmp_path):
     assert {part['status'] for part in parts.values()} == {'done'}
     assert all(part['rows'] for part in parts.values())
     assert parts['resume']['rows'][1]['equal']
+
+
+def test_collectives(script, tmp_path):
+    path = tmp_path / 'counts.json'
+    script('collectives', '--width', 4, '--configs', 'simclr', '--json', path)
+    steps = json.loads(path.read_text())['records']['simclr']
+    counts = {step: sum(kinds.values()) for step, kinds in steps.items()}
+    # Of 55 norms, 53 of them in the backbone; both views share theirs. The rest
+    # is of the loss and of what is averaged.
+    assert counts == {
+        'lower step': 2 * 55 + 3,
+        'begin of an upper phase': 2 * 55 + 2,
+        'product': 2 * 55 + 3,
+        # The downstream loss at both backbones.
+        'upper step': 4 * 53 + 2,
+    }
