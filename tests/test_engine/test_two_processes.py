@@ -109,6 +109,34 @@ def test_gradient_and_product_equal_one_process(pool, separate_views):
     assert results[0] == results[1]
 
 
+def simclr_derivatives_as_under_nccl(rank, world):
+    """The same by the branch that torch takes under NCCL, over gloo."""
+    try:
+        torch.distributed.reduce_scatter(torch.zeros(1), [torch.zeros(1)] * world)
+    except RuntimeError as error:
+        return str(error)
+    with pytest.MonkeyPatch.context() as patch, Collectives() as counted:
+        nccl = torch.distributed.Backend.NCCL
+        patch.setattr(torch.distributed, 'get_backend', lambda group=None: nccl)
+        # mmengine would move everything to a GPU.
+        patch.setattr(
+            'mmengine.dist.dist.get_comm_device', lambda group: torch.device('cpu')
+        )
+        found = simclr_derivatives(rank, world, True)
+    return found, counted.found['reduce_scatter_'], counted.found['alltoall_']
+
+
+def test_the_branch_that_torch_takes_under_nccl_alone(pool):
+    expected = [as_vector(x) for x in simclr_derivatives(0, 1, True)]
+    for result in pool.run(simclr_derivatives_as_under_nccl):
+        if isinstance(result, str):
+            pytest.skip(f'gloo of this torch: {result}')
+        found, scattered, exchanged = result
+        assert scattered > 0 and exchanged == 0
+        for actual, reference in zip(found, expected, strict=True):
+            assert relative_error(as_vector(actual), reference) <= 1e-10
+
+
 @pytest.mark.parametrize(
     'kind', ['BYOL', 'MAE', 'SimSiam', 'Barlow Twins', 'MoCo v2', 'VICReg', 'DINO']
 )
