@@ -32,6 +32,7 @@ from ..utils.total_batch import share_batches
 from ..utils.unused_gpus import unused_gpus_note
 from .checks.data_look import check_data
 from .checks.loaders import check_train_loop
+from .checks.out_of_memory import explains_memory, in_memory_phase
 from .loop.resume_guard import ResumedPathsHook, ResumedShapesHook, ResumedTaskHook
 from .report import report_data, report_run
 from .search_space import place_holder_note
@@ -166,6 +167,28 @@ class ToolRunner(Runner):
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """The logger, with a filter on its console."""
         return quiet(super().build_logger(*args, **kwargs))
+
+    @explains_memory
+    def train(self) -> Any:
+        """Train; if memory runs out, the message says what to set."""
+        return super().train()
+
+    @explains_memory
+    def test(self) -> Any:
+        """Test; see :meth:`train`."""
+        return super().test()
+
+    def build_val_loop(self, loop: Any) -> Any:
+        """The loop, whose errors of memory name it."""
+        loop = super().build_val_loop(loop)
+        loop.run = in_memory_phase('validation')(loop.run)
+        return loop
+
+    def build_test_loop(self, loop: Any) -> Any:
+        """The loop, whose errors of memory name it."""
+        loop = super().build_test_loop(loop)
+        loop.run = in_memory_phase('test')(loop.run)
+        return loop
 
 
 def _check_after_init(runner: Runner) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from ...utils.errors import FloatingPointRefusal
 from ...utils.random import seeded
 from .batch_labels import BatchReport, Labels, describe
+from .out_of_memory import PHASE_OF_STEP, memory_phase
 
 #: Names in a message; further ones are only counted.
 _MAX_NAMES = 5
@@ -50,7 +51,7 @@ def names_its_batch(level: str) -> Callable:
     :class:`NotFinite`, the message also describes the batch.
 
     All ranks have to raise together. They do, because they check means over
-    ranks.
+    ranks. If memory runs out, the error is marked with the step's phase.
 
     Args:
         level (str): ``'lower'`` or ``'upper'``, the level of the batch.
@@ -61,7 +62,8 @@ def names_its_batch(level: str) -> Callable:
         @functools.wraps(step)
         def named(self, model, batch, seed):
             try:
-                return step(self, model, batch, seed)
+                with memory_phase(PHASE_OF_STEP[step.__name__]):
+                    return step(self, model, batch, seed)
             except NotFinite as error:
                 part = model.pretext if level == 'lower' else model.downstream
                 report = _report(self.first_order, part, level, batch, seed)

@@ -10,6 +10,7 @@ from ...models.bissl_model import unwrap
 from ...registry import LOOPS
 from ...utils.check import check_keys
 from ...utils.random import fold_seed
+from ..checks.out_of_memory import explains_memory
 from ..checks.ranks import check_same_parameters, check_same_progress
 from ..steps.settings import MOVED_OF_LOOP
 from .beforehand import check_before_training, check_parts_of_runner
@@ -127,6 +128,7 @@ class BiSSLTrainLoop(BaseLoop):
             self.dataloader.dataset, 'metainfo', None
         )
 
+    @explains_memory
     def run(self) -> nn.Module:
         """Train, and return the model, whose theta_P is the result.
 

@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from ...datasets import LevelStream
 from ...models.bissl_model import unwrap
 from ...utils.random import fold_seed
+from ..checks.out_of_memory import memory_phase
 from ..distributed import any_rank
 from .progress import HUB_KEY, Progress
 from .resume_guard import ResumeGuardHook
@@ -168,7 +169,8 @@ class Bookkeeping:
             return
         self.stop_if_requested()
         if self.runner.val_loop is not None:
-            self.runner.val_loop.run()
+            with memory_phase('validation'):
+                self.runner.val_loop.run()
             self.runner.model.train()
         self.progress.validation_due = False
         self.publish()

@@ -38,6 +38,7 @@ from ...registry import build_solver
 from ...utils.errors import ValueRefusal
 from ...utils.random import seeded
 from ..checks.batch_report import NotFinite
+from ..checks.out_of_memory import in_memory_phase
 from ..distributed import from_first_rank, mean_over_ranks
 from .gradients import FirstOrder, Gradients, part_seed
 from .lone_images import count_images, zero_hessian_text
@@ -117,6 +118,7 @@ class ImplicitSystem:
         """The curvature in this phase's operator; None outside of a phase."""
         return None if self.bound is None else self.bound.operator.second.operator
 
+    @in_memory_phase('begin')
     def begin(
         self,
         model: BiSSLModel,
@@ -213,6 +215,7 @@ class ImplicitSystem:
             self.bound.operator.close()
         self.bound, self._parts = None, []
 
+    @in_memory_phase('product')
     def solve(self, v: Vectors) -> Solution:
         r"""Solve the system of one step. All ranks get the same bits.
 

@@ -1,0 +1,153 @@
+"""Says in which phase memory ran out, and which settings need less."""
+
+import functools
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.dist import get_world_size
+from mmengine.runner import Runner
+
+from ...utils.errors import Refusal, RuntimeRefusal
+
+#: The settings that each phase needs memory for.
+_LOWER = (
+    'train_cfg.pretext_dataloader.batch_size={lower_half}',
+    'optim_wrapper.num_micro_batches.lower=2 (the same gradient only if no layer and '
+    'no loss compares images, as with MAE)',
+    "optim_wrapper.first_order_dtype='bfloat16'",
+)
+_UPPER = (
+    'train_dataloader.batch_size={upper_half}',
+    'optim_wrapper.num_micro_batches.upper=2 (the same gradient only without batch '
+    'norm)',
+)
+_GRAPH = 'optim_wrapper.hypergradient.keep_graph=False (the same values, slower)'
+_HESSIAN = (
+    'optim_wrapper.hypergradient.batch_size={hessian_half} (a noisier Hessian)',
+)
+_TRAIN = ('train_dataloader.batch_size={upper_half}',)
+#: Phase -> its name in the message, and settings that need less.
+PHASES: dict[str, tuple[str, tuple[str, ...]]] = {
+    'head_warmup': ('a step of the head warm-up', _UPPER),
+    'lower': ('a lower step', _LOWER),
+    'begin': ('the begin of an upper phase', (_GRAPH, *_HESSIAN)),
+    'gradients': ('the gradients of an upper step', (_GRAPH, *_UPPER)),
+    'product': ('a product of the Hessian in an upper step', (_GRAPH, *_HESSIAN)),
+    'training': ('training', _TRAIN),
+    'validation': ('validation', ('val_dataloader.batch_size={val_half}',)),
+    'test': ('the test', ('test_dataloader.batch_size={test_half}',)),
+}
+#: Step of both levels' optimizers -> its phase.
+PHASE_OF_STEP = dict(
+    lower_step='lower', upper_step='gradients', head_warmup_step='head_warmup'
+)
+_TEXT = re.compile(
+    r'out of memory|allocate memory|unable to allocate|ALLOC_FAILED', re.IGNORECASE
+)
+_PHASE = 'bissl_phase'
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on a GPU or on the host."""
+    if isinstance(error, Refusal):
+        return False
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and bool(_TEXT.search(str(error)))
+
+
+@contextmanager
+def memory_phase(name: str) -> Iterator[None]:
+    """Inside, an error of memory is marked with a phase of ``PHASES``, unless an
+    inner one has marked it."""
+    try:
+        yield
+    except Exception as error:
+        if is_out_of_memory(error) and not hasattr(error, _PHASE):
+            setattr(error, _PHASE, name)
+        raise
+
+
+def in_memory_phase(name: str) -> Callable:
+    """Decorator of a method that is a phase, see :func:`memory_phase`."""
+
+    def decorate(method: Callable) -> Callable:
+        @functools.wraps(method)
+        def marked(*args: Any, **kwargs: Any) -> Any:
+            with memory_phase(name):
+                return method(*args, **kwargs)
+
+        return marked
+
+    return decorate
+
+
+def explains_memory(method: Callable) -> Callable:
+    """Decorator of a method of a runner, or of a loop with a ``runner``. An error
+    of memory becomes a ``RuntimeRefusal`` that says what to set."""
+
+    @functools.wraps(method)
+    def explained(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            text = _message(getattr(self, 'runner', self), error)
+            raise RuntimeRefusal(text) from error
+
+    return explained
+
+
+def _message(runner: Runner, error: Exception) -> str:
+    cfg, world_size = runner.cfg, get_world_size()
+    phase, settings = PHASES[getattr(error, _PHASE, 'training')]
+    optim_wrapper = cfg.get('optim_wrapper') or {}
+    hypergradient = optim_wrapper.get('hypergradient') or {}
+    if hypergradient.get('keep_graph') is False:
+        settings = tuple(s for s in settings if s is not _GRAPH)
+    sizes = {
+        name: _size(cfg, *key.split('.'), world_size=world_size)
+        for name, key in dict(
+            lower='train_cfg.pretext_dataloader',
+            upper='train_dataloader',
+            val='val_dataloader',
+            test='test_dataloader',
+        ).items()
+    }
+    sizes['hessian'] = hypergradient.get('batch_size') or sizes['lower']
+    halves = {f'{k}_half': max(v // 2, 1) for k, v in sizes.items()}
+    counts = [f'{sizes["lower"]} pretext'] * ('pretext_dataloader' in cfg.train_cfg)
+    counts.append(f'{sizes["upper"]} downstream' if counts else f'{sizes["upper"]}')
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return (
+        f'Memory ran out in {phase}, with {" and ".join(counts)} images on each of '
+        f'{world_size} process(es): {first_line.rstrip(".")}. Needs less: --cfg-options '
+        + ', or '.join(settings).format(**halves)
+        + ', or more processes. To see what fits: '
+        + _command(cfg, world_size)
+    )
+
+
+def _size(cfg: Any, *keys: str, world_size: int) -> int:
+    """Samples of a dataloader's batch on one process; 1 if it is not said."""
+    for key in keys:
+        cfg = (cfg or {}).get(key)
+    cfg = cfg or {}
+    if 'batch_size' in cfg:
+        return cfg['batch_size']
+    return cfg.get('total_batch_size', world_size) // world_size
+
+
+def _command(cfg: Any, world_size: int) -> str:
+    parts = ['python tools/train.py', getattr(cfg, 'filename', None) or 'CONFIG']
+    if cfg.get('task'):
+        parts.append(f'--task {cfg["task"]}')
+    parts.append(f'--dry-run memory --num-gpus {world_size}')
+    if torch.cuda.is_available():
+        total = torch.cuda.get_device_properties(torch.cuda.current_device())
+        parts.append(f'--memory {total.total_memory / 2**30:.0f}GiB')
+    return ' '.join(parts)

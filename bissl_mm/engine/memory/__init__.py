@@ -1,0 +1,1 @@
+"""Memory of a run, without a GPU and without data."""

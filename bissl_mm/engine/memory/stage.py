@@ -1,0 +1,155 @@
+"""One stage of a config on a device without memory."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
+
+from ...config import is_type
+from ...models.bissl_model import BiSSLModel
+from ...utils.errors import ValueRefusal
+from ...utils.total_batch import batch_size_of
+from ..loop.settings import LoopSettings
+from ..steps.settings import HypergradientSettings
+from .fake_device import fake_device, move
+from .live_tensors import LiveTensors
+from .phases import Alternation, Peaks
+from .samples import Sample, sample_of
+
+#: Key of a dataloader -> the level that it feeds.
+LOADERS = {
+    'train_cfg.pretext_dataloader': 'lower',
+    'train_dataloader': 'upper',
+    'val_dataloader': 'validation',
+}
+
+
+class Stage:
+    """A bilevel stage whose memory is asked for.
+
+    Args:
+        cfg (Config): The config.
+        num_processes (int): Processes that share its batches, one per GPU.
+
+    Attributes:
+        samples (dict[str, Sample]): Of each level.
+        notes (list[str]): What was assumed or left out.
+
+    Raises:
+        TypeError: If the config has another stage.
+        ValueError: If the processes cannot share its batches, or a pipeline does
+            not run without data.
+    """
+
+    def __init__(self, cfg: Config, num_processes: int) -> None:
+        self.cfg, self.num_processes = cfg, num_processes
+        init_default_scope(cfg.get('default_scope', 'mmengine'))
+        self.samples: dict[str, Sample] = {}
+        self.notes: list[str] = []
+        for where, level in LOADERS.items():
+            loader = loader_of(cfg, where)
+            if loader is not None:
+                self.samples[level] = sample_of(where, loader)
+
+    def size(self, level: str, cfg: Config | None = None) -> int:
+        """Samples of a level's batch on one process."""
+        where = next(k for k, v in LOADERS.items() if v == level)
+        loader = loader_of(cfg or self.cfg, where)
+        return batch_size_of(where, loader, self.num_processes)
+
+    def measure(self, options: dict[str, Any]) -> Peaks:
+        """The peaks with other settings.
+
+        Args:
+            options (dict): Settings by dotted keys; empty for those of the config.
+        """
+        cfg = copy.deepcopy(self.cfg)
+        cfg.merge_from_dict(options)
+        model = MODELS.build(cfg.model)
+        with fake_device(self.num_processes) as memory:
+            return self._measure(cfg, model, memory)
+
+    def _measure(self, cfg: Config, model: BiSSLModel, memory: LiveTensors) -> Peaks:
+        move(model)
+        model.train()
+        wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+        settings = loop_settings(cfg)
+        batches = {}
+        for level in self.samples:
+            with memory.on_host():
+                batches[level] = self.samples[level].batch(self.size(level, cfg))
+        run = Alternation(
+            memory,
+            model,
+            wrapper,
+            lambda: dict(batches['lower']),
+            _copies(batches['upper']),
+        )
+        warmup = settings.head_warmup
+        in_warmup = run.head_warmup(warmup['backbone_mode']) if warmup else None
+        lower = run.lower_step() if settings.num_lower_steps else 0
+        found = run.upper_phase(settings.num_upper_steps)
+        return Peaks(
+            at_rest=memory.restart(),
+            head_warmup=in_warmup,
+            lower=lower,
+            validation=self._validation(memory, model, batches.get('validation')),
+            **found,
+        )
+
+    def _validation(
+        self, memory: LiveTensors, model: BiSSLModel, batch: Any
+    ) -> int | None:
+        if batch is None:
+            return None
+        model.eval()
+        memory.restart()
+        try:
+            with torch.no_grad():
+                model.val_step(batch)
+        except Exception as error:
+            self.note(
+                'Validation is not in it: it needs the values of predictions '
+                f'({type(error).__name__}).'
+            )
+            return None
+        return memory.peak
+
+    def note(self, text: str) -> None:
+        """Note what was assumed or left out, once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def loader_of(cfg: Config, where: str) -> Any:
+    """A dataloader's config by its dotted key; None if there is none."""
+    found: Any = cfg
+    for key in where.split('.'):
+        found = (found or {}).get(key)
+    return found
+
+
+def loop_settings(cfg: Config) -> LoopSettings:
+    """The settings of the config's loop."""
+    given = dict(cfg.train_cfg)
+    hypergradient = HypergradientSettings.read(cfg.optim_wrapper.get('hypergradient'))
+    return LoopSettings(
+        num_alternations=1,
+        num_lower_steps=given.get('num_lower_steps', 20),
+        num_upper_steps=given.get('num_upper_steps', 8),
+        head_warmup=given.get('head_warmup', {}),
+        num_hessian_batches=hypergradient.num_batches,
+        hessian_batches=hypergradient.batches,
+        backbone_adaptation=None,
+        val_begin=1,
+        val_interval=1,
+    )
+
+
+def _copies(batch: dict) -> Callable[[], dict]:
+    """Batches whose annotations a model may change."""
+    return lambda: dict(batch, data_samples=copy.deepcopy(batch['data_samples']))

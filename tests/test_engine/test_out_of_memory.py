@@ -1,0 +1,137 @@
+"""Memory that runs out is reported with its phase and with what needs less."""
+
+import pytest
+import torch
+from mmengine.model import BaseModel
+from small_run import make_runner, small_config
+from toy import DictDataset
+
+from bissl_mm.engine.launch import ToolRunner
+from bissl_mm.engine.steps.optim_wrapper import BiSSLOptimWrapper
+from bissl_mm.hypergradient import Hessian
+from bissl_mm.models import BiSSLModel
+from bissl_mm.utils.errors import RuntimeRefusal
+
+CUDA = (
+    torch.cuda.OutOfMemoryError,
+    'CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has a total of 24 GiB.',
+)
+#: In the order of a run: class and method in which memory runs out, the error, and
+#: what the message says of phase and settings.
+PHASES = [
+    (
+        (BiSSLOptimWrapper, 'step_level'),
+        CUDA,
+        'in a step of the head warm-up, .*options train_dataloader.batch_size=3, ',
+    ),
+    (
+        (BiSSLOptimWrapper, 'lower_gradient'),
+        (MemoryError,),
+        'in a lower step, .*MemoryError.*pretext_dataloader.batch_size=2',
+    ),
+    (
+        (Hessian, '_gradient'),
+        (RuntimeError, 'CUDA error: out of memory'),
+        'in the begin of an upper phase.*keep_graph=False.*hypergradient.batch_size=2',
+    ),
+    (
+        (BiSSLOptimWrapper, 'upper_gradient'),
+        (RuntimeError, "[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+        'in the gradients of an upper step.*train_dataloader.batch_size=3, ',
+    ),
+    (
+        (Hessian, '_product'),
+        (RuntimeError, 'CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate'),
+        'in a product of the Hessian in an upper step.*keep_graph=False',
+    ),
+    (
+        (BiSSLModel, 'val_step'),
+        CUDA,
+        'in validation, .*options val_dataloader.batch_size=',
+    ),
+]
+
+
+def test_messages_of_a_run_name_phase_and_settings(
+    image_folders, tmp_path, monkeypatch
+):
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=2,
+        train_cfg__val_interval=1,
+    )
+    run = make_runner(cfg)
+    for (owner, method), (kind, *text), expected in PHASES:
+        error = kind(*text)
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, method, raising(error))
+            with pytest.raises(RuntimeRefusal, match=expected) as caught:
+                # It goes on where it stopped.
+                run.train()
+        assert caught.value.__cause__ is error
+        said = str(caught.value)
+        assert 'GPU 0 has' not in said
+        assert said.endswith(
+            f'python tools/train.py {cfg.filename} --dry-run memory --num-gpus 1'
+        )
+    bug = RuntimeError('a bug')
+    monkeypatch.setattr(BiSSLOptimWrapper, 'lower_gradient', raising(bug))
+    with pytest.raises(RuntimeError, match='^a bug$'):
+        run.train()
+
+
+class Fails(BaseModel):
+    """Memory runs out in the steps of one kind."""
+
+    def __init__(self, mode):
+        super().__init__()
+        self.mode = mode
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        if mode == self.mode:
+            raise CUDA[0](CUDA[1])
+        return dict(loss=self.weight.sum()) if mode == 'loss' else []
+
+
+@pytest.mark.parametrize(
+    'mode, text',
+    [
+        ('loss', 'in training, .*train_dataloader.batch_size=4, or more'),
+        ('predict', 'in validation, .*val_dataloader.batch_size=3, or more'),
+    ],
+)
+def test_other_stages_are_named(mode, text, tmp_path):
+    data = dict(
+        dataset=DictDataset([dict(inputs=torch.zeros(1))] * 8),
+        sampler=dict(type='DefaultSampler', shuffle=False),
+    )
+    run = ToolRunner(
+        Fails(mode),
+        str(tmp_path),
+        train_dataloader=dict(data, batch_size=8),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        val_dataloader=dict(data, batch_size=6),
+        val_cfg=dict(),
+        val_evaluator=[],
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        default_hooks=dict(checkpoint=None, logger=None),
+        log_level='ERROR',
+        experiment_name=f'memory_{mode}',
+        cfg=dict(
+            train_dataloader=dict(batch_size=8),
+            val_dataloader=dict(batch_size=6),
+            train_cfg=dict(),
+        ),
+    )
+    with pytest.raises(RuntimeRefusal, match=text):
+        run.train()
+
+
+def raising(error):
+    def fail(*args, **kwargs):
+        raise error
+
+    return fail
