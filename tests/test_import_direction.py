@@ -86,6 +86,7 @@ ROOMS = {
         'steps': ('checks', 'distributed'),
         'hooks': ('checks', 'distributed', 'steps'),
         'loop': ('checks', 'distributed', 'steps'),
+        'memory': ('checks', 'distributed', 'loop', 'steps'),
     },
 }
 

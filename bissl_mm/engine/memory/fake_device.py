@@ -4,6 +4,7 @@ torch's fake tensors say that they lie on the CPU. So neither a GPU nor its driv
 is needed, on any build of torch.
 """
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -35,6 +36,8 @@ def fake_device(num_processes: int) -> Iterator[LiveTensors]:
         enter(mock.patch.object(torch.random, 'set_rng_state', lambda state: None))
         # Torch's own way to copy reads the memory.
         enter(mock.patch.object(Tensor, '__deepcopy__', _deep_copy))
+        for module in _with_compiled_operators():
+            enter(mock.patch.object(module, 'ext_module', _NoKernels()))
         if num_processes > 1:
             enter(_fake_processes(num_processes))
         enter(FakeTensorMode(allow_non_fake_inputs=True))
@@ -50,6 +53,28 @@ def _fake_processes(number: int) -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def _with_compiled_operators() -> list[Any]:
+    """The modules of mmcv that call compiled operators."""
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name.startswith('mmcv.ops.') and hasattr(module, 'ext_module')
+    ]
+
+
+class _NoKernels:
+    """In the place of mmcv's compiled operators, which know no fake tensors.
+
+    They write to tensors that their callers made; only ``nms`` returns one. Here
+    it keeps all boxes, and the others write nothing.
+    """
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name == 'nms':
+            return lambda boxes, *args, **kwargs: torch.arange(len(boxes))
+        return lambda *args, **kwargs: None
 
 
 def move(model: nn.Module) -> None:
@@ -102,25 +127,17 @@ def _number(tensor: Tensor) -> float | int | bool:
 
 
 def _masked(tensor: Tensor, indices: list) -> Tensor | None:
-    masks = [i for i in indices if i is not None and i.dtype in _MASKS]
-    if not masks:
+    if not any(i is not None and i.dtype in _MASKS for i in indices):
         return None
-    whole = [
-        torch.empty(i.numel(), dtype=torch.long)
-        if i is not None and i.dtype in _MASKS
-        else i
-        for i in indices
-    ]
-    position = next(k for k, i in enumerate(indices) if i is not None)
-    mask = indices[position]
-    if mask.dtype not in _MASKS or len(masks) > 1:
-        return None
-    shape = (
-        *tensor.shape[:position],
-        whole[position].numel(),
-        *tensor.shape[position + mask.dim() :],
-    )
-    return tensor.new_empty(shape)
+    places: list[Tensor | None] = []
+    for index in indices:
+        if index is not None and index.dtype in _MASKS:
+            # A mask stands for one index of each of its dimensions.
+            place = torch.empty(index.numel(), dtype=torch.long)
+            places += [place] * index.dim()
+        else:
+            places.append(index)
+    return torch.ops.aten.index(tensor, places)
 
 
 def _put(tensor: Tensor, indices: list, *args: Any, **kwargs: Any) -> Tensor | None:

@@ -118,14 +118,20 @@ class Alternation:
             product.of(Curvature, '__call__'),
             gradients.of(first_order, 'upper_gradient'),
         ):
-            for _ in range(min(max(num_steps, 2), _MAX_STEPS)):
+            for i in range(min(max(num_steps, 2), _MAX_STEPS)):
+                before = product.before, gradients.before
                 self.wrapper.upper_step(self.model, self.upper(), 0)
+                if i and before == (product.before, gradients.before):
+                    # From here on nothing grows.
+                    break
+        # A graph that is built at the first product is kept from then on.
+        found['graph'] += product.kept if self.wrapper.system.config.keep_graph else 0
         # What is left is the arithmetic of the solver and of the optimizer.
         rest = memory.peak
         self.wrapper.end_upper_phase()
         found['gradients'] = gradients.peak if product.before else rest
         found['product'] = max(product.peak, rest) if product.before else 0
-        vectors = product.before - at_rest - found['graph']
+        vectors = max(product.before - at_rest - found['graph'], 0)
         found['rebuilt'] = self._rebuilt(vectors) if product.before else 0
         return found
 
@@ -165,18 +171,15 @@ class _Part:
     """The peak of a part of a step that is computed once.
 
     Attributes:
-        before (int): The most bytes that lived before it.
-        peak (int): The peak of the part, on top of ``before``.
+        before (int): The most bytes that lived before it; 0 if it never ran.
+        peak (int): The most bytes that lived in it.
+        kept (int): Bytes that it left behind, beside its result.
     """
 
     def __init__(self, memory: LiveTensors) -> None:
         self.memory = memory
-        self.before = self._above = 0
+        self.before = self.peak = self.kept = self._above = 0
         self._result: tuple[list[Any], Any] | None = None
-
-    @property
-    def peak(self) -> int:
-        return self.before + self._above
 
     @contextmanager
     def of(self, owner: Any, name: str) -> Iterator[None]:
@@ -185,21 +188,31 @@ class _Part:
         compute = getattr(owner, name)
 
         def part(*args: Any, **kwargs: Any) -> Any:
-            memory = self.memory
-            self.before = max(self.before, memory.now)
-            if self._result is not None:
-                leaves, form = self._result
-                return tree_unflatten(
-                    [torch.empty(shape, dtype=dtype) for shape, dtype in leaves], form
-                )
-            peak, before = memory.peak, memory.restart()
-            result = compute(*args, **kwargs)
-            self._above = memory.peak - before
-            # Of the step without this part.
-            memory.peak = max(peak, memory.now)
-            leaves, form = tree_flatten(result)
-            self._result = [(leaf.shape, leaf.dtype) for leaf in leaves], form
-            return result
+            before = self.memory.now
+            self.before = max(self.before, before)
+            if self._result is None:
+                result = self._first(compute, args, kwargs)
+                self.peak = before + self._above
+                return result
+            # What the first call left behind lives before this one.
+            self.peak = max(self.peak, before + self._above - self.kept)
+            leaves, form = self._result
+            return tree_unflatten(
+                [torch.empty(shape, dtype=dtype) for shape, dtype in leaves], form
+            )
 
         with mock.patch.object(owner, name, part):
             yield
+
+    def _first(self, compute: Callable, args: tuple, kwargs: dict) -> Any:
+        memory = self.memory
+        outer, before = memory.peak, memory.restart()
+        result = compute(*args, **kwargs)
+        self._above = memory.peak - before
+        # Of the step without this part.
+        memory.peak = max(outer, memory.now)
+        leaves, form = tree_flatten(result)
+        size = sum(leaf.numel() * leaf.element_size() for leaf in leaves)
+        self.kept = max(memory.now - before - size, 0)
+        self._result = [(leaf.shape, leaf.dtype) for leaf in leaves], form
+        return result

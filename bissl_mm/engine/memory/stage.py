@@ -2,23 +2,26 @@
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from ...config import is_type
 from ...models.bissl_model import BiSSLModel
-from ...utils.errors import ValueRefusal
 from ...utils.total_batch import batch_size_of
 from ..loop.settings import LoopSettings
+from ..steps.gradients import LEVELS
 from ..steps.settings import HypergradientSettings
 from .fake_device import fake_device, move
 from .live_tensors import LiveTensors
 from .phases import Alternation, Peaks
 from .samples import Sample, sample_of
+from .worst_case import worst_case
 
 #: Key of a dataloader -> the level that it feeds.
 LOADERS = {
@@ -26,6 +29,18 @@ LOADERS = {
     'train_dataloader': 'upper',
     'val_dataloader': 'validation',
 }
+#: Pretext tasks whose loss is a mean over the images. Without batch norm, the
+#: gradient of a batch is the mean over parts of it.
+_MEANS = ('MAE', 'SimMIM')
+
+
+class Point(NamedTuple):
+    """Batches of one process: pretext images, those of them for the Hessian, and
+    downstream images."""
+
+    lower: int
+    hessian: int
+    upper: int
 
 
 class Stage:
@@ -38,9 +53,10 @@ class Stage:
     Attributes:
         samples (dict[str, Sample]): Of each level.
         notes (list[str]): What was assumed or left out.
+        takes_parts (bool): Whether the pretext loss of a batch is the mean over
+            its parts. Known after :meth:`measure`.
 
     Raises:
-        TypeError: If the config has another stage.
         ValueError: If the processes cannot share its batches, or a pipeline does
             not run without data.
     """
@@ -50,6 +66,10 @@ class Stage:
         init_default_scope(cfg.get('default_scope', 'mmengine'))
         self.samples: dict[str, Sample] = {}
         self.notes: list[str] = []
+        self.takes_parts = False
+        self.hypergradient = HypergradientSettings.read(
+            cfg.optim_wrapper.get('hypergradient')
+        )
         for where, level in LOADERS.items():
             loader = loader_of(cfg, where)
             if loader is not None:
@@ -61,6 +81,17 @@ class Stage:
         loader = loader_of(cfg or self.cfg, where)
         return batch_size_of(where, loader, self.num_processes)
 
+    def point(self) -> Point:
+        """The sizes of its batches."""
+        lower = self.size('lower')
+        return Point(lower, self.hypergradient.batch_size or lower, self.size('upper'))
+
+    @property
+    def num_parts(self) -> dict[str, int]:
+        """Parts of a batch as the config sets them, by level."""
+        given = self.cfg.optim_wrapper.get('num_micro_batches') or {}
+        return {level: given.get(level, 1) for level in LEVELS}
+
     def measure(self, options: dict[str, Any]) -> Peaks:
         """The peaks with other settings.
 
@@ -69,7 +100,10 @@ class Stage:
         """
         cfg = copy.deepcopy(self.cfg)
         cfg.merge_from_dict(options)
+        # Averages of weights follow a schedule of this length.
+        MessageHub.get_current_instance().update_info('max_iters', 1000)
         model = MODELS.build(cfg.model)
+        self.takes_parts = _is_mean(model.pretext)
         with fake_device(self.num_processes) as memory:
             return self._measure(cfg, model, memory)
 
@@ -77,6 +111,7 @@ class Stage:
         move(model)
         model.train()
         wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+        wrapper.system.solver = worst_case(wrapper.system.solver)
         settings = loop_settings(cfg)
         batches = {}
         for level in self.samples:
@@ -147,6 +182,13 @@ def loop_settings(cfg: Config) -> LoopSettings:
         backbone_adaptation=None,
         val_begin=1,
         val_interval=1,
+    )
+
+
+def _is_mean(pretext: nn.Module) -> bool:
+    kinds = {kind.__name__ for kind in type(pretext).__mro__}
+    return bool(kinds & set(_MEANS)) and not any(
+        isinstance(module, _BatchNorm) for module in pretext.modules()
     )
 
 

@@ -1,0 +1,91 @@
+"""The dry run of memory: against real tensors, what fits, and what is refused."""
+
+import sys
+
+import pytest
+from conftest import ROOT
+from small_run import CONFIG
+from tool_runs import call, tool
+
+from bissl_mm.engine.memory.fit import Fitter
+from bissl_mm.utils.card import GIB, read_memory, room, with_margin
+
+__all__ = ['tool']
+sys.path.insert(0, str(ROOT / 'benchmarks'))
+import dry_run
+
+SMALL = dry_run.QUICK['ResNet-10, SimCLR, 32 px']
+
+
+def test_dry_run_is_near_a_real_run():
+    fake, true = dry_run.dry(*SMALL), dry_run.real(*SMALL)
+    for phase in dry_run.PHASES:
+        assert fake[phase] == pytest.approx(true[phase], rel=0.05), phase
+    assert max(fake.values()) == pytest.approx(true['allocator'], rel=0.05)
+
+
+@pytest.mark.whole
+def test_settings_that_fit_do():
+    stage = dry_run.stage_of(*SMALL)
+    peaks = stage.measure({})
+    assert peaks.rebuilt < peaks.product == peaks.largest
+    fitter = Fitter(stage, peaks)
+    found = fitter.fit(peaks.largest)
+    assert not found.options and found.peaks == peaks
+    assert found.hessian == {True: 8, False: 8} and found.pretext[True] == 8
+    limit = (peaks.rebuilt + peaks.product) // 2
+    found = fitter.fit(limit)
+    assert found.options == {'optim_wrapper.hypergradient.keep_graph': False}
+    assert found.peaks.largest == stage.measure(found.options).largest <= limit
+    limit = 0.9 * peaks.rebuilt
+    found = fitter.fit(limit)
+    key = 'optim_wrapper.hypergradient.batch_size'
+    size = found.options[key]
+    assert 2 <= size == found.hessian[False] < 8
+    # One image more is too much.
+    more = stage.measure({**found.options, key: size + 1})
+    assert found.peaks.largest <= limit < more.largest
+    assert fitter.fit(peaks.at_rest).peaks is None
+
+
+@pytest.mark.whole
+def test_command(image_folders, monkeypatch, capfd, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    name = 'bissl-simclr_r18_b64-10x4-10t_cifar10-48px.py'
+    config = ROOT / 'configs/bissl' / name
+    options = ('--cfg-options', 'train_cfg.pretext_dataloader.batch_size=500')
+    call('train', config, '--dry-run', 'memory', '--memory', '4GiB', *options)
+    said = capfd.readouterr().out
+    assert 'lower step' in said and 'product of the Hessian' in said
+    assert f'tools/train.py {config} {" ".join(options)} ' in said
+    assert 'train_cfg.pretext_dataloader.batch_size=' in said.splitlines()[-2]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('text', ['24GiB', '24GB', '24g', ' 24 gib', '24576m'])
+def test_sizes_of_a_card(text):
+    assert read_memory(text) == 24 * GIB
+    assert with_margin(room(24 * GIB)) == pytest.approx(24 * GIB)
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--dry-run'], "--dry-run is '', but can only be"),
+        (['--dry-run', 'time'], "--dry-run is 'time', but can only be"),
+        (['--num-gpus', '2'], '--num-gpus 2 belongs to a dry run'),
+        (['--memory', '24GiB'], '--memory 24GiB belongs to a dry run'),
+        (['--dry-run', 'memory', '--num-gpus', '0'], "--num-gpus is '0'"),
+        (['--dry-run', 'memory', '--num-gpus', 'two'], "--num-gpus is 'two'"),
+        (['--dry-run', 'memory', '--memory', '24'], "--memory is '24'"),
+        (['--dry-run', 'memory', '--memory', 'much'], "--memory is 'much'"),
+        (['--dry-run', 'memory', '--memory', '2g'], 'CUDA alone takes'),
+        (['--dry-run', 'memory', '--resume'], 'leave --resume out'),
+        (['--dry-run', 'memory', '--launcher', 'pytorch'], 'leave --launcher out'),
+    ],
+)
+def test_arguments_are_refused(arguments, message, tool, capsys):
+    with pytest.raises(SystemExit):
+        tool('train', CONFIG, *arguments)
+    said = capsys.readouterr().err
+    assert message in said and said.count('\n') == 1
