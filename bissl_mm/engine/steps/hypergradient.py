@@ -244,16 +244,9 @@ class ImplicitSystem:
             )
         # Even with the scalars of rank 0, another processor may round in another
         # way.
-        solution = (
-            replace(
-                solution,
-                value=unflatten(
-                    from_first_rank(flatten(solution.value)), solution.value
-                ),
-            )
-            if get_world_size() > 1
-            else solution
-        )
+        if get_world_size() > 1:
+            same = from_first_rank(flatten(solution.value))
+            solution = replace(solution, value=unflatten(same, solution.value))
         if solution.status is Status.NOT_FINITE:
             raise NotFinite(
                 f'{type(self.solver).__name__}: {solution.status.value} '
