@@ -181,6 +181,8 @@ def options(cfg: Config, shallow: bool) -> dict:
         )
         if 'max_iters' in cfg.optim_wrapper.hypergradient.solver:
             found['optim_wrapper.hypergradient.solver.max_iters'] = 1
+        if 'num_batches' in cfg.optim_wrapper.hypergradient:
+            found['optim_wrapper.hypergradient.num_batches'] = 2
     else:
         found['train_cfg.max_epochs'] = 1
     found['default_hooks.checkpoint.interval'] = 1

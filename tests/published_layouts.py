@@ -339,6 +339,19 @@ def downstream_masks(root: Path, rng: np.random.Generator) -> None:
             )
 
 
+def stl10(root: Path, rng: np.random.Generator) -> None:
+    """As ``prepare_dataset.py stl10`` lays it out."""
+    for i in range(40):
+        target = root / 'unlabeled' / f'{i:06}.png'
+        target.parent.mkdir(parents=True, exist_ok=True)
+        picture(rng, (96, 96)).save(target)
+    for part, each in (('train', 5), ('test', 2)):
+        for i in range(10 * each):
+            target = root / part / f'class{i % 10}' / f'{i:06}.png'
+            target.parent.mkdir(parents=True, exist_ok=True)
+            picture(rng, (96, 96)).save(target)
+
+
 def digits(root: Path, rng: np.random.Generator) -> None:
     from bissl_mm.analysis.demo.digits import write_digits
 
@@ -363,6 +376,7 @@ LAYOUTS: dict[str, Layout] = dict(
     pets=Layout('data/Oxford-IIIT_Pets', pets),
     voc=Layout('data/VOCdevkit', voc),
     cityscapes=Layout('data/cityscapes', cityscapes),
+    stl10=Layout('data/stl10', stl10),
     cifar10_unlabeled=Layout('data/cifar10_unlabeled', cifar10_unlabeled),
     cifar10_labeled=Layout('data/cifar10_labeled', cifar10_labeled),
     dtd5=Layout('data/dtd5', dtd5),

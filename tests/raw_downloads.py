@@ -212,3 +212,27 @@ def cifar10(source: Path, destination: Path, **changes) -> None:
         allow_incomplete=True,
         **changes,
     )
+
+
+STL10 = tuple(f'class{i}' for i in range(10))
+
+
+def stl10_folder(root: Path, numbers: dict | None = None) -> Path:
+    """``stl10_binary`` with an image's number as its red value, row and column as
+    its green and blue ones."""
+    folder = root / 'stl10_binary'
+    folder.mkdir(parents=True)
+    (folder / 'class_names.txt').write_text('\n'.join(STL10) + '\n')
+    rows, columns = np.mgrid[:96, :96].astype(np.uint8)
+    for part, number in (numbers or dict(unlabeled=12, train=50, test=20)).items():
+        images = [
+            np.stack([np.full((96, 96), i, np.uint8), rows, columns])
+            for i in range(number)
+        ]
+        # The publisher writes columns before rows.
+        np.stack(images).transpose(0, 1, 3, 2).tofile(folder / f'{part}_X.bin')
+        if part != 'unlabeled':
+            (np.arange(number) % 10 + 1).astype(np.uint8).tofile(
+                folder / f'{part}_y.bin'
+            )
+    return folder

@@ -15,8 +15,10 @@ _ALL = sorted(
 )
 #: Other numbers of steps for a config, with that config as their only base.
 THRIFTY = [p for p in _ALL if p.stem.endswith('_thrifty')]
+#: The first version's settings, in the same way.
+FIRST_VERSION = [p for p in _ALL if p.stem.endswith('_first-version')]
 #: Every other config that a user may run.
-CONFIGS = [p for p in _ALL if p not in THRIFTY]
+CONFIGS = [p for p in _ALL if p not in THRIFTY + FIRST_VERSION]
 
 
 def shipped(name: str | Path, task: str | None = None, checkpoint=None) -> Config:

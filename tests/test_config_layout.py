@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from task_configs import CONFIGS, THRIFTY, shipped, tasks_of
+from task_configs import CONFIGS, FIRST_VERSION, THRIFTY, shipped, tasks_of
 
 from bissl_mm.config import notes_of, read_config
 from bissl_mm.config.sources import Source, read_sources
@@ -80,6 +80,24 @@ def test_thrifty_configs_change_numbers_of_steps_only(path):
     changed = {key for key in {*found, *paper} if found.get(key) != paper.get(key)}
     assert changed == {'train_cfg', 'param_scheduler'}
     assert tasks_of(path) == tasks_of(Path(base.path))
+    assert notes_of(read_config(str(path))) == []
+
+
+@pytest.mark.parametrize('path', FIRST_VERSION, ids=lambda path: path.stem)
+def test_the_first_version_differs_in_three_settings(path):
+    (base,) = read_sources(str(path)).bases
+    found, published = (shipped(Path(each)) for each in (path, base.path))
+    solving = dict(
+        published.optim_wrapper.hypergradient, batches='first', num_batches=5
+    )
+    assert found.optim_wrapper == dict(
+        published.optim_wrapper, direct_weight=0.01, hypergradient=solving
+    )
+    assert found.train_cfg == dict(
+        published.train_cfg, backbone_adaptation=dict(interval=5, alpha=0.1)
+    )
+    changed = {k for k in {*found, *published} if found.get(k) != published.get(k)}
+    assert changed == {'train_cfg', 'optim_wrapper'}
     assert notes_of(read_config(str(path))) == []
 
 

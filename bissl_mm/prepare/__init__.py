@@ -5,7 +5,7 @@ set. The modules import NumPy, Pillow and the package's refusals only, so the
 tool answers at once and works without torch.
 """
 
-from . import bccd, camvid, cifar10, dtd  # noqa: F401
+from . import bccd, camvid, cifar10, dtd, stl10  # noqa: F401
 from .registry import DATA_SETS, prepare
 from .task import Split, Task, table
 

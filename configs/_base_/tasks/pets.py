@@ -4,7 +4,7 @@ _base_ = [
     '../views/classification_96px.py',
     '../models/classifier.py',
 ]
-networks = ('r50_96px', 'vit-s8_96px')
+networks = ('r18_96px', 'r50_96px', 'vit-s8_96px')
 
 train_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.train_pipeline)))
 val_dataloader = dict(dataset=dict(dataset=dict(pipeline=_base_.test_pipeline)))
