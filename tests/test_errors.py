@@ -30,6 +30,8 @@ INTERNAL = {
     # Any error in a transform, with the sample's file.
     ('bissl_mm/datasets/seeded_dataset.py', 'RuntimeError'),
     ('bissl_mm/engine/steps/optim_wrapper.py', 'RuntimeError'),
+    # The refusal of the dry run's own process.
+    ('bissl_mm/engine/memory/command.py', 'result'),
     # The exit status after a signal.
     ('bissl_mm/engine/loop/bookkeeping.py', 'SystemExit'),
     ('bissl_mm/hypergradient/operators/curvature.py', 'RuntimeError'),
