@@ -6,8 +6,9 @@ names; no data and no network::
     python benchmarks/gpu.py --json gpu.json
 
 Every part runs in a process of its own. A part that fails, runs out of memory or
-hangs is recorded with its traceback, and the others go on. The record is written
-after every row. The exit status is 1 if a part failed or was cut.
+hangs is recorded with its traceback, and the others go on. Parts that time nothing
+run at the same time if there are cores enough. The record is written after every
+row. The exit status is 1 if a part failed or was cut.
 """
 
 import argparse
@@ -15,7 +16,6 @@ import importlib
 import json
 import logging
 import math
-import multiprocessing
 import os
 import platform
 import sys
@@ -30,27 +30,35 @@ HERE = Path(__file__).resolve().parent
 for folder in (HERE.parent, HERE.parent / 'tests', HERE):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
+
+from gpu_kit.forks import Say, run_forked  # noqa: E402
+
 #: Set where a look for devices from this process would break CUDA in its forks:
 #: then every part imports the libraries for itself.
 LATE = 'BISSL_KIT_LATE_IMPORT'
-#: Minutes of a whole run; the parts' shares are for this many.
-MINUTES = 8.0
+#: Cores of the host from which on the parts that time nothing run together.
+CORES = 8
 #: Name -> module of gpu_kit, function, and seconds that the part may take at
-#: most; in the order of their worth.
-PARTS = {
-    'oracle': ('runs', 'oracle', 75),
-    'waits': ('steps', 'waits', 45),
-    'memory': ('steps', 'memory', 45),
-    'upper-resnet50': ('races', 'upper_resnet50', 90),
-    'upper-vit-s': ('races', 'upper_vit', 75),
-    'alternation': ('races', 'alternation', 90),
-    'precision': ('precision', 'precision', 40),
-    'resume': ('runs', 'resume', 45),
-    'batches': ('steps', 'batches', 60),
-    'input': ('pipeline', 'pipeline', 30),
-    'deterministic': ('runs', 'deterministic', 45),
-    'upper-resnet18': ('races', 'upper_resnet18', 45),
+#: most; in the order of their worth. The first ones time nothing.
+TOGETHER = {
+    'oracle': ('runs', 'oracle', 120),
+    'waits': ('steps', 'waits', 90),
+    'resume': ('runs', 'resume', 90),
+    'deterministic': ('runs', 'deterministic', 90),
+    'input': ('pipeline', 'pipeline', 60),
 }
+ALONE = {
+    'memory': ('steps', 'memory', 90),
+    'precision': ('precision', 'precision', 60),
+    'upper-resnet50': ('races', 'upper_resnet50', 120),
+    'upper-vit-s': ('races', 'upper_vit', 120),
+    'alternation-resnet50': ('races', 'alternation_resnet50', 150),
+    'alternation-vit-s': ('races', 'alternation_vit', 120),
+    'batches': ('steps', 'batches', 90),
+    'upper-switches': ('races', 'upper_switches', 90),
+    'upper-resnet18': ('races', 'upper_resnet18', 90),
+}
+PARTS = TOGETHER | ALONE
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -65,8 +73,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--minutes',
         type=float,
-        default=MINUTES,
-        help='of the whole; later parts are left out',
+        default=8.0,
+        help='of the whole; what has no time left is left out. Below 8, the phases of '
+        'the races have half the steps',
     )
     parser.add_argument(
         '--parts',
@@ -100,21 +109,20 @@ def machine(device: str) -> dict:
         # Asked in another process: this one must not touch the card, because the
         # parts are its forks.
         said: list[dict] = []
-        state = run_forked(_card, 60, said.append)
+        state = run_forked(dict(card=(_card, 60, said.append)))['card']
         if 'forked subprocess' in state.get('traceback', '') and LATE not in os.environ:
-            os.execve(
-                sys.executable, [sys.executable, *sys.argv], os.environ | {LATE: '1'}
-            )
+            environment = os.environ | {LATE: '1'}
+            os.execve(sys.executable, [sys.executable, *sys.argv], environment)
         if not said:
             sys.exit(
-                f'No CUDA device can be used; --device cpu needs none.\n'
+                'No CUDA device can be used; --device cpu needs none.\n'
                 f'{state.get("traceback", state)}'
             )
         found |= said[0]
     return found
 
 
-def _card(say: Callable[[dict], None]) -> None:
+def _card(say: Say) -> None:
     import torch
 
     properties = torch.cuda.get_device_properties(0)
@@ -144,48 +152,14 @@ def _driver() -> str | None:
         return None
 
 
-def _child(pipe, work: Callable) -> None:
-    try:
-        work(lambda row: pipe.send(('row', row)))
-        pipe.send(('end', dict(status='done')))
-    except BaseException:
-        pipe.send(('end', dict(status='failed', traceback=traceback.format_exc())))
-    finally:
-        sys.stdout.flush()
-        # Without a look back: a broken CUDA context may hang in its destructors.
-        os._exit(0)
-
-
-def run_forked(work: Callable, seconds: float, say: Callable[[dict], None]) -> dict:
-    """``work(say)`` in a fork, for some seconds at most."""
-    context = multiprocessing.get_context('fork')
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_child, args=(theirs, work))
-    sys.stdout.flush()
-    process.start()
-    theirs.close()
-    end = time.monotonic() + seconds
-    try:
-        while ours.poll(max(end - time.monotonic(), 0)):
-            kind, what = ours.recv()
-            if kind == 'end':
-                return what
-            say(what)
-        return dict(status='cut', after=seconds)
-    except EOFError:
-        process.join(10)
-        return dict(status='failed', traceback=f'ended with {process.exitcode}')
-    finally:
-        process.kill()
-        process.join()
-
-
-def run_here(work: Callable, say: Callable[[dict], None]) -> dict:
+def run_here(work: Callable[[Say], None], say: Say) -> dict:
+    begin = time.monotonic()
+    state = dict(status='done')
     try:
         work(say)
-        return dict(status='done')
     except Exception:
-        return dict(status='failed', traceback=traceback.format_exc())
+        state = dict(status='failed', traceback=traceback.format_exc())
+    return state | dict(seconds=time.monotonic() - begin)
 
 
 def prepare() -> None:
@@ -197,21 +171,29 @@ def prepare() -> None:
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
 
 
-def run_part(name: str, args: argparse.Namespace, left: float, say: Callable) -> dict:
-    """One part with its state: done, failed, cut or left out."""
-    module, function, share = PARTS[name]
+def work_of(name: str, args: argparse.Namespace) -> Callable[[Say], None]:
+    """A part as a function of who gets its rows."""
+    module, function, _ = PARTS[name]
 
-    def work(say_row: Callable[[dict], None]) -> None:
+    def work(say: Say) -> None:
         prepare()
         part = importlib.import_module(f'gpu_kit.{module}')
-        getattr(part, function)(args, say_row)
+        getattr(part, function)(args, say)
 
-    if args.one_process:
-        return run_here(work, say)
-    seconds = min(share * args.minutes / MINUTES, left)
-    if seconds < 5:
-        return dict(status='left out')
-    return run_forked(work, seconds, say)
+    return work
+
+
+def groups(args: argparse.Namespace) -> list[list[str]]:
+    """The parts in their order; those of one group run at the same time."""
+    if args.one_process or (os.cpu_count() or 1) < CORES:
+        return [[name] for name in args.parts]
+    found: list[list[str]] = []
+    for name in args.parts:
+        if found and name in TOGETHER and found[-1][0] in TOGETHER:
+            found[-1].append(name)
+        else:
+            found.append([name])
+    return found
 
 
 def show(value) -> str:
@@ -271,23 +253,33 @@ def main(argv: Sequence[str] | None = None) -> int:
             text = json.dumps(plain(record), indent=1, default=str)
             Path(args.json).write_text(text + '\n')
 
-    for name in args.parts:
-        part: dict = dict(status='begun', rows=[], seconds=0.0)
-        record['parts'][name] = part
-        begin = time.monotonic()
-
-        def say(row: dict, part=part, begin=begin) -> None:
-            part['rows'].append(row)
-            part['seconds'] = time.monotonic() - begin
-            save()
-
-        left = 60 * args.minutes - (begin - started)
-        part |= run_part(name, args, left, say)
-        part['seconds'] = time.monotonic() - begin
-        print(f'{name}: {part["status"]} in {part["seconds"]:.1f} s', flush=True)
-        if 'traceback' in part:
-            print(part['traceback'], flush=True)
+    def ended(name: str, state: dict) -> None:
+        record['parts'][name] |= state
+        print(f'{name}: {state["status"]} in {state["seconds"]:.1f} s', flush=True)
+        if 'traceback' in state:
+            print(state['traceback'], flush=True)
         save()
+
+    for group in groups(args):
+        works = {}
+        left = 60 * args.minutes - (time.monotonic() - started)
+        for name in group:
+            rows: list[dict] = []
+            record['parts'][name] = dict(status='begun', rows=rows)
+
+            def say(row: dict, rows=rows) -> None:
+                rows.append(row)
+                save()
+
+            works[name] = (work_of(name, args), min(PARTS[name][2], left), say)
+        if args.one_process:
+            for name, (work, _, say) in works.items():
+                ended(name, run_here(work, say))
+        elif left < 5:
+            for name in group:
+                ended(name, dict(status='left out', seconds=0.0))
+        else:
+            run_forked(works, ended)
     print(table(record))
     bad = [n for n, p in record['parts'].items() if p['status'] in ('failed', 'cut')]
     return 1 if bad else 0

@@ -168,15 +168,23 @@ def fails(say):
 
 
 def test_gpu_kit_goes_on_after_a_part_that_fails_dies_or_hangs(kit):
-    rows = []
-    failed = kit.run_forked(fails, 60, rows.append)
-    assert failed['status'] == 'failed' and 'on purpose' in failed['traceback']
-    assert rows == [dict(row='before')]
-    died = kit.run_forked(lambda say: os._exit(3), 60, rows.append)
-    assert died['status'] == 'failed' and '3' in died['traceback']
-    assert kit.run_forked(lambda say: time.sleep(60), 0.2, rows.append) == dict(
-        status='cut', after=0.2
+    rows, order = [], []
+    states = kit.run_forked(
+        dict(
+            hangs=(lambda say: time.sleep(60), 0.5, rows.append),
+            fails=(fails, 60, rows.append),
+            dies=(lambda say: os._exit(3), 60, rows.append),
+            works=(lambda say: say(dict(row='after')), 60, rows.append),
+        ),
+        lambda name, state: order.append(name),
     )
+    assert {name: state['status'] for name, state in states.items()} == dict(
+        hangs='cut', fails='failed', dies='failed', works='done'
+    )
+    assert 'on purpose' in states['fails']['traceback']
+    assert 'ended with 0' not in states['dies']['traceback']
+    assert sorted(row['row'] for row in rows) == ['after', 'before']
+    assert order[-1] == 'hangs' and states['hangs']['seconds'] < 30
 
 
 @pytest.mark.whole

@@ -9,34 +9,38 @@ import torch
 import upper_phase
 from mmengine.registry import init_default_scope
 
-from .stage import DOWNSTREAM, PIXELS, PRETEXT, free
+from .stage import DOWNSTREAM, PIXELS, PRETEXT
 
 Say = Callable[[dict], None]
-#: Each group of variants is a race of its own, so that their kept graphs fit the
-#: card together.
+#: Variants that race each other; their kept graphs fit a card of 80 GB together.
 RACES = dict(
-    resnet50=[
-        ['published', 'recycling', 'recycling-matched'],
-        ['recycling-torch', 'recycling-bf16'],
-    ],
-    resnet18=[['published', 'recycling', 'recycling-matched']],
+    resnet=['published', 'recycling', 'recycling-matched'],
+    vit=['published', 'recycling', 'recycling-matched', 'differences']
+    + ['differences-matched', 'differences-recycling'],
+    # What only a GPU can judge.
+    switches=['recycling', 'recycling-torch', 'recycling-bf16'],
 )
-RACES['vit-s'] = [
-    RACES['resnet18'][0]
-    + ['differences', 'differences-matched', 'differences-recycling']
-]
 
 
 def upper_resnet50(args: argparse.Namespace, say: Say) -> None:
-    _upper('resnet50', args, say)
+    _upper('resnet50', args, say, RACES['resnet'])
+
+
+def upper_switches(args: argparse.Namespace, say: Say) -> None:
+    _upper('resnet50', args, say, RACES['switches'])
 
 
 def upper_resnet18(args: argparse.Namespace, say: Say) -> None:
-    _upper('resnet18', args, say)
+    _upper('resnet18', args, say, RACES['resnet'])
 
 
 def upper_vit(args: argparse.Namespace, say: Say) -> None:
-    _upper('vit-s', args, say)
+    _upper('vit-s', args, say, RACES['vit'])
+
+
+def is_short(args: argparse.Namespace) -> bool:
+    """Whether phases have half the paper's steps."""
+    return args.minutes < 8
 
 
 def sizes(args: argparse.Namespace, name: str) -> list:
@@ -47,8 +51,8 @@ def sizes(args: argparse.Namespace, name: str) -> list:
         pixels=PIXELS,
         batch=PRETEXT,
         downstream_batch=DOWNSTREAM,
-        repeats=2 if args.minutes >= 8 else 1,
-        train_steps=100,
+        repeats=1 if is_short(args) else 2,
+        train_steps=60 if is_short(args) else 100,
         head_steps=30,
     )
     if args.quick:
@@ -70,21 +74,20 @@ def _parsed(module, words: list) -> argparse.Namespace:
         sys.argv = before
 
 
-def _upper(name: str, args: argparse.Namespace, say: Say) -> None:
+def _upper(name: str, args: argparse.Namespace, say: Say, variants: list) -> None:
     _float32()
-    races = RACES[name]
     if args.quick:
         # The smallest of the networks.
-        name, races = 'resnet18', [['published']]
-    settings = _parsed(
-        upper_phase, sizes(args, name) + ['--steps', '1' if args.quick else '8']
-    )
-    for settings.variant in races:
-        for record in upper_phase.measure(name, settings):
-            details = {k: record.pop(k) for k in ('settings', 'model')}
-            row = f'{name}, {record.pop("variant")}'
-            say(dict(row=row, **record, details=details))
-        free(args.device)
+        name, variants = 'resnet18', ['published']
+    steps = 1 if args.quick else 4 if is_short(args) else 8
+    settings = _parsed(upper_phase, sizes(args, name) + ['--steps', str(steps)])
+    settings.variant = variants
+    for own in upper_phase.VARIANTS.values():
+        # Named, so that no time goes into products without a basis.
+        own.setdefault('curvature', 'hessian')
+    for record in upper_phase.measure(name, settings):
+        details = {k: record.pop(k) for k in ('settings', 'model')}
+        say(dict(row=f'{name}, {record.pop("variant")}', **record, details=details))
 
 
 def _float32() -> None:
@@ -94,21 +97,24 @@ def _float32() -> None:
     init_default_scope('mmpretrain')
 
 
-def alternation(args: argparse.Namespace, say: Say) -> None:
+def alternation_resnet50(args: argparse.Namespace, say: Say) -> None:
+    _alternation('resnet50', args, say, ['same-products', 'matched', 'tenth'])
+
+
+def alternation_vit(args: argparse.Namespace, say: Say) -> None:
+    variants = ['differences-same-products', 'differences-matched']
+    _alternation('vit-s', args, say, [*variants, 'differences-tenth'])
+
+
+def _alternation(name: str, args: argparse.Namespace, say: Say, variants: list) -> None:
     """20 lower and 8 upper steps against the published ones and first order."""
     _float32()
-    for name in ('resnet50', 'vit-s'):
-        words = sizes(args, name) + ['--variant', 'same-products', 'matched', 'tenth']
-        if name == 'vit-s':
-            words += ['differences-matched', 'differences-tenth']
-        if args.quick:
-            name = 'resnet18'
-            words += ['--lower-steps', '2', '--upper-steps', '1']
-            words += ['--variant', 'same-products']
-        settings = _parsed(alternation_script, words)
-        for record in alternation_script.measure(name, settings):
-            details = {k: record.pop(k) for k in ('settings', 'model')}
-            row = f'{name}, {record.pop("variant")}'
-            say(dict(row=row, **record, details=details))
-        if args.quick:
-            return
+    structure = (10, 4) if is_short(args) else (20, 8)
+    if args.quick:
+        name, structure, variants = 'resnet18', (2, 1), ['same-products']
+    words = sizes(args, name) + ['--lower-steps', str(structure[0])]
+    words += ['--upper-steps', str(structure[1]), '--variant', *variants]
+    settings = _parsed(alternation_script, words)
+    for record in alternation_script.measure(name, settings):
+        details = {k: record.pop(k) for k in ('settings', 'model')}
+        say(dict(row=f'{name}, {record.pop("variant")}', **record, details=details))

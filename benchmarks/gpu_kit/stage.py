@@ -7,12 +7,11 @@ import os
 import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, DefaultScope, init_default_scope
-from mmengine.runner import Runner
+from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 
-import bissl_mm.datasets
 import bissl_mm.engine  # noqa: F401  (registers)
+from bissl_mm.datasets.level_stream import LevelStream
 from bissl_mm.engine import BiSSLOptimWrapper
 from bissl_mm.models import BiSSLModel
 
@@ -119,8 +118,8 @@ class Stage:
         self.wrapper = self.make_wrapper()
         lower, upper = self.cfg.train_cfg.pretext_dataloader, self.cfg.train_dataloader
         views = 0 if name == 'vit-s' else 2
-        self.lower = self._batch(lower, Noise(pretext, views, PIXELS, 37))
-        self.upper = self._batch(upper, Noise(downstream, 0, PIXELS, 37))
+        self.lower = self._batch('lower', lower, Noise(pretext, views, PIXELS, 37))
+        self.upper = self._batch('upper', upper, Noise(downstream, 0, PIXELS, 37))
 
     def make_wrapper(self, **hypergradient) -> BiSSLOptimWrapper:
         """A wrapper of the config; settings of the hypergradient may be others."""
@@ -128,24 +127,20 @@ class Stage:
         settings.hypergradient.update(hypergradient)
         return build_optim_wrapper(self.model, settings)
 
-    def _batch(self, loader: Config, samples: Noise) -> dict:
-        """As the config's own dataloader makes it."""
-        settings = {
-            k: v
-            for k, v in loader.items()
-            if k in ('collate_fn', 'pin_memory') and (k != 'pin_memory' or self.is_gpu)
-        }
-        with DefaultScope.overwrite_default_scope('mmpretrain'):
-            made = Runner.build_dataloader(
-                dict(
-                    settings,
-                    dataset=samples,
-                    batch_size=len(samples),
-                    num_workers=0,
-                    sampler=dict(type='DefaultSampler', shuffle=False),
-                )
-            )
-        return next(iter(made))
+    def _batch(self, level: str, loader: Config, samples: Noise) -> dict:
+        """As the stage's own stream makes it of the config's dataloader."""
+        stream = LevelStream(
+            dict(
+                dataset=samples,
+                batch_size=len(samples),
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                collate_fn=loader.get('collate_fn'),
+            ),
+            level,
+        )
+        stream.start(0)
+        return stream.next()
 
     @property
     def is_gpu(self) -> bool:

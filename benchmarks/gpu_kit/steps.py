@@ -187,8 +187,9 @@ def _place(filename: str, lineno: int) -> str:
 
 
 def waits(args: argparse.Namespace, say: Say) -> None:
-    """Waits and time of a lower step, of a phase's begin and of its steps."""
-    for name in networks(args):
+    """Waits of the host in a lower step, at the begin of an upper phase and in its
+    steps."""
+    for name in networks(args)[:2]:
         stage = Stage(name, args)
         for solver in (PUBLISHED, RECYCLING):
             stage.wrapper = stage.make_wrapper(solver=solver)
@@ -206,7 +207,6 @@ def waits_of(stage: Stage, args: argparse.Namespace) -> Iterator[dict]:
         begin=stage.begin,
         upper_step=stage.upper_step,
         second_upper_step=stage.upper_step,
-        third_upper_step=stage.upper_step,
     )
     for name, work in works.items():
         row: dict = dict(row=name)
@@ -221,7 +221,5 @@ def waits_of(stage: Stage, args: argparse.Namespace) -> Iterator[dict]:
         else:
             work()
             row['note'] = 'waits exist on a GPU only'
-        if name == 'lower_step':
-            row['seconds'] = seconds_of(work, args.device, 2 if args.quick else 10)
         yield row
     stage.end()
