@@ -6,10 +6,14 @@ import gc
 import platform
 import time
 from collections import defaultdict
+from contextlib import ExitStack
 
 import torch
 from digits_task import DAMPING, REG_WEIGHT, DigitsTask, wrapper_of
 from published_phase import PublishedPhase
+
+from bissl_mm.hypergradient.second_order import lean
+from bissl_mm.utils.replaced import replaced
 
 NUM_ITERS = 5
 
@@ -114,6 +118,9 @@ class Variant(Side):
 
     def __init__(self, task: DigitsTask, settings: dict, keep: bool = False) -> None:
         super().__init__(task, keep)
+        settings = dict(settings)
+        # A layer of second_order/lean.py that is left to torch.
+        self.without = settings.pop('without', None)
         self.wrapper = wrapper_of(self.model, check_residual='never', **settings)
         system = self.wrapper.system
         solve = system.solve
@@ -138,7 +145,12 @@ class Variant(Side):
         self.parts['graph'] = self.seconds
 
     def _begin(self) -> None:
-        self.wrapper.begin_upper_phase(self.model, [self.task.hessian_batch], seed=0)
+        with ExitStack() as stack:
+            if self.without is not None:
+                stack.enter_context(replaced(lean, self.without, lambda *_, **__: None))
+            self.wrapper.begin_upper_phase(
+                self.model, [self.task.hessian_batch], seed=0
+            )
 
     def _step(self, batch: dict) -> None:
         self.logs.append(self.wrapper.upper_step(self.model, batch, seed=0))

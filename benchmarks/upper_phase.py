@@ -13,6 +13,7 @@ step's v_IJ from the baseline's, the products per step and the peak of memory::
 import argparse
 import copy
 import logging
+import math
 import os
 import platform
 import statistics
@@ -22,6 +23,7 @@ from digits_task import DAMPING, REG_WEIGHT, DigitsTask
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from phase_sides import NUM_ITERS, Baseline, Memory, Side, Variant
+from phase_variants import VARIANTS
 
 from bissl_mm.analysis.json_file import write_json
 from bissl_mm.hypergradient import (
@@ -34,43 +36,6 @@ from bissl_mm.hypergradient import (
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 from bissl_mm.models import pretext_closure
 from bissl_mm.utils.allocator import keep_freed_memory
-
-#: Name -> settings of BiSSLOptimWrapper. What RecyclingSolver stops at is in
-#: part estimated, so it is asked for a fifth less than what is to be shown.
-#: 'matched' is four fifths of the baseline's own residual.
-VARIANTS = {
-    'published': dict(solver=dict(type='LayerwiseCGSolver')),
-    'cg': dict(solver=dict(type='CGSolver', max_iters=5)),
-    'minres': dict(solver=dict(type='MinresSolver', tolerance=0.1)),
-    'recycling': dict(solver=dict(type='RecyclingSolver', tolerance=0.08)),
-    'recycling-matched': dict(solver=dict(type='RecyclingSolver', tolerance='matched')),
-    'recycling-bf16': dict(
-        solver=dict(type='RecyclingSolver', tolerance=0.08), dtype='bfloat16'
-    ),
-    'half-batch': dict(
-        solver=dict(type='RecyclingSolver', tolerance=0.08), batch_size='half'
-    ),
-    # What serves speed only, switched off piece by piece: docs/switches.md.
-    'recycling-known': dict(
-        solver=dict(type='RecyclingSolver', tolerance=0.08, extrapolate=False)
-    ),
-    'recycling-torch': dict(
-        solver=dict(type='RecyclingSolver', tolerance=0.08), second_order='torch'
-    ),
-    'recycling-plain': dict(
-        solver=dict(type='RecyclingSolver', tolerance=0.08), small_image_kernels=False
-    ),
-    # For networks that are smooth throughout.
-    'differences': dict(solver=dict(type='LayerwiseCGSolver'), curvature='differences'),
-    'differences-matched': dict(
-        solver=dict(type='RecyclingSolver', tolerance='matched'),
-        curvature='differences',
-    ),
-    'differences-recycling': dict(
-        solver=dict(type='RecyclingSolver', tolerance=0.08), curvature='differences'
-    ),
-    'norms': dict(solver=dict(type='RecyclingSolver', tolerance=0.08), params='norm'),
-}
 
 
 def parse_args() -> argparse.Namespace:
@@ -99,7 +64,9 @@ def parse_args() -> argparse.Namespace:
         help='default: a quarter of the batch, as 256 of the paper to 1024',
     )
     parser.add_argument('--steps', type=int, default=8, help='upper steps of the phase')
-    parser.add_argument('--repeats', type=int, default=3)
+    parser.add_argument(
+        '--repeats', type=int, default=3, help='0 counts products and times nothing'
+    )
     parser.add_argument(
         '--train-steps',
         type=int,
@@ -238,10 +205,13 @@ def measure(name: str, args: argparse.Namespace) -> list:
         Variant(task, checked[variant]['settings']) for variant in args.variant
     ]
     times = [race(task, sides) for _ in range(args.repeats)]
+    # Without a race: none is faster than another.
+    times = times or [[math.nan] * len(sides)]
     print(
         f'{name}: baseline {times[-1][0]:.1f} s per phase of {args.steps} '
         f'steps, residual {baseline_residual:.3g}, {NUM_ITERS} products a '
-        'step'
+        'step',
+        flush=True,
     )
     records = []
     for i, (variant, found) in enumerate(checked.items(), 1):
@@ -251,9 +221,10 @@ def measure(name: str, args: argparse.Namespace) -> list:
             variant=variant,
             speedup=statistics.median(ratios),
             speedups=ratios,
+            seconds=statistics.median(seconds[i] for seconds in times),
             baseline_residual=baseline_residual,
             **found,
-            shares=sides[i].shares,
+            shares=sides[i].shares if args.repeats else {},
         )
         records.append(record)
         separate = record.get('separate_products_per_step')

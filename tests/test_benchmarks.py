@@ -217,3 +217,31 @@ def test_collectives(script, tmp_path):
         # The downstream loss at both backbones.
         'upper step': 4 * 53 + 2,
     }
+
+
+@pytest.mark.whole
+def test_response(script, tmp_path):
+    """On a smooth network the Hessian of the lower level's own images foretells
+    its answer, and that of a few other images does less so."""
+    path = tmp_path / 'response.json'
+    sizes = ('--width', 4, '--batch', 32, '--batches', 2, '--train-steps', 60)
+    script(
+        'response',
+        *sizes,
+        *('--network', 'gelu', '--seeds', 1, '--directions', 2),
+        *('--weight', 30, '--steps', 6, '--shift', 1e-3, '--json', path),
+    )
+    rows = json.loads(path.read_text())['records']
+    assert max(row['true_error'] for row in rows) < 0.02
+    solved = [r for r in rows if r['solver'] == 'solved']
+
+    def worst(images, operator):
+        return min(
+            r['cosine']
+            for r in solved
+            if r['images'].startswith(images) and r['operator'] == operator
+        )
+
+    assert worst('same', 'hessian') > 0.97
+    assert worst('same', 'differences') > 0.97
+    assert worst('other, 1 x 8', 'hessian') < worst('same', 'hessian')
