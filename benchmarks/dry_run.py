@@ -62,24 +62,21 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def stage_of(config: str, options: dict, sizes: tuple[int, int]):
+def stage_of(
+    config: str, options: dict, sizes: tuple[int, int] | None, num_processes: int = 1
+):
     import bissl_mm.datasets
     import bissl_mm.engine
     import bissl_mm.models  # noqa: F401
     from bissl_mm.config import read_config
     from bissl_mm.engine.memory.stage import Stage
 
-    lower, upper = sizes
-    cfg = read_config(
-        config,
-        {
-            **options,
-            **AS_ON_GPU,
-            'train_cfg.pretext_dataloader.batch_size': lower,
-            'train_dataloader.batch_size': upper,
-        },
-    )
-    return Stage(cfg, 1)
+    options = {**options, **AS_ON_GPU}
+    if sizes is not None:
+        lower, upper = sizes
+        options['train_cfg.pretext_dataloader.batch_size'] = lower
+        options['train_dataloader.batch_size'] = upper
+    return Stage(read_config(config, options), num_processes)
 
 
 def dry(*run: Any) -> dict[str, int]:
@@ -169,7 +166,7 @@ def _send(side, run, sender) -> None:
     os._exit(0)
 
 
-def in_process(side, run: tuple) -> dict[str, int]:
+def in_process(side, run: tuple) -> dict[str, Any]:
     context = multiprocessing.get_context('spawn')
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send, args=(side, run, sender))

@@ -1,14 +1,22 @@
 """The dry run of memory: against real tensors, what fits, and what is refused."""
 
+import copy
+import gc
 import sys
 
 import pytest
+import torch
+import torch.distributed as dist
 from conftest import ROOT
 from small_run import CONFIG
 from tool_runs import call, tool
 
+from bissl_mm.engine.memory.command import Request, answer
+from bissl_mm.engine.memory.fake_device import fake_device
 from bissl_mm.engine.memory.fit import Fitter
+from bissl_mm.engine.memory.live_tensors import BLOCK, LiveTensors
 from bissl_mm.utils.card import GIB, read_memory, room, with_margin
+from bissl_mm.utils.errors import RuntimeRefusal
 
 __all__ = ['tool']
 sys.path.insert(0, str(ROOT / 'benchmarks'))
@@ -22,6 +30,48 @@ def test_dry_run_is_near_a_real_run():
     for phase in dry_run.PHASES:
         assert fake[phase] == pytest.approx(true[phase], rel=0.05), phase
     assert max(fake.values()) == pytest.approx(true['allocator'], rel=0.05)
+
+
+def test_live_tensors_are_counted_once_and_until_they_die():
+    with LiveTensors() as memory:
+        x = torch.zeros(2**10, requires_grad=True)
+        view = x.view(2, -1)
+        assert memory.now == 2**12
+        loss = (view * 2).exp().sum()
+        # The graph holds the result of exp, and nobody the product.
+        assert memory.now == 2 * 2**12 + BLOCK
+        assert memory.peak >= 3 * 2**12
+        with memory.on_host():
+            host = torch.zeros(2**10)
+        del loss
+        assert memory.restart() == 2**12 == memory.peak
+        del x, view
+        assert memory.now == 0 < len(host)
+
+
+def test_fake_tensors_answer_what_depends_on_values():
+    state = torch.random.get_rng_state()
+    with fake_device(2) as memory:
+        x = torch.rand(4, 3, requires_grad=True)
+        mask = x.sum(1) > 0
+        classes = torch.randint(3, (4,))
+        assert x[mask].shape == (4, 3) and x[mask, classes[mask]].shape == (4,)
+        assert (x > 0).nonzero().shape == (12, 2) and x.sum().item() == 1
+        assert torch.autograd.grad(x[mask].sum(), x)[0].shape == x.shape
+        assert copy.deepcopy(dict(a=x.detach()))['a'].shape == x.shape
+        assert dist.get_world_size() == 2
+        dist.all_reduce(x.detach())
+        del x, mask, classes
+        gc.collect()
+        assert memory.now == 0
+    assert not dist.is_initialized()
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_another_stage_is_refused():
+    config = str(ROOT / 'configs/pretext/simclr_r18_b256-20e_cifar10-48px.py')
+    with pytest.raises(RuntimeRefusal, match='is for the bilevel stage, and .*pretext'):
+        answer(Request(config, None, None, 1, None, ()))
 
 
 @pytest.mark.whole

@@ -66,6 +66,8 @@ def dry_run(request: Request) -> str:
 def _answer(request: Request, sender: Connection) -> None:
     """The whole other process. It never returns."""
     status = 0
+    warnings.simplefilter('ignore')
+    logging.disable(logging.WARNING)
     try:
         sender.send(answer(request))
     except Exception as error:
@@ -91,8 +93,6 @@ def answer(request: Request) -> str:
     from .report import advice, report
     from .stage import Stage
 
-    warnings.simplefilter('ignore')
-    logging.disable(logging.WARNING)
     cfg = read_config(request.config, request.options, request.task)
     check_compiled_operators(cfg)
     refuse_moved(cfg)

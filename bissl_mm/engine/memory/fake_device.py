@@ -67,12 +67,12 @@ def _with_compiled_operators() -> list[Any]:
 class _NoKernels:
     """In the place of mmcv's compiled operators, which know no fake tensors.
 
-    They write to tensors that their callers made; only ``nms`` returns one. Here
-    it keeps all boxes, and the others write nothing.
+    They write to tensors that their callers made; only ``nms`` and its like
+    return one. Here these keep all boxes, and the others write nothing.
     """
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name == 'nms':
+        if 'nms' in name:
             return lambda boxes, *args, **kwargs: torch.arange(len(boxes))
         return lambda *args, **kwargs: None
 

@@ -145,7 +145,7 @@ class Fitter:
             return found
         # The lines are straight, and the bytes nearly so.
         for tightened in (limit, 0.97 * limit, 0.9 * limit):
-            options = self._options(tightened)
+            options = self.options(tightened)
             if options is None:
                 break
             peaks = self.stage.measure(options)
@@ -181,8 +181,9 @@ class Fitter:
             0,
         )
 
-    def _options(self, limit: float) -> dict[str, Any] | None:
-        """Settings that fit by the lines, those with the same values first."""
+    def options(self, limit: float) -> dict[str, Any] | None:
+        """Settings that fit by the lines, without another dry run: those with the
+        same values first. None if there are none."""
         at, lines, options = self.at, self.lines, {}
         validation = self._validation(limit)
         if validation == 0:

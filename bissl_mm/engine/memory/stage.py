@@ -1,6 +1,8 @@
 """One stage of a config on a device without memory."""
 
 import copy
+import os
+import traceback
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +15,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...models.bissl_model import BiSSLModel
+from ...utils.errors import Refusal, RuntimeRefusal, ValueRefusal
 from ...utils.total_batch import batch_size_of
 from ..loop.settings import LoopSettings
 from ..steps.gradients import LEVELS
@@ -74,6 +77,11 @@ class Stage:
             loader = loader_of(cfg, where)
             if loader is not None:
                 self.samples[level] = sample_of(where, loader)
+            elif level != 'validation':
+                raise ValueRefusal(
+                    f'--dry-run memory: the config has no {where}, so the size of a '
+                    'batch is unknown. Add it as a run needs it.'
+                )
 
     def size(self, level: str, cfg: Config | None = None) -> int:
         """Samples of a level's batch on one process."""
@@ -97,6 +105,9 @@ class Stage:
 
         Args:
             options (dict): Settings by dotted keys; empty for those of the config.
+
+        Raises:
+            RuntimeError: If a part of the model needs the values of tensors.
         """
         cfg = copy.deepcopy(self.cfg)
         cfg.merge_from_dict(options)
@@ -104,8 +115,18 @@ class Stage:
         MessageHub.get_current_instance().update_info('max_iters', 1000)
         model = MODELS.build(cfg.model)
         self.takes_parts = _is_mean(model.pretext)
-        with fake_device(self.num_processes) as memory:
-            return self._measure(cfg, model, memory)
+        try:
+            with fake_device(self.num_processes) as memory:
+                return self._measure(cfg, model, memory)
+        except Refusal:
+            raise
+        except Exception as error:
+            raise RuntimeRefusal(
+                '--dry-run memory: this config asks for the values of tensors, which '
+                f'do not exist here, in {_place_of(error)} ({type(error).__name__}: '
+                f'{str(error).partition(chr(10))[0]}). Leave that part out of the '
+                'config, or read the peak from a run of one alternation.'
+            ) from error
 
     def _measure(self, cfg: Config, model: BiSSLModel, memory: LiveTensors) -> Peaks:
         move(model)
@@ -158,6 +179,18 @@ class Stage:
         """Note what was assumed or left out, once."""
         if text not in self.notes:
             self.notes.append(text)
+
+
+def _place_of(error: Exception) -> str:
+    """File and line of the innermost code that is not torch's."""
+    places = [
+        f'{frame.filename}:{frame.lineno}'
+        for frame in traceback.extract_tb(error.__traceback__)
+        if f'{os.sep}torch{os.sep}' not in frame.filename
+        and f'memory{os.sep}live_tensors' not in frame.filename
+        and f'memory{os.sep}fake_device' not in frame.filename
+    ]
+    return places[-1]
 
 
 def loader_of(cfg: Config, where: str) -> Any:
