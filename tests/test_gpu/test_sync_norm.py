@@ -13,15 +13,15 @@ from bissl_mm.models.pretext.packed_norm import sync_batch_norm
 SHAPES = [(8, 5, 6, 7), (8, 5)]
 
 
-def derivatives(norm, device, dtype, shape):
+def derivatives(norm, device, dtype, shape, gamma):
     """Value, gradients, and gradients of a functional of the gradients."""
     draw = torch.Generator().manual_seed(0)
     x, pull, push = (torch.randn(shape, generator=draw).bfloat16() for _ in range(3))
     # Scale and shift stay in single precision under autocast.
     wide = torch.promote_types(dtype, torch.float32)
     weight, bias = (
-        torch.randn(5, generator=draw).to(device, wide).requires_grad_()
-        for _ in range(2)
+        torch.randn(5, generator=draw).mul(keep).to(device, wide).requires_grad_()
+        for keep in (torch.tensor([1, 1, gamma, 1, 1]), 1)
     )
     x = (x + 1).to(device, dtype).requires_grad_()
     leaves = (x, weight, bias)
@@ -43,7 +43,8 @@ def derivatives(norm, device, dtype, shape):
     [(torch.float64, 1e-10), (torch.float32, 1e-4), (torch.bfloat16, 0.05)],
     ids=['double', 'single', 'bfloat16'],
 )
-def test_derivatives(device, dtype, tolerance, shape):
+@pytest.mark.parametrize('gamma', [0, 1])
+def test_derivatives(device, dtype, tolerance, shape, gamma):
     layer = DifferentiableSyncBatchNorm(5, eps=0.1)
 
     def packed(x, weight, bias):
@@ -56,7 +57,7 @@ def test_derivatives(device, dtype, tolerance, shape):
         ]
         return torch.cat(parts)
 
-    found = derivatives(packed, device, dtype, shape)
-    expected = derivatives(torchs, 'cpu', torch.float64, shape)
+    found = derivatives(packed, device, dtype, shape, gamma)
+    expected = derivatives(torchs, 'cpu', torch.float64, shape, gamma)
     for a, b in zip(found, expected, strict=True):
         assert (a - b).norm() <= tolerance * b.norm()

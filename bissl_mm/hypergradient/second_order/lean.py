@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 
 from ...utils.compat import is_transformed
+from ...utils.scales import Scales
 from .conv import ConvLayer, lean_conv
 from .norm import NormLayer, lean_batch_norm
 from .plain_norm import plain_batch_norm
-from .scales import Scales
 from .small_images import SmallConv, SmallNorm
 from .torch_layers import TorchLayers
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from mmengine.model import BaseAveragedModel, BaseModel
@@ -15,6 +16,10 @@ from ...utils.compat import plain_attention, plain_checkpoints
 from ...utils.errors import RuntimeRefusal
 from ...utils.random import seeded
 from ...utils.replaced import replaced
+from ...utils.scales import Scales
+
+#: Of each model's norms. They are read from a device once, and not per graph.
+_SCALES: WeakKeyDictionary[nn.Module, Scales] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -40,11 +45,13 @@ def pure_forward(
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     buffers = [(b, b._version, b.detach().clone()) for b in model.buffers()]
     device = next(model.parameters()).device
+    scales = _SCALES.setdefault(model, Scales())
+    scales.begin()
     with ExitStack() as stack:
         stack.callback(_restore_buffers, buffers)
         for norm in norms:
             stack.enter_context(replaced(norm, 'track_running_stats', False))
-            stack.enter_context(replaced(norm, 'evaluates_loss', True))
+            stack.enter_context(replaced(norm, 'scales', scales))
         stack.enter_context(held_averages(model))
         stack.enter_context(seeded(seed, device))
         stack.enter_context(plain_checkpoints())

@@ -8,6 +8,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ...registry import MODELS
 from ...utils.check import check_keys
 from ...utils.errors import ValueRefusal
+from ...utils.scales import Scales
 from .packed_norm import Statistics, statistics_type, sync_batch_norm
 
 
@@ -33,13 +34,14 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
         num_groups (int): The batch consists of as many groups of equal size,
             one after the other, each with its own statistics. They share the
             collectives. Read with statistics over all processes only.
-        evaluates_loss (bool): Whether a loss is being evaluated whose Hessian
-            is wanted. Gradients that it takes itself are derived twice more.
+        scales (Scales, optional): Those of the model while a loss is being
+            evaluated whose Hessian is wanted, else None. Gradients that the loss
+            takes itself are derived twice more.
     """
 
     synchronised = True
     num_groups = 1
-    evaluates_loss = False
+    scales: Scales | None = None
 
     def _check_input_dim(self, input: Tensor) -> None:
         if input.dim() < 2:

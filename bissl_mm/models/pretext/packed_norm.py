@@ -17,6 +17,7 @@ from torch.autograd import Function
 
 from ...utils.compat import is_transformed
 from ...utils.errors import RuntimeRefusal
+from ...utils.scales import Scales
 from .elementary_norm import elementary_gradients, elementary_norm
 
 _batch_norm = torch.ops.aten.native_batch_norm
@@ -45,10 +46,10 @@ def sync_batch_norm(
 
     All processes call it, and its derivatives, in the same order. Value and
     both derivatives take one collective each. A third derivative is refused,
-    except for gradients that a loss takes while ``norm.evaluates_loss``.
+    except for gradients that a loss takes while ``norm.scales`` is set.
 
     Args:
-        norm (DifferentiableSyncBatchNorm): Whose ``eps`` and ``evaluates_loss`` are
+        norm (DifferentiableSyncBatchNorm): Whose ``eps`` and ``scales`` are
             read.
         x (Tensor): Shape ``(N, C, ...)``. N may differ between processes.
         weight (Tensor): The scale, shape ``(C, )``.
@@ -176,6 +177,8 @@ class _SyncNorm(Function):
         inverse = torch.rsqrt(found.var + eps)
         ctx.save_for_backward(x, weight, found.mean, inverse, found.count)
         ctx.eps, ctx.norm = eps, norm
+        ctx.scales = Scales() if norm.scales is None else norm.scales
+        ctx.scale = ctx.scales.of(weight)
         ctx.mark_non_differentiable(*found)
         return out, *found
 
@@ -184,12 +187,15 @@ class _SyncNorm(Function):
         if grad is None:
             return (None,) * 6
         x, weight, mean, *_ = ctx.saved_tensors
-        if torch.is_grad_enabled() and ctx.norm.evaluates_loss:
+        if torch.is_grad_enabled() and ctx.norm.scales is not None:
             # A gradient that the loss itself takes is derived twice more.
             found = elementary_gradients(grad, x, weight, ctx.eps, len(mean))
             return *found, None, None, None
         found = _SyncNormGradients.apply(
-            grad, *ctx.saved_tensors, ctx.needs_input_grad[0], torch.is_grad_enabled()
+            grad,
+            *ctx.saved_tensors,
+            ctx.needs_input_grad[0],
+            torch.is_grad_enabled() and ctx.scales.are_far(ctx.scale),
         )
         return *found, None, None, None
 
@@ -205,7 +211,7 @@ class _SyncNormGradients(Function):
     """
 
     @staticmethod
-    def forward(ctx, grad, x, weight, mean, inverse, count, needs_x, has_graph):
+    def forward(ctx, grad, x, weight, mean, inverse, count, needs_x, divides):
         ctx.set_materialize_grads(False)
         images, grad = _Images(x, mean, inverse), grad.contiguous()
         local = images.sums(grad)
@@ -214,7 +220,7 @@ class _SyncNormGradients(Function):
             total = _over_ranks(local)
             to_x = images.projected(grad, total / count, weight)
         ctx.needs_x = needs_x
-        ctx.divides = needs_x and has_graph and weight.abs().min().item() > 1e-6
+        ctx.divides = needs_x and divides
         ctx.save_for_backward(
             to_x if ctx.divides else grad, x, weight, mean, inverse, count, local, total
         )

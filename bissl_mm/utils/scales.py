@@ -60,8 +60,9 @@ class Scales:
         """
         if scale.is_far is None:
             unread = {id(s): s for s in (scale, *self._unread)}.values()
-            sizes = [s.weight.abs().min().double() for s in unread]
-            for one, size in zip(unread, torch.stack(sizes).tolist(), strict=True):
+            weights = [s.weight for s in unread if s.weight is not None]
+            sizes = torch.stack([w.detach().abs().min().double() for w in weights])
+            for one, size in zip(unread, sizes.tolist(), strict=True):
                 one.is_far, one.weight = size > _LEAST, None
             self._unread = []
         return bool(scale.is_far)
