@@ -15,9 +15,9 @@ import argparse
 import importlib
 import json
 import logging
-import math
 import os
 import platform
+import signal
 import sys
 import time
 import traceback
@@ -32,6 +32,7 @@ for folder in (HERE.parent, HERE.parent / 'tests', HERE):
         sys.path.insert(0, str(folder))
 
 from gpu_kit.forks import Say, run_forked  # noqa: E402
+from gpu_kit.record import plain, show, table  # noqa: E402
 
 #: Set where a look for devices from this process would break CUDA in its forks:
 #: then every part imports the libraries for itself.
@@ -46,6 +47,7 @@ TOGETHER = {
     'resume': ('runs', 'resume', 90),
     'deterministic': ('runs', 'deterministic', 90),
     'input': ('pipeline', 'pipeline', 60),
+    'dry-run': ('dry', 'dry_run', 120),
 }
 ALONE = {
     'memory': ('steps', 'memory', 90),
@@ -85,6 +87,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='PART',
         help=', '.join(PARTS),
     )
+    parser.add_argument('--show', metavar='RECORD', help='only print its table')
     parser.add_argument(
         '--one-process',
         action='store_true',
@@ -196,45 +199,53 @@ def groups(args: argparse.Namespace) -> list[list[str]]:
     return found
 
 
-def show(value) -> str:
-    if isinstance(value, float):
-        return f'{value:.4g}'
-    if isinstance(value, dict):
-        return '{' + ', '.join(f'{k} {show(v)}' for k, v in value.items()) + '}'
-    if isinstance(value, (list, tuple)):
-        return '[' + ', '.join(map(show, value)) + ']'
-    return str(value)
+def run_groups(
+    args: argparse.Namespace,
+    parts: dict[str, dict],
+    started: float,
+    save: Callable[[], None],
+) -> None:
+    """All parts. ``parts`` gets their rows and states, and is saved after each."""
 
+    def ended(name: str, state: dict) -> None:
+        parts[name] |= state
+        print(f'{name}: {state["status"]} in {state["seconds"]:.1f} s', flush=True)
+        if 'traceback' in state:
+            print(state['traceback'], flush=True)
+        save()
 
-def plain(value):
-    """As JSON takes it: no NaN, no infinity."""
-    if isinstance(value, dict):
-        return {k: plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    for group in groups(args):
+        works = {}
+        left = 60 * args.minutes - (time.monotonic() - started)
+        for name in group:
+            rows: list[dict] = []
+            parts[name] = dict(status='begun', rows=rows, seconds=0.0)
 
+            def say(row: dict, rows=rows) -> None:
+                rows.append(row)
+                save()
 
-def table(record: dict) -> str:
-    """All rows, a line each, for people."""
-    lines = ['| part | row | figures |', '| --- | --- | --- |']
-    for name, part in record['parts'].items():
-        for row in part['rows']:
-            figures = ', '.join(
-                f'{k} {show(v)}'
-                for k, v in row.items()
-                if k not in ('row', 'details') and v is not None
-            )
-            lines.append(f'| {name} | {row["row"]} | {figures} |')
-        text = f'**{part["status"]}**'
-        if 'traceback' in part:
-            text += ': ' + part['traceback'].strip().splitlines()[-1]
-        lines.append(f'| {name} | {part["seconds"]:.0f} s | {text} |')
-    return '\n'.join(lines)
+            works[name] = (work_of(name, args), min(PARTS[name][2], left), say)
+        if args.one_process:
+            for name, (work, _, say) in works.items():
+                ended(name, run_here(work, say))
+        elif left < 5:
+            for name in group:
+                ended(name, dict(status='left out', seconds=0.0))
+        else:
+            run_forked(works, ended)
+    if 'memory' in parts and 'dry-run' in parts:
+        from gpu_kit.dry import beside
+
+        parts['memory']['rows'] += beside(parts)
+        save()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
+    if args.show:
+        print(table(json.loads(Path(args.show).read_text())))
+        return 0
     started = time.monotonic()
     if args.device == 'cpu' and not args.one_process:
         # Before torch looks: what finds out the device by itself takes the CPU.
@@ -253,34 +264,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             text = json.dumps(plain(record), indent=1, default=str)
             Path(args.json).write_text(text + '\n')
 
-    def ended(name: str, state: dict) -> None:
-        record['parts'][name] |= state
-        print(f'{name}: {state["status"]} in {state["seconds"]:.1f} s', flush=True)
-        if 'traceback' in state:
-            print(state['traceback'], flush=True)
-        save()
-
-    for group in groups(args):
-        works = {}
-        left = 60 * args.minutes - (time.monotonic() - started)
-        for name in group:
-            rows: list[dict] = []
-            record['parts'][name] = dict(status='begun', rows=rows)
-
-            def say(row: dict, rows=rows) -> None:
-                rows.append(row)
-                save()
-
-            works[name] = (work_of(name, args), min(PARTS[name][2], left), say)
-        if args.one_process:
-            for name, (work, _, say) in works.items():
-                ended(name, run_here(work, say))
-        elif left < 5:
-            for name in group:
-                ended(name, dict(status='left out', seconds=0.0))
-        else:
-            run_forked(works, ended)
-    print(table(record))
+    if not args.one_process:
+        # What ends this process ends the parts, too, and leaves a table.
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        run_groups(args, record['parts'], started, save)
+    finally:
+        print(table(record))
     bad = [n for n, p in record['parts'].items() if p['status'] in ('failed', 'cut')]
     return 1 if bad else 0
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import sys
 import time
 import traceback
@@ -57,6 +58,7 @@ class Fork:
 
 
 def _child(pipe, work: Callable[[Say], None]) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         work(lambda row: pipe.send(('row', row)))
         pipe.send(('end', dict(status='done')))
@@ -80,6 +82,15 @@ def run_forked(
     """
     running = {name: Fork(*work) for name, work in works.items()}
     states: dict[str, dict] = {}
+    try:
+        _follow(running, states, ended)
+    finally:
+        for fork in running.values():
+            fork.end(dict(status='cut'))
+    return states
+
+
+def _follow(running: dict[str, Fork], states: dict[str, dict], ended: Callable) -> None:
     while running:
         left = min(fork.limit - fork.seconds for fork in running.values())
         ready = wait([fork.pipe for fork in running.values()], max(left, 0))
@@ -91,4 +102,3 @@ def run_forked(
             if fork.state is not None:
                 states[name] = running.pop(name).state
                 ended(name, states[name])
-    return states

@@ -101,6 +101,7 @@ class Stage:
     ) -> None:
         if args.quick:
             pretext, downstream = min(pretext, 4), min(downstream, 2)
+        self.sizes = pretext, downstream
         self.device = args.device
         self.cfg = config_of(name, args.quick)
         init_default_scope('bissl_mm')

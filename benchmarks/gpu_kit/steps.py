@@ -86,11 +86,12 @@ def memory_of(
     """
     mode = '' if settings.get('keep_graph', True) else ', graph rebuilt'
     solver = settings['solver']['type']
-    found = dict(
-        row=f'{name}, {pretext} + {pretext // 4} images, {solver}{mode}',
-        unit='MiB of tensors' if args.device != 'cpu' else 'MiB of the process',
-    )
     stage = Stage(name, args, pretext, pretext // 4, **settings)
+    images = ' + '.join(map(str, stage.sizes))
+    found = dict(
+        row=f'{name}, {images} images, {solver}{mode}',
+        unit='MiB of tensors' if stage.is_gpu else 'MiB of the process',
+    )
     try:
         _fill_in_peaks(found, stage, 1 if args.quick else repeats)
     except Exception as error:
