@@ -202,16 +202,17 @@ def table(rows: list[dict]) -> str:
         return tuple(row[k] for k in keys)
 
     lines = [
-        '| network | w | images | operator | solver | cosine (worst) | error | products |',
-        '| --- | --- | --- | --- | --- | --- | --- | --- |',
+        '| network | w | truth within | images | operator | solver | cosine (worst) | '
+        'error | products |',
+        '| --- ' * 9 + '|',
     ]
     order = {k: i for i, k in reversed(list(enumerate(map(key, rows))))}
     for name, group in groupby(sorted(rows, key=lambda r: order[key(r)]), key):
         own = list(group)
         cosines = [row['cosine'] for row in own]
         lines.append(
-            '| '
-            + ' | '.join(f'{k:g}' if isinstance(k, float) else k for k in name)
+            f'| {name[0]} | {name[1]:g} | {max(row["true_error"] for row in own):.1g} | '
+            + ' | '.join(name[2:])
             + f' | {statistics.mean(cosines):.3f} ({min(cosines):.3f}) | '
             f'{statistics.mean(row["error"] for row in own):.2f} | '
             f'{statistics.mean(row["products"] for row in own):.1f} |'
