@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -185,6 +186,34 @@ def test_gpu_kit_goes_on_after_a_part_that_fails_dies_or_hangs(kit):
     assert 'ended with 0' not in states['dies']['traceback']
     assert sorted(row['row'] for row in rows) == ['after', 'before']
     assert order[-1] == 'hangs' and states['hangs']['seconds'] < 30
+
+
+def test_variants_of_the_gpu_kit_exist(kit):
+    import alternation
+    import upper_phase
+    from gpu_kit import races
+
+    assert {name for race in races.RACES.values() for name in race} <= set(
+        upper_phase.VARIANTS
+    )
+    assert {name for race in races.ALTERNATIONS.values() for name in race} <= set(
+        alternation.VARIANTS
+    )
+
+
+def test_wheels_are_pinned_and_hold_no_machine_code(kit, tmp_path):
+    import collect_wheels
+
+    names = [name for names in collect_wheels.PACKAGES.values() for name in names]
+    assert [line.split('==')[0] for line in collect_wheels.pinned()] == names
+    path = tmp_path / 'mmcv-1.0-py3-none-any.whl'
+    for member in ('mmcv/__init__.py', 'mmcv/_ext.cpython-312-x86_64-linux-gnu.so'):
+        with zipfile.ZipFile(path, 'a') as wheel:
+            wheel.writestr(member, '')
+        if member.endswith('.py'):
+            collect_wheels.check_wheel(path)
+    with pytest.raises(SystemExit, match='holds compiled code'):
+        collect_wheels.check_wheel(path)
 
 
 @pytest.mark.whole

@@ -20,6 +20,11 @@ RACES = dict(
     # What only a GPU can judge.
     switches=['recycling', 'recycling-torch', 'recycling-bf16'],
 )
+#: The same for whole alternations.
+ALTERNATIONS = dict(
+    resnet=['same-products', 'matched', 'tenth'],
+    vit=['differences-same-products', 'differences-matched', 'differences-tenth'],
+)
 
 
 def upper_resnet50(args: argparse.Namespace, say: Say) -> None:
@@ -98,12 +103,11 @@ def _float32() -> None:
 
 
 def alternation_resnet50(args: argparse.Namespace, say: Say) -> None:
-    _alternation('resnet50', args, say, ['same-products', 'matched', 'tenth'])
+    _alternation('resnet50', args, say, ALTERNATIONS['resnet'])
 
 
 def alternation_vit(args: argparse.Namespace, say: Say) -> None:
-    variants = ['differences-same-products', 'differences-matched']
-    _alternation('vit-s', args, say, [*variants, 'differences-tenth'])
+    _alternation('vit-s', args, say, ALTERNATIONS['vit'])
 
 
 def _alternation(name: str, args: argparse.Namespace, say: Say, variants: list) -> None:
