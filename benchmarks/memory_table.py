@@ -4,8 +4,8 @@
 
     python benchmarks/memory_table.py --json memory_table.json
 
-prints the table of docs/memory.md. Every config and number of GPUs is a process of
-its own. Settings are by straight lines through two dry runs, with 2% to spare.
+prints the table of docs/memory.md. Every config has two dry runs with 8 GPUs and two
+with one. All else is by straight lines through them; settings have 2% to spare.
 """
 
 import argparse
@@ -39,33 +39,47 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--gpus', type=int, nargs='+', default=GPUS)
     parser.add_argument('--cards', type=int, nargs='+', default=CARDS, help='GiB')
     parser.add_argument('--only', help='rows whose name contains this text')
     parser.add_argument('--json')
     return parser.parse_args()
 
 
-def row_of(config: str, num_gpus: int, cards: tuple[int, ...]) -> dict[str, Any]:
-    """Peaks of a config in bytes, and for each card the settings that fit."""
+def rows_of(config: str, cards: tuple[int, ...]) -> list[dict[str, Any]]:
+    """Peaks of a config in bytes, and for each card the settings that fit.
+
+    One process has norms of its own and is a case of its own. With several, the
+    bytes follow from the batch of one; two dry runs with the most of them give
+    the lines for all.
+    """
     from bissl_mm.engine.memory.fit import Fitter
 
-    stage = stage_of(config, {}, None, num_gpus)
-    peaks = stage.measure({})
-    fits = [card for card in cards if peaks.largest <= room(card * GIB)]
-    row = dict(
-        gpus=num_gpus,
-        batches=stage.point()._asdict(),
-        peaks=peaks._asdict(),
-        largest=peaks.largest,
-        cards={card: {} for card in fits},
-    )
-    if len(fits) < len(cards):
-        fitter = Fitter(stage, peaks)
+    rows, lines, peaks = [], None, None
+    for num_gpus in GPUS:
+        stage = stage_of(config, {}, None, num_gpus)
+        is_measured = lines is None or num_gpus == 1
+        if is_measured:
+            peaks = stage.measure({})
+            lines = Fitter(stage, peaks).lines
+            takes_parts = stage.takes_parts
+        else:
+            peaks = lines.peaks(stage.point(), peaks)
+            stage.takes_parts = takes_parts
+        fitter = Fitter(stage, peaks, lines)
+        row = dict(
+            gpus=num_gpus,
+            is_measured=is_measured,
+            batches=stage.point()._asdict(),
+            peaks=peaks._asdict(),
+            largest=peaks.largest,
+            cards={},
+        )
         for card in cards:
-            if card not in fits:
-                row['cards'][card] = fitter.options(0.98 * room(card * GIB))
-    return row
+            limit = room(card * GIB)
+            fits = peaks.largest <= limit
+            row['cards'][card] = {} if fits else fitter.options(0.98 * limit)
+        rows.append(row)
+    return rows
 
 
 def in_words(options: dict[str, Any] | None) -> str:
@@ -83,8 +97,8 @@ def main() -> None:
     for name, config in TABLE.items():
         if args.only and args.only not in name:
             continue
-        for num_gpus in args.gpus:
-            row = in_process(row_of, (config, num_gpus, cards))
+        for row in in_process(rows_of, (config, cards)):
+            num_gpus = row['gpus']
             rows.append(dict(name=name, config=config, **row))
             print(
                 f'| {name} | {num_gpus} | {with_margin(row["largest"]) / GIB:.1f} |',

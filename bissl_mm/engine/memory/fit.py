@@ -64,6 +64,19 @@ class Lines:
             'upper', lambda p: max(p.gradients - p.graph, p.head_warmup or 0)
         )
 
+    def peaks(self, at: Point, like: Peaks) -> Peaks:
+        """The peaks at other sizes; what depends on none of them is that of
+        ``like``."""
+        found = {
+            name: round(getattr(self, name)(at.hessian))
+            for name in ('begin', 'graph', 'product', 'rebuilt')
+        }
+        return like._replace(
+            **found,
+            lower=round(self.lower(at.lower)),
+            gradients=found['graph'] + round(self.gradients(at.upper)),
+        )
+
     def hessian(self, limit: float, upper: int, most: int, keeps: bool) -> int:
         """The largest Hessian batch up to ``most`` that fits, with or without a
         kept graph; 0 if none does."""
@@ -106,17 +119,22 @@ class Fitter:
     Args:
         stage (Stage): The stage.
         peaks (Peaks): As it is set.
+        lines (Lines, optional): Known ones. Defaults to None: another dry run
+            gives them.
     """
 
-    def __init__(self, stage: Stage, peaks: Peaks) -> None:
+    def __init__(self, stage: Stage, peaks: Peaks, lines: Lines | None = None) -> None:
         self.stage, self.peaks = stage, peaks
         self.settings = stage.hypergradient
         self.at = stage.point()
+        self.lines = lines or self._lines()
+
+    def _lines(self) -> Lines:
         other = self._other()
         options = {SIZE['lower']: other.lower, SIZE['upper']: other.upper}
         if self.settings.batch_size is not None:
             options[_HESSIAN] = other.hessian
-        self.lines = Lines(self.at, peaks, other, stage.measure(options))
+        return Lines(self.at, self.peaks, other, self.stage.measure(options))
 
     def _other(self) -> Point:
         """Other sizes, for the slopes: half of each where possible."""

@@ -131,7 +131,8 @@ class Alternation:
         self.wrapper.end_upper_phase()
         found['gradients'] = gradients.peak if product.before else rest
         found['product'] = max(product.peak, rest) if product.before else 0
-        vectors = max(product.before - at_rest - found['graph'], 0)
+        # By now the optimizer has its state.
+        vectors = max(product.before - memory.now - found['graph'], 0)
         found['rebuilt'] = self._rebuilt(vectors) if product.before else 0
         return found
 
