@@ -68,6 +68,8 @@ def _answer(request: Request, sender: Connection) -> None:
     status = 0
     warnings.simplefilter('ignore')
     logging.disable(logging.WARNING)
+    # What libraries print about themselves is not the answer.
+    sys.stdout = sys.stderr
     try:
         sender.send(answer(request))
     except Exception as error:
@@ -77,7 +79,6 @@ def _answer(request: Request, sender: Connection) -> None:
             status = 1
         else:
             sender.send(type(refusal)(refusal_text(refusal)))
-    sys.stdout.flush()
     sys.stderr.flush()
     # Nothing that fake tensors changed is used once more.
     os._exit(status)
