@@ -112,7 +112,8 @@ class LevelOptimizers(OptimWrapperDict):
             numbers['clipped'] = float(numbers['grad_norm'] > limit)
         wrapper.step()
         wrapper.zero_grad()
-        self.regularizer.stepped()
+        if level == 'upper':
+            self.regularizer.stepped()
         return numbers
 
     @names_its_batch('upper')

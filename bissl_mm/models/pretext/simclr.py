@@ -2,6 +2,7 @@
 
 import torch
 from mmengine.dist import get_world_size
+from mmpretrain.models.heads import ContrastiveHead
 from mmpretrain.models.selfsup import SimCLR as MMPretrainSimCLR
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather
@@ -81,6 +82,12 @@ class SimCLR(MMPretrainSimCLR):
         # host wait for the device.
         others = index[: size - 2].T
         others = others + 2 * (others >= index - index % 2)
-        return self.head.loss(
-            similarity.gather(1, index ^ 1), similarity.gather(1, others)
+        positive, negative = (
+            similarity.gather(1, index ^ 1),
+            similarity.gather(1, others),
         )
+        if getattr(self.head.loss, '__func__', None) is not ContrastiveHead.loss:
+            return self.head.loss(positive, negative)
+        # mmpretrain's head makes its labels on the host, and the device waits.
+        logits = torch.cat((positive, negative), 1) / self.head.temperature
+        return self.head.loss_module(logits, torch.zeros_like(index[:, 0]))
