@@ -1,5 +1,6 @@
 """Checkpoints, export and monitor."""
 
+import multiprocessing
 import os
 import pickle
 import subprocess
@@ -19,6 +20,7 @@ from bissl_mm.engine.hooks import find_checkpoints
 from bissl_mm.engine.loop.resume_guard import ResumedPathsHook
 from bissl_mm.engine.steps.settings import HypergradientSettings
 from bissl_mm.hypergradient import SquaredDistance
+from bissl_mm.utils import worker_signals
 from bissl_mm.utils.checkpoint import (
     UnsafeCheckpointError,
     is_intact,
@@ -239,7 +241,6 @@ def test_full_disk_keeps_the_old_checkpoint(image_folders, tmp_path, monkeypatch
 
 
 def test_forked_workers_can_be_ended(image_folders, tmp_path, monkeypatch):
-    import multiprocessing
     import signal
 
     exits = []
@@ -264,6 +265,37 @@ def test_forked_workers_can_be_ended(image_folders, tmp_path, monkeypatch):
         [EndWorker()],
     ).train()
     assert exits == [-signal.SIGTERM]
+
+
+class StartsValidation(Hook):
+    """Reads an image at the begin; its worker gets SIGTERM from elsewhere."""
+
+    priority = 'VERY_HIGH'
+
+    def before_train(self, runner):
+        images = iter(runner.val_loop.dataloader)
+        next(images)
+        (self.worker,) = multiprocessing.active_children()
+
+    def before_upper_phase(self, runner):
+        subprocess.run(['kill', '-TERM', str(self.worker.pid)], check=True)
+        self.worker.join(0.3)
+        assert self.worker.is_alive()
+
+
+@pytest.mark.skipif(not worker_signals.SUPPORTED, reason='needs sigtimedwait')
+def test_workers_of_an_early_evaluation_are_shielded(
+    image_folders, tmp_path, monkeypatch
+):
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=2,
+        val_dataloader__num_workers=1,
+        val_dataloader__persistent_workers=True,
+    )
+    make_runner(cfg, [StartsValidation()]).train()
 
 
 def test_signal_handlers_are_given_back(image_folders, tmp_path, monkeypatch):

@@ -27,6 +27,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 from bissl_mm.datasets import LevelStream
 from bissl_mm.engine.hooks.stop_signals import StopSignals
+from bissl_mm.engine.loop.loader_shield import LoaderShieldHook
 
 class Numbers(Dataset):
     metainfo = {}
@@ -47,6 +48,8 @@ if __name__ == '__main__':
         logger=SimpleNamespace(warning=print),
         val_loop=SimpleNamespace(dataloader=loader),
         train_loop=SimpleNamespace(request_stop=asked.append))
+    shield = LoaderShieldHook()
+    shield.before_train(runner)
     signals = StopSignals()
     signals.listen(runner)
     stream = LevelStream(dict(batch_size=2, num_workers=2, dataset=Numbers()),

@@ -3,14 +3,9 @@
 import os
 import signal
 import threading
-from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
-
-from ...utils.worker_signals import shield_worker, shielded_workers
 
 
 class StopSignals:
@@ -22,7 +17,6 @@ class StopSignals:
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
-        self._shield = ExitStack()
 
     @property
     def listening(self) -> bool:
@@ -30,11 +24,7 @@ class StopSignals:
         return bool(self._before)
 
     def listen(self, runner: Runner) -> None:
-        """From now on, signals ask the loop to stop.
-
-        A SIGTERM to the whole process group does not end worker processes that
-        start from now on.
-        """
+        """From now on, signals ask the loop to stop."""
         if threading.current_thread() is not threading.main_thread():
             return
         process = os.getpid()
@@ -59,11 +49,6 @@ class StopSignals:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             self._before[number] = signal.signal(number, handle)
-        self._shield.enter_context(shielded_workers())
-        loader = getattr(runner.val_loop, 'dataloader', None)
-        if isinstance(loader, DataLoader):
-            # Its workers need not be forked.
-            loader.worker_init_fn = partial(shield_worker, loader.worker_init_fn)
 
     def ignore(self) -> None:
         """From now on, no signal interrupts."""
@@ -72,7 +57,6 @@ class StopSignals:
 
     def give_back(self) -> None:
         """Restore the earlier handlers."""
-        self._shield.close()
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

@@ -10,6 +10,7 @@ from ...models.bissl_model import unwrap
 from ...utils.random import fold_seed
 from ..checks.out_of_memory import memory_phase
 from ..distributed import any_rank
+from .loader_shield import LoaderShieldHook
 from .progress import HUB_KEY, Progress
 from .resume_guard import ResumeGuardHook
 from .schedules import step_schedules, take_over_schedules
@@ -49,6 +50,7 @@ class Bookkeeping:
         runner.message_hub.pop_info(HUB_KEY, None)
         take_over_schedules(runner, settings)
         runner.register_hook(ResumeGuardHook())
+        runner.register_hook(LoaderShieldHook())
 
     def request_stop(self, signal_number: int) -> None:
         """Stop after the current step, with a checkpoint.
