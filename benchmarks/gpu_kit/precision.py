@@ -32,14 +32,27 @@ def precision(args: argparse.Namespace, say: Say) -> None:
     )
     exact, seconds = exact_product(stage, vector)
     say(dict(row='product, float64', seconds=seconds))
-    for dtype in (None, 'tf32', 'bfloat16'):
+    # Last without TF32 in the whole process: float32 must be no nearer then.
+    for dtype, allowed in (
+        (None, True),
+        ('tf32', True),
+        ('bfloat16', True),
+        (None, False),
+    ):
+        torch.backends.cudnn.allow_tf32 = allowed
         stage.wrapper = stage.make_wrapper(dtype=dtype)
         stage.begin()
         product = stage.wrapper.system.curvature_operator
         found = product(vector)
         error = (norm(subtract(found, exact)) / norm(exact)).item()
         seconds = seconds_of(lambda f=product: f(vector), args.device, repeats)
-        say(dict(row=f'product, dtype={dtype}', relative_error=error, seconds=seconds))
+        say(
+            dict(
+                row=f'product, dtype={dtype}, cudnn.allow_tf32={allowed}',
+                relative_error=error,
+                seconds=seconds,
+            )
+        )
         stage.end()
     for allowed in (True, False):
         torch.backends.cudnn.allow_tf32 = allowed

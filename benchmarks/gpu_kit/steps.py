@@ -43,6 +43,19 @@ def seconds_of(work: Callable[[], None], device: str, repeats: int) -> float:
     return statistics.median(times)
 
 
+def host_seconds(work: Callable[[], None], device: str, repeats: int) -> float:
+    """For how long the host is busy; near :func:`seconds_of`, the device waits for
+    it."""
+    times = []
+    for _ in range(repeats):
+        synchronize(device)
+        begin = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begin)
+    synchronize(device)
+    return statistics.median(times)
+
+
 def peak_of(work: Callable[[], None], device: str) -> float:
     """MiB of live tensors at most; on a CPU of the process."""
     meter = Memory(device)
@@ -122,6 +135,7 @@ def _fill_in_peaks(found: dict, stage: Stage, repeats: int) -> None:
         found['graph'] = after - found['at_rest']
     found['upper_step'] = peak_of(stage.upper_step, device)
     seconds['product'] = seconds_of(stage.product, device, repeats)
+    seconds['product_host'] = host_seconds(stage.product, device, repeats)
     seconds['upper_step'] = seconds_of(stage.upper_step, device, repeats)
     stage.end()
     if stage.is_gpu:
