@@ -94,7 +94,7 @@ def answer(request: Request) -> str:
     from .report import advice, report
     from .stage import Stage
 
-    cfg = read_config(request.config, request.options, request.task)
+    cfg: Any = read_config(request.config, request.options, request.task)
     check_compiled_operators(cfg)
     refuse_moved(cfg)
     if not is_type(cfg.get('train_cfg'), 'BiSSLTrainLoop'):

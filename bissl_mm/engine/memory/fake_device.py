@@ -187,4 +187,5 @@ def _collective(name: str, args: tuple) -> Any:
 def _done() -> Any:
     future: torch.futures.Future = torch.futures.Future()
     future.set_result([])
-    return torch._C._distributed_c10d._create_work_from_future(future).boxed()
+    bindings: Any = torch._C
+    return bindings._distributed_c10d._create_work_from_future(future).boxed()

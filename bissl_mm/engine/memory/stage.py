@@ -131,7 +131,7 @@ class Stage:
     def _measure(self, cfg: Config, model: BiSSLModel, memory: LiveTensors) -> Peaks:
         move(model)
         model.train()
-        wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+        wrapper: Any = build_optim_wrapper(model, cfg.optim_wrapper)
         wrapper.system.solver = worst_case(wrapper.system.solver)
         settings = loop_settings(cfg)
         batches = {}

@@ -28,16 +28,17 @@ _ALIKE = (CGSolver, LayerwiseCGSolver, NeumannSolver, TruncatedCGSolver)
 def worst_case(solver: Solver) -> Solver:
     """The solver, or one that takes as much memory at worst and computes
     nothing."""
+    settings: Any = solver
     if isinstance(solver, RecyclingSolver):
-        kept, new = solver.max_basis, solver.max_iters
+        kept, new = settings.max_basis, settings.max_iters
         # Directions and images; a block of each is kept to spare.
         return _Keeps(2 * (kept + _BLOCK), 2 * (kept + new))
     if isinstance(solver, MinresSolver):
-        return _Keeps(0, solver.max_iters + 1)
+        return _Keeps(0, settings.max_iters + 1)
     if isinstance(solver, _ALIKE):
-        solver = copy.copy(solver)
-        solver.max_iters = min(solver.max_iters, 2)
-    return solver
+        settings = copy.copy(solver)
+        settings.max_iters = min(settings.max_iters, 2)
+    return settings
 
 
 class _Keeps(Solver):
