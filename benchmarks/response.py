@@ -118,9 +118,10 @@ def predictions(problem: Problem, weight: float, directions: list) -> list[dict]
             [problem.closure(b, cut=cut) for b in batches], params
         )
         bound = SOLVERS.get(solver, EXACT).bind(implicit_operator(curvature, w))
+        rows = []
         for i, d in enumerate(directions):
             solution = bound.solve(unflatten(d, params))
-            found.append(
+            rows.append(
                 dict(
                     images=name,
                     operator=operator,
@@ -129,9 +130,10 @@ def predictions(problem: Problem, weight: float, directions: list) -> list[dict]
                     direction=i,
                     correction=flatten(solution.value).detach() - d,
                     residual=solution.residual_norm,
-                    products=curvature.num_products / len(directions),
                 )
             )
+        products = curvature.num_products / len(directions)
+        found.extend(dict(row, products=products) for row in rows)
         curvature.close()
 
     sets = hessian_sets(problem)
