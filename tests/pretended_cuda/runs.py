@@ -127,7 +127,12 @@ def dense(name: str) -> dict[str, Any]:
     mode, states = PretendedCuda(), []
     for device in (mode, None):
         cfg = dense_run.dense_config(
-            name, root, root / f'{len(states)}', train_cfg__num_alternations=1
+            name,
+            root,
+            root / f'{len(states)}',
+            train_cfg__num_alternations=1,
+            # A strongly damped system amplifies no rounding.
+            optim_wrapper__hypergradient__damping=1e3,
         )
         states.append(_train(cfg, device))
     return dict(without_kernel=sorted(mode.without_kernel), cpu=_difference(*states))
