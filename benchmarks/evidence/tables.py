@@ -89,7 +89,8 @@ def seconds(records: list[dict], name: str, arm: str) -> str:
             and key['settings'] in used
         ):
             time = 'seconds' if 'device' in r else 'cpu_seconds'
-            found['device' in r].append(r.get(time, r['seconds']))
+            # The first stages have no processor time.
+            found['device' in r] += [r[time]] if time in r else []
     core, gpu = (f'{np.mean(v):.0f}' if v else '–' for v in found.values())
     return f'{core} / {gpu}'
 
