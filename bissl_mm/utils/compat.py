@@ -6,6 +6,7 @@ it. No other module of the package asks for a version of torch.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -56,16 +57,19 @@ def tf32(is_allowed: bool) -> Iterator[None]:
     """
     try:
         kept = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
-        assign, inside = _set_tf32, (is_allowed, 'high' if is_allowed else 'highest')
     except RuntimeError:
         # The settings of torch 2.9. If they were used, the older ones cannot be read.
-        kept = tuple(place.fp32_precision for place in _fp32_places())
-        assign, inside = _set_fp32, ('tf32' if is_allowed else 'ieee',) * len(kept)
-    assign(*inside)
+        newer = [place.fp32_precision for place in _fp32_places()]
+        inside = ['tf32' if is_allowed else 'ieee'] * len(newer)
+        restore = partial(_set_fp32, newer)
+        _set_fp32(inside)
+    else:
+        restore = partial(_set_tf32, *kept)
+        _set_tf32(is_allowed, 'high' if is_allowed else 'highest')
     try:
         yield
     finally:
-        assign(*kept)
+        restore()
 
 
 def _set_tf32(convolutions: bool, products: str) -> None:
@@ -73,12 +77,12 @@ def _set_tf32(convolutions: bool, products: str) -> None:
     torch.set_float32_matmul_precision(products)
 
 
-def _fp32_places() -> tuple:
-    cudnn = torch.backends.cudnn
+def _fp32_places() -> tuple[Any, ...]:
+    cudnn: Any = torch.backends.cudnn
     return cudnn.conv, cudnn.rnn, torch.backends.cuda.matmul
 
 
-def _set_fp32(*values: str) -> None:
+def _set_fp32(values: list[str]) -> None:
     for place, value in zip(_fp32_places(), values, strict=True):
         place.fp32_precision = value
 

@@ -260,7 +260,8 @@ class RecycledSolves(BoundSolver):
         sizes, column, *of_u = on_host(
             torch.stack((*sizes, row_norm(c))), column, *self._of_direction(u)
         )
-        return Product(*sizes.tolist(), column, of_u)
+        in_u, size, rest = sizes.tolist()
+        return Product(in_u, size, rest, column, of_u)
 
     def _append(self, u: Tensor, c: Tensor, product: Product, place: int) -> bool:
         """Take in a product, and make a unit vector off the other images of
