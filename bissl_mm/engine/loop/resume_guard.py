@@ -2,6 +2,7 @@
 
 import os.path as osp
 import re
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -86,7 +87,7 @@ class ResumedShapesHook(Hook):
         states = checkpoint.get('state_dict') if isinstance(checkpoint, dict) else None
         if not runner._resume or not isinstance(states, dict):
             return
-        model = runner.model
+        model: Any = runner.model
         model = model.module if is_model_wrapper(model) else model
         for name, value in model.state_dict().items():
             saved = states.get(name)

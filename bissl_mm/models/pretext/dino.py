@@ -1,6 +1,7 @@
 """DINO: a student predicts the sharpened, centred outputs of its own average."""
 
 import itertools
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, get_world_size
@@ -98,6 +99,10 @@ class DINO(BaseSelfSupervisor):
     Source:
         Eqs. (1) to (4) and Algorithm 1 of arXiv:2104.14294.
     """
+
+    backbone: Any
+    neck: Any
+    center: Tensor
 
     def __init__(
         self,

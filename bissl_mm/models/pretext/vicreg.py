@@ -1,5 +1,7 @@
 """VICReg: invariance, variance and covariance of two views' projections."""
 
+from typing import Any
+
 import torch
 from mmengine.dist import get_world_size
 from mmengine.model import BaseModule
@@ -104,6 +106,10 @@ class VICReg(BaseSelfSupervisor):
     Source:
         arXiv:2105.04906.
     """
+
+    backbone: Any
+    neck: Any
+    head: Any
 
     def __init__(self, backbone: dict, neck: dict, head: dict, **kwargs) -> None:
         super().__init__(backbone=backbone, neck=neck, head=head, **kwargs)
