@@ -88,7 +88,8 @@ def test_test_evaluates_either_backbone(side, trained, tool, tmp_path, capfd):
         side,
         '--work-dir',
         tmp_path,
-        *options(log_level='INFO'),
+        # By default the second: two runs within one would share their log.
+        *options(log_level='INFO', experiment_name=f'evaluate_{side}'),
     )
     output = capfd.readouterr()
     assert 'accuracy/top1' in output.out + output.err
