@@ -91,9 +91,18 @@ def answer(request: Request) -> str:
     from ...utils.operators import check_compiled_operators
     from ..steps.settings import refuse_moved
     from .fit import Fitter
+    from .live_tensors import can_count
     from .report import advice, report
     from .stage import Stage
 
+    if not can_count():
+        import torch
+
+        raise RuntimeRefusal(
+            f'--dry-run memory: torch {torch.__version__} does not let tensors be '
+            'counted. Use a newer torch for it, 2.11 for example; the run itself may '
+            'keep this one.'
+        )
     cfg: Any = read_config(request.config, request.options, request.task)
     check_compiled_operators(cfg)
     refuse_moved(cfg)
