@@ -83,7 +83,7 @@ class SimCLR(MMPretrainSimCLR):
         others = index[: size - 2].T
         others = others + 2 * (others >= index - index % 2)
         positive, negative = (
-            similarity.gather(1, index ^ 1),
+            similarity.gather(1, index + 1 - 2 * (index % 2)),
             similarity.gather(1, others),
         )
         if getattr(self.head.loss, '__func__', None) is not ContrastiveHead.loss:
