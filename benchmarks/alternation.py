@@ -19,8 +19,6 @@ import argparse
 import copy
 import gc
 import logging
-import os
-import platform
 from collections.abc import Sequence
 
 import torch
@@ -29,7 +27,7 @@ from alternation_sides import PAPER, FirstOrder, Package, Published, Side
 from digits_task import DAMPING, REG_WEIGHT, DigitsTask, Pictures
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from phase_sides import NUM_ITERS
+from phase_sides import NUM_ITERS, record_of_run
 
 from bissl_mm.analysis.json_file import write_json
 from bissl_mm.hypergradient import Hessian, implicit_operator, relative_residual
@@ -261,24 +259,11 @@ def prepare(args: argparse.Namespace) -> None:
 def main() -> None:
     args = parse_args()
     prepare(args)
-    is_gpu = args.device != 'cpu'
     records: list = []
     for model in args.model:
         records += measure(model, args)
         if args.json:
-            write_json(
-                args.json,
-                dict(
-                    records=records,
-                    arguments=vars(args),
-                    threads=torch.get_num_threads(),
-                    cores=os.cpu_count(),
-                    machine=torch.cuda.get_device_name()
-                    if is_gpu
-                    else platform.processor() or platform.machine(),
-                    torch=torch.__version__,
-                ),
-            )
+            write_json(args.json, record_of_run(records, args))
 
 
 if __name__ == '__main__':

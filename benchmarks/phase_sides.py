@@ -3,6 +3,7 @@
 import copy
 import ctypes
 import gc
+import os
 import platform
 import time
 from collections import defaultdict
@@ -164,6 +165,20 @@ class Variant(Side):
         parts = dict(self.parts)
         parts['first order'] = self.seconds - sum(parts.values())
         return {k: round(s / self.seconds, 3) for k, s in parts.items()}
+
+
+def record_of_run(records: list, args) -> dict:
+    """The records of a script with what they belong to."""
+    return dict(
+        records=records,
+        arguments=vars(args),
+        threads=torch.get_num_threads(),
+        cores=os.cpu_count(),
+        machine=torch.cuda.get_device_name()
+        if args.device != 'cpu'
+        else platform.processor() or platform.machine(),
+        torch=torch.__version__,
+    )
 
 
 def synchronize(device: str) -> None:

@@ -14,15 +14,12 @@ import argparse
 import copy
 import logging
 import math
-import os
-import platform
 import statistics
 
-import torch
 from digits_task import DAMPING, REG_WEIGHT, DigitsTask
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from phase_sides import NUM_ITERS, Baseline, Memory, Side, Variant
+from phase_sides import NUM_ITERS, Baseline, Memory, Side, Variant, record_of_run
 from phase_variants import VARIANTS
 
 from bissl_mm.analysis.json_file import write_json
@@ -250,17 +247,7 @@ def main() -> None:
     for name in args.model:
         records += measure(name, args)
         if args.json:
-            write_json(
-                args.json,
-                dict(
-                    records=records,
-                    arguments=vars(args),
-                    threads=torch.get_num_threads(),
-                    cores=os.cpu_count(),
-                    machine=platform.processor() or platform.machine(),
-                    torch=torch.__version__,
-                ),
-            )
+            write_json(args.json, record_of_run(records, args))
 
 
 if __name__ == '__main__':

@@ -271,6 +271,7 @@ class StartsValidation(Hook):
     """Reads an image at the begin; its worker gets SIGTERM from elsewhere."""
 
     priority = 'VERY_HIGH'
+    phases = 0
 
     def before_train(self, runner):
         images = iter(runner.val_loop.dataloader)
@@ -281,6 +282,7 @@ class StartsValidation(Hook):
         subprocess.run(['kill', '-TERM', str(self.worker.pid)], check=True)
         self.worker.join(0.3)
         assert self.worker.is_alive()
+        self.phases += 1
 
 
 @pytest.mark.skipif(not worker_signals.SUPPORTED, reason='needs sigtimedwait')
@@ -295,7 +297,9 @@ def test_workers_of_an_early_evaluation_are_shielded(
         val_dataloader__num_workers=1,
         val_dataloader__persistent_workers=True,
     )
-    make_runner(cfg, [StartsValidation()]).train()
+    hook = StartsValidation()
+    make_runner(cfg, [hook]).train()
+    assert hook.phases == 2
 
 
 def test_signal_handlers_are_given_back(image_folders, tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ...registry import MODELS
 from ...utils.check import check_in, check_keys
 from ...utils.errors import ValueRefusal
-from .views import pass_views
+from .views import check_two_views, pass_views
 
 
 @MODELS.register_module()
@@ -71,11 +71,7 @@ class BYOL(MMPretrainBYOL):
             inputs (list[Tensor]): The two views, each ``(B, C, H, W)``.
             data_samples (list): Not used.
         """
-        if len(inputs) != 2:
-            raise ValueRefusal(
-                f'BYOL: expected 2 views, got {len(inputs)}. Set num_views of the '
-                'MultiView transform so that they sum to 2.'
-            )
+        check_two_views('BYOL', inputs)
         online = nn.Sequential(self.backbone, self.neck)
         first, second = pass_views([online], lambda x: online(x)[0], inputs)
         with torch.no_grad():

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ...registry import MODELS
 from ...utils.check import check_keys, check_positive_int
 from ...utils.errors import ValueRefusal
+from .views import pass_views
 
 
 @MODELS.register_module()
@@ -80,7 +81,9 @@ class DINO(BaseSelfSupervisor):
     The student sees all of them, and the loss is the mean cross entropy of each
     student's view with each teacher's view of the same image but itself. Teacher and
     centre are updated once per lower step. A Hessian-vector product never updates
-    them. Temperatures and decay are constant.
+    them. Temperatures and decay are constant. The *mean over ranks* of gradients and
+    products equals that of one process on the union of the images. Every rank needs
+    the same number of images.
 
     Args:
         backbone (dict): Config of the backbone.
@@ -150,12 +153,16 @@ class DINO(BaseSelfSupervisor):
                 'the MultiView transform.'
             )
         self.target_net.update_parameters(nn.Sequential(self.backbone, self.neck))
+        networks = [self.backbone, self.neck]
         students = [
-            F.log_softmax(self.neck(self.backbone(x))[0] / self.student_temp, dim=1)
-            for x in inputs
+            F.log_softmax(out / self.student_temp, dim=1)
+            for out in pass_views(
+                networks, lambda x: self.neck(self.backbone(x))[0], inputs
+            )
         ]
         with torch.no_grad():
-            outputs = [self.target_net(x)[0] for x in inputs[:2]]
+            target = self.target_net
+            outputs = pass_views([target], lambda x: target(x)[0], inputs[:2])
             teachers = [
                 F.softmax((out - self.center) / self.teacher_temp, dim=1)
                 for out in outputs

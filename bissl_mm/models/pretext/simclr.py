@@ -9,8 +9,7 @@ from torch.distributed.nn.functional import all_gather
 
 from ...registry import MODELS
 from ...utils.check import check_keys
-from ...utils.errors import ValueRefusal
-from .views import pass_views
+from .views import check_two_views, pass_views
 
 
 @MODELS.register_module()
@@ -52,12 +51,7 @@ class SimCLR(MMPretrainSimCLR):
         Returns:
             dict[str, Tensor]: ``loss``, equal on all ranks.
         """
-        if len(inputs) != 2:
-            raise ValueRefusal(
-                f'SimCLR: expected 2 views, got {len(inputs)}. '
-                'Set num_views of the MultiView transform so '
-                'that they sum to 2.'
-            )
+        check_two_views('SimCLR', inputs)
         if self.separate_views:
             networks = (self.backbone, self.neck)
             views = pass_views(networks, self._project, inputs)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from ...registry import MODELS
 from ...utils.check import check_keys, check_non_negative
 from ...utils.errors import ValueRefusal
+from .views import check_two_views, pass_views
 
 
 @MODELS.register_module()
@@ -94,7 +95,7 @@ def _covariance(z: Tensor) -> Tensor:
 @MODELS.register_module()
 @check_keys
 class VICReg(BaseSelfSupervisor):
-    """A pretext model whose two views pass backbone and neck one after the other.
+    """A pretext model whose two views have batch statistics of their own.
 
     Args:
         backbone (dict): Config of the backbone.
@@ -123,9 +124,8 @@ class VICReg(BaseSelfSupervisor):
             inputs (list[Tensor]): The two views, each ``(B, C, H, W)``.
             data_samples (list): Not used.
         """
-        if len(inputs) != 2:
-            raise ValueRefusal(
-                f'VICReg: expected 2 views, got {len(inputs)}. Set num_views of the '
-                'MultiView transform so that they sum to 2.'
-            )
-        return self.head.loss(*(self.neck(self.backbone(x))[0] for x in inputs))
+        check_two_views('VICReg', inputs)
+        networks = [self.backbone, self.neck]
+        return self.head.loss(
+            *pass_views(networks, lambda x: self.neck(self.backbone(x))[0], inputs)
+        )

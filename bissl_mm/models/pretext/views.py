@@ -8,7 +8,17 @@ from mmengine.dist import get_world_size
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ...utils.errors import ValueRefusal
 from .norm import DifferentiableSyncBatchNorm
+
+
+def check_two_views(name: str, views: Sequence[Tensor]) -> None:
+    """Refuse a batch of another number of views, in the name of a pretext model."""
+    if len(views) != 2:
+        raise ValueRefusal(
+            f'{name}: expected 2 views, got {len(views)}. Set num_views of the '
+            'MultiView transform so that they sum to 2.'
+        )
 
 
 def pass_views(
