@@ -274,9 +274,15 @@ class StartsValidation(Hook):
     phases = 0
 
     def before_train(self, runner):
+        # Workers of an earlier test may still be ending.
+        before = {child.pid for child in multiprocessing.active_children()}
         images = iter(runner.val_loop.dataloader)
         next(images)
-        (self.worker,) = multiprocessing.active_children()
+        (self.worker,) = (
+            child
+            for child in multiprocessing.active_children()
+            if child.pid not in before
+        )
 
     def before_upper_phase(self, runner):
         subprocess.run(['kill', '-TERM', str(self.worker.pid)], check=True)
