@@ -12,6 +12,7 @@ from .hypergradient import (
     DenseSolver,
     DiscardSolver,
     ElasticDistance,
+    FisherDistance,
     IdentitySolver,
     LayerwiseCGSolver,
     LearnedDistance,
@@ -84,6 +85,7 @@ for _regularizer in (
     LearnedDistance,
     WeightedDistance,
     ElasticDistance,
+    FisherDistance,
 ):
     REGULARIZERS.register_module(module=_regularizer)
 

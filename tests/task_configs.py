@@ -17,8 +17,16 @@ _ALL = sorted(
 THRIFTY = [p for p in _ALL if p.stem.endswith('_thrifty')]
 #: The first version's settings, in the same way.
 FIRST_VERSION = [p for p in _ALL if p.stem.endswith('_first-version')]
+#: The thesis's variants, and the stage on the downstream images, in the same way.
+VARIANTS = [
+    p
+    for p in _ALL
+    if p.stem.endswith(
+        ('_scheduled', '_learned', '_pretext-head', '_downstream-images')
+    )
+]
 #: Every other config that a user may run.
-CONFIGS = [p for p in _ALL if p not in THRIFTY + FIRST_VERSION]
+CONFIGS = [p for p in _ALL if p not in THRIFTY + FIRST_VERSION + VARIANTS]
 
 
 def shipped(name: str | Path, task: str | None = None, checkpoint=None) -> Config:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from task_configs import CONFIGS, FIRST_VERSION, THRIFTY, shipped, tasks_of
+from task_configs import CONFIGS, FIRST_VERSION, THRIFTY, VARIANTS, shipped, tasks_of
 
 from bissl_mm.config import notes_of, read_config
 from bissl_mm.config.sources import Source, read_sources
 from bissl_mm.config.tasks import find_slot, task_in_environment
+from bissl_mm.engine.steps.settings import HypergradientSettings
+from bissl_mm.registry import build_regularizer
 
 FILES = sorted((ROOT / 'configs').rglob('*.py'))
 #: Equal lines in a row that count as a copy.
@@ -98,6 +100,36 @@ def test_the_first_version_differs_in_three_settings(path):
     )
     changed = {k for k in {*found, *published} if found.get(k) != published.get(k)}
     assert changed == {'train_cfg', 'optim_wrapper'}
+    assert notes_of(read_config(str(path))) == []
+
+
+#: Ending of a variant's name -> the keys that it changes.
+CHANGED = {
+    '_scheduled': {'optim_wrapper.regularizer'},
+    '_learned': {'optim_wrapper.regularizer'},
+    '_pretext-head': {'optim_wrapper.hypergradient'},
+    '_downstream-images': {'train_cfg.pretext_dataloader'},
+}
+
+
+@pytest.mark.parametrize('path', VARIANTS, ids=lambda path: path.stem)
+def test_variants_change_one_setting(path):
+    (base,) = read_sources(str(path)).bases
+    found, published = (shipped(Path(each)) for each in (path, base.path))
+    (expected,) = (
+        keys for ending, keys in CHANGED.items() if path.stem.endswith(ending)
+    )
+    changed = {
+        f'{key}.{inner}'
+        for key in {*found, *published}
+        if found.get(key) != published.get(key)
+        for inner in {*found[key], *published[key]}
+        if found[key].get(inner) != published[key].get(inner)
+    }
+    assert changed == expected
+    wrapper = found.optim_wrapper
+    build_regularizer(wrapper.regularizer)
+    HypergradientSettings.read(wrapper.get('hypergradient'))
     assert notes_of(read_config(str(path))) == []
 
 

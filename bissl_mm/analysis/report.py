@@ -14,11 +14,13 @@ import matplotlib
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from ..utils.check import check_in
 from ..utils.files import atomic_file
 from .scalars import Series
 
 matplotlib.use('Agg')
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 COLOURS = ('#7a8793', '#c2512f', '#2f6f9f', '#4d8b57')
 STYLE: dict[Any, Any] = {
@@ -110,42 +112,61 @@ def strip_plot(outcome: dict, metric: str, num_stages: int = 1) -> str:
         return _embed(figure)
 
 
-def curves(panels: Sequence[tuple[str, str, dict[str, Series], bool]]) -> str:
-    """Panels of curves side by side.
+#: Title, label of the horizontal axis, series by label, whether the vertical axis
+#: is logarithmic.
+Panel = tuple[str, str, dict[str, Series], bool]
+
+
+def curves(panels: Sequence[Panel]) -> str:
+    """Panels of curves side by side."""
+    with plt.rc_context(STYLE):
+        return _embed(draw_curves(panels, len(panels)))
+
+
+def save_curves(path: str, panels: Sequence[Panel]) -> None:
+    """Write panels of curves, three in a row, as a picture.
 
     Args:
-        panels (Sequence): For each panel its title, the label of the horizontal
-            axis, the series by label, and whether the vertical axis is
-            logarithmic.
+        path (str): Its ending is the format, for example ``.svg``.
+        panels (Sequence): The panels.
+
+    Raises:
+        ValueError: If there is no such format.
     """
+    form = path.rpartition('.')[2].lower()
+    check_in('--out', 'the ending of the file', form, ('png', 'svg', 'pdf'))
     with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(
-            1, len(panels), figsize=(4.4 * len(panels), 3.2), squeeze=False
-        )
-        for axes, (title, label, lines, logarithmic) in zip(
-            grid[0], panels, strict=True
+        figure = draw_curves(panels, min(len(panels), 3))
+        with atomic_file(path, 'wb') as file:
+            figure.savefig(file, format=form)
+        plt.close(figure)
+
+
+def draw_curves(panels: Sequence[Panel], columns: int) -> Figure:
+    """Draw panels of curves, ``columns`` in a row."""
+    rows = -(-len(panels) // columns)
+    figure, grid = plt.subplots(
+        rows, columns, figsize=(4.4 * columns, 3.2 * rows), squeeze=False
+    )
+    for axes in grid.flat[len(panels) :]:
+        axes.axis('off')
+    for axes, (title, label, lines, logarithmic) in zip(
+        grid.flat, panels, strict=False
+    ):
+        for colour, (name, series) in zip(
+            cycle(COLOURS[1:] + COLOURS[:1]), lines.items()
         ):
-            for colour, (name, series) in zip(
-                COLOURS[1:] + COLOURS[:1],
-                lines.items(),
-                # There are more colours than curves.
-                strict=False,
-            ):
-                axes.plot(
-                    series['step'],
-                    series['value'],
-                    color=colour,
-                    label=name,
-                    linewidth=1.6,
-                )
-            axes.set_title(title)
-            axes.set_xlabel(label)
-            if logarithmic:
-                axes.set_yscale('log')
-            if len(lines) > 1:
-                axes.legend(frameon=False, fontsize=9)
-        figure.tight_layout()
-        return _embed(figure)
+            axes.plot(
+                series['step'], series['value'], color=colour, label=name, linewidth=1.6
+            )
+        axes.set_title(title)
+        axes.set_xlabel(label)
+        if logarithmic:
+            axes.set_yscale('log')
+        if len(lines) > 1:
+            axes.legend(frameon=False, fontsize=9)
+    figure.tight_layout()
+    return figure
 
 
 def scatter_pair(

@@ -8,13 +8,14 @@ from .domain import Domain, WithHead
 from .implicit import check_scale, implicit_jacobian_product, implicit_operator
 from .linalg.vectors import Vectors
 from .operators.base import Identity, LinearOperator, Operator, Sum
-from .operators.block_diagonal import BlockDiagonal
+from .operators.block_diagonal import BlockDiagonal, HeadBlock
 from .operators.curvature import Curvature
 from .operators.diagonal import Diagonal
 from .operators.differences import Differences
 from .operators.gauss_newton import GaussNewton
 from .operators.hessian import Hessian
 from .regularizers.base import Regularizer, SquaredDistance
+from .regularizers.fisher import FisherDistance
 from .regularizers.learned import LearnedDistance
 from .regularizers.scheduled import ScheduledDistance
 from .regularizers.weighted import ElasticDistance, WeightedDistance
@@ -39,7 +40,9 @@ __all__ = [
     'Differences',
     'Domain',
     'ElasticDistance',
+    'FisherDistance',
     'GaussNewton',
+    'HeadBlock',
     'Hessian',
     'Identity',
     'IdentitySolver',

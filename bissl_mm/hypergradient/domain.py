@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from .linalg.vectors import Vectors
 
 
@@ -53,20 +51,25 @@ class Domain:
 
 class WithHead(Domain):
     r"""Some tensors of :math:`\theta_P` and the pretext head :math:`\phi_P`
-    are the unknowns. The head's part of the solution is not used.
+    are the unknowns.
 
     Args:
         through (Sequence[bool]): See :class:`Domain`.
         head (Vectors): The parameters :math:`\phi_P`.
+        weight (float): :math:`\mu` of the upper level's term
+            :math:`\frac{\mu}{2} \|\phi_P\|^2`. Defaults to 0: no such term,
+            and the head's part of the solution is not used.
 
     Source:
-        Corollary 5.6 and 5.3.4 of the thesis.
+        Corollary 5.6, 5.3.4 and Appendix G of the thesis.
     """
 
-    def __init__(self, through: Sequence[bool], head: Vectors) -> None:
+    def __init__(
+        self, through: Sequence[bool], head: Vectors, weight: float = 0.0
+    ) -> None:
         super().__init__(through)
-        self.head = head
+        self.head, self.weight = head, weight
 
     def put(self, grad: Vectors) -> Vectors:
-        r"""The right-hand side :math:`(v, 0)`."""
-        return (*self.leaves(grad), *(torch.zeros_like(h) for h in self.head))
+        r"""The right-hand side :math:`(v, \mu \phi_P)`."""
+        return (*self.leaves(grad), *(self.weight * h.detach() for h in self.head))

@@ -67,8 +67,9 @@ def implicit_jacobian_product(
             Defaults to False.
         domain (Domain, optional): The unknowns; residual and curvature are
             those of their system. Defaults to None: all of ``grad``.
-        cross (Callable, optional): Applied to the solution, see
-            :meth:`Regularizer.cross`. Defaults to None: nothing.
+        cross (Callable, optional): Applied to the solution of all unknowns. It
+            returns those of the backbone, see :meth:`Regularizer.cross`. Defaults
+            to None: they are taken as they are.
 
     Returns:
         Solution: :math:`v_{IJ}` in ``value``; equal on all ranks. ``grad`` is
@@ -86,9 +87,7 @@ def implicit_jacobian_product(
         solution = with_true_residual(
             solution, getattr(operator, 'exact', operator), rhs
         )
-    value = solution.value[: domain.size]
-    if cross is not None:
-        value = cross(value)
+    value = solution.value if cross is None else cross(solution.value)
     return replace(solution, value=domain.take(value, grad))
 
 

@@ -1,5 +1,6 @@
 """Both models of the bilevel problem in one."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -186,17 +187,18 @@ class BiSSLModel(BaseModel):
             layer in evaluation mode then uses statistics that fit
             :math:`\theta_P`.
         """
-        lower = dict(self.pretext.named_parameters())
-        lower.update(self.pretext.named_buffers())
-        state = dict(self.downstream.named_parameters())
-        buffers = dict(self.downstream.named_buffers())
-        for lower_name, upper_name in self.pairs.all:
-            if upper_name in buffers:
-                buffers[upper_name] = lower[lower_name]
-            else:
-                state[upper_name] = lower[lower_name]
-        state.update({k: b.detach().clone() for k, b in buffers.items()})
-        return state
+        pairs = [(upper, lower) for lower, upper in self.pairs.all]
+        return _exchanged(self.downstream, self.pretext, pairs)
+
+    def lower_state_at_upper(self) -> dict[str, Tensor]:
+        r"""State of the pretext model with :math:`\theta_D` as backbone.
+
+        Returns:
+            dict[str, Tensor]: As :meth:`upper_state_at_lower`, the other way
+            round: the leaves :math:`\theta_D` and :math:`\phi_P`, and copies of
+            all buffers.
+        """
+        return _exchanged(self.pretext, self.downstream, self.pairs.all)
 
     def backbone_state_dict(self, level: str = 'lower') -> dict[str, Tensor]:
         r""":math:`\theta_P` or :math:`\theta_D` with buffers, on the CPU.
@@ -243,6 +245,19 @@ class BiSSLModel(BaseModel):
             'BiSSLModel is trained by its own loop. Set '
             "train_cfg=dict(type='bissl_mm.BiSSLTrainLoop', ...)."
         )
+
+
+def _exchanged(
+    model: nn.Module, other: nn.Module, pairs: Sequence[tuple[str, str]]
+) -> dict[str, Tensor]:
+    """Parameters and copies of the buffers of a model, with those of another one
+    for the first name of each pair."""
+    theirs = {**dict(other.named_parameters()), **dict(other.named_buffers())}
+    state = dict(model.named_parameters())
+    buffers = dict(model.named_buffers())
+    for own_name, name in pairs:
+        (buffers if own_name in buffers else state)[own_name] = theirs[name]
+    return state | {k: b.detach().clone() for k, b in buffers.items()}
 
 
 def _build(model: dict | nn.Module, name: str) -> Any:

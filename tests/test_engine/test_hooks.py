@@ -422,6 +422,22 @@ def test_monitor_is_silent_about_a_good_solve():
     assert warnings == []
 
 
+def test_monitor_says_at_the_end_what_was_assumed():
+    outputs = {'lower/stationarity': 0.25, 'upper/min_curvature': 0.5}
+    _, runner = fake_runner(outputs)
+    infos = []
+    runner.logger.info = infos.append
+    hook = SolverMonitorHook()
+    hook.after_train(runner)
+    assert infos == []
+    hook.after_train_iter(runner, 0, outputs={'lower/stationarity': 0.75})
+    hook.after_train_iter(runner, 1, outputs=outputs)
+    hook.after_train(runner)
+    (line,) = infos
+    assert 'parts 0.25 (0: stationary' in line and 'met 0.5 (above 0)' in line
+    assert 'residual' not in line
+
+
 @contextmanager
 def safe_loading():
     """Set what the tools set for their process, and undo it afterwards."""

@@ -1,5 +1,6 @@
 """The operator that an upper phase builds from the settings."""
 
+import copy
 import inspect
 import math
 from dataclasses import fields
@@ -96,6 +97,7 @@ def test_every_setting_can_be_given_in_a_config():
             params='norm',
             pretext_head=True,
             head_damping=0.1,
+            head_weight=0.0,
             num_batches=2,
             batches='first',
             batch_size=4,
@@ -342,6 +344,161 @@ def test_system_over_the_pretext_head(params):
         torch.testing.assert_close(a, factor * b + h / 0.3, rtol=1e-10, atol=1e-12)
     v = tuple(torch.randn_like(p) for p in model.lower_backbone())
     assert [s.shape for s in system.solve(v).value] == [s.shape for s in v]
+
+
+def at_upper_backbone(model):
+    """A copy of the pretext model with the downstream model's backbone."""
+    other = copy.deepcopy(model.pretext)
+    there, upper = other.state_dict(), model.downstream.state_dict()
+    for name, partner in model.pairs.all:
+        there[name].copy_(upper[partner])
+    return other
+
+
+@pytest.mark.parametrize('curvature', ['hessian', 'differences'])
+def test_system_with_a_regularized_pretext_head(curvature):
+    """Appendix G of the thesis, put together from a second model at theta_D."""
+    model = bissl_model('MAE', torch.float64)
+    with torch.no_grad():
+        for p in model.upper_backbone():
+            p.add_(0.02 * torch.randn_like(p))
+    other = at_upper_backbone(model)
+    there = dict(other.named_parameters())
+    wrapper = sgd_wrapper(
+        model,
+        hypergradient=dict(
+            pretext_head=True,
+            head_damping=0.7,
+            head_weight=0.4,
+            damping=0.2,
+            curvature=curvature,
+            solver=dict(type='MinresSolver', max_iters=4),
+        ),
+    )
+    batch = METHODS['MAE'][1]()
+    wrapper.begin_upper_phase(model, [batch], seed=0)
+    system, levels = wrapper.system, model.levels
+    size, head = len(levels.theta_p), levels.phi_p
+    own = {id(p): n for n, p in model.pretext.named_parameters()}
+    head_there = tuple(there[own[id(p)]] for p in head)
+    upper_there = tuple(there[n] for n in levels.lower_names)
+    v = tuple(torch.randn_like(p) for p in levels.theta_p)
+    found = system.solve(v).value
+    at_lower = Hessian(
+        [pretext_closure(model.pretext, batch, 0)],
+        system.domain.leaves(levels.theta_p) + head,
+    )
+    at_upper = Hessian([pretext_closure(other, batch, 0)], (*upper_there, *head_there))
+    rhs = (*v, *(0.4 * p.detach() for p in head))
+    for a, b in zip(system.domain.put(v), rhs, strict=True):
+        assert torch.equal(a, b)
+    scale = 0.1 + 0.2  # lambda of the wrapper and damping
+
+    def product(x):
+        first = at_lower(x)
+        second = at_upper((*(torch.zeros_like(p) for p in upper_there), *x[size:]))
+        return tuple(
+            (1.0 if i < size else 0.7) * a + (b + (c if i >= size else 0)) / scale
+            for i, (a, b, c) in enumerate(zip(x, first, second, strict=True))
+        )
+
+    # Rounding of a gradient over its step.
+    rtol = 1e-9 if curvature == 'hessian' else 1e-4
+    x = tuple(torch.randn_like(p) for p in rhs)
+    assert relative(system.bound.operator(x), product(x)) < rtol
+    solution = system.bound.solve(rhs).value
+    mixed = at_upper((*(torch.zeros_like(p) for p in upper_there), *solution[size:]))
+    expected = tuple(a - b / scale for a, b in zip(solution[:size], mixed))
+    assert relative(found, expected) < rtol
+    # Neither term is negligible.
+    assert relative(solution[:size], expected) > 1e-3
+
+
+def relative(found, expected):
+    return (norm(subtract(found, expected)) / norm(expected)).item()
+
+
+def test_the_lower_level_has_the_head_at_both_backbones():
+    model = bissl_model('SimCLR', torch.float64)
+    with torch.no_grad():
+        for p in model.upper_backbone():
+            p.add_(0.1 * torch.randn_like(p))
+    batch = dict(inputs=views(6), data_samples=None)
+    settings = dict(pretext_head=True)
+    _, alone = sgd_wrapper(model, hypergradient=settings).lower_gradient(
+        model, batch, 0
+    )
+    before = copy.deepcopy(model.state_dict())
+    wrapper = sgd_wrapper(model, hypergradient=dict(settings, head_weight=0.3))
+    logs, both = wrapper.lower_gradient(model, batch, 0)
+    other = at_upper_backbone(model)
+    there = dict(other.named_parameters())
+    loss = pretext_closure(other, batch, 0)()
+    assert logs['pretext_loss_at_upper'].item() == pytest.approx(loss.item(), rel=1e-10)
+    loss.backward()
+    own = {id(p): n for n, p in model.pretext.named_parameters()}
+    heads = {own[id(p)] for p in model.levels.phi_p}
+    assert heads
+    for name, grad in both.items():
+        expected = alone[name] + (there[name].grad if name in heads else 0)
+        torch.testing.assert_close(grad, expected, rtol=1e-9, atol=1e-12)
+    # The statistics of the pretext model are those of theta_P.
+    own_statistics = [k for k in before if k.startswith('pretext') and 'running' in k]
+    assert own_statistics
+
+
+def test_how_far_the_lower_level_is_from_a_stationary_point():
+    model = bissl_model('SimCLR', torch.float64)
+    batch = dict(inputs=views(6), data_samples=None)
+    names, theta_p = model.levels.lower_names, model.lower_backbone()
+    _, alone = sgd_wrapper(model, regularizer=dict(weight=0.0)).lower_gradient(
+        model, batch, 0
+    )
+    # A theta_D for which 0.1 (theta_P - theta_D) is the gradient times -1.01.
+    with torch.no_grad():
+        for name, p, d in zip(names, theta_p, model.upper_backbone()):
+            d.copy_(p + 1.01 * alone[name] / 0.1)
+    logs, _ = sgd_wrapper(model).lower_gradient(model, batch, 0)
+    assert logs['stationarity'].item() == pytest.approx(0.01 / 2.01, rel=1e-6)
+    with torch.no_grad():
+        for name, p, d in zip(names, theta_p, model.upper_backbone()):
+            d.copy_(p - alone[name])
+    logs, _ = sgd_wrapper(model).lower_gradient(model, batch, 0)
+    assert logs['stationarity'].item() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    'settings, text',
+    [
+        (dict(hypergradient=dict(head_weight=0.1)), 'pretext_head=True'),
+        (dict(hypergradient=dict(head_weight=-1, pretext_head=True)), 'head_weight'),
+        (
+            dict(
+                hypergradient=dict(
+                    head_weight=0.1, pretext_head=True, curvature='gauss_newton'
+                )
+            ),
+            "Set curvature='hessian'",
+        ),
+        (
+            dict(
+                hypergradient=dict(head_weight=0.1, pretext_head=True),
+                regularizer=LearnedDistance(0.1),
+            ),
+            'learned lambda',
+        ),
+        (
+            dict(
+                hypergradient=dict(head_weight=0.1, pretext_head=True),
+                indirect_weight=0.0,
+            ),
+            'Set indirect_weight=1',
+        ),
+    ],
+)
+def test_head_weight_where_it_cannot_act(settings, text):
+    with pytest.raises(ValueError, match=text):
+        sgd_wrapper(bissl_model('SimCLR', torch.float64), **settings)
 
 
 @pytest.mark.parametrize('damping', [0.0, 0.4])

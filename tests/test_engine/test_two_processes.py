@@ -153,6 +153,10 @@ def test_other_pretext_tasks_equal_one_process(kind, pool):
 VARIANTS = {
     'published': (dict(), 1e-10),
     'pretext head': (dict(hypergradient=dict(pretext_head=True)), 1e-10),
+    'regularized head': (
+        dict(hypergradient=dict(pretext_head=True, head_weight=0.3)),
+        1e-10,
+    ),
     'elastic': (dict(regularizer=dict(type='ElasticDistance', weight=0.1)), 1e-10),
     # Its lambda is in single precision.
     'learned lambda': (

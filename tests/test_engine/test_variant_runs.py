@@ -5,6 +5,7 @@ import torch
 from small_run import make_runner, small_config, weights
 from test_resume import StopAt
 
+from bissl_mm.analysis.logs import panels_of
 from bissl_mm.utils.errors import Refusal
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
@@ -26,8 +27,13 @@ VARIANTS = {
             type='ElasticDistance', weight=0.3, l1=0.1, factors={'layer4': 0.1}
         )
     ),
+    # Collected in the first alternation's lower steps and one more.
+    'fisher': dict(regularizer=dict(type='FisherDistance', weight=0.3, steps=3)),
     'differences': dict(hypergradient=dict(curvature='differences')),
     'pretext head': dict(hypergradient=dict(pretext_head=True, head_damping=0.5)),
+    'regularized head': dict(
+        hypergradient=dict(pretext_head=True, head_damping=0.5, head_weight=0.1)
+    ),
 }
 
 
@@ -88,12 +94,17 @@ def test_a_stage_goes_on_bit_for_bit_and_differs_from_the_published(
     assert any(
         not torch.equal(published[key], value) for key, value in weights(whole).items()
     )
+    stationarity = again.message_hub.get_scalar('train/lower/stationarity').data[0]
+    assert (stationarity > 0).all() and (stationarity <= 1).all()
     logged = again.message_hub.get_scalar('train/regime/lambda').data[0]
     regularizer = whole.optim_wrapper.regularizer
     if name == 'learned lambda':
         assert logged[0] != logged[1] == regularizer.weight != pytest.approx(0.3)
     else:
         assert logged.tolist() == pytest.approx(regularizer.weights(2))
+    # What is drawn is what was used, over both starts.
+    ((_, _, lines, _),) = panels_of({name: cfg.work_dir}, ['regime/lambda'])
+    assert lines[name]['value'] == pytest.approx(logged.tolist())
 
 
 @pytest.mark.parametrize('types', [('SquaredDistance', 'LearnedDistance')])

@@ -9,6 +9,7 @@ from bissl_mm.hypergradient import (
     CGSolver,
     DenseSolver,
     Domain,
+    HeadBlock,
     Hessian,
     Identity,
     Operator,
@@ -175,6 +176,117 @@ def test_the_pretext_head_answers_too():
         (theta, phi), WithHead([True], (phi,)), BlockDiagonal(Identity(), 1, 1e8)
     )
     assert (stiff - fixed).norm() < 1e-5 * fixed.norm()
+
+
+def views_loss(theta, phi, first, second):
+    """NT-Xent of a small smooth network, temperature 0.5."""
+    z = torch.cat([torch.tanh(x @ theta.reshape(5, 4)) for x in (first, second)])
+    z = F.normalize(torch.tanh(z @ phi.reshape(4, 3)), dim=1)
+    similarity = z @ z.T / 0.5 - 1e9 * torch.eye(len(z), dtype=z.dtype)
+    partner = torch.arange(len(z)).roll(len(first))
+    return F.cross_entropy(similarity, partner)
+
+
+class Quadratic:
+    """A lower level that is quadratic in (theta, phi), with a coupling."""
+
+    sizes = (SIZE, 3)
+
+    def __init__(self, generator):
+        root = torch.randn(SIZE + 3, SIZE + 3, generator=generator, dtype=torch.float64)
+        self.hessian, self.centre = root @ root.T, root[0]
+
+    def __call__(self, theta, phi):
+        rest = torch.cat([theta, phi]) - self.centre
+        return 0.5 * rest @ self.hessian @ rest
+
+
+class Views:
+    sizes = (20, 12)
+
+    def __init__(self, generator):
+        first = torch.randn(6, 5, generator=generator, dtype=torch.float64)
+        noise = torch.randn(6, 5, generator=generator, dtype=torch.float64)
+        self.views = first, first + 0.3 * noise
+
+    def __call__(self, theta, phi):
+        return views_loss(theta, phi, *self.views)
+
+
+@pytest.mark.parametrize('lower_level, error', [(Quadratic, 1e-8), (Views, 1e-6)])
+def test_the_upper_level_regularizes_the_pretext_head(lower_level, error):
+    """Appendix G of the thesis, against differences of the solved lower level."""
+    generator = torch.Generator().manual_seed(11)
+    pretext = lower_level(generator)
+    size, head_size = pretext.sizes
+    reg_weight, head_weight, head_damping = 0.8, 0.6, 0.5
+    target, theta_d = torch.randn(2, size, generator=generator, dtype=torch.float64)
+    start = torch.randn(head_size, generator=generator, dtype=torch.float64)
+
+    def downstream(x):
+        return torch.tanh(x - target).square().sum()
+
+    def lower(omega, upper):
+        theta, phi = omega[:size], omega[size:]
+        # The damping of the head is that of a term which ties it to its start.
+        return (
+            pretext(theta, phi)
+            + pretext(upper, phi)
+            + 0.5 * reg_weight * (theta - upper).square().sum()
+            + 0.5 * reg_weight * head_damping * (phi - start).square().sum()
+        )
+
+    def solved(upper, omega):
+        for _ in range(60):
+            at = omega.clone().requires_grad_()
+            (slope,) = torch.autograd.grad(lower(at, upper), at)
+            bend = torch.autograd.functional.hessian(lambda x: lower(x, upper), omega)
+            step = torch.linalg.solve(bend, slope)
+            omega = omega - step / max(1.0, step.norm().item())
+            if step.norm() < 1e-10:  # The next one would be its square.
+                return omega
+        raise AssertionError('not solved')
+
+    def objective(upper):
+        omega = solved(upper, at_rest)
+        return (
+            downstream(omega[:size]) + 0.5 * head_weight * omega[size:].square().sum()
+        )
+
+    at_rest = solved(theta_d, torch.cat([theta_d, start]))
+    theta = at_rest[:size].clone().requires_grad_()
+    phi = at_rest[size:].clone().requires_grad_()
+    upper = theta_d.clone().requires_grad_()
+    v = torch.autograd.grad(downstream(theta), theta)
+    at_upper = Hessian([lambda: pretext(upper, phi)], (upper, phi))
+    block = HeadBlock(at_upper, (upper,), 1 / reg_weight, head_damping)
+    operator = implicit_operator(
+        Hessian([lambda: pretext(theta, phi)], (theta, phi)),
+        reg_weight,
+        metric=BlockDiagonal(Identity(), 1, block),
+    )
+
+    def value(cross):
+        bound = DenseSolver().bind(operator)
+        domain = WithHead([True], (phi,), head_weight)
+        return implicit_jacobian_product(v, bound, domain=domain, cross=cross).value[0]
+
+    found = value(lambda x: (x[0] - block.mixed(x[1:])[0],))
+    incomplete = value(None)
+    for _ in range(3):
+        direction = torch.randn(size, generator=generator, dtype=torch.float64)
+        direction /= direction.norm()
+        slopes = [
+            (objective(theta_d + h * direction) - objective(theta_d - h * direction))
+            / (2 * h)
+            for h in (1e-3, 2e-3)
+        ]
+        # The error of second order cancels.
+        slope = (4 * slopes[0] - slopes[1]).item() / 3
+        scale = found.norm().item()
+        assert abs(found @ direction - slope) <= error * scale
+        # The term of the mixed derivative is not small.
+        assert abs(incomplete @ direction - slope) > 1e-3 * scale
 
 
 def test_two_blocks_of_unknowns():

@@ -1,5 +1,6 @@
 """The report of a demo."""
 
+import math
 import os
 import os.path as osp
 
@@ -61,6 +62,7 @@ def write_page(demo: Demo, outcome: dict) -> str:
         samples=report.picture_rows(samples(demo.configs)),
         level_curves=_level_curves(demo, logs),
         backbone_curves=report.curves(_panels(logs)),
+        assumption_curves=report.curves(_assumptions(logs)),
         features=_features(demo, outcome) if task.has_features else None,
         seconds=[(name, value) for name, value in demo.seconds.items() if value],
         cores=os.cpu_count(),
@@ -113,6 +115,19 @@ def _panels(logs: dict[str, Series]) -> list:
         (title, 'alternation', {label: logs[name]}, logarithmic)
         for title, label, name, logarithmic in wanted
         if name in logs
+    ]
+
+
+def _assumptions(logs: dict[str, Series]) -> list:
+    wanted = {
+        "lower level's gradient": ('over that of its parts', 'lower/stationarity'),
+        'smallest curvature met': ('curvature', 'upper/min_curvature'),
+    }
+    return [
+        (title, 'alternation', {label: logs[name]}, False)
+        for title, (label, name) in wanted.items()
+        # Without products no curvature is met: it is infinite.
+        if any(map(math.isfinite, logs.get(name, {}).get('value', ())))
     ]
 
 

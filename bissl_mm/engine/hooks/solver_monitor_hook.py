@@ -14,7 +14,10 @@ class SolverMonitorHook(Hook):
 
     The quantities themselves (``upper/residual``, ``upper/estimated``,
     ``upper/min_curvature``, ``upper/cosine``, ``lower/distance``, ...) are
-    logged with every alternation. Each kind of warning is given once.
+    logged with every alternation. Each kind of warning is given once. At the end,
+    a line says how far the last alternation met what the implicit Jacobian assumes
+    (A.1, arXiv:2410.02387): a stationary lower level and a positive definite
+    system, solved.
 
     Args:
         max_residual (float): The warning comes if the true relative residual
@@ -27,12 +30,14 @@ class SolverMonitorHook(Hook):
 
     def __init__(self, max_residual: float = 1.0) -> None:
         self.max_residual = max_residual
-        self._warned = set()
+        self._warned: set[str] = set()
+        self._last: dict[str, float] = {}
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
         """Check the means of one alternation."""
+        self._last = dict(outputs)
         system = runner.optim_wrapper.system
         solver = type(system.solver).__name__
         where = (
@@ -74,6 +79,28 @@ class SolverMonitorHook(Hook):
                 f'v_IJ points against v: cosine {outputs["upper/cosine"]:.3g} '
                 f'({where}). The upper level would move away from the '
                 'downstream task. Raise damping.',
+            )
+
+    def after_train(self, runner: Runner) -> None:
+        """Say what was assumed, and how far it held."""
+        shown = [
+            (f'{text} {self._last[key]:.3g} ({meaning})')
+            for key, text, meaning in (
+                (
+                    'lower/stationarity',
+                    "the lower level's gradient over the lengths of its two parts",
+                    '0: stationary, with the noise of a batch',
+                ),
+                ('upper/min_curvature', 'smallest curvature met', 'above 0'),
+                ('upper/residual', 'residual of the system', '0: solved'),
+            )
+            if key in self._last
+        ]
+        if shown:
+            runner.logger.info(
+                'What the implicit Jacobian assumes, in the last alternation: '
+                + '; '.join(shown)
+                + '.'
             )
 
     def _warn(self, runner: Runner, kind: str, text: str) -> None:

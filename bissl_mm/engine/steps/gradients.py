@@ -127,7 +127,7 @@ class FirstOrder:
                     stack.enter_context(held_averages(model))
                 with plain_checkpoints(), self._precision(model):
                     loss = total_loss(model, data)
-            grads = _gradient(loss * (weight / len(parts)), list(params.values()))
+            grads = gradient_of(loss * (weight / len(parts)), list(params.values()))
             total = torch._foreach_add(tuple(total), grads) if total else grads
             losses.append(loss.detach())
         return torch.stack(losses).mean(), dict(zip(params, total, strict=True))
@@ -192,7 +192,7 @@ class FirstOrder:
         for i, data in enumerate(parts):
             with seeded(part_seed(seed, i), device_of(model)), self._precision(model):
                 loss = loss_with_state(model.downstream, state, data)
-            grads = _gradient(loss / len(parts), params)
+            grads = gradient_of(loss / len(parts), params)
             total = torch._foreach_add(tuple(total), grads) if total else grads
             losses.append(loss.detach())
         return (
@@ -225,7 +225,7 @@ class FirstOrder:
         return torch.autocast(device_of(model).type, getattr(torch, self.dtype))
 
 
-def _gradient(loss: Tensor, params: Sequence[Tensor]) -> list[Tensor]:
+def gradient_of(loss: Tensor, params: Sequence[Tensor]) -> list[Tensor]:
     """The gradient of a scalar; zero where it does not depend on a
     parameter."""
     grads = torch.autograd.grad(loss, params, allow_unused=True)

@@ -9,15 +9,12 @@ import torch
 from mmengine.dist import get_world_size
 from torch import Tensor
 
-from ...datasets.batch_parts import first_samples
 from ...hypergradient import (
     BlockDiagonal,
     BoundSolver,
     Curvature,
-    Differences,
     Domain,
-    GaussNewton,
-    Hessian,
+    HeadBlock,
     Identity,
     Operator,
     Solution,
@@ -32,26 +29,16 @@ from ...hypergradient.linalg.basis import flatten, unflatten
 from ...hypergradient.linalg.vectors import scalars_agreed
 from ...hypergradient.regularizers.base import Regularizer
 from ...models.bissl_model import BiSSLModel, Levels
-from ...models.losses.functional import pretext_closure
-from ...models.losses.outputs import pretext_outputs_closure
 from ...registry import build_solver
 from ...utils.errors import ValueRefusal
-from ...utils.random import seeded
 from ..checks.batch_report import NotFinite
 from ..checks.out_of_memory import in_memory_phase
-from ..distributed import from_first_rank, mean_over_ranks
-from .gradients import FirstOrder, Gradients, part_seed
-from .lone_images import count_images, zero_hessian_text
+from ..distributed import from_first_rank
+from .curvatures import curvature_maker, losses_of
+from .gradients import FirstOrder, Gradients
+from .lone_images import zero_hessian_text
 from .params import select
-from .parts import device_of
 from .settings import HypergradientSettings
-
-#: Setting -> how the pretext loss becomes a function, and the operator of it.
-_CURVATURES = dict(
-    hessian=(pretext_closure, Hessian),
-    gauss_newton=(pretext_outputs_closure, GaussNewton),
-    differences=(partial(pretext_closure, derived_twice=False), Differences),
-)
 
 
 class Hypergradient(NamedTuple):
@@ -101,6 +88,12 @@ class ImplicitSystem:
                 "exact products, which curvature='differences' does not give. Set "
                 "solver=dict(type='MinresSolver'), or curvature='hessian'."
             )
+        if settings.head_weight and regularizer.named_parameters():
+            raise ValueRefusal(
+                'optim_wrapper.hypergradient: the gradient of a learned lambda is that '
+                f'without head_weight, but head_weight is {settings.head_weight}. Set '
+                "regularizer=dict(type='SquaredDistance'), or head_weight=0."
+            )
         self.bound: BoundSolver | None = None
         # The state of the solver in the phase that a resumed run continues.
         self._resumed: dict = {}
@@ -111,6 +104,8 @@ class ImplicitSystem:
         self._cross: Callable[[Vectors], Vectors] | None = None
         # Both belong to the operator that the solver is bound to.
         self._metric: Callable[[], Operator] = Identity
+        self._curvature_at_upper: Callable[[], Curvature] | None = None
+        self._head_block: HeadBlock | None = None
         self._weight = regularizer.weight
 
     @property
@@ -143,42 +138,31 @@ class ImplicitSystem:
             checked_step (int): The step that ``check_residual='random'`` checks.
                 Defaults to 0.
         """
-        pretext = model.pretext
-        make_closure, make_curvature = _CURVATURES[self.config.curvature]
-        if make_curvature is Differences:
-            make_curvature = partial(Differences, step=self.config.difference_step)
-        closures, self._parts = [], []
-        for batch in batches:
-            if self.config.batch_size is not None:
-                batch = first_samples(batch, self.config.batch_size)
-            with seeded(seed, device_of(pretext)):
-                parts = first_order.prepare(pretext, 'hessian', batch)
-            self._parts += parts
-            closures += [
-                make_closure(pretext, data, part_seed(seed, i))
-                for i, data in enumerate(parts)
-            ]
+        losses = losses_of(model, batches, seed, first_order, self.config)
+        self._parts = losses.parts
         levels = model.levels
-        through = select(pretext, levels.lower_names, self.config.params)
+        through = select(model.pretext, levels.lower_names, self.config.params)
         head = levels.phi_p if self.config.pretext_head else ()
-        self.domain = WithHead(through, head) if head else Domain(through)
+        self.domain = (
+            WithHead(through, head, self.config.head_weight)
+            if head
+            else Domain(through)
+        )
         lower, upper = map(self.domain.leaves, (levels.theta_p, levels.theta_d))
+        make_curvature = curvature_maker(self.config, first_order.num_parts['hessian'])
         self._metric = partial(self._metric_of, lower, upper, bool(head))
+        self._cross = partial(self._cross_of, lower, upper)
+        self._curvature_at_upper = partial(
+            make_curvature, losses.at_upper, (*upper, *head), lazy=True
+        )
         curvature = make_curvature(
-            closures,
+            losses.closures,
             (*lower, *head),
-            mean_over_ranks=mean_over_ranks,
-            keep_graphs=self.config.keep_graph
-            and first_order.num_parts['hessian'] == 1,
-            product_dtype=torch.bfloat16 if self.config.dtype == 'bfloat16' else None,
-            product_tf32=self.config.dtype == 'tf32',
-            second_order=self.config.second_order,
-            small_image_kernels=self.config.small_image_kernels,
             lazy=not self.solver.uses_products,
             zero_text=partial(
                 zero_hessian_text,
                 first_order,
-                count_images(batch),
+                losses.num_images,
                 self.config.batch_size,
             ),
         )
@@ -187,14 +171,28 @@ class ImplicitSystem:
         resumed, self._resumed = self._resumed, {}
         same = done_steps > 0 and resumed.get('of') == repr(self.settings())
         self._bind(curvature, resumed['solver'] if same else None)
-        self._cross = partial(self.regularizer.cross, lower=lower, upper=upper)
         self._steps, self._checked_step = done_steps, checked_step
 
     def _metric_of(self, lower: Vectors, upper: Vectors, with_head: bool) -> Operator:
         metric = self.regularizer.metric(lower, upper)
         if not with_head:
             return metric
-        return BlockDiagonal(metric, len(lower), self.config.head_damping)
+        if not self.config.head_weight:
+            return BlockDiagonal(metric, len(lower), self.config.head_damping)
+        self._head_block = HeadBlock(
+            self._curvature_at_upper(),
+            upper,
+            1 / (self._weight + self.config.damping),
+            self.config.head_damping,
+        )
+        return BlockDiagonal(metric, len(lower), self._head_block)
+
+    def _cross_of(self, lower: Vectors, upper: Vectors, solution: Vectors) -> Vectors:
+        found = self.regularizer.cross(solution[: len(lower)], lower, upper)
+        if self._head_block is None:
+            return found
+        mixed = self._head_block.mixed(solution[len(lower) :])
+        return tuple(torch._foreach_sub(list(found), list(mixed)))
 
     def _bind(self, curvature: Curvature, state: dict | None = None) -> None:
         self._weight = self.regularizer.weight
@@ -207,13 +205,15 @@ class ImplicitSystem:
     def _is_new(self) -> bool:
         """Whether an upper step has changed the system."""
         regularizer = self.regularizer
+        if self.config.head_weight:
+            return True
         return not regularizer.has_constant_metric or regularizer.weight != self._weight
 
     def end(self) -> None:
         """Free the graphs of the operator and the state of the solver."""
         if self.bound is not None:
             self.bound.operator.close()
-        self.bound, self._parts = None, []
+        self.bound, self._head_block, self._parts = None, None, []
 
     @in_memory_phase('product')
     def solve(self, v: Vectors) -> Solution:

@@ -23,6 +23,8 @@ from .parts import check_finite, device_of, running_statistics
 
 #: Key of an optimizer -> its name in messages.
 _WHERE = dict(lower='lower level', upper='upper level', head_warmup='head warm-up')
+#: Logs that may be infinite: what they divide by may be 0.
+_RATIOS = ('pull', 'stationarity')
 
 
 class LevelOptimizers(OptimWrapperDict):
@@ -106,7 +108,9 @@ class LevelOptimizers(OptimWrapperDict):
         logs = dict(logs, grad_norm=clip(params))
         values = torch.stack([v.double() for v in logs.values()]).tolist()
         numbers = dict(zip(logs, values, strict=True))
-        check_finite(_WHERE[level], **{k: v for k, v in numbers.items() if k != 'pull'})
+        check_finite(
+            _WHERE[level], **{k: v for k, v in numbers.items() if k not in _RATIOS}
+        )
         limit = getattr(clip, 'keywords', {}).get('max_norm')
         if limit is not None:
             numbers['clipped'] = float(numbers['grad_norm'] > limit)
@@ -154,12 +158,11 @@ class LevelOptimizers(OptimWrapperDict):
         """Load what :meth:`state_dict` gave.
 
         Raises:
-            RuntimeError: If the upper level trained other parameters of the
-                regularizer.
+            RuntimeError: If another type of regularizer wrote the state.
         """
         state_dict = dict(state_dict)
         saved = state_dict.pop('regularizer', {})
-        if set(saved) != {name for name, _ in self.regularizer.named_parameters()}:
+        if set(saved) != set(self.regularizer.state_dict()):
             raise RuntimeRefusal(
                 f'optim_wrapper.regularizer: {type(self.regularizer).__name__} cannot '
                 'go on from a checkpoint that another type of regularizer wrote. '

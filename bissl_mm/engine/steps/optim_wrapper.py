@@ -10,17 +10,17 @@ from ...hypergradient.linalg.vectors import cosine, norm
 from ...hypergradient.regularizers.base import Regularizer
 from ...models.bissl_model import BiSSLModel
 from ...registry import OPTIM_WRAPPERS, build_regularizer
-from ...utils.check import check_keys, check_non_negative
-from ...utils.errors import ValueRefusal
+from ...utils.check import check_keys
 from ...utils.random import seeded
 from ..checks.batch_report import names_its_batch
 from ..distributed import average_
 from .gradients import FirstOrder, Gradients
+from .head_at_upper import add_head_gradient_
 from .hypergradient import Hypergradient, ImplicitSystem
 from .level_optimizers import LevelOptimizers
 from .lone_images import FirstGradient
 from .parts import check_finite, device_of, running_statistics, solution_logs
-from .settings import MOVED_OF_WRAPPER, HypergradientSettings
+from .settings import MOVED_OF_WRAPPER, HypergradientSettings, check_weights
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -89,13 +89,7 @@ class BiSSLOptimWrapper(LevelOptimizers):
         self.system = ImplicitSystem(regularizer, settings)
         first_order = FirstOrder(num_micro_batches, first_order_dtype)
         super().__init__(lower, upper, head_warmup, first_order, regularizer)
-        check_non_negative('BiSSLOptimWrapper', 'direct_weight', direct_weight)
-        check_non_negative('BiSSLOptimWrapper', 'indirect_weight', indirect_weight)
-        if direct_weight + indirect_weight == 0:
-            raise ValueRefusal(
-                'BiSSLOptimWrapper: direct_weight and indirect_weight are 0, '
-                'so that the upper level has no loss. Set one above 0.'
-            )
+        check_weights(direct_weight, indirect_weight, settings.head_weight)
         self.direct_weight = direct_weight
         self.indirect_weight = indirect_weight
         self._check_gradient = FirstGradient()
@@ -121,8 +115,13 @@ class BiSSLOptimWrapper(LevelOptimizers):
             those before the step, and ``grad_norm`` is that before clipping.
             ``distance`` is :math:`\|\theta_P - \theta_D\|`. ``pull`` is the
             length of :math:`\lambda(\theta_P - \theta_D)` over that of the
-            pretext gradient of the backbone. ``clipped`` is 1 if ``max_norm``
-            cut the gradient, else 0.
+            pretext gradient of the backbone. ``stationarity`` is the length of
+            the backbone's whole gradient over the sum of the lengths of its two
+            parts: 0 if they cancel, as A.1 assumes of the solution, and 1 if
+            they point the same way. The noise of a batch is part of it.
+            ``clipped`` is 1 if ``max_norm``
+            cut the gradient, else 0. With ``head_weight`` also
+            ``pretext_loss_at_upper``, :math:`\mathcal{L}^P(\theta_D, \phi_P)`.
 
         Raises:
             FloatingPointError: If the loss or the gradient is not finite;
@@ -148,10 +147,11 @@ class BiSSLOptimWrapper(LevelOptimizers):
         """
         pretext, levels = model.pretext, model.levels
         with seeded(seed, device_of(pretext)):
-            loss, grads = self.first_order.loss_gradient(
-                pretext, self.first_order.prepare(pretext, 'lower', batch)
-            )
-        average_([loss, *grads.values(), *running_statistics(pretext)])
+            parts = self.first_order.prepare(pretext, 'lower', batch)
+            loss, grads = self.first_order.loss_gradient(pretext, parts)
+        at_upper = self.system.config.head_weight > 0
+        logs = add_head_gradient_(grads, model, parts, seed) if at_upper else {}
+        average_([loss, *logs.values(), *grads.values(), *running_statistics(pretext)])
         self._check_gradient(grads, self.first_order, batch)
         backbone = [grads[name] for name in levels.lower_names]
         slope = norm(tuple(backbone))
@@ -161,6 +161,8 @@ class BiSSLOptimWrapper(LevelOptimizers):
             proximal_loss=pull.value,
             distance=pull.distance,
             pull=pull.length / slope,
+            stationarity=norm(tuple(backbone)) / (slope + pull.length),
+            **logs,
         ), grads
 
     def begin_upper_phase(

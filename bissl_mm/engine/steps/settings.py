@@ -64,6 +64,12 @@ class HypergradientSettings:
         head_damping (float): Added to the diagonal of the head's block. The
             regularizer adds nothing to this block, so the system may be
             singular without it. Defaults to 1.
+        head_weight (float): Weight :math:`\mu` of the term :math:`\frac{\mu}{2}
+            \|\phi_P\|^2` of the upper level (Appendix G of the thesis). The
+            lower level then also minimises the pretext loss
+            :math:`\mathcal{L}^P(\theta_D, \phi_P)` in the head, and an upper step
+            takes three products where it took one. Needs ``pretext_head=True``.
+            Defaults to 0: no such terms.
         num_batches (int): Pretext batches K whose Hessians are averaged in an
             upper phase. Defaults to 1; the first version of the paper has 5.
         batches (str): ``'next'`` draws these batches after the lower steps.
@@ -107,6 +113,7 @@ class HypergradientSettings:
     params: str | list[str] | None = None
     pretext_head: bool = False
     head_damping: float = 1.0
+    head_weight: float = 0.0
     num_batches: int = 1
     batches: str = 'next'
     batch_size: int | None = None
@@ -120,6 +127,19 @@ class HypergradientSettings:
         check_non_negative(WHERE, 'damping', self.damping)
         check_non_negative(WHERE, 'head_damping', self.head_damping)
         check_in(WHERE, 'pretext_head', self.pretext_head, (True, False))
+        check_non_negative(WHERE, 'head_weight', self.head_weight)
+        if self.head_weight and not self.pretext_head:
+            raise ValueRefusal(
+                f'{WHERE}: head_weight={self.head_weight} acts through the head in '
+                'the implicit Jacobian, but pretext_head is False. Set '
+                'pretext_head=True, or head_weight=0.'
+            )
+        if self.head_weight and self.curvature == 'gauss_newton':
+            raise ValueRefusal(
+                f'{WHERE}: head_weight={self.head_weight} needs mixed second '
+                "derivatives, which curvature='gauss_newton' does not have. Set "
+                "curvature='hessian', or head_weight=0."
+            )
         kinds = ('hessian', 'gauss_newton', 'differences')
         check_in(WHERE, 'curvature', self.curvature, kinds)
         check_non_negative(WHERE, 'difference_step', self.difference_step)
@@ -165,6 +185,32 @@ class HypergradientSettings:
     def settings(self) -> dict[str, Any]:
         """All settings by name; plain values except the solver."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def check_weights(direct: float, indirect: float, head_weight: float) -> None:
+    """Check the weights of the upper level's terms.
+
+    Args:
+        direct (float): ``direct_weight``.
+        indirect (float): ``indirect_weight``.
+        head_weight (float): ``hypergradient.head_weight``.
+
+    Raises:
+        ValueError: For a negative weight, or if nothing is left to minimise.
+    """
+    check_non_negative('BiSSLOptimWrapper', 'direct_weight', direct)
+    check_non_negative('BiSSLOptimWrapper', 'indirect_weight', indirect)
+    if direct + indirect == 0:
+        raise ValueRefusal(
+            'BiSSLOptimWrapper: direct_weight and indirect_weight are 0, '
+            'so that the upper level has no loss. Set one above 0.'
+        )
+    if head_weight and not indirect:
+        raise ValueRefusal(
+            f'{WHERE}: head_weight={head_weight} acts through the implicit Jacobian, '
+            'but with indirect_weight=0 no system is solved. Set indirect_weight=1, '
+            'or head_weight=0.'
+        )
 
 
 def refuse_moved(cfg: Mapping[str, Any]) -> None:

@@ -128,6 +128,24 @@ class PretextLoss:
         return ((n, p) for n, p in self.pretext.named_parameters() if p.requires_grad)
 
 
+@dataclass(frozen=True)
+class PretextLossWithState(PretextLoss):
+    """The same, with other parameters and buffers.
+
+    Attributes:
+        state (Callable): Returns all parameters and buffers by name, at the
+            time of the call.
+    """
+
+    state: Callable[[], dict[str, Tensor]] = dict
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """See :meth:`PretextLoss.held`."""
+        with substituted(self.pretext, self.state()), super().held():
+            yield
+
+
 def pretext_closure(
     pretext: BaseModel, data: dict, seed: int, derived_twice: bool = True
 ) -> Callable[[], Tensor]:
