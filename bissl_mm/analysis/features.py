@@ -60,9 +60,13 @@ def embed(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """t-SNE of features ``(N, C)`` in the plane, ``(N, 2)``."""
     # The default of 30 neighbours is too large for the smallest sets.
     perplexity = min(30.0, (len(features) - 1) / 2)
-    return TSNE(init='pca', perplexity=perplexity, random_state=seed).fit_transform(
-        features
-    )
+    # sklearn divides the first principal components by their deviation. If a
+    # backbone has collapsed, that is 0, and sklearn ends the process.
+    spread = np.ptp(features, axis=0).max()
+    collapsed = spread <= 1e-5 * np.abs(features).max()
+    return TSNE(
+        init='random' if collapsed else 'pca', perplexity=perplexity, random_state=seed
+    ).fit_transform(features)
 
 
 def nearest_neighbour_accuracy(features: np.ndarray, labels: np.ndarray) -> float:

@@ -175,9 +175,11 @@ def scatter_pair(
     labels: np.ndarray,
     names: Sequence[str],
 ) -> str:
-    """Two t-SNE pictures side by side, coloured by class."""
+    """t-SNE pictures side by side, coloured by class."""
     with plt.rc_context({**STYLE, 'axes.grid': False}):
-        figure, grid = plt.subplots(1, len(points), figsize=(5.2 * len(points), 4.9))
+        figure, ((*grid,),) = plt.subplots(
+            1, len(points), figsize=(5.2 * len(points), 4.9), squeeze=False
+        )
         colours = plt.get_cmap('tab10' if len(names) <= 10 else 'tab20')
         for axes, title, xy in zip(grid, titles, points, strict=True):
             for i, name in enumerate(names):
