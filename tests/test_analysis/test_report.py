@@ -50,6 +50,7 @@ def values(**others):
         predictions=None,
         samples='data:,b',
         level_curves='data:,c',
+        assumption_curves=None,
         backbone_curves='data:,d',
         features=None,
         seconds=[('pretext', 12.3), ('bissl', 4.0)],

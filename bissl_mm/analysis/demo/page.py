@@ -33,6 +33,8 @@ def write_page(demo: Demo, outcome: dict) -> str:
     """
     task, data = demo.task, demo.data
     logs = read_scalars(osp.join(demo.work_dir, 'bissl-1'))
+    # A stage that an older version finished has logged none.
+    assumed = _assumptions(logs)
     pictures = dict(demo.pictures())
     loop = demo.configs.read('bissl').train_cfg
     path = osp.join(demo.work_dir, 'report.html')
@@ -62,7 +64,7 @@ def write_page(demo: Demo, outcome: dict) -> str:
         samples=report.picture_rows(samples(demo.configs)),
         level_curves=_level_curves(demo, logs),
         backbone_curves=report.curves(_panels(logs)),
-        assumption_curves=report.curves(_assumptions(logs)),
+        assumption_curves=report.curves(assumed) if assumed else None,
         features=_features(demo, outcome) if task.has_features else None,
         seconds=[(name, value) for name, value in demo.seconds.items() if value],
         cores=os.cpu_count(),

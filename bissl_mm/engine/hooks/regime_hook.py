@@ -46,7 +46,8 @@ class RegimeHook(Hook):
             before training.
     """
 
-    priority = 'BELOW_NORMAL'
+    # Before the hook that logs, or the log would lag by one alternation.
+    priority = 'NORMAL'
 
     def __init__(self, least: float = 0.5, aim: float = 3.0) -> None:
         self.least, self.aim = least, aim
