@@ -17,6 +17,7 @@ from .loop.bissl_loop import BiSSLTrainLoop
 from .steps.lars import LARS
 from .steps.optim_constructor import BiSSLOptimWrapperConstructor
 from .steps.optim_wrapper import BiSSLOptimWrapper
+from .steps.weighted_sum import WeightedSumOptimWrapper
 
 __all__ = [
     'BiSSLCheckpointHook',
@@ -31,5 +32,6 @@ __all__ = [
     'RegimeHook',
     'SolverMonitorHook',
     'TransferHook',
+    'WeightedSumOptimWrapper',
     'mean_over_ranks',
 ]

@@ -61,8 +61,11 @@ class BiSSLOptimWrapperConstructor:
             )
         cfg = copy.deepcopy(dict(optim_wrapper_cfg))
         check_not_moved('optim_wrapper', cfg, MOVED_OF_WRAPPER)
+        kind = OPTIM_WRAPPERS.get(str(cfg.get('type', 'BiSSLOptimWrapper')))
         check_known_keys(
-            'optim_wrapper', cfg, (*init_keys(BiSSLOptimWrapper), 'type', '_scope_')
+            'optim_wrapper',
+            cfg,
+            (*init_keys(kind or BiSSLOptimWrapper), 'type', '_scope_'),
         )
         self.levels = {}
         for level in ('lower', 'upper', 'head_warmup'):
