@@ -18,7 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from importlib import import_module
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from typing import Any
 
 import torch
@@ -28,17 +28,7 @@ from mmengine.logging import MMLogger
 from ...engine.launch import prepare_processes
 from ...utils.console import quiet_console
 from ...utils.errors import RuntimeRefusal, ValueRefusal
-
-#: Environment variables that the libraries read when a process starts.
-ONE_THREAD: dict[str, str] = dict.fromkeys(
-    (
-        'OMP_NUM_THREADS',
-        'MKL_NUM_THREADS',
-        'OPENBLAS_NUM_THREADS',
-        'NUMEXPR_NUM_THREADS',
-    ),
-    '1',
-)
+from ...utils.processes import ONE_THREAD, end_with_parent
 
 
 class InTurn:
@@ -230,7 +220,7 @@ def _ignored_interrupt() -> Iterator[None]:
 
 def _prepare(devices, scopes: Sequence[str]) -> None:
     """Set up a worker process."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     device = devices.get()
     if device:
@@ -247,10 +237,3 @@ def _prepare(devices, scopes: Sequence[str]) -> None:
     # mmengine collects garbage whenever it builds a dataset. Objects of the
     # libraries that are imported already are never garbage, so skip them.
     gc.freeze()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)

@@ -1,0 +1,1 @@
+"""Runs of a graph, done once each by any number of processes. Imports no torch."""
