@@ -64,7 +64,10 @@ setup(
         'Topic :: Scientific/Engineering :: Image Recognition',
     ],
     packages=find_packages(include=('bissl_mm', 'bissl_mm.*')),
-    package_data={'bissl_mm.analysis': ['templates/*.html']},
+    package_data={
+        'bissl_mm.analysis': ['templates/*.html'],
+        'bissl_mm.experiments.report': ['*.yaml'],
+    },
     python_requires='>=3.10',
     # torch, mmcv and the OpenMMLab libraries are left to the user's own
     # environment: mmcv must match the torch that it was compiled with.

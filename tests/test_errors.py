@@ -41,7 +41,11 @@ INTERNAL = {
     ('bissl_mm/utils/pickled_objects.py', 'RefusedPickleError'),
     ('bissl_mm/utils/pickled_storages.py', 'RefusedPickleError'),
     ('bissl_mm/utils/restricted_pickle.py', 'RefusedPickleError'),
-    # The exit status after Ctrl-C.
+    # Ends a run after a few timed steps.
+    ('bissl_mm/experiments/runs/timing.py', '_Enough'),
+    # The exit status after a signal; and after Ctrl-C.
+    ('bissl_mm/experiments/queue/pool.py', 'SystemExit'),
+    ('tools/experiment.py', 'SystemExit'),
     ('tools/compare_arms.py', 'SystemExit'),
     ('tools/demo.py', 'SystemExit'),
 }

@@ -44,6 +44,8 @@ FORBIDDEN = {
         'bissl_mm.engine',
         'bissl_mm.datasets',
     ),
+    # Only the tool imports experiments.
+    **dict.fromkeys(('analysis', 'config', 'engine'), ('bissl_mm.experiments',)),
 }
 
 
@@ -79,6 +81,12 @@ ROOMS = {
         'report': ('permutation_test', 'scalars'),
         'runs': ('permutation_test',),
         'demo': ('features', 'permutation_test', 'report', 'runs', 'scalars'),
+    },
+    'experiments': {
+        'queue': (),
+        'definition': (),
+        'runs': ('definition', 'queue'),
+        'report': ('definition', 'queue', 'runs'),
     },
     'engine': {
         'distributed': (),

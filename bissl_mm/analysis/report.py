@@ -109,7 +109,7 @@ def strip_plot(outcome: dict, metric: str, num_stages: int = 1) -> str:
         )
         axes.set_ylim(-0.5, len(outcome['arms']) - 0.3)
         axes.set_xlabel(metric)
-        return _embed(figure)
+        return embed(figure)
 
 
 #: Title, label of the horizontal axis, series by label, whether the vertical axis
@@ -120,7 +120,7 @@ Panel = tuple[str, str, dict[str, Series], bool]
 def curves(panels: Sequence[Panel]) -> str:
     """Panels of curves side by side."""
     with plt.rc_context(STYLE):
-        return _embed(draw_curves(panels, len(panels)))
+        return embed(draw_curves(panels, len(panels)))
 
 
 def save_curves(path: str, panels: Sequence[Panel]) -> None:
@@ -201,7 +201,7 @@ def scatter_pair(
                 columnspacing=1.0,
                 handletextpad=0.1,
             )
-        return _embed(figure)
+        return embed(figure)
 
 
 def picture_rows(
@@ -224,10 +224,11 @@ def picture_rows(
                 axes.imshow(picture, cmap='gray')
             axes_row[0].set_title(name, loc='left')
         figure.tight_layout(h_pad=0.6)
-        return _embed(figure)
+        return embed(figure)
 
 
-def _embed(figure) -> str:
+def embed(figure) -> str:
+    """A figure of matplotlib as a data address; the figure is closed."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', bbox_inches='tight')
     plt.close(figure)

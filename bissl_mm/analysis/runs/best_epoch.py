@@ -24,10 +24,12 @@ class KeepBest(Hook):
         self.metric = metric
         self.value = -float('inf')
         self.state: dict[str, torch.Tensor] = {}
+        self.curve: list[float] = []
 
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
         """Compare with the best so far."""
         value = percent(self.metric, metrics)
+        self.curve.append(value)
         if value > self.value:
             self.value = value
             self.state = copy.deepcopy(runner.model.state_dict())

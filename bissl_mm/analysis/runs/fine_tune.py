@@ -5,11 +5,13 @@ import io
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
@@ -18,6 +20,23 @@ from ...engine.checks.loaders import check_train_loop
 from ...models.weights.pretrained import check_pretrained_init
 from ...utils.total_batch import share_batches
 from .best_epoch import KeepBest, percent
+
+#: What a run takes from its config.
+_KEYS = (
+    'model',
+    'train_dataloader',
+    'val_dataloader',
+    'test_dataloader',
+    'train_cfg',
+    'val_cfg',
+    'test_cfg',
+    'optim_wrapper',
+    'param_scheduler',
+    'val_evaluator',
+    'test_evaluator',
+    'env_cfg',
+    'default_scope',
+)
 
 
 @dataclass
@@ -30,14 +49,16 @@ class Setting:
 
 def fine_tune(
     cfg: Config,
-    checkpoint: str,
+    checkpoint: str | None,
     setting: Setting,
     seed: int,
     work_dir: str,
     metric: str = 'accuracy/top1',
     test: bool = True,
     inspect: Callable[[Runner], None] | None = None,
-) -> dict[str, float]:
+    hooks: Sequence[Hook] = (),
+    history: bool = False,
+) -> dict[str, Any]:
     """One fine-tuning run.
 
     Args:
@@ -46,7 +67,8 @@ def fine_tune(
             initialisation (in a C4 detector the backbone and the shared
             head). Its learning rate, weight decay and seed are replaced. The
             config itself is not changed.
-        checkpoint (str): Exported or pretrained backbone.
+        checkpoint (str, optional): Exported or pretrained backbone. None: the
+            backbone starts from random weights.
         setting (Setting): Learning rate and weight decay.
         seed (int): Seed of the head, the data order and the augmentations.
         work_dir (str): Folder for mmengine's logs.
@@ -55,31 +77,21 @@ def fine_tune(
             to True.
         inspect (Callable, optional): Called with the runner after the test,
             with the weights of that epoch.
+        hooks (Sequence[Hook]): More hooks of the runner.
+        history (bool): Whether to return ``curve`` and ``metrics``, too.
+            Defaults to False.
 
     Returns:
-        dict[str, float]: ``val`` and, if asked for, ``test``, percent; both
-        NaN if the metric is never a number on the validation data.
+        dict[str, Any]: ``val`` and, if asked for, ``test``, percent; both NaN if
+        the metric is never a number on the validation data. ``curve`` is the
+        metric of all evaluations, percent, and ``metrics`` are all those of the
+        test, as the evaluator reports them.
     """
     cfg = copy.deepcopy(cfg)
     # One process, which takes the whole batch.
     share_batches(cfg, 1)
-    _set_checkpoint(cfg.model, checkpoint)
+    set_checkpoint(cfg.model, checkpoint)
     cfg.optim_wrapper.optimizer.update(lr=setting.lr, weight_decay=setting.weight_decay)
-    keys = (
-        'model',
-        'train_dataloader',
-        'val_dataloader',
-        'test_dataloader',
-        'train_cfg',
-        'val_cfg',
-        'test_cfg',
-        'optim_wrapper',
-        'param_scheduler',
-        'val_evaluator',
-        'test_evaluator',
-        'env_cfg',
-        'default_scope',
-    )
     # Without ``cfg``: mmengine formats it several times per run, which takes
     # longer than a short run itself.
     runner = Runner(
@@ -88,29 +100,35 @@ def fine_tune(
         randomness=dict(seed=seed),
         log_level='ERROR',
         experiment_name=f'fine_tune_{time.time_ns()}',
-        **{k: cfg[k] for k in keys if k in cfg},
+        **{k: cfg[k] for k in _KEYS if k in cfg},
     )
     best = KeepBest(metric)
-    runner.register_hook(best)
+    for hook in (best, *hooks):
+        runner.register_hook(hook)
     _check(runner)
     runner.train()
     # An error here would lose the results of other runs.
-    result = dict(val=best.value if best.state else math.nan)
+    result: dict[str, Any] = dict(val=best.value if best.state else math.nan)
+    if history:
+        result['curve'] = best.curve
     if test and not best.state:
         result['test'] = math.nan
     elif test:
         runner.model.load_state_dict(best.state)
-        result['test'] = percent(metric, runner.test())
+        metrics = runner.test()
+        result['test'] = percent(metric, metrics)
+        if history:
+            result['metrics'] = metrics
         if inspect is not None:
             inspect(runner)
     return result
 
 
-def timed_fine_tune(*args, **kwargs) -> dict[str, float]:
+def timed_fine_tune(*args, **kwargs) -> dict[str, Any]:
     """:func:`fine_tune` without what pycocotools prints at each evaluation.
 
     Returns:
-        dict[str, float]: Its result, with the wall time as ``seconds``.
+        dict[str, Any]: Its result, with the wall time as ``seconds``.
     """
     begin = time.time()
     with redirect_stdout(io.StringIO()):
@@ -118,13 +136,23 @@ def timed_fine_tune(*args, **kwargs) -> dict[str, float]:
     return dict(result, seconds=time.time() - begin)
 
 
-def _set_checkpoint(model: ConfigDict, checkpoint: str) -> None:
-    """Set the checkpoint wherever the model loads its backbone."""
+def set_checkpoint(model: ConfigDict, checkpoint: str | None) -> None:
+    """Set the checkpoint wherever the model loads its backbone.
+
+    Args:
+        model (ConfigDict): Changed.
+        checkpoint (str, optional): None: random weights instead.
+    """
     found = [
         part
         for part in _parts(model)
         if is_type(part.get('init_cfg'), 'Pretrained', 'PretrainedInit')
     ]
+    if checkpoint is None:
+        for part in found:
+            # Then the class's own random initialisation is used.
+            del part['init_cfg']
+        return
     for part in found:
         part.init_cfg.checkpoint = checkpoint
     if not found:

@@ -85,7 +85,7 @@ def outlook(
         elif attempt is not None and attempt.failure and made > 0:
             found.failed[node.key] = attempt.failure
             gone.add(node.key)
-        elif made >= MAX_DEATHS:
+        elif attempt is not None and made >= MAX_DEATHS:
             found.failed[node.key] = (
                 f'{made} processes died in this run, the last one process '
                 f'{attempt.holder["pid"]}; most likely memory ran out.'
@@ -137,15 +137,16 @@ def _do(store: Store, claim: Claim, node: Node, execute: Execute) -> None:
     begin = time.time()
     with _beating(store, claim):
         try:
-            parents = {key: store.result(key) for key in node.parents}
+            found = {key: store.result(key) for key in node.parents}
+            parents = {key: r for key, r in found.items() if r is not None}
             place = Place(
                 store.run_folder(node.key), lambda pid: store.hold(claim, pid)
             )
             result = execute(node, parents, place)
-            found = dict(
-                result, seconds=time.time() - begin, run=str(node), label=node.label
+            seconds = time.time() - begin
+            store.finish(
+                claim, dict(result, seconds=seconds, run=str(node), label=node.label)
             )
-            store.finish(claim, found)
         except Exception as error:
             refusal = refusal_in(error)
             text = traceback.format_exc() if refusal is None else refusal_text(refusal)

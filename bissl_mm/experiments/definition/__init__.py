@@ -1,0 +1,1 @@
+"""Experiment files: settings, tasks, arms, and what varies."""

@@ -1,0 +1,181 @@
+"""The arms of the papers' comparisons, each defined once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ...utils.check import check_known_keys, check_mapping
+from ...utils.errors import TypeRefusal, ValueRefusal
+from . import patches
+from .patches import Patch
+
+#: Where an arm's backbone comes from.
+SOURCES = ('pretrained', 'stage', 'pretraining', 'continued', 'random', 'file')
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What makes a backbone and how it is fine-tuned.
+
+    Attributes:
+        name (str): For the report.
+        source (str): ``'pretrained'``: the pretraining that all arms share;
+            ``'stage'``: a bilevel stage from it; ``'pretraining'``: a
+            pretraining of its own; ``'continued'``: one that starts from the
+            shared one; ``'random'``: none; ``'file'``: ``checkpoint``.
+        patch (Callable, optional): Changes the config of that source.
+        start (str, optional): One of :data:`~.starts.STARTS`.
+        settings (int, optional): Points of the search, of an experiment file.
+        paper_settings (int, optional): Those of the paper (B.9, arXiv:2410.02387),
+            where a file gives none.
+        stage, pretext, fine_tune (dict): Options by dotted key, of an
+            experiment file.
+        checkpoint (str, optional): A backbone file.
+        published (str): Key of its numbers in ``published.yaml``.
+    """
+
+    name: str
+    source: str
+    patch: Patch | None = None
+    start: str | None = None
+    settings: int | None = None
+    paper_settings: int | None = None
+    stage: Mapping[str, Any] = field(default_factory=dict)
+    pretext: Mapping[str, Any] = field(default_factory=dict)
+    fine_tune: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint: str | None = None
+    published: str = ''
+
+    @property
+    def patched(self) -> str | None:
+        """The name in :data:`ARMS` of an arm with the same patch."""
+        if self.patch is None:
+            return None
+        return next(name for name, arm in ARMS.items() if arm.patch is self.patch)
+
+
+_ARMS = (
+    Arm('FT', 'pretrained', published='ft'),
+    Arm('BiSSL+FT', 'stage', published='bissl_ft'),
+    Arm('Training twice', 'stage', patches.training_twice),
+    Arm('Random initialization', 'random', paper_settings=25, published='random_init'),
+    Arm(
+        'Linear probing',
+        'pretrained',
+        start='linear_probing',
+        paper_settings=25,
+        published='linear_probe',
+    ),
+    Arm(
+        'Zero head',
+        'pretrained',
+        start='zero_head',
+        paper_settings=25,
+        published='zero_head_init',
+    ),
+    Arm(
+        'NoisyTune',
+        'pretrained',
+        start='noisy_tune',
+        paper_settings=50,
+        published='noisytune',
+    ),
+    Arm(
+        'Data mix',
+        'continued',
+        patches.data_mix,
+        paper_settings=25,
+        published='pretraining_on_data_mix',
+    ),
+    Arm(
+        'Weighted sum',
+        'stage',
+        patches.weighted_sum,
+        paper_settings=50,
+        published='pretext_downstream_sum',
+    ),
+    Arm(
+        'IJ discarded',
+        'stage',
+        patches.ij_discarded,
+        paper_settings=50,
+        published='ij_discarded',
+    ),
+    Arm('Further pretraining', 'stage', patches.further_pretraining),
+    Arm(
+        'Longer pretraining',
+        'pretraining',
+        patches.longer_pretraining,
+        published='longer',
+    ),
+)
+#: By name.
+ARMS: dict[str, Arm] = {arm.name: arm for arm in _ARMS}
+_OWN_KEYS = (
+    'like',
+    'checkpoint',
+    'stage',
+    'pretext',
+    'fine_tune',
+    'settings',
+    'published',
+)
+
+
+def read_arms(given: Any, where: str) -> list[Arm]:
+    """The arms of an experiment file.
+
+    Args:
+        given (list or dict): Names of :data:`ARMS`, or a dict: name -> dict with
+            ``like`` (name of an arm to start from), ``checkpoint`` (a backbone
+            file), options for the configs by dotted key (``stage``,
+            ``pretext``, ``fine_tune``), ``settings`` (points of the search), and
+            ``published`` (key of its numbers).
+        where (str): The file, for messages.
+
+    Raises:
+        TypeError: For an unknown arm or key.
+        ValueError: For no arm, or one that has neither ``like`` nor a
+            checkpoint.
+    """
+    if isinstance(given, str):
+        given = [given]
+    if not isinstance(given, Mapping):
+        given = {name: dict(like=name) for name in _names(given, where)}
+    arms = [_own_arm(name, own, where) for name, own in given.items()]
+    if not arms:
+        raise ValueRefusal(
+            f"{where}: arms is empty. Name some, for example ['FT', 'BiSSL+FT']."
+        )
+    return arms
+
+
+def _names(given: Any, where: str) -> list[str]:
+    if not isinstance(given, (list, tuple)) or not all(
+        isinstance(name, str) for name in given
+    ):
+        raise TypeRefusal(
+            f'{where}: arms must be a list of names or a dict, but is {given!r}. '
+            f'Names: {", ".join(ARMS)}.'
+        )
+    return list(given)
+
+
+def _own_arm(name: str, own: Any, where: str) -> Arm:
+    place = f'{where}: arms[{name!r}]'
+    own = check_mapping(place, own, _OWN_KEYS)
+    like = own.pop('like', None)
+    if like is None and own.get('checkpoint') is None:
+        if name not in ARMS:
+            raise ValueRefusal(
+                f'{place} has no checkpoint and is like no other arm. Write '
+                'checkpoint=FILE, or like=NAME with one of ' + ', '.join(ARMS) + '.'
+            )
+        like = name
+    if like is None:
+        return Arm(name, 'file', **own)
+    check_known_keys(f'{where}: arms', [like], ARMS)
+    if own.get('checkpoint') is not None:
+        # Fine-tuned in that arm's way, from this file.
+        own.update(source='file', patch=None)
+    return replace(ARMS[like], name=name, **own)

@@ -1,0 +1,234 @@
+"""Reads an experiment file."""
+
+import difflib
+import os.path as osp
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine.config import Config
+
+from ...config.environment import variables_as_data
+from ...config.tasks import find_slot
+from ...utils.check import check_known_keys, check_mapping, check_positive_int
+from ...utils.errors import FileNotFoundRefusal, ValueRefusal
+from .arms import Arm, read_arms
+from .setting import Setting, read_settings
+
+#: Keys of an experiment file.
+KEYS = (
+    'title',
+    'settings',
+    'tasks',
+    'arms',
+    'vary',
+    'search',
+    'seeds',
+    'stages',
+    'processes',
+    'report',
+    'hours',
+)
+_SEARCH = ('settings', 'lr', 'weight_decay')
+_VARY = ('name', 'labels', 'stage', 'fine_tune', 'pretext')
+_REPORT = ('published', 'kind', 'note')
+_PROCESSES = ('pretrain', 'stage')
+#: A table, or a figure over the values that vary.
+REPORTS = ('table', 'figure')
+
+
+@dataclass(frozen=True)
+class Vary:
+    """What varies: a name and, for each level, values by dotted key.
+
+    The values of all keys belong together: the first of each, and so on. ``labels``
+    of a file replaces the values of the first key in the report.
+    """
+
+    name: str = ''
+    values: tuple[Any, ...] = (None,)
+    options: tuple[Mapping[str, Mapping[str, Any]], ...] = ({},)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment file, checked.
+
+    Attributes:
+        name (str): Name of the file.
+        title (str): What it reproduces.
+        settings (list[Setting]): Pretext tasks and networks.
+        tasks (list[str]): Downstream tasks.
+        arms (list[Arm]): What is compared.
+        vary (Vary): What varies.
+        search (dict): ``settings`` (number of points), ``lr`` and
+            ``weight_decay`` where they differ from the task's.
+        seeds (int, optional): Final runs; None for the task's number.
+        stages (int): Bilevel stages of each arm, among which the seeds are
+            divided. The papers have one.
+        processes (dict): By stage, processes of a run.
+        report (dict): ``published`` (key in ``published.yaml``), ``kind`` (one
+            of :data:`REPORTS`), ``note``.
+        hours (str): What the papers say of the time, for the table of
+            experiments.
+        preset (str, optional): ``'small'``.
+    """
+
+    name: str
+    title: str
+    settings: list[Setting]
+    tasks: list[str]
+    arms: list[Arm]
+    vary: Vary
+    search: Mapping[str, Any]
+    seeds: int | None
+    stages: int
+    processes: Mapping[str, int]
+    report: Mapping[str, Any]
+    hours: str
+    preset: str | None = None
+
+
+def read_experiment(
+    path: str, preset: str | None = None, options: Mapping[str, Any] | None = None
+) -> Experiment:
+    """Read and check an experiment file.
+
+    Args:
+        path (str): The file. Paths of configs in it are relative to it.
+        preset (str, optional): ``'small'`` reduces networks, steps and search.
+        options (dict, optional): Values in the place of those of the file, by
+            dotted key.
+
+    Raises:
+        FileNotFoundError: If there is no such file, or no such config.
+        TypeError: For a key that does not exist.
+        ValueError: For a value that cannot be, such as a misspelt task.
+    """
+    cfg = _read(path)
+    # A name that begins with _ is the file's own.
+    check_known_keys(path, [key for key in cfg if key[0] != '_'], KEYS)
+    if options:
+        check_known_keys(
+            '--cfg-options', [key.partition('.')[0] for key in options], KEYS
+        )
+        cfg.merge_from_dict(dict(options))
+    given = cfg.to_dict()
+    for key in ('settings', 'tasks', 'arms'):
+        if not given.get(key):
+            raise ValueRefusal(f'{path}: {key} is missing. Write it in the file.')
+    settings = read_settings(path, given['settings'])
+    tasks = _tasks(path, given['tasks'], settings)
+    for key in ('seeds', 'stages'):
+        if given.get(key) is not None:
+            check_positive_int(path, key, given[key])
+    search = check_mapping(f'{path}: search', given.get('search'), _SEARCH)
+    report = check_mapping(f'{path}: report', given.get('report'), _REPORT)
+    processes = check_mapping(f'{path}: processes', given.get('processes'), _PROCESSES)
+    if report.setdefault('kind', 'table') not in REPORTS:
+        raise ValueRefusal(
+            f'{path}: report.kind is {report["kind"]!r}. Write one of '
+            f'{", ".join(REPORTS)}.'
+        )
+    arms = read_arms(given['arms'], path)
+    _check_parts(path, settings, arms)
+    return Experiment(
+        osp.splitext(osp.basename(path))[0],
+        str(given.get('title', '')),
+        settings,
+        tasks,
+        arms,
+        _vary(path, given.get('vary')),
+        search,
+        given.get('seeds'),
+        given.get('stages', 1),
+        processes,
+        report,
+        str(given.get('hours', '')),
+        preset,
+    )
+
+
+def _read(path: str) -> Config:
+    if not osp.isfile(path):
+        raise FileNotFoundRefusal(
+            f'Experiment {path!r} does not exist. Type one of configs/experiments.'
+        )
+    try:
+        with variables_as_data():
+            return Config.fromfile(path)
+    except Exception as error:
+        text = ' '.join(str(error).split())
+        raise ValueRefusal(
+            f'Experiment {path!r} cannot be read: {type(error).__name__}: {text}. '
+            'Correct the file.'
+        ) from error
+
+
+def _tasks(path: str, given: Any, settings: list[Setting]) -> list[str]:
+    tasks = [given] if isinstance(given, str) else list(given)
+    for setting in settings:
+        slot = find_slot(setting.fine_tune)
+        known = slot.tasks() if slot else []
+        for task in tasks:
+            if task in known:
+                continue
+            near = difflib.get_close_matches(str(task), known, 1, 0.0)
+            hint = f' Did you mean {near[0]!r}?' if near else ''
+            raise ValueRefusal(
+                f'{path}: task {task!r} is none that '
+                f'{osp.basename(setting.fine_tune)} takes.{hint} It takes '
+                f'{", ".join(known)}.'
+            )
+    return tasks
+
+
+def _vary(path: str, given: Any) -> Vary:
+    given = check_mapping(f'{path}: vary', given, _VARY)
+    if not given:
+        return Vary()
+    name, labels = given.pop('name', ''), given.pop('labels', None)
+    lists = [
+        (level, key, values)
+        for level, keys in given.items()
+        for key, values in keys.items()
+    ]
+    numbers = {len(values) for _, _, values in lists}
+    if labels is not None:
+        numbers.add(len(labels))
+    if len(numbers) != 1:
+        raise ValueRefusal(
+            f'{path}: vary needs one list of values for each key, all of the same '
+            f'length, but the lengths are {sorted(numbers) or "none"}.'
+        )
+    options = []
+    for i in range(numbers.pop()):
+        found: dict[str, dict] = {}
+        for level, key, values in lists:
+            found.setdefault(level, {})[key] = values[i]
+        options.append(found)
+    return Vary(name or lists[0][1], tuple(labels or lists[0][2]), tuple(options))
+
+
+def _check_parts(path: str, settings: list[Setting], arms: list[Arm]) -> None:
+    """Refuse an arm for which a setting lacks a config or a file."""
+    for setting in settings:
+        for arm in arms:
+            needs = dict(
+                stage=('bilevel',), pretraining=('pretext',), continued=('pretext',)
+            ).get(arm.source, ())
+            missing = [key for key in needs if getattr(setting, key) is None]
+            needs_start = arm.source in ('pretrained', 'stage', 'continued')
+            if needs_start and setting.pretext is None and setting.pretrained is None:
+                missing.append('pretext (a config) or pretrained (a file)')
+            if missing:
+                raise ValueRefusal(
+                    f'{path}: arm {arm.name!r} has no checkpoint to start from: the '
+                    f'setting lacks {" and ".join(missing)}. Write it in settings.'
+                )
+    for arm in arms:
+        if arm.checkpoint is not None and not osp.isfile(arm.checkpoint):
+            raise FileNotFoundRefusal(
+                f'{path}: arms[{arm.name!r}]: checkpoint {arm.checkpoint!r} does not '
+                'exist. Correct the path.'
+            )

@@ -1,0 +1,1 @@
+"""Plans, progress and results, beside the papers' numbers."""

@@ -1,0 +1,189 @@
+"""Writes the report of an experiment: Markdown, HTML and JSON."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from ...analysis.json_file import write_json
+from ...utils.files import atomic_file
+from ..definition.experiment import Experiment
+from ..queue.store import Store
+from ..runs.cell import Cell
+from .published import published
+from .table import ALPHA, Entry, Table, tables_of
+
+
+def write_reports(
+    experiment: Experiment, cells: Sequence[Cell], store: Store
+) -> list[Path]:
+    """Write ``report.md``, ``report.html`` and ``report.json``.
+
+    Args:
+        experiment (Experiment): What it is.
+        cells (Sequence[Cell]): Of its graph.
+        store (Store): With the results, also if some are missing.
+
+    Returns:
+        list[Path]: The files.
+    """
+    # matplotlib takes a second.
+    from ...analysis.report import write_report
+    from .pictures import pictures_of
+
+    tables = tables_of(experiment, cells, store)
+    notes = list(_notes(experiment, tables))
+    paths = [store.folder / f'report.{end}' for end in ('md', 'html', 'json')]
+    with atomic_file(paths[0]) as file:
+        file.write('\n'.join(_markdown(experiment, tables, notes)) + '\n')
+    write_report(
+        str(paths[1]),
+        'experiment.html',
+        title=_title(experiment),
+        notes=notes,
+        tables=[(table.title, _html_rows(table)) for table in tables],
+        pictures=pictures_of(tables),
+    )
+    write_json(str(paths[2]), _plain(experiment, tables, notes))
+    return paths
+
+
+def _title(experiment: Experiment) -> str:
+    preset = f' (preset {experiment.preset})' if experiment.preset else ''
+    return f'{experiment.name}: {experiment.title}{preset}'
+
+
+def _notes(experiment: Experiment, tables: Sequence[Table]) -> Iterator[str]:
+    if experiment.preset == 'small':
+        yield (
+            'Made with --preset small: narrow networks after a few steps. These '
+            'numbers say that the file runs, and nothing else.'
+        )
+    yield (
+        'Mean and sample deviation over the seeds of fine-tuning, test data, percent. '
+        'Bold: the highest mean of its column, above the next one by the exact '
+        f'two-sample permutation test (p < {ALPHA}; B.6, arXiv:2410.02387). '
+        f'Differences are to {next(iter(tables[0].rows))[0]}, the first row.'
+    )
+    numbers = published(experiment.report.get('published'))
+    if numbers.none:
+        yield f'{numbers.source}: no numbers printed in the text ({numbers.none}).'
+    elif numbers.source:
+        yield f'In brackets: the published numbers, {numbers.source}.'
+    entries = [e for t in tables for row in t.rows.values() for e in row.values()]
+    missing = sum(e.expected - len(e.values) - e.diverged for e in entries)
+    if missing:
+        yield f'{missing} final runs are not finished; the command run goes on.'
+    diverged = sum(e.diverged for e in entries)
+    if diverged:
+        yield f'{diverged} final runs gave no number and are left out.'
+    least = min((len(e.values) for e in entries), default=0)
+    if least > 1 and 2 / math.comb(2 * least, least) >= ALPHA:
+        yield (
+            f'With {least} seeds of each arm the test cannot give a p value below '
+            f'{2 / math.comb(2 * least, least):.2g}, so nothing can be bold.'
+        )
+    if experiment.report.get('note'):
+        yield str(experiment.report['note'])
+
+
+def _markdown(
+    experiment: Experiment, tables: Sequence[Table], notes: Sequence[str]
+) -> Iterator[str]:
+    yield f'# {_title(experiment)}'
+    for note in notes:
+        yield ''
+        yield note
+    for table in tables:
+        yield ''
+        yield f'## {table.title}'
+        yield ''
+        head, *rows = _rows(table, '**', '**')
+        yield '| ' + ' | '.join(head) + ' |'
+        yield '| --- ' + '| ---: ' * (len(head) - 1) + '|'
+        for row in rows:
+            yield '| ' + ' | '.join(row) + ' |'
+
+
+def _rows(table: Table, begin: str, end: str) -> list[list[str]]:
+    """The table as text, its head first."""
+    varies = any(value is not None for _, value in table.rows)
+    rows = [['', *([''] if varies else []), *table.columns, 'average difference']]
+    for (arm, value), entries in table.rows.items():
+        shown = ['' if value is None else str(value)] if varies else []
+        cells = [
+            _cell(entries.get(task), table.difference((arm, value), task), begin, end)
+            for task in table.columns
+        ]
+        average = table.average_difference((arm, value))
+        is_first = (arm, value) == next(iter(table.rows))
+        last = '' if average is None or is_first else f'{average:+.1f}'
+        rows.append([arm, *shown, *cells, last])
+    return rows
+
+
+def _html_rows(table: Table) -> list[list[Markup]]:
+    """The same for a page; names of arms and tasks are text."""
+    return [
+        [
+            escape(cell).replace('\x01', Markup('<b>')).replace('\x02', Markup('</b>'))
+            for cell in row
+        ]
+        for row in _rows(table, '\x01', '\x02')
+    ]
+
+
+def _cell(entry: Entry | None, difference: float | None, begin: str, end: str) -> str:
+    if entry is None:
+        return ''
+    text = 'not finished'
+    if entry.values:
+        std = '' if math.isnan(entry.std) else f' ± {entry.std:.1f}'
+        text = f'{entry.mean:.1f}{std}'
+        if entry.is_bold:
+            text = f'{begin}{text}{end}'
+        if entry.p_value is not None and difference is not None:
+            text += f' ({difference:+.1f}, p = {entry.p_value:.2g})'
+    if entry.paper is not None:
+        text += f' [{entry.paper[0]} ± {entry.paper[1]}]'
+    return text
+
+
+def _plain(
+    experiment: Experiment, tables: Sequence[Table], notes: Sequence[str]
+) -> dict[str, Any]:
+    numbers = published(experiment.report.get('published'))
+    return dict(
+        experiment=experiment.name,
+        title=experiment.title,
+        preset=experiment.preset,
+        published=numbers.source or None,
+        no_numbers=numbers.none or None,
+        notes=list(notes),
+        tables=[
+            dict(
+                title=table.title,
+                rows=[
+                    dict(
+                        arm=arm,
+                        value=value,
+                        average_difference=table.average_difference((arm, value)),
+                        tasks={
+                            task: dict(
+                                asdict(entry),
+                                mean=entry.mean,
+                                std=entry.std,
+                                difference=table.difference((arm, value), task),
+                            )
+                            for task, entry in entries.items()
+                        },
+                    )
+                    for (arm, value), entries in table.rows.items()
+                ],
+            )
+            for table in tables
+        ],
+    )

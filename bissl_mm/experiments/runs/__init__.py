@@ -1,0 +1,1 @@
+"""From an experiment to its runs, and what each of them does."""

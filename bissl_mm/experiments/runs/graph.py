@@ -1,0 +1,277 @@
+"""From an experiment to the graph of its runs."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from ... import __version__
+from ...analysis.runs.arms import draw_settings
+from ...engine.search_space import search_space
+from ..definition.arms import Arm
+from ..definition.experiment import Experiment, Setting
+from ..queue.node import Graph, Node, digest
+from .cell import Cell, Source
+from .own_config import config_digest, data_left_out, read_own
+from .small import is_c4
+
+#: Points of the search and seeds of the preset 'small'.
+SMALL = dict(settings=2, seeds=2)
+
+
+class Builder:
+    """Makes the nodes of an experiment.
+
+    Args:
+        experiment (Experiment): Checked.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.nodes: list[Node] = []
+        self.cells: list[Cell] = []
+        self._configs: dict[str, Config] = {}
+        with data_left_out():
+            for setting in experiment.settings:
+                self._shallow = self._needs_shallow(setting)
+                for task in experiment.tasks:
+                    for arm in experiment.arms:
+                        self._vary(setting, task, arm)
+
+    def graph(self) -> Graph:
+        """All nodes."""
+        return Graph(sorted(self.nodes, key=_order))
+
+    def _vary(self, setting: Setting, task: str, arm: Arm) -> None:
+        vary = self.experiment.vary
+        for value, options in zip(vary.values, vary.options, strict=True):
+            own = replace(
+                arm,
+                **{
+                    level: {**getattr(arm, level), **options.get(level, {})}
+                    for level in ('stage', 'pretext', 'fine_tune')
+                },
+            )
+            label = dict(setting=setting.name, task=task, arm=arm.name)
+            if value is not None:
+                label[vary.name] = value
+            self._cell(setting, task, own, value, label)
+
+    def _cell(
+        self, setting: Setting, task: str, arm: Arm, value: Any, label: dict
+    ) -> None:
+        spec = dict(
+            config=setting.fine_tune,
+            task=task,
+            options={**setting.options.get('fine_tune', {}), **arm.fine_tune},
+            small=self._small(),
+        )
+        cfg = self.config(spec)
+        space, seeds = self._space(cfg, arm)
+        sources = [
+            self._backbone(setting, task, arm, i, label)
+            for i in range(self.experiment.stages)
+        ]
+        spec.update(metric=space['metric'], start=arm.start)
+        config = config_digest(cfg)
+        search = [
+            self._fine_tuning('search', label, spec, config, sources[0], setting=point)
+            for point in _points(cfg, space)
+        ]
+        keys = tuple(node.key for node in search)
+        final = []
+        for i in range(seeds):
+            source = sources[i * len(sources) // seeds]
+            final.append(
+                self._fine_tuning(
+                    'seed', label, spec, config, source, seed=i + 1, search=keys
+                )
+            )
+        self.cells.append(
+            Cell(
+                setting.name,
+                task,
+                arm.name,
+                value,
+                space['metric'],
+                keys,
+                tuple(node.key for node in final),
+            )
+        )
+
+    def _fine_tuning(
+        self,
+        kind: str,
+        label: dict,
+        spec: dict,
+        config: str,
+        source: Source,
+        setting: Mapping[str, float] | None = None,
+        seed: int = 0,
+        search: tuple[str, ...] = (),
+    ) -> Node:
+        own = dict(setting or {}) if kind == 'search' else dict(seed=seed)
+        parents = (*search, *source.parents)
+        key = _key(
+            kind, config, spec['metric'], spec['start'], source.identity(), search, own
+        )
+        spec = dict(
+            spec,
+            source=source.key,
+            file=source.file,
+            setting=setting,
+            seed=seed,
+            search=list(search),
+        )
+        return self._add(Node(key, kind, dict(label, **own), parents, spec))
+
+    def _backbone(
+        self, setting: Setting, task: str, arm: Arm, unit: int, label: dict
+    ) -> Source:
+        """The backbone of an arm, from a run of its own where it has one."""
+        if arm.source == 'file':
+            return Source(file=arm.checkpoint)
+        if arm.source == 'random':
+            return Source()
+        if arm.source == 'pretraining':
+            return self._pretraining(setting, task, arm, label)
+        start = self._pretraining(setting, task, None, label)
+        if arm.source == 'pretrained':
+            # Options for pretraining belong to the arm that has them.
+            return (
+                self._pretraining(setting, task, arm, label) if arm.pretext else start
+            )
+        if arm.source == 'continued':
+            return self._pretraining(setting, task, arm, label, start)
+        assert setting.bilevel is not None
+        if arm.pretext:
+            start = self._pretraining(
+                setting, task, replace(arm, patch=None, source='pretrained'), label
+            )
+        spec = dict(
+            config=setting.bilevel,
+            task=task,
+            options={**setting.options.get('bilevel', {}), **arm.stage},
+            small=self._small(),
+            patch=arm.patched,
+            source=start.key,
+            file=start.file,
+            seed=unit,
+            processes=self._processes('stage'),
+        )
+        return self._training('stage', spec, setting, task, start, label)
+
+    def _pretraining(
+        self,
+        setting: Setting,
+        task: str,
+        arm: Arm | None,
+        label: dict,
+        start: Source | None = None,
+    ) -> Source:
+        """The shared pretraining (no arm), or one of an arm's own."""
+        if arm is None and setting.pretrained is not None:
+            return Source(file=setting.pretrained)
+        assert setting.pretext is not None
+        own = {} if arm is None else arm.pretext
+        patched = arm is not None and arm.patch and arm.source != 'stage'
+        spec = dict(
+            config=setting.pretext,
+            task=None,
+            options={**setting.options.get('pretext', {}), **own},
+            small=self._small(),
+            patch=arm.patched if arm is not None and patched else None,
+            source=start and start.key,
+            file=start and start.file,
+            seed=0,
+            processes=self._processes('pretrain'),
+        )
+        label = label if patched or own else dict(setting=setting.name)
+        return self._training('pretrain', spec, setting, task, start or Source(), label)
+
+    def _training(
+        self,
+        kind: str,
+        spec: dict,
+        setting: Setting,
+        task: str,
+        start: Source,
+        label: dict,
+    ) -> Source:
+        """A node of pretraining or of a bilevel stage."""
+        if spec['patch']:
+            spec['task_config'] = dict(
+                config=setting.fine_tune, task=task, options={}, small=None
+            )
+        cfg = self.config(spec)
+        key = _key(kind, config_digest(cfg), start.identity(), spec['seed'])
+        label = dict(label, stage=spec['seed']) if spec['seed'] else dict(label)
+        return Source(self._add(Node(key, kind, label, start.parents, spec)).key)
+
+    def _add(self, node: Node) -> Node:
+        self.nodes.append(node)
+        return node
+
+    def config(self, spec: Mapping[str, Any]) -> Config:
+        """The config of a run; not to be changed."""
+        keys = ('config', 'task', 'options', 'small', 'patch', 'task_config')
+        given = {key: spec.get(key) for key in keys}
+        text = digest(given)
+        if text not in self._configs:
+            self._configs[text] = read_own(given)
+        return self._configs[text]
+
+    def _space(self, cfg: Config, arm: Arm) -> tuple[dict, int]:
+        """The search of an arm and its number of seeds."""
+        experiment = self.experiment
+        space = search_space(cfg)
+        if arm.paper_settings is not None:
+            space['settings'] = arm.paper_settings
+        space.update(experiment.search)
+        if arm.settings is not None:
+            space['settings'] = arm.settings
+        seeds = experiment.seeds or space['seeds']
+        if experiment.preset == 'small':
+            space['settings'] = min(space['settings'], SMALL['settings'])
+            seeds = min(seeds, max(SMALL['seeds'], experiment.stages))
+        return space, seeds
+
+    def _processes(self, kind: str) -> int:
+        number = self.experiment.processes.get(kind, 1)
+        return 1 if self.experiment.preset == 'small' else number
+
+    def _small(self) -> bool | None:
+        """Whether the network becomes shallow, and not narrow; None for neither."""
+        return self._shallow if self.experiment.preset == 'small' else None
+
+    def _needs_shallow(self, setting: Setting) -> bool:
+        """One task with a C4 detector decides for all networks of a setting."""
+        if self.experiment.preset != 'small':
+            return False
+        return any(
+            is_c4(
+                self.config(
+                    dict(config=setting.fine_tune, task=task, options={}, small=None)
+                )
+            )
+            for task in self.experiment.tasks
+        )
+
+
+def _points(cfg: Config, space: Mapping[str, Any]) -> list[dict]:
+    """Learning rates and weight decays of the search; the same for all arms."""
+    drawn = draw_settings(space['settings'], space['lr'], space['weight_decay'], 0)
+    return [dict(lr=point.lr, weight_decay=point.weight_decay) for point in drawn]
+
+
+def _key(*parts: Any) -> str:
+    return digest(__version__, torch.__version__.partition('+')[0], *parts)
+
+
+def _order(node: Node) -> int:
+    # Stages that wait for a long pretraining come after it; within a kind the
+    # order of the file is kept.
+    kinds = ('pretrain', 'stage', 'search', 'seed')
+    return kinds.index(node.kind)

@@ -1,0 +1,75 @@
+"""The config of a run, and what of it a key depends on."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any
+
+from mmengine.config import Config
+
+from ...config import read_config
+from ...config.options import merge_options
+from ..definition.arms import ARMS
+from ..queue.node import digest
+from .small import options as small_options
+
+#: Where this variable points is not part of a key: machines that share a storage
+#: may have the data sets in different folders.
+DATA = 'BISSL_DATA_DIR'
+
+
+def read_own(spec: Mapping[str, Any]) -> Config:
+    """The config of a run.
+
+    Args:
+        spec (dict): ``config`` (its file), ``task``, ``options`` by dotted key, and
+            what :func:`adapt` takes.
+    """
+    # mmengine writes into the options.
+    cfg = read_config(spec['config'], deepcopy(spec['options']), spec['task'])
+    adapt(cfg, spec)
+    return cfg
+
+
+def adapt(cfg: Config, spec: Mapping[str, Any]) -> None:
+    """Put the patch of an arm into a config, and make it small.
+
+    Args:
+        cfg (Config): Changed.
+        spec (dict): ``patch``, the name of an arm or None; ``task_config``, the
+            spec of the fine-tuning config of its task; ``small``, see
+            :func:`~.small.options`, or None for the size as it is.
+    """
+    # A stage's patch has the last word on the numbers of steps.
+    is_stage = 'pretext_dataloader' in cfg.train_cfg
+    if not is_stage:
+        _patch(cfg, spec)
+    if spec['small'] is not None:
+        merge_options(cfg, small_options(cfg, spec['small']))
+    if is_stage:
+        _patch(cfg, spec)
+
+
+def _patch(cfg: Config, spec: Mapping[str, Any]) -> None:
+    patch = ARMS[spec['patch']].patch if spec.get('patch') else None
+    if patch is not None:
+        patch(cfg, read_own(spec['task_config']))
+
+
+def config_digest(cfg: Config) -> str:
+    """A digest of a merged config."""
+    return digest(repr(cfg.to_dict()))
+
+
+@contextmanager
+def data_left_out() -> Iterator[None]:
+    """Inside, configs are read as if all machines had one data folder."""
+    before = os.environ.get(DATA)
+    os.environ[DATA] = 'data'
+    try:
+        yield
+    finally:
+        del os.environ[DATA]
+        if before is not None:
+            os.environ[DATA] = before

@@ -1,0 +1,71 @@
+"""Experiment files: what they say, and how wrong ones are refused."""
+
+import experiment_files
+import pytest
+
+from bissl_mm.experiments.definition.experiment import read_experiment
+from bissl_mm.utils.errors import Refusal
+
+
+def test_file_is_read_and_options_replace_its_values(tmp_path):
+    path = experiment_files.write(tmp_path, hours='two')
+    found = read_experiment(path, 'small', {'seeds': 2})
+    assert found.name == 'study' and found.preset == 'small' and found.seeds == 2
+    assert [arm.name for arm in found.arms] == ['FT', 'BiSSL+FT']
+    assert found.settings[0].name == '' and found.stages == 1
+
+
+def test_values_of_several_keys_vary_together(tmp_path):
+    vary = dict(
+        name='N_L',
+        stage={
+            'train_cfg.num_lower_steps': [1, 2],
+            'param_scheduler.lower.0.end': [3, 4],
+        },
+        fine_tune={'train_cfg.max_epochs': [5, 6]},
+    )
+    found = read_experiment(experiment_files.write(tmp_path, vary=vary)).vary
+    assert found.name == 'N_L' and found.values == (1, 2)
+    assert found.options[1] == dict(
+        stage={'train_cfg.num_lower_steps': 2, 'param_scheduler.lower.0.end': 4},
+        fine_tune={'train_cfg.max_epochs': 6},
+    )
+
+
+@pytest.mark.parametrize(
+    'changes, text',
+    [
+        (dict(task=['x']), "unknown key 'task'. Did you mean 'tasks'"),
+        (dict(tasks=['imagefolder-32']), "Did you mean 'imagefolder-32px'"),
+        (dict(tasks=[]), 'tasks is missing'),
+        (dict(settings=dict(finetune='x')), "Did you mean 'fine_tune'"),
+        (dict(settings=dict(fine_tune='fine_tune/r10.py')), 'does not exist'),
+        (dict(settings=['x']), 'settings must be a dict'),
+        (
+            dict(settings=dict(fine_tune=experiment_files.SETTINGS['fine_tune'])),
+            "arm 'FT' has no checkpoint to start from",
+        ),
+        (
+            dict(settings=dict(experiment_files.SETTINGS, pretrained='no.pth')),
+            "pretrained 'no.pth' does not exist",
+        ),
+        (dict(arms={'Mine': dict(checkpoint='no.pth')}), "'no.pth' does not exist"),
+        (dict(search=dict(points=3)), "unknown key 'points'"),
+        (dict(seeds=0), 'seeds must be a whole number'),
+        (dict(vary=dict(stage={'a': [1], 'b': [1, 2]})), 'all of the same length'),
+        (dict(report=dict(kind='plot')), "report.kind is 'plot'"),
+    ],
+)
+def test_wrong_files_are_refused_in_one_sentence(changes, text, tmp_path):
+    path = experiment_files.write(tmp_path, **changes)
+    with pytest.raises(Refusal, match=text) as found:
+        read_experiment(path)
+    assert '\n' not in str(found.value)
+
+
+def test_missing_and_broken_files_are_refused(tmp_path):
+    with pytest.raises(Refusal, match='does not exist'):
+        read_experiment(str(tmp_path / 'no.py'))
+    (tmp_path / 'broken.py').write_text('tasks = [')
+    with pytest.raises(Refusal, match='cannot be read'):
+        read_experiment(str(tmp_path / 'broken.py'))

@@ -1,0 +1,144 @@
+"""Experiments run whole, by the tool, on generated data."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import experiment_files
+import pytest
+import torch
+from conftest import ROOT
+from small_run import make_folders
+
+from bissl_mm.experiments.definition.experiment import read_experiment
+from bissl_mm.experiments.queue.node import Graph
+from bissl_mm.experiments.queue.store import Store
+from bissl_mm.experiments.queue.worker import outlook, work
+from bissl_mm.experiments.runs.execute import execute
+from bissl_mm.experiments.runs.graph import Builder
+
+TOOL = ROOT / 'tools/experiment.py'
+
+
+def command(name, path, *arguments) -> list[str]:
+    return [sys.executable, str(TOOL), name, str(path), *map(str, arguments)]
+
+
+def environment(**variables) -> dict:
+    return {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', **variables}
+
+
+def folders(root: Path) -> dict:
+    return dict(
+        BISSL_PRETEXT_DIR=str(root / 'pretext'),
+        BISSL_DOWNSTREAM_DIR=str(root / 'downstream'),
+        BISSL_NUM_CLASSES='3',
+    )
+
+
+def called(name, path, *arguments, cwd, env) -> str:
+    done = subprocess.run(
+        command(name, path, *arguments),
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=3000,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+ARMS = [
+    'FT',
+    'Random initialization',
+    'Linear probing',
+    'Zero head',
+    'NoisyTune',
+    'Data mix',
+    'Weighted sum',
+    'IJ discarded',
+    'BiSSL+FT',
+    'Training twice',
+    'Further pretraining',
+]
+
+
+def wait_for(what, seconds=2000):
+    until = time.time() + seconds
+    while not what():
+        assert time.time() < until
+        time.sleep(0.1)
+
+
+@pytest.mark.whole
+def test_all_arms_after_the_kill_of_a_worker(tmp_path):
+    """Every arm trains; two machines are played by two folders, and a worker of the
+    first one is killed."""
+    make_folders(tmp_path)
+    path = experiment_files.write(tmp_path, arms=ARMS)
+    env = environment(**folders(tmp_path))
+    store = tmp_path / 'store'
+    given = ['--preset', 'small', '--storage', store]
+    plan = called('plan', path, *given, '--time', cwd=tmp_path, env=env)
+    assert 'hours unknown' not in plan and not store.exists()
+    machines = []
+    for name in 'ab':
+        (tmp_path / name).mkdir()
+        machines.append(
+            subprocess.Popen(
+                command('run', path, *given, '--workers', 1),
+                cwd=tmp_path / name,
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    wait_for(lambda: len(list(store.glob('results/*.json'))) >= 3)
+    # Of a run that is not finished.
+    claims = [
+        json.loads(c.read_text())
+        for c in store.glob('claims/*.1')
+        if not (store / f'results/{c.name[:-2]}.json').exists()
+    ]
+    os.kill(claims[-1]['pid'], signal.SIGKILL)
+    outputs = [machine.communicate(timeout=3000)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], outputs
+    assert sum('ended by signal 9' in text for text in outputs) == 1
+    files = called('report', path, *given, cwd=tmp_path, env=env).split()
+    (table,) = json.loads(Path(files[-1]).read_text())['tables']
+    assert [row['arm'] for row in table['rows']] == ARMS
+    for row in table['rows']:
+        (cell,) = row['tasks'].values()
+        assert len(cell['values']) == cell['expected']
+    assert len(list(store.glob('results/*.json'))) == len(
+        json.loads((store / 'graph.json').read_text())
+    )
+
+
+@pytest.mark.whole
+def test_stage_of_two_processes_is_launched_and_continued(tmp_path, monkeypatch):
+    """Its result is the same from two processes as from one."""
+    make_folders(tmp_path)
+    for name, value in folders(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    path = experiment_files.write(tmp_path, arms=['BiSSL+FT'])
+    graph = Builder(read_experiment(path, 'small')).graph()
+    nodes = [node for node in graph if node.kind in ('pretrain', 'stage')]
+    files = []
+    for number in (1, 2):
+        nodes[-1].spec['processes'] = number
+        store = Store(tmp_path / f'store-{number}')
+        work(store, Graph(nodes), execute)
+        found = outlook(Graph(nodes), store.state(Graph(nodes)))
+        assert not found.failed, found.failed
+        result = store.result(nodes[-1].key)
+        files.append(torch.load(store.folder / result['checkpoint'], weights_only=True))
+    first, second = (file['state_dict'] for file in files)
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], rtol=1e-3, atol=1e-4, msg=name)
