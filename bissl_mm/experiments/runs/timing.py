@@ -98,7 +98,7 @@ def _strip(cfg: Config, node: Node) -> None:
 
 def _evaluations(runner: Runner, loop: Any) -> float:
     """Seconds of all evaluations."""
-    if runner.val_loop is None or not hasattr(loop, 'max_epochs'):
+    if runner.val_loop is None or not hasattr(loop, 'val_interval'):
         return 0.0
     number = loop.max_epochs // max(1, loop.val_interval)
     loader = runner.val_loop.dataloader
