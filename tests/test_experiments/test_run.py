@@ -84,8 +84,6 @@ def test_all_arms_after_the_kill_of_a_worker(tmp_path):
     env = environment(**folders(tmp_path))
     store = tmp_path / 'store'
     given = ['--preset', 'small', '--storage', store]
-    plan = called('plan', path, *given, '--time', cwd=tmp_path, env=env)
-    assert 'hours unknown' not in plan and not store.exists()
     machines = []
     for name in 'ab':
         (tmp_path / name).mkdir()
@@ -119,6 +117,17 @@ def test_all_arms_after_the_kill_of_a_worker(tmp_path):
     assert len(list(store.glob('results/*.json'))) == len(
         json.loads((store / 'graph.json').read_text())
     )
+
+
+@pytest.mark.whole
+def test_plan_times_a_few_steps(tmp_path):
+    make_folders(tmp_path)
+    path = experiment_files.write(tmp_path)
+    given = ['--preset', 'small', '--storage', tmp_path / 'store', '--time']
+    env = environment(**folders(tmp_path))
+    plan = called('plan', path, *given, cwd=tmp_path, env=env)
+    assert 'hours unknown' not in plan and 'Left: 0.0' in plan
+    assert not (tmp_path / 'store').exists()
 
 
 @pytest.mark.whole

@@ -34,16 +34,27 @@ class _Clock(Hook):
     def __init__(self, steps: int) -> None:
         self.steps = steps
         self.ends: list[float] = []
+        self.begin = 0.0
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None
+    ) -> None:
+        """Note when the first step began."""
+        if not self.ends:
+            self.begin = _now()
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs=None
     ) -> None:
+        """Note when a step ended, and end the run after enough of them."""
         self.ends.append(_now())
         if len(self.ends) > self.steps:
             raise _Enough
 
     def mean(self) -> float:
-        """Seconds of a step."""
+        """Seconds of a step; of the first one if there is no other."""
+        if len(self.ends) == 1:
+            return self.ends[0] - self.begin
         return (self.ends[-1] - self.ends[0]) / (len(self.ends) - 1)
 
 
