@@ -23,6 +23,7 @@ _PATHS = (
     'img_path',
     'load_from',
     'pretrained',
+    'pretrained_head',
     'seg_map_path',
     'work_dir',
 )

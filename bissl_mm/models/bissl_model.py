@@ -15,6 +15,7 @@ from .backbone_map import BackboneMap
 from .levels import Levels, levels_of
 from .losses.functional import substituted
 from .pretext.norm import set_sync_norms
+from .weights.pretext_heads import load_pretext_head
 from .weights.pretrained import check_pretrained_init, load_pretrained
 
 
@@ -37,6 +38,10 @@ class BiSSLModel(BaseModel):
         pretrained (str, optional): Checkpoint of the pretraining for the
             pretext model: of stage 1, of mmpretrain or of torchvision. Backbone
             tensors must match; others are only reported. Defaults to None.
+        pretrained_head (str, optional): File of a projection head that was released
+            beside the backbone, see
+            :func:`~bissl_mm.models.weights.pretext_heads.load_pretext_head`. All of
+            its tensors must match. Defaults to None.
         eval_backbone (str): The backbone that evaluation uses: ``'upper'``
             (:math:`\theta_D`, as published) or ``'lower'`` (:math:`\theta_P`
             with its running statistics). Defaults to ``'upper'``.
@@ -66,6 +71,7 @@ class BiSSLModel(BaseModel):
         downstream: dict | nn.Module,
         backbone_map: dict | BackboneMap | None = None,
         pretrained: str | None = None,
+        pretrained_head: str | None = None,
         eval_backbone: str = 'upper',
         sync_norms: bool | None = None,
         share_backbone: bool = False,
@@ -91,6 +97,7 @@ class BiSSLModel(BaseModel):
             else BackboneMap(**(backbone_map or {}))
         )
         self.pretrained = pretrained
+        self.pretrained_head = pretrained_head
         self.eval_backbone = eval_backbone
         self.pairs = self.backbone_map.resolve(self.pretext, self.downstream)
         if share_backbone:
@@ -111,6 +118,8 @@ class BiSSLModel(BaseModel):
                 self.pretrained,
                 required=[lower for lower, _ in self.pairs.all],
             )
+        if self.pretrained_head is not None:
+            load_pretext_head(self.pretext, self.pretrained_head)
 
     def train(self, mode: bool = True) -> 'BiSSLModel':
         """Set the mode of both models; trained parameters stay trained.
