@@ -67,6 +67,7 @@ setup(
     package_data={
         'bissl_mm.analysis': ['templates/*.html'],
         'bissl_mm.experiments.report': ['*.yaml'],
+        'bissl_mm.prepare': ['*.json'],
     },
     python_requires='>=3.10',
     # torch, mmcv and the OpenMMLab libraries are left to the user's own

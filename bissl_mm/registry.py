@@ -46,6 +46,7 @@ OPTIMIZERS = _child('OPTIMIZERS', 'bissl_mm.engine')
 DATASETS = _child('DATASETS', 'bissl_mm.datasets')
 DATA_SAMPLERS = _child('DATA_SAMPLERS', 'bissl_mm.datasets')
 TRANSFORMS = _child('TRANSFORMS', 'bissl_mm.datasets')
+METRICS = _child('METRICS', 'bissl_mm.evaluation')
 
 # The package registers nothing in these. Without a child in its scope,
 # mmengine would warn at every look-up.
@@ -53,7 +54,6 @@ for _name in (
     'EVALUATOR',
     'FUNCTIONS',
     'LOG_PROCESSORS',
-    'METRICS',
     'PARAM_SCHEDULERS',
     'RUNNERS',
     'RUNNER_CONSTRUCTORS',

@@ -5,7 +5,7 @@ the names, suffixes and annotation formats of the real set::
 
     python tests/published_layouts.py imagenet pets FOLDER
 
-writes ``FOLDER/data/imagenet`` and ``FOLDER/data/Oxford-IIIT_Pets``. Then run
+writes ``FOLDER/data/imagenet`` and ``FOLDER/data/pets``. Then run
 the tools in FOLDER. ``all`` writes every set. To add a data set, write a function
 of the folder and a random generator, and add it to ``LAYOUTS``.
 """
@@ -17,6 +17,7 @@ from shutil import copy
 from typing import NamedTuple
 
 import numpy as np
+import raw_labeled
 from layout_parts import (
     any_size,
     class_folders,
@@ -42,45 +43,6 @@ CIFAR10 = (
     'ship',
     'truck',
 )
-PETS = [
-    'Abyssinian',
-    'american_bulldog',
-    'american_pit_bull_terrier',
-    'basset_hound',
-    'beagle',
-    'Bengal',
-    'Birman',
-    'Bombay',
-    'boxer',
-    'British_Shorthair',
-    'chihuahua',
-    'Egyptian_Mau',
-    'english_cocker_spaniel',
-    'english_setter',
-    'german_shorthaired',
-    'great_pyrenees',
-    'havanese',
-    'japanese_chin',
-    'keeshond',
-    'leonberger',
-    'Maine_Coon',
-    'miniature_pinscher',
-    'newfoundland',
-    'Persian',
-    'pomeranian',
-    'pug',
-    'Ragdoll',
-    'Russian_Blue',
-    'saint_bernard',
-    'samoyed',
-    'scottish_terrier',
-    'shiba_inu',
-    'Siamese',
-    'Sphynx',
-    'staffordshire_bull_terrier',
-    'wheaten_terrier',
-    'yorkshire_terrier',
-]
 VOC = [
     'aeroplane',
     'bicycle',
@@ -123,32 +85,6 @@ def imagenet(root: Path, rng: np.random.Generator) -> None:
             path = root / folder / wnid / name
             path.parent.mkdir(parents=True)
             path.write_bytes(files[i % len(files)])
-
-
-def pets(root: Path, rng: np.random.Generator) -> None:
-    """37 breeds; the lists have name, class, species and breed."""
-    (root / 'images').mkdir(parents=True)
-    lines, breeds = dict(trainval=[], test=[]), [0, 0]
-    for label, name in enumerate(PETS, 1):
-        # The names of cats begin with a capital letter.
-        species = 1 if name[0].isupper() else 2
-        breeds[species - 1] += 1
-        for i, part in enumerate(('trainval',) * 3 + ('test',)):
-            stem = f'{name}_{10 * i + label}'
-            mode = 'L' if (name, i) == ('Sphynx', 0) else 'RGB'
-            picture(rng, any_size(rng), mode).save(root / 'images' / f'{stem}.jpg')
-            lines[part].append(f'{stem} {label} {species} {breeds[species - 1]}')
-    for part, found in lines.items():
-        write_lines(root / 'annotations' / f'{part}.txt', found)
-    write_lines(
-        root / 'annotations/list.txt',
-        [
-            '#Image CLASS-ID SPECIES BREED ID',
-            '#ID: 1:37 Class ids',
-            *lines['trainval'],
-            *lines['test'],
-        ],
-    )
 
 
 def voc_year(root: Path, rng: np.random.Generator, year: int, **parts: int) -> None:
@@ -339,17 +275,15 @@ def downstream_masks(root: Path, rng: np.random.Generator) -> None:
             )
 
 
-def stl10(root: Path, rng: np.random.Generator) -> None:
-    """As ``prepare_dataset.py stl10`` lays it out."""
-    for i in range(40):
-        target = root / 'unlabeled' / f'{i:06}.png'
-        target.parent.mkdir(parents=True, exist_ok=True)
-        picture(rng, (96, 96)).save(target)
-    for part, each in (('train', 5), ('test', 2)):
-        for i in range(10 * each):
-            target = root / part / f'class{i % 10}' / f'{i:06}.png'
-            target.parent.mkdir(parents=True, exist_ok=True)
-            picture(rng, (96, 96)).save(target)
+def prepared(name: str) -> Callable[[Path, np.random.Generator], None]:
+    """The function that prepares a small download of a labeled set."""
+
+    def write(root: Path, rng: np.random.Generator) -> None:
+        # The preparation makes the folder.
+        root.rmdir()
+        raw_labeled.write_prepared(name, root.parent)
+
+    return write
 
 
 def digits(root: Path, rng: np.random.Generator) -> None:
@@ -373,10 +307,8 @@ class Layout(NamedTuple):
 
 LAYOUTS: dict[str, Layout] = dict(
     imagenet=Layout('data/imagenet', imagenet),
-    pets=Layout('data/Oxford-IIIT_Pets', pets),
     voc=Layout('data/VOCdevkit', voc),
     cityscapes=Layout('data/cityscapes', cityscapes),
-    stl10=Layout('data/stl10', stl10),
     cifar10_unlabeled=Layout('data/cifar10_unlabeled', cifar10_unlabeled),
     cifar10_labeled=Layout('data/cifar10_labeled', cifar10_labeled),
     dtd5=Layout('data/dtd5', dtd5),
@@ -389,6 +321,13 @@ LAYOUTS: dict[str, Layout] = dict(
     digits=Layout('work_dirs/demo/data', digits),
     scenes_det=Layout('work_dirs/demo-det/data', scenes),
     scenes_seg=Layout('work_dirs/demo-seg/data', scenes),
+)
+# The data of the classification tasks, as tools/prepare_dataset.py lays them out.
+LAYOUTS.update(
+    {
+        name: Layout(f'data/{raw_labeled.FOLDERS.get(name, name)}', prepared(name))
+        for name in (*raw_labeled.SETS, 'voc07')
+    }
 )
 
 

@@ -48,9 +48,22 @@ def shipped(name: str | Path, task: str | None = None, checkpoint=None) -> Confi
         return Config.fromfile(path)
 
 
+#: Tasks that share configs/_base_/tasks/_classification.py. They differ in their
+#: images, classes and figures; tests/test_task_files.py reads each of them.
+CLASSIFICATION = sorted(
+    p.stem
+    for p in (ROOT / 'configs/_base_/tasks').glob('[!_]*.py')
+    if '_classification.py' in p.read_text().partition('\nnetworks')[0]
+)
+
+
 def tasks_of(path: Path) -> list[str | None]:
-    """The tasks that a config takes, its own first; [None] if it takes none."""
+    """The tasks that a config takes, its own first; [None] if it takes none.
+
+    Of the tasks in :data:`CLASSIFICATION` the config's own alone.
+    """
     slot = find_slot(str(path))
     if slot is None:
         return [None]
-    return sorted(slot.tasks(), key=lambda task: task != slot.default)
+    tasks = [t for t in slot.tasks() if t == slot.default or t not in CLASSIFICATION]
+    return sorted(tasks, key=lambda task: task != slot.default)

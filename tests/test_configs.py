@@ -284,8 +284,7 @@ def test_the_variable_exchanges_the_checkpoint_alone(path, task):
         for path in CONFIGS
         if path.parent.name == 'fine_tune'
         for task in tasks_of(path)
-        # Pets and STL-10 have no validation part; bissl_mm splits it. Data of the
-        # networks at 32 px are kept by bissl_mm.
+        # Norms of the networks at 96 px and data of those at 32 px are bissl_mm's.
         if not task.startswith(('pets', 'stl10')) and not path.stem.endswith('32px')
     ],
     ids=by_name,

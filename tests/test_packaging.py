@@ -35,7 +35,7 @@ def test_wheel_ships_configs_and_tools(tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     package = [
         str(path.relative_to(ROOT))
-        for kind in ('*.py', '*.html')
+        for kind in ('*.py', '*.html', '*.json')
         for path in (ROOT / 'bissl_mm').rglob(kind)
     ]
     assert names >= set(package)

@@ -58,11 +58,11 @@ def picture():
     return np.stack(channels, -1).astype(np.uint8)
 
 
-@pytest.mark.parametrize('name', ['pets', 'pets-224px'])
+@pytest.mark.parametrize('name', ['fine_tune/r50_96px', 'fine_tune/r50_224px'])
 def test_evaluation_sees_torchvisions_pixels(name, picture):
     """The views on PIL images, as in Bardes et al. (4.2.1)."""
     init_default_scope('mmpretrain')
-    pipeline = shipped(f'_base_/tasks/{name}').test_dataloader.dataset.pipeline
+    pipeline = shipped(name, 'pets').test_dataloader.dataset.pipeline
     resize, crop = (TRANSFORMS.build(cfg) for cfg in pipeline[1:3])
     found = crop(resize(dict(img=picture)))['img']
     expected = tv.Compose(
@@ -74,7 +74,7 @@ def test_evaluation_sees_torchvisions_pixels(name, picture):
 
 def test_training_crops_are_resized_as_by_torchvision(picture):
     init_default_scope('mmpretrain')
-    pipeline = shipped('_base_/tasks/pets').train_dataloader.dataset.dataset.pipeline
+    pipeline = shipped('_base_/tasks/pets').train_dataloader.dataset.pipeline
     transform = TRANSFORMS.build(pipeline[1])
     np.random.seed(0)
     box = transform.rand_crop_params(picture)
@@ -140,8 +140,12 @@ def test_passes_over_imagenet_begin_where_b4_has_them(num_steps, num_alternation
     'name, task, settings, seeds, lr, decay, found',
     [
         ('r50_96px', 'pets', 100, 10, (1e-4, 1.0), (1e-5, 1e-2), True),
-        ('r50_224px', 'pets-224px', 25, 10, (1e-4, 1.0), (1e-5, 1e-2), False),
+        ('r50_224px', 'pets', 25, 10, (1e-4, 1.0), (1e-5, 1e-2), False),
         ('vit-s8_96px', 'pets', 50, 10, (1e-4, 1.0), (1e-5, 1e-2), False),
+        ('r18_96px', 'pets', 200, 10, (1e-4, 1.0), (1e-5, 1e-2), True),
+        ('r50_96px', 'stl10', 100, 10, (1e-4, 1.0), (1e-5, 1e-2), False),
+        ('r50_96px', 'imagenet-1p', 25, 10, (1e-4, 1.0), (1e-5, 1e-2), False),
+        ('r50_96px', 'voc07', 100, 10, (1e-4, 1.0), (1e-5, 1e-2), True),
         ('r50_96px', 'voc0712-c4', 50, 10, (1e-4, 1e-1), (1e-6, 1e-2), False),
         ('r50_96px', 'cityscapes-fcn16', 50, 10, (1e-4, 1e-1), (1e-6, 1e-2), False),
     ],

@@ -1,4 +1,4 @@
-"""Lay out a small data set as the configs read it.
+"""Lay out a data set as the configs read it.
 
 You download the publisher's archive or repository yourself; this tool does not
 use the network. Example::
@@ -25,16 +25,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description=f'{__doc__}\ndata sets and what to download:\n{known()}',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        'name',
-        choices=sorted(DATA_SETS),
-        metavar='NAME',
-        help=', '.join(sorted(DATA_SETS)),
-    )
+    parser.add_argument('name', metavar='NAME', help=', '.join(sorted(DATA_SETS)))
     parser.add_argument(
         'source',
         metavar='SRC',
-        help='the downloaded archive (tar or zip), or the folder with its content',
+        help='the downloaded archive (tar or zip), or the folder with its content or, '
+        'of several downloads, with all of them',
     )
     parser.add_argument(
         'destination',
@@ -45,6 +41,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--seed', type=int, default=0, help='seed of the drawn images; default: 0'
+    )
+    parser.add_argument(
+        '--split',
+        default='rules',
+        metavar='RULE',
+        help="rules: the publisher's parts and, where they lack one, those drawn by the "
+        "paper's rules; released: the lists of the paper's authors; default: rules",
     )
     parser.add_argument(
         '--counts',
@@ -90,6 +93,7 @@ def main(argv: list[str] | None = None) -> None:
         args.seed,
         dict(args.counts),
         args.allow_incomplete,
+        args.split,
     )
     print(table(splits))
     for folder in sorted({split.folder for split in splits}):

@@ -13,6 +13,7 @@ _CHOICES = {
     'CocoMetric': ('metric', ('bbox', 'segm', 'proposal', 'proposal_fast')),
     'VOCMetric': ('metric', ('recall', 'mAP')),
     'IoUMetric': ('iou_metrics', ('mIoU', 'mDice', 'mFscore')),
+    'VOC07Metric': ('difficult', ('positive', 'ignored')),
 }
 _IOU = {
     'mIoU': ('aAcc', 'mIoU', 'mAcc'),
@@ -103,6 +104,8 @@ def _reported(node: dict) -> list[str] | None:
     name = type_name(node.get('type'))
     if name == 'Accuracy' and 'thrs' not in node:
         prefix, names = 'accuracy', [f'top{k}' for k in _listed(node.get('topk', 1))]
+    elif name == 'VOC07Metric':
+        prefix, names = 'voc07', ['mAP']
     elif name == 'CocoMetric' and not {'metric_items', 'classwise'} & {*node}:
         kinds = _listed(node.get('metric', 'bbox'))
         if not {*kinds} <= {'bbox', 'segm'}:

@@ -56,7 +56,7 @@ def _of_stage(stem: str) -> tuple[str, str, str] | None:
     more = _SOLVED if solved else ''
     if data == 'in1k':
         size = 224 if rest == 'pets-224px' else 96
-        return f'{setting}_in1k-{size}px', rest, more
+        return f'{setting}_in1k-{size}px', _of_size(rest), more
     if data == 'cifar10':
         return f'{setting}_cifar10-48px', rest, more
     if data == 'imagefolder':
@@ -82,4 +82,9 @@ def _of_fine_tuning(stem: str) -> tuple[str, str, str] | None:
     more = ''
     if bissl or pretext == 'byol':
         more = f' after export {CHECKPOINT}=PATH, the file that it starts from'
-    return f'{network}_{size}px', data, more
+    return f'{network}_{size}px', _of_size(data), more
+
+
+def _of_size(task: str) -> str:
+    """The task of a name that had the size of the images in it."""
+    return task.replace('pets-224px', 'pets')

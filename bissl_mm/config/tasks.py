@@ -6,6 +6,7 @@ to choose the task with OpenMMLab's own tools.
 """
 
 import ast
+import difflib
 import os
 import os.path as osp
 import re
@@ -116,9 +117,11 @@ def choose_task(path: str, task: str | None = None) -> str | None:
     name = task or os.environ.get(TASK) or slot.default
     if not slot.takes(name):
         given = f'--task {name}' if task else f'{TASK}={name}'
+        near = difflib.get_close_matches(name, slot.tasks(), 1, 0.5)
         raise ValueRefusal(
-            f'{given}: config {path!r} does not take this task. It takes '
-            f'{", ".join(slot.tasks())}. Type --task with one of them.'
+            f'{given}: config {path!r} does not take this task. '
+            + (f'Did you mean {near[0]!r}? ' if near else '')
+            + f'It takes {", ".join(slot.tasks())}. Type --task with one of them.'
         )
     return name
 

@@ -183,6 +183,7 @@ def unpickle(path: Path, *keys: bytes) -> list[Any]:
     except (
         pickle.UnpicklingError,
         EOFError,
+        IsADirectoryError,
         KeyError,
         IndexError,
         TypeError,
@@ -190,6 +191,6 @@ def unpickle(path: Path, *keys: bytes) -> list[Any]:
         AttributeError,
     ) as error:
         raise ValueRefusal(
-            f"'{path}' is not a file of CIFAR-10, or it is cut off ({error}). "
+            f"'{path}' is not a file of CIFAR, or it is cut off ({error}). "
             'Download it again.'
         ) from error

@@ -1,7 +1,8 @@
 """Describable Textures Dataset (DTD), the first of its ten splits.
 
 Images and split are the publisher's, unchanged. Training, validation and test
-have a third of each class. ``dtd`` has all 47 classes, ``dtd5`` has five.
+have a third of each class. ``dtd`` has all 47 classes in the plain form, ``dtd5``
+has five in folders.
 """
 
 import shutil
@@ -9,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..utils.errors import ValueRefusal
+from .plain import PARTS, Labeled, lay_out_files
 from .registry import register
 from .task import Task
+from .texts import lines_of, numbered
 
 FIVE = ('banded', 'bubbly', 'chequered', 'cobwebbed', 'cracked')
 COMMON: dict[str, Any] = dict(
@@ -29,28 +32,10 @@ COMMON: dict[str, Any] = dict(
 )
 def prepare_dtd5(root: Path, task: Task) -> None:
     """Write ``dtd5/{train,val,test}/CLASS``."""
-    prepare_classes(root, task, 'dtd5', FIVE)
-
-
-@register(
-    'dtd', folders=('dtd',), **COMMON, expected=dict(train=1880, val=1880, test=1880)
-)
-def prepare_dtd(root: Path, task: Task) -> None:
-    """Write ``dtd/{train,val,test}/CLASS``."""
-    prepare_classes(root, task, 'dtd', None)
-
-
-def prepare_classes(
-    root: Path, task: Task, folder: str, classes: tuple[str, ...] | None
-) -> None:
-    """Copy the images in the publisher's lists, of some or all classes."""
-    listed = {}
-    for part in ('train', 'val', 'test'):
-        path = root / 'labels' / f'{part}1.txt'
-        lines = path.read_text().split() if path.exists() else []
-        listed[part] = [
-            line for line in lines if classes is None or line.split('/')[0] in classes
-        ]
+    listed = {
+        part: [line for line in lines if line.split('/')[0] in FIVE]
+        for part, lines in read_lists(root).items()
+    }
     task.check(
         {
             part: sum((root / 'images' / line).exists() for line in lines)
@@ -58,7 +43,7 @@ def prepare_classes(
         }
     )
     for part, lines in listed.items():
-        split = task.split(folder, part)
+        split = task.split('dtd5', part)
         for line in lines:
             image = root / 'images' / line
             if not image.exists():
@@ -69,3 +54,28 @@ def prepare_classes(
             shutil.copyfile(image, split.place(f'{part}/{line}', f'images/{line}'))
         number = len({line.split('/')[0] for line in lines})
         split.remark = f'{number} classes'
+
+
+@register(
+    'dtd', folders=('dtd',), **COMMON, expected=dict(train=1880, val=1880, test=1880)
+)
+def prepare_dtd(root: Path, task: Task) -> None:
+    """Write ``dtd`` with the publisher's parts."""
+    listed = read_lists(root)
+    classes = sorted(
+        {line.split('/')[0] for lines in listed.values() for line in lines}
+    )
+    numbers = numbered(classes)
+    parts = {
+        part: [
+            Labeled(f'images/{line}', numbers[line.split('/')[0]], f'images/{line}')
+            for line in lines
+        ]
+        for part, lines in listed.items()
+    }
+    lay_out_files(root, task, 'dtd', classes, parts)
+
+
+def read_lists(root: Path) -> dict[str, list[str]]:
+    """Images of the first split, such as ``'banded/banded_0002.jpg'``."""
+    return {part: lines_of(root / f'labels/{part}1.txt') for part in PARTS}

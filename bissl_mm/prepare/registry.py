@@ -1,5 +1,6 @@
 """The data sets that can be prepared, and the function that prepares them."""
 
+import difflib
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..utils.errors import OSRefusal, ValueRefusal
+from .released import check_released
 from .sources import open_source
 from .task import Split, Task
 
@@ -29,8 +31,13 @@ class DataSet(NamedTuple):
     drawn: Mapping[str, int]
     #: Regular expression of the files that are unpacked from an archive.
     wanted: str
+    #: Names (``*`` stands for anything) of the files that the publisher offers,
+    #: where there are several: a folder with them is a source, too.
+    offered: tuple[str, ...] = ()
 
 
+#: Rules for what is the validation part.
+SPLITS = ('rules', 'released')
 DATA_SETS: dict[str, DataSet] = {}
 
 
@@ -42,6 +49,7 @@ def register(
     expected: Mapping[str, int],
     drawn: Mapping[str, int] | None = None,
     wanted: str = '',
+    offered: tuple[str, ...] = (),
 ) -> Callable:
     """Register the decorated function as the one that prepares ``name``.
 
@@ -50,7 +58,7 @@ def register(
 
     def decorate(function: Callable[[Path, Task], None]) -> Callable:
         DATA_SETS[name] = DataSet(
-            function, folders, download, markers, expected, drawn or {}, wanted
+            function, folders, download, markers, expected, drawn or {}, wanted, offered
         )
         return function
 
@@ -64,6 +72,7 @@ def prepare(
     seed: int = 0,
     counts: Mapping[str, int] | None = None,
     allow_incomplete: bool = False,
+    split: str = 'rules',
 ) -> list[Split]:
     """Lay out a data set. It appears as a whole at the end, or not at all.
 
@@ -77,6 +86,9 @@ def prepare(
         counts (dict, optional): Numbers to draw instead of the default ones.
         allow_incomplete (bool): Accept a source from which images or labels
             are missing. Defaults to False.
+        split (str): ``'rules'``: the paper's rules, drawn with the seed where they
+            draw. ``'released'``: the lists that the authors released. Defaults to
+            ``'rules'``.
 
     Returns:
         List[Split]: The splits that were written.
@@ -86,7 +98,7 @@ def prepare(
             not the publisher's or is incomplete.
         OSRefusal: If a folder to be created exists already.
     """
-    data_set = _asked_for(name, counts)
+    data_set = _asked_for(name, counts, split)
     root = Path(destination)
     for folder in data_set.folders:
         if (root / folder).exists():
@@ -110,6 +122,7 @@ def prepare(
             data_set.expected,
             data_set.download,
             allow_incomplete,
+            split,
         )
         data_set.function(
             open_source(
@@ -118,6 +131,7 @@ def prepare(
                 data_set.markers,
                 Path(scratch) / 'source',
                 data_set.wanted,
+                data_set.offered,
             ),
             task,
         )
@@ -126,14 +140,22 @@ def prepare(
     return task.splits
 
 
-def _asked_for(name: str, counts: Mapping[str, int] | None) -> DataSet:
-    """The data set of that name, if it has these counts."""
+def _asked_for(name: str, counts: Mapping[str, int] | None, split: str) -> DataSet:
+    """The data set of that name, if it has these counts and this split."""
     if name not in DATA_SETS:
+        near = difflib.get_close_matches(name, sorted(DATA_SETS), 1, 0.5)
         raise ValueRefusal(
-            f'Data set {name!r} is unknown. Choose one of '
-            f'{", ".join(sorted(DATA_SETS))}.'
+            f'Data set {name!r} is unknown.'
+            + (f' Did you mean {near[0]!r}?' if near else '')
+            + f' Choose one of {", ".join(sorted(DATA_SETS))}.'
         )
     data_set = DATA_SETS[name]
+    if split not in SPLITS:
+        raise ValueRefusal(
+            f'--split {split} is unknown. Choose one of {", ".join(SPLITS)}.'
+        )
+    if split == 'released':
+        check_released(name)
     unknown = sorted(set(counts or {}) - set(data_set.drawn))
     if unknown:
         known = ', '.join(data_set.drawn) or 'no counts: its split is fixed'

@@ -5,6 +5,8 @@ import shutil
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -20,6 +22,7 @@ def open_source(
     markers: tuple[tuple[str, ...], ...],
     scratch: Path,
     wanted: str = '',
+    offered: tuple[str, ...] = (),
 ) -> Path:
     """The folder that has a publisher's files.
 
@@ -31,6 +34,9 @@ def open_source(
         scratch (Path): Folder into which an archive is unpacked.
         wanted (str): Regular expression that is searched in the paths within
             the archive; only matching files are unpacked. Defaults to all.
+        offered (tuple[str, ...]): Names of the files that the publisher offers,
+            if there are several. A folder, or an archive, that has them is a
+            source, too: the archives among them are unpacked. Defaults to none.
 
     Raises:
         FileNotFoundRefusal: If the path does not exist.
@@ -46,21 +52,19 @@ def open_source(
     if not path.is_dir():
         _unpack(path, scratch, wanted)
         folder = scratch
-    level, found = [folder], []
-    for _ in range(DEPTH + 1):
-        found = [
-            f
-            for f in level
-            if any(all((f / part).exists() for part in marker) for marker in markers)
-        ]
-        if found:
-            break
-        level = [child for f in level for child in _folders_in(f)]
+    found = _folders_with(folder, markers)
+    if not found and offered and _gather(folder, offered, scratch / '.offered', wanted):
+        found = _folders_with(scratch / '.offered', markers)
     if not found:
         looked_for = ' or '.join(', '.join(m) for m in markers)
+        together = (
+            f'a folder that has all of the downloads: {", ".join(offered)}'
+            if len(offered) > 1
+            else 'the path of the download'
+        )
         raise ValueRefusal(
             f"'{path}' is not the source of {name}: no folder in it has "
-            f'{looked_for}. Type the path of the download.'
+            f'{looked_for}. Type {together}.'
         )
     if len(found) > 1:
         raise ValueRefusal(
@@ -70,13 +74,62 @@ def open_source(
     return found[0]
 
 
+def _levels(folder: Path) -> Iterator[list[Path]]:
+    """The folder, then the folders in it, and so on."""
+    level = [folder]
+    for _ in range(DEPTH + 1):
+        yield level
+        level = [child for each in level for child in _folders_in(each)]
+
+
+def _folders_with(folder: Path, markers: tuple[tuple[str, ...], ...]) -> list[Path]:
+    """The uppermost folders that have all paths of a set."""
+    for level in _levels(folder):
+        found = [
+            each
+            for each in level
+            if any(all((each / part).exists() for part in marker) for marker in markers)
+        ]
+        if found:
+            return found
+    return []
+
+
+def _gather(folder: Path, offered: tuple[str, ...], scratch: Path, wanted: str) -> bool:
+    """Unpack the offered archives, and copy the other offered files beside.
+
+    Returns:
+        bool: Whether there was any.
+    """
+    for level in _levels(folder):
+        files = [
+            path
+            for each in level
+            for path in _children(each)
+            if path.is_file() and any(fnmatch(path.name, name) for name in offered)
+        ]
+        for path in files:
+            if re.search(r'\.(tar|tgz|tar\.gz|tar\.bz2|zip)$', path.name):
+                _unpack(path, scratch, wanted)
+            else:
+                scratch.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, scratch / path.name)
+        if files:
+            return True
+    return False
+
+
 def _folders_in(folder: Path) -> list[Path]:
+    return [
+        child
+        for child in _children(folder)
+        if child.is_dir() and not child.name.startswith('.')
+    ]
+
+
+def _children(folder: Path) -> list[Path]:
     try:
-        return sorted(
-            child
-            for child in folder.iterdir()
-            if child.is_dir() and not child.name.startswith('.')
-        )
+        return sorted(folder.iterdir())
     except PermissionError:
         return []
 

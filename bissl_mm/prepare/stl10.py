@@ -1,7 +1,7 @@
 """STL-10: 100,000 unlabeled images, and 13,000 of ten classes.
 
-The publisher's parts stay as they are. There is no validation part; the config sets
-a fifth of each class of the training part aside.
+There is no validation part: a fifth of each class of the training part is set
+aside. Its files stay with those of the training part.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ..utils.errors import ValueRefusal
+from .plain import Labeled, set_aside, write_parts
 from .registry import register
 from .task import Task
 
@@ -25,23 +26,33 @@ BYTES = 3 * SIDE**2
     expected=dict(unlabeled=100000, train=5000, test=8000),
 )
 def prepare_stl10(root: Path, task: Task) -> None:
-    """Write ``stl10/unlabeled``, ``stl10/train/<class>``, ``stl10/test/<class>``."""
+    """Write ``stl10/unlabeled``, ``stl10/{train,test}/CLASS`` and the lists."""
     names = (root / 'class_names.txt').read_text().split()
     images = {part: read_images(root / f'{part}_X.bin') for part in task.expected}
-    labels = {
-        part: read_labels(root / f'{part}_y.bin', len(names), len(images[part]))
-        for part in ('train', 'test')
-    }
+    parts = {}
+    for part in ('train', 'test'):
+        path = root / f'{part}_y.bin'
+        labels = read_labels(path, len(names), len(images[part]))
+        parts[part] = [
+            Labeled(
+                f'{part}/{names[label]}/{i:06}.png', int(label), f'{part}_X.bin/{i}'
+            )
+            for i, label in enumerate(labels)
+        ]
     task.check({part: len(found) for part, found in images.items()})
-    for part, found in images.items():
-        split = task.split('stl10', part)
-        for i, pixels in enumerate(found):
-            folder = part if part not in labels else f'{part}/{names[labels[part][i]]}'
-            path = split.place(f'{folder}/{i:06}.png', f'{part}_X.bin/{i}')
-            # The file has columns before rows.
-            Image.fromarray(pixels.transpose(2, 1, 0)).save(path)
-        if part in labels:
-            split.remark = f'{len(names)} classes'
+
+    def save(origin: str, path: Path) -> None:
+        file, index = origin.split('/')
+        pixels = images[file.removesuffix('_X.bin')][int(index)]
+        # The file has columns before rows.
+        Image.fromarray(pixels.transpose(2, 1, 0)).save(path)
+
+    parts['train'], parts['val'] = set_aside(task, parts['train'])
+    write_parts(task, 'stl10', names, parts, save)
+    split = task.split('stl10', 'unlabeled')
+    for i in range(len(images['unlabeled'])):
+        origin = f'unlabeled_X.bin/{i}'
+        save(origin, split.place(f'unlabeled/{i:06}.png', origin))
 
 
 def read_images(path: Path) -> np.ndarray:

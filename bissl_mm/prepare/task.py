@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..utils.errors import ValueRefusal
@@ -37,13 +39,22 @@ class Split:
         Raises:
             ValueRefusal: If two images of the source get the same path.
         """
+        self.note(path, origin)
+        return self.other(path)
+
+    def note(self, path: str, origin: str) -> None:
+        """Add an image to the split that is not written, as :meth:`place`."""
+        if '..' in PurePosixPath(path).parts:
+            raise ValueRefusal(
+                f"'{origin}' of the source would be written outside of its folder, "
+                f"to {path!r}. Unpack the publisher's archive again."
+            )
         if path in self.images:
             raise ValueRefusal(
                 f"'{origin}' and '{self.images[path]}' of the source would "
                 f'both be written to {path!r}. Unpack the original archive again.'
             )
         self.images[path] = origin
-        return self.other(path)
 
     def other(self, path: str) -> Path:
         """The path to write a file to that is not an image, such as labels."""
@@ -72,6 +83,7 @@ class Task:
         expected (dict): Number of images in each split of a complete source.
         download (str): What to download, in words.
         allow_incomplete (bool): Whether the source may be incomplete.
+        split_rule (str): ``'rules'``, or ``'released'`` for the authors' lists.
     """
 
     def __init__(
@@ -83,6 +95,7 @@ class Task:
         expected: Mapping[str, int],
         download: str,
         allow_incomplete: bool,
+        split_rule: str = 'rules',
     ) -> None:
         self.name = name
         self.out = out
@@ -91,7 +104,10 @@ class Task:
         self.expected = expected
         self.download = download
         self.allow_incomplete = allow_incomplete
+        self.split_rule = split_rule
         self.splits: list[Split] = []
+        #: Whether something was drawn.
+        self.drew = False
 
     def split(self, folder: str, name: str) -> Split:
         """Start a new split."""
@@ -122,6 +138,13 @@ class Task:
             f'{remedy * all(found.values())}.'
         )
 
+    def take(self, source: Path, target: Path) -> None:
+        """Copy a file of the source; one that was unpacked here is moved."""
+        if self.out.parent in source.parents:
+            os.replace(source, target)
+        else:
+            shutil.copyfile(source, target)
+
     def draw(self, items: Iterable[str], number: int, what: str) -> list[str]:
         """Draw without replacement, in random order.
 
@@ -136,6 +159,7 @@ class Task:
         Raises:
             ValueRefusal: If there are fewer items.
         """
+        self.drew = True
         items = sorted(
             items,
             key=lambda item: hashlib.sha256(f'{self.seed}/{item}'.encode()).digest(),
@@ -166,8 +190,12 @@ class Task:
                     if split.folder == folder
                 },
             )
+            if self.split_rule != 'rules':
+                settings.update(split=self.split_rule)
+            if self.drew:
+                settings.update(seed=self.seed)
             if self.counts:
-                settings.update(seed=self.seed, counts=dict(self.counts))
+                settings.update(counts=dict(self.counts))
             (self.out / folder / 'prepared.json').write_text(
                 json.dumps(settings, indent=1) + '\n'
             )

@@ -33,5 +33,5 @@ optim_wrapper = dict(
         optimizer=dict(_delete_=True, lr=1e-4, **_base_.adamw),
         paramwise_cfg=_base_.pretext_paramwise_cfg,
     ),
-    upper=_base_.layer_decay,
+    upper=dict(_base_.layer_decay, optimizer=_base_.upper.simclr),
 )

@@ -33,7 +33,7 @@ train_cfg = dict(
 optim_wrapper = dict(
     direct_weight=0.01,
     hypergradient=dict(batches='first', num_batches=5),
-    # Its pretraining's rate (4.2.1); Table 3, STL-10.
+    # Its pretraining's rate (4.2.1); Table 3.
     lower=dict(optimizer=dict(lr=4.8)),
-    upper=dict(optimizer=dict(lr=0.015, weight_decay=0.01)),
+    upper=dict(optimizer=_base_.upper.first_version),
 )

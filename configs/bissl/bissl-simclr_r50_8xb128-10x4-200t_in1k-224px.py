@@ -5,17 +5,23 @@
 # It starts from the run that trained the projection head; here the backbone
 # is trained again. What C.6 does not name is as at 96 px (4.2.2, Table 6).
 _base_ = [
-    '../_base_/tasks/{{$BISSL_TASK:pets-224px}}.py',
+    '../_base_/tasks/{{$BISSL_TASK:pets}}.py',
     '../_base_/networks/r50_224px.py',
     '../_base_/schedules/bissl_r50_500t.py',
     '../_base_/bissl_runtime.py',
     '../_base_/pretext/simclr_r50_in1k-224px.py',
+    '../_base_/views/classification_224px.py',
 ]
 
 # Dense tasks bring their own backbone.
 if 'backbone' not in _base_.downstream:
     _base_.downstream.update(backbone=_base_.network.backbone, neck=_base_.network.neck)
     _base_.downstream.head.in_channels = _base_.network.channels
+# 224 px in the place of 96, pixels from 0 to 1 (pretext/simclr_r50_in1k-224px.py).
+train_dataloader = dict(dataset=dict(pipeline=_base_.train_224px))
+val_dataloader = dict(dataset=dict(pipeline=_base_.test_224px))
+test_dataloader = dict(dataset=dict(pipeline=_base_.test_224px))
+_base_.downstream.data_preprocessor.update(mean=[0.0] * 3, std=[255.0] * 3)
 # Batch statistics over all processes, so that any number of them computes what
 # one does. The paper is silent; the released runs, on 4 processes, have those
 # of each process in this stage (256 pretext and 64 downstream images):
@@ -39,3 +45,4 @@ train_cfg = dict(
 param_scheduler = dict(
     lower=[dict(_base_.warmup, end=100), dict(_base_.cosine, begin=100)]
 )
+optim_wrapper = dict(upper=dict(optimizer=_base_.upper.simclr))

@@ -29,6 +29,10 @@ _base_ = [
 ]
 # The task's epochs, search and libraries.
 globals().update(_base_.fine_tune)
+if 'simclr' in _base_.get('tuned', ()):
+    # After SimCLR (Table 5). The file of the task has those of the other arms.
+    optim_wrapper = dict(optimizer=_base_.tuned.simclr)
+    search = dict(_base_.fine_tune.search, found='Tables 5 and 7')
 
 # Dense tasks bring their own backbone.
 if 'backbone' not in _base_.downstream:

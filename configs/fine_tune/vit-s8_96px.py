@@ -23,5 +23,7 @@ init_cfg = dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
 model = _base_.downstream
 model.backbone.init_cfg = init_cfg
 # B.8, with the ranges and seeds of B.2.
-search = dict(settings=50, seeds=10)
-optim_wrapper = _base_.layer_decay
+search = dict(_base_.fine_tune.search, settings=50)
+optim_wrapper = dict(_base_.layer_decay)
+if 'simclr' in _base_.get('tuned', ()):
+    optim_wrapper.update(optimizer=_base_.tuned.simclr)

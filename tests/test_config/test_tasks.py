@@ -43,11 +43,12 @@ def test_the_argument_the_variable_and_the_default_agree(monkeypatch):
     'path, task, fitting',
     [
         (R18, 'cifar', 'bccd-c4, bccd-retinanet, camvid-deeplabv3, .*, dtd5, '),
+        # Another size.
         (R18, 'pets', '.*cifar10'),
         (R18, '../data/bccd', '.*cifar10'),
         (R18, 'dtd5.py', '.*cifar10'),
         # Dense tasks have no Vision Transformer.
-        (VIT, 'voc0712-c4', r'pets\. '),
+        (VIT, 'voc0712-c4', 'aircrafts, .*, pets, stl10, sun397, voc07. '),
     ],
 )
 def test_an_unknown_task_is_refused_with_those_that_fit(
@@ -60,6 +61,12 @@ def test_an_unknown_task_is_refused_with_those_that_fit(
     joint = ' ' if given == '--task' else '='
     with pytest.raises(ValueError, match=f'{given}{joint}{task}: .*takes {fitting}'):
         read_config(str(path), task=argument)
+
+
+def test_a_misspelt_task_is_answered_with_the_nearest():
+    for task, near in (('flower', 'flowers'), ('sun-397', 'sun397'), ('cub', 'cub200')):
+        with pytest.raises(ValueError, match=f"Did you mean '{near}'"):
+            read_config(str(VIT), task=task)
 
 
 def test_a_config_without_a_task_refuses_the_argument(tmp_path, monkeypatch):
@@ -132,7 +139,7 @@ def test_stock_python_reads_tasks_without_this_package():
         ),
         (
             'fine_tune/r50-simclr-public_b256-400e_pets-224px',
-            'r50_224px.py --task pets-224px.',
+            'r50_224px.py --task pets.',
         ),
         (
             'fine_tune/faster-rcnn-r10-c4-simclr_b8-8e_coco-128px',

@@ -1,7 +1,7 @@
 # Blood cells (BCCD) in COCO's format, longest edge 128 to 160, a quarter of what
 # the files have.
 # Pillow's bilinear resizing averages where it shrinks, as in classification
-# (views/classification_96px.py says why).
+# (tasks/_classification.py says why).
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),

@@ -28,7 +28,7 @@ metainfo = dict(
     ],
 )
 # Pillow's bilinear resizing averages where it shrinks, as in classification
-# (views/classification_96px.py says why).
+# (tasks/_classification.py says why).
 # Masks are resized by the nearest pixel.
 train_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -25,3 +25,5 @@ test_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='CustomDataset', _scope_='mmpretrain', data_prefix='test'),
 )
+val_evaluator = dict(type='Accuracy', _scope_='mmpretrain')
+test_evaluator = dict(type='Accuracy', _scope_='mmpretrain')

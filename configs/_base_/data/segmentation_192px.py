@@ -1,7 +1,7 @@
 # Segmentation in the paper's size: short side 192, flip (B.7); which images, the
 # task says.
 # Pillow's bilinear resizing averages where it shrinks, as in classification
-# (views/classification_96px.py says why). Masks are resized by the nearest pixel.
+# (tasks/_classification.py says why). Masks are resized by the nearest pixel.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),

@@ -14,7 +14,7 @@ pretext_dataloader = dict(
 # The official SimCLR weights were trained on pixels from 0 to 1 and hold the
 # running statistics of those. The paper is silent on it. For releases trained
 # on normalised pixels (MoCo, Barlow Twins, torchvision, ...) set here and in
-# tasks/pets-224px.py mean=[123.675, 116.28, 103.53] and
+# the two leaves at 224 px mean=[123.675, 116.28, 103.53] and
 # std=[58.395, 57.12, 57.375].
 pretext_model = dict(
     separate_views=True,

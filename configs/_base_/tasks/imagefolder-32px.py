@@ -38,6 +38,8 @@ test_dataloader = dict(
     collate_fn=stacked,
     dataset=dict(dataset=dict(images, data_prefix='test')),
 )
+val_evaluator = dict(type='Accuracy', _scope_='mmpretrain')
+test_evaluator = dict(type='Accuracy', _scope_='mmpretrain')
 downstream = dict(
     data_preprocessor=dict(
         _delete_=True,

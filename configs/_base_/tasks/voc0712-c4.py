@@ -3,7 +3,7 @@ _base_ = '../models/faster-rcnn_c4.py'
 networks = ('r50_96px',)
 
 # Pillow's bilinear resizing averages where it shrinks, as in classification
-# (views/classification_96px.py says why).
+# (tasks/_classification.py says why).
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),

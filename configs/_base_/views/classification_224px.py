@@ -1,15 +1,17 @@
-# See classification_96px.py.
-crop = dict(type='RandomResizedCrop', crop_ratio_range=(0.5, 1.0), backend='pillow')
-edge = dict(type='ResizeEdge', edge='short', backend='pillow')
-train_pipeline = [
+# In the place of the views at 96 px of tasks/_classification.py.
+random_crop = dict(
+    type='RandomResizedCrop', crop_ratio_range=(0.5, 1.0), backend='pillow', scale=224
+)
+packed = dict(type='PackInputs', algorithm_keys=('gt_label_difficult',))
+train_224px = [
     dict(type='LoadImageFromFile'),
-    dict(crop, scale=224),
+    random_crop,
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackInputs'),
+    packed,
 ]
-test_pipeline = [
+test_224px = [
     dict(type='LoadImageFromFile'),
-    dict(edge, scale=256),
+    dict(type='ResizeEdge', edge='short', backend='pillow', scale=256),
     dict(type='CenterCrop', crop_size=224),
-    dict(type='PackInputs'),
+    packed,
 ]

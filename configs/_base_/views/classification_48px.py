@@ -1,4 +1,4 @@
-# See classification_96px.py.
+# See tasks/_classification.py.
 crop = dict(type='RandomResizedCrop', crop_ratio_range=(0.5, 1.0), backend='pillow')
 edge = dict(type='ResizeEdge', edge='short', backend='pillow')
 train_pipeline = [
