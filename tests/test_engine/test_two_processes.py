@@ -158,6 +158,10 @@ VARIANTS = {
         1e-10,
     ),
     'elastic': (dict(regularizer=dict(type='ElasticDistance', weight=0.1)), 1e-10),
+    'fisher': (
+        dict(regularizer=dict(type='FisherDistance', weight=0.1, steps=1)),
+        1e-10,
+    ),
     # Its lambda is in single precision.
     'learned lambda': (
         dict(regularizer=dict(type='LearnedDistance', weight=0.1, damping=0.0)),
@@ -195,6 +199,7 @@ def bissl_steps(rank, world, variant):
     )
     model.pretext.data_preprocessor = Cast()
     model.downstream.data_preprocessor = Cast()
+    wrapper.regularizer.tie(model.levels.lower_names, model.levels.theta_p)
     wrapper.lower_step(
         model, dict(inputs=[part(v, rank, world) for v in views(8, seed=1)]), seed=rank
     )
