@@ -227,6 +227,7 @@ def test_classes_of_voc_are_those_of_its_objects(tmp_path):
 
 def test_lists_of_imagenet_name_its_files(tmp_path):
     raw = raw_labeled.imagenet(tmp_path / 'raw', classes=3, train=10, test=2)
+    (raw.source / 'train' / raw.classes[0] / '.DS_Store').write_bytes(b'')
     prepare('imagenet', raw.source, tmp_path / 'data', allow_incomplete=True)
     for share, each in (('1p', 1), ('10p', 3), ('100p', 10)):
         found = lists(tmp_path / f'data/imagenet_{share}')

@@ -10,6 +10,8 @@ from ..registry import register
 from ..task import Task
 from ..texts import index_of, lines_of, numbered
 
+#: Other files in the folders are passed over.
+SUFFIXES = ('.jpeg', '.jpg', '.png')
 #: Share -> its list; None has all images.
 SHARES = {'1p': '1percent.txt', '10p': '10percent.txt', '100p': None}
 
@@ -63,5 +65,6 @@ def listed(root: Path, part: str, numbers: dict[str, int]) -> list[Labeled]:
                 f'{part}/{folder.name}/{file.name}',
             )
             for file in sorted(folder.iterdir())
+            if file.suffix.lower() in SUFFIXES
         ]
     return found
