@@ -155,7 +155,8 @@ def _backbone(model: BaseModel, path: str) -> list[Tensor]:
     """Load a backbone; copies of its parameters."""
     names = [name for name in model.state_dict() if name.startswith('backbone.')]
     load_pretrained(model, path, required=names)
-    return [p.detach().clone() for p in model.backbone.parameters()]
+    backbone = model.get_submodule('backbone')
+    return [p.detach().clone() for p in backbone.parameters()]
 
 
 @torch.no_grad()
@@ -178,7 +179,7 @@ def _pooled(model: BaseModel, inputs: Any) -> Tensor:
     if not isinstance(inputs, Tensor):
         # Images of different sizes.
         return torch.cat([_pooled(model, image[None]) for image in inputs])
-    last = model.backbone(inputs)
+    last: Any = model.get_submodule('backbone')(inputs)
     while isinstance(last, (tuple, list)):
         last = last[-1]
     return last.flatten(2).mean(2) if last.dim() > 2 else last
