@@ -1,8 +1,24 @@
-"""A small experiment file over a folder of images, for tests."""
+"""Experiment files for tests: a small one, and the shipped ones in small.
 
+Every shipped file, or those that are named, whole and in small, on generated data in
+the layouts of the publishers::
+
+    python tests/experiment_files.py FOLDER [NAME ...]
+"""
+
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import published_layouts
+from config_runs import checkpoints, nodes, write_public_weights
 from conftest import ROOT
+
+from bissl_mm.experiments.definition.experiment import read_experiment
+from bissl_mm.experiments.runs.graph import Builder
+from bissl_mm.experiments.runs.own_config import read_own
 
 CONFIGS = ROOT / 'configs'
 SETTINGS = dict(
@@ -34,3 +50,77 @@ def write(folder: Path, **changes) -> str:
     path = folder / 'study.py'
     path.write_text('\n'.join(f'{key} = {value!r}' for key, value in values.items()))
     return str(path)
+
+
+def write_data(path: Path, root: Path, tasks: list[str] | None = None) -> None:
+    """Everything that the runs of a shipped file read, in small.
+
+    Args:
+        path (Path): The file.
+        root (Path): Working folder of the runs.
+        tasks (list[str], optional): Some of its tasks. Defaults to all.
+    """
+    options = None if tasks is None else dict(tasks=tasks)
+    graph = Builder(read_experiment(str(path), 'small', options)).graph()
+    here = Path.cwd()
+    os.chdir(root)
+    seen = set()
+    try:
+        for node in graph:
+            which = (node.spec['config'], node.spec['task'])
+            if which in seen:
+                continue
+            seen.add(which)
+            cfg = read_own(dict(node.spec, patch=None))
+            for _, found in nodes(cfg.to_dict()):
+                if isinstance(found.get('data_root'), str):
+                    name = published_layouts.name_of(found['data_root'])
+                    if not Path(published_layouts.LAYOUTS[name].place).exists():
+                        published_layouts.write(name, Path())
+            for file in checkpoints(cfg) if node.kind == 'pretrain' else ():
+                if not Path(file).exists():
+                    write_public_weights(
+                        Path(file), Path(which[0]), bool(node.spec['small'])
+                    )
+    finally:
+        os.chdir(here)
+
+
+def tool(command: str, path: Path, cwd: Path, *arguments: str) -> str:
+    """What ``tools/experiment.py`` prints, in a process of its own.
+
+    Args:
+        command (str): ``'run'``, ``'report'`` and so on.
+        path (Path): The experiment file.
+        cwd (Path): Working folder.
+        *arguments (str): Besides ``--preset small``.
+    """
+    found = subprocess.run(
+        [sys.executable, ROOT / 'tools/experiment.py', command, path]
+        + ['--preset', 'small', *arguments],
+        cwd=cwd,
+        env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stdout[-3000:] + found.stderr[-3000:]
+    return found.stdout
+
+
+def main(folder: str, *names: str) -> None:
+    root = Path(folder).resolve()
+    root.mkdir(parents=True, exist_ok=True)
+    for path in sorted((CONFIGS / 'experiments').glob('*.py')):
+        if path.stem[0] == '_' or names and path.stem not in names:
+            continue
+        begin = time.time()
+        write_data(path, root)
+        # Runs that two files share are made once.
+        given = ['--storage', 'store']
+        tool('run', path, root, '--workers', '2', *given)
+        report = tool('report', path, root, *given).split()[0]
+        print(f'{path.stem}: {time.time() - begin:.0f} s, {root / report}', flush=True)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

@@ -76,7 +76,10 @@ class Session:
         """
         self._check_data()
         store = Store(self.storage)
-        store.write('graph.json', [node.to_dict() for node in self.graph])
+        store.write(
+            f'{self.experiment.name}-graph.json',
+            [node.to_dict() for node in self.graph],
+        )
         number = default_number() if self.workers is None else self.workers
         hours = Hours(self.graph, store)
         begin = time.time()

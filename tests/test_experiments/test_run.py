@@ -115,7 +115,7 @@ def test_all_arms_after_the_kill_of_a_worker(tmp_path):
         (cell,) = row['tasks'].values()
         assert len(cell['values']) == cell['expected']
     assert len(list(store.glob('results/*.json'))) == len(
-        json.loads((store / 'graph.json').read_text())
+        json.loads((store / 'study-graph.json').read_text())
     )
 
 

@@ -20,7 +20,7 @@ from .table import ALPHA, Entry, Table, tables_of
 def write_reports(
     experiment: Experiment, cells: Sequence[Cell], store: Store
 ) -> list[Path]:
-    """Write ``report.md``, ``report.html`` and ``report.json``.
+    """Write the report as ``.md``, ``.html`` and ``.json``, named as the experiment.
 
     Args:
         experiment (Experiment): What it is.
@@ -36,7 +36,10 @@ def write_reports(
 
     tables = tables_of(experiment, cells, store)
     notes = list(_notes(experiment, tables))
-    paths = [store.folder / f'report.{end}' for end in ('md', 'html', 'json')]
+    # A storage may have the runs of several experiments.
+    paths = [
+        store.folder / f'{experiment.name}.{end}' for end in ('md', 'html', 'json')
+    ]
     with atomic_file(paths[0]) as file:
         file.write('\n'.join(_markdown(experiment, tables, notes)) + '\n')
     write_report(
