@@ -53,6 +53,42 @@ def called(name, path, *arguments, cwd, env) -> str:
     return done.stdout
 
 
+TABLES = [
+    ('tmlr_table1', ['pets', 'voc07']),
+    pytest.param(
+        'tmlr_table2',
+        ['voc0712-c4', 'voc0712-fcn16', 'cityscapes-fcn16'],
+        marks=pytest.mark.mmcv_ops,
+    ),
+    ('tmlr_table3', ['dtd']),
+]
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize('name, tasks', TABLES, ids=lambda value: str(value)[:11])
+def test_published_tables_in_small(name, tasks, tmp_path):
+    """The real files on generated downloads, prepared as the publishers' are."""
+    path = ROOT / f'configs/experiments/{name}.py'
+    experiment_files.write_data(path, tmp_path, tasks)
+    given = ['--cfg-options', f'tasks=[{",".join(tasks)}]']
+    experiment_files.tool('run', path, tmp_path, '--workers', '2', *given)
+    files = experiment_files.tool('report', path, tmp_path, *given).split()
+    report = json.loads((tmp_path / files[-1]).read_text())
+    experiment = read_experiment(str(path), 'small', dict(tasks=tasks))
+    arms = [arm.name for arm in experiment.arms]
+    for table in report['tables']:
+        assert [row['arm'] for row in table['rows']] == arms
+        for row in table['rows']:
+            for cell in row['tasks'].values():
+                assert len(cell['values']) == cell['expected'] == 2
+                # Not in the papers: training twice, and top-5 of most tables.
+                missing = row['arm'] == 'Training twice' or 'top5' in table['title']
+                assert cell['paper'] or missing
+    assert set(tasks) == set(report['tables'][0]['rows'][0]['tasks'])
+    status = experiment_files.tool('status', path, tmp_path, *given)
+    assert 'failed' not in status and 'Left: 0.00 hours' in status
+
+
 ARMS = [
     'FT',
     'Random initialization',
