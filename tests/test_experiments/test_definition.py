@@ -53,6 +53,10 @@ def test_values_of_several_keys_vary_together(tmp_path):
         (dict(search=dict(points=3)), "unknown key 'points'"),
         (dict(seeds=0), 'seeds must be a whole number'),
         (dict(vary=dict(stage={'a': [1], 'b': [1, 2]})), 'all of the same length'),
+        (
+            dict(vary=dict(arms=['BiSSL'], stage={'a': [1]})),
+            "vary.arms: unknown key 'BiSSL'. Did you mean 'BiSSL.FT'",
+        ),
         (dict(report=dict(kind='plot')), "report.kind is 'plot'"),
     ],
 )

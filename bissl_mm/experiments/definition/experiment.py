@@ -30,7 +30,7 @@ KEYS = (
     'hours',
 )
 _SEARCH = ('settings', 'lr', 'weight_decay')
-_VARY = ('name', 'labels', 'stage', 'fine_tune', 'pretext')
+_VARY = ('name', 'labels', 'arms', 'stage', 'fine_tune', 'pretext')
 _REPORT = ('published', 'kind', 'note')
 _PROCESSES = ('pretrain', 'stage')
 #: A table, or a figure over the values that vary.
@@ -42,12 +42,14 @@ class Vary:
     """What varies: a name and, for each level, values by dotted key.
 
     The values of all keys belong together: the first of each, and so on. ``labels``
-    of a file replaces the values of the first key in the report.
+    of a file replaces the values of the first key in the report. ``arms`` are those
+    that vary; None for all.
     """
 
     name: str = ''
     values: tuple[Any, ...] = (None,)
     options: tuple[Mapping[str, Mapping[str, Any]], ...] = ({},)
+    arms: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def read_experiment(
         settings,
         tasks,
         arms,
-        _vary(path, given.get('vary')),
+        _vary(path, given.get('vary'), arms),
         search,
         given.get('seeds'),
         given.get('stages', 1),
@@ -183,11 +185,13 @@ def _tasks(path: str, given: Any, settings: list[Setting]) -> list[str]:
     return tasks
 
 
-def _vary(path: str, given: Any) -> Vary:
+def _vary(path: str, given: Any, arms: list[Arm]) -> Vary:
     given = check_mapping(f'{path}: vary', given, _VARY)
     if not given:
         return Vary()
     name, labels = given.pop('name', ''), given.pop('labels', None)
+    varied = given.pop('arms', None)
+    check_known_keys(f'{path}: vary.arms', varied or (), [arm.name for arm in arms])
     lists = [
         (level, key, values)
         for level, keys in given.items()
@@ -207,7 +211,12 @@ def _vary(path: str, given: Any) -> Vary:
         for level, key, values in lists:
             found.setdefault(level, {})[key] = values[i]
         options.append(found)
-    return Vary(name or lists[0][1], tuple(labels or lists[0][2]), tuple(options))
+    return Vary(
+        name or lists[0][1],
+        tuple(labels or lists[0][2]),
+        tuple(options),
+        None if varied is None else tuple(varied),
+    )
 
 
 def _check_parts(path: str, settings: list[Setting], arms: list[Arm]) -> None:

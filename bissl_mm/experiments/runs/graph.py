@@ -46,7 +46,9 @@ class Builder:
 
     def _vary(self, setting: Setting, task: str, arm: Arm) -> None:
         vary = self.experiment.vary
-        for value, options in zip(vary.values, vary.options, strict=True):
+        is_constant = vary.arms is not None and arm.name not in vary.arms
+        for value, given in zip(vary.values, vary.options, strict=True):
+            options: Mapping = {} if is_constant else given
             own = replace(
                 arm,
                 **{
