@@ -93,6 +93,9 @@ setup(
             'onedl-mmpretrain>=1.3',
         ],
         'demo': ['matplotlib', 'pillow>=10.1', 'scikit-image', 'scikit-learn'],
+        # GPT and GLUE (docs/text.md). Not transformers: its release 5 keeps
+        # mmpretrain from being imported.
+        'text': ['scikit-learn', 'tokenizers>=0.15'],
         'tests': [
             # A second opinion on products; its test is skipped without it.
             'curvlinops-for-pytorch>=3',

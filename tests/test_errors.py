@@ -37,6 +37,8 @@ INTERNAL = {
     ('bissl_mm/hypergradient/operators/curvature.py', 'RuntimeError'),
     ('bissl_mm/hypergradient/linalg/vectors.py', 'ValueError'),
     ('bissl_mm/models/losses/functional.py', 'KeyError'),
+    # Ends a loop over a data set.
+    ('bissl_mm/text/chunks.py', 'IndexError'),
     # The loader catches it and refuses the file.
     ('bissl_mm/utils/pickled_objects.py', 'RefusedPickleError'),
     ('bissl_mm/utils/pickled_storages.py', 'RefusedPickleError'),

@@ -26,6 +26,15 @@ FORBIDDEN = {
     ),
     'models': ('bissl_mm.hypergradient', 'bissl_mm.engine', 'bissl_mm.datasets'),
     'datasets': ('bissl_mm.hypergradient', 'bissl_mm.models', 'bissl_mm.engine'),
+    # Libraries of the extra are imported where they are used.
+    'text': (
+        'transformers',
+        'tokenizers',
+        'sklearn',
+        'bissl_mm.hypergradient',
+        'bissl_mm.models',
+        'bissl_mm.engine',
+    ),
     # Preparing data needs neither torch nor the rest of the package.
     'prepare': (
         'torch',
