@@ -13,6 +13,7 @@ from bissl_mm.hypergradient import (
     DiscardSolver,
     IdentitySolver,
     LayerwiseCGSolver,
+    LowRankSolver,
     MinresSolver,
     NeumannSolver,
     RecyclingSolver,
@@ -102,6 +103,13 @@ SOLVERS = {
         definite=False,
         indefinite=False,
         blocks=False,
+        linear=True,
+    ),
+    # One more product measures the error of the sketch.
+    'low rank': Row(
+        lambda n, tol: LowRankSolver(n, tolerance=tol),
+        products=1,
+        keeps_state=True,
         linear=True,
     ),
     # The residual takes one more product.

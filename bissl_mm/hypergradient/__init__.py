@@ -12,6 +12,7 @@ from .operators.block_diagonal import BlockDiagonal, HeadBlock
 from .operators.curvature import Curvature
 from .operators.diagonal import Diagonal
 from .operators.differences import Differences
+from .operators.fisher import Fisher
 from .operators.gauss_newton import GaussNewton
 from .operators.hessian import Hessian
 from .regularizers.base import Regularizer, SquaredDistance
@@ -24,6 +25,7 @@ from .solvers.baselines import DiscardSolver, IdentitySolver
 from .solvers.cg import CGSolver
 from .solvers.dense import DenseSolver, materialize
 from .solvers.layerwise_cg import LayerwiseCGSolver
+from .solvers.low_rank import LowRankSolver
 from .solvers.minres import MinresSolver
 from .solvers.neumann import NeumannSolver
 from .solvers.recycling import RecyclingSolver
@@ -40,6 +42,7 @@ __all__ = [
     'Differences',
     'Domain',
     'ElasticDistance',
+    'Fisher',
     'FisherDistance',
     'GaussNewton',
     'HeadBlock',
@@ -49,6 +52,7 @@ __all__ = [
     'LayerwiseCGSolver',
     'LearnedDistance',
     'LinearOperator',
+    'LowRankSolver',
     'MinresSolver',
     'NeumannSolver',
     'Operator',

@@ -66,7 +66,7 @@ def check_differentiable(
                 f'{num_processes} processes are not those of one process on '
                 f"all data. Use type='{better}'."
             )
-        if curvature != 'differences':
+        if curvature not in ('differences', 'fisher'):
             _check_second_derivative(name, module)
     for name, module in downstream.named_modules():
         _refuse_checkpoint('downstream', name, module)

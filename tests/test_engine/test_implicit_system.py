@@ -106,6 +106,7 @@ def test_every_setting_can_be_given_in_a_config():
             second_order='lean',
             small_image_kernels=False,
             check_residual='never',
+            unrolled_steps=0,
         ),
         direct_weight=0.5,
         indirect_weight=2.0,
@@ -531,3 +532,70 @@ def test_a_learned_lambda_steps_and_the_next_system_has_it(damping):
         factors.append(wrapper.system.bound.operator.second.factor)
         wrapper.upper_gradient(model, batch, seed=0)
     assert factors == pytest.approx([1 / (0.3 + damping), 1 / (expected + damping)])
+
+
+def test_a_sketch_goes_from_phase_to_phase_and_through_a_checkpoint_between():
+    model = bissl_model('SimCLR', torch.float64)
+    batch = dict(inputs=views(6), data_samples=None)
+    torch.manual_seed(0)
+    v = tuple(torch.randn_like(p) for p in model.lower_backbone())
+
+    def made(state=None):
+        solver = dict(type='LowRankSolver', rank=2, passes=1, tolerance=10.0)
+        wrapper = sgd_wrapper(model, hypergradient=dict(damping=500.0, solver=solver))
+        if state is not None:
+            wrapper.load_state_dict(state)
+        return wrapper
+
+    def phase(wrapper, done_steps=0):
+        wrapper.begin_upper_phase(model, [batch], seed=0, done_steps=done_steps)
+        solution = wrapper.system.solve(v)
+        within = wrapper.state_dict()
+        products = wrapper.system.curvature_operator.num_products
+        wrapper.end_upper_phase()
+        return solution, products, within
+
+    wrapper = made()
+    assert 'solver' not in wrapper.state_dict()
+    first, products, within = phase(wrapper)
+    # The sketch, its error, and the residual that every phase checks.
+    assert products == 2 + 1 + 1
+    between = wrapper.state_dict()
+    second, products, _ = phase(wrapper)
+    assert products == 1 + 1
+    for state, done_steps, number in (
+        (between, 0, 1 + 1),
+        # The last step of the phase was its only one.
+        (within, 0, 1 + 1),
+        # Its error is known; the next step checks nothing.
+        (within, 1, 0),
+    ):
+        again, products, _ = phase(made(state), done_steps)
+        assert products == number
+        for a, b in zip(again.value, second.value, strict=True):
+            assert torch.equal(a, b)
+
+
+def test_the_sketch_outlives_a_weight_that_every_step_changes():
+    model = bissl_model('SimCLR', torch.float64)
+    wrapper = sgd_wrapper(
+        model,
+        regularizer=dict(type='LearnedDistance', weight=0.3),
+        hypergradient=dict(
+            damping=500.0,
+            check_residual='never',
+            solver=dict(type='LowRankSolver', rank=2, tolerance=10.0),
+        ),
+    )
+    wrapper.begin_upper_phase(model, [dict(inputs=views(6), data_samples=None)], 0)
+    v = tuple(torch.randn_like(p) for p in model.lower_backbone())
+    system, numbers = wrapper.system, []
+    for weight in (0.3, 0.4, 0.5):
+        with torch.no_grad():
+            dict(system.regularizer.named_parameters())[NAME].fill_(
+                math.log(math.expm1(weight))
+            )
+        system.regularizer.stepped()
+        system.solve(v)
+        numbers.append(system.curvature_operator.num_products)
+    assert numbers == [2 * 2 + 1] * 3

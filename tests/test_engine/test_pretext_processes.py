@@ -11,6 +11,8 @@ from small_models import views
 from test_two_processes import NORM, as_vector, part, relative_error
 
 from bissl_mm.engine.steps.gradients import FirstOrder
+from bissl_mm.hypergradient.linalg.basis import flatten, unflatten
+from bissl_mm.models import BiSSLModel
 
 pytestmark = pytest.mark.dist
 KINDS = ('SimCLR', 'BYOL', 'MAE')
@@ -134,6 +136,9 @@ def test_four_processes():
 def phase_of_solves(rank, world, solver, options):
     """Iterations and answers of three systems of one upper phase."""
     model = bissl_model('SimCLR', torch.float64, NORM)
+    options = dict(options)
+    if lora := options.pop('lora', None):
+        model = BiSSLModel(model.pretext, model.downstream, lora=lora).train()
     # Above the negative eigenvalues of this untrained network.
     system = sgd_wrapper(
         model,
@@ -167,8 +172,10 @@ def phase_of_solves(rank, world, solver, options):
         ('MinresSolver', {}),
         ('RecyclingSolver', {}),
         ('NeumannSolver', {}),
+        ('LowRankSolver', {}),
         ('TruncatedCGSolver', dict(curvature='gauss_newton')),
         ('RecyclingSolver', dict(params='norm')),
+        ('CGSolver', dict(lora=dict(rank=2))),
     ],
     ids=lambda value: (
         value if isinstance(value, str) else '-'.join(map(str, value.values()))
@@ -186,3 +193,62 @@ def test_solvers_go_the_same_way_on_two_processes(name, options, pool):
     assert results[0][0] == counts and max(counts) > 1
     # If it were zero, nothing was divided.
     assert 0 < relative_error(as_vector([results[0][1]]), as_vector([expected])) <= 1e-8
+
+
+def fisher_solution(rank, world):
+    """v_IJ with the empirical Fisher matrix of the gradients of two batches."""
+    model = bissl_model('SimCLR', torch.float64, NORM)
+    system = sgd_wrapper(
+        model,
+        hypergradient=dict(
+            curvature='fisher', damping=0.0, solver=dict(type='LowRankSolver')
+        ),
+    ).system
+    batches = [pretext_batch('SimCLR', rank, world, 8, seed) for seed in (1, 2)]
+    system.begin(model, batches, 0, FirstOrder(None, None))
+    generator = torch.Generator().manual_seed(5)
+    v = tuple(
+        torch.randn(p.shape, generator=generator, dtype=torch.float64)
+        for p in model.lower_backbone()
+    )
+    # Without noise of its own, v would be nearly normal to two gradients.
+    rows, _ = system.curvature_operator.low_rank()
+    size = sum(p.numel() for p in v)
+    solution = system.solve(unflatten(next(iter(rows)) + flatten(v) / size, v))
+    value = flatten(solution.value).tolist()
+    system.end()
+    return solution.residual_norm, value
+
+
+def test_inverse_fisher_products_equal_one_process(pool):
+    residual, expected = fisher_solution(0, 1)
+    results = pool.run(fisher_solution)
+    assert results[0] == results[1] and residual < 1e-8
+    error = relative_error(as_vector([results[0][1]]), as_vector([expected]))
+    assert 0 < error <= 1e-8
+
+
+def unrolled_steps(rank, world):
+    """The derivative of two lower steps."""
+    model = bissl_model('SimCLR', torch.float64, NORM)
+    wrapper = sgd_wrapper(model, hypergradient=dict(unrolled_steps=2))
+    batches = [pretext_batch('SimCLR', rank, world, 8, seed) for seed in (1, 2)]
+    for batch in batches:
+        wrapper.lower_step(model, batch, seed=rank)
+    wrapper.begin_upper_phase(model, batches, seed=rank)
+    generator = torch.Generator().manual_seed(5)
+    v = tuple(
+        torch.randn(p.shape, generator=generator, dtype=torch.float64)
+        for p in model.lower_backbone()
+    )
+    value = flatten(wrapper.system.solve(v).value).tolist()
+    wrapper.end_upper_phase()
+    return value
+
+
+def test_unrolled_steps_equal_one_process(pool):
+    expected = unrolled_steps(0, 1)
+    results = pool.run(unrolled_steps)
+    assert results[0] == results[1]
+    error = relative_error(as_vector([results[0]]), as_vector([expected]))
+    assert 0 < error <= 1e-8

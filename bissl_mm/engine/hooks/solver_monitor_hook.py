@@ -57,6 +57,7 @@ class SolverMonitorHook(Hook):
                     'set extrapolate=False of the solver: then no residual is '
                     'an estimate.'
                     if outputs.get('upper/estimated')
+                    and getattr(system.solver, 'extrapolate', False)
                     else "choose hypergradient.solver=dict(type='RecyclingSolver'). "
                     "If the curvature is negative, choose curvature='gauss_newton' "
                     "with solver=dict(type='CGSolver')."

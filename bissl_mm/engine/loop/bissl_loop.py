@@ -231,7 +231,7 @@ class BiSSLTrainLoop(BaseLoop):
         runner.optim_wrapper.begin_upper_phase(
             self.model,
             self._hessian_batches(),
-            books.seed('hessian', step=0),
+            books.hessian_seed(),
             done_steps=progress.step,
             checked_step=fold_seed(runner.seed, 'check', self.iter)
             % self.settings.num_upper_steps,
@@ -251,9 +251,7 @@ class BiSSLTrainLoop(BaseLoop):
         the phase therefore gets the same batches.
         """
         settings, stream = self.settings, self.streams['lower']
-        begin = self.iter * settings.num_lower_batches
-        if settings.hessian_batches == 'next':
-            begin += settings.num_lower_steps
+        begin = self.iter * settings.num_lower_batches + settings.first_hessian_batch
         numbers = range(begin, begin + settings.num_hessian_batches)
         return [
             self.books.next_batch('lower')

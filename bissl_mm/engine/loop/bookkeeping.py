@@ -165,6 +165,15 @@ class Bookkeeping:
         step = self.progress.step if step is None else step
         return fold_seed(self.runner.seed, phase, get_rank(), self.iteration, step)
 
+    def hessian_seed(self) -> int | list[int]:
+        """The seed of an upper phase's Hessian; those of the last lower steps where
+        these are differentiated."""
+        settings = self.settings
+        if settings.hessian_batches != 'last':
+            return self.seed('hessian', step=0)
+        steps = range(settings.first_hessian_batch, settings.num_lower_steps)
+        return [self.seed('lower', step) for step in steps]
+
     def validate_if_due(self) -> None:
         """Evaluate if that is due, also right after a resume."""
         if not self.progress.validation_due:

@@ -50,6 +50,15 @@ class LoopSettings:
                 f"{self.num_lower_steps}, but batches='first' takes the batches "
                 'of these steps. Lower num_batches.'
             )
+        if (
+            self.hessian_batches == 'last'
+            and self.num_hessian_batches > self.num_lower_steps
+        ):
+            raise ValueRefusal(
+                'optim_wrapper.hypergradient.unrolled_steps='
+                f'{self.num_hessian_batches} exceeds num_lower_steps='
+                f'{self.num_lower_steps}, the steps of an alternation. Lower it.'
+            )
         self.head_warmup = _read_head_warmup(self.head_warmup)
         self.backbone_adaptation = _read_adaptation(self.backbone_adaptation)
 
@@ -66,6 +75,13 @@ class LoopSettings:
         """
         extra = self.num_hessian_batches if self.hessian_batches == 'next' else 0
         return self.num_lower_steps + extra
+
+    @property
+    def first_hessian_batch(self) -> int:
+        """Number of the first Hessian batch among those of its alternation."""
+        steps = self.num_lower_steps
+        places = dict(first=0, next=steps, last=steps - self.num_hessian_batches)
+        return places[self.hessian_batches]
 
     def total_steps(self, level: str) -> int:
         """Steps of a level in the whole run."""

@@ -9,6 +9,7 @@ from ...hypergradient import (
     BoundSolver,
     CGSolver,
     LayerwiseCGSolver,
+    LowRankSolver,
     MinresSolver,
     NeumannSolver,
     RecyclingSolver,
@@ -33,6 +34,9 @@ def worst_case(solver: Solver) -> Solver:
         kept, new = settings.max_basis, settings.max_iters
         # Directions and images; a block of each is kept to spare.
         return _Keeps(2 * (kept + _BLOCK), 2 * (kept + new))
+    if isinstance(solver, LowRankSolver):
+        # A renewal makes the new directions beside the old ones.
+        return _Keeps(settings.rank + _BLOCK, 2 * (settings.rank + _BLOCK))
     if isinstance(solver, MinresSolver):
         return _Keeps(0, settings.max_iters + 1)
     if isinstance(solver, _ALIKE):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ...datasets.batch_parts import first_samples
-from ...hypergradient import Curvature, Differences, GaussNewton, Hessian
+from ...hypergradient import Curvature, Differences, Fisher, GaussNewton, Hessian
 from ...models.bissl_model import BiSSLModel
 from ...models.losses.functional import PretextLossWithState, pretext_closure
 from ...models.losses.outputs import pretext_outputs_closure
@@ -24,6 +24,7 @@ _CURVATURES = dict(
     hessian=(pretext_closure, Hessian),
     gauss_newton=(pretext_outputs_closure, GaussNewton),
     differences=(partial(pretext_closure, derived_twice=False), Differences),
+    fisher=(partial(pretext_closure, derived_twice=False), Fisher),
 )
 
 

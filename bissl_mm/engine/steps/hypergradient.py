@@ -39,6 +39,7 @@ from .gradients import FirstOrder, Gradients
 from .lone_images import zero_hessian_text
 from .params import select
 from .settings import HypergradientSettings
+from .solver_state import SolverState
 
 
 class Hypergradient(NamedTuple):
@@ -95,8 +96,7 @@ class ImplicitSystem:
                 "regularizer=dict(type='SquaredDistance'), or head_weight=0."
             )
         self.bound: BoundSolver | None = None
-        # The state of the solver in the phase that a resumed run continues.
-        self._resumed: dict = {}
+        self._state = SolverState()
         self.domain: Domain | None = None
         self._steps = self._checked_step = 0
         # The preprocessed batches, which the operator's closures hold as well.
@@ -112,6 +112,9 @@ class ImplicitSystem:
     def curvature_operator(self) -> Curvature | None:
         """The curvature in this phase's operator; None outside of a phase."""
         return None if self.bound is None else self.bound.operator.second.operator
+
+    def before_lower_step(self, *args: object) -> None:
+        """Called before each lower step; :class:`UnrolledSystem` keeps some."""
 
     @in_memory_phase('begin')
     def begin(
@@ -159,18 +162,17 @@ class ImplicitSystem:
             losses.closures,
             (*lower, *head),
             lazy=not self.solver.uses_products,
-            zero_text=partial(
+            # The columns that a direct solver begins with may well be zero.
+            zero_text=None
+            if self.solver.is_direct
+            else partial(
                 zero_hessian_text,
                 first_order,
                 losses.num_images,
                 self.config.batch_size,
             ),
         )
-        # A solver's state belongs to one operator: that of the same phase, with
-        # the same settings.
-        resumed, self._resumed = self._resumed, {}
-        same = done_steps > 0 and resumed.get('of') == repr(self.settings())
-        self._bind(curvature, resumed['solver'] if same else None)
+        self._bind(curvature, self._state.take(done_steps, repr(self.settings())))
         self._steps, self._checked_step = done_steps, checked_step
 
     def _metric_of(self, lower: Vectors, upper: Vectors, with_head: bool) -> Operator:
@@ -212,6 +214,7 @@ class ImplicitSystem:
     def end(self) -> None:
         """Free the graphs of the operator and the state of the solver."""
         if self.bound is not None:
+            self._state.leave(self.solver, self.bound)
             self.bound.operator.close()
         self.bound, self._head_block, self._parts = None, None, []
 
@@ -231,9 +234,10 @@ class ImplicitSystem:
             FloatingPointError: If the solution is not finite.
         """
         if self._is_new:
-            # Another system of the same curvature; nothing known of the old one
-            # holds for it.
-            self._bind(self.curvature_operator)
+            # Another system of the same curvature; what is known of the old one
+            # holds for it only if it is about the curvature.
+            state = self.bound.state_dict() if self.solver.keeps_curvature else None
+            self._bind(self.curvature_operator, state)
         check = self.config.check_residual == 'always' or self._steps == dict(
             first=0, random=self._checked_step
         ).get(self.config.check_residual)
@@ -285,12 +289,11 @@ class ImplicitSystem:
         )
 
     def state_dict(self) -> dict:
-        """The state of the solver within an upper phase, and the settings of
+        """The state of the solver and, within an upper phase, the settings of
         its system. Empty if nothing is kept."""
-        is_kept = self.bound is not None and not self._is_new
-        kept = self.bound.state_dict() if is_kept else {}
-        return dict(solver=kept, of=repr(self.settings())) if kept else {}
+        bound = self.bound if self.solver.keeps_curvature or not self._is_new else None
+        return self._state.of_phase(bound, repr(self.settings()))
 
     def load_state_dict(self, state: dict) -> None:
         """Use what :meth:`state_dict` gave, in the next phase."""
-        self._resumed = state
+        self._state.load(self.solver, state)

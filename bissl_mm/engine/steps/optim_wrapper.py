@@ -9,18 +9,19 @@ from torch import Tensor
 from ...hypergradient.linalg.vectors import cosine, norm
 from ...hypergradient.regularizers.base import Regularizer
 from ...models.bissl_model import BiSSLModel
-from ...registry import OPTIM_WRAPPERS, build_regularizer
+from ...registry import OPTIM_WRAPPERS
 from ...utils.check import check_keys
 from ...utils.random import seeded
 from ..checks.batch_report import names_its_batch
 from ..distributed import average_
 from .gradients import FirstOrder, Gradients
 from .head_at_upper import add_head_gradient_
-from .hypergradient import Hypergradient, ImplicitSystem
+from .hypergradient import Hypergradient
 from .level_optimizers import LevelOptimizers
 from .lone_images import FirstGradient
 from .parts import check_finite, device_of, running_statistics, solution_logs
 from .settings import MOVED_OF_WRAPPER, HypergradientSettings, check_weights
+from .unrolled import build_system
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -84,11 +85,10 @@ class BiSSLOptimWrapper(LevelOptimizers):
         num_micro_batches: dict[str, int] | None = None,
         first_order_dtype: str | None = None,
     ) -> None:
-        regularizer = build_regularizer(regularizer)
         settings = HypergradientSettings.read(hypergradient)
-        self.system = ImplicitSystem(regularizer, settings)
+        system = self.system = build_system(regularizer, settings, lower)
         first_order = FirstOrder(num_micro_batches, first_order_dtype)
-        super().__init__(lower, upper, head_warmup, first_order, regularizer)
+        super().__init__(lower, upper, head_warmup, first_order, system.regularizer)
         check_weights(direct_weight, indirect_weight, settings.head_weight)
         self.direct_weight = direct_weight
         self.indirect_weight = indirect_weight
@@ -128,6 +128,7 @@ class BiSSLOptimWrapper(LevelOptimizers):
                 the parameters are then unchanged.
         """
         logs, grads = self.lower_gradient(model, batch, seed)
+        self.system.before_lower_step(model, self['lower'].optimizer, grads)
         return self.step_level('lower', model.pretext, grads, logs)
 
     def lower_gradient(
@@ -169,7 +170,7 @@ class BiSSLOptimWrapper(LevelOptimizers):
         self,
         model: BiSSLModel,
         batches: Sequence[dict],
-        seed: int,
+        seed: int | list[int],
         done_steps: int = 0,
         checked_step: int = 0,
     ) -> None:

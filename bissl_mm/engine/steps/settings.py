@@ -47,8 +47,10 @@ class HypergradientSettings:
             :func:`bissl_mm.models.losses.convex_losses.convex_form` knows.
             ``'differences'`` is the Hessian by differences of gradients: one
             gradient per product, no kept graph, for networks that are smooth
-            throughout (:class:`bissl_mm.hypergradient.Differences`). Defaults
-            to ``'hessian'``.
+            throughout (:class:`bissl_mm.hypergradient.Differences`).
+            ``'fisher'`` is the empirical Fisher matrix of the gradients of the
+            Hessian batches' parts (:class:`bissl_mm.hypergradient.Fisher`).
+            Defaults to ``'hessian'``.
         difference_step (float): The displacement of ``'differences'``, relative
             to the norm of the parameters. Defaults to 1e-5.
         params (str or list[str], optional): Lower backbone parameters
@@ -101,6 +103,10 @@ class HypergradientSettings:
             per phase, drawn by the run's seed. ``'first'`` is the first step,
             whose residual ``RecyclingSolver`` never estimates. ``'always'`` and
             ``'never'`` are the others. Defaults to ``'random'``.
+        unrolled_steps (int): Above 0, no system is solved; this many of the last
+            lower steps are differentiated instead, on their own batches. A
+            reference for small networks, see
+            :class:`bissl_mm.engine.steps.unrolled.UnrolledSystem`. Defaults to 0.
 
     Raises:
         ValueError: If a setting is out of its range.
@@ -122,6 +128,7 @@ class HypergradientSettings:
     second_order: str = 'lean'
     small_image_kernels: bool = True
     check_residual: str = 'random'
+    unrolled_steps: int = 0
 
     def __post_init__(self) -> None:
         check_non_negative(WHERE, 'damping', self.damping)
@@ -134,17 +141,18 @@ class HypergradientSettings:
                 'the implicit Jacobian, but pretext_head is False. Set '
                 'pretext_head=True, or head_weight=0.'
             )
-        if self.head_weight and self.curvature == 'gauss_newton':
+        if self.head_weight and self.curvature in ('gauss_newton', 'fisher'):
             raise ValueRefusal(
                 f'{WHERE}: head_weight={self.head_weight} needs mixed second '
-                "derivatives, which curvature='gauss_newton' does not have. Set "
+                f'derivatives, which curvature={self.curvature!r} does not have. Set '
                 "curvature='hessian', or head_weight=0."
             )
-        kinds = ('hessian', 'gauss_newton', 'differences')
+        kinds = ('hessian', 'gauss_newton', 'differences', 'fisher')
         check_in(WHERE, 'curvature', self.curvature, kinds)
         check_non_negative(WHERE, 'difference_step', self.difference_step)
         check_positive_int(WHERE, 'num_batches', self.num_batches)
-        check_in(WHERE, 'batches', self.batches, ('next', 'first'))
+        known = ('next', 'first', *(['last'] if self.unrolled_steps else []))
+        check_in(WHERE, 'batches', self.batches, known)
         check_in(WHERE, 'keep_graph', self.keep_graph, (True, False))
         check_in(WHERE, 'dtype', self.dtype, (None, 'bfloat16', 'tf32'))
         check_in(WHERE, 'second_order', self.second_order, ('lean', 'torch'))
@@ -160,12 +168,35 @@ class HypergradientSettings:
             self.check_residual,
             ('random', 'first', 'always', 'never'),
         )
+        if self.unrolled_steps != 0:
+            self._set_unrolled()
         if self.batch_size is not None:
             check_positive_int(WHERE, 'batch_size', self.batch_size)
         if self.solver is None:
             object.__setattr__(
                 self, 'solver', dict(type='LayerwiseCGSolver', max_iters=5)
             )
+
+    def _set_unrolled(self) -> None:
+        """Check what unrolling leaves without effect, and take the batches of
+        the steps."""
+        check_positive_int(WHERE, 'unrolled_steps', self.unrolled_steps)
+        for key, plain in (
+            ('curvature', 'hessian'),
+            ('params', None),
+            ('pretext_head', False),
+            ('batch_size', None),
+        ):
+            if getattr(self, key) != plain:
+                raise ValueRefusal(
+                    f'{WHERE}: unrolled_steps={self.unrolled_steps} differentiates '
+                    f'whole steps of backbone and head, so that {key}='
+                    f'{getattr(self, key)!r} cannot be. Set {key}={plain!r}.'
+                )
+        object.__setattr__(self, 'num_batches', self.unrolled_steps)
+        object.__setattr__(self, 'batches', 'last')
+        # There is no system that could have a residual.
+        object.__setattr__(self, 'check_residual', 'never')
 
     @classmethod
     def read(cls, given: Any) -> 'HypergradientSettings':

@@ -102,6 +102,10 @@ class Basis:
     def __len__(self) -> int:
         return self._size
 
+    def __iter__(self) -> Iterator[Tensor]:
+        """The rows, not copies."""
+        return (row for block in self._filled() for row in block)
+
     @property
     def rows(self) -> Tensor | None:
         """Shape ``(len(self), n)``, a copy on the host, where checkpoints go: a

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 
+from ...utils.errors import RuntimeRefusal
 from ..linalg.vectors import Vectors
 
 #: A solver needs a system's products and nothing else.
@@ -32,6 +33,18 @@ class Operator(ABC):
         computed in a lower one."""
         return self(vectors)
 
+    def inverse(self, vectors: Vectors) -> Vectors:
+        """The inverse times a vector, for those that have one.
+
+        Raises:
+            RuntimeError: If the operator has none in closed form.
+        """
+        raise RuntimeRefusal(
+            f'{type(self).__name__}: LowRankSolver needs the inverse of the second '
+            'derivative of the regularizer, and this one has none. Set solver=dict('
+            "type='RecyclingSolver')."
+        )
+
     def close(self) -> None:  # noqa: B027
         """Free what is kept for products; there will be none. Most keep
         nothing."""
@@ -49,6 +62,10 @@ class Identity(Operator):
     is_positive_definite = True
 
     def __call__(self, vectors: Vectors) -> Vectors:
+        return vectors
+
+    def inverse(self, vectors: Vectors) -> Vectors:
+        """The vector itself, not a copy."""
         return vectors
 
 
@@ -71,6 +88,11 @@ class Scaled(Operator):
         return tuple(
             torch._foreach_mul(list(self.operator.exact(vectors)), self.factor)
         )
+
+    def inverse(self, vectors: Vectors) -> Vectors:
+        """See :meth:`Operator.inverse`; the factor must not be 0."""
+        found = self.operator.inverse(vectors)
+        return tuple(torch._foreach_div(list(found), self.factor))
 
     def close(self) -> None:
         self.operator.close()

@@ -31,6 +31,11 @@ class BlockDiagonal(Operator):
         first, second = vectors[: self.size], vectors[self.size :]
         return (*self.first.exact(first), *self.second.exact(second))
 
+    def inverse(self, vectors: Vectors) -> Vectors:
+        """See :meth:`Operator.inverse`; that of each block."""
+        first, second = vectors[: self.size], vectors[self.size :]
+        return (*self.first.inverse(first), *self.second.inverse(second))
+
     def close(self) -> None:
         self.first.close()
         self.second.close()

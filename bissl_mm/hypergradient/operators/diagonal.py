@@ -25,3 +25,7 @@ class Diagonal(Operator):
 
     def __call__(self, vectors: Vectors) -> Vectors:
         return tuple(d * v for d, v in zip(self.values, vectors, strict=True))
+
+    def inverse(self, vectors: Vectors) -> Vectors:
+        """See :meth:`Operator.inverse`; no factor may be 0."""
+        return tuple(v / d for d, v in zip(self.values, vectors, strict=True))

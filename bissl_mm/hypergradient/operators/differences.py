@@ -78,7 +78,7 @@ class Differences(Curvature):
 
     def _gradient(self, index: int) -> Any:
         """The number of the batch, and its gradient at the parameters."""
-        loss, grads = self._loss_gradient(index)
+        loss, grads = loss_gradient(self._closures[index], self.params)
         self._losses[index] = loss
         return index, grads
 
@@ -94,19 +94,27 @@ class Differences(Curvature):
         try:
             for param, place in zip(self.params, moved, strict=True):
                 param.data = place
-            _, grads = self._loss_gradient(index)
+            _, grads = loss_gradient(self._closures[index], self.params)
         finally:
             for param, own in zip(self.params, kept, strict=True):
                 param.data = own
         return torch._foreach_mul(torch._foreach_sub(grads, at_rest), back)
 
-    def _loss_gradient(self, index: int) -> tuple[Tensor, list[Tensor]]:
-        closure = self._closures[index]
-        # Checkpointed layers run once more while the gradient is computed.
-        with torch.enable_grad(), getattr(closure, 'held', nullcontext)():
-            loss = closure()
-            grads = torch.autograd.grad(loss, self.params, allow_unused=True)
-        return loss.detach(), [
-            torch.zeros_like(p) if g is None else g.detach()
-            for g, p in zip(grads, self.params, strict=True)
-        ]
+
+def loss_gradient(
+    closure: Callable[[], Tensor], params: Sequence[Tensor]
+) -> tuple[Tensor, list[Tensor]]:
+    """The loss of a closure and its gradient, both without a graph.
+
+    Args:
+        closure (Callable): See :class:`Differences`.
+        params (Sequence[Tensor]): The leaves.
+    """
+    # Checkpointed layers run once more while the gradient is computed.
+    with torch.enable_grad(), getattr(closure, 'held', nullcontext)():
+        loss = closure()
+        grads = torch.autograd.grad(loss, params, allow_unused=True)
+    return loss.detach(), [
+        torch.zeros_like(p) if g is None else g.detach()
+        for g, p in zip(grads, params, strict=True)
+    ]

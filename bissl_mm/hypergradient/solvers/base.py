@@ -81,11 +81,14 @@ class Solver(ABC):
             the same multiple of the solution.
         is_direct (bool): Whether the matrix of all products is inverted, which
             takes exact products.
+        keeps_curvature (bool): Whether the state is one of the curvature alone,
+            and so serves the same curvature with another metric or factor.
     """
 
     uses_products = True
     is_homogeneous = True
     is_direct = False
+    keeps_curvature = False
 
     def bind(
         self, operator: LinearOperator, state: dict[str, Any] | None = None
@@ -98,6 +101,15 @@ class Solver(ABC):
                 settings and the same operator, for example from a checkpoint.
         """
         return BoundSolver(self, operator)
+
+    def for_next_phase(self, state: dict[str, Any]) -> dict[str, Any]:
+        """What is kept for :meth:`bind` to the next phase's operator; by default
+        nothing.
+
+        Args:
+            state (dict): Of :meth:`BoundSolver.state_dict` at the end of a phase.
+        """
+        return {}
 
     def solve(self, operator: LinearOperator, rhs: Vectors) -> Solution:
         """One solve; see :meth:`BoundSolver.solve`."""
