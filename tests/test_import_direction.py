@@ -68,6 +68,7 @@ ROOMS = {
         'solvers': ('linalg', 'operators'),
         'domain': ('linalg',),
         'implicit': ('domain', 'linalg', 'operators', 'solvers'),
+        'unrolled': ('linalg', 'operators', 'solvers'),
     },
     # Modules of the folder itself join its subfolders.
     'models': {
@@ -79,7 +80,15 @@ ROOMS = {
         'batch_views': (),
         'small_resnet': (),
         'levels': ('backbone_map',),
-        'bissl_model': ('backbone_map', 'levels', 'losses', 'pretext', 'weights'),
+        'lora': ('backbone_map',),
+        'bissl_model': (
+            'backbone_map',
+            'levels',
+            'lora',
+            'losses',
+            'pretext',
+            'weights',
+        ),
         'agreement': ('bissl_model', 'weights'),
     },
     'analysis': {

@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from bissl_mm.engine.launch import load_config
     from bissl_mm.models.bissl_model import unwrap
+    from bissl_mm.models.lora import merged
     from bissl_mm.models.weights.pretrained import load_pretrained
     from bissl_mm.utils.checkpoint import save_atomically, use_safe_loading
 
@@ -47,11 +48,9 @@ def main(argv: list[str] | None = None) -> None:
     use_safe_loading()
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     model = unwrap(MODELS.build(cfg.model))
-    load_pretrained(
-        model.pretext, args.checkpoint, required=[lower for lower, _ in model.pairs.all]
-    )
+    load_pretrained(model.pretext, args.checkpoint, required=model.pretrained_names)
     model.copy_backbone_to_upper()
-    whole = model.downstream.state_dict()
+    whole = merged(model.downstream, model.downstream.state_dict())
     state = {upper: whole[upper] for _, upper in model.pairs.all if upper in whole}
     mkdir_or_exist(osp.dirname(osp.abspath(args.output)))
     save_atomically(

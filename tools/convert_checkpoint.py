@@ -51,7 +51,7 @@ def compare(args: argparse.Namespace, state: dict) -> str:
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     model = MODELS.build(cfg.model)
     if isinstance(model, BiSSLModel):
-        required = [lower for lower, _ in model.pairs.all]
+        required = model.pretrained_names
         model = model.pretext
     else:
         required = [

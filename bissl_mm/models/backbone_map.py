@@ -174,6 +174,11 @@ class BackboneMap:
         )
         return pairs
 
+    def partner_of(self, name: str) -> str | None:
+        """The downstream name for a pretext name of the backbone; None for
+        others."""
+        return None if name.startswith(self.unmapped_lower) else self._partner(name)
+
     def _partner(self, name: str):
         for lower, upper in self.rules:
             if name.startswith(lower):

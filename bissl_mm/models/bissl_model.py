@@ -1,6 +1,5 @@
 """Both models of the bilevel problem in one."""
 
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -9,10 +8,11 @@ from mmengine.model import BaseAveragedModel, BaseModel
 from torch import Tensor, nn
 
 from ..registry import MODELS
-from ..utils.check import check_in, check_keys
+from ..utils.check import check_in, check_keys, check_mapping
 from ..utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from .backbone_map import BackboneMap
-from .levels import Levels, levels_of
+from .levels import Levels, exchanged, levels_of
+from .lora import Lora, is_adapter, merged
 from .losses.functional import substituted
 from .pretext.norm import set_sync_norms
 from .weights.pretext_heads import load_pretext_head
@@ -54,6 +54,8 @@ class BiSSLModel(BaseModel):
             control: the two levels are then two losses of the same weights, one
             step after the other. Set ``indirect_weight=0`` with it. Defaults to
             False.
+        lora (dict, optional): Arguments of :class:`bissl_mm.models.lora.Lora`:
+            both backbones train adapters alone. Defaults to None: all weights.
         data_preprocessor (dict, optional): Must be None; each of the two models
             has its own.
         init_cfg (dict, optional): See ``BaseModule``.
@@ -75,6 +77,7 @@ class BiSSLModel(BaseModel):
         eval_backbone: str = 'upper',
         sync_norms: bool | None = None,
         share_backbone: bool = False,
+        lora: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -100,6 +103,11 @@ class BiSSLModel(BaseModel):
         self.pretrained_head = pretrained_head
         self.eval_backbone = eval_backbone
         self.pairs = self.backbone_map.resolve(self.pretext, self.downstream)
+        if lora is not None:
+            known = ('rank', 'alpha', 'targets')
+            adapters = Lora(**check_mapping('model.lora', lora, known))
+            adapters.add_to(self.pretext, self.downstream, self.backbone_map)
+            self.pairs = self.backbone_map.resolve(self.pretext, self.downstream)
         if share_backbone:
             params = dict(self.pretext.named_parameters())
             for lower, upper in self.pairs.params + self.pairs.fixed_params:
@@ -113,13 +121,14 @@ class BiSSLModel(BaseModel):
         super().init_weights()
         check_pretrained_init(self)
         if self.pretrained is not None:
-            load_pretrained(
-                self.pretext,
-                self.pretrained,
-                required=[lower for lower, _ in self.pairs.all],
-            )
+            load_pretrained(self.pretext, self.pretrained, self.pretrained_names)
         if self.pretrained_head is not None:
             load_pretext_head(self.pretext, self.pretrained_head)
+
+    @property
+    def pretrained_names(self) -> list[str]:
+        """The lower backbone's tensors that a pretraining has, too."""
+        return [lower for lower, _ in self.pairs.all if not is_adapter(lower)]
 
     def train(self, mode: bool = True) -> 'BiSSLModel':
         """Set the mode of both models; trained parameters stay trained.
@@ -197,7 +206,7 @@ class BiSSLModel(BaseModel):
             :math:`\theta_P`.
         """
         pairs = [(upper, lower) for lower, upper in self.pairs.all]
-        return _exchanged(self.downstream, self.pretext, pairs)
+        return exchanged(self.downstream, self.pretext, pairs)
 
     def lower_state_at_upper(self) -> dict[str, Tensor]:
         r"""State of the pretext model with :math:`\theta_D` as backbone.
@@ -207,13 +216,13 @@ class BiSSLModel(BaseModel):
             round: the leaves :math:`\theta_D` and :math:`\phi_P`, and copies of
             all buffers.
         """
-        return _exchanged(self.pretext, self.downstream, self.pairs.all)
+        return exchanged(self.pretext, self.downstream, self.pairs.all)
 
     def backbone_state_dict(self, level: str = 'lower') -> dict[str, Tensor]:
         r""":math:`\theta_P` or :math:`\theta_D` with buffers, on the CPU.
 
         Names are those of the pretext model, but its backbone module is always
-        called ``backbone``.
+        called ``backbone``. Adapters are added to their weights.
 
         Args:
             level (str): ``'lower'`` for :math:`\theta_P`, ``'upper'`` for
@@ -226,7 +235,7 @@ class BiSSLModel(BaseModel):
             state.update((low, upper[up]) for low, up in self.pairs.all)
         return {
             'backbone.' + name[len(root) :]: tensor.detach().cpu().clone()
-            for name, tensor in state.items()
+            for name, tensor in merged(self.pretext, state).items()
             if name.startswith(root)
         }
 
@@ -254,19 +263,6 @@ class BiSSLModel(BaseModel):
             'BiSSLModel is trained by its own loop. Set '
             "train_cfg=dict(type='bissl_mm.BiSSLTrainLoop', ...)."
         )
-
-
-def _exchanged(
-    model: nn.Module, other: nn.Module, pairs: Sequence[tuple[str, str]]
-) -> dict[str, Tensor]:
-    """Parameters and copies of the buffers of a model, with those of another one
-    for the first name of each pair."""
-    theirs = {**dict(other.named_parameters()), **dict(other.named_buffers())}
-    state = dict(model.named_parameters())
-    buffers = dict(model.named_buffers())
-    for own_name, name in pairs:
-        (buffers if own_name in buffers else state)[own_name] = theirs[name]
-    return state | {k: b.detach().clone() for k, b in buffers.items()}
 
 
 def _build(model: dict | nn.Module, name: str) -> Any:

@@ -1,5 +1,6 @@
 """The parameters of the two levels, by their part in the bilevel problem."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -54,3 +55,16 @@ def levels_of(
         ),
         tuple(upper[name] for name in heads),
     )
+
+
+def exchanged(
+    model: nn.Module, other: nn.Module, pairs: Sequence[tuple[str, str]]
+) -> dict[str, Tensor]:
+    """Parameters and copies of the buffers of a model, with those of another one
+    for the first name of each pair."""
+    theirs = {**dict(other.named_parameters()), **dict(other.named_buffers())}
+    state = dict(model.named_parameters())
+    buffers = dict(model.named_buffers())
+    for own_name, name in pairs:
+        (buffers if own_name in buffers else state)[own_name] = theirs[name]
+    return state | {k: b.detach().clone() for k, b in buffers.items()}
