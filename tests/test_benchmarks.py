@@ -274,3 +274,23 @@ def test_response(script, tmp_path):
     assert worst('same', 'hessian') < 0.25
     assert worst('same', 'differences') < 0.25
     assert worst('other, 1 x 8', 'hessian') > 2 * worst('same', 'hessian')
+
+
+@pytest.mark.whole
+def test_jacobians(script, tmp_path):
+    """Each cheaper Jacobian is held against the dense solution of its unknowns."""
+    path = tmp_path / 'jacobians.json'
+    script('jacobians', '--quick', '--json', path)
+    rows = json.loads(path.read_text())['records']
+
+    def worst(method, key='error'):
+        found = [r[key] for r in rows if r['method'] == method]
+        assert len(found) == 2, method
+        return max(map(max, found)) if key == 'error' else max(found)
+
+    # Its tolerance is 0.001, and its unknowns are others.
+    assert worst('LoRA of rank 1, recycling 0.001') < 0.05
+    assert worst('low rank 4, every phase', 'products') == (2 * 4 + 1) / 2
+    assert worst('unrolled, 2 steps', 'products') == 2
+    assert worst('Fisher, 4 gradients', 'products') == 0
+    assert worst('Fisher, 4 gradients', 'gradients') == 4 / 2
