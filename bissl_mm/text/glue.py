@@ -70,7 +70,7 @@ class GLUEDataset(BaseDataset):
             ``gt_score``.
         """
         name = 'dev.tsv' if self.split == 'test' else 'train.tsv'
-        path = osp.join(self.data_root, self.task.folder, name)
+        path = osp.join(self.data_root or '', self.task.folder, name)
         rows = read_glue(self.task, path)
         cut = len(rows) * 4 // 5
         rows = dict(train=rows[:cut], val=rows[cut:]).get(self.split, rows)

@@ -138,7 +138,7 @@ def _columns(task: GLUETask, path: str, rows: list[list[str]]) -> list[int]:
             f'has {", ".join(map(repr, header[:12])) or "nothing"}. Use the file of '
             f'{task.folder} as published, with labels (train.tsv or dev.tsv).'
         )
-    return [header.index(name) for name in wanted]
+    return [header.index(str(name)) for name in wanted]
 
 
 def _example(

@@ -1,5 +1,7 @@
 """GPT and its language model loss, the pretext task."""
 
+from typing import Any
+
 import torch
 from mmengine.model import BaseModel, BaseModule
 from torch import Tensor, nn
@@ -58,7 +60,7 @@ class GPTBackbone(BaseModule):
                 f'num_heads={num_heads}. Set a divisor of embed_dims.'
             )
         self.context = context
-        self.transformer = nn.ModuleDict(
+        self.transformer: Any = nn.ModuleDict(
             dict(
                 tokens_embed=nn.Embedding(vocab_size, embed_dims),
                 positions_embed=nn.Embedding(context, embed_dims),
@@ -166,7 +168,8 @@ class GPTLanguageModel(BaseModel):
             data_preprocessor or dict(type='bissl_mm.TokenPreprocessor'), init_cfg
         )
         self.backbone = MODELS.build(backbone)
-        self.data_preprocessor.vocab_size = len(self.backbone.tokens)
+        preprocessor: Any = self.data_preprocessor
+        preprocessor.vocab_size = len(self.backbone.tokens)
 
     def forward(self, inputs, data_samples=None, mode: str = 'tensor'):
         """The loss of a batch, or its hidden states.

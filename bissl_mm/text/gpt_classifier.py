@@ -90,7 +90,8 @@ class GPTClassifier(BaseModel):
             dict(embed_dims=self.backbone.tokens.shape[1]) | dict(head)
         )
         self.lm_weight = lm_weight
-        self.data_preprocessor.vocab_size = sum(map(len, self._rows()))
+        preprocessor: Any = self.data_preprocessor
+        preprocessor.vocab_size = sum(map(len, self._rows()))
 
     def forward(self, inputs, data_samples=None, mode: str = 'tensor') -> Any:
         """The losses of a batch, its predictions, or its outputs.
