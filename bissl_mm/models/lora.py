@@ -167,7 +167,8 @@ class Lora:
         """Give one linear layer or convolution its adapter."""
         weight = layer.weight
         outputs, inputs = len(weight), weight[0].numel()
-        layer.__class__ = LoraConv2d if isinstance(layer, nn.Conv2d) else LoraLinear
+        kinds: dict[bool, Any] = {True: LoraConv2d, False: LoraLinear}
+        layer.__class__ = kinds[isinstance(layer, nn.Conv2d)]
         layer.lora_a = nn.Parameter(weight.new_empty(self.rank, inputs))
         layer.lora_b = nn.Parameter(weight.new_zeros(outputs, self.rank))
         nn.init.kaiming_uniform_(layer.lora_a, a=math.sqrt(5))

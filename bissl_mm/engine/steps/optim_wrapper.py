@@ -1,6 +1,7 @@
 """The gradient steps of Algorithm 1."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.optim import OptimWrapper
@@ -170,11 +171,11 @@ class BiSSLOptimWrapper(LevelOptimizers):
         self,
         model: BiSSLModel,
         batches: Sequence[dict],
-        seed: int | list[int],
+        seed: Any,
         done_steps: int = 0,
         checked_step: int = 0,
     ) -> None:
-        """Build the operator of an upper phase, see :meth:`ImplicitSystem.begin`."""
+        """As :meth:`ImplicitSystem.begin`; unrolled steps have a seed each."""
         self.system.begin(
             model, batches, seed, self.first_order, done_steps, checked_step
         )
