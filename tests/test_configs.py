@@ -61,7 +61,16 @@ def stage_before(path: Path, task: str) -> Path | None:
     )
 
 
-@pytest.mark.parametrize('path, task', RUNS, ids=by_name)
+#: Those that take longest; others run the same data sets, models and loops.
+SLOW = ('voc0712-c4', 'voc0712-fcn16', 'voc12aug-fcn16', 'cityscapes-fcn16', 'bccd-c4')
+
+
+def marked(path: Path, task: str):
+    marks = [pytest.mark.whole] if task in SLOW else []
+    return pytest.param(path, task, marks=marks)
+
+
+@pytest.mark.parametrize('path, task', [marked(*run) for run in RUNS], ids=by_name)
 def test_config_runs_on_data_as_published(path, task, runs):
     cfg = shipped(path, task)
     stage = stage_before(path, task)

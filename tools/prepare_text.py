@@ -10,10 +10,8 @@ Nothing is downloaded.
 """
 
 import argparse
-import sys
 
-from bissl_mm.text.prepare import prepare_text
-from bissl_mm.utils.errors import Refusal
+from bissl_mm.command_line import run_tool
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -41,6 +39,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    from bissl_mm.text.prepare import prepare_text
+
     vocabulary, tokens = prepare_text(
         args.source, args.out, args.tokenizer, args.vocab_size, args.pattern
     )
@@ -51,7 +51,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    try:
-        main()
-    except Refusal as refusal:
-        sys.exit(str(refusal))
+    run_tool(main)

@@ -19,7 +19,7 @@ from bissl_mm.engine import SolverMonitorHook
 from bissl_mm.engine.hooks import find_checkpoints
 from bissl_mm.engine.loop.resume_guard import ResumedPathsHook
 from bissl_mm.engine.steps.settings import HypergradientSettings
-from bissl_mm.hypergradient import SquaredDistance
+from bissl_mm.hypergradient import RecyclingSolver, SquaredDistance
 from bissl_mm.utils import worker_signals
 from bissl_mm.utils.checkpoint import (
     UnsafeCheckpointError,
@@ -380,7 +380,7 @@ def fake_runner(outputs):
     warnings = []
     wrapper = SimpleNamespace(
         system=SimpleNamespace(
-            solver=SolverMonitorHook(),
+            solver=RecyclingSolver(),
             regularizer=SquaredDistance(0.001),
             config=HypergradientSettings(),
         )

@@ -53,7 +53,7 @@ def test_demo_in_quick_mode(task, tool, whole, tmp_path):
     )
     assert [c['against'] for c in results['comparisons']] == ['FT', 'training twice']
     page = (work_dir / 'report.html').read_text()
-    assert page.count('<img src="data:image/png') == 5
+    assert page.count('<img src="data:image/png') == 6
 
 
 def test_training_twice_has_no_pretext_task(whole):
