@@ -1,12 +1,12 @@
 """Turns text files into tokens."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ..utils.errors import FileNotFoundRefusal, ValueRefusal
+from ..utils.files import atomic_file, atomic_path
 from .chunks import DTYPE, FILE
 from .tokenizer import batches, learn_tokenizer, load_tokenizer
 
@@ -44,18 +44,17 @@ def prepare_text(
         known = load_tokenizer(tokenizer)
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    number, unfinished = 0, folder / (FILE + '.part')
-    with open(unfinished, 'wb') as file:
+    number = 0
+    with atomic_file(folder / FILE, 'wb') as file:
         for batch in batches(_lines(files)):
             for encoded in known.encode_batch(batch):
                 np.array(encoded.ids, DTYPE).tofile(file)
                 number += len(encoded.ids)
-    if not number:
-        unfinished.unlink()
-        raise ValueRefusal(f'prepare_text: {source!r} has no text. Name another.')
-    os.replace(unfinished, folder / FILE)
+        if not number:
+            raise ValueRefusal(f'prepare_text: {source!r} has no text. Name another.')
     if tokenizer is None:
-        known.save(str(folder / 'tokenizer.json'))
+        with atomic_path(folder / 'tokenizer.json') as path:
+            known.save(path)
     return known.get_vocab_size(), number
 
 

@@ -27,6 +27,9 @@ OTHERS = {
     'bissl_mm/prepare/bccd.py': 1,
     'bissl_mm/prepare/sources.py': 1,
     'bissl_mm/prepare/task.py': 2,
+    'bissl_mm/prepare/plain.py': 2,
+    'bissl_mm/prepare/labeled/voc07.py': 1,
+    'bissl_mm/prepare/dense/voc.py': 1,
 }
 
 

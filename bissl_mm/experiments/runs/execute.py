@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ...utils.errors import RuntimeRefusal
+from ...utils.files import atomic_file
 from ..queue.node import Node
 from ..queue.worker import Place
 
@@ -174,7 +175,8 @@ def _launch(
     if torch.cuda.is_available():
         processes = min(processes, torch.cuda.device_count())
     job = place.folder / 'job.json'
-    job.write_text(json.dumps(dict(node=node.to_dict(), parents=dict(parents))))
+    with atomic_file(job) as file:
+        file.write(json.dumps(dict(node=node.to_dict(), parents=dict(parents))))
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
     command += [f'--nproc_per_node={processes}', '-m', __name__, str(job)]
     with subprocess.Popen(command, preexec_fn=_end_with_parent) as child:
