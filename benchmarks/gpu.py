@@ -37,6 +37,8 @@ from gpu_kit.record import plain, show, table  # noqa: E402
 #: Set where a look for devices from this process would break CUDA in its forks:
 #: then every part imports the libraries for itself.
 LATE = 'BISSL_KIT_LATE_IMPORT'
+#: A part may take this many times as long without a GPU, on a busy machine too.
+SLOWER = 6
 #: Cores of the host from which on the parts that time nothing run together.
 CORES = 8
 #: Name -> module of gpu_kit, function, and seconds that the part may take at
@@ -225,7 +227,8 @@ def run_groups(
                 rows.append(row)
                 save()
 
-            works[name] = (work_of(name, args), min(PARTS[name][2], left), say)
+            most = PARTS[name][2] * (SLOWER if args.device == 'cpu' else 1)
+            works[name] = (work_of(name, args), min(most, left), say)
         if args.one_process:
             for name, (work, _, say) in works.items():
                 ended(name, run_here(work, say))
