@@ -16,8 +16,6 @@ solve; the memory is the peak of a phase above what lives before it, with graphs
 """
 
 import argparse
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -27,6 +25,7 @@ from typing import Any
 import torch
 from digits_task import Pictures
 from jacobians_level import Level
+from phase_sides import record_of_run
 from response_problem import Problem
 from torch import Tensor
 
@@ -243,18 +242,8 @@ def main() -> None:
             found = compare(problem, weight)
             rows += [dict(row, weight=weight, seed=seed) for row in found]
         if args.json:
-            write_json(
-                args.json,
-                dict(
-                    records=rows,
-                    arguments=vars(args),
-                    seconds=time.perf_counter() - begin,
-                    threads=torch.get_num_threads(),
-                    cores=os.cpu_count(),
-                    machine=platform.processor() or platform.machine(),
-                    torch=torch.__version__,
-                ),
-            )
+            seconds = time.perf_counter() - begin
+            write_json(args.json, record_of_run(rows, args) | dict(seconds=seconds))
     print(table(rows))
 
 

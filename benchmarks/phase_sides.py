@@ -175,7 +175,7 @@ def record_of_run(records: list, args) -> dict:
         threads=torch.get_num_threads(),
         cores=os.cpu_count(),
         machine=torch.cuda.get_device_name()
-        if args.device != 'cpu'
+        if getattr(args, 'device', 'cpu') != 'cpu'
         else platform.processor() or platform.machine(),
         torch=torch.__version__,
     )

@@ -16,8 +16,6 @@ with ReLUs and one with GELUs are compared, on scikit-learn's digits, in float64
 """
 
 import argparse
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +23,7 @@ from itertools import groupby
 
 import torch
 from digits_task import Pictures
+from phase_sides import record_of_run
 from response_problem import Problem
 
 from bissl_mm.analysis.json_file import write_json
@@ -237,19 +236,11 @@ def main() -> None:
                     for row in compare(problem, weight)
                 ]
             if args.json:
-                write_json(
-                    args.json,
-                    dict(
-                        records=rows,
-                        arguments=vars(args),
-                        weights=sum(p.numel() for p in problem.params),
-                        seconds=time.perf_counter() - begin,
-                        threads=torch.get_num_threads(),
-                        cores=os.cpu_count(),
-                        machine=platform.processor() or platform.machine(),
-                        torch=torch.__version__,
-                    ),
+                own = dict(
+                    weights=sum(p.numel() for p in problem.params),
+                    seconds=time.perf_counter() - begin,
                 )
+                write_json(args.json, record_of_run(rows, args) | own)
     print(table(rows))
 
 

@@ -8,6 +8,30 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+#: Classes of PASCAL VOC, in the order of the publisher.
+VOC = [
+    'aeroplane',
+    'bicycle',
+    'bird',
+    'boat',
+    'bottle',
+    'bus',
+    'car',
+    'cat',
+    'chair',
+    'cow',
+    'diningtable',
+    'dog',
+    'horse',
+    'motorbike',
+    'person',
+    'pottedplant',
+    'sheep',
+    'sofa',
+    'train',
+    'tvmonitor',
+]
+
 Size = tuple[int, int]
 #: A labelled box: class name and x1, y1, x2, y2, in pixels from 0.
 Box = tuple[str, list[int]]

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import raw_labeled
 from layout_parts import (
+    VOC,
     any_size,
     class_folders,
     coco_json,
@@ -43,28 +44,6 @@ CIFAR10 = (
     'ship',
     'truck',
 )
-VOC = [
-    'aeroplane',
-    'bicycle',
-    'bird',
-    'boat',
-    'bottle',
-    'bus',
-    'car',
-    'cat',
-    'chair',
-    'cow',
-    'diningtable',
-    'dog',
-    'horse',
-    'motorbike',
-    'person',
-    'pottedplant',
-    'sheep',
-    'sofa',
-    'train',
-    'tvmonitor',
-]
 #: Cityscapes' labelTrainIds of labelIds 0 to 33; 255 is not evaluated.
 TRAIN_IDS = np.full(256, 255, np.uint8)
 TRAIN_IDS[

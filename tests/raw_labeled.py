@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 import raw_downloads as raw
-from layout_parts import encoded, write_lines
+from layout_parts import VOC, encoded, write_lines
 from scipy.io import savemat
 
 from bissl_mm.prepare import prepare
@@ -374,28 +374,6 @@ def imagenet(root: Path, classes: int = 1000, train: int = 5, test: int = 1) -> 
     return writer.raw
 
 
-VOC = [
-    'aeroplane',
-    'bicycle',
-    'bird',
-    'boat',
-    'bottle',
-    'bus',
-    'car',
-    'cat',
-    'chair',
-    'cow',
-    'diningtable',
-    'dog',
-    'horse',
-    'motorbike',
-    'person',
-    'pottedplant',
-    'sheep',
-    'sofa',
-    'train',
-    'tvmonitor',
-]
 #: Objects of an image, by turns: the class and whether it is difficult.
 OBJECTS = (
     [('person', 0), ('dog', 1)],

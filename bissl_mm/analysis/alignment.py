@@ -1,21 +1,20 @@
 """How near backbones are to what fine-tuning makes of them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.model import BaseModel
-from mmengine.registry import MODELS, init_default_scope
-from mmengine.runner import Runner
 from torch import Tensor
 
-from ..models.weights.pretrained import load_pretrained
 from ..utils.errors import ValueRefusal
-
-#: Batch size with which statistics are fitted (B.10.1).
-BATCH_SIZE = 256
+from .features import (
+    build_model,
+    features_of_test_images,
+    fit_statistics,
+    load_backbone,
+)
 
 
 class Alignment(NamedTuple):
@@ -54,14 +53,13 @@ def alignment(
     Source:
         (11) to (13), B.10.1, arXiv:2410.02387.
     """
-    init_default_scope(cfg.default_scope)
-    model = MODELS.build(Config(dict(model=cfg.model)).model)
-    before = _backbone(model, start)
-    _fit_statistics(model, cfg, num_batches)
+    model = build_model(cfg)
+    before = load_backbone(model, start)
+    fit_statistics(model, cfg, num_batches)
     features, labels = features_of_test_images(model, cfg)
     parameters, cosines = [], []
     for path in tuned:
-        parameters.append(parameter_cosine(before, _backbone(model, path)))
+        parameters.append(parameter_cosine(before, load_backbone(model, path)))
         cosines.append(feature_cosine(features, features_of_test_images(model, cfg)[0]))
     return Alignment(parameters, cosines, features, labels)
 
@@ -125,64 +123,6 @@ def effective_dimension(features: np.ndarray) -> float:
     energies = np.linalg.svd(centred, compute_uv=False) ** 2
     total = (energies**2).sum()
     return float(energies.sum() ** 2 / total) if total else 0.0
-
-
-@torch.no_grad()
-def features_of_test_images(
-    model: BaseModel, cfg: Config
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pooled features of the test images, and their labels if each has one.
-
-    Args:
-        model (BaseModel): In which mode it is does not matter.
-        cfg (Config): With ``test_dataloader``.
-    """
-    model.eval()
-    features: list[Tensor] = []
-    labels: list[Any] = []
-    for batch in Runner.build_dataloader(cfg.test_dataloader, seed=0):
-        data = model.data_preprocessor(batch, False)
-        features += _pooled(model, data['inputs'])
-        labels += [getattr(s, 'gt_label', None) for s in data['data_samples'] or ()]
-    single = labels and all(x is not None and x.numel() == 1 for x in labels)
-    return (
-        torch.stack(features).cpu().numpy(),
-        np.array([int(x) for x in labels]) if single else None,
-    )
-
-
-def _backbone(model: BaseModel, path: str) -> list[Tensor]:
-    """Load a backbone; copies of its parameters."""
-    names = [name for name in model.state_dict() if name.startswith('backbone.')]
-    load_pretrained(model, path, required=names)
-    backbone = model.get_submodule('backbone')
-    return [p.detach().clone() for p in backbone.parameters()]
-
-
-@torch.no_grad()
-def _fit_statistics(model: BaseModel, cfg: Config, num_batches: int) -> None:
-    loader_cfg = dict(cfg.train_dataloader, batch_size=BATCH_SIZE, drop_last=False)
-    loader = Runner.build_dataloader(loader_cfg, seed=0)
-    model.train()
-    done = 0
-    while done < num_batches:
-        for batch in loader:
-            data = model.data_preprocessor(batch, True)
-            _pooled(model, data['inputs'])
-            done += 1
-            if done == num_batches:
-                break
-
-
-def _pooled(model: BaseModel, inputs: Any) -> Tensor:
-    """The last stage's features as one vector for each image."""
-    if not isinstance(inputs, Tensor):
-        # Images of different sizes.
-        return torch.cat([_pooled(model, image[None]) for image in inputs])
-    last: Any = model.get_submodule('backbone')(inputs)
-    while isinstance(last, (tuple, list)):
-        last = last[-1]
-    return last.flatten(2).mean(2) if last.dim() > 2 else last
 
 
 def summary(found: Mapping[str, Alignment]) -> dict[str, dict[str, float]]:

@@ -1,7 +1,7 @@
 """GPT as the pretext model, tasks of GLUE as the downstream task (thesis, 7).
 
-Needs the extra ``text``: transformers, tokenizers and scikit-learn. They are
-imported where they are used, so that the package loads without them.
+Needs the extra ``text``: tokenizers and scikit-learn. They are imported where they
+are used, so that the package loads without them.
 """
 
 from .chunks import TextChunks

@@ -20,7 +20,7 @@ def extra(name: str) -> Any:
     except ImportError as error:
         raise ImportRefusal(
             f'bissl_mm.text needs {name.partition(".")[0]} ({error}). Type pip '
-            "install 'bissl_mm[text]'."
+            "install -e '.[text]' in the folder of bissl_mm."
         ) from error
 
 

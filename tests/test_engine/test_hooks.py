@@ -436,6 +436,14 @@ def test_monitor_says_at_the_end_what_was_assumed():
     (line,) = infos
     assert 'parts 0.25 (0: stationary' in line and 'met 0.5 (above 0)' in line
     assert 'residual' not in line
+    # Of a solver without products.
+    hook.after_train_iter(
+        runner,
+        2,
+        outputs={'lower/stationarity': 0.5, 'upper/min_curvature': float('inf')},
+    )
+    hook.after_train(runner)
+    assert 'curvature' not in infos[-1]
 
 
 @contextmanager

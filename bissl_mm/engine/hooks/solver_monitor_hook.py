@@ -1,5 +1,7 @@
 """Warnings about the hypergradient."""
 
+import math
+
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -95,7 +97,8 @@ class SolverMonitorHook(Hook):
                 ('upper/min_curvature', 'smallest curvature met', 'above 0'),
                 ('upper/residual', 'residual of the system', '0: solved'),
             )
-            if key in self._last
+            # Without products no curvature is met: it is infinite.
+            if math.isfinite(self._last.get(key, math.nan))
         ]
         if shown:
             runner.logger.info(

@@ -126,7 +126,7 @@ def batch_features(
             inputs = data['inputs']
             if not found or None in found or not isinstance(inputs, Tensor):
                 return None
-            features.append(_pooled(model.backbone(inputs)).cpu())
+            features.append(pooled(model.backbone(inputs)).cpu())
             labels += found
             if len(labels) >= max_images:
                 break
@@ -155,10 +155,18 @@ def _label(sample: Any) -> int | None:
     return int(label) if label is not None and label.numel() == 1 else None
 
 
-def _pooled(outputs: Any) -> Tensor:
-    """One vector per image, from the last stage."""
-    last = outputs[-1] if isinstance(outputs, (tuple, list)) else outputs
-    if isinstance(last, (tuple, list)):
+def pooled(outputs: Any) -> Tensor:
+    """One vector per image, from the last stage.
+
+    Args:
+        outputs (Tensor or tuple): Of a backbone: ``(N, C, H, W)`` or ``(N, C)``, or
+            one of these for each stage.
+
+    Returns:
+        Tensor: Shape ``(N, C)``; the mean over places.
+    """
+    last = outputs
+    while isinstance(last, (tuple, list)):
         last = last[-1]
     return last.flatten(2).mean(2) if last.dim() > 2 else last
 
