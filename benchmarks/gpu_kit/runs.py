@@ -23,15 +23,15 @@ def oracle(args: argparse.Namespace, say: Say) -> None:
     Raises:
         RuntimeError: If a test fails, or if none ran.
     """
-    folder = tempfile.mkdtemp()
-    done = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider']
-        + ['--basetemp', f'{folder}/tests', '-k', args.device, '-rs', *TESTS],
-        cwd=ROOT,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
-        capture_output=True,
-        text=True,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider']
+            + ['--basetemp', f'{folder}/tests', '-k', args.device, '-rs', *TESTS],
+            cwd=ROOT,
+            env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
+            capture_output=True,
+            text=True,
+        )
     text = done.stdout + done.stderr
     counts = {
         word: int(number)
@@ -71,12 +71,13 @@ def deterministic(args: argparse.Namespace, say: Say) -> None:
 def _compare(args: argparse.Namespace, say: Say) -> None:
     import small_run
 
-    folder = Path(tempfile.mkdtemp())
-    small_run.make_folders(folder)
-    whole = _stage(folder, 'whole')
-    say(dict(row='run again', **_difference(_stage(folder, 'again'), whole)))
-    _stage(folder, 'parts', stop=2)
-    resumed = _stage(folder, 'parts', resumed=True)
+    with tempfile.TemporaryDirectory() as root:
+        folder = Path(root)
+        small_run.make_folders(folder)
+        whole = _stage(folder, 'whole')
+        say(dict(row='run again', **_difference(_stage(folder, 'again'), whole)))
+        _stage(folder, 'parts', stop=2)
+        resumed = _stage(folder, 'parts', resumed=True)
     say(dict(row='stopped within an upper phase', **_difference(resumed, whole)))
 
 

@@ -19,7 +19,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
 
-from ..config.types import is_type
+from ..config.types import is_type, type_name
 from ..datasets.folders import check_data_folders
 from ..engine.hooks.regime_hook import RegimeHook
 from ..engine.launch import build_runner
@@ -40,6 +40,18 @@ UNTRAINED = (
     'them, say nothing about a pretrained one: set model.pretrained.'
 )
 KEY = 'optim_wrapper.regularizer'
+#: Keys of ``paramwise_cfg``, and of its ``custom_keys``, that leave learning rates as
+#: they are.
+_WITHOUT_RATES = {
+    'decay_mult',
+    'weight_decay',
+    'bias_decay_mult',
+    'norm_decay_mult',
+    'flat_decay_mult',
+    'dwconv_decay_mult',
+    'bypass_duplicate',
+}
+_CONSTRUCTORS = ('', 'DefaultOptimWrapperConstructor')
 
 
 @dataclass
@@ -202,10 +214,13 @@ def start_of(
 def _differs(cfg: Config) -> bool:
     """Whether tensors have rates or factors of their own."""
     wrapper = cfg.optim_wrapper
-    paramwise = str(wrapper.lower.get('paramwise_cfg') or '')
+    paramwise = dict(wrapper.lower.get('paramwise_cfg') or {})
+    custom = (paramwise.pop('custom_keys', None) or {}).values()
+    given = {key for settings in (paramwise, *custom) for key in settings}
     return (
-        'lr_mult' in paramwise
-        or 'layer_decay' in paramwise
+        not given <= _WITHOUT_RATES
+        # A constructor of the user's may do anything.
+        or type_name(wrapper.lower.get('constructor')) not in _CONSTRUCTORS
         or bool((wrapper.get('regularizer') or {}).get('factors'))
     )
 

@@ -24,6 +24,10 @@ _UNKNOWN_KEY = re.compile(
     r'(?:(\w+)\.)?(\w+)\(\) got an unexpected keyword '
     r"argument '(\w+)'"
 )
+_MISSING = re.compile(
+    r'(?:(\w+)\.)?(\w+)\(\) missing \d+ required (?:positional|keyword-only) '
+    r'arguments?: (.+)$'
+)
 _ONE_VALUE = re.compile(
     r'Expected more than 1 value per channel when '
     r'training, got input size \S*\[([\d, ]+)\]'
@@ -45,6 +49,8 @@ _HOOKS = (
 )
 #: The message of the optimizer's constructor for an unknown type.
 _NO_OPTIMIZER = 'None is not a callable object'
+#: The message of Python's partial, with which mmengine joins a collate_fn.
+_NO_COLLATE = 'the first argument must be callable'
 _LAYERS = ('norm_cfg', 'conv_cfg', 'act_cfg', 'upsample_cfg', 'padding_cfg')
 
 
@@ -84,8 +90,13 @@ def _explain(error: BaseException, text: str) -> Refusal | None:
     if isinstance(error, TypeError):
         if text == _NO_OPTIMIZER:
             return _unknown_in(('optimizer',), 'optimizer')
+        if text == _NO_COLLATE:
+            return _unknown_in(('collate_fn',), 'function')
         match = _UNKNOWN_KEY.search(text)
-        return _unknown_key(*match.groups(), text=text) if match else None
+        if match:
+            return _unknown_key(*match.groups(), text=text)
+        match = _MISSING.search(text)
+        return _missing_key(*match.groups()) if match else None
     match = _ONE_VALUE.search(text)
     return _one_value(error, match.group(1)) if match else None
 
@@ -158,6 +169,24 @@ def _unknown_key(
         return TypeRefusal(
             f'{place}.{key}: {type_name(cls)} has no argument {key!r}.{hint}'
         )
+    return None
+
+
+def _missing_key(name: str | None, function: str, keys: str) -> Refusal | None:
+    """A key that a component needs, if the config has such a component."""
+    missing = re.findall(r"'(\w+)'", keys)
+    for place, node in _nodes():
+        kind = node.get('type') if isinstance(node, dict) else None
+        cls = find_class(type_name(kind)) if isinstance(kind, str) else kind
+        if not isinstance(cls, type):
+            continue
+        if (name or function) in (c.__name__ for c in cls.__mro__) and not any(
+            key in node for key in missing
+        ):
+            return TypeRefusal(
+                f'{place}: {type_name(cls)} lacks {", ".join(missing)}. Add '
+                f'{", ".join(f"{key}=VALUE" for key in missing)} there.'
+            )
     return None
 
 

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..utils.errors import TypeRefusal
-from .sources import Source, inherited_settings, read_sources
+from .sources import read_sources
 from .types import type_name
 
 #: Top-level keys that are read besides the arguments of the runner: by
@@ -44,6 +44,7 @@ _WITHIN = {
     'env_cfg': ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit'),
     'env_cfg.mp_cfg': ('mp_start_method', 'opencv_num_threads'),
     'auto_scale_lr': ('enable', 'base_batch_size'),
+    'randomness': ('seed', 'diff_rank_seed', 'deterministic'),
 }
 #: Similarity from which a name counts as a misspelling: short and long names.
 _NEAR = (0.8, 0.85)
@@ -110,30 +111,10 @@ def check_keys_of_files(cfg: Config) -> list[str]:
             f'{top.path}: nothing reads the key(s) {", ".join(unused)}.'
             + (f' Did you mean {", ".join(hints)}?' if hints else '')
         )
-    notes += _solver_notes(top, cfg)
     for place, allowed in _WITHIN.items():
         for key in _at(cfg, place) or ():
             _check_within(place, key, allowed, f'{cfg.filename}: ')
     return notes
-
-
-def _solver_notes(top: Source, cfg: Config) -> list[str]:
-    """A line about settings that a solver inherits from another type."""
-    changed = inherited_settings(top, 'solver')
-    place = 'optim_wrapper.hypergradient.solver'
-    solver = _at(cfg, place)
-    if changed is None or not isinstance(solver, dict):
-        return []
-    old, new, given = changed
-    kept = [
-        f'{k}={v!r}' for k, v in solver.items() if k not in given and k != '_scope_'
-    ]
-    if not kept:
-        return []
-    return [
-        f'{top.path}: {place}: {new} inherits {", ".join(kept)} from {old}. '
-        f"Add _delete_=True to start from {new}'s own defaults."
-    ]
 
 
 def check_option_keys(cfg: Config, options: Mapping[str, Any]) -> None:
@@ -155,6 +136,15 @@ def check_option_keys(cfg: Config, options: Mapping[str, Any]) -> None:
             )
         first, _, rest = option.partition('.')
         where = f'--cfg-options {option}: '
+        if set(option) & set('\'"'):
+            raise TypeRefusal(
+                f'{where}the key has a quote. A key with a dot in it cannot be typed '
+                'here: write it in a config of your own, which inherits from this one.'
+            )
+        if first == 'launcher':
+            raise TypeRefusal(
+                f'{where}nothing reads it here. Type --launcher pytorch, slurm or mpi.'
+            )
         for place, allowed in _WITHIN.items():
             if option.startswith(place + '.'):
                 key = option[len(place) + 1 :].split('.')[0]

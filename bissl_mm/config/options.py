@@ -189,7 +189,9 @@ def _drop_settings_of_other_types(cfg: Config, values: dict) -> list[str]:
             or type_name(old.get('type')) in ('', type_name(kind))
         ):
             continue
-        kept = {} if name == 'solver' else _accepted(kind, old, registries[name])
+        kept = (
+            {} if name == 'solver' else accepted_settings(kind, old, registries[name])
+        )
         dropped = [k for k in old if k not in ('type', '_scope_', *kept)]
         parent = _present(cfg, place.rpartition('.')[0])
         scope = {k: old[k] for k in ('_scope_',) if k in old}
@@ -204,7 +206,14 @@ def _drop_settings_of_other_types(cfg: Config, values: dict) -> list[str]:
     return notes
 
 
-def _accepted(kind: Any, settings: dict, registry: Registry) -> dict:
+def accepted_settings(kind: Any, settings: dict, registry: Registry) -> dict:
+    """Those of the settings that a type has, too; all if it is not known.
+
+    Args:
+        kind (str or type): The type.
+        settings (dict): Settings of another type.
+        registry (Registry): Where a name is looked up.
+    """
     try:
         cls = registry.get(kind) if isinstance(kind, str) else kind
     except RuntimeError:

@@ -11,8 +11,10 @@ from mmengine.config import Config, config
 
 from ..utils.errors import FileNotFoundRefusal, Refusal, ValueRefusal
 from .environment import variables_as_data
+from .inherited import inherited_notes
 from .keys import check_keys_of_files, check_option_keys
 from .metric_names import check_metric_names
+from .optim_settings import check_optim_wrappers
 from .options import merge_options
 from .paramwise import check_paramwise
 from .renamed import new_command
@@ -75,6 +77,7 @@ def read_config(
         ) from error
     with task_in_environment(task):
         notes = check_keys_of_files(cfg)
+    notes += inherited_notes(cfg)
     if task is not None:
         cfg.task = task
     if options:
@@ -82,6 +85,7 @@ def read_config(
         notes += merge_options(cfg, options)
     check_scopes(cfg)
     check_paramwise(cfg)
+    check_optim_wrappers(cfg)
     check_values(cfg)
     check_metric_names(cfg)
     remember(cfg)

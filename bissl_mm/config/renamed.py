@@ -3,7 +3,7 @@
 import os.path as osp
 import re
 
-from .tasks import CHECKPOINT
+from .tasks import CHECKPOINT, find_slot
 
 _STAGE = re.compile(
     r'(bissl-.+t)_(in1k|cifar10|imagefolder|coco-c4|masks-fcn8)(?:-(.+?))?(_recycling)?'
@@ -40,6 +40,10 @@ def new_command(path: str) -> str | None:
     place = osp.join(folder, f'{new}.py')
     if not osp.isfile(place):
         return None
+    slot = find_slot(place)
+    if not task or slot is None or not slot.takes(task):
+        # A name of this form that never was.
+        return None
     return f'Config {path!r} is now {place} --task {task}{more}.'
 
 
@@ -58,7 +62,7 @@ def _of_stage(stem: str) -> tuple[str, str, str] | None:
         size = 224 if rest == 'pets-224px' else 96
         return f'{setting}_in1k-{size}px', _of_size(rest), more
     if data == 'cifar10':
-        return f'{setting}_cifar10-48px', rest, more
+        return f'{setting}_cifar10-48px', rest or '', more
     if data == 'imagefolder':
         return f'{setting}_imagefolder-64px', 'imagefolder-64px', more
     return f'{setting}_imagefolder-32px', f'{data}-{rest}', more
@@ -85,6 +89,6 @@ def _of_fine_tuning(stem: str) -> tuple[str, str, str] | None:
     return f'{network}_{size}px', _of_size(data), more
 
 
-def _of_size(task: str) -> str:
+def _of_size(task: str | None) -> str:
     """The task of a name that had the size of the images in it."""
-    return task.replace('pets-224px', 'pets')
+    return (task or '').replace('pets-224px', 'pets')

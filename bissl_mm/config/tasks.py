@@ -114,9 +114,9 @@ def choose_task(path: str, task: str | None = None) -> str | None:
             + 'Leave --task out, or name a config of configs/bissl or '
             'configs/fine_tune.'
         )
-    name = task or os.environ.get(TASK) or slot.default
+    name = os.environ.get(TASK) or slot.default if task is None else task
     if not slot.takes(name):
-        given = f'--task {name}' if task else f'{TASK}={name}'
+        given = f'{TASK}={name}' if task is None else f'--task {name or repr(name)}'
         near = difflib.get_close_matches(name, slot.tasks(), 1, 0.5)
         raise ValueRefusal(
             f'{given}: config {path!r} does not take this task. '

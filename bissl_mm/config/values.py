@@ -28,6 +28,7 @@ _WHOLE = {
 _INTEGRAL = ('max_epochs', 'max_iters', 'val_interval')
 _BOOLS = ('drop_last', 'persistent_workers', 'pin_memory', 'shuffle')
 _OF_OPTIMIZERS = ('lr', 'weight_decay', 'momentum')
+_LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 
 
 def check_values(cfg: Any) -> None:
@@ -40,6 +41,9 @@ def check_values(cfg: Any) -> None:
         TypeError: For a key of a checkpoint hook at which saving would fail.
         ValueError: With the key and the value.
     """
+    level = cfg.get('log_level', 'INFO')
+    if isinstance(level, str) and level not in _LOG_LEVELS:
+        _refuse('log_level', f'one of {", ".join(_LOG_LEVELS)}', level)
     for first in cfg:
         for place, node in walk(first, cfg[first]):
             parent, _, name = place.rpartition('.')
@@ -66,6 +70,13 @@ def check_values(cfg: Any) -> None:
             ):
                 if not _is_number(node):
                     _refuse(place, 'a number of at least 0', node)
+            elif name == 'temperature' and first == 'model':
+                if not _is_number(node) or node == 0:
+                    _refuse(place, 'a number above 0', node)
+            elif name == 'std' and isinstance(node, (list, tuple)):
+                # Pixels are divided by it.
+                if not all(_is_number(value) and value > 0 for value in node):
+                    _refuse(place, 'a list of numbers above 0', list(node))
             elif isinstance(node, dict) and parent in ('default_hooks', 'custom_hooks'):
                 _check_checkpoint_hook(place, node)
 

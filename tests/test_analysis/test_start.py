@@ -1,5 +1,7 @@
 """A recommended start: the stage then has what the tool says."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from small_run import make_runner, small_config
@@ -67,6 +69,27 @@ def test_r_counts_factors_and_multiples_of_the_rate(
     (hook,) = (h for h in runner.hooks if isinstance(h, RegimeHook))
     runner.train()
     assert hook.relaxation_times == pytest.approx(start.relaxation_times)
+
+
+@pytest.mark.parametrize(
+    'paramwise, measured',
+    [
+        # A name of the user's, not a setting.
+        (dict(custom_keys=dict(my_lr_mult=dict(decay_mult=0.0))), False),
+        (dict(norm_decay_mult=0.0, bias_decay_mult=0.0), False),
+        (dict(custom_keys=dict(backbone=dict(lr=0.01))), True),
+        (dict(bias_lr_mult=2.0), True),
+    ],
+)
+def test_rates_of_their_own_are_found_by_their_keys(
+    paramwise, measured, image_folders, tmp_path, monkeypatch
+):
+    cfg = config(monkeypatch, image_folders, tmp_path, dict(type='SGD', lr=0.05))
+    cfg.optim_wrapper.lower.paramwise_cfg = paramwise
+    # Only a measurement needs images.
+    cfg.train_cfg.pretext_dataloader.dataset.data_root = 'nowhere'
+    with pytest.raises(Refusal) if measured else nullcontext():
+        assert start_of(cfg, images=1000, labels=90).gain == 1.0
 
 
 def test_without_data_for_sgd(image_folders, tmp_path, monkeypatch):

@@ -31,6 +31,7 @@ def child(tmp_path, text, base=CONFIG):
         ('damping=3', 'optim_wrapper.hypergradient.damping'),
         ('env_cfg.mp_cfg.mp_start_methd=fork', 'env_cfg.mp_cfg.mp_start_method'),
         ('auto_scale_lr.enabel=True', 'auto_scale_lr.enable'),
+        ('randomness.seeds=3', 'randomness.seed'),
     ],
 )
 def test_a_misspelt_option_names_the_right_key(option, right):
@@ -200,6 +201,32 @@ def test_a_regularizer_of_another_type_keeps_what_it_knows():
     assert f'ScheduledDistance does not keep weight={weight!r} of' in note
 
 
+@pytest.mark.parametrize(
+    'given, text',
+    [
+        (
+            "type='ScheduledDistance', schedule='cosine_decay', max_weight=0.1",
+            'ScheduledDistance has no weight=0.08, which it inherits from Squared',
+        ),
+        ("type='WeightedDistance', factors=dict(layer4=0.1)", None),
+        (
+            "_delete_=True, type='ScheduledDistance', schedule='cosine_decay', "
+            'max_weight=0.1',
+            None,
+        ),
+    ],
+)
+def test_a_file_that_changes_the_regularizer_inherits_what_it_knows(
+    given, text, tmp_path
+):
+    path = child(tmp_path, f'optim_wrapper = dict(regularizer=dict({given}))')
+    if text is None:
+        assert notes_of(read(path=path)) == []
+        return
+    with pytest.raises(TypeError, match=f'child.py: .*{text}.* Add _delete_=True'):
+        read(path=path)
+
+
 def test_a_file_that_changes_the_solver_is_told_what_it_keeps(tmp_path):
     path = child(
         tmp_path,
@@ -259,6 +286,16 @@ def test_a_misspelt_multiplier_of_parameters_is_named(option, right):
 def test_an_option_with_an_empty_key_is_refused(option):
     with pytest.raises(TypeError, match='one dot between two names'):
         read(option)
+
+
+def test_a_key_in_quotes_is_refused():
+    with pytest.raises(TypeError, match='has a quote.*in a config of your own'):
+        read("optim_wrapper.regularizer.factors.'layer4.0'=0.1")
+
+
+def test_the_launcher_is_an_argument():
+    with pytest.raises(TypeError, match='nothing reads it here. Type --launcher'):
+        read('launcher=abc')
 
 
 def test_a_config_that_fails_names_its_line(tmp_path):

@@ -63,6 +63,11 @@ def test_an_unknown_task_is_refused_with_those_that_fit(
         read_config(str(path), task=argument)
 
 
+def test_an_empty_task_is_refused():
+    with pytest.raises(ValueError, match="--task '': .* takes bccd-c4, "):
+        read_config(str(R18), task='')
+
+
 def test_a_misspelt_task_is_answered_with_the_nearest():
     for task, near in (('flower', 'flowers'), ('sun-397', 'sun397'), ('cub', 'cub200')):
         with pytest.raises(ValueError, match=f"Did you mean '{near}'"):
@@ -180,6 +185,13 @@ def test_a_former_name_says_what_to_type(old, expected):
 
 def test_other_missing_configs_are_missing():
     assert new_command('configs/fine_tune/r18_49px.py') is None
+    # Of the form of a former name, with a task that never was.
+    for name in (
+        'fine_tune/r18-simclr_b40-30e_dtd6.py',
+        'fine_tune/r18-simclr_b40-30e_pets.py',
+        'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10.py',
+    ):
+        assert new_command(str(ROOT / 'configs' / name)) is None
     # Of the form of a former name, but of another project.
     assert new_command('elsewhere/r18-simclr_b40-30e_dtd5.py') is None
 

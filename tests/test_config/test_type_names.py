@@ -12,11 +12,13 @@ from mmengine.registry import (
     TRANSFORMS,
     init_default_scope,
 )
+from mmengine.runner import Runner
 from small_run import CONFIG
 
 import bissl_mm.engine  # noqa: F401
 from bissl_mm.config import is_type, read_config, type_name
 from bissl_mm.config.explain import explained
+from bissl_mm.config.type_names import remember
 from bissl_mm.datasets import LevelStream
 from bissl_mm.models import DifferentiableSyncBatchNorm
 from bissl_mm.registry import build_regularizer, build_solver
@@ -98,6 +100,28 @@ def test_an_argument_of_a_library_names_the_nearest():
     del cfg.model.downstream.backbone['dept']
     text = error_of(MODELS.build, cfg.model.downstream)
     assert 'head.num_clases: ' in text and "'num_classes'?" in text
+
+
+def test_an_argument_that_a_component_lacks_is_named_with_its_place():
+    cfg = read_config(str(CONFIG))
+    del cfg.model.downstream.head['num_classes']
+    remember(cfg)
+    text = error_of(MODELS.build, cfg.model.downstream)
+    assert text.startswith('model.downstream.head: ') and 'lacks num_classes' in text
+    assert text.endswith(' Add num_classes=VALUE there.')
+    # Without a component that lacks it, a missing argument is a bug.
+    error = TypeError("f() missing 1 required positional argument: 'a'")
+    assert explained(error) is None
+
+
+def test_a_collate_function_of_mmengine_names_the_nearest():
+    cfg = read_config(
+        str(CONFIG), {'val_dataloader.collate_fn.type': 'defualt_collate'}
+    )
+    loader = dict(cfg.val_dataloader, dataset=[0])
+    text = error_of(Runner.build_dataloader, loader, 0)
+    assert text.startswith('val_dataloader.collate_fn.type: ')
+    assert "Did you mean 'default_collate'" in text
 
 
 def test_an_error_of_a_worker_process_is_read():

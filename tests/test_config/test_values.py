@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from bissl_mm.config import read_config
 from bissl_mm.config.metric_names import check_metric_names
+from bissl_mm.config.optim_settings import check_optim_wrappers
 from bissl_mm.config.options import merge_options, split_options
 from bissl_mm.config.values import check_values
 from bissl_mm.engine.search_space import place_holder_note
@@ -32,20 +33,72 @@ STAGE4 = ROOT / 'configs/fine_tune/r18_64px.py'
         ('optim_wrapper.optimizer.lr', '0.1', 'a number'),
         ('optim_wrapper.upper.optimizer.lr', [0, 1], 'a number'),
         ('optim_wrapper.lower.optimizer.weight_decay', float('nan'), 'a number'),
+        ('model.head.temperature', 0, 'a number above 0'),
+        ('model.pretext.head.temperature', -1, 'a number above 0'),
+        ('model.data_preprocessor.std', [1.0, 0.0, 1.0], 'a list of numbers above 0'),
+        ('train_dataloader.dataset.pipeline', [dict(std=(0, 0, 0))], None),
+        ('log_level', 'LOUD', 'one of DEBUG, INFO'),
     ],
 )
 def test_a_value_of_another_kind_is_refused_with_its_key(place, value, kind):
     cfg = Config(dict(model=dict(), train_cfg=dict()))
     cfg.merge_from_dict({place: value})
+    if kind is None:
+        place, kind = f'{place}.0.std', 'a list of numbers above 0'
     with pytest.raises(Refusal, match=f'^{place} must be {kind}.* but is'):
         check_values(cfg)
+
+
+@pytest.mark.parametrize(
+    'settings, words',
+    [
+        (dict(clip_grad=5), 'clip_grad must be a dict.* Write dict.max_norm=5'),
+        (
+            dict(clip_grad=dict(max_nrom=5)),
+            "clip_grad: unknown key 'max_nrom'. Did you mean 'max_norm'",
+        ),
+        (dict(clip_grad=dict(norm_type=2)), 'clip_grad lacks max_norm'),
+        (dict(clip_grad=dict(max_norm='a')), 'max_norm must be a number'),
+        (
+            dict(clip_grad=dict(type='value', max_norm=5)),
+            "unknown key 'max_norm'.* Known keys: clip_value",
+        ),
+        (dict(clip_grad=dict(type='nrom', max_norm=5)), "'norm', 'value'"),
+        (dict(accumulative_counts='two'), 'accumulative_counts must be a whole num'),
+    ],
+)
+@pytest.mark.parametrize('level', [None, 'upper'])
+def test_a_wrapper_that_would_fail_at_its_first_step_is_refused(settings, words, level):
+    wrapper = dict(optimizer=dict(type='SGD', lr=0.1), **settings)
+    cfg = Config(dict(optim_wrapper=wrapper if level is None else {level: wrapper}))
+    place = 'optim_wrapper' + '.upper' * (level == 'upper')
+    with pytest.raises(Refusal, match=f'^{place}.*{words}'):
+        check_optim_wrappers(cfg)
+
+
+def test_honest_clipping_is_taken():
+    for clipping in (
+        None,
+        dict(max_norm=5, norm_type=2, error_if_nonfinite=True),
+        dict(type='value', clip_value=0.1),
+    ):
+        wrapper = dict(optimizer=dict(), clip_grad=clipping, accumulative_counts=2)
+        check_optim_wrappers(Config(dict(optim_wrapper=wrapper)))
+    # A wrapper of the user's, with clipping of its own.
+    own = dict(type='MyWrapper', optimizer=dict(), clip_grad=5)
+    check_optim_wrappers(Config(dict(optim_wrapper=own)))
 
 
 def test_honest_values_of_other_forms_are_taken():
     check_values(
         Config(
             dict(
-                model=dict(head=dict(num_classes=[2, 3]), neck=dict(num_classes=None)),
+                model=dict(
+                    head=dict(num_classes=[2, 3], temperature=0.1),
+                    neck=dict(num_classes=None, init_cfg=dict(std=0)),
+                    data_preprocessor=dict(mean=[0, 0, 0], std=[58.4, 1, 0.5]),
+                ),
+                log_level='ERROR',
                 train_dataloader=dict(batch_size=None, num_workers=0, shuffle=1),
                 train_cfg=dict(max_iters=1e4),
                 randomness=dict(seed=None),

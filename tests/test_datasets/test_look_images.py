@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from look_data import config, loader, look_at, noise, the_only, write_parts
+from mmengine.registry import DATASETS
 from PIL import Image
 
 RNG = np.random.default_rng(5)
@@ -278,3 +279,23 @@ def test_looking_changes_no_random_state(tmp_path):
     np.random.seed(1)
     look_at(cfg)
     assert np.random.rand() == expected
+
+
+@DATASETS.register_module()
+class Bare:
+    """What torch asks of a data set, and nothing else."""
+
+    def __init__(self, size=16):
+        self.size = size
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return dict(inputs=np.zeros((3, self.size, self.size)))
+
+
+def test_a_data_set_without_get_data_info_is_taken(tmp_path):
+    cfg = config(tmp_path, ['train'])
+    cfg.train_dataloader.dataset = dict(type='mmengine.Bare')
+    assert not look_at(cfg).refusals

@@ -74,7 +74,13 @@ def results(cases: dict, folder, tmp_path) -> dict:
         text=True,
         check=True,
         stdout=subprocess.DEVNULL,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(paths), OMP_NUM_THREADS='1'),
+        env=dict(
+            os.environ,
+            PYTHONPATH=os.pathsep.join(paths),
+            OMP_NUM_THREADS='1',
+            # The runs' folders are removed with the test's.
+            TMPDIR=str(tmp_path),
+        ),
     )
     return json.loads(found.read_text())
 

@@ -267,6 +267,8 @@ def test_schedules_of_the_thesis(schedule, alpha, share):
     [
         (dict(weight=0.0), 'weight must be above 0'),
         (dict(weight=-1.0), 'weight must be a number of at least 0'),
+        (dict(weight=1e-46), 'weight is 1e-46, which torch.float32 cannot hold'),
+        (dict(weight=1e39), r'weight is 1e\+39, which torch.float32 cannot hold'),
         (dict(damping=-1.0), 'damping must be a number of at least 0'),
         (dict(lr=float('inf')), 'lr must be a number'),
     ],

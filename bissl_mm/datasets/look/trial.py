@@ -33,6 +33,9 @@ def check_pipelines(look: Look) -> None:
 
 def _extremes(part: PartLook) -> list[tuple[int, str]]:
     """Positions in ``whole``, and files, of readable images."""
+    if not part.infos:
+        # A data set without get_data_info has files that are not known.
+        return []
     sized = []
     for index, info in zip(part.indices, part.infos, strict=True):
         path = info.get('img_path')

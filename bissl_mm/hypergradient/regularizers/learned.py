@@ -80,6 +80,12 @@ class LearnedDistance(SquaredDistance):
                 f'LearnedDistance: weight must be above 0, but is {value}. A weight '
                 'of 0 cannot be learned; for a small one set 1e-5.'
             )
+        held = torch.finfo(self._raw.dtype)
+        if not held.tiny <= value <= held.max:
+            raise ValueRefusal(
+                f'LearnedDistance: weight is {value}, which {self._raw.dtype} cannot '
+                f'hold. Set a number between {held.tiny:.0e} and {held.max:.0e}.'
+            )
         # The inverse of softplus; for a large number it is the number itself.
         raw = value + math.log(-math.expm1(-value))
         with torch.no_grad():
