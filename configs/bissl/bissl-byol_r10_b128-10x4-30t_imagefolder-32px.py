@@ -9,6 +9,8 @@ _base_ = [
     '../_base_/bissl_runtime.py',
     '../_base_/pretext/byol_r10_imagefolder-32px.py',
 ]
+# Stock tools take BISSL_TASK without a look at the network.
+assert _base_.network.name in _base_.networks, f'The task is for {_base_.networks}.'
 
 # Dense tasks bring their own backbone.
 if 'backbone' not in _base_.downstream:

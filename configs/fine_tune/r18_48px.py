@@ -11,6 +11,8 @@ _base_ = [
     '../_base_/stock_runtime.py',
     '../_base_/networks/r18_48px.py',
 ]
+# Stock tools take BISSL_TASK without a look at the network.
+assert _base_.network.name in _base_.networks, f'The task is for {_base_.networks}.'
 # The task's epochs, search and libraries.
 globals().update(_base_.fine_tune)
 

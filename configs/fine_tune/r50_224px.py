@@ -14,6 +14,8 @@ _base_ = [
     '../_base_/networks/r50_224px.py',
     '../_base_/views/classification_224px.py',
 ]
+# Stock tools take BISSL_TASK without a look at the network.
+assert _base_.network.name in _base_.networks, f'The task is for {_base_.networks}.'
 # The task's epochs, search and libraries.
 globals().update(_base_.fine_tune)
 # C.6, with the ranges and seeds of B.2. It prints no learning rates: those of 96 px

@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from mmengine.config import Config
 from small_run import CONFIG
-from task_configs import shipped
+from task_configs import CONFIGS, shipped
 from tool_runs import options, tool
 
 from bissl_mm.config import read_config
@@ -116,6 +116,20 @@ def test_runs_that_differ_have_work_folders_that_differ(monkeypatch):
     assert other == f'{stage}-best_backbone'
     # A pretraining does not read the variable.
     assert folder(PRETEXT, checkpoint='a/b.pth') == f'work_dirs/{PRETEXT.stem}'
+
+
+def test_stock_tools_refuse_a_task_of_another_network():
+    for path, task in ((R18, 'pets'), (VIT, 'dtd5')):
+        with pytest.raises(AssertionError, match='^The task is for .*r18_'):
+            shipped(path, task)
+    slots = {path: find_slot(str(path)) for path in CONFIGS}
+    networks = [path for path, slot in slots.items() if slot and slot.network]
+    assert len(networks) > 20
+    assert all(
+        '_base_.network.name in _base_.networks' in path.read_text()
+        for path in networks
+        if 'demo' not in path.parts
+    )
 
 
 def test_stock_python_reads_tasks_without_this_package():
