@@ -40,6 +40,12 @@ class Level:
         self.batch: list[Tensor] = []
         self.lr = 0.0
 
+    def hessian(self, lazy: bool = True) -> Hessian:
+        """That of the batch; torch's layers are the faster ones at this size."""
+        return Hessian(
+            [self.loss()], self.problem.params, lazy=lazy, second_order='torch'
+        )
+
     def loss(self, part: slice = slice(None)) -> Callable[[], Tensor]:
         """The pretext loss of some images of the batch, as a function."""
         return self.problem.closure([view[part] for view in self.batch])
@@ -48,7 +54,7 @@ class Level:
         """Take the lower steps of a phase."""
         params = self.problem.params
         self.batch = self.problem.own[number]
-        curvature = Hessian([self.loss()], params)
+        curvature = self.hessian()
         vector, size = tuple(torch.randn_like(p) for p in params), 1.0
         # The largest curvature bounds the step; by the power method.
         for _ in range(8):
@@ -74,7 +80,7 @@ class Level:
     def dense(self) -> Tensor:
         """I + H / w, by one product for each unknown."""
         params = self.problem.params
-        matrix = materialize(Hessian([self.loss()], params), params)
+        matrix = materialize(self.hessian(), params)
         matrix = (matrix + matrix.T) / 2 / self.weight
         return matrix + torch.eye(len(matrix), dtype=matrix.dtype)
 
@@ -88,7 +94,9 @@ class Level:
             count = len(at)
             steps.append(
                 SGDStep(
-                    Hessian([moved.closure(self.batch)], moved.params),
+                    Hessian(
+                        [moved.closure(self.batch)], moved.params, second_order='torch'
+                    ),
                     self.weight,
                     clip=1.0,
                     lr=[self.lr] * count,

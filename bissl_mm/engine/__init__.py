@@ -7,6 +7,7 @@ from .distributed import (
 )
 from .hooks import (
     BiSSLCheckpointHook,
+    DataDistanceHook,
     ExportBackboneHook,
     ProgressBarHook,
     RegimeHook,
@@ -25,6 +26,7 @@ __all__ = [
     'BiSSLOptimWrapperConstructor',
     'BiSSLTrainLoop',
     'CPUDistributedDataParallel',
+    'DataDistanceHook',
     'ExportBackboneHook',
     'LARS',
     'PlainDistributedModel',

@@ -14,3 +14,4 @@ model = dict(
 )
 train_cfg = dict(pretext_dataloader=_base_.pretext_dataloader)
 default_hooks = dict(checkpoint=dict(interval=5, max_keep_ckpts=1))
+custom_hooks = [*_base_.custom_hooks, dict(type='DataDistanceHook')]

@@ -51,6 +51,7 @@ def values(**others):
         samples='data:,b',
         level_curves='data:,c',
         assumption_curves=None,
+        data_distance=None,
         backbone_curves='data:,d',
         features=None,
         seconds=[('pretext', 12.3), ('bissl', 4.0)],
@@ -99,6 +100,10 @@ def test_parts_come_with_what_they_show(tmp_path):
     )
     assert full.count('<img ') == 6 and 'the figures mean nothing' in full
     assert '61.0% after pretraining' in ' '.join(full.split())
+    assumed = page_of(tmp_path, assumption_curves='data:,g')
+    assert assumed.count('<img ') == 5 and 'energy coefficient' not in assumed
+    measured = page_of(tmp_path, assumption_curves='data:,g', data_distance=0.1234)
+    assert 'features is 0.123 (energy coefficient' in ' '.join(measured.split())
 
 
 def test_the_first_row_of_a_table_is_its_head(tmp_path):

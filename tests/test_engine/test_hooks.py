@@ -386,7 +386,9 @@ def fake_runner(outputs):
         )
     )
     return warnings, SimpleNamespace(
-        optim_wrapper=wrapper, logger=SimpleNamespace(warning=warnings.append)
+        optim_wrapper=wrapper,
+        logger=SimpleNamespace(warning=warnings.append),
+        message_hub=SimpleNamespace(runtime_info={}),
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ... import __version__
+from ...engine.hooks.data_distance_hook import NAME as DISTANCE
 from .. import report
 from ..features import backbone_features, embed, nearest_neighbour_accuracy
 from ..scalars import Series, read_scalars
@@ -65,6 +66,7 @@ def write_page(demo: Demo, outcome: dict) -> str:
         level_curves=_level_curves(demo, logs),
         backbone_curves=report.curves(_panels(logs)),
         assumption_curves=report.curves(assumed) if assumed else None,
+        data_distance=logs[DISTANCE]['value'][0] if DISTANCE in logs else None,
         features=_features(demo, outcome) if task.has_features else None,
         seconds=[(name, value) for name, value in demo.seconds.items() if value],
         cores=os.cpu_count(),

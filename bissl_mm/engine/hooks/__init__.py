@@ -1,6 +1,7 @@
 """Hooks of the bilevel stage."""
 
 from .checkpoint_hook import BiSSLCheckpointHook, find_checkpoints
+from .data_distance_hook import DataDistanceHook
 from .export_backbone_hook import ExportBackboneHook
 from .progress_bar_hook import ProgressBarHook
 from .regime_hook import RegimeHook
@@ -9,6 +10,7 @@ from .transfer_hook import TransferHook
 
 __all__ = [
     'BiSSLCheckpointHook',
+    'DataDistanceHook',
     'ExportBackboneHook',
     'ProgressBarHook',
     'RegimeHook',

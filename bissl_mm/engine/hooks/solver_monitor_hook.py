@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 
 from ...registry import HOOKS
 from ...utils.check import check_keys
+from .data_distance_hook import NAME
 
 
 @HOOKS.register_module()
@@ -19,7 +20,8 @@ class SolverMonitorHook(Hook):
     logged with every alternation. Each kind of warning is given once. At the end,
     a line says how far the last alternation met what the implicit Jacobian assumes
     (A.1, arXiv:2410.02387): a stationary lower level and a positive definite
-    system, solved.
+    system, solved. It also repeats the distance of the data sets, if
+    :class:`DataDistanceHook` is among the hooks.
 
     Args:
         max_residual (float): The warning comes if the true relative residual
@@ -100,6 +102,12 @@ class SolverMonitorHook(Hook):
             # Without products no curvature is met: it is infinite.
             if math.isfinite(self._last.get(key, math.nan))
         ]
+        distance = runner.message_hub.runtime_info.get(NAME)
+        if shown and distance is not None:
+            shown.append(
+                f'distance of the data sets {distance:.3g} (near 0, the stage has '
+                'little to align)'
+            )
         if shown:
             runner.logger.info(
                 'What the implicit Jacobian assumes, in the last alternation: '

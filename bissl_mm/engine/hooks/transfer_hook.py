@@ -119,7 +119,7 @@ def batch_features(
         the CPU. None if the data do not have one label per image.
     """
     features, labels = [], []
-    with _batch_statistics(model):
+    with batch_statistics(model):
         for batch in loader:
             data = model.data_preprocessor(batch, False)
             found = [_label(s) for s in data['data_samples'] or ()]
@@ -172,7 +172,7 @@ def pooled(outputs: Any) -> Tensor:
 
 
 @contextmanager
-def _batch_statistics(model: nn.Module) -> Iterator[None]:
+def batch_statistics(model: nn.Module) -> Iterator[None]:
     was = {
         module: (module.training, getattr(module, 'synchronised', None))
         for module in model.modules()
