@@ -14,6 +14,7 @@ from ..analysis.runs.workers import default_number, visible_device
 from ..datasets.folders import check_data_folders
 from ..utils.errors import RuntimeRefusal
 from .definition.experiment import read_experiment
+from .queue.node import digest
 from .queue.pool import run_graph
 from .queue.store import Store
 from .report.status import failure_lines, plan_lines, status_lines
@@ -140,11 +141,11 @@ class Session:
         return Store(self.storage) if Path(self.storage).is_dir() else None
 
     def _check_data(self) -> None:
-        """Refuse missing data folders, each config once."""
+        """Refuse missing data folders, each config with its options once."""
         seen = set()
         for node in self.graph:
             spec = node.spec
-            which = (spec['config'], spec['task'])
+            which = (spec['config'], spec['task'], digest(spec['options']))
             if which not in seen:
                 seen.add(which)
                 check_data_folders(

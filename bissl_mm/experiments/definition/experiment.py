@@ -1,6 +1,5 @@
 """Reads an experiment file."""
 
-import difflib
 import os.path as osp
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +8,11 @@ from typing import Any
 from mmengine.config import Config
 
 from ...config.environment import variables_as_data
-from ...config.tasks import find_slot
 from ...utils.check import check_known_keys, check_mapping, check_positive_int
 from ...utils.errors import FileNotFoundRefusal, ValueRefusal
 from .arms import Arm, read_arms
 from .setting import Setting, read_settings
+from .tasks import Task, read_tasks
 
 #: Keys of an experiment file.
 KEYS = (
@@ -60,7 +59,7 @@ class Experiment:
         name (str): Name of the file.
         title (str): What it reproduces.
         settings (list[Setting]): Pretext tasks and networks.
-        tasks (list[str]): Downstream tasks.
+        tasks (list[Task]): Downstream tasks.
         arms (list[Arm]): What is compared.
         vary (Vary): What varies.
         search (dict): ``settings`` (number of points), ``lr`` and
@@ -79,7 +78,7 @@ class Experiment:
     name: str
     title: str
     settings: list[Setting]
-    tasks: list[str]
+    tasks: list[Task]
     arms: list[Arm]
     vary: Vary
     search: Mapping[str, Any]
@@ -120,7 +119,7 @@ def read_experiment(
         if not given.get(key):
             raise ValueRefusal(f'{path}: {key} is missing. Write it in the file.')
     settings = read_settings(path, given['settings'])
-    tasks = _tasks(path, given['tasks'], settings)
+    tasks = read_tasks(path, given['tasks'], settings)
     for key in ('seeds', 'stages'):
         if given.get(key) is not None:
             check_positive_int(path, key, given[key])
@@ -165,24 +164,6 @@ def _read(path: str) -> Config:
             f'Experiment {path!r} cannot be read: {type(error).__name__}: {text}. '
             'Correct the file.'
         ) from error
-
-
-def _tasks(path: str, given: Any, settings: list[Setting]) -> list[str]:
-    tasks = [given] if isinstance(given, str) else list(given)
-    for setting in settings:
-        slot = find_slot(setting.fine_tune)
-        known = slot.tasks() if slot else []
-        for task in tasks:
-            if task in known:
-                continue
-            near = difflib.get_close_matches(str(task), known, 1, 0.0)
-            hint = f' Did you mean {near[0]!r}?' if near else ''
-            raise ValueRefusal(
-                f'{path}: task {task!r} is none that '
-                f'{osp.basename(setting.fine_tune)} takes.{hint} It takes '
-                f'{", ".join(known)}.'
-            )
-    return tasks
 
 
 def _vary(path: str, given: Any, arms: list[Arm]) -> Vary:

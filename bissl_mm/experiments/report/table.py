@@ -133,7 +133,7 @@ def _table(
     names = sorted({cell.metric for cell in cells})
     metric = TOP5 if top5 else ', '.join(names)
     title = f'{setting.name}, {metric}' if setting.name else metric
-    table = Table(title, list(experiment.tasks), rows)
+    table = Table(title, [task.name for task in experiment.tasks], rows)
     _test(table)
     return table
 

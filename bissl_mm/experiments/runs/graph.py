@@ -12,6 +12,7 @@ from ...analysis.runs.arms import draw_settings
 from ...engine.search_space import search_space
 from ..definition.arms import Arm
 from ..definition.experiment import Experiment, Setting
+from ..definition.tasks import Task
 from ..queue.node import Graph, Node, digest
 from .cell import Cell, Source
 from .own_config import config_digest, data_left_out, read_own
@@ -44,7 +45,7 @@ class Builder:
         """All nodes."""
         return Graph(sorted(self.nodes, key=_order))
 
-    def _vary(self, setting: Setting, task: str, arm: Arm) -> None:
+    def _vary(self, setting: Setting, task: Task, arm: Arm) -> None:
         vary = self.experiment.vary
         is_constant = vary.arms is not None and arm.name not in vary.arms
         for value, given in zip(vary.values, vary.options, strict=True):
@@ -56,20 +57,16 @@ class Builder:
                     for level in ('stage', 'pretext', 'fine_tune')
                 },
             )
-            label = dict(setting=setting.name, task=task, arm=arm.name)
+            label = dict(setting=setting.name, task=task.name, arm=arm.name)
             if value is not None:
                 label[vary.name] = value
             self._cell(setting, task, own, value, label)
 
     def _cell(
-        self, setting: Setting, task: str, arm: Arm, value: Any, label: dict
+        self, setting: Setting, task: Task, arm: Arm, value: Any, label: dict
     ) -> None:
-        spec = dict(
-            config=setting.fine_tune,
-            task=task,
-            options={**setting.options.get('fine_tune', {}), **arm.fine_tune},
-            small=self._small(),
-        )
+        spec = task.of_fine_tuning(setting, arm.fine_tune)
+        spec.update(small=self._small())
         cfg = self.config(spec)
         space, seeds = self._space(cfg, arm)
         sources = [
@@ -94,7 +91,7 @@ class Builder:
         self.cells.append(
             Cell(
                 setting.name,
-                task,
+                task.name,
                 arm.name,
                 value,
                 space['metric'],
@@ -130,7 +127,7 @@ class Builder:
         return self._add(Node(key, kind, dict(label, **own), parents, spec))
 
     def _backbone(
-        self, setting: Setting, task: str, arm: Arm, unit: int, label: dict
+        self, setting: Setting, task: Task, arm: Arm, unit: int, label: dict
     ) -> Source:
         """The backbone of an arm, from a run of its own where it has one."""
         if arm.source == 'file':
@@ -147,15 +144,12 @@ class Builder:
             )
         if arm.source == 'continued':
             return self._pretraining(setting, task, arm, label, start)
-        assert setting.bilevel is not None
         if arm.pretext:
             start = self._pretraining(
                 setting, task, replace(arm, patch=None, source='pretrained'), label
             )
         spec = dict(
-            config=setting.bilevel,
-            task=task,
-            options={**setting.options.get('bilevel', {}), **arm.stage},
+            **task.of_stage(setting, arm.stage),
             small=self._small(),
             patch=arm.patched,
             source=start.key,
@@ -168,7 +162,7 @@ class Builder:
     def _pretraining(
         self,
         setting: Setting,
-        task: str,
+        task: Task,
         arm: Arm | None,
         label: dict,
         start: Source | None = None,
@@ -198,15 +192,13 @@ class Builder:
         kind: str,
         spec: dict,
         setting: Setting,
-        task: str,
+        task: Task,
         start: Source,
         label: dict,
     ) -> Source:
         """A node of pretraining or of a bilevel stage."""
         if spec['patch']:
-            spec['task_config'] = dict(
-                config=setting.fine_tune, task=task, options={}, small=None
-            )
+            spec['task_config'] = dict(task.of_fine_tuning(setting), small=None)
         cfg = self.config(spec)
         key = _key(kind, config_digest(cfg), start.identity(), spec['seed'])
         label = dict(label, stage=spec['seed']) if spec['seed'] else dict(label)
@@ -253,11 +245,7 @@ class Builder:
         if self.experiment.preset != 'small':
             return False
         return any(
-            is_c4(
-                self.config(
-                    dict(config=setting.fine_tune, task=task, options={}, small=None)
-                )
-            )
+            is_c4(self.config(dict(task.of_fine_tuning(setting), small=None)))
             for task in self.experiment.tasks
         )
 
