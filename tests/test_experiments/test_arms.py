@@ -108,10 +108,17 @@ def test_data_mix_shows_downstream_images_to_the_pretext_views():
     own, other = cfg.train_dataloader.dataset.datasets
     assert other.dataset.data_prefix == 'train' and own.dataset.data_prefix == ''
     assert other.dataset.pipeline == own.dataset.pipeline
-    assert cfg.train_cfg.max_epochs == 10 and cfg.optim_wrapper.optimizer.lr == 1.0
+    assert cfg.train_cfg.max_epochs == 10
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.3 / 4.8)
     (schedule,) = cfg.param_scheduler
     assert schedule['type'] == 'CosineAnnealingLR'
     assert (schedule['begin'], schedule['end']) == (0, 10)
+
+
+def test_data_mix_has_the_papers_learning_rate_in_its_setting():
+    cfg = shipped('pretext/simclr_r50_8xb128-500e_in1k-96px')
+    patches.data_mix(cfg, shipped('fine_tune/r50_96px'))
+    assert cfg.optim_wrapper.optimizer.lr == 1.0
 
 
 def test_longer_pretraining_stretches_its_schedule():

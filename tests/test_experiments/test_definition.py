@@ -1,9 +1,13 @@
 """Experiment files: what they say, and how wrong ones are refused."""
 
+from collections import Counter
+
 import experiment_files
 import pytest
 
 from bissl_mm.experiments.definition.experiment import read_experiment
+from bissl_mm.experiments.runs.graph import Builder
+from bissl_mm.experiments.runs.own_config import read_own
 from bissl_mm.utils.errors import Refusal
 
 
@@ -38,6 +42,13 @@ def test_values_of_several_keys_vary_together(tmp_path):
         (dict(task=['x']), "unknown key 'task'. Did you mean 'tasks'"),
         (dict(tasks=['imagefolder-32']), "Did you mean 'imagefolder-32px'"),
         (dict(tasks=[]), 'tasks is missing'),
+        (dict(tasks=['pets', 3]), 'tasks must be a list of names or a dict'),
+        (dict(tasks={'Mine': {}}), "task 'Mine' is none that r10_32px.py takes"),
+        (dict(tasks={'Mine': dict(lik='x')}), "tasks.'Mine'.*Did you mean 'like'"),
+        (
+            dict(tasks={'Mine': dict(like='imagefolder-32px', stage=3)}),
+            'stage must be a dict of options, but is 3',
+        ),
         (dict(settings=dict(finetune='x')), "Did you mean 'fine_tune'"),
         (dict(settings=dict(fine_tune='fine_tune/r10.py')), 'does not exist'),
         (dict(settings=['x']), 'settings must be a dict'),
@@ -73,3 +84,42 @@ def test_missing_and_broken_files_are_refused(tmp_path):
     (tmp_path / 'broken.py').write_text('tasks = [')
     with pytest.raises(Refusal, match='cannot be read'):
         read_experiment(str(tmp_path / 'broken.py'))
+
+
+def test_sets_of_ones_own_are_options_for_a_shipped_task(tmp_path):
+    """Each has its columns, folders and runs; the pretraining is shared."""
+    root = {
+        f'{part}_dataloader.dataset.dataset.data_root': 'own'
+        for part in ('train', 'val', 'test')
+    }
+    own = dict(
+        like='imagefolder-32px',
+        stage={**root, 'model.downstream.head.num_classes': 7},
+        fine_tune={**root, 'model.head.num_classes': 7},
+    )
+    tasks = {'mine': own, 'imagefolder-32px': {}}
+    arms = ['FT', 'Data mix', 'BiSSL+FT']
+    path = experiment_files.write(tmp_path, tasks=tasks, arms=arms)
+    found = read_experiment(path)
+    assert [(t.name, t.like) for t in found.tasks] == [
+        ('mine', 'imagefolder-32px'),
+        ('imagefolder-32px', 'imagefolder-32px'),
+    ]
+    builder = Builder(found)
+    nodes = list(builder.graph())
+    assert [cell.task for cell in builder.cells] == ['mine'] * 3 + [
+        'imagefolder-32px'
+    ] * 3
+    kinds = Counter(node.kind for node in nodes)
+    # The shared pretraining and a mix for each set.
+    assert kinds == dict(pretrain=3, stage=2, search=18, seed=24)
+    for node in nodes:
+        if node.label.get('task') == 'mine':
+            cfg = read_own(node.spec)
+            if node.label['arm'] == 'Data mix' and node.kind == 'pretrain':
+                mixed = cfg.train_dataloader.dataset.datasets[1]
+                assert mixed.dataset.data_root == 'own'
+                continue
+            assert cfg.train_dataloader.dataset.dataset.data_root == 'own'
+            model = cfg.model.get('downstream', cfg.model)
+            assert model.head.num_classes == 7

@@ -69,6 +69,17 @@ def test_keys_change_with_what_a_result_depends_on_alone(tmp_path, monkeypatch):
     # The folder of all data sets is another one on another machine.
     monkeypatch.setenv('BISSL_DATA_DIR', '/elsewhere')
     assert {node.key for node in build(path).graph()} == keys
+    # Also where the file itself names it.
+    root = '{{$BISSL_DATA_DIR:data}}/mine'
+    own = {'train_dataloader.dataset.dataset.data_root': root}
+    tasks = dict(mine=dict(like='imagefolder-32px', stage=own, fine_tune=own))
+    path = experiment_files.write(tmp_path, tasks=tasks)
+    moved = [node.key for node in build(path).graph()]
+    monkeypatch.delenv('BISSL_DATA_DIR')
+    assert [node.key for node in build(path).graph()] == moved
+    tasks['mine']['fine_tune'] = {next(iter(own)): root + '2'}
+    path = experiment_files.write(tmp_path, tasks=tasks)
+    assert len({node.key for node in build(path).graph()}.intersection(moved)) == 2
     # More seeds keep what is done.
     more = {n.key for n in build(experiment_files.write(tmp_path, seeds=5)).graph()}
     assert more > keys

@@ -43,7 +43,7 @@ def test_published_numbers_have_the_files_cells(path):
     for setting in found.settings:
         for arm in found.arms:
             cells = [
-                numbers.of(setting.published or '', arm.published, task, value)
+                numbers.of(setting.published or '', arm.published, task.name, value)
                 for task in found.tasks
                 for value in found.vary.values
             ]

@@ -34,7 +34,8 @@ class Builder:
         self.nodes: list[Node] = []
         self.cells: list[Cell] = []
         self._configs: dict[str, Config] = {}
-        with data_left_out():
+        with data_left_out() as folder:
+            self._folder = folder
             for setting in experiment.settings:
                 self._shallow = self._needs_shallow(setting)
                 for task in experiment.tasks:
@@ -74,7 +75,7 @@ class Builder:
             for i in range(self.experiment.stages)
         ]
         spec.update(metric=space['metric'], start=arm.start)
-        config = config_digest(cfg)
+        config = config_digest(cfg, self._folder)
         search = [
             self._fine_tuning('search', label, spec, config, sources[0], setting=point)
             for point in _points(cfg, space)
@@ -200,7 +201,8 @@ class Builder:
         if spec['patch']:
             spec['task_config'] = dict(task.of_fine_tuning(setting), small=None)
         cfg = self.config(spec)
-        key = _key(kind, config_digest(cfg), start.identity(), spec['seed'])
+        config = config_digest(cfg, self._folder)
+        key = _key(kind, config, start.identity(), spec['seed'])
         label = dict(label, stage=spec['seed']) if spec['seed'] else dict(label)
         return Source(self._add(Node(key, kind, label, start.parents, spec)).key)
 

@@ -57,18 +57,38 @@ def _patch(cfg: Config, spec: Mapping[str, Any]) -> None:
         patch(cfg, read_own(spec['task_config']))
 
 
-def config_digest(cfg: Config) -> str:
-    """A digest of a merged config."""
-    return digest(repr(cfg.to_dict()))
+def config_digest(cfg: Config, folder: str | None = None) -> str:
+    """A digest of a merged config.
+
+    Args:
+        cfg (Config): Read within :func:`data_left_out`.
+        folder (str, optional): The data folder of this machine, which options of an
+            experiment file may have put into the config.
+    """
+    return digest(repr(_moved(cfg.to_dict(), folder) if folder else cfg.to_dict()))
+
+
+def _moved(value: Any, folder: str) -> Any:
+    """The same with paths in the data folder as if it were the default one."""
+    if isinstance(value, dict):
+        return {key: _moved(v, folder) for key, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(_moved(v, folder) for v in value)
+    if isinstance(value, str) and (value + '/').startswith(folder.rstrip('/') + '/'):
+        return 'data' + value[len(folder.rstrip('/')) :]
+    return value
 
 
 @contextmanager
-def data_left_out() -> Iterator[None]:
-    """Inside, configs are read as if all machines had one data folder."""
+def data_left_out() -> Iterator[str | None]:
+    """Inside, configs are read as if all machines had one data folder.
+
+    Gives the folder of this machine; None where the variable is not set.
+    """
     before = os.environ.get(DATA)
     os.environ[DATA] = 'data'
     try:
-        yield
+        yield before
     finally:
         del os.environ[DATA]
         if before is not None:
