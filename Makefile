@@ -63,7 +63,7 @@ lint: $(OPS) $(LINT_READY)
 
 $(LINT_READY): requirements/lint.txt
 	test -x $(LINT)/python || $(PYTHON) -m venv $(LINT_VENV)
-	$(LINT)/python -m pip --disable-pip-version-check install -q \
+	$(LINT)/python -m pip --disable-pip-version-check install -q --no-compile \
 		-r requirements/lint.txt
 	touch $@
 
@@ -88,7 +88,9 @@ UPSTREAM_VENV ?= .venv-upstream
 UPSTREAM_WORKERS ?= 2
 UPSTREAM = $(UPSTREAM_VENV)/bin/python
 UPSTREAM_READY = $(UPSTREAM_VENV)/.ready
-UPSTREAM_PIP = $(UPSTREAM) -m pip --disable-pip-version-check install -q
+# A second torch: nothing of it is kept in pip's cache, too.
+UPSTREAM_PIP = $(UPSTREAM) -m pip --disable-pip-version-check install -q \
+	--no-compile --no-cache-dir
 
 test-upstream: $(UPSTREAM_READY)
 	$(UPSTREAM) -m pytest -n $(UPSTREAM_WORKERS) --dist loadfile --no-loadscope-reorder -rs \

@@ -1,6 +1,8 @@
 import gc
 import importlib.util
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,14 @@ def pool():
     pool = Pool(2)
     yield pool
     pool.close()
+
+
+@pytest.fixture(scope='module')
+def module_folder(request, tmp_path_factory) -> Iterator[Path]:
+    """A folder that the tests of a file share; it goes with the last of them."""
+    root = tmp_path_factory.mktemp(request.module.__name__)
+    yield root
+    shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.fixture(scope='session')

@@ -26,8 +26,8 @@ pytestmark = [pytest.mark.usefixtures('plain_config_text'), pytest.mark.slow]
 
 
 @pytest.fixture(scope='module')
-def runs(tmp_path_factory) -> ConfigRuns:
-    return ConfigRuns(tmp_path_factory.mktemp('configs'))
+def runs(module_folder) -> ConfigRuns:
+    return ConfigRuns(module_folder)
 
 
 @pytest.fixture(autouse=True)

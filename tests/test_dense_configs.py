@@ -186,8 +186,8 @@ def test_no_config_writes_indices_out():
 
 
 @pytest.fixture(scope='module')
-def tree(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp('published')
+def tree(module_folder) -> Path:
+    root = module_folder
     for name in ('voc', 'cityscapes'):
         published_layouts.write(name, root)
     return root

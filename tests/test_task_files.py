@@ -47,9 +47,9 @@ def few(task: str) -> dict:
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory):
+def data(module_folder):
     """Prepares a set when a task asks for it."""
-    root = tmp_path_factory.mktemp('tasks')
+    root = module_folder
 
     def make(task: str):
         name = 'imagenet' if task in IMAGENET else task

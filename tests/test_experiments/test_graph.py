@@ -120,9 +120,9 @@ def test_best_finite_setting_is_chosen():
 
 
 @pytest.fixture(scope='module')
-def session(tmp_path_factory):
+def session(module_folder):
     """A finished experiment with five seeds."""
-    folder = tmp_path_factory.mktemp('study')
+    folder = module_folder
     path = experiment_files.write(folder, seeds=5)
     session = Session(path, str(folder / 'store'))
     work(Store(folder / 'store'), session.graph, invented)

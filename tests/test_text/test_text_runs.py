@@ -22,11 +22,11 @@ CONFIG = ROOT / 'configs/text/bissl-gpt_b16-5x2-10t_small.py'
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory):
+def data(module_folder):
     """Python's own help texts, and generated sentences."""
     from bissl_mm.text.prepare import prepare_text
 
-    root = tmp_path_factory.mktemp('text')
+    root = module_folder
     write_glue(root / 'data/glue', train=40, dev=8)
     text = '\n'.join(pydoc_data.topics.topics.values())
     (root / 'topics.txt').write_text(text[:200000], encoding='utf-8')

@@ -24,9 +24,9 @@ def numbers(work_dir):
 
 
 @pytest.fixture(scope='module')
-def whole(tool, tmp_path_factory):
+def whole(tool, module_folder):
     """An uninterrupted demo with parallel runs."""
-    work_dir = tmp_path_factory.mktemp('demo')
+    work_dir = module_folder
     tool('demo', '--quick', '--work-dir', work_dir, '--workers', 2)
     return work_dir
 

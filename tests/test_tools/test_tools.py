@@ -24,9 +24,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
-def trained(tool, tmp_path_factory):
+def trained(tool, module_folder):
     """A bilevel run through the command line."""
-    folder = tmp_path_factory.mktemp('run') / 'whole'
+    folder = module_folder / 'whole'
     tool('train', CONFIG, '--work-dir', folder, *options())
     return folder
 
