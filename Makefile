@@ -34,7 +34,7 @@ test: $(OPS)
 
 # Whole command lines on several processes, and more points of interruption.
 test-whole: $(OPS)
-	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -m whole
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m whole
 
 # The numeric tests as on another processor: kernels without AVX. Another one:
 # make test-processor PROCESSOR='ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2'

@@ -11,7 +11,9 @@ from pretended_cuda.library import compiled, why_not
 
 pytestmark = [
     pytest.mark.skipif(why_not() is not None, reason=str(why_not())),
-    pytest.mark.slow,
+    pytest.mark.whole,
+    # One worker has the results of all cases.
+    pytest.mark.xdist_group('pretended'),
 ]
 
 
@@ -26,8 +28,6 @@ CASES = {
         hypergradient('RecyclingSolver'),
         regularizer=dict(type='LearnedDistance', weight=0.01),
     ),
-}
-OTHERS = {
     'CGSolver': hypergradient('CGSolver', check_residual='first'),
     'TruncatedCGSolver': hypergradient('TruncatedCGSolver'),
     'MinresSolver': hypergradient('MinresSolver'),
@@ -91,13 +91,8 @@ def folder(request):
 
 
 @pytest.fixture(scope='module')
-def few(folder, tmp_path_factory):
-    return results(CASES, folder, tmp_path_factory.mktemp('few'))
-
-
-@pytest.fixture(scope='module')
-def others(folder, tmp_path_factory):
-    return results(OTHERS, folder, tmp_path_factory.mktemp('others'))
+def cases(folder, tmp_path_factory):
+    return results(CASES, folder, tmp_path_factory.mktemp('cases'))
 
 
 @pytest.fixture(scope='module')
@@ -153,17 +148,10 @@ def check(name: str, found: dict, case: dict) -> None:
 
 
 @pytest.mark.parametrize('name', CASES)
-def test_an_alternation(name, few):
-    check(name, few[name], CASES[name])
+def test_an_alternation(name, cases):
+    check(name, cases[name], CASES[name])
 
 
-@pytest.mark.whole
-@pytest.mark.parametrize('name', OTHERS)
-def test_other_alternations(name, others):
-    check(name, others[name], OTHERS[name])
-
-
-@pytest.mark.whole
 @pytest.mark.mmcv_ops
 @pytest.mark.parametrize('name', RUNS)
 def test_whole_runs(name, runs):

@@ -353,6 +353,7 @@ print('matched', matched, 'of', len(own), 'changed', changed)
 """
 
 
+@pytest.mark.whole
 def test_export_loads_into_stock_mmpretrain(image_folders, tmp_path, monkeypatch):
     cfg = small_config(
         monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2

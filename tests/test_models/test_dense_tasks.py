@@ -190,12 +190,10 @@ print('matched', matched, 'of', len(state), 'in the shared head', head)
 """
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     'name, task, count, in_head',
-    [
-        ('r18_48px', 'camvid-fcn16', 120, 0),
-        pytest.param('r50_96px', 'voc0712-c4', 318, 60, marks=pytest.mark.whole),
-    ],
+    [('r18_48px', 'camvid-fcn16', 120, 0), ('r50_96px', 'voc0712-c4', 318, 60)],
 )
 def test_export_loads_into_stock_models(name, task, count, in_head, tmp_path):
     depth = 50 if 'r50' in name else 18
