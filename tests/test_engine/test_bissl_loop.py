@@ -1,7 +1,10 @@
 """The loop against Algorithm 1 written out by hand."""
 
+import itertools
+import json
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -380,6 +383,39 @@ def test_warm_up_trains_the_head_alone(image_folders, tmp_path, monkeypatch):
     assert seen['after'][norm] - seen['before'][norm] == 8
 
 
+@pytest.mark.parametrize('passes, steps', [(0.6, [2]), (1.3, [4, 1]), (0.01, [1])])
+def test_warm_up_of_a_part_of_a_pass(
+    passes, steps, image_folders, tmp_path, monkeypatch
+):
+    """A pass has four batches. Each pass, and the part at the end, is logged."""
+    losses = []
+
+    class Look(Hook):
+        def after_head_warmup_step(self, runner, logs):
+            losses.append(logs['loss'])
+
+        def after_head_warmup(self, runner):
+            raise KeyboardInterrupt
+
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__head_warmup__num_epochs=passes,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        make_runner(cfg, [Look()]).train()
+    assert len(losses) == sum(steps)
+    (path,) = tmp_path.glob('*/vis_data/scalars.json')
+    rows = map(json.loads, path.read_text().splitlines())
+    found = [row for row in rows if 'head_warmup/loss' in row]
+    places = [sum(steps[:i]) for i in range(len(steps) + 1)]
+    assert [row['head_warmup/loss'] for row in found] == pytest.approx(
+        [np.mean(losses[a:b]) for a, b in itertools.pairwise(places)]
+    )
+    assert [row['step'] for row in found] == list(range(1, len(steps) + 1))
+
+
 def test_frozen_norms_in_eval_mode_keep_their_statistics(
     image_folders, tmp_path, monkeypatch
 ):
@@ -502,6 +538,16 @@ def test_nan_stops_within_the_step_and_names_the_site(
             dict(train_cfg__head_warmup__num_epoch=3),
             TypeError,
             "Did you mean 'num_epochs'",
+        ),
+        (
+            dict(train_cfg__head_warmup__num_epochs=0),
+            ValueError,
+            'num_epochs is 0. Set head_warmup=None',
+        ),
+        (
+            dict(train_cfg__head_warmup__num_epochs=-0.5),
+            ValueError,
+            'num_epochs must be a number of at least 0, but is -0.5',
         ),
         (
             dict(train_cfg__backbone_adaptation=dict(alpha=2)),

@@ -35,10 +35,8 @@ class ProgressBarHook(Hook):
         else:
             total = settings.total_steps('lower') + settings.total_steps('upper')
             done = runner.iter * (settings.num_lower_steps + settings.num_upper_steps)
-            if settings.head_warmup is not None and runner.iter == 0:
-                total += settings.head_warmup['num_epochs'] * len(
-                    runner.train_dataloader
-                )
+            if runner.iter == 0:
+                total += settings.head_warmup_steps(len(runner.train_dataloader))
         self._bar = tqdm(
             total=total,
             initial=done,

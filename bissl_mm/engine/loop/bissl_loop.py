@@ -60,7 +60,7 @@ class BiSSLTrainLoop(BaseLoop):
         num_upper_steps (int): N_U. Defaults to 8.
         head_warmup (dict, optional): ``num_epochs`` is the number of passes
             over the downstream data in which only the head trains (default
-            20). ``backbone_mode`` is the mode of the frozen backbone's norms,
+            20), also a part of one: 0.1. ``backbone_mode`` is the mode of the frozen backbone's norms,
             ``'train'`` (default) or ``'eval'``. None skips the warm-up.
             Defaults to ``dict()``.
         backbone_adaptation (dict, optional): ``interval`` N_a and ``alpha``.
@@ -169,7 +169,7 @@ class BiSSLTrainLoop(BaseLoop):
         self.streams['head_warmup'] = stream
         runner.call_hook('before_head_warmup')
         with frozen_backbone(self.model, settings['backbone_mode']):
-            while progress.step < settings['num_epochs'] * len(stream):
+            while progress.step < self.settings.head_warmup_steps(len(stream)):
                 logs = runner.optim_wrapper.head_warmup_step(
                     self.model,
                     books.next_batch('head_warmup'),

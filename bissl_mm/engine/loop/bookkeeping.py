@@ -1,5 +1,6 @@
 """What Algorithm 1 needs around it: progress, streams, seeds, stopping."""
 
+import math
 from typing import Any, NoReturn
 
 from mmengine.dist import get_rank
@@ -123,20 +124,23 @@ class Bookkeeping:
         self.progress.record(phase, logs)
         self.progress.step += 1
         if phase == 'head_warmup':
-            epoch, rest = divmod(self.progress.step, len(self.streams['head_warmup']))
-            if rest == 0:
-                self._log_warmup_epoch(epoch)
+            self._log_warmup_if_due()
         if then is not None:
             self.progress.enter(then)
         self.publish()
         self.runner.call_hook(f'after_{phase}_step', logs=logs)
 
-    def _log_warmup_epoch(self, epoch: int) -> None:
+    def _log_warmup_if_due(self) -> None:
+        """Log the means of a pass, or of the part of one that ends the warm-up."""
+        num_batches = len(self.streams['head_warmup'])
+        step, last = self.progress.step, self.settings.head_warmup_steps(num_batches)
+        if step % num_batches and step != last:
+            return
         means = self.progress.pop_means()
-        num_epochs = self.settings.head_warmup['num_epochs']
         text = '  '.join(f'{key}: {mean:.4f}' for key, mean in means.items())
-        self.runner.logger.info(f'Head warm-up [{epoch}/{num_epochs}]  {text}')
-        self.runner.visualizer.add_scalars(means, step=epoch)
+        passes = '/'.join(f'{round(n / num_batches, 2):g}' for n in (step, last))
+        self.runner.logger.info(f'Head warm-up [{passes}]  {text}')
+        self.runner.visualizer.add_scalars(means, step=math.ceil(step / num_batches))
 
     def publish(self) -> None:
         """Put the progress where every checkpoint stores it."""

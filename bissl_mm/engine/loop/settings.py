@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ...utils.check import check_in, check_mapping, check_positive_int
+from ...utils.check import check_in, check_mapping, check_non_negative, check_positive_int
 from ...utils.errors import ValueRefusal
 
 WHERE = 'BiSSLTrainLoop'
@@ -90,6 +90,19 @@ class LoopSettings:
             * dict(lower=self.num_lower_steps, upper=self.num_upper_steps)[level]
         )
 
+    def head_warmup_steps(self, num_batches: int) -> int:
+        """Steps of the head warm-up.
+
+        Args:
+            num_batches (int): Batches in a pass over the downstream data.
+
+        Returns:
+            int: Of a part of a pass the nearest number of batches, at least one.
+        """
+        if self.head_warmup is None:
+            return 0
+        return max(1, round(self.head_warmup['num_epochs'] * num_batches))
+
     def is_validation_due(self, alternation: int) -> bool:
         """Whether an evaluation follows the alternation, counted from 1."""
         return alternation >= self.val_begin and (
@@ -141,7 +154,12 @@ def _read_head_warmup(cfg: dict | None) -> dict | None:
     cfg = check_mapping(where, cfg, ('num_epochs', 'backbone_mode'))
     cfg.setdefault('num_epochs', 20)
     cfg.setdefault('backbone_mode', 'train')
-    check_positive_int(where, 'num_epochs', cfg['num_epochs'])
+    check_non_negative(where, 'num_epochs', cfg['num_epochs'])
+    if cfg['num_epochs'] == 0:
+        raise ValueRefusal(
+            f'{where}: num_epochs is 0. Set head_warmup=None for no warm-up, or a '
+            'number above 0, for example 0.1 for a tenth of a pass.'
+        )
     check_in(where, 'backbone_mode', cfg['backbone_mode'], ('train', 'eval'))
     return cfg
 
