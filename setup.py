@@ -103,6 +103,8 @@ setup(
             'pytest',
             'pytest-xdist',
             'scikit-learn',
+            # Without it the tests of texts are skipped.
+            'tokenizers>=0.15',
         ],
     },
     cmdclass={'build_py': BuildWithConfigs},

@@ -37,17 +37,17 @@ def _child(name: str, *locations: str) -> Registry:
     return Registry(parent.name, parent=parent, scope=_SCOPE, locations=list(locations))
 
 
-MODELS = _child('MODELS', 'bissl_mm.models')
+MODELS = _child('MODELS', 'bissl_mm.models', 'bissl_mm.text')
 MODEL_WRAPPERS = _child('MODEL_WRAPPERS', 'bissl_mm.engine')
 LOOPS = _child('LOOPS', 'bissl_mm.engine')
 HOOKS = _child('HOOKS', 'bissl_mm.engine')
 OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'bissl_mm.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'bissl_mm.engine')
 OPTIMIZERS = _child('OPTIMIZERS', 'bissl_mm.engine')
-DATASETS = _child('DATASETS', 'bissl_mm.datasets')
+DATASETS = _child('DATASETS', 'bissl_mm.datasets', 'bissl_mm.text')
 DATA_SAMPLERS = _child('DATA_SAMPLERS', 'bissl_mm.datasets')
 TRANSFORMS = _child('TRANSFORMS', 'bissl_mm.datasets')
-METRICS = _child('METRICS', 'bissl_mm.evaluation')
+METRICS = _child('METRICS', 'bissl_mm.evaluation', 'bissl_mm.text')
 
 # The package registers nothing in these. Without a child in its scope,
 # mmengine would warn at every look-up.

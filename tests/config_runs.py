@@ -19,9 +19,10 @@ import published_layouts
 import pytest
 import torch
 from conftest import ROOT
+from glue_folder import VOCAB
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
-from task_configs import CONFIGS, shipped, tasks_of
+from task_configs import CONFIGS, TEXT, shipped, tasks_of
 
 import bissl_mm.models  # noqa: F401
 from bissl_mm.config.tasks import CHECKPOINT, TASK
@@ -38,6 +39,7 @@ VARIABLES = dict(
     BISSL_PRETEXT_DIR=None,
     BISSL_DOWNSTREAM_DIR=None,
     BISSL_NUM_CLASSES='3',
+    BISSL_VOCAB_SIZE=str(VOCAB),
 )
 
 
@@ -128,10 +130,7 @@ class ConfigRuns:
         """Create the data and checkpoints that a config reads."""
         cfg = Config.fromfile(path)
         for _, node in nodes(cfg.to_dict()):
-            if isinstance(node.get('data_root'), str):
-                name = published_layouts.name_of(node['data_root'])
-                if not Path(published_layouts.LAYOUTS[name].place).exists():
-                    published_layouts.write(name, Path())
+            published_layouts.write_missing(node)
         for file in checkpoints(cfg):
             if not Path(file).exists():
                 self._write_checkpoint(Path(file), path, shallow)
@@ -144,7 +143,7 @@ class ConfigRuns:
         found = (
             [DEMO_PRETEXT]
             if stem == 'pretext'
-            else [p for p in CONFIGS if p.stem == stem]
+            else [p for p in (*CONFIGS, *TEXT) if p.stem == stem]
         )
         assert found, (
             f'{reader.name} starts from {str(file)!r}, which no shipped config writes.'

@@ -15,6 +15,7 @@ from pathlib import Path
 import published_layouts
 from config_runs import checkpoints, nodes, write_public_weights
 from conftest import ROOT
+from glue_folder import VOCAB
 
 from bissl_mm.experiments.definition.experiment import read_experiment
 from bissl_mm.experiments.runs.graph import Builder
@@ -73,10 +74,7 @@ def write_data(path: Path, root: Path, tasks: list[str] | None = None) -> None:
             seen.add(which)
             cfg = read_own(dict(node.spec, patch=None))
             for _, found in nodes(cfg.to_dict()):
-                if isinstance(found.get('data_root'), str):
-                    name = published_layouts.name_of(found['data_root'])
-                    if not Path(published_layouts.LAYOUTS[name].place).exists():
-                        published_layouts.write(name, Path())
+                published_layouts.write_missing(found)
             for file in checkpoints(cfg) if node.kind == 'pretrain' else ():
                 if not Path(file).exists():
                     write_public_weights(
@@ -99,7 +97,12 @@ def tool(command: str, path: Path, cwd: Path, *arguments: str) -> str:
         [sys.executable, ROOT / 'tools/experiment.py', command, path]
         + ['--preset', 'small', *arguments],
         cwd=cwd,
-        env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
+        env={
+            **os.environ,
+            'PYTHONPATH': str(ROOT),
+            'OMP_NUM_THREADS': '1',
+            'BISSL_VOCAB_SIZE': str(VOCAB),
+        },
         capture_output=True,
         text=True,
     )

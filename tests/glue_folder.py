@@ -1,5 +1,6 @@
-"""A small GLUE download in its publishers' layouts."""
+"""A small GLUE download in its publishers' layouts, and a text with a vocabulary."""
 
+import itertools
 import random
 from pathlib import Path
 
@@ -16,6 +17,10 @@ HEADERS = {
     'STS-B': 'index\tgenre\tfilename\tyear\told_index\tsource1\tsource2'
     '\tsentence1\tsentence2\tscore',
 }
+
+
+#: Tokens of the vocabulary that :func:`write_books` learns.
+VOCAB = 200
 
 
 def row(folder: str, number: int, rng: random.Random) -> str:
@@ -50,4 +55,21 @@ def write_glue(root: Path, train: int = 20, dev: int = 6) -> Path:
             lines = lines if header is None else [header, *lines]
             text = '\n'.join(lines) + '\n'
             (root / folder / f'{name}.tsv').write_text(text, encoding='utf-8')
+    return root
+
+
+def write_books(root: Path) -> Path:
+    """Write what ``tools/prepare_text.py`` makes of a text of made-up words."""
+    from bissl_mm.text.prepare import prepare_text
+
+    rng = random.Random(0)
+    parts = ('ba', 'de', 'fi', 'go', 'lu', 'my', 'ra', 'se', 'ti', 'vo')
+    words = [''.join(three) for three in itertools.product(parts, repeat=3)]
+    words += [*GOOD, *BAD, 'the', 'day', 'was', 'it', 'he', 'said', '"', ',', '?']
+    lines = [' '.join(rng.choices(words, k=12)) for _ in range(200)]
+    root.mkdir(parents=True, exist_ok=True)
+    source = root / 'source.txt'
+    source.write_text('\n'.join(lines), encoding='utf-8')
+    vocabulary, _ = prepare_text(str(source), str(root), None, VOCAB)
+    assert vocabulary == VOCAB
     return root

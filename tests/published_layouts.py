@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 import raw_labeled
+from glue_folder import write_books, write_glue
 from layout_parts import (
     VOC,
     any_size,
@@ -277,6 +278,15 @@ def scenes(root: Path, rng: np.random.Generator) -> None:
     write_scenes(str(root))
 
 
+def glue(root: Path, rng: np.random.Generator) -> None:
+    write_glue(root)
+
+
+def books(root: Path, rng: np.random.Generator) -> None:
+    """Needs the library tokenizers."""
+    write_books(root)
+
+
 class Layout(NamedTuple):
     """Where the configs look for a data set, and the function that writes it."""
 
@@ -300,6 +310,8 @@ LAYOUTS: dict[str, Layout] = dict(
     digits=Layout('work_dirs/demo/data', digits),
     scenes_det=Layout('work_dirs/demo-det/data', scenes),
     scenes_seg=Layout('work_dirs/demo-seg/data', scenes),
+    glue=Layout('data/glue', glue),
+    books=Layout('data/books', books),
 )
 # The data of the classification tasks, as tools/prepare_dataset.py lays them out.
 LAYOUTS.update(
@@ -341,6 +353,15 @@ def write(name: str, root: Path) -> Path:
     folder.mkdir(parents=True)
     function(folder, np.random.default_rng(0))
     return folder
+
+
+def write_missing(node: dict) -> None:
+    """Write the data that a part of a config reads, in the working folder."""
+    for key in ('data_root', 'tokenizer'):
+        if isinstance(node.get(key), str):
+            name = name_of(node[key])
+            if not Path(LAYOUTS[name].place).exists():
+                write(name, Path())
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from PIL import Image
 
@@ -89,6 +90,22 @@ def small_config(monkeypatch, data: Path, work_dir: Path, **options) -> Config:
     cfg.merge_from_dict({**OPTIONS, **changes})
     cfg.work_dir = str(work_dir)
     return cfg
+
+
+class StopAt(Hook):
+    """Requests a stop at the n-th call of one of the loop's events."""
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, event: str, count: int) -> None:
+        self.left = count
+
+        def stop(runner, **kwargs):
+            self.left -= 1
+            if self.left == 0:
+                runner.train_loop.request_stop(15)
+
+        setattr(self, event, stop)
 
 
 _count = 0

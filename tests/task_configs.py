@@ -13,6 +13,8 @@ _ALL = sorted(
     for folder in ('pretext', 'bissl', 'fine_tune', 'demo')
     for p in (ROOT / 'configs' / folder).rglob('*.py')
 )
+#: GPT and GLUE; they have tests of their own, in tests/test_text.
+TEXT = sorted((ROOT / 'configs/text').glob('*.py'))
 #: Other numbers of steps for a config, with that config as their only base.
 THRIFTY = [p for p in _ALL if p.stem.endswith('_thrifty')]
 #: The first version's settings, in the same way.

@@ -113,13 +113,18 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
     from bissl_mm.analysis.runs.arms import draw_settings
     from bissl_mm.analysis.runs.comparison import compare
     from bissl_mm.analysis.runs.workers import default_number, start_workers
+    from bissl_mm.engine.search_space import search_space
 
     cfg = _prepared(args)
     # mmengine collects garbage whenever it builds a dataset. Objects of the
     # libraries that are imported already are never garbage, so skip them.
     gc.freeze()
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
-    settings = draw_settings(args.settings, args.lr, args.weight_decay, 0)
+    settings = draw_settings(
+        args.settings, args.lr, args.weight_decay, 0, search_space(cfg)['grid']
+    )
+    # A grid may have fewer.
+    args.settings = len(settings)
     begin = time.time()
     number = default_number() if args.workers is None else args.workers
     number = min(number, len(arms) * max(args.settings, args.seeds))

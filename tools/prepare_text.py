@@ -5,7 +5,7 @@ Learns a vocabulary from the text, or takes that of a tokenizer of your own::
     python tools/prepare_text.py books/ --out data/books --vocab-size 10000
     python tools/prepare_text.py books/ --out data/books --tokenizer gpt/
 
-The first form writes data/books/tokenizer.json. Both write data/books/tokens.bin.
+Both write data/books/tokens.bin and data/books/tokenizer.json.
 Nothing is downloaded.
 """
 
@@ -45,8 +45,8 @@ def main(argv: list[str] | None = None) -> None:
         args.source, args.out, args.tokenizer, args.vocab_size, args.pattern
     )
     print(
-        f"Written to '{args.out}': {tokens} tokens. Set vocab_size={vocabulary} in the "
-        'backbones (export BISSL_VOCAB_SIZE=' + str(vocabulary) + ').'
+        f"Written to '{args.out}': {tokens} tokens of a vocabulary of {vocabulary}. "
+        f'Before you train, type export BISSL_VOCAB_SIZE={vocabulary}'
     )
 
 

@@ -15,6 +15,7 @@ from .hooks import (
     TransferHook,
 )
 from .loop.bissl_loop import BiSSLTrainLoop
+from .loop.evaluating_loop import EvaluatingTrainLoop
 from .steps.lars import LARS
 from .steps.optim_constructor import BiSSLOptimWrapperConstructor
 from .steps.optim_wrapper import BiSSLOptimWrapper
@@ -27,6 +28,7 @@ __all__ = [
     'BiSSLTrainLoop',
     'CPUDistributedDataParallel',
     'DataDistanceHook',
+    'EvaluatingTrainLoop',
     'ExportBackboneHook',
     'LARS',
     'PlainDistributedModel',

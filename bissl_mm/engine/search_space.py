@@ -6,6 +6,7 @@ from ..utils.check import check_mapping
 
 _DEFAULTS = dict(
     settings=8,
+    grid=None,
     seeds=5,
     lr=(1e-4, 1.0),
     weight_decay=(1e-5, 1e-2),
@@ -22,7 +23,9 @@ def search_space(cfg: Any) -> dict:
 
     Returns:
         dict: ``settings`` and ``seeds`` are numbers of runs. ``lr`` and
-        ``weight_decay`` are the lowest and highest value. ``metric`` of the
+        ``weight_decay`` are the lowest and highest value. ``grid`` is None, for
+        random settings between them, or how many learning rates and weight decays
+        a grid has (thesis, 7.1.2). ``metric`` of the
         evaluator chooses the best setting. ``found`` says where the learning
         rate and weight decay of the config come from; None if no search found
         them.

@@ -41,7 +41,8 @@ class TextChunks(Dataset):
         if not osp.isfile(path):
             raise FileNotFoundRefusal(
                 f'TextChunks: the file {path!r} does not exist. Type python '
-                f'tools/prepare_text.py TEXT_FOLDER --out {data_root}.'
+                f'tools/prepare_text.py TEXT_FOLDER --out {data_root} (export '
+                'BISSL_DATA_DIR=FOLDER if it is in FOLDER/books).'
             )
         number = osp.getsize(path) // DTYPE.itemsize
         if context < 2 or number < context:

@@ -56,7 +56,7 @@ class GLUEDataset(BaseDataset):
         check_positive_int('GLUEDataset', 'context', context)
         self.task = TASKS[task]
         self.split, self.context = split, context
-        self.tokenizer = tokenizer
+        self.tokenizer, self.vocab_size = tokenizer, 0
         super().__init__(
             data_root=data_root,
             metainfo=dict(classes=self.task.classes) if self.task.classes else None,
@@ -87,7 +87,7 @@ class GLUEDataset(BaseDataset):
     def _inputs(self, rows: list[list[str]]) -> list[list[list[int]]]:
         """Token ids of each input, in one or two orders."""
         tokenizer = load_tokenizer(self.tokenizer)
-        start = tokenizer.get_vocab_size()
+        start = self.vocab_size = tokenizer.get_vocab_size()
         end, delimiter = start + 1, start + 2
         columns = [
             [encoded.ids for encoded in tokenizer.encode_batch(list(sentences))]
@@ -122,7 +122,9 @@ class GLUEDataset(BaseDataset):
         ``gt_label`` (int64) or ``gt_score`` (float32), each of shape (1,)."""
         info = self.get_data_info(idx)
         tokens = torch.tensor(info['tokens'])
-        sample = BaseDataElement(metainfo=dict(sample_idx=idx))
+        sample = BaseDataElement(
+            metainfo=dict(sample_idx=idx, vocab_size=self.vocab_size)
+        )
         if self.task.labels:
             sample.gt_label = torch.tensor([info['gt_label']])
         else:

@@ -105,7 +105,7 @@ def read_glue(task: GLUETask, path: str) -> list[tuple[list[str], float]]:
         raise FileNotFoundRefusal(
             f'GLUE: the file {path!r} does not exist. Set data_root to the folder '
             f'that contains {task.folder}/train.tsv and {task.folder}/dev.tsv '
-            '(export BISSL_GLUE_DIR=FOLDER).'
+            '(export BISSL_DATA_DIR=FOLDER if that is FOLDER/glue).'
         )
     # Only a line feed ends a row; sentences may contain other line separators.
     with open(path, encoding='utf-8-sig', newline='\n') as file:

@@ -92,6 +92,7 @@ class GPTClassifier(BaseModel):
         self.lm_weight = lm_weight
         preprocessor: Any = self.data_preprocessor
         preprocessor.vocab_size = sum(map(len, self._rows()))
+        preprocessor.pretext_vocab_size = len(self.backbone.tokens)
 
     def forward(self, inputs, data_samples=None, mode: str = 'tensor') -> Any:
         """The losses of a batch, its predictions, or its outputs.
@@ -110,10 +111,8 @@ class GPTClassifier(BaseModel):
         """
         check_in('GPTClassifier', 'mode', mode, ('loss', 'predict', 'tensor'))
         ids = inputs.flatten(0, -2)
-        hidden = self.head.dropout(self.backbone(embed(ids, *self._rows())))
-        last = (ids != PADDING).sum(1) - 1
-        final = hidden[torch.arange(len(ids), device=ids.device), last]
-        outputs = self.head.fc(final.view(len(inputs), -1, final.shape[1]).sum(1))
+        hidden = self._hidden(ids)
+        outputs = self.head.fc(self._final(hidden, ids, len(inputs)))
         if mode == 'tensor':
             return outputs
         samples: Any = data_samples
@@ -124,6 +123,26 @@ class GPTClassifier(BaseModel):
             loss = next_token_loss(hidden, ids, *self._rows())
             losses['loss_lm'] = self.lm_weight * loss
         return losses
+
+    def transfer_features(self, inputs: Tensor) -> Tensor:
+        """What the output layer gets: the last token's hidden states.
+
+        Args:
+            inputs (Tensor): See :meth:`forward`.
+
+        Returns:
+            Tensor: Shape (N, embed_dims); of pairs in both orders their sum.
+        """
+        ids = inputs.flatten(0, -2)
+        return self._final(self._hidden(ids), ids, len(inputs))
+
+    def _hidden(self, ids: Tensor) -> Tensor:
+        return self.head.dropout(self.backbone(embed(ids, *self._rows())))
+
+    def _final(self, hidden: Tensor, ids: Tensor, number: int) -> Tensor:
+        last = (ids != PADDING).sum(1) - 1
+        final = hidden[torch.arange(len(ids), device=ids.device), last]
+        return final.view(number, -1, final.shape[1]).sum(1)
 
     def _rows(self) -> tuple[Tensor, Tensor]:
         """The embedding of all tokens: the backbone's, then the head's."""

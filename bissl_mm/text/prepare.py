@@ -18,7 +18,7 @@ def prepare_text(
     vocab_size: int = 10000,
     pattern: str = '*.txt',
 ) -> tuple[int, int]:
-    """Write ``tokens.bin`` and, if it is learned, ``tokenizer.json``.
+    """Write ``tokens.bin`` and beside it ``tokenizer.json``, learned or given.
 
     Args:
         source (str): A text file, or a folder with text files, read in the order
@@ -52,9 +52,8 @@ def prepare_text(
                 number += len(encoded.ids)
         if not number:
             raise ValueRefusal(f'prepare_text: {source!r} has no text. Name another.')
-    if tokenizer is None:
-        with atomic_path(folder / 'tokenizer.json') as path:
-            known.save(path)
+    with atomic_path(folder / 'tokenizer.json') as path:
+        known.save(path)
     return known.get_vocab_size(), number
 
 

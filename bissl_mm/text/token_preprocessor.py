@@ -24,14 +24,20 @@ class TokenPreprocessor(BaseDataPreprocessor):
     Args:
         vocab_size (int, optional): Number of tokens that the model knows. The
             models set it themselves. Defaults to None, not checked.
+        pretext_vocab_size (int, optional): How many of them the pretext model
+            knows, likewise.
         non_blocking (bool): See ``BaseDataPreprocessor``. Defaults to False.
     """
 
     def __init__(
-        self, vocab_size: int | None = None, non_blocking: bool = False
+        self,
+        vocab_size: int | None = None,
+        pretext_vocab_size: int | None = None,
+        non_blocking: bool = False,
     ) -> None:
         super().__init__(non_blocking=non_blocking)
         self.vocab_size = vocab_size
+        self.pretext_vocab_size = pretext_vocab_size
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Pad and move a batch.
@@ -46,8 +52,10 @@ class TokenPreprocessor(BaseDataPreprocessor):
             padded with -1.
 
         Raises:
-            ValueError: If the model has no embedding of a token.
+            ValueError: If the model has no embedding of a token, or if its new tokens
+                have other numbers than those of the data.
         """
+        self._check_vocabulary(data)
         inputs = data['inputs']
         if not isinstance(inputs, Tensor):
             inputs = _padded(inputs)
@@ -61,6 +69,16 @@ class TokenPreprocessor(BaseDataPreprocessor):
             )
         cast: Any = self.cast_data(dict(data, inputs=inputs))
         return cast
+
+    def _check_vocabulary(self, data: dict) -> None:
+        sample = (data.get('data_samples') or (None,))[0]
+        found = getattr(sample, 'vocab_size', None)
+        if self.pretext_vocab_size not in (None, found) and found is not None:
+            raise ValueRefusal(
+                f'The tokenizer of the data has {found} tokens, but the backbone has '
+                f'vocab_size={self.pretext_vocab_size}. Type export '
+                f'BISSL_VOCAB_SIZE={found}, or set vocab_size of the backbones.'
+            )
 
 
 def _padded(sequences: Sequence[Tensor]) -> Tensor:

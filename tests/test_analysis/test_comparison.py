@@ -31,6 +31,19 @@ def test_settings_are_log_uniform_and_repeatable():
     assert counts.min() > 70
 
 
+def test_settings_of_a_grid_are_all_its_points_or_some_of_them():
+    grid = draw_settings(6, (1e-3, 1e-1), (1e-4, 1e-2), 0, (3, 2))
+    assert [(s.lr, s.weight_decay) for s in grid] == [
+        pytest.approx((lr, decay))
+        for lr in (1e-3, 1e-2, 1e-1)
+        for decay in (1e-4, 1e-2)
+    ]
+    some = draw_settings(4, (1e-3, 1e-1), (1e-4, 1e-2), 0, (3, 2))
+    assert len(some) == 4 and all(s in grid for s in some)
+    assert len({(s.lr, s.weight_decay) for s in some}) == 4
+    assert some == draw_settings(4, (1e-3, 1e-1), (1e-4, 1e-2), 0, (3, 2))
+
+
 def test_each_arm_gets_the_same_budget_and_its_own_choice(monkeypatch, tmp_path):
     calls = []
 

@@ -398,10 +398,7 @@ def test_warm_up_of_a_part_of_a_pass(
             raise KeyboardInterrupt
 
     cfg = small_config(
-        monkeypatch,
-        image_folders,
-        tmp_path,
-        train_cfg__head_warmup__num_epochs=passes,
+        monkeypatch, image_folders, tmp_path, train_cfg__head_warmup__num_epochs=passes
     )
     with pytest.raises(KeyboardInterrupt):
         make_runner(cfg, [Look()]).train()

@@ -3,27 +3,11 @@
 import pytest
 import torch
 from mmengine.hooks import Hook
-from small_run import make_runner, small_config, weights
+from small_run import StopAt, make_runner, small_config, weights
 
 from bissl_mm.engine.loop.resume_guard import ResumedShapesHook
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
-
-
-class StopAt(Hook):
-    """Requests a stop at the n-th call of one of the loop's events."""
-
-    priority = 'VERY_HIGH'
-
-    def __init__(self, event: str, count: int) -> None:
-        self.left = count
-
-        def stop(runner, **kwargs):
-            self.left -= 1
-            if self.left == 0:
-                runner.train_loop.request_stop(15)
-
-        setattr(self, event, stop)
 
 
 @pytest.fixture(scope='module')

@@ -5,8 +5,10 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch.nn import functional as F
 
+from bissl_mm.engine.hooks.transfer_hook import batch_features
 from bissl_mm.hypergradient import Differences, Hessian
 from bissl_mm.models import BiSSLModel, pretext_closure
+from bissl_mm.models.weights.public_weights import to_mmpretrain
 from bissl_mm.text import GPTClassifier, GPTLanguageModel
 from bissl_mm.text.gpt import embed
 from bissl_mm.utils.errors import Refusal
@@ -142,6 +144,51 @@ def test_new_tokens_belong_to_the_head_and_all_else_is_paired():
     assert list(model.levels.lower_names) == lower
     assert set(model.levels.head_names) == {'head.tokens', 'head.fc.weight'}
     assert model.levels.phi_p == ()
+
+
+def test_another_vocabulary_than_the_backbones_is_refused():
+    """Otherwise the new tokens would be rows of the pretext model's embedding."""
+    model = classifier()
+    sample = BaseDataElement(metainfo=dict(vocab_size=7), gt_label=torch.tensor([0]))
+    batch = dict(inputs=[torch.tensor([7, 1, 8])], data_samples=[sample])
+    with pytest.raises(Refusal, match='has 7 tokens.*vocab_size=11.*VOCAB_SIZE=7'):
+        model.data_preprocessor(batch)
+
+
+def test_transfer_is_estimated_on_what_the_output_layer_gets():
+    model = classifier().train()
+    batches = []
+    for first in (1, 4):
+        pairs = [
+            torch.tensor([[11, first, 13, i, 12], [11, i, 13, first, 12]])
+            for i in (2, 3)
+        ]
+        data = [BaseDataElement(gt_label=torch.tensor([i])) for i in (0, 1)]
+        batches.append(dict(inputs=pairs, data_samples=data))
+    features, labels = batch_features(model, batches)
+    assert labels.tolist() == [0, 1, 0, 1]
+    assert model.training
+    model.eval()
+    outputs = [model(torch.stack(batch['inputs'])) for batch in batches]
+    torch.testing.assert_close(model.head.fc(features), torch.cat(outputs))
+    # A regression has no labels to compare.
+    data = [BaseDataElement(gt_score=torch.tensor([1.0]))] * 2
+    assert batch_features(model, [dict(batches[0], data_samples=data)]) is None
+
+
+@pytest.mark.parametrize('prefix', ['', 'transformer.'])
+def test_published_weights_get_their_names(prefix):
+    """As transformers saves them: masks of attention, and the output layer."""
+    model = language_model()
+    own = model.state_dict()
+    state = {
+        prefix + k.removeprefix('backbone.transformer.'): v for k, v in own.items()
+    }
+    masks = {f'{prefix}h.{i}.attn.bias': torch.ones(8, 8) for i in range(2)}
+    found, _ = to_mmpretrain({**state, **masks, 'lm_head.weight': torch.ones(11, 8)})
+    assert {k: id(v) for k, v in found.items()} == {k: id(v) for k, v in own.items()}
+    again, layout = to_mmpretrain(own)
+    assert again is own and layout == 'mmpretrain'
 
 
 def test_unknown_tokens_and_long_sequences_are_refused():

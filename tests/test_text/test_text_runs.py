@@ -47,7 +47,11 @@ def trained(data: Path, task: str, work_dir: str, **options):
                 launcher='none',
                 local_rank=0,
                 work_dir=work_dir,
-                cfg_options={'train_cfg.val_interval': 10, **options},
+                cfg_options={
+                    'model.pretrained': None,
+                    'train_cfg.val_interval': 10,
+                    **options,
+                },
             )
         )
         cfg.log_level = 'WARNING'

@@ -1,5 +1,6 @@
 """The arms of a comparison: their settings, runs and results."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -55,16 +56,31 @@ def draw_settings(
     lr_range: Sequence[float],
     weight_decay_range: Sequence[float],
     seed: int,
+    grid: Sequence[int] | None = None,
 ) -> list[Setting]:
-    """Log-uniform random settings, as in B.2, arXiv:2410.02387.
+    """Log-uniform random settings, as in B.2, arXiv:2410.02387, or those of a grid.
 
     Args:
         number (int): Number of settings.
         lr_range (Sequence[float]): Lowest and highest learning rate.
         weight_decay_range (Sequence[float]): Lowest and highest weight decay.
         seed (int): Seed of the draw. All arms of a comparison use the same.
+        grid (Sequence[int], optional): Numbers of learning rates and of weight
+            decays, evenly spaced by their logarithms (thesis, 7.1.2). If the grid
+            has more than ``number`` settings, so many of them are drawn. Defaults
+            to None: random settings.
     """
     rng = np.random.default_rng(seed)
+    if grid is not None:
+        axes = (
+            np.geomspace(*bounds, points).tolist()
+            for bounds, points in zip((lr_range, weight_decay_range), grid, strict=True)
+        )
+        found = [Setting(*point) for point in itertools.product(*axes)]
+        if number >= len(found):
+            return found
+        chosen = rng.choice(len(found), number, replace=False)
+        return [found[i] for i in sorted(chosen)]
 
     def draw(bounds: Sequence[float]) -> float:
         low, high = np.log(bounds[0]), np.log(bounds[1])

@@ -96,7 +96,7 @@ class TransferHook(Hook):
         runner.visualizer.add_scalar(NAME, value, step=number)
         runner.logger.info(
             f'After alternation {number}: nearest neighbours by features of '
-            f'theta_P classify {value:.1f}% of {len(found[1])} validation images '
+            f'theta_P classify {value:.1f}% of {len(found[1])} validation samples '
             f'correctly (at first {self.history[0][1]:.1f}%).'
         )
 
@@ -109,8 +109,8 @@ def batch_features(
 
     Args:
         model (nn.Module): A classifier of mmpretrain, or another model with a
-            ``data_preprocessor`` and a ``backbone`` of the same form. Not
-            changed.
+            ``data_preprocessor`` and a ``backbone`` of the same form, or with a
+            method ``transfer_features`` (inputs to (N, C)). Not changed.
         loader (Iterable): Collated batches with labels.
         max_images (int): Largest number of images. Defaults to 2000.
 
@@ -126,7 +126,7 @@ def batch_features(
             inputs = data['inputs']
             if not found or None in found or not isinstance(inputs, Tensor):
                 return None
-            features.append(pooled(model.backbone(inputs)).cpu())
+            features.append(_features(model, inputs).cpu())
             labels += found
             if len(labels) >= max_images:
                 break
@@ -148,6 +148,11 @@ def neighbours_accuracy(features: Tensor, labels: Tensor, number: int) -> float:
     votes = torch.zeros(len(labels), int(labels.max()) + 1, dtype=torch.float64)
     votes.scatter_add_(1, labels[index], (nearest / 0.1).exp())
     return (votes.argmax(1) == labels).double().mean().item() * 100
+
+
+def _features(model: Any, inputs: Tensor) -> Tensor:
+    own = getattr(model, 'transfer_features', None)
+    return pooled(model.backbone(inputs)) if own is None else own(inputs)
 
 
 def _label(sample: Any) -> int | None:

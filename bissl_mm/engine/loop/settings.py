@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
-from ...utils.check import check_in, check_mapping, check_non_negative, check_positive_int
+from ...utils.check import (
+    check_in,
+    check_mapping,
+    check_non_negative,
+    check_positive_int,
+)
 from ...utils.errors import ValueRefusal
 
 WHERE = 'BiSSLTrainLoop'

@@ -28,7 +28,7 @@ KEYS = (
     'report',
     'hours',
 )
-_SEARCH = ('settings', 'lr', 'weight_decay')
+_SEARCH = ('settings', 'lr', 'weight_decay', 'grid')
 _VARY = ('name', 'labels', 'arms', 'stage', 'fine_tune', 'pretext')
 _REPORT = ('published', 'kind', 'note')
 _PROCESSES = ('pretrain', 'stage')

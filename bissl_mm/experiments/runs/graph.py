@@ -254,7 +254,9 @@ class Builder:
 
 def _points(cfg: Config, space: Mapping[str, Any]) -> list[dict]:
     """Learning rates and weight decays of the search; the same for all arms."""
-    drawn = draw_settings(space['settings'], space['lr'], space['weight_decay'], 0)
+    drawn = draw_settings(
+        space['settings'], space['lr'], space['weight_decay'], 0, space['grid']
+    )
     return [dict(lr=point.lr, weight_decay=point.weight_decay) for point in drawn]
 
 

@@ -115,6 +115,11 @@ def options(cfg: Config, shallow: bool) -> dict:
         dict: Values by dotted key, for ``--cfg-options``.
     """
     found = small_model(cfg, shallow)
+    for part in ('model', 'train_cfg', *LOADERS[:3]):
+        # Of texts. The vocabulary stays that of the tokenizer.
+        for place, node in nodes(cfg.get(part, {}), part):
+            if 'context' in node:
+                found[f'{place}.context'] = 64
     bilevel = cfg.train_cfg.type == 'BiSSLTrainLoop'
     for name in LOADERS:
         loader = cfg

@@ -112,6 +112,7 @@ def _evaluations(runner: Runner, loop: Any) -> float:
     if runner.val_loop is None or not hasattr(loop, 'val_interval'):
         return 0.0
     number = loop.max_epochs // max(1, loop.val_interval)
+    number *= getattr(loop, 'evaluations_per_epoch', 1)
     loader = runner.val_loop.dataloader
     model: Any = runner.model
     model.eval()

@@ -15,7 +15,8 @@ from ...utils.errors import ValueRefusal
 KNOWN = (
     'mmpretrain; ResNets named as in torchvision (conv1, '
     'layer1.0.conv1) or as an nn.Sequential of its parts (0, '
-    '4.0.conv1); vision transformers named as in timm '
+    '4.0.conv1); the first GPT as in transformers (tokens_embed, '
+    'h.0.attn.c_attn); vision transformers named as in timm '
     '(patch_embed.proj, blocks.0.attn.qkv), of MAE with the decoder; '
     'each bare or under any prefix, for example encoder_q'
 )
@@ -93,6 +94,7 @@ def to_mmpretrain(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
         prefix == 'backbone.'
         and naming.rename in (_resnet, _same)
         and not any(name.startswith('fc.') for name in names)
+        or prefix == 'backbone.transformer.'
     ):
         return state, 'mmpretrain'
     converted = {}
@@ -211,6 +213,13 @@ def _same(name: str, names: dict[str, str]) -> str | None:
     return 'backbone.' + name
 
 
+def _gpt(name: str, names: dict[str, str]) -> str | None:
+    is_weight = name.startswith(('tokens_embed.', 'positions_embed.', 'h.'))
+    # The masks of attention are buffers there.
+    is_mask = name.endswith('.attn.bias')
+    return f'backbone.transformer.{name}' if is_weight and not is_mask else None
+
+
 def _no_counterpart(key: str, model: str) -> ValueRefusal:
     return ValueRefusal(
         f"Public weights: '{key}' has no counterpart in mmpretrain's {model}. "
@@ -242,5 +251,11 @@ _NAMINGS = (
         'layers.0.attn.qkv.weight',
         'patch_embed.projection.weight',
         _same,
+    ),
+    _Naming(
+        'GPT in the naming of transformers',
+        'tokens_embed.weight',
+        'h.0.attn.c_attn.weight',
+        _gpt,
     ),
 )

@@ -1,2 +1,11 @@
 # QNLI of GLUE (thesis, 7.1.1): accuracy.
-glue = dict(task='qnli', num_classes=2, new_tokens=3)
+_base_ = '_glue.py'
+
+glue = dict(task='qnli')
+train_dataloader = dict(dataset=glue)
+val_dataloader = dict(dataset=glue)
+test_dataloader = dict(dataset=glue)
+val_evaluator = glue
+test_evaluator = glue
+head_warmup = dict(num_epochs=0.1)
+fine_tune = dict(warmup=16)

@@ -1,2 +1,9 @@
 # RTE of GLUE (thesis, 7.1.1): accuracy.
-glue = dict(task='rte', num_classes=2, new_tokens=3)
+_base_ = '_glue.py'
+
+glue = dict(task='rte')
+train_dataloader = dict(dataset=glue)
+val_dataloader = dict(dataset=glue)
+test_dataloader = dict(dataset=glue)
+val_evaluator = glue
+test_evaluator = glue
