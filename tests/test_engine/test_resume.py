@@ -1,9 +1,12 @@
 """An interrupted run ends bit for bit like an uninterrupted one."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.hooks import Hook
 from small_run import StopAt, make_runner, small_config, weights
+from torch import nn
 
 from bissl_mm.engine.loop.resume_guard import ResumedShapesHook
 
@@ -168,6 +171,16 @@ def test_a_model_of_other_sizes_is_refused(image_folders, tmp_path, monkeypatch)
         '.*without --resume',
     ):
         runner.train()
+
+
+def test_the_newest_checkpoint_of_an_ordinary_stage_is_named(tmp_path):
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_2.pth'))
+    runner = SimpleNamespace(
+        _resume=True, _load_from=None, work_dir=str(tmp_path), model=nn.Linear(3, 2)
+    )
+    saved = dict(state_dict=nn.Linear(3, 4).state_dict())
+    with pytest.raises(ValueError, match="checkpoint '.*epoch_2.pth' weight has the"):
+        ResumedShapesHook().after_load_checkpoint(runner, saved)
 
 
 def test_resuming_without_the_evaluation_that_was_due(

@@ -6,10 +6,15 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from ...utils.errors import ValueRefusal
 from .progress import HUB_KEY
+
+
+def _source(runner: Runner) -> str | None:
+    """The checkpoint's file. mmengine keeps no name of the newest one."""
+    return runner._load_from or find_latest_checkpoint(runner.work_dir)
 
 
 class ResumeGuardHook(Hook):
@@ -35,7 +40,7 @@ class ResumeGuardHook(Hook):
             missing.append('the progress of a bilevel stage')
         if missing:
             raise ValueRefusal(
-                f"--resume: checkpoint '{runner._load_from}' lacks "
+                f'--resume: checkpoint {_source(runner)!r} lacks '
                 f'{", ".join(missing)}, so the run cannot continue from it. '
                 'Resume from an iter_*.pth of this stage, or start anew from '
                 'its weights with load_from.'
@@ -64,7 +69,7 @@ class ResumedTaskHook(Hook):
         found = re.search(r"(?m)^task = '([^']*)'$", text if text else '')
         if found and found.group(1) != own:
             raise ValueRefusal(
-                f"--resume: checkpoint '{runner._load_from}' is of the task "
+                f'--resume: checkpoint {_source(runner)!r} is of the task '
                 f'{found.group(1)!r}, but this run is on {own!r}. Type --task '
                 f'{found.group(1)}, or start anew without --resume.'
             )
@@ -94,7 +99,7 @@ class ResumedShapesHook(Hook):
             if saved is None or getattr(saved, 'shape', value.shape) == value.shape:
                 continue
             raise ValueRefusal(
-                f"--resume: in checkpoint '{runner._load_from}' {name} has the shape "
+                f'--resume: in checkpoint {_source(runner)!r} {name} has the shape '
                 f'{tuple(saved.shape)}, but in this run {tuple(value.shape)}. A run '
                 'resumes only with the same model and the same number of classes. '
                 'Give it the data and the settings that it began with, or start anew '
