@@ -288,6 +288,13 @@ def test_an_option_with_an_empty_key_is_refused(option):
         read(option)
 
 
+@pytest.mark.parametrize('level', ['lower', 'upper'])
+def test_a_misspelt_clipping_is_named(level):
+    option = f'optim_wrapper.{level}.clip_grad.max_nrom=5'
+    with pytest.raises(TypeError, match=f"{level}.clip_grad: .*mean 'max_norm'"):
+        read(option)
+
+
 def test_a_key_in_quotes_is_refused():
     with pytest.raises(TypeError, match='has a quote.*in a config of your own'):
         read("optim_wrapper.regularizer.factors.'layer4.0'=0.1")
