@@ -6,6 +6,7 @@ model are then bad in the other.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -36,12 +37,12 @@ def differences(
     Returns:
         list[str]: One sentence per difference, with both values.
     """
-    found = list(
-        _pixel_differences(
-            Pixels.of(model.pretext, lower_pipeline),
-            Pixels.of(model.downstream, upper_pipeline),
-        )
-    )
+    lower = Pixels.of(model.pretext, lower_pipeline)
+    if model.unscaled_pixels:
+        # That is asked for; all else has to agree.
+        mean, std = ([255 * v for v in values] for values in (lower.mean, lower.std))
+        lower = replace(lower, mean=mean, std=std)
+    found = list(_pixel_differences(lower, Pixels.of(model.downstream, upper_pipeline)))
     modules = _paired_modules(model)
     return (
         found

@@ -15,6 +15,7 @@ from .levels import Levels, exchanged, levels_of
 from .lora import Lora, is_adapter, merged
 from .losses.functional import substituted
 from .pretext.norm import set_sync_norms
+from .weights.pixels import unscale
 from .weights.pretext_heads import load_pretext_head
 from .weights.pretrained import check_pretrained_init, load_pretrained
 
@@ -42,6 +43,8 @@ class BiSSLModel(BaseModel):
             beside the backbone, see
             :func:`~bissl_mm.models.weights.pretext_heads.load_pretext_head`. All of
             its tensors must match. Defaults to None.
+        unscaled_pixels (bool): The convention of the authors' release, see
+            :func:`~bissl_mm.models.weights.pixels.unscale`. Defaults to False.
         eval_backbone (str): The backbone that evaluation uses: ``'upper'``
             (:math:`\theta_D`, as published) or ``'lower'`` (:math:`\theta_P`
             with its running statistics). Defaults to ``'upper'``.
@@ -50,14 +53,12 @@ class BiSSLModel(BaseModel):
             compute what one computes on the union. False gives each process its
             own statistics. Defaults to None: as the configs of the two models
             say.
-        share_backbone (bool): Whether both models train one backbone. This is a
-            control: the two levels are then two losses of the same weights, one
-            step after the other. Set ``indirect_weight=0`` with it. Defaults to
-            False.
+        share_backbone (bool): Whether both models train one backbone, a control: two
+            losses of the same weights, one step after the other. Set
+            ``indirect_weight=0`` with it. Defaults to False.
         lora (dict, optional): Arguments of :class:`bissl_mm.models.lora.Lora`:
             both backbones train adapters alone. Defaults to None: all weights.
-        data_preprocessor (dict, optional): Must be None; each of the two models
-            has its own.
+        data_preprocessor (dict, optional): Must be None; each model has its own.
         init_cfg (dict, optional): See ``BaseModule``.
 
     Raises:
@@ -74,6 +75,7 @@ class BiSSLModel(BaseModel):
         backbone_map: dict | BackboneMap | None = None,
         pretrained: str | None = None,
         pretrained_head: str | None = None,
+        unscaled_pixels: bool = False,
         eval_backbone: str = 'upper',
         sync_norms: bool | None = None,
         share_backbone: bool = False,
@@ -91,6 +93,8 @@ class BiSSLModel(BaseModel):
         super().__init__(init_cfg=init_cfg)
         self.pretext = _build(pretext, 'pretext')
         self.downstream = _build(downstream, 'downstream')
+        if unscaled_pixels:
+            unscale(self.pretext)
         if sync_norms is not None:
             for level in ('pretext', 'downstream'):
                 setattr(self, level, set_sync_norms(getattr(self, level), sync_norms))
@@ -101,6 +105,7 @@ class BiSSLModel(BaseModel):
         )
         self.pretrained = pretrained
         self.pretrained_head = pretrained_head
+        self.unscaled_pixels = unscaled_pixels
         self.eval_backbone = eval_backbone
         self.pairs = self.backbone_map.resolve(self.pretext, self.downstream)
         if lora is not None:

@@ -10,6 +10,7 @@ from small_models import classifier_cfg, simclr_cfg
 import bissl_mm.models  # noqa: F401
 from bissl_mm.models.agreement import differences, statistics_note
 from bissl_mm.models.weights.pixels import Pixels
+from bissl_mm.utils.errors import ValueRefusal
 
 NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 
@@ -24,6 +25,42 @@ def model(upper=None, lower=None, upper_norm=NORM, lower_norm=NORM, depth=18):
     return MODELS.build(
         dict(type='bissl_mm.BiSSLModel', pretext=pretext, downstream=downstream)
     )
+
+
+def test_pixels_of_the_authors_release_are_one_switch():
+    """Pixels of 0 to 255 by ImageNet's mean and deviation of pixels of 0 to 1."""
+    pretext, downstream = simclr_cfg(), classifier_cfg()
+    pretext['data_preprocessor'] = dict(type='SelfSupDataPreprocessor', **NORM)
+    downstream['data_preprocessor'] = dict(type='ClsDataPreprocessor', **NORM)
+    given = dict(type='bissl_mm.BiSSLModel', pretext=pretext, downstream=downstream)
+    built = MODELS.build(dict(given, unscaled_pixels=True))
+    images = torch.randint(0, 256, (2, 3, 8, 8), dtype=torch.uint8)
+    pair = dict(inputs=[images.clone()], data_samples=None)
+    (views,) = built.pretext.data_preprocessor(pair)['inputs']
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    torch.testing.assert_close(views, (images.flip(1) - mean) / std)
+    scaled = built.downstream.data_preprocessor(dict(inputs=images.clone()))['inputs']
+    torch.testing.assert_close(scaled, (images.flip(1) / 255 - mean) / std)
+    # Asked for, so it is no difference; another one still is.
+    assert differences(built) == []
+    downstream['data_preprocessor']['mean'] = [127.5] * 3
+    assert one(differences(MODELS.build(dict(given, unscaled_pixels=True))))
+
+
+@pytest.mark.parametrize('norm', [dict(mean=None, std=None), dict(mean=[0.5], std=[1])])
+def test_pixels_that_are_not_scaled_cannot_be_unscaled(norm):
+    pretext = simclr_cfg()
+    pretext['data_preprocessor'] = dict(type='SelfSupDataPreprocessor', **norm)
+    with pytest.raises(ValueRefusal, match='Set unscaled_pixels=False'):
+        MODELS.build(
+            dict(
+                type='bissl_mm.BiSSLModel',
+                pretext=pretext,
+                downstream=classifier_cfg(),
+                unscaled_pixels=True,
+            )
+        )
 
 
 def one(found) -> str:

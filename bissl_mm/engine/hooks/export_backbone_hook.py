@@ -97,7 +97,8 @@ class ExportBackboneHook(Hook):
 
     @master_only
     def _export(self, runner: Runner, num_alternations: int, prefix: str = '') -> None:
-        state = unwrap(runner.model).backbone_state_dict(self.level)
+        model = unwrap(runner.model)
+        state = model.backbone_state_dict(self.level)
         path = osp.join(runner.work_dir, prefix + self.filename)
         meta = dict(
             description={
@@ -106,7 +107,10 @@ class ExportBackboneHook(Hook):
             }[self.level],
             num_alternations=num_alternations,
             seed=runner.seed,
-            backbone=describe(unwrap(runner.model).pretext),
+            # The stage has shown it images of the downstream model, too.
+            backbone=describe(
+                model.downstream if model.unscaled_pixels else model.pretext
+            ),
             config=osp.basename(runner.cfg.filename or ''),
         )
         save_atomically(dict(state_dict=state, meta=meta), path)

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from ...config import is_type
+from ...utils.errors import ValueRefusal
 
 
 @dataclass
@@ -113,3 +114,27 @@ def _steps(pipeline: Any) -> Iterator[dict]:
     elif isinstance(pipeline, (list, tuple)):
         for step in pipeline:
             yield from _steps(step)
+
+
+def unscale(model: nn.Module) -> None:
+    """Normalise as the authors' pretext code does: pixels of 0 to 255 by a mean and
+    deviation that are those of pixels of 0 to 1. Their released backbones are of such
+    images; downstream images they scale.
+
+    Args:
+        model (nn.Module): Its ``data_preprocessor`` is changed.
+
+    Raises:
+        ValueError: If that does not normalise.
+    """
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    mean: Any = getattr(preprocessor, 'mean', None)
+    std: Any = getattr(preprocessor, 'std', None)
+    if mean is None or std is None or std.max() <= 1:
+        raise ValueRefusal(
+            f'unscaled_pixels: the data_preprocessor of {type(model).__name__} has mean '
+            f'{None if mean is None else mean.flatten().tolist()}, not that of pixels '
+            'of 0 to 255, so there is nothing to change. Set unscaled_pixels=False.'
+        )
+    mean /= 255
+    std /= 255
