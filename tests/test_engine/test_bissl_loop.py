@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -262,6 +263,43 @@ def test_the_upper_level_alone_is_supervised_training(tmp_path, float64):
     exported = torch.load(tmp_path / 'backbone.pth', weights_only=True)['state_dict']
     for name, value in model.downstream.backbone.state_dict().items():
         assert torch.equal(exported[f'backbone.{name}'], value), name
+
+
+def test_ij_discarded_is_supervised_above_and_tied_below(tmp_path, float64):
+    """B.9.5: theta_D and the head see no gradient at theta_P; the lower level is
+    drawn to theta_D as before."""
+    lower, upper = batches(4, pretext_batch, 1), batches(4, downstream_batch, 2)
+    model = toy_model()
+    pretext = deepcopy(model.pretext)
+    downstream = deepcopy(model.downstream)
+    downstream.backbone.load_state_dict(pretext.backbone.state_dict())
+    wrapper = BiSSLOptimWrapper(
+        sgd(model.pretext, 0.1),
+        sgd(model.downstream, 0.2),
+        sgd(model.downstream, 0.2),
+        regularizer=dict(weight=0.3),
+        indirect_weight=0.0,
+        hypergradient=dict(damping=2.0, batches='first'),
+    )
+    toy_runner(tmp_path, model, lower, upper, wrapper).train()
+    half = deepcopy(downstream)
+    supervised(upper[:2], half)
+    first = list(downstream.backbone.parameters())
+    anchors = [[p.detach().clone() for p in first], list(half.backbone.parameters())]
+    supervised(upper, downstream)
+    optimizer = torch.optim.SGD(pretext.parameters(), lr=0.1, momentum=0.9)
+    for i, batch in enumerate(lower):
+        pairs = zip(pretext.backbone.parameters(), anchors[i // 2], strict=True)
+        tie = sum((p - d.detach()).square().sum() for p, d in pairs)
+        views = [pretext.head(pretext.backbone(x)) for x in batch['inputs']]
+        optimizer.zero_grad()
+        (nt_xent(torch.cat(views)) + 0.3 / 2 * tie).backward()
+        torch.nn.utils.clip_grad_norm_(pretext.parameters(), 0.5)
+        optimizer.step()
+    for level, expected in (('downstream', downstream), ('pretext', pretext)):
+        found = dict(getattr(model, level).named_parameters())
+        for name, value in expected.named_parameters():
+            torch.testing.assert_close(found[name], value, rtol=1e-9, atol=1e-11)
 
 
 def test_one_backbone_of_both_levels_gets_both_gradients(tmp_path, float64):
