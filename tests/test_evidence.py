@@ -1,6 +1,7 @@
 """The study's arms, lists and tables; accuracies are not tested."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from look_data import write_parts
+
+from bissl_mm.experiments.commands import Session
+from bissl_mm.experiments.definition.experiment import read_experiment
+from bissl_mm.experiments.queue.store import Store
+from bissl_mm.experiments.runs.graph import Builder
 
 FOLDER = ROOT / 'benchmarks/evidence'
 
@@ -20,6 +26,7 @@ def study():
     try:
         import arms
         import campaign
+        import experiment_file
         import kinds
         import packs
         import regime
@@ -33,6 +40,7 @@ def study():
         yield SimpleNamespace(
             arms=arms,
             campaign=campaign,
+            file=experiment_file,
             kinds=kinds,
             packs=packs,
             regime=regime,
@@ -123,20 +131,102 @@ def test_units_draw_labels_of_each_class(study, tmp_path):
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-@pytest.mark.whole
-def test_own_images_from_pretraining_to_the_report(
-    study, tmp_path, monkeypatch, capsys
-):
+@pytest.fixture
+def own_images(study, tmp_path, monkeypatch):
+    """A small set, and a short search of run.py."""
     write_parts(tmp_path / 'data', ['train', 'val', 'test'], number=4)
     write_parts(tmp_path / 'data', ['images'], number=90)
     monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'data/images'))
     monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(tmp_path / 'data'))
     monkeypatch.setenv('BISSL_NUM_CLASSES', '3')
-    monkeypatch.setattr(study.run, 'SEARCH', study.tasks.SEARCH[::7])
-    monkeypatch.setattr(study.tasks, 'SEARCH', study.tasks.SEARCH[::7])
-    monkeypatch.setattr(study.tasks, 'SEEDS', (1, 2))
-    monkeypatch.setattr(study.run, 'SEEDS', (1, 2))
+    for module in (study.run, study.tasks):
+        monkeypatch.setattr(module, 'SEARCH', study.tasks.SEARCH[::7])
+        monkeypatch.setattr(module, 'SEEDS', (1, 2))
     monkeypatch.setattr(study.kinds, 'LEAST_STEPS', 15)
+
+
+GIVEN = ['--epochs', '2', '--alternations', '1', '--stages', '2', '--workers', '1']
+VARIABLES = ('BISSL_PRETEXT_DIR', 'BISSL_DOWNSTREAM_DIR', 'BISSL_NUM_CLASSES')
+
+
+def test_experiment_file_has_the_configs_of_the_command(
+    study, own_images, tmp_path, monkeypatch
+):
+    """Of all arms. The folder has no part for validation, so a list is drawn."""
+    root, file = tmp_path / 'data', tmp_path / 'own.py'
+    shutil.rmtree(root / 'val')
+    study.run.main([*GIVEN, '--experiment', str(file)])
+    pack = study.kinds.own_pack('own', str(root), None, 3)
+    settings = study.arms.StageSettings(num_alternations=1)
+    images, lists = str(root / 'images'), tmp_path / 'own_lists'
+    theirs = {
+        study.run.NAMES[arm]: study.runs.stage_config(
+            arm, settings, pack, 0, images, lists
+        )
+        for arm in ('further', 'twice', 'v')
+    }
+    for name in VARIABLES:
+        monkeypatch.delenv(name)
+    builder = Builder(read_experiment(str(file)))
+    seen = set()
+    for node in builder.graph():
+        if node.kind == 'pretrain':
+            other = study.runs.pretrain_config(images, 2)
+        elif node.kind == 'stage':
+            other = theirs[node.label['arm']]
+        else:
+            other = study.runs.fine_tune_config('v', pack, 0, lists)
+        own = builder.config(node.spec)
+        for key in study.file.READ:
+            if key == 'model' and node.kind == 'stage':
+                # A run sets it.
+                own.model.pretrained = other.model.pretrained
+            assert own.get(key) == other.get(key), (node, key)
+        seen.add((node.kind, node.label.get('arm')))
+    assert len(seen) == 1 + 3 + 2 * 4
+
+
+@pytest.mark.whole
+def test_experiment_file_has_the_numbers_of_the_command(
+    study, own_images, tmp_path, monkeypatch
+):
+    """Bit for bit: search, choice and final runs, on two stages."""
+    arms = {'FT': 'FT', 'v': 'BiSSL+FT'}
+    monkeypatch.setattr(study.run, 'NAMES', arms)
+    monkeypatch.setattr(study.run.OwnPack, 'arms_of_tables', tuple(arms))
+    monkeypatch.setattr(study.file, 'ARMS', dict.fromkeys(arms.values(), {}))
+    for module in (study.run, study.tasks):
+        monkeypatch.setattr(module, 'SEEDS', (1,))
+    file, folder = tmp_path / 'own.py', tmp_path / 'run'
+    study.run.main([*GIVEN, '--experiment', str(file)])
+    study.run.main([*GIVEN, '--work-dir', str(folder)])
+    # The file alone says everything.
+    for name in VARIABLES:
+        monkeypatch.delenv(name)
+    session = Session(str(file), str(tmp_path / 'store'), workers=1)
+    session.run()
+    store = Store(tmp_path / 'store')
+    ours = {}
+    for node in session.graph:
+        result = store.result(node.key)
+        if node.kind in ('search', 'seed'):
+            setting = result['setting']
+            place = (node.label['arm'], node.spec['seed'], *setting.values())
+            ours[place] = result['val'], result.get('test')
+    theirs = {}
+    for line in (folder / 'runs.jsonl').read_text().splitlines():
+        record = json.loads(line)
+        key = record['key']
+        if key['kind'] in ('search', 'final'):
+            arm, seed = arms[key['arm']], 100 * key['unit'] + key['seed']
+            place = (arm, seed, key['lr'], key['weight_decay'])
+            theirs[place] = record['val'], record.get('test')
+    assert ours == theirs and len(theirs) == 2 * (2 * 2 + 2)
+    assert len({test for _, test in theirs.values()}) > 2
+
+
+@pytest.mark.whole
+def test_own_images_from_pretraining_to_the_report(study, own_images, tmp_path, capsys):
     command = [
         '--epochs',
         '2',

@@ -11,6 +11,11 @@ cores. After an interruption the same command continues::
     export BISSL_DOWNSTREAM_DIR=path/with/train/val/test BISSL_NUM_CLASSES=17
     python benchmarks/evidence/run.py
 
+``--experiment own.py`` writes the same comparison as an experiment file, for several
+machines, other arms, and a report with pictures::
+
+    python tools/experiment.py run own.py
+
 The layout of the labeled set tells its kind; --task overrides it:
 
 classification: train/<class>, val/<class>, test/<class>, or <class> alone;
@@ -49,8 +54,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import tables  # noqa: E402
 from arms import StageSettings  # noqa: E402
 from campaign import Campaign  # noqa: E402
+from experiment_file import write_experiment  # noqa: E402
 from kinds import KINDS, own_pack  # noqa: E402
-from packs import put_pretext, read  # noqa: E402
+from packs import Pack, put_pretext, read  # noqa: E402
 from store import Task, run  # noqa: E402
 from study_tasks import SEARCH, SEEDS  # noqa: E402
 
@@ -115,6 +121,13 @@ def parse_args(argv: list[str] = None) -> argparse.Namespace:
         type=int,
         default=default_number(),
         help='runs side by side, in one thread each',
+    )
+    parser.add_argument(
+        '--experiment',
+        type=Path,
+        metavar='FILE',
+        help='write the same comparison as a file of tools/experiment.py, and run '
+        'nothing; of classification',
     )
     args = parser.parse_args(argv)
     if args.epochs < 2 or min(args.alternations, args.stages) < 1:
@@ -209,11 +222,37 @@ def report(campaign: OwnPack) -> None:
     )
 
 
+def write_file(args: argparse.Namespace) -> None:
+    """The comparison as an experiment file."""
+    if args.pack.task != Pack.task:
+        raise ValueRefusal(
+            f'--experiment writes comparisons of classification, and '
+            f'{args.pack.root} is a set of another kind. Leave the option out.'
+        )
+    write_experiment(
+        args.experiment,
+        args.pack,
+        os.environ[VARIABLES[0]],
+        args.epochs,
+        StageSettings(**{**args.pack.stage, 'num_alternations': args.alternations}),
+        args.stages,
+        args.pack.search or SEARCH,
+        SEEDS,
+    )
+    print(f'python tools/experiment.py run {args.experiment}')
+
+
 def main(argv: list[str] = None) -> None:
     args = parse_args(argv)
     args.units = list(range(args.stages))
     begin = time.time()
+    for name in VARIABLES:
+        if os.environ.get(name):
+            os.environ[name] = str(Path(os.environ[name]).resolve())
     args.pack = pack = read_pack(args.task)
+    if args.experiment:
+        write_file(args)
+        return
     args.work_dir = open_work_dir(args)
     args.runs, args.state = args.work_dir / 'runs.jsonl', args.work_dir
     look(pack, args.work_dir / 'lists')

@@ -87,19 +87,37 @@ def _finite(numbers: dict[str, float]) -> dict[str, float | None]:
     return {k: v if math.isfinite(v) else None for k, v in numbers.items()}
 
 
-def pretrain(
-    folder: str, unit: int, epochs: int, work_dir: Path, task: str = 'simclr'
-) -> dict[str, object]:
-    """From a random initialisation; goes on where it was."""
+def pretrain_config(folder: str, epochs: int, task: str = 'simclr') -> Config:
+    """Of a pretraining."""
     cfg = read(PRETEXTS[task])
     put_pretext(cfg.train_dataloader, folder)
     cfg.train_cfg.max_epochs = epochs
     warmup, decay = cfg.param_scheduler
     warmup.end = decay.begin = min(3, max(1, epochs // 5))
     decay.end = epochs
+    return cfg
+
+
+def pretrain(
+    folder: str, unit: int, epochs: int, work_dir: Path, task: str = 'simclr'
+) -> dict[str, object]:
+    """From a random initialisation; goes on where it was."""
+    cfg = pretrain_config(folder, epochs, task)
     cfg.default_hooks.checkpoint.update(interval=min(10, epochs), max_keep_ckpts=-1)
     cfg.resume = (work_dir / 'last_checkpoint').exists()
     return _train(cfg, work_dir, unit)
+
+
+def stage_config(
+    arm: str, settings: StageSettings, pack: Pack, unit: int, pretext: str, lists: Path
+) -> Config:
+    """Of a stage; its pretrained file is not set."""
+    cfg = read(pack.stage_config, pack.task)
+    settings.put(cfg)
+    STAGES[arm](cfg)
+    pack.put(cfg, unit, lists)
+    put_pretext(cfg.train_cfg.pretext_dataloader, pretext)
+    return cfg
 
 
 def stage(
@@ -115,11 +133,7 @@ def stage(
 ) -> dict[str, object]:
     """The stage of an arm; its backbone goes to ``target``, the last one or
     the one that the estimate of transfer likes best."""
-    cfg = read(pack.stage_config, pack.task)
-    settings.put(cfg)
-    STAGES[arm](cfg)
-    pack.put(cfg, unit, lists)
-    put_pretext(cfg.train_cfg.pretext_dataloader, pretext)
+    cfg = stage_config(arm, settings, pack, unit, pretext, lists)
     cfg.model.pretrained = str(checkpoint)
     cfg.default_hooks.checkpoint = None
     hooks = {hook.type: hook for hook in cfg.custom_hooks}
@@ -137,6 +151,18 @@ def stage(
     return result
 
 
+def fine_tune_config(arm: str, pack: Pack, unit: int, lists: Path) -> Config:
+    """Of a fine-tuning."""
+    cfg = read(pack.fine_tune_config, pack.task)
+    pack.put(cfg, unit, lists)
+    epochs = round(pack.epochs * (1 + pack.extra * (arm == 'FT-long')))
+    cfg.train_cfg.update(
+        max_epochs=epochs, val_interval=max(1, round(epochs / pack.evaluations))
+    )
+    cfg.param_scheduler.end = epochs
+    return cfg
+
+
 def fine_tune(
     arm: str,
     pack: Pack,
@@ -149,16 +175,9 @@ def fine_tune(
     test: bool,
 ) -> dict[str, object]:
     """One fine-tuning."""
-    cfg = read(pack.fine_tune_config, pack.task)
-    pack.put(cfg, unit, lists)
-    epochs = round(pack.epochs * (1 + pack.extra * (arm == 'FT-long')))
-    cfg.train_cfg.update(
-        max_epochs=epochs, val_interval=max(1, round(epochs / pack.evaluations))
-    )
-    cfg.param_scheduler.end = epochs
     # Units differ in head, order and augmentation, too.
     return timed_fine_tune(
-        cfg,
+        fine_tune_config(arm, pack, unit, lists),
         str(checkpoint),
         setting,
         100 * unit + seed,

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
@@ -51,9 +52,10 @@ def backbone_features(
 
 
 def build_model(cfg: Config) -> BaseModel:
-    """The model of a fine-tuning config, without its checkpoint."""
+    """The model of a fine-tuning config, without its checkpoint, on the GPU if there
+    is one."""
     init_default_scope(cfg.default_scope)
-    return MODELS.build(Config(dict(model=cfg.model)).model)
+    return MODELS.build(Config(dict(model=cfg.model)).model).to(get_device())
 
 
 def load_backbone(model: BaseModel, path: str) -> list[Tensor]:
@@ -89,6 +91,9 @@ def fit_statistics(model: BaseModel, cfg: Config, num_batches: int) -> None:
         B.10.1, arXiv:2410.02387.
     """
     loader_cfg = dict(cfg.train_dataloader, batch_size=BATCH_SIZE, drop_last=False)
+    for key in ('total_batch_size', 'num_batch_per_epoch'):
+        # Of training, whose batches are others.
+        loader_cfg.pop(key, None)
     loader = Runner.build_dataloader(loader_cfg, seed=0)
     model.train()
     done = 0

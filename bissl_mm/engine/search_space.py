@@ -36,7 +36,7 @@ def search_space(cfg: Any) -> dict:
     Source:
         B.2, B.7, B.8 and C.6, arXiv:2410.02387. Where accuracy and validation
         loss disagree, the paper weighs both (footnote 2 of B.2). Here the metric
-        decides.
+        decides, unless an experiment file asks for the balance (``search.choice``).
     """
     given = check_mapping('search', cfg.get('search'), _DEFAULTS)
     return {**_DEFAULTS, **given}

@@ -16,11 +16,12 @@ from ..utils.errors import RuntimeRefusal
 from .definition.experiment import read_experiment
 from .queue.node import digest
 from .queue.pool import run_graph
-from .queue.store import Store
+from .queue.store import Store, check_folder
 from .report.status import failure_lines, plan_lines, status_lines
 from .runs.execute import execute
 from .runs.graph import Builder
 from .runs.hours import Hours, left_line
+from .runs.listed import check_listed
 from .runs.own_config import read_own
 
 
@@ -45,6 +46,7 @@ class Session:
         workers: int | None = None,
         timed: bool = False,
     ) -> None:
+        check_folder(storage)
         values = {key: _value(text) for key, text in (options or {}).items()}
         self.experiment = read_experiment(path, preset, values)
         self.builder = Builder(self.experiment)
@@ -133,7 +135,8 @@ class Session:
             raise RuntimeRefusal(
                 f'{self.storage} has no results. Type the command run first.'
             )
-        for path in write_reports(self.experiment, self.builder.cells, store):
+        cells = self.builder.cells
+        for path in write_reports(self.experiment, cells, self.graph, store):
             print(path)
 
     def _existing(self) -> Store | None:
@@ -141,17 +144,16 @@ class Session:
         return Store(self.storage) if Path(self.storage).is_dir() else None
 
     def _check_data(self) -> None:
-        """Refuse missing data folders, each config with its options once."""
+        """Refuse missing data, each config with its options once."""
         seen = set()
         for node in self.graph:
             spec = node.spec
             which = (spec['config'], spec['task'], digest(spec['options']))
             if which not in seen:
                 seen.add(which)
-                check_data_folders(
-                    read_own({**spec, 'small': None}),
-                    ['pretext', 'train', 'val', 'test'],
-                )
+                cfg = read_own({**spec, 'small': None})
+                check_data_folders(cfg, ['pretext', 'train', 'val', 'test'])
+                check_listed(cfg)
 
 
 def _devices(index: int, number: int) -> str:

@@ -4,11 +4,14 @@ from collections import Counter
 
 import experiment_files
 import pytest
+from conftest import ROOT
 
 from bissl_mm.experiments.definition.experiment import read_experiment
 from bissl_mm.experiments.runs.graph import Builder
 from bissl_mm.experiments.runs.own_config import read_own
 from bissl_mm.utils.errors import Refusal
+
+TOOL = str(ROOT / 'tools/experiment.py')
 
 
 def test_file_is_read_and_options_replace_its_values(tmp_path):
@@ -60,8 +63,33 @@ def test_values_of_several_keys_vary_together(tmp_path):
             dict(settings=dict(experiment_files.SETTINGS, pretrained='no.pth')),
             "pretrained 'no.pth' does not exist",
         ),
+        (
+            dict(settings=dict(experiment_files.SETTINGS, released=dict(backbone='x'))),
+            "released: head is missing|backbone 'x' does not exist",
+        ),
+        (
+            dict(
+                settings=dict(
+                    experiment_files.SETTINGS, released=dict(backbone=TOOL, head='no')
+                )
+            ),
+            "released: head 'no' does not exist",
+        ),
         (dict(arms={'Mine': dict(checkpoint='no.pth')}), "'no.pth' does not exist"),
-        (dict(search=dict(points=3)), "unknown key 'points'"),
+        (dict(search=dict(point=3)), "unknown key 'point'. Did you mean 'points'"),
+        (dict(search=dict(points=[(0, 0.1)])), 'Write pairs of learning rate'),
+        (dict(search=dict(settings=0)), 'settings must be a whole number'),
+        (dict(search=dict(stages=2)), 'stages is 2, but each arm has 1'),
+        (dict(search=dict(choice='loss')), "choice is 'loss'"),
+        (dict(search=dict(loss_margin=-1)), 'loss_margin is -1. Write a share'),
+        (
+            dict(arms={'FT': dict(tasks=['pets'])}),
+            "tasks: unknown key 'pets'. Did you mean 'imagefolder-32px'",
+        ),
+        (
+            dict(arms=['Random initialization'], report=dict(kind='features')),
+            "'Random initialization' starts from no backbone",
+        ),
         (dict(seeds=0), 'seeds must be a whole number'),
         (dict(vary=dict(stage={'a': [1], 'b': [1, 2]})), 'all of the same length'),
         (

@@ -9,6 +9,7 @@ import experiment_files
 import pytest
 from numpy import mean
 from scipy.stats import permutation_test as scipys
+from small_run import make_folders
 
 from bissl_mm.experiments.commands import Session
 from bissl_mm.experiments.definition.experiment import read_experiment
@@ -16,8 +17,8 @@ from bissl_mm.experiments.queue.node import Node
 from bissl_mm.experiments.queue.store import Store
 from bissl_mm.experiments.queue.worker import work
 from bissl_mm.experiments.report.published import published
-from bissl_mm.experiments.runs.execute import choose
 from bissl_mm.experiments.runs.graph import Builder
+from bissl_mm.experiments.runs.tune import choose
 from bissl_mm.utils.errors import Refusal
 
 #: Values of all seeds by arm.
@@ -32,6 +33,18 @@ def invented(node, parents, place):
     """Results that a test knows."""
     if node.kind in ('pretrain', 'stage'):
         return dict(checkpoint='x')
+    if node.kind == 'features':
+        # As many cosines as backbones were kept, larger after the stage.
+        first = 0.9 if node.label['arm'] == 'FT' else 0.95
+        cosines = [first + 0.001 * i for i in range(len(node.spec['tuned']))]
+        return dict(
+            parameters=cosines,
+            features=[c / 2 for c in cosines],
+            effective_dimension=3.0,
+            neighbours=50.0,
+            points=[[0.0, 1.0], [1.0, 0.0], [2.0, 2.0]],
+            labels=[0, 1, 1],
+        )
     label = node.label
     if node.kind == 'search':
         setting = dict(lr=label['lr'], weight_decay=label['weight_decay'])
@@ -108,6 +121,72 @@ def test_several_stages_share_the_seeds(tmp_path):
     assert len(stages) == 2 and used == [0, 0, 1, 1]
 
 
+def test_search_on_several_stages_and_seeds_of_each(tmp_path):
+    points = [(0.1, 0.01), (0.2, 0.02), (0.3, 0.03)]
+    path = experiment_files.write(
+        tmp_path, stages=2, seeds=6, search=dict(points=points, stages=2)
+    )
+    runs = {'search': [], 'seed': []}
+    graph = build(path).graph()
+    stages = [node.key for node in graph if node.kind == 'stage']
+    for node in graph:
+        if node.label.get('arm') == 'BiSSL+FT' and node.kind in runs:
+            unit = stages.index(node.spec['source'])
+            setting = tuple((node.spec['setting'] or {}).values())
+            runs[node.kind].append((unit, node.spec['seed'], setting))
+    assert runs['search'] == [
+        (unit, 100 * unit, point) for point in points for unit in (0, 1)
+    ]
+    assert runs['seed'] == [
+        (unit, 100 * unit + seed, ()) for unit in (0, 1) for seed in (1, 2, 3)
+    ]
+
+
+def found(val, loss=None, lr=1.0):
+    return dict(val=val, loss=loss, setting=dict(lr=lr, weight_decay=0.0))
+
+
+def test_mean_over_the_stages_of_the_search_decides():
+    node = Node('k', 'seed', spec=dict(search=list('abcdef'), metric='m'))
+    parents = dict(
+        a=found(90.0, lr=1.0),
+        b=found(50.0, lr=1.0),
+        c=found(71.0, lr=2.0),
+        d=found(72.0, lr=2.0),
+        # Diverged on one of them.
+        e=found(99.0, lr=3.0),
+        f=found(None, lr=3.0),
+    )
+    assert choose(node, parents)['lr'] == 2.0
+
+
+@pytest.mark.parametrize('margin, chosen', [(None, 3.0), (0.5, 2.0), (0.05, 1.0)])
+def test_balance_leaves_out_notably_higher_losses(margin, chosen):
+    spec = dict(search=list('abcd'), metric='m')
+    if margin is not None:
+        spec['loss_margin'] = margin
+    parents = dict(
+        a=found(70.0, 1.0, 1.0),
+        b=found(75.0, 1.4, 2.0),
+        c=found(80.0, 1.6, 3.0),
+        d=found(60.0, None, 4.0),
+    )
+    assert choose(Node('k', 'seed', spec=spec), parents)['lr'] == chosen
+
+
+def test_balance_asks_the_search_for_losses_and_has_keys_of_its_own(tmp_path):
+    search = dict(settings=3)
+    keys = {n.key for n in build(experiment_files.write(tmp_path)).graph()}
+    path = experiment_files.write(tmp_path, search=dict(search, choice='balance'))
+    graph = build(path).graph()
+    for node in graph:
+        if node.kind == 'search':
+            assert node.spec['loss']
+        if node.kind == 'seed':
+            assert node.spec['loss_margin'] == 0.25
+        assert (node.key in keys) == (node.kind in ('pretrain', 'stage'))
+
+
 def test_best_finite_setting_is_chosen():
     node = Node('k', 'seed', spec=dict(search=['a', 'b', 'c'], metric='m'))
     parents = {
@@ -156,6 +235,115 @@ def test_report_has_the_numbers_and_the_test(session, capsys):
     assert '<b>82.0 ± 1.6</b>' in Path(names[1]).read_text()
 
 
+def reported(folder, capsys, **changes) -> tuple[list, dict]:
+    """Nodes and report of a finished experiment."""
+    path = experiment_files.write(folder, **changes)
+    session = Session(path, str(folder / 'store'))
+    work(Store(folder / 'store'), session.graph, invented)
+    session.report()
+    text = Path(capsys.readouterr().out.split()[-1]).read_text()
+    return list(session.graph), json.loads(text)
+
+
+def test_alignment_compares_each_backbone_with_its_fine_tuned_ones(tmp_path, capsys):
+    report = dict(kind='alignment', published='tmlr.table9')
+    nodes, found = reported(tmp_path, capsys, seeds=5, report=report)
+    final = {n.key: n for n in nodes if n.kind == 'seed'}
+    for node in nodes:
+        if node.kind == 'features':
+            own = {final[key].label['arm'] for key in node.spec['tuned']}
+            assert own == {node.label['arm']} and len(node.spec['tuned']) == 5
+            assert node.spec['source'] == final[node.spec['tuned'][0]].spec['source']
+            assert set(node.parents) == {node.spec['source'], *node.spec['tuned']}
+    assert all(n.spec['keep'] for n in final.values())
+    first, second = found['tables']
+    cells = [row['tasks']['imagefolder-32px'] for row in first['rows']]
+    assert [c['mean'] for c in cells] == pytest.approx([90.2, 95.2])
+    assert cells[1]['is_bold'] and cells[1]['p_value'] == pytest.approx(2 / 252)
+    other = [row['tasks']['imagefolder-32px']['mean'] for row in second['rows']]
+    assert other == pytest.approx([45.1, 47.6])
+    text = (tmp_path / 'store/study.md').read_text()
+    assert '| BiSSL+FT | **95.20 ± 0.16** (+5.00, p = 0.0079) |' in text
+    assert '| FT | 90.20 | 45.10 |' in text
+    page = (tmp_path / 'store/study.html').read_text()
+    assert 't-SNE, imagefolder-32px' in page
+
+
+def test_features_alone_need_no_fine_tuning(tmp_path, capsys):
+    nodes, found = reported(tmp_path, capsys, report=dict(kind='features'))
+    assert [n.kind for n in nodes] == ['pretrain', 'stage', 'features', 'features']
+    assert found['tables'] == [] and len(found['backbones']) == 2
+    assert '| FT | 50.0 |' in (tmp_path / 'store/study.md').read_text()
+
+
+LOG = '2026/01/01 {}:00:00 - mmengine - INFO - {}\n'
+
+
+def test_hours_come_from_the_logs_of_all_starts(tmp_path, capsys):
+    path = experiment_files.write(
+        tmp_path, report=dict(kind='time', published='tmlr.table10')
+    )
+    session = Session(path, str(tmp_path / 'store'))
+    store = Store(tmp_path / 'store')
+    for node in session.graph:
+        if node.kind == 'stage':
+            for start, end in (('01', '03'), ('07', '08')):
+                folder = store.run_folder(node.key) / start
+                folder.mkdir()
+                (folder / f'{start}.log').write_text(
+                    LOG.format(start, 'Processes: 4 (x)') + LOG.format(end, 'end')
+                )
+        if node.kind == 'pretrain':
+            folder = store.run_folder(node.key) / '02'
+            folder.mkdir()
+            (folder / '02.log').write_text(LOG.format('02', '') + LOG.format('05', ''))
+    work(store, session.graph, invented)
+    session.report()
+    text = (tmp_path / 'store/study.md').read_text()
+    assert '| pretraining | 3 [1464] | 1 | 1 | unknown |' in text
+    # Three hours in two starts, on four devices.
+    assert '| bilevel stage | 12 [83] | 1 | 4 | unknown |' in text
+    assert '[1 to 9] | 14 | 1 | unknown |' in text
+
+
+def test_released_backbone_and_head_bring_their_pixels(tmp_path):
+    """By one path each; the content of the files counts, not their place."""
+    keys, arms = [], ['FT', 'BiSSL+FT', 'Data mix']
+    for folder, text in (('a', 'x'), ('b', 'x'), ('c', 'y')):
+        files = {}
+        (tmp_path / folder).mkdir()
+        for part in ('backbone', 'head'):
+            files[part] = str(tmp_path / folder / part)
+            Path(files[part]).write_text(text if part == 'head' else 'x')
+        settings = dict(experiment_files.SETTINGS, released=files)
+        path = experiment_files.write(tmp_path, settings=settings, arms=arms)
+        builder = build(path)
+        graph = list(builder.graph())
+        mix, stage = graph[:2]
+        assert (mix.kind, stage.kind) == ('pretrain', 'stage')
+        assert builder.config(stage.spec).model.unscaled_pixels
+        mean = builder.config(mix.spec).model.data_preprocessor.mean
+        assert mean == pytest.approx([0.485, 0.456, 0.406])
+        for node in (mix, stage):
+            assert [node.spec['file'], node.spec['head']] == list(files.values())
+        tuned = next(n for n in graph if n.label['arm'] == 'FT')
+        assert tuned.spec['file'] == files['backbone']
+        keys.append((mix.key, stage.key))
+    assert keys[0] == keys[1]
+    assert not set(keys[0]) & set(keys[2])
+
+
+def test_arm_for_some_tasks_alone(tmp_path):
+    tasks = ['imagefolder-32px', 'masks-fcn8-128px']
+    arms = {'FT': {}, 'BiSSL+FT': dict(tasks=['masks-fcn8-128px'])}
+    cells = build(experiment_files.write(tmp_path, tasks=tasks, arms=arms)).cells
+    assert [(cell.task, cell.arm) for cell in cells] == [
+        ('imagefolder-32px', 'FT'),
+        ('masks-fcn8-128px', 'FT'),
+        ('masks-fcn8-128px', 'BiSSL+FT'),
+    ]
+
+
 def test_plan_and_status_count_what_is_done(session, capsys):
     session.plan()
     plan = capsys.readouterr().out
@@ -178,10 +366,29 @@ def test_looking_creates_nothing_and_missing_data_stop_a_run(tmp_path, monkeypat
     assert not (tmp_path / 'store').exists()
 
 
+def test_images_that_a_list_names_are_looked_for_before_a_run(tmp_path, monkeypatch):
+    make_folders(tmp_path)
+    monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'pretext'))
+    monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(tmp_path / 'downstream'))
+    names = ['circles/0.png', 'noise/1.png', 'noise/gone.png', 'a blank/2.png']
+    (tmp_path / 'list.txt').write_text(''.join(f'{name} 1\n' for name in names))
+    key = 'train_dataloader.dataset.dataset.ann_file'
+    options = dict(fine_tune={key: str(tmp_path / 'list.txt')})
+    settings = dict(experiment_files.SETTINGS, options=options)
+    path = experiment_files.write(tmp_path, settings=settings)
+    session = Session(path, str(tmp_path / 'store'))
+    with pytest.raises(Refusal, match="2 of its 4 images.*first '.*noise/gone.png'"):
+        session.run()
+    assert not (tmp_path / 'store').exists()
+
+
 def test_published_numbers_are_those_of_the_papers():
     """Some cells, read off the text."""
     assert published('tmlr.table1').of('byol', 'bissl_ft', 'pets') == (80.1, 0.3)
-    assert published('tmlr.table1').of('simclr', 'ft', 'dtd', top5=True) == (85.8, 0.6)
+    assert published('tmlr.table1').of('simclr', 'ft', 'dtd', measure='top5') == (
+        85.8,
+        0.6,
+    )
     assert published('tmlr.table8').of('', 'pretext_downstream_sum', 'dtd', 0.25) == (
         62.2,
         0.3,

@@ -10,15 +10,17 @@ import sys
 import threading
 import time
 
+import experiment_files
 import experiment_nodes
 import pytest
 
+from bissl_mm.experiments.commands import Session
 from bissl_mm.experiments.queue import holder
 from bissl_mm.experiments.queue.node import Graph, Node
 from bissl_mm.experiments.queue.pool import run_graph
 from bissl_mm.experiments.queue.store import Store
 from bissl_mm.experiments.queue.worker import MAX_DEATHS, outlook, work
-from bissl_mm.utils.errors import OSRefusal
+from bissl_mm.utils.errors import OSRefusal, ValueRefusal
 
 
 def children() -> list[int]:
@@ -169,6 +171,15 @@ def test_storage_that_cannot_be_used_is_refused(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(OSRefusal, match='--storage'):
         Store(tmp_path / 'file' / 'store')
+
+
+def test_address_of_a_database_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueRefusal, match='Type a folder'):
+        Store('sqlite:///study.db')
+    with pytest.raises(ValueRefusal, match="'sqlite:///study.db' is the address"):
+        Session(experiment_files.write(tmp_path), 'sqlite:///study.db')
+    assert [path.name for path in tmp_path.iterdir()] == ['study.py']
 
 
 @pytest.mark.whole

@@ -14,6 +14,7 @@ import torch
 from conftest import ROOT
 from small_run import make_folders
 
+from bissl_mm.analysis.features import build_model
 from bissl_mm.experiments.definition.experiment import read_experiment
 from bissl_mm.experiments.queue.node import Graph
 from bissl_mm.experiments.queue.store import Store
@@ -153,6 +154,112 @@ def test_all_arms_after_the_kill_of_a_worker(tmp_path):
     assert len(list(store.glob('results/*.json'))) == len(
         json.loads((store / 'study-graph.json').read_text())
     )
+
+
+@pytest.mark.whole
+def test_alignment_after_a_search_that_weighs_losses(tmp_path, monkeypatch):
+    """Each final run keeps its backbone, which is compared with where it began."""
+    make_folders(tmp_path)
+    report = dict(kind='alignment', published='tmlr.table9')
+    search = dict(settings=2, choice='balance')
+    for name, value in folders(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    path = experiment_files.write(tmp_path, report=report, search=search)
+    given = ['--preset', 'small', '--storage', tmp_path / 'store']
+    env = environment(**folders(tmp_path))
+    called('run', path, *given, '--workers', 1, cwd=tmp_path, env=env)
+    files = called('report', path, *given, cwd=tmp_path, env=env).split()
+    store = Store(tmp_path / 'store')
+    graph = Builder(read_experiment(path, 'small', None)).graph()
+    for node in graph:
+        result = store.result(node.key)
+        assert ('loss' in result) == (node.kind == 'search')
+        if node.kind == 'features':
+            start = store.folder / store.result(node.spec['source'])['checkpoint']
+            before = backbone(start)
+            for key, cosine in zip(
+                node.spec['tuned'], result['parameters'], strict=True
+            ):
+                after = backbone(store.folder / store.result(key)['tuned'])
+                assert after.keys() >= before.keys()
+                a, b = (
+                    torch.cat([s[n].flatten().double() for n in weights(before)])
+                    for s in (before, after)
+                )
+                assert cosine == pytest.approx(float(a @ b / a.norm() / b.norm()))
+                assert cosine < 1
+            assert len(result['points']) == len(result['labels']) == 8
+    report = json.loads(Path(files[-1]).read_text())
+    assert [t['title'] for t in report['tables']] == [
+        'cosine of parameters',
+        'cosine of test features',
+    ]
+    assert 't-SNE' in Path(files[1]).read_text()
+
+
+def backbone(path: Path) -> dict:
+    state = torch.load(path, weights_only=True)['state_dict']
+    return {n: v for n, v in state.items() if n.startswith('backbone.')}
+
+
+def weights(state: dict) -> list[str]:
+    """Of parameters; statistics of norms are none."""
+    return [n for n in state if 'running' not in n and 'num_batches' not in n]
+
+
+@pytest.mark.whole
+def test_released_backbone_and_head_start_every_arm(tmp_path, monkeypatch):
+    """Files in the authors' layout, on generated ImageNet and Pets."""
+    setting = dict(
+        pretext=str(ROOT / 'configs/pretext/simclr_r50_8xb128-500e_in1k-96px.py'),
+        bilevel=str(
+            ROOT / 'configs/bissl/bissl-simclr_r50_8xb128-20x8-500t_in1k-96px.py'
+        ),
+        fine_tune=str(ROOT / 'configs/fine_tune/r50_96px.py'),
+    )
+    arms = ['FT', 'Data mix', 'BiSSL+FT']
+    changes = dict(tasks=['pets'], arms=arms, seeds=2)
+    plain = experiment_files.write(tmp_path, settings=setting, **changes)
+    experiment_files.write_data(Path(plain), tmp_path)
+    monkeypatch.chdir(tmp_path)
+    builder = Builder(read_experiment(plain, 'small'))
+    (pretext, *_) = builder.graph()
+    cfg = builder.config(pretext.spec)
+    model = build_model(cfg)
+    head, name = {}, {'fc': 'weight bias', 'bn': 'weight bias running_mean running_var'}
+    places = dict(fc0=0, bn0=1, fc1=3, bn1=4, fc2=6)
+    for part, number in places.items():
+        for key in name[part[:2]].split():
+            value = model.neck.state_dict().get(f'{part}.{key}')
+            if value is not None:
+                head[f'projector.{number}.{key}'] = value + 0.01
+    bare = {
+        n.removeprefix('backbone.'): v
+        for n, v in model.state_dict().items()
+        if n.startswith('backbone.')
+    }
+    files = dict(backbone='timm.pth', head='projector.pth')
+    torch.save(bare, files['backbone'])
+    torch.save(head, files['head'])
+    released = dict(setting, released=files)
+    path = experiment_files.write(tmp_path, settings=released, **changes)
+    given = ['--preset', 'small', '--storage', 'store', '--workers', 1]
+    called('run', path, *given, cwd=tmp_path, env=environment())
+    store = Store('store')
+    for node in Builder(read_experiment(path, 'small')).graph():
+        output = (store.folder / 'runs' / node.key / 'output.txt').read_text()
+        if node.kind == 'stage':
+            assert "pretrained_head: 'projector.pth'" in output
+            made = torch.load(store.folder / store.result(node.key)['checkpoint'])
+            # What fine-tuning will show it.
+            assert '123.675' in made['meta']['backbone']['pixels']
+        if node.kind == 'pretrain':
+            start = torch.load(store.run_folder(node.key) / 'start.pth')['state_dict']
+            assert torch.equal(start['neck.fc2.weight'], head['projector.6.weight'])
+            assert torch.equal(start['backbone.conv1.weight'], bare['conv1.weight'])
+        if node.label['arm'] == 'FT':
+            start = torch.load(store.run_folder(node.key) / 'start.pth')['state_dict']
+            assert torch.equal(start['backbone.conv1.weight'], bare['conv1.weight'])
 
 
 @pytest.mark.whole

@@ -109,7 +109,12 @@ def test_tool_writes_the_page_and_the_figures(tool, checkpoints, tmp_path, capfd
     arguments = [f'--arm=FT={first}', '--tuned', f'FT={second}', f'FT={first}']
     arguments += [f'--arm=other={second}', '--out', page, '--json', figures]
     text = repr(pipeline).replace(' ', '')
-    changed = options(train_dataloader__dataset__pipeline=text)
+    # The batch of training is another one.
+    changed = options(
+        train_dataloader__dataset__pipeline=text,
+        train_dataloader__total_batch_size=4,
+        train_dataloader__num_batch_per_epoch=40,
+    )
     tool('alignment', CONFIG, '--num-batches', 2, *arguments, *changed)
     found = json.loads(figures.read_text())
     fitted = features_by_hand(model, cfg, first, True)

@@ -20,6 +20,7 @@ from ...engine.checks.loaders import check_train_loop
 from ...models.weights.pretrained import check_pretrained_init
 from ...utils.total_batch import share_batches
 from .best_epoch import KeepBest, percent
+from .loss import mean_loss
 
 #: What a run takes from its config.
 _KEYS = (
@@ -58,6 +59,7 @@ def fine_tune(
     inspect: Callable[[Runner], None] | None = None,
     hooks: Sequence[Hook] = (),
     history: bool = False,
+    loss: bool = False,
 ) -> dict[str, Any]:
     """One fine-tuning run.
 
@@ -80,6 +82,8 @@ def fine_tune(
         hooks (Sequence[Hook]): More hooks of the runner.
         history (bool): Whether to return ``curve`` and ``metrics``, too.
             Defaults to False.
+        loss (bool): Whether to return ``loss``, too, that of the validation data
+            with the weights of the best epoch. Defaults to False.
 
     Returns:
         dict[str, Any]: ``val`` and, if asked for, ``test``, percent; both NaN if
@@ -111,6 +115,11 @@ def fine_tune(
     result: dict[str, Any] = dict(val=best.value if best.state else math.nan)
     if history:
         result['curve'] = best.curve
+    if loss:
+        result['loss'] = math.nan
+        if best.state:
+            runner.model.load_state_dict(best.state)
+            result['loss'] = mean_loss(runner.model, runner.val_dataloader)
     if test and not best.state:
         result['test'] = math.nan
     elif test:

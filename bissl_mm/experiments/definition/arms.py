@@ -1,6 +1,6 @@
 """The arms of the papers' comparisons, each defined once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ class Arm:
             experiment file.
         checkpoint (str, optional): A backbone file.
         published (str): Key of its numbers in ``published.yaml``.
+        tasks (Sequence[str], optional): Some of the experiment's. None: all.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Arm:
     fine_tune: Mapping[str, Any] = field(default_factory=dict)
     checkpoint: str | None = None
     published: str = ''
+    tasks: Sequence[str] | None = None
 
     @property
     def patched(self) -> str | None:
@@ -119,6 +121,7 @@ _OWN_KEYS = (
     'fine_tune',
     'settings',
     'published',
+    'tasks',
 )
 
 
@@ -129,8 +132,9 @@ def read_arms(given: Any, where: str) -> list[Arm]:
         given (list or dict): Names of :data:`ARMS`, or a dict: name -> dict with
             ``like`` (name of an arm to start from), ``checkpoint`` (a backbone
             file), options for the configs by dotted key (``stage``,
-            ``pretext``, ``fine_tune``), ``settings`` (points of the search), and
-            ``published`` (key of its numbers).
+            ``pretext``, ``fine_tune``), ``settings`` (points of the search),
+            ``published`` (key of its numbers), and ``tasks`` (some of the
+            experiment's).
         where (str): The file, for messages.
 
     Raises:

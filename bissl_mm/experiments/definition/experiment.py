@@ -11,6 +11,7 @@ from ...config.environment import variables_as_data
 from ...utils.check import check_known_keys, check_mapping, check_positive_int
 from ...utils.errors import FileNotFoundRefusal, ValueRefusal
 from .arms import Arm, read_arms
+from .search import read_search
 from .setting import Setting, read_settings
 from .tasks import Task, read_tasks
 
@@ -28,12 +29,12 @@ KEYS = (
     'report',
     'hours',
 )
-_SEARCH = ('settings', 'lr', 'weight_decay', 'grid')
 _VARY = ('name', 'labels', 'arms', 'stage', 'fine_tune', 'pretext')
 _REPORT = ('published', 'kind', 'note')
 _PROCESSES = ('pretrain', 'stage')
-#: A table, or a figure over the values that vary.
-REPORTS = ('table', 'figure')
+#: Test results as a table, or over the values that vary; backbones beside what
+#: fine-tuning makes of them; their test features; device hours.
+REPORTS = ('table', 'figure', 'alignment', 'features', 'time')
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,7 @@ class Experiment:
         tasks (list[Task]): Downstream tasks.
         arms (list[Arm]): What is compared.
         vary (Vary): What varies.
-        search (dict): ``settings`` (number of points), ``lr`` and
-            ``weight_decay`` where they differ from the task's.
+        search (dict): See :func:`~.search.read_search`.
         seeds (int, optional): Final runs; None for the task's number.
         stages (int): Bilevel stages of each arm, among which the seeds are
             divided. The papers have one.
@@ -123,16 +123,16 @@ def read_experiment(
     for key in ('seeds', 'stages'):
         if given.get(key) is not None:
             check_positive_int(path, key, given[key])
-    search = check_mapping(f'{path}: search', given.get('search'), _SEARCH)
+    search = read_search(path, given.get('search'), given.get('stages', 1))
     report = check_mapping(f'{path}: report', given.get('report'), _REPORT)
     processes = check_mapping(f'{path}: processes', given.get('processes'), _PROCESSES)
-    if report.setdefault('kind', 'table') not in REPORTS:
-        raise ValueRefusal(
-            f'{path}: report.kind is {report["kind"]!r}. Write one of '
-            f'{", ".join(REPORTS)}.'
-        )
+    report.setdefault('kind', 'table')
     arms = read_arms(given['arms'], path)
+    names = [task.name for task in tasks]
+    for arm in arms:
+        check_known_keys(f'{path}: arms[{arm.name!r}].tasks', arm.tasks or (), names)
     _check_parts(path, settings, arms)
+    _check_report(path, report['kind'], arms)
     return Experiment(
         osp.splitext(osp.basename(path))[0],
         str(given.get('title', '')),
@@ -221,4 +221,18 @@ def _check_parts(path: str, settings: list[Setting], arms: list[Arm]) -> None:
             raise FileNotFoundRefusal(
                 f'{path}: arms[{arm.name!r}]: checkpoint {arm.checkpoint!r} does not '
                 'exist. Correct the path.'
+            )
+
+
+def _check_report(path: str, kind: str, arms: list[Arm]) -> None:
+    """Refuse an unknown kind, and one that the arms have nothing for."""
+    if kind not in REPORTS:
+        raise ValueRefusal(
+            f'{path}: report.kind is {kind!r}. Write one of {", ".join(REPORTS)}.'
+        )
+    for arm in arms:
+        if kind in ('alignment', 'features') and arm.source == 'random':
+            raise ValueRefusal(
+                f'{path}: arm {arm.name!r} starts from no backbone, so report.kind '
+                f'{kind!r} has nothing to show of it. Leave the arm out.'
             )

@@ -11,7 +11,8 @@ from ...utils.check import check_mapping
 from ...utils.errors import FileNotFoundRefusal, TypeRefusal, ValueRefusal
 
 _CONFIGS = ('pretext', 'bilevel', 'fine_tune')
-_SETTING = (*_CONFIGS, 'pretrained', 'options', 'published')
+_SETTING = (*_CONFIGS, 'pretrained', 'released', 'options', 'published')
+_RELEASED = ('backbone', 'head')
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class Setting:
         bilevel (str, optional): Config of the bilevel stage.
         fine_tune (str): Config of fine-tuning.
         pretrained (str, optional): A file in the place of pretraining.
+        head (str, optional): The head that the authors released beside it. Pretext
+            pixels are then those of their code, see
+            :func:`~bissl_mm.models.weights.pixels.unscale`.
         options (dict): ``pretext``, ``bilevel`` and ``fine_tune``: options by
             dotted key.
         published (str, optional): Key of its numbers.
@@ -34,6 +38,7 @@ class Setting:
     pretext: str | None = None
     bilevel: str | None = None
     pretrained: str | None = None
+    head: str | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     published: str | None = None
 
@@ -71,6 +76,9 @@ def read_settings(path: str, given: Any) -> list[Setting]:
         for key in _CONFIGS:
             if own.get(key):
                 own[key] = _config(path, own[key])
+        if own.get('released') is not None:
+            own['pretrained'], own['head'] = _released(where, own)
+        own.pop('released', None)
         if own.get('pretrained') and not osp.isfile(own['pretrained']):
             raise FileNotFoundRefusal(
                 f'{where}: pretrained {own["pretrained"]!r} does not exist. Correct '
@@ -78,6 +86,26 @@ def read_settings(path: str, given: Any) -> list[Setting]:
             )
         found.append(Setting(name, **own))
     return found
+
+
+def _released(where: str, own: Mapping[str, Any]) -> tuple[str, str]:
+    """The two files of a pretraining that the authors released."""
+    place = f'{where}: released'
+    given = check_mapping(place, own['released'], _RELEASED)
+    if own.get('pretrained'):
+        raise ValueRefusal(
+            f'{where} has both pretrained and released. Leave one of them out.'
+        )
+    for key in _RELEASED:
+        if not given.get(key):
+            raise ValueRefusal(
+                f'{place}: {key} is missing. Write dict(backbone=FILE, head=FILE).'
+            )
+        if not osp.isfile(given[key]):
+            raise FileNotFoundRefusal(
+                f'{place}: {key} {given[key]!r} does not exist. Correct the path.'
+            )
+    return given['backbone'], given['head']
 
 
 def _config(path: str, given: str) -> str:

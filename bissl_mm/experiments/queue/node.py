@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 #: Kinds of runs, in the order of the stages.
-KINDS = ('pretrain', 'stage', 'search', 'seed')
+KINDS = ('pretrain', 'stage', 'search', 'seed', 'features')
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
 """The folder that workers share: who does which run, results and failures.
 
 Plain files in one folder, because a cluster's machines always share one, and
-its file system may be one on which SQLite must not be used by several machines. (Of
-Optuna's storages only databases see that a worker has died, after a delay; the one
-for a shared folder does not, and none knows that a run needs another one.)
+its file system may be one on which SQLite must not be used by several machines. A
+database beside it would not spare the folder: a stage's backbone has to reach the
+machine that fine-tunes it. (Of Optuna's storages only databases see that a worker has
+died, after a delay; the one for a shared folder does not, and none knows that a run
+needs another one. The papers' search is a random draw, which needs no sampler.)
 Each step is one that every shared file system does as a whole: a hard link,
 which only one of several processes can create.
 
@@ -26,7 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...utils.errors import OSRefusal
+from ...utils.errors import OSRefusal, ValueRefusal
 from ...utils.files import atomic_file
 from .holder import clock, is_alive, this_process
 from .node import Graph, Node
@@ -77,9 +79,11 @@ class Store:
 
     Raises:
         OSError: If the folder cannot be used, in one sentence.
+        ValueError: For the address of a database.
     """
 
     def __init__(self, folder: str | Path) -> None:
+        check_folder(str(folder))
         self.folder = Path(folder)
         self.token = uuid.uuid4().hex
         try:
@@ -222,6 +226,16 @@ class Store:
         beat = path.stat().st_mtime
         alive = not failed and any(is_alive(h, beat, now) for h in holders)
         return Attempt(number, alive, failure, holders[0])
+
+
+def check_folder(text: str) -> None:
+    """Refuse the address of a database."""
+    if '://' in text:
+        raise ValueRefusal(
+            f'--storage {text!r} is the address of a database, but runs are kept in a '
+            'folder that all machines share, with their checkpoints. Type a folder, for '
+            'example --storage /shared/study.'
+        )
 
 
 def _holders(*paths: Path) -> Iterable[dict]:

@@ -11,20 +11,23 @@ from markupsafe import Markup, escape
 from ...analysis.json_file import write_json
 from ...utils.files import atomic_file
 from ..definition.experiment import Experiment
+from ..queue.node import Graph
 from ..queue.store import Store
 from ..runs.cell import Cell
+from .content import BOLD, Content
 from .published import published
 from .table import ALPHA, Entry, Table, tables_of
 
 
 def write_reports(
-    experiment: Experiment, cells: Sequence[Cell], store: Store
+    experiment: Experiment, cells: Sequence[Cell], graph: Graph, store: Store
 ) -> list[Path]:
     """Write the report as ``.md``, ``.html`` and ``.json``, named as the experiment.
 
     Args:
         experiment (Experiment): What it is.
         cells (Sequence[Cell]): Of its graph.
+        graph (Graph): All runs.
         store (Store): With the results, also if some are missing.
 
     Returns:
@@ -32,26 +35,48 @@ def write_reports(
     """
     # matplotlib takes a second.
     from ...analysis.report import write_report
-    from .pictures import pictures_of
 
-    tables = tables_of(experiment, cells, store)
-    notes = list(_notes(experiment, tables))
+    content = _content(experiment, cells, graph, store)
+    notes = list(_notes(experiment, content))
     # A storage may have the runs of several experiments.
     paths = [
         store.folder / f'{experiment.name}.{end}' for end in ('md', 'html', 'json')
     ]
     with atomic_file(paths[0]) as file:
-        file.write('\n'.join(_markdown(experiment, tables, notes)) + '\n')
+        file.write('\n'.join(_markdown(experiment, content, notes)) + '\n')
     write_report(
         str(paths[1]),
         'experiment.html',
         title=_title(experiment),
         notes=notes,
-        tables=[(table.title, _html_rows(table)) for table in tables],
-        pictures=pictures_of(tables),
+        tables=[(table.title, _html_rows(table)) for table in content.tables]
+        + content.lists,
+        pictures=content.pictures,
     )
-    write_json(str(paths[2]), _plain(experiment, tables, notes))
+    write_json(str(paths[2]), _plain(experiment, content, notes))
     return paths
+
+
+def _content(
+    experiment: Experiment, cells: Sequence[Cell], graph: Graph, store: Store
+) -> Content:
+    kind = experiment.report['kind']
+    if kind == 'time':
+        from .hours import content_of_time
+
+        return content_of_time(experiment, graph, store)
+    if kind in ('alignment', 'features'):
+        from .backbones import content_of_backbones
+
+        return content_of_backbones(experiment, cells, store)
+    from .pictures import pictures_of
+
+    tables = tables_of(experiment, cells, store)
+    about = (
+        'Mean and sample deviation over the seeds of fine-tuning, test data, percent. '
+        + BOLD.format(first=next(iter(tables[0].rows))[0])
+    )
+    return Content(about, tables, pictures=pictures_of(tables))
 
 
 def _title(experiment: Experiment) -> str:
@@ -59,27 +84,24 @@ def _title(experiment: Experiment) -> str:
     return f'{experiment.name}: {experiment.title}{preset}'
 
 
-def _notes(experiment: Experiment, tables: Sequence[Table]) -> Iterator[str]:
+def _notes(experiment: Experiment, content: Content) -> Iterator[str]:
     if experiment.preset == 'small':
         yield (
             'Made with --preset small: narrow networks after a few steps. These '
             'numbers say that the file runs, and nothing else.'
         )
-    yield (
-        'Mean and sample deviation over the seeds of fine-tuning, test data, percent. '
-        'Bold: the highest mean of its column, above the next one by the exact '
-        f'two-sample permutation test (p < {ALPHA}; B.6, arXiv:2410.02387). '
-        f'Differences are to {next(iter(tables[0].rows))[0]}, the first row.'
-    )
+    yield content.about
     numbers = published(experiment.report.get('published'))
     if numbers.none:
         yield f'{numbers.source}: no numbers printed in the text ({numbers.none}).'
     elif numbers.source:
         yield f'In brackets: the published numbers, {numbers.source}.'
-    entries = [e for t in tables for row in t.rows.values() for e in row.values()]
+    entries = [
+        e for t in content.tables for row in t.rows.values() for e in row.values()
+    ]
     missing = sum(e.expected - len(e.values) - e.diverged for e in entries)
-    if missing:
-        yield f'{missing} final runs are not finished; the command run goes on.'
+    if missing or content.missing:
+        yield f'{missing + content.missing} {content.unit}; the command run goes on.'
     diverged = sum(e.diverged for e in entries)
     if diverged:
         yield f'{diverged} final runs gave no number and are left out.'
@@ -94,17 +116,17 @@ def _notes(experiment: Experiment, tables: Sequence[Table]) -> Iterator[str]:
 
 
 def _markdown(
-    experiment: Experiment, tables: Sequence[Table], notes: Sequence[str]
+    experiment: Experiment, content: Content, notes: Sequence[str]
 ) -> Iterator[str]:
     yield f'# {_title(experiment)}'
     for note in notes:
         yield ''
         yield note
-    for table in tables:
+    texts = [(table.title, _rows(table, '**', '**')) for table in content.tables]
+    for title, (head, *rows) in [*texts, *content.lists]:
         yield ''
-        yield f'## {table.title}'
+        yield f'## {title}'
         yield ''
-        head, *rows = _rows(table, '**', '**')
         yield '| ' + ' | '.join(head) + ' |'
         yield '| --- ' + '| ---: ' * (len(head) - 1) + '|'
         for row in rows:
@@ -118,12 +140,17 @@ def _rows(table: Table, begin: str, end: str) -> list[list[str]]:
     for (arm, value), entries in table.rows.items():
         shown = ['' if value is None else str(value)] if varies else []
         cells = [
-            _cell(entries.get(task), table.difference((arm, value), task), begin, end)
+            _cell(
+                entries.get(task),
+                table.difference((arm, value), task),
+                (begin, end),
+                table.digits,
+            )
             for task in table.columns
         ]
         average = table.average_difference((arm, value))
         is_first = (arm, value) == next(iter(table.rows))
-        last = '' if average is None or is_first else f'{average:+.1f}'
+        last = '' if average is None or is_first else f'{average:+.{table.digits}f}'
         rows.append([arm, *shown, *cells, last])
     return rows
 
@@ -139,24 +166,26 @@ def _html_rows(table: Table) -> list[list[Markup]]:
     ]
 
 
-def _cell(entry: Entry | None, difference: float | None, begin: str, end: str) -> str:
+def _cell(
+    entry: Entry | None, difference: float | None, bold: tuple[str, str], digits: int
+) -> str:
     if entry is None:
         return ''
     text = 'not finished'
     if entry.values:
-        std = '' if math.isnan(entry.std) else f' ± {entry.std:.1f}'
-        text = f'{entry.mean:.1f}{std}'
+        std = '' if math.isnan(entry.std) else f' ± {entry.std:.{digits}f}'
+        text = f'{entry.mean:.{digits}f}{std}'
         if entry.is_bold:
-            text = f'{begin}{text}{end}'
+            text = text.join(bold)
         if entry.p_value is not None and difference is not None:
-            text += f' ({difference:+.1f}, p = {entry.p_value:.2g})'
+            text += f' ({difference:+.{digits}f}, p = {entry.p_value:.2g})'
     if entry.paper is not None:
         text += f' [{entry.paper[0]} ± {entry.paper[1]}]'
     return text
 
 
 def _plain(
-    experiment: Experiment, tables: Sequence[Table], notes: Sequence[str]
+    experiment: Experiment, content: Content, notes: Sequence[str]
 ) -> dict[str, Any]:
     numbers = published(experiment.report.get('published'))
     return dict(
@@ -187,6 +216,7 @@ def _plain(
                     for (arm, value), entries in table.rows.items()
                 ],
             )
-            for table in tables
+            for table in content.tables
         ],
+        **content.data,
     )

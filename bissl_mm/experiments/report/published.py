@@ -21,15 +21,25 @@ class Published:
         none (str): Why there are no numbers; '' if there are.
         results, top5 (dict): By setting, arm, task and, where something
             varies, value: mean and deviation, percent.
+        parameters, features (dict): Cosines times 100, likewise.
+        hours (dict): By stage, lowest and highest device hours of a run.
     """
 
     source: str = ''
     none: str = ''
     results: dict[str, Any] | None = None
     top5: dict[str, Any] | None = None
+    parameters: dict[str, Any] | None = None
+    features: dict[str, Any] | None = None
+    hours: dict[str, Any] | None = None
 
     def of(
-        self, setting: str, arm: str, task: str, value: Any = None, top5: bool = False
+        self,
+        setting: str,
+        arm: str,
+        task: str,
+        value: Any = None,
+        measure: str = 'results',
     ) -> tuple[float, float] | None:
         """Mean and deviation of a cell; None if the paper has none.
 
@@ -38,9 +48,10 @@ class Published:
             arm (str): Its key here.
             task (str): The downstream task.
             value: Of what varies. Defaults to None.
-            top5 (bool): Top-5 accuracy. Defaults to False: the main metric.
+            measure (str): One of the attributes above. Defaults to
+                ``'results'``, the main metric.
         """
-        found: Any = (self.top5 if top5 else self.results) or {}
+        found: Any = getattr(self, measure) or {}
         for key in (setting, arm, task):
             if not isinstance(found, dict):
                 return None

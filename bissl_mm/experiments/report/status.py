@@ -14,6 +14,7 @@ _NAMES = dict(
     stage='bilevel stage',
     search='fine-tuning, search',
     seed='fine-tuning, seeds',
+    features='features of backbones',
 )
 
 

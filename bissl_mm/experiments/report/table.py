@@ -68,11 +68,13 @@ class Table:
         columns (list[str]): Tasks.
         rows (dict): By arm and, where something varies, its value: a dict of
             entries by task.
+        digits (int): After the decimal point. Defaults to 1.
     """
 
     title: str
     columns: list[str]
     rows: dict[tuple[str, Any], dict[str, Entry]]
+    digits: int = 1
 
     def difference(self, row: tuple[str, Any], task: str) -> float | None:
         """Mean of a row minus that of the first row; None if one is missing."""
@@ -134,7 +136,7 @@ def _table(
     metric = TOP5 if top5 else ', '.join(names)
     title = f'{setting.name}, {metric}' if setting.name else metric
     table = Table(title, [task.name for task in experiment.tasks], rows)
-    _test(table)
+    put_tests(table)
     return table
 
 
@@ -151,7 +153,8 @@ def _constant(cells: Sequence[Cell]) -> set[str]:
 def _paper(
     numbers: Published, setting: Setting, arm: Arm, task: str, value: Any, top5: bool
 ) -> tuple[float, float] | None:
-    return numbers.of(setting.published or '', arm.published, task, value, top5)
+    measure = 'top5' if top5 else 'results'
+    return numbers.of(setting.published or '', arm.published, task, value, measure)
 
 
 def _entry(
@@ -188,7 +191,7 @@ def _has_top5(cells: Sequence[Cell], store: Store) -> bool:
     return False
 
 
-def _test(table: Table) -> None:
+def put_tests(table: Table) -> None:
     """Put p values and bold marks into a table."""
     rows = list(table.rows)
     for task in table.columns:

@@ -1,14 +1,25 @@
 """Places in an experiment: a cell of the report, and what a run starts from."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
+
+import torch
+
+from ... import __version__
+from ..queue.node import digest
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the report: its place, and the keys of its runs."""
+    """A cell of the report: its place, and the keys of its runs.
+
+    ``features`` is the run that compares the arm's backbone with those that
+    fine-tuning made of it, or shows its test features; None without one.
+    """
 
     setting: str
     task: str
@@ -17,14 +28,19 @@ class Cell:
     metric: str
     search: tuple[str, ...]
     seeds: tuple[str, ...]
+    features: str | None = None
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a run starts from: another run, a file, or nothing."""
+    """What a run starts from: another run, a file, or nothing.
+
+    ``head`` is that of the authors' release beside its backbone ``file``.
+    """
 
     key: str | None = None
     file: str | None = None
+    head: str | None = None
 
     @property
     def parents(self) -> tuple[str, ...]:
@@ -33,7 +49,10 @@ class Source:
 
     def identity(self) -> Any:
         """What a key depends on."""
-        return self.key if self.file is None else _content(self.file)
+        if self.file is None:
+            return self.key
+        own = _content(self.file)
+        return own if self.head is None else [own, _content(self.head)]
 
 
 @cache
@@ -44,3 +63,35 @@ def _content(path: str) -> str:
         while chunk := file.read(1 << 20):
             found.update(chunk)
     return found.hexdigest()
+
+
+def run_key(*parts: Any) -> str:
+    """The key of a run: its parts, and the versions that made it."""
+    return digest(__version__, torch.__version__.partition('+')[0], *parts)
+
+
+def start_of(
+    spec: Mapping[str, Any], parents: Mapping[str, dict], folder: Path
+) -> str | None:
+    """The backbone file that a run starts from; None for random weights.
+
+    A public file gets the names of mmpretrain, as a copy in the run's folder.
+
+    Args:
+        spec (dict): Of its node.
+        parents (dict): Results by key.
+        folder (Path): Of the run, within the storage.
+    """
+    if spec['source'] is not None:
+        return str(folder.parents[1] / parents[spec['source']]['checkpoint'])
+    if spec['file'] is None:
+        return None
+    from ...models.weights.public_weights import to_mmpretrain
+    from ...utils.checkpoint import load_checkpoint, save_atomically, state_dict_of
+
+    given = state_dict_of(load_checkpoint(spec['file']), spec['file'])
+    if any(name.startswith('backbone.') for name in given):
+        return spec['file']
+    path = str(folder / 'start.pth')
+    save_atomically(dict(state_dict=to_mmpretrain(given)[0]), path)
+    return path

@@ -4,7 +4,6 @@ import argparse
 import ctypes
 import json
 import logging
-import math
 import os
 import os.path as osp
 import signal
@@ -16,12 +15,16 @@ from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...utils.errors import RuntimeRefusal
 from ...utils.files import atomic_file
 from ..queue.node import Node
 from ..queue.worker import Place
+
+if TYPE_CHECKING:
+    # A worker says which GPU is its own before torch is imported.
+    from mmengine.config import Config
 
 
 def execute(node: Node, parents: Mapping[str, dict], place: Place) -> dict:
@@ -34,14 +37,16 @@ def execute(node: Node, parents: Mapping[str, dict], place: Place) -> dict:
 
     Returns:
         dict: For training ``checkpoint``, relative to the storage. For
-        fine-tuning ``val``, of final runs ``test`` and all ``metrics``, percent,
-        and ``curve``, the validation metric of every evaluation.
+        the others see :mod:`~.tune`.
     """
     with _output_to(place.folder / 'output.txt'):
         _prepare()
         processes = node.spec.get('processes', 1)
-        if node.kind in ('search', 'seed'):
-            result = _fine_tune(node, parents, place)
+        if node.kind in ('search', 'seed', 'features'):
+            from . import tune
+
+            make = tune.show_features if node.kind == 'features' else tune.fine_tuning
+            result = make(node, parents, place.folder)
         elif processes == 1:
             result = train(node, parents, place.folder)
         else:
@@ -61,6 +66,7 @@ def train(
         launcher (str): Of mmengine. Defaults to ``'none'``.
     """
     from ...engine.launch import build_runner, load_config, prepare_processes
+    from .cell import start_of
     from .own_config import adapt
 
     spec = node.spec
@@ -75,11 +81,11 @@ def train(
         )
     )
     adapt(cfg, spec)
-    start = _start_of(spec, parents, folder)
+    start = start_of(spec, parents, folder)
     if node.kind == 'stage':
-        cfg.model.pretrained = start
+        cfg.model.update(pretrained=start, pretrained_head=spec.get('head'))
     elif start is not None:
-        cfg.load_from = start
+        cfg.load_from = _with_head(cfg, start, spec.get('head'), folder)
     cfg.randomness = dict(seed=spec['seed'])
     cfg.experiment_name = f'{node.kind}_{node.key}_{time.time_ns()}'
     if (folder / 'last_checkpoint').exists():
@@ -90,80 +96,26 @@ def train(
     return dict(checkpoint=osp.relpath(_made(node, folder), folder.parents[1]))
 
 
+def _with_head(cfg: 'Config', start: str, head: str | None, folder: Path) -> str:
+    """A pretrained file, with the head that was released in another one."""
+    if head is None:
+        return start
+    from ...analysis.features import build_model, load_backbone
+    from ...models.weights.pretext_heads import load_pretext_head
+    from ...utils.checkpoint import save_atomically
+
+    model = build_model(cfg)
+    load_backbone(model, start)
+    load_pretext_head(model, head)
+    path = str(folder / 'start.pth')
+    save_atomically(dict(state_dict=model.state_dict()), path)
+    return path
+
+
 def _made(node: Node, folder: Path) -> Path:
     if node.kind == 'stage':
         return folder / 'backbone.pth'
     return folder / osp.basename((folder / 'last_checkpoint').read_text().strip())
-
-
-def _fine_tune(node: Node, parents: Mapping[str, dict], place: Place) -> dict:
-    from ...analysis.runs.fine_tune import Setting, fine_tune
-    from .own_config import read_own
-    from .starts import STARTS
-
-    spec = node.spec
-    cfg = read_own(spec)
-    setting = spec['setting']
-    if node.kind == 'seed' and spec['search']:
-        setting = choose(node, parents)
-    if setting is None:
-        optimizer = cfg.optim_wrapper.optimizer
-        setting = dict(lr=optimizer.lr, weight_decay=optimizer.weight_decay)
-    start = STARTS[spec['start']](spec['seed']) if spec['start'] else []
-    result = fine_tune(
-        cfg,
-        _start_of(spec, parents, place.folder),
-        Setting(**setting),
-        spec['seed'],
-        str(place.folder),
-        spec['metric'],
-        test=node.kind == 'seed',
-        hooks=start,
-        history=True,
-    )
-    return _plain(dict(result, setting=setting))
-
-
-def choose(node: Node, parents: Mapping[str, dict]) -> dict:
-    """The setting of the search with the best validation metric.
-
-    Args:
-        node (Node): A final run.
-        parents (dict): Results by key; those of the search among them.
-
-    Raises:
-        RuntimeError: If no setting gave a number.
-    """
-    found = [parents[key] for key in node.spec['search']]
-    numbers = [r for r in found if r['val'] is not None]
-    if not numbers:
-        raise RuntimeRefusal(
-            f'{node}: no setting of the search gave a number for '
-            f'{node.spec["metric"]}. Lower the learning rates (search.lr).'
-        )
-    return max(numbers, key=lambda r: r['val'])['setting']
-
-
-def _plain(value: Any) -> Any:
-    """For JSON, which has no NaN and no numbers of NumPy's or torch's."""
-    if hasattr(value, 'tolist'):
-        value = value.tolist()
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
-def _start_of(
-    spec: Mapping[str, Any], parents: Mapping[str, dict], folder: Path
-) -> str | None:
-    """The backbone file that a run starts from."""
-    if spec['source'] is not None:
-        return str(folder.parents[1] / parents[spec['source']]['checkpoint'])
-    return spec['file']
 
 
 def _launch(

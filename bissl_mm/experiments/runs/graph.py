@@ -4,22 +4,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
 from mmengine.config import Config
 
-from ... import __version__
-from ...analysis.runs.arms import draw_settings
-from ...engine.search_space import search_space
 from ..definition.arms import Arm
 from ..definition.experiment import Experiment, Setting
 from ..definition.tasks import Task
-from ..queue.node import Graph, Node, digest
-from .cell import Cell, Source
+from ..queue.node import KINDS, Graph, Node, digest
+from .cell import Cell, Source, run_key
+from .fine_tunings import FineTunings, features_node, search_of
 from .own_config import config_digest, data_left_out, read_own
 from .small import is_c4
-
-#: Points of the search and seeds of the preset 'small'.
-SMALL = dict(settings=2, seeds=2)
 
 
 class Builder:
@@ -40,7 +34,8 @@ class Builder:
                 self._shallow = self._needs_shallow(setting)
                 for task in experiment.tasks:
                     for arm in experiment.arms:
-                        self._vary(setting, task, arm)
+                        if arm.tasks is None or task.name in arm.tasks:
+                            self._vary(setting, task, arm)
 
     def graph(self) -> Graph:
         """All nodes."""
@@ -69,26 +64,25 @@ class Builder:
         spec = task.of_fine_tuning(setting, arm.fine_tune)
         spec.update(small=self._small())
         cfg = self.config(spec)
-        space, seeds = self._space(cfg, arm)
+        space, seeds = search_of(self.experiment, cfg, arm)
         sources = [
             self._backbone(setting, task, arm, i, label)
             for i in range(self.experiment.stages)
         ]
-        spec.update(metric=space['metric'], start=arm.start)
         config = config_digest(cfg, self._folder)
-        search = [
-            self._fine_tuning('search', label, spec, config, sources[0], setting=point)
-            for point in _points(cfg, space)
-        ]
-        keys = tuple(node.key for node in search)
-        final = []
-        for i in range(seeds):
-            source = sources[i * len(sources) // seeds]
-            final.append(
-                self._fine_tuning(
-                    'seed', label, spec, config, source, seed=i + 1, search=keys
-                )
-            )
+        kind = self.experiment.report['kind']
+        search: list[Node] = []
+        final: list[Node] = []
+        if kind != 'features':
+            tuning = FineTunings(config, dict(spec, start=arm.start), space, label)
+            search = tuning.search(sources)
+            final = tuning.final(sources, seeds, search, keep=kind == 'alignment')
+        shown = None
+        if kind in ('alignment', 'features'):
+            # Of several stages the first; theirs are other backbones.
+            first = [n for n in final if n.spec['unit'] == 0]
+            shown = features_node(config, spec, sources[0], first, label)
+        self.nodes += [*search, *final, *([] if shown is None else [shown])]
         self.cells.append(
             Cell(
                 setting.name,
@@ -96,36 +90,11 @@ class Builder:
                 arm.name,
                 value,
                 space['metric'],
-                keys,
+                tuple(node.key for node in search),
                 tuple(node.key for node in final),
+                shown and shown.key,
             )
         )
-
-    def _fine_tuning(
-        self,
-        kind: str,
-        label: dict,
-        spec: dict,
-        config: str,
-        source: Source,
-        setting: Mapping[str, float] | None = None,
-        seed: int = 0,
-        search: tuple[str, ...] = (),
-    ) -> Node:
-        own = dict(setting or {}) if kind == 'search' else dict(seed=seed)
-        parents = (*search, *source.parents)
-        key = _key(
-            kind, config, spec['metric'], spec['start'], source.identity(), search, own
-        )
-        spec = dict(
-            spec,
-            source=source.key,
-            file=source.file,
-            setting=setting,
-            seed=seed,
-            search=list(search),
-        )
-        return self._add(Node(key, kind, dict(label, **own), parents, spec))
 
     def _backbone(
         self, setting: Setting, task: Task, arm: Arm, unit: int, label: dict
@@ -155,6 +124,7 @@ class Builder:
             patch=arm.patched,
             source=start.key,
             file=start.file,
+            head=start.head,
             seed=unit,
             processes=self._processes('stage'),
         )
@@ -170,7 +140,7 @@ class Builder:
     ) -> Source:
         """The shared pretraining (no arm), or one of an arm's own."""
         if arm is None and setting.pretrained is not None:
-            return Source(file=setting.pretrained)
+            return Source(file=setting.pretrained, head=setting.head)
         assert setting.pretext is not None
         own = {} if arm is None else arm.pretext
         patched = arm is not None and arm.patch and arm.source != 'stage'
@@ -182,6 +152,7 @@ class Builder:
             patch=arm.patched if arm is not None and patched else None,
             source=start and start.key,
             file=start and start.file,
+            head=start and start.head,
             seed=0,
             processes=self._processes('pretrain'),
         )
@@ -202,7 +173,7 @@ class Builder:
             spec['task_config'] = dict(task.of_fine_tuning(setting), small=None)
         cfg = self.config(spec)
         config = config_digest(cfg, self._folder)
-        key = _key(kind, config, start.identity(), spec['seed'])
+        key = run_key(kind, config, start.identity(), spec['seed'])
         label = dict(label, stage=spec['seed']) if spec['seed'] else dict(label)
         return Source(self._add(Node(key, kind, label, start.parents, spec)).key)
 
@@ -212,27 +183,12 @@ class Builder:
 
     def config(self, spec: Mapping[str, Any]) -> Config:
         """The config of a run; not to be changed."""
-        keys = ('config', 'task', 'options', 'small', 'patch', 'task_config')
+        keys = ('config', 'task', 'options', 'small', 'patch', 'task_config', 'head')
         given = {key: spec.get(key) for key in keys}
         text = digest(given)
         if text not in self._configs:
             self._configs[text] = read_own(given)
         return self._configs[text]
-
-    def _space(self, cfg: Config, arm: Arm) -> tuple[dict, int]:
-        """The search of an arm and its number of seeds."""
-        experiment = self.experiment
-        space = search_space(cfg)
-        if arm.paper_settings is not None:
-            space['settings'] = arm.paper_settings
-        space.update(experiment.search)
-        if arm.settings is not None:
-            space['settings'] = arm.settings
-        seeds = experiment.seeds or space['seeds']
-        if experiment.preset == 'small':
-            space['settings'] = min(space['settings'], SMALL['settings'])
-            seeds = min(seeds, max(SMALL['seeds'], experiment.stages))
-        return space, seeds
 
     def _processes(self, kind: str) -> int:
         number = self.experiment.processes.get(kind, 1)
@@ -252,20 +208,7 @@ class Builder:
         )
 
 
-def _points(cfg: Config, space: Mapping[str, Any]) -> list[dict]:
-    """Learning rates and weight decays of the search; the same for all arms."""
-    drawn = draw_settings(
-        space['settings'], space['lr'], space['weight_decay'], 0, space['grid']
-    )
-    return [dict(lr=point.lr, weight_decay=point.weight_decay) for point in drawn]
-
-
-def _key(*parts: Any) -> str:
-    return digest(__version__, torch.__version__.partition('+')[0], *parts)
-
-
 def _order(node: Node) -> int:
     # Stages that wait for a long pretraining come after it; within a kind the
     # order of the file is kept.
-    kinds = ('pretrain', 'stage', 'search', 'seed')
-    return kinds.index(node.kind)
+    return KINDS.index(node.kind)

@@ -39,7 +39,8 @@ def adapt(cfg: Config, spec: Mapping[str, Any]) -> None:
         cfg (Config): Changed.
         spec (dict): ``patch``, the name of an arm or None; ``task_config``, the
             spec of the fine-tuning config of its task; ``small``, see
-            :func:`~.small.options`, or None for the size as it is.
+            :func:`~.small.options`, or None for the size as it is; ``head``, a file
+            of the authors' release, whose pixels the pretext model then takes.
     """
     # A stage's patch has the last word on the numbers of steps.
     is_stage = 'pretext_dataloader' in cfg.train_cfg
@@ -49,6 +50,13 @@ def adapt(cfg: Config, spec: Mapping[str, Any]) -> None:
         merge_options(cfg, small_options(cfg, spec['small']))
     if is_stage:
         _patch(cfg, spec)
+    if spec.get('head') is None:
+        return
+    if is_stage:
+        cfg.model.unscaled_pixels = True
+    else:
+        own = cfg.model.data_preprocessor
+        own.update({key: [v / 255 for v in own[key]] for key in ('mean', 'std')})
 
 
 def _patch(cfg: Config, spec: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from copy import deepcopy
 from itertools import islice
@@ -13,10 +14,11 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...analysis.features import BATCH_SIZE, build_model, fit_statistics
 from ...analysis.runs.fine_tune import set_checkpoint
 from ...engine.launch import build_runner, load_config, prepare_processes
 from ..queue.node import Node
-from .own_config import adapt
+from .own_config import adapt, read_own
 
 #: Steps that are timed, after one that is not.
 STEPS = 4
@@ -71,6 +73,8 @@ def measure(node: Node) -> float:
         float: Seconds of all its steps and of its evaluations.
     """
     spec = node.spec
+    if node.kind == 'features':
+        return _features(read_own(spec), spec)
     with tempfile.TemporaryDirectory() as folder:
         cfg = load_config(
             argparse.Namespace(
@@ -122,6 +126,19 @@ def _evaluations(runner: Runner, loop: Any) -> float:
             model.val_step(batch)
             batches += 1
     return number * len(loader) * (_now() - begin) / max(1, batches)
+
+
+def _features(cfg: Config, spec: Mapping[str, Any]) -> float:
+    """Seconds of a look at features: passes over training and test images. t-SNE is
+    not counted."""
+    set_checkpoint(cfg.model, None)
+    model = build_model(cfg)
+    begin = _now()
+    fit_statistics(model, cfg, STEPS)
+    one = (_now() - begin) / STEPS
+    loader = Runner.build_dataloader(cfg.test_dataloader, seed=0)
+    images = len(loader) * (loader.batch_size or 1)
+    return one * (spec['batches'] + images / BATCH_SIZE * (1 + len(spec['tuned'])))
 
 
 def _now() -> float:

@@ -1,0 +1,25 @@
+# Table 10 of the published paper (C.1): one fine-tuning of each task and one stage, on
+# DTD as there:
+#   python tools/experiment.py run configs/experiments/tmlr_table10.py
+_base_ = '_simclr_r50.py'
+
+title = 'Device hours of each stage (Table 10)'
+tasks = [
+    'food',
+    'cifar10-full',
+    'cifar100',
+    'cub200',
+    'sun397',
+    'cars',
+    'aircrafts',
+    'voc07',
+    'dtd',
+    'pets',
+    'caltech101',
+    'flowers',
+]
+arms = {'FT': {}, 'BiSSL+FT': dict(tasks=['dtd'])}
+# The first point of the search of Table 1.
+search = dict(settings=1)
+seeds = 1
+report = dict(published='tmlr.table10', kind='time')
