@@ -185,6 +185,9 @@ def test_balance_asks_the_search_for_losses_and_has_keys_of_its_own(tmp_path):
         if node.kind == 'seed':
             assert node.spec['loss_margin'] == 0.25
         assert (node.key in keys) == (node.kind in ('pretrain', 'stage'))
+    dense = dict(tasks=['masks-fcn8-128px'], search=dict(choice='balance'))
+    with pytest.raises(Refusal, match='tasks of classification alone'):
+        build(experiment_files.write(tmp_path, **dense))
 
 
 def test_best_finite_setting_is_chosen():

@@ -6,7 +6,9 @@ from typing import Any
 from mmengine.config import Config
 
 from ...analysis.runs.arms import draw_settings
+from ...config import is_type
 from ...engine.search_space import search_space
+from ...utils.errors import ValueRefusal
 from ..definition.arms import Arm
 from ..definition.experiment import Experiment
 from ..queue.node import Node
@@ -28,11 +30,20 @@ def search_of(experiment: Experiment, cfg: Config, arm: Arm) -> tuple[dict, int]
         experiment (Experiment): Its ``search`` has the last word but for ``arm``.
         cfg (Config): Fine-tuning config, whose task has a search of its own.
         arm (Arm): See :class:`~.arms.Arm`.
+
+    Raises:
+        ValueError: If losses shall be weighed of a task that is no classification.
     """
     space = search_space(cfg)
     if arm.paper_settings is not None:
         space['settings'] = arm.paper_settings
     space.update(experiment.search)
+    if space.get('choice') == 'balance' and not is_type(cfg.model, 'ImageClassifier'):
+        raise ValueRefusal(
+            f"{experiment.name}: search.choice='balance' needs the validation loss, which "
+            f'{cfg.model.type} does not give on validation data. Leave the choice out, or '
+            'name tasks of classification alone.'
+        )
     if arm.settings is not None:
         space['settings'] = arm.settings
     seeds = experiment.seeds or space['seeds']
