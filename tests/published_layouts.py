@@ -279,7 +279,7 @@ def scenes(root: Path, rng: np.random.Generator) -> None:
 
 
 def glue(root: Path, rng: np.random.Generator) -> None:
-    write_glue(root)
+    write_glue(root, train=100, dev=20)
 
 
 def books(root: Path, rng: np.random.Generator) -> None:

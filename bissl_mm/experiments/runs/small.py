@@ -153,6 +153,15 @@ def options(cfg: Config, shallow: bool) -> dict:
                 'param_scheduler.lower.1.begin': 1,
             }
         )
+        if len(cfg.param_scheduler.upper) == 2:
+            # A warm-up of the upper level, too.
+            found.update(
+                {
+                    'train_cfg.num_upper_steps': 2,
+                    'param_scheduler.upper.0.end': 1,
+                    'param_scheduler.upper.1.begin': 1,
+                }
+            )
         if 'max_iters' in cfg.optim_wrapper.hypergradient.solver:
             found['optim_wrapper.hypergradient.solver.max_iters'] = 1
         if 'num_batches' in cfg.optim_wrapper.hypergradient:
