@@ -12,7 +12,12 @@ from bissl_mm.analysis.scalars import read_scalars
 from bissl_mm.engine import ProgressBarHook, RegimeHook
 
 __all__ = ['tool']
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('plain_config_text')]
+pytestmark = [
+    pytest.mark.slow,
+    # One worker has the demo that others are compared with.
+    pytest.mark.xdist_group('demo'),
+    pytest.mark.usefixtures('plain_config_text'),
+]
 
 
 def numbers(work_dir):
@@ -88,6 +93,7 @@ def test_finished_stages_are_kept_and_workers_change_nothing(tool, whole, capfd)
     assert results['resumed'] == ['pretext', 'bissl-1', 'bissl-2', 'twice-1', 'twice-2']
 
 
+@pytest.mark.whole
 def test_demo_goes_on_in_every_stage(tool, whole, tmp_path, monkeypatch, capfd):
     def stop_after(count, method):
         calls = []
