@@ -141,7 +141,7 @@ class Session:
 
     def _existing(self) -> Store | None:
         """The storage, if there is one: looking creates none."""
-        return Store(self.storage) if Path(self.storage).is_dir() else None
+        return Store(self.storage) if Path(self.storage).exists() else None
 
     def _check_data(self) -> None:
         """Refuse missing data, each config with its options once."""

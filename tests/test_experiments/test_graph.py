@@ -367,6 +367,10 @@ def test_looking_creates_nothing_and_missing_data_stop_a_run(tmp_path, monkeypat
     with pytest.raises(Refusal, match='none'):
         session.run()
     assert not (tmp_path / 'store').exists()
+    session.storage = session.experiment.name + '.py'
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Refusal, match="'study.py' cannot be used"):
+        session.status()
 
 
 def test_images_that_a_list_names_are_looked_for_before_a_run(tmp_path, monkeypatch):
@@ -374,14 +378,21 @@ def test_images_that_a_list_names_are_looked_for_before_a_run(tmp_path, monkeypa
     monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'pretext'))
     monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(tmp_path / 'downstream'))
     names = ['circles/0.png', 'noise/1.png', 'noise/gone.png', 'a blank/2.png']
+    blank = tmp_path / 'downstream/train/a blank'
+    blank.mkdir()
+    (blank / '2.png').touch()
     (tmp_path / 'list.txt').write_text(''.join(f'{name} 1\n' for name in names))
     key = 'train_dataloader.dataset.dataset.ann_file'
     options = dict(fine_tune={key: str(tmp_path / 'list.txt')})
     settings = dict(experiment_files.SETTINGS, options=options)
     path = experiment_files.write(tmp_path, settings=settings)
     session = Session(path, str(tmp_path / 'store'))
-    with pytest.raises(Refusal, match="2 of its 4 images.*first '.*noise/gone.png'"):
+    with pytest.raises(Refusal, match="1 of its 4 images.*first '.*noise/gone.png'"):
         session.run()
+    options['fine_tune'] = {'val_dataloader.dataset.dataset.classes': 'gone.txt'}
+    path = experiment_files.write(tmp_path, settings=settings)
+    with pytest.raises(Refusal, match="list of classes 'gone.txt' does not exist"):
+        Session(path, str(tmp_path / 'store')).run()
     assert not (tmp_path / 'store').exists()
 
 

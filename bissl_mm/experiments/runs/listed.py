@@ -18,10 +18,16 @@ def check_listed(cfg: Config) -> None:
 
     Raises:
         FileNotFoundError: With the list, how many of its images are missing, and the
-            first of them.
+            first of them; or with a list of classes that does not exist.
     """
     for name in LOADERS[:3]:
         for _, dataset in nodes(cfg.get(name) or {}):
+            classes = dataset.get('classes')
+            if isinstance(classes, str) and not osp.isfile(classes):
+                raise FileNotFoundRefusal(
+                    f'{name}: the list of classes {classes!r} does not exist. Prepare '
+                    'the set again: python tools/prepare_dataset.py.'
+                )
             if not is_type(dataset, 'CustomDataset') or not dataset.get('ann_file'):
                 continue
             root = dataset.get('data_root') or ''
