@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -154,6 +155,84 @@ def test_all_arms_after_the_kill_of_a_worker(tmp_path):
     assert len(list(store.glob('results/*.json'))) == len(
         json.loads((store / 'study-graph.json').read_text())
     )
+
+
+def machine(root: Path, data: str) -> tuple[list[str], dict]:
+    """A machine with its own copy of the package, its own data folder, home and
+    temporary files; the command of its tool, and its environment."""
+    package = root / 'package'
+    for name in ('bissl_mm', 'configs', 'tools'):
+        ignored = shutil.ignore_patterns('__pycache__')
+        shutil.copytree(ROOT / name, package / name, ignore=ignored)
+    make_folders(root / data)
+    for name in ('home', 'tmp'):
+        (root / name).mkdir()
+    env = environment(
+        PYTHONPATH=str(package),
+        BISSL_DATA_DIR=str(root / data),
+        HOME=str(root / 'home'),
+        TMPDIR=str(root / 'tmp'),
+    )
+    variable = '{{$BISSL_DATA_DIR:data}}'
+    labeled = {
+        f'{part}_dataloader.dataset.dataset.data_root': f'{variable}/downstream'
+        for part in ('train', 'val', 'test')
+    }
+    place = 'dataset.dataset.data_root'
+    path = experiment_files.write(
+        root,
+        settings=dict(
+            {
+                key: f'package/{Path(config).relative_to(ROOT)}'
+                for key, config in experiment_files.SETTINGS.items()
+            },
+            options=dict(
+                pretext={f'train_dataloader.{place}': f'{variable}/pretext'},
+                bilevel={
+                    f'train_cfg.pretext_dataloader.{place}': f'{variable}/pretext'
+                },
+            ),
+        ),
+        tasks=dict(
+            mine=dict(
+                like='imagefolder-32px',
+                stage={**labeled, 'model.downstream.head.num_classes': 3},
+                fine_tune={**labeled, 'model.head.num_classes': 3},
+            )
+        ),
+        seeds=2,
+    )
+    return [sys.executable, str(package / 'tools/experiment.py'), 'run', path], env
+
+
+@pytest.mark.whole
+def test_machines_with_places_of_their_own_share_one_storage(tmp_path):
+    """Two machines are played by two folders: neither the package, the experiment
+    file nor the data are in the same place. Each run is made once."""
+    store = tmp_path / 'store'
+    running = []
+    for name, data in (('a', 'data'), ('b', 'elsewhere/sets')):
+        (tmp_path / name).mkdir()
+        given, env = machine(tmp_path / name, data)
+        given += ['--preset', 'small', '--workers', '1', '--storage', str(store)]
+        running.append(
+            subprocess.Popen(
+                given,
+                cwd=tmp_path / name,
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    outputs = [process.communicate(timeout=3000)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0], outputs
+    nodes = json.loads((store / 'study-graph.json').read_text())
+    keys = {node['key'] for node in nodes}
+    assert {path.stem for path in store.glob('results/*.json')} == keys
+    # A pretraining, a stage, and two points and two seeds of each arm.
+    assert len(keys) == 10
+    assert len(list(store.glob('claims/*'))) == 10
 
 
 @pytest.mark.whole
