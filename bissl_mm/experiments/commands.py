@@ -84,7 +84,6 @@ class Session:
             [node.to_dict() for node in self.graph],
         )
         number = default_number() if self.workers is None else self.workers
-        hours = Hours(self.graph, store)
         begin = time.time()
         with tqdm(
             total=len(self.graph), unit='run', dynamic_ncols=True, disable=None
@@ -110,10 +109,10 @@ class Session:
                 f'{len(left.failed)} runs failed and {len(left.lost)} need them. The '
                 'others are kept. Correct the cause and type the same command.'
             )
+        spent = Hours(self.graph, store).spent()
         print(
             f'{len(self.graph)} runs done in {(time.time() - begin) / 3600:.2f} hours '
-            f'by {number} workers, {hours.spent():.2f} hours of runs in all. '
-            f'{self.storage}'
+            f'by {number} workers, {spent:.2f} hours of runs in all. {self.storage}'
         )
 
     def status(self) -> None:

@@ -72,3 +72,17 @@ def test_graph_has_the_runs_of_the_readme(path):
     numbers = [kinds['pretrain'], kinds['stage'], kinds['search'] + kinds['seed']]
     if path.stem != 'own_folders':
         assert rows()[path.stem] == numbers
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize(
+    'name, numbers',
+    [
+        ('small_table1', dict(pretrain=1, stage=6, search=27, seed=45)),
+        ('small_table3', dict(pretrain=2, stage=5, search=33, seed=55)),
+    ],
+)
+def test_graph_of_the_small_tables(name, numbers):
+    path = ROOT / f'benchmarks/experiments/{name}.py'
+    graph = Builder(read_experiment(str(path))).graph()
+    assert Counter(node.kind for node in graph) == numbers
