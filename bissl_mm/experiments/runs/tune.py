@@ -96,11 +96,11 @@ def choose(node: Node, parents: Mapping[str, dict]) -> dict:
         )
     margin = node.spec.get('loss_margin')
     needed = ('val',) if margin is None else ('val', 'loss')
-    sums = {
-        setting: {kind: _sum(results, kind) for kind in needed}
-        for setting, results in found.items()
-    }
-    numbers = {s: own for s, own in sums.items() if None not in own.values()}
+    numbers: dict[tuple, dict[str, float]] = {}
+    for setting, results in found.items():
+        values = {kind: [result[kind] for result in results] for kind in needed}
+        if not any(None in own for own in values.values()):
+            numbers[setting] = {kind: sum(own) for kind, own in values.items()}
     if not numbers:
         raise RuntimeRefusal(
             f'{node}: no setting of the search gave a number for '
@@ -110,11 +110,6 @@ def choose(node: Node, parents: Mapping[str, dict]) -> dict:
         most = (1 + margin) * min(own['loss'] for own in numbers.values())
         numbers = {s: own for s, own in numbers.items() if own['loss'] <= most}
     return dict(max(numbers, key=lambda setting: numbers[setting]['val']))
-
-
-def _sum(results: list[dict], kind: str) -> float | None:
-    values = [result[kind] for result in results]
-    return None if None in values else sum(values)
 
 
 def show_features(node: Node, parents: Mapping[str, dict], folder: Path) -> dict:
