@@ -222,8 +222,12 @@ def table(rows: list[dict]) -> str:
         own = [r for r in rows if (r['weight'], r['method']) == key]
 
         def mean(name: str, own: list[dict] = own) -> float:
-            known = [r[name] for r in own if name in r]
-            return statistics.mean(known) if known else math.nan
+            return statistics.mean(r[name] for r in own)
+
+        # Counted with one w alone, on which it does not depend.
+        memory = [
+            r['megabytes'] for r in rows if r['method'] == key[1] and 'megabytes' in r
+        ]
 
         errors = [e for r in own for e in r['error']]
         corrections = [e for r in own for e in r['correction']]
@@ -231,7 +235,8 @@ def table(rows: list[dict]) -> str:
             f'| {key[0]:g} | {key[1]} | {own[0]["unknowns"]} | '
             f'{statistics.mean(errors):.2g} ({max(errors):.2g}) | '
             f'{statistics.mean(corrections):.2g} | {mean("products"):.1f} | '
-            f'{mean("gradients"):.1f} | {mean("megabytes"):.1f} | '
+            f'{mean("gradients"):.1f} | '
+            f'{statistics.mean(memory) if memory else math.nan:.1f} | '
             f'{1e3 * mean("seconds"):.0f} |'
         )
     return '\n'.join(lines)
