@@ -101,14 +101,18 @@ class Pictures:
     """Handwritten digits of scikit-learn, in colour, cropped at random."""
 
     def __init__(
-        self, pixels: int, device: str, dtype: torch.dtype = torch.float32
+        self,
+        pixels: int,
+        device: str,
+        dtype: torch.dtype = torch.float32,
+        seed: int = 0,
     ) -> None:
         digits = load_digits()
         self.images = torch.tensor(digits.images).float()[:, None] / 8 - 1
         self.labels = torch.tensor(digits.target)
         self.pixels = pixels
         self.device, self.dtype = device, dtype
-        self.generator = torch.Generator().manual_seed(0)
+        self.generator = torch.Generator().manual_seed(seed)
 
     def views(self, index: torch.Tensor, number: int) -> list:
         """``number`` views, each ``(len(index), 3, pixels, pixels)``."""
@@ -162,11 +166,13 @@ class DigitsTask:
 
     Args:
         name (str): As :func:`build` takes it.
-        args (argparse.Namespace): See ``upper_phase.py``.
+        args (argparse.Namespace): See ``upper_phase.py``. ``seed``, 0 by default,
+            is that of weights and batches.
     """
 
     def __init__(self, name: str, args: argparse.Namespace) -> None:
-        torch.manual_seed(0)
+        seed = getattr(args, 'seed', 0)
+        torch.manual_seed(seed)
         self.args = args
         self.model = build(name, args.pixels)
         self.model.init_weights()
@@ -175,7 +181,7 @@ class DigitsTask:
         self.model.pretext.data_preprocessor = Ready()
         self.model.downstream.data_preprocessor = Ready()
         self.is_mae = name == 'vit-s'
-        pictures = Pictures(args.pixels, args.device, dtype)
+        pictures = Pictures(args.pixels, args.device, dtype, seed)
         self._pretrain(pictures)
         self.hessian_batch = self._pretext_batch(pictures)
         self.batches = [self._downstream_batch(pictures) for _ in range(args.steps)]

@@ -9,6 +9,13 @@ VARIANTS = {
     'minres': dict(solver=dict(type='MinresSolver', tolerance=0.1)),
     'recycling': dict(solver=dict(type='RecyclingSolver', tolerance=0.08)),
     'recycling-matched': dict(solver=dict(type='RecyclingSolver', tolerance='matched')),
+    # Less memory: two vectors for each product that is kept.
+    'recycling-basis4': dict(
+        solver=dict(type='RecyclingSolver', tolerance=0.08, max_basis=4)
+    ),
+    'matched-basis4': dict(
+        solver=dict(type='RecyclingSolver', tolerance='matched', max_basis=4)
+    ),
     'recycling-bf16': dict(
         solver=dict(type='RecyclingSolver', tolerance=0.08), dtype='bfloat16'
     ),
