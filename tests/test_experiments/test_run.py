@@ -22,6 +22,7 @@ from bissl_mm.experiments.queue.store import Store
 from bissl_mm.experiments.queue.worker import outlook, work
 from bissl_mm.experiments.runs.execute import execute
 from bissl_mm.experiments.runs.graph import Builder
+from bissl_mm.utils.checkpoint import load_checkpoint
 
 TOOL = ROOT / 'tools/experiment.py'
 
@@ -277,7 +278,7 @@ def test_alignment_after_a_search_that_weighs_losses(tmp_path, monkeypatch):
 
 
 def backbone(path: Path) -> dict:
-    state = torch.load(path, weights_only=True)['state_dict']
+    state = load_checkpoint(str(path))['state_dict']
     return {n: v for n, v in state.items() if n.startswith('backbone.')}
 
 
