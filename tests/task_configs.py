@@ -19,14 +19,22 @@ TEXT = sorted((ROOT / 'configs/text').glob('*.py'))
 THRIFTY = [p for p in _ALL if p.stem.endswith('_thrifty')]
 #: The first version's settings, in the same way.
 FIRST_VERSION = [p for p in _ALL if p.stem.endswith('_first-version')]
-#: The thesis's variants, and the stage on the downstream images, in the same way.
-VARIANTS = [
-    p
-    for p in _ALL
-    if p.stem.endswith(
-        ('_scheduled', '_learned', '_pretext-head', '_downstream-images')
-    )
-]
+#: Ending of the name of a variant's config -> the keys that it changes.
+CHANGED = {
+    '_scheduled': {'optim_wrapper.regularizer'},
+    '_learned': {'optim_wrapper.regularizer'},
+    '_elastic': {'optim_wrapper.regularizer'},
+    '_fisher-distance': {'optim_wrapper.regularizer'},
+    '_pretext-head': {'optim_wrapper.hypergradient'},
+    '_head-weight': {'optim_wrapper.hypergradient'},
+    '_low-rank': {'optim_wrapper.hypergradient'},
+    '_fisher': {'optim_wrapper.hypergradient', 'optim_wrapper.num_micro_batches'},
+    '_lora': {'model.lora'},
+    '_unrolled': {'optim_wrapper.hypergradient', 'optim_wrapper.lower'},
+    '_downstream-images': {'train_cfg.pretext_dataloader'},
+}
+#: Variants of the method, and the stage on the downstream images, in the same way.
+VARIANTS = [p for p in _ALL if p.stem.endswith(tuple(CHANGED))]
 #: Every other config that a user may run.
 CONFIGS = [p for p in _ALL if p not in THRIFTY + FIRST_VERSION + VARIANTS]
 

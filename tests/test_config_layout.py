@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from task_configs import CONFIGS, FIRST_VERSION, THRIFTY, VARIANTS, shipped, tasks_of
+from task_configs import (
+    CHANGED,
+    CONFIGS,
+    FIRST_VERSION,
+    THRIFTY,
+    VARIANTS,
+    shipped,
+    tasks_of,
+)
 
 from bissl_mm.config import notes_of, read_config
 from bissl_mm.config.sources import Source, read_sources
@@ -103,17 +111,8 @@ def test_the_first_version_differs_in_three_settings(path):
     assert notes_of(read_config(str(path))) == []
 
 
-#: Ending of a variant's name -> the keys that it changes.
-CHANGED = {
-    '_scheduled': {'optim_wrapper.regularizer'},
-    '_learned': {'optim_wrapper.regularizer'},
-    '_pretext-head': {'optim_wrapper.hypergradient'},
-    '_downstream-images': {'train_cfg.pretext_dataloader'},
-}
-
-
 @pytest.mark.parametrize('path', VARIANTS, ids=lambda path: path.stem)
-def test_variants_change_one_setting(path):
+def test_variants_change_what_they_are_named_after(path):
     (base,) = read_sources(str(path)).bases
     found, published = (shipped(Path(each)) for each in (path, base.path))
     (expected,) = (

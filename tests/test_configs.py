@@ -12,7 +12,7 @@ from config_runs import ConfigRuns, runs_to_make
 from conftest import ROOT
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from task_configs import CONFIGS, shipped, tasks_of
+from task_configs import CONFIGS, FIRST_VERSION, VARIANTS, shipped, tasks_of
 from torch.overrides import TorchFunctionMode
 
 import bissl_mm.engine  # noqa: F401
@@ -91,6 +91,16 @@ def test_config_runs_on_data_as_published(path, task, runs):
     assert done['work_dir'].name == path.stem + f'_{task}' * bool(task) + (
         f'_from-{stage.stem}_{task}' if stage else ''
     )
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize('path', VARIANTS + FIRST_VERSION, ids=by_name)
+def test_config_of_a_variant_runs(path, runs):
+    done = runs.run(path)
+    losses = {name: value for name, value in done['scalars'].items() if 'loss' in name}
+    assert 'train/lower/pretext_loss' in losses
+    assert all(math.isfinite(value) for value in losses.values()), losses
+    assert (done['work_dir'] / 'backbone.pth').is_file() and done['test']
 
 
 @pytest.mark.parametrize('path, task', OTHERS, ids=by_name)

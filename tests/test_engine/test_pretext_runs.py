@@ -8,6 +8,8 @@ from small_run import CLASSES, OPTIONS, make_runner, weights
 from task_configs import shipped
 from test_resume import StopAt
 
+from bissl_mm.experiments.runs.small import options
+
 pytestmark = [pytest.mark.usefixtures('plain_config_text'), pytest.mark.slow]
 
 CONFIG = 'configs/bissl/bissl-{}_b64-10x4-10t_cifar10-48px.py'.format
@@ -57,6 +59,42 @@ def config(name, images, work_dir, workers=2) -> Config:
         cfg[f'{part}_dataloader'].dataset.data_root = str(images / 'downstream')
     cfg.work_dir = str(work_dir)
     return cfg
+
+
+@pytest.mark.parametrize('name', ['vicreg', 'dino'])
+def test_resumed_run_of_a_small_resnet_is_bit_identical(
+    name, image_folders, tmp_path, monkeypatch
+):
+    monkeypatch.setenv('BISSL_PRETEXT_DIR', str(image_folders / 'pretext'))
+    monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(image_folders / 'downstream'))
+    monkeypatch.setenv('BISSL_NUM_CLASSES', str(len(CLASSES)))
+
+    def run(folder, hooks=(), resume=False):
+        path = f'configs/bissl/bissl-{name}_r10_b128-10x4-30t_imagefolder-32px.py'
+        cfg = shipped(ROOT / path)
+        cfg.merge_from_dict(
+            {
+                **options(cfg, shallow=False),
+                'model.pretrained': None,
+                'train_cfg.num_alternations': 2,
+            }
+        )
+        # The config's own takes no second derivative.
+        cfg.optim_wrapper.hypergradient = dict(
+            damping=10.0, solver=dict(type='RecyclingSolver', max_iters=2)
+        )
+        cfg.work_dir, cfg.resume = str(tmp_path / folder), resume
+        runner = make_runner(cfg, hooks)
+        runner.train()
+        return runner
+
+    whole = run('whole')
+    # In the lower phase of the second alternation.
+    with pytest.raises(SystemExit):
+        run('parts', [StopAt('after_lower_step', 3)])
+    final = weights(run('parts', resume=True))
+    for key, value in weights(whole).items():
+        assert torch.equal(final[key], value), key
 
 
 @pytest.mark.parametrize('name', MODEL_OPTIONS)

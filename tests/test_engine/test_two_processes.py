@@ -157,6 +157,21 @@ VARIANTS = {
         dict(hypergradient=dict(pretext_head=True, head_weight=0.3)),
         1e-10,
     ),
+    'first version': (
+        dict(direct_weight=0.01, hypergradient=dict(num_batches=2, batches='first')),
+        1e-10,
+    ),
+    'scheduled lambda': (
+        dict(
+            regularizer=dict(
+                type='ScheduledDistance',
+                schedule='cosine_increase',
+                max_weight=0.3,
+                min_weight=0.01,
+            )
+        ),
+        1e-10,
+    ),
     'elastic': (dict(regularizer=dict(type='ElasticDistance', weight=0.1)), 1e-10),
     'fisher': (
         dict(regularizer=dict(type='FisherDistance', weight=0.1, steps=1)),
@@ -193,6 +208,7 @@ def bissl_steps(rank, world, variant):
     wrapper = BiSSLOptimWrapper(
         **wrappers,
         regularizer=change.get('regularizer', dict(weight=0.1)),
+        direct_weight=change.get('direct_weight', 1.0),
         hypergradient=dict(
             damping=1.0, solver=solver, **change.get('hypergradient', {})
         ),
@@ -200,12 +216,16 @@ def bissl_steps(rank, world, variant):
     model.pretext.data_preprocessor = Cast()
     model.downstream.data_preprocessor = Cast()
     wrapper.regularizer.tie(model.levels.lower_names, model.levels.theta_p)
+    wrapper.regularizer.begin_alternation(1, 3)
     wrapper.lower_step(
         model, dict(inputs=[part(v, rank, world) for v in views(8, seed=1)]), seed=rank
     )
     wrapper.begin_upper_phase(
         model,
-        [dict(inputs=[part(v, rank, world) for v in views(8, seed=2)])],
+        [
+            dict(inputs=[part(v, rank, world) for v in views(8, seed=2 + 10 * i)])
+            for i in range(wrapper.system.config.num_batches)
+        ],
         seed=rank,
     )
     images, _ = views(8, seed=3)

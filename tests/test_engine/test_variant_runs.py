@@ -16,7 +16,7 @@ SCHEDULE = dict(
     max_weight=0.5,
     min_weight=0.1,
 )
-#: Settings of ``optim_wrapper`` and of ``model``.
+#: Settings of ``optim_wrapper``, and of ``model`` and ``train_cfg`` by these names.
 VARIANTS = {
     'scheduled lambda': dict(regularizer=SCHEDULE),
     'learned lambda': dict(
@@ -40,6 +40,11 @@ VARIANTS = {
     'unrolled': dict(
         hypergradient=dict(unrolled_steps=2),
         lower=dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9)),
+    ),
+    'first version': dict(
+        direct_weight=0.01,
+        hypergradient=dict(batches='first', num_batches=2),
+        train_cfg=dict(backbone_adaptation=dict(interval=2, alpha=0.1)),
     ),
     'pretext head': dict(hypergradient=dict(pretext_head=True, head_damping=0.5)),
     'regularized head': dict(
@@ -80,12 +85,13 @@ def test_a_stage_goes_on_bit_for_bit_and_differs_from_the_published(
             ),
         )
         for key, value in change.items():
-            if key == 'model':
-                cfg.model.update(value)
-                continue
-            # A regularizer of another type has settings of its own.
-            base = {} if 'type' in value else cfg.optim_wrapper[key]
-            cfg.optim_wrapper[key] = {**base, **value}
+            if key in ('model', 'train_cfg'):
+                cfg[key].update(value)
+            elif not isinstance(value, dict) or 'type' in value:
+                # A regularizer of another type has settings of its own.
+                cfg.optim_wrapper[key] = value
+            else:
+                cfg.optim_wrapper[key] = {**cfg.optim_wrapper[key], **value}
         return cfg
 
     def run(cfg, hooks=()):

@@ -104,6 +104,20 @@ def small_model(cfg: Config, shallow: bool) -> dict:
     return found
 
 
+def small_system(wrapper: dict) -> dict:
+    """Options for a system of two lower steps and of four pretext images."""
+    found, system = {}, wrapper['hypergradient']
+    if 'max_iters' in system.solver:
+        found['solver.max_iters'] = 1
+    for key in ('num_batches', 'unrolled_steps'):
+        if system.get(key):
+            found[key] = 2
+    found = {f'optim_wrapper.hypergradient.{k}': v for k, v in found.items()}
+    if 'num_micro_batches' in wrapper:
+        found['optim_wrapper.num_micro_batches.hessian'] = 2
+    return found
+
+
 def options(cfg: Config, shallow: bool) -> dict:
     """Options with which a shipped config runs in a second.
 
@@ -162,10 +176,7 @@ def options(cfg: Config, shallow: bool) -> dict:
                     'param_scheduler.upper.1.begin': 1,
                 }
             )
-        if 'max_iters' in cfg.optim_wrapper.hypergradient.solver:
-            found['optim_wrapper.hypergradient.solver.max_iters'] = 1
-        if 'num_batches' in cfg.optim_wrapper.hypergradient:
-            found['optim_wrapper.hypergradient.num_batches'] = 2
+        found.update(small_system(cfg.optim_wrapper))
     else:
         found['train_cfg.max_epochs'] = 1
     found['default_hooks.checkpoint.interval'] = 1
