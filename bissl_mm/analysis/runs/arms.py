@@ -73,7 +73,7 @@ def draw_settings(
     rng = np.random.default_rng(seed)
     if grid is not None:
         axes = (
-            np.geomspace(*bounds, points).tolist()
+            np.geomspace(bounds[0], bounds[1], points).tolist()
             for bounds, points in zip((lr_range, weight_decay_range), grid, strict=True)
         )
         found = [Setting(*point) for point in itertools.product(*axes)]
