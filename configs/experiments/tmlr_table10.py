@@ -1,23 +1,9 @@
 # Table 10 of the published paper (C.1): one fine-tuning of each task and one stage, on
 # DTD as there:
 #   python tools/experiment.py run configs/experiments/tmlr_table10.py
-_base_ = '_simclr_r50.py'
+_base_ = ['_simclr_r50.py', '_twelve_sets.py']
 
 title = 'Device hours of each stage (Table 10)'
-tasks = [
-    'food',
-    'cifar10-full',
-    'cifar100',
-    'cub200',
-    'sun397',
-    'cars',
-    'aircrafts',
-    'voc07',
-    'dtd',
-    'pets',
-    'caltech101',
-    'flowers',
-]
 arms = {'FT': {}, 'BiSSL+FT': dict(tasks=['dtd'])}
 # The first point of the search of Table 1.
 search = dict(settings=1)
