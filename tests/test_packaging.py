@@ -114,7 +114,8 @@ def test_pages_and_headings_that_a_page_links_to_are_there(page):
 
 @pytest.mark.parametrize('page', PAGES)
 def test_files_that_a_page_names_are_there(page):
-    text = (ROOT / page).read_text()
+    # Links start at the page; they have a test of their own.
+    text = re.sub(r'\]\([^)]*\)', ']', (ROOT / page).read_text())
     # Commands run in the root; the table of equations names modules.
     named = set(re.findall(r'(?<![\w./-])\w+/[\w./*-]*\.(?:py|sh)\b', text))
     missing = [
