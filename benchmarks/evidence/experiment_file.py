@@ -1,8 +1,6 @@
 """The comparison of run.py as a file of tools/experiment.py."""
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from pprint import pformat
 from typing import Any
@@ -12,6 +10,7 @@ from arms import StageSettings
 from packs import PRETEXTS, ROOT, Pack, read
 
 from bissl_mm.analysis.runs.fine_tune import Setting
+from bissl_mm.analysis.runs.workers import environment
 from bissl_mm.utils.files import atomic_file
 
 #: Arms of run.py -> those of an experiment file.
@@ -69,7 +68,7 @@ def write_experiment(
         bilevel=runs.stage_config('v', settings, pack, 0, pretext, lists),
         fine_tune=runs.fine_tune_config('v', pack, 0, lists),
     )
-    with _variables(UNSET):
+    with environment(UNSET):
         shipped = {
             kind: read(name, None if kind == 'pretext' else pack.task)
             for kind, name in names.items()
@@ -129,16 +128,3 @@ def changes(shipped: Any, own: Any, place: str = '') -> Iterator[tuple[str, Any]
             yield inner, value
         else:
             yield from changes(shipped[key], value, inner)
-
-
-@contextmanager
-def _variables(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value

@@ -13,6 +13,9 @@ def mean_loss(model: Any, loader: Iterable) -> float:
     Args:
         model (BaseModel): A classifier of mmpretrain; in evaluation mode afterwards.
         loader (Iterable): Batches whose samples have labels.
+
+    Returns:
+        float: In the unit of the model's loss.
     """
     model = getattr(model, 'module', model)
     model.eval()

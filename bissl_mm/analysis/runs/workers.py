@@ -91,7 +91,7 @@ class Workers:
         self._executor = ProcessPoolExecutor(
             number, context, initializer=_prepare, initargs=(devices, tuple(scopes))
         )
-        with _environment(ONE_THREAD), _ignored_interrupt():
+        with environment(ONE_THREAD), _ignored_interrupt():
             # No process is idle yet, so each of these tasks starts one.
             for _ in range(number):
                 self._executor.submit(os.getpid)
@@ -192,7 +192,12 @@ def visible_device(index: int) -> str:
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables that hold within the block.
+
+    Args:
+        values (dict): Name -> value; what was there before is put back.
+    """
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

@@ -110,7 +110,8 @@ def batch_features(
     Args:
         model (nn.Module): A classifier of mmpretrain, or another model with a
             ``data_preprocessor`` and a ``backbone`` of the same form, or with a
-            method ``transfer_features`` (inputs to (N, C)). Not changed.
+            method ``transfer_features`` (inputs to (N, C)). Running statistics
+            of its norms move.
         loader (Iterable): Collated batches with labels.
         max_images (int): Largest number of images. Defaults to 2000.
 
@@ -178,6 +179,12 @@ def pooled(outputs: Any) -> Tensor:
 
 @contextmanager
 def batch_statistics(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, but batch norms take the statistics of the batch of this
+    process. Modes are put back at the end; running statistics move.
+
+    Args:
+        model (nn.Module): Whose modes are changed within the block.
+    """
     was = {
         module: (module.training, getattr(module, 'synchronised', None))
         for module in model.modules()

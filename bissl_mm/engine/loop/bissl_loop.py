@@ -60,9 +60,9 @@ class BiSSLTrainLoop(BaseLoop):
         num_upper_steps (int): N_U. Defaults to 8.
         head_warmup (dict, optional): ``num_epochs`` is the number of passes
             over the downstream data in which only the head trains (default
-            20), also a part of one: 0.1. ``backbone_mode`` is the mode of the frozen backbone's norms,
-            ``'train'`` (default) or ``'eval'``. None skips the warm-up.
-            Defaults to ``dict()``.
+            20); 0.1 is a tenth of one. ``backbone_mode`` is the mode of the
+            frozen backbone's norms, ``'train'`` (default) or ``'eval'``. None
+            skips the warm-up. Defaults to ``dict()``.
         backbone_adaptation (dict, optional): ``interval`` N_a and ``alpha``.
             After the lower phase of every N_a-th alternation, theta_D becomes
             ``(1 - alpha) * theta_D + alpha * theta_P``. The first version of

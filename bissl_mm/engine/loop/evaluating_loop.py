@@ -69,6 +69,3 @@ class EvaluatingTrainLoop(EpochBasedTrainLoop):
         if is_due and runner.val_loop is not None:
             runner.val_loop.run()
             runner.model.train()
-
-
-__all__ = ['EvaluatingTrainLoop']
