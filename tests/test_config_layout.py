@@ -177,7 +177,9 @@ def test_commands_name_configs_and_tasks_that_are_there():
                 r'configs/(?:pretext|bissl|fine_tune|demo)/\S+?\.py', line
             ):
                 number += 1
-                assert list(ROOT.glob(name)), f'{path}: {name}'
+                # A loop's variable stands for any name.
+                pattern = re.sub(r'\$(\w+|\{\w+\})', '*', name)
+                assert list(ROOT.glob(pattern)), f'{path}: {name}'
             task = re.search(r'(configs/\S+\.py).*--task ([\w-]+)', line)
             if task:
                 slot = find_slot(str(ROOT / task[1]))
