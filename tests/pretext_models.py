@@ -96,6 +96,7 @@ def dino(**kwargs) -> dict:
             hid_channels=16,
             bottleneck_channels=8,
             out_channels=12,
+            norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'),
         ),
         teacher_temp=0.08,
         **kwargs,

@@ -47,16 +47,23 @@ def make_folders(root: Path, per_class: int = 8) -> None:
         )
 
 
+#: A ResNet of two stages: time goes into the number of layers, not into their size.
+NETWORK = dict(
+    stem_channels=4,
+    base_channels=4,
+    num_stages=2,
+    strides=(1, 2),
+    dilations=(1, 1),
+    out_indices=(1,),
+)
 OPTIONS = {
     'model.pretrained': None,
-    'model.pretext.backbone.stem_channels': 4,
-    'model.pretext.backbone.base_channels': 4,
-    'model.pretext.neck.in_channels': 32,
+    **{f'model.pretext.backbone.{key}': value for key, value in NETWORK.items()},
+    'model.pretext.neck.in_channels': 8,
     'model.pretext.neck.hid_channels': 16,
     'model.pretext.neck.out_channels': 8,
-    'model.downstream.backbone.stem_channels': 4,
-    'model.downstream.backbone.base_channels': 4,
-    'model.downstream.head.in_channels': 32,
+    **{f'model.downstream.backbone.{key}': value for key, value in NETWORK.items()},
+    'model.downstream.head.in_channels': 8,
     'train_dataloader.batch_size': 6,
     'train_dataloader.num_workers': 0,
     'train_dataloader.persistent_workers': False,

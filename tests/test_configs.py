@@ -62,11 +62,21 @@ def stage_before(path: Path, task: str) -> Path | None:
 
 
 #: Those that take longest; others run the same data sets, models and loops.
-SLOW = ('voc0712-c4', 'voc0712-fcn16', 'voc12aug-fcn16', 'cityscapes-fcn16', 'bccd-c4')
+SLOW = (
+    *('voc0712-c4', 'voc0712-fcn16', 'voc12aug-fcn16', 'cityscapes-fcn16', 'bccd-c4'),
+    'digit-scenes-detection',
+)
+SLOW_CONFIGS = (
+    'bissl-simclr_r50_8xb128-10x4-200t_in1k-224px',
+    'bissl-byol_r50_8xb128-20x8-500t_in1k-96px',
+    'bissl-simclr_r18_8xb128-20x8-500t_stl10-96px',
+    'bissl-byol_r18_b64-10x4-10t_cifar10-48px',
+)
 
 
 def marked(path: Path, task: str):
-    marks = [pytest.mark.whole] if task in SLOW else []
+    slow = task in SLOW or path.stem in SLOW_CONFIGS
+    marks = [pytest.mark.whole] if slow else []
     return pytest.param(path, task, marks=marks)
 
 

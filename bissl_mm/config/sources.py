@@ -5,6 +5,7 @@ import os.path as osp
 import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mmengine.config import Config
 from mmengine.fileio import load
@@ -68,20 +69,25 @@ def read_sources(path: str) -> Source:
     if not path.endswith('.py'):
         return _read_data(source)
     with open(path, encoding='utf-8') as file:
-        text = file.read()
-    tree = source.tree = ast.parse(text)
-    for node in tree.body:
-        source.assigned += [
-            name for name in _targets(node) if name not in source.assigned
-        ]
-    source.read = set(re.findall(r'\b_base_\.(\w+)', text))
+        source.tree, assigned, read = _parse(file.read())
+    source.assigned, source.read = list(assigned), set(read)
+    source.bases = [read_sources(base) for base in _bases(source.tree, path)]
+    return source
+
+
+# An experiment asks for the tasks of some dozens of configs, which share their bases.
+@lru_cache(maxsize=512)
+def _parse(text: str) -> tuple[ast.Module, list[str], set[str]]:
+    """Syntax tree of a Python file, the names that it sets, and those it reads."""
+    tree = ast.parse(text)
+    assigned = list(dict.fromkeys(n for node in tree.body for n in _targets(node)))
+    read = set(re.findall(r'\b_base_\.(\w+)', text))
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            source.read.add(node.id)
+            read.add(node.id)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            source.read.add(node.value)
-    source.bases = [read_sources(base) for base in _bases(tree, path)]
-    return source
+            read.add(node.value)
+    return tree, assigned, read
 
 
 def _read_data(source: Source) -> Source:

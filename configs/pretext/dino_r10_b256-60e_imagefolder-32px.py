@@ -1,6 +1,5 @@
 # DINO pretraining of a small ResNet at 32 px on your own folder of unlabeled
-# images. Watch the loss: in trials of ten epochs it stayed at log 1024 = 6.93, which is
-# that of an output that is the same for all images (benchmarks/README.md).
+# images. A loss that stays at log 1024 = 6.93 says that all images have the same output.
 #   export BISSL_PRETEXT_DIR=path/to/images
 #   python tools/train.py configs/pretext/dino_r10_b256-60e_imagefolder-32px.py
 _base_ = [

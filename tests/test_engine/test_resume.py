@@ -167,7 +167,7 @@ def test_a_model_of_other_sizes_is_refused(image_folders, tmp_path, monkeypatch)
     runner.register_hook(ResumedShapesHook())
     with pytest.raises(
         ValueError,
-        match=r'fc.weight has the shape \(3, 32\), but in this run \(2, 32\)'
+        match=r'fc.weight has the shape \(3, 8\), but in this run \(2, 8\)'
         '.*without --resume',
     ):
         runner.train()

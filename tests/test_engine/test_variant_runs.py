@@ -24,7 +24,7 @@ VARIANTS = {
     ),
     'elastic': dict(
         regularizer=dict(
-            type='ElasticDistance', weight=0.3, l1=0.1, factors={'layer4': 0.1}
+            type='ElasticDistance', weight=0.3, l1=0.1, factors={'layer2': 0.1}
         )
     ),
     # Collected in the first alternation's lower steps and one more.

@@ -5,7 +5,8 @@ import torch
 from pretext_models import build, dino, vicreg
 from small_models import views
 
-from bissl_mm.models.pretext import DINO, VICRegHead
+from bissl_mm.models import DifferentiableSyncBatchNorm
+from bissl_mm.models.pretext import DINO, DINONeck, VICRegHead
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,22 @@ def test_dino_is_its_formula_and_moves_its_center_once_a_step():
         center = 0.7 * center + 0.3 * torch.cat(outputs).mean(0)
         torch.testing.assert_close(model.center, center.detach(), rtol=1e-9, atol=1e-12)
     assert center.norm() > 1e-3
+
+
+@pytest.mark.parametrize('layers', [1, 3])
+def test_norms_in_the_head_of_dino_tell_images_apart(layers):
+    """Features after a ReLU and an average have a large common part."""
+    torch.manual_seed(0)
+    features = 1 + 0.1 * torch.randn(64, 32, 1, 1)
+    norm = dict(type='bissl_mm.DifferentiableSyncBN')
+    spread = {}
+    for norm_cfg in (None, norm):
+        neck = DINONeck(32, 128, 32, 16, num_layers=layers, norm_cfg=norm_cfg)
+        norms = [m for m in neck.mlp if isinstance(m, DifferentiableSyncBatchNorm)]
+        assert len(norms) == (layers - 1 if norm_cfg else 0)
+        spread[bool(norm_cfg)] = neck((features,))[0].std(0).mean()
+    if layers > 1:
+        assert spread[True] > 3 * spread[False]
 
 
 def test_dino_takes_smaller_crops_for_the_student_alone():

@@ -76,6 +76,7 @@ def test_training_twice_has_no_pretext_task(whole):
     assert steps == dict(twice=False, bissl=True)
 
 
+@pytest.mark.whole
 def test_finished_stages_are_kept_and_workers_change_nothing(tool, whole, capfd):
     before = numbers(whole)
     weights = [

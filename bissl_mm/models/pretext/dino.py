@@ -4,6 +4,7 @@ import itertools
 from typing import Any
 
 import torch
+from mmcv.cnn import build_norm_layer
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModule, ExponentialMovingAverage
 from mmpretrain.models.selfsup import BaseSelfSupervisor
@@ -21,7 +22,9 @@ from .views import pass_views
 class DINONeck(BaseModule):
     """DINO's projector: a perceptron with GELU, a unit vector, and prototypes.
 
-    It has no batch norm and no kink.
+    Without norms it has no kink. A network with batch norms needs them here, too: a
+    ReLU's averaged outputs have a large common part, so without norms all images begin
+    with nearly the same outputs, and training stays there.
 
     Args:
         in_channels (int): Channels of the backbone's last output.
@@ -29,6 +32,8 @@ class DINONeck(BaseModule):
         hid_channels (int): Width of the hidden layers. Defaults to 2048.
         bottleneck_channels (int): Length of the unit vector. Defaults to 256.
         num_layers (int): Layers before the unit vector. Defaults to 3.
+        norm_cfg (dict | None): Norm between a hidden layer and its GELU. Defaults to
+            None.
         with_avg_pool (bool): Whether the input is a map ``(B, C, H, W)`` that is
             averaged. Defaults to True.
 
@@ -43,6 +48,7 @@ class DINONeck(BaseModule):
         hid_channels: int = 2048,
         bottleneck_channels: int = 256,
         num_layers: int = 3,
+        norm_cfg: dict | None = None,
         with_avg_pool: bool = True,
     ) -> None:
         super().__init__()
@@ -54,8 +60,12 @@ class DINONeck(BaseModule):
         widths = [in_channels, *[hid_channels] * (num_layers - 1), bottleneck_channels]
         layers: list[nn.Module] = []
         for width, following in itertools.pairwise(widths):
-            layers += [nn.Linear(width, following), nn.GELU()]
-        self.mlp = nn.Sequential(*layers[:-1])
+            layers.append(nn.Linear(width, following))
+            if norm_cfg:
+                layers.append(build_norm_layer(norm_cfg, following)[1])
+            layers.append(nn.GELU())
+        # The last layer's outputs become the unit vector.
+        self.mlp = nn.Sequential(*layers[: -2 if norm_cfg else -1])
         self.prototypes = nn.Linear(bottleneck_channels, out_channels, bias=False)
         for module in self.modules():
             if isinstance(module, nn.Linear):

@@ -16,5 +16,6 @@ pretext_model = dict(
         hid_channels=256,
         bottleneck_channels=64,
         out_channels=1024,
+        norm_cfg=dict(type='bissl_mm.DifferentiableSyncBN'),
     ),
 )
