@@ -94,9 +94,9 @@ UPSTREAM_PIP = $(UPSTREAM) -m pip --disable-pip-version-check install -q \
 
 test-upstream: $(UPSTREAM_READY)
 	$(UPSTREAM) -m pytest -n $(UPSTREAM_WORKERS) --dist loadfile --no-loadscope-reorder -rs \
-		tests/test_hypergradient tests/test_models tests/test_conformance.py \
-		tests/test_engine tests/test_datasets tests/test_compat.py
-	$(UPSTREAM) -m pytest -n $(UPSTREAM_WORKERS) -rs -m 'not whole' tests/test_text
+		-m 'not whole' tests/test_hypergradient tests/test_models \
+		tests/test_conformance.py tests/test_engine tests/test_datasets \
+		tests/test_compat.py tests/test_text
 	$(UPSTREAM) tools/demo.py --quick --fresh \
 		--work-dir work_dirs/demo-upstream
 

@@ -1,16 +1,19 @@
 """Experiment files for tests: a small one, and the shipped ones in small.
 
-Every shipped file, or those that are named, whole and in small, on generated data in
-the layouts of the publishers::
+Every shipped file, or those that are named, whole and in small, with one seed and one
+setting of the search, on generated data in the layouts of the publishers. It goes on
+where it was::
 
     python tests/experiment_files.py FOLDER [NAME ...]
 """
 
+import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import published_layouts
 from config_runs import checkpoints, nodes, write_public_weights
@@ -110,19 +113,54 @@ def tool(command: str, path: Path, cwd: Path, *arguments: str) -> str:
     return found.stdout
 
 
+#: One row of :func:`main`.
+ROW = '| {} | {} | {} | {} | {} |'
+
+
 def main(folder: str, *names: str) -> None:
+    """Print a row for each file: its runs by kind, cells of its report, seconds."""
     root = Path(folder).resolve()
     root.mkdir(parents=True, exist_ok=True)
+    print(ROW.format('file', 'runs made', 'shared', 'cells of the report', 'seconds'))
+    print(ROW.format(*['---'] * 5), flush=True)
+    failed = []
     for path in sorted((CONFIGS / 'experiments').glob('*.py')):
         if path.stem[0] == '_' or names and path.stem not in names:
             continue
         begin = time.time()
-        write_data(path, root)
+        before = len(list(root.glob('store/results/*')))
         # Runs that two files share are made once.
-        given = ['--storage', 'store']
-        tool('run', path, root, '--workers', '2', *given)
-        report = tool('report', path, root, *given).split()[0]
-        print(f'{path.stem}: {time.time() - begin:.0f} s, {root / report}', flush=True)
+        given = ['--storage', 'store', '--cfg-options', 'seeds=1', 'search.settings=1']
+        try:
+            write_data(path, root)
+            tool('run', path, root, '--workers', '2', *given)
+            files = tool('report', path, root, *given).split()
+            text = (root / files[0]).read_text()
+            assert 'the command run goes on' not in text, text
+        except AssertionError as error:
+            failed.append(path.stem)
+            (root / f'{path.stem}.txt').write_text(str(error))
+            print(ROW.format(path.stem, 'failed', '', '', ''), flush=True)
+            continue
+        made = len(list(root.glob('store/results/*'))) - before
+        runs = len(json.loads((root / f'store/{path.stem}-graph.json').read_text()))
+        seconds = round(time.time() - begin)
+        cells = count_cells(json.loads((root / files[-1]).read_text()))
+        print(ROW.format(path.stem, made, runs - made, cells, seconds), flush=True)
+    if failed:
+        sys.exit(f'Failed: {", ".join(failed)}. FOLDER/NAME.txt says why.')
+
+
+def count_cells(report: Any) -> int:
+    """Cells of a report's tables; one that lacks a value is a failure."""
+    if isinstance(report, list):
+        return sum(map(count_cells, report))
+    if not isinstance(report, dict):
+        return 0
+    if 'expected' in report:
+        assert len(report['values']) + report['diverged'] == report['expected'], report
+        return 1
+    return count_cells(list(report.values()))
 
 
 if __name__ == '__main__':

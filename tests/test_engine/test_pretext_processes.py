@@ -168,14 +168,19 @@ def phase_of_solves(rank, world, solver, options):
     [
         ('LayerwiseCGSolver', {}),
         ('CGSolver', {}),
-        ('TruncatedCGSolver', {}),
-        ('MinresSolver', {}),
         ('RecyclingSolver', {}),
-        ('NeumannSolver', {}),
-        ('LowRankSolver', {}),
         ('TruncatedCGSolver', dict(curvature='gauss_newton')),
-        ('RecyclingSolver', dict(params='norm')),
-        ('CGSolver', dict(lora=dict(rank=2))),
+        *(
+            pytest.param(*row, marks=pytest.mark.whole)
+            for row in (
+                ('TruncatedCGSolver', {}),
+                ('MinresSolver', {}),
+                ('NeumannSolver', {}),
+                ('LowRankSolver', {}),
+                ('RecyclingSolver', dict(params='norm')),
+                ('CGSolver', dict(lora=dict(rank=2))),
+            )
+        ),
     ],
     ids=lambda value: (
         value if isinstance(value, str) else '-'.join(map(str, value.values()))

@@ -184,14 +184,31 @@ VARIANTS = {
     ),
     # Rounding of a gradient over the step.
     'differences': (dict(hypergradient=dict(curvature='differences')), 1e-5),
+    'low rank': (
+        dict(hypergradient=dict(solver=dict(type='LowRankSolver', rank=3))),
+        1e-9,
+    ),
+    'empirical Fisher': (
+        dict(
+            hypergradient=dict(
+                curvature='fisher', num_batches=2, solver=dict(type='LowRankSolver')
+            )
+        ),
+        1e-9,
+    ),
+    'LoRA': (dict(model=dict(lora=dict(rank=2))), 1e-9),
+    'unrolled': (dict(hypergradient=dict(unrolled_steps=1)), 1e-9),
 }
+#: What the others are built from; the others run with the whole tests.
+QUICK = ('published', 'pretext head', 'learned lambda', 'differences')
 
 
 def bissl_steps(rank, world, variant):
     """A lower and an upper step; gradients of the latter, then weights."""
     pretext = build(simclr_cfg(norm=NORM))
     downstream = build(classifier_cfg(NORM), seed=3)
-    model = BiSSLModel(pretext, downstream)
+    change, _ = VARIANTS[variant]
+    model = BiSSLModel(pretext, downstream, **change.get('model', {}))
     wrappers = {
         name: OptimWrapper(
             torch.optim.SGD(part_.parameters(), lr=0.1), clip_grad=dict(max_norm=10.0)
@@ -202,16 +219,14 @@ def bissl_steps(rank, world, variant):
             ('head_warmup', downstream),
         )
     }
-    change, _ = VARIANTS[variant]
     # The Hessian is indefinite, where CG would stop at v itself.
-    solver = dict(type='MinresSolver', max_iters=4)
+    system = dict(damping=1.0, solver=dict(type='MinresSolver', max_iters=4))
+    system.update(change.get('hypergradient', {}))
     wrapper = BiSSLOptimWrapper(
         **wrappers,
         regularizer=change.get('regularizer', dict(weight=0.1)),
         direct_weight=change.get('direct_weight', 1.0),
-        hypergradient=dict(
-            damping=1.0, solver=solver, **change.get('hypergradient', {})
-        ),
+        hypergradient=system,
     )
     model.pretext.data_preprocessor = Cast()
     model.downstream.data_preprocessor = Cast()
@@ -259,7 +274,13 @@ class Cast(torch.nn.Module):
         return dict(inputs=data['inputs'], data_samples=samples)
 
 
-@pytest.mark.parametrize('variant', VARIANTS)
+@pytest.mark.parametrize(
+    'variant',
+    [
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.whole])
+        for name in VARIANTS
+    ],
+)
 def test_hypergradient_and_weights_equal_one_process(variant, pool):
     grads, state, iters, loss = bissl_steps(0, 1, variant)
     assert ('regularizer.raw_weight' in grads) == (variant == 'learned lambda')

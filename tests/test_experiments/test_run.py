@@ -57,23 +57,27 @@ def called(name, path, *arguments, cwd, env) -> str:
 
 
 TABLES = [
-    ('tmlr_table1', ['pets', 'voc07']),
+    ('tmlr_table1', ['pets', 'voc07'], 2),
     pytest.param(
         'tmlr_table2',
         ['voc0712-c4', 'voc0712-fcn16', 'cityscapes-fcn16'],
+        1,
         marks=pytest.mark.mmcv_ops,
     ),
-    ('tmlr_table3', ['dtd']),
+    ('tmlr_table3', ['dtd'], 1),
 ]
 
 
 @pytest.mark.whole
-@pytest.mark.parametrize('name, tasks', TABLES, ids=lambda value: str(value)[:11])
-def test_published_tables_in_small(name, tasks, tmp_path):
+@pytest.mark.parametrize('name, tasks, seeds', TABLES, ids=lambda v: str(v)[:11])
+def test_published_tables_in_small(name, tasks, seeds, tmp_path):
     """The real files on generated downloads, prepared as the publishers' are."""
     path = ROOT / f'configs/experiments/{name}.py'
     experiment_files.write_data(path, tmp_path, tasks)
-    given = ['--cfg-options', f'tasks=[{",".join(tasks)}]']
+    given = [
+        *('--cfg-options', f'tasks=[{",".join(tasks)}]'),
+        *(f'search.settings={seeds}', f'seeds={seeds}'),
+    ]
     experiment_files.tool('run', path, tmp_path, '--workers', '2', *given)
     files = experiment_files.tool('report', path, tmp_path, *given).split()
     report = json.loads((tmp_path / files[-1]).read_text())
@@ -83,7 +87,7 @@ def test_published_tables_in_small(name, tasks, tmp_path):
         assert [row['arm'] for row in table['rows']] == arms
         for row in table['rows']:
             for cell in row['tasks'].values():
-                assert len(cell['values']) == cell['expected'] == 2
+                assert len(cell['values']) == cell['expected'] == seeds
                 # Not in the papers: training twice, and top-5 of most tables.
                 missing = row['arm'] == 'Training twice' or 'top5' in table['title']
                 assert cell['paper'] or missing
