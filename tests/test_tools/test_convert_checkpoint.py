@@ -52,7 +52,7 @@ def test_stock_models_read_what_it_writes(config, moco, tool, tmp_path, capsys):
         'weight, ' in printed
     )
     assert (
-        '100 of 100 backbone tensors of SimCLR matched; missing: nothing' in printed
+        '50 of 50 backbone tensors of SimCLR matched; missing: nothing' in printed
     ) == config
     cfg = classifier_cfg()
     cfg['backbone']['init_cfg'] = dict(
@@ -79,12 +79,12 @@ def test_misfit_is_named_and_nothing_written(moco, tool, tmp_path, capsys):
                 model__pretext__backbone__base_channels=8,
                 model__downstream__backbone__stem_channels=8,
                 model__downstream__backbone__base_channels=8,
-                model__pretext__neck__in_channels=64,
-                model__downstream__head__in_channels=64,
+                model__pretext__neck__in_channels=16,
+                model__downstream__head__in_channels=16,
             ),
         )
     error = capsys.readouterr().err
-    assert 'fits 0 of 100 backbone tensors of SimCLR' in error
+    assert 'fits 0 of 50 backbone tensors of SimCLR' in error
     assert (
         "'backbone.conv1.weight' has shape (4, 3, 7, 7) in the file and "
         '(8, 3, 7, 7) in the model' in error

@@ -95,9 +95,6 @@ class HypergradientSettings:
             norms are computed. ``'lean'`` uses written-out formulas, which are
             faster on CPU; ``'torch'`` leaves them to torch. The values are
             equal up to rounding. Defaults to ``'lean'``.
-        small_image_kernels (bool): Whether lean layers with outputs of up to
-            nine pixels get kernels of their own, on CPU. The values are equal
-            up to rounding. Defaults to True.
         check_residual (str): At which steps of an upper phase one product is
             spent on the true residual of the system. ``'random'`` is one step
             per phase, drawn by the run's seed. ``'first'`` is the first step,
@@ -126,7 +123,6 @@ class HypergradientSettings:
     keep_graph: bool = True
     dtype: str | None = None
     second_order: str = 'lean'
-    small_image_kernels: bool = True
     check_residual: str = 'random'
     unrolled_steps: int = 0
 
@@ -156,7 +152,6 @@ class HypergradientSettings:
         check_in(WHERE, 'keep_graph', self.keep_graph, (True, False))
         check_in(WHERE, 'dtype', self.dtype, (None, 'bfloat16', 'tf32'))
         check_in(WHERE, 'second_order', self.second_order, ('lean', 'torch'))
-        check_in(WHERE, 'small_image_kernels', self.small_image_kernels, (True, False))
         if self.dtype == 'bfloat16' and self.second_order == 'torch':
             raise ValueRefusal(
                 f'{WHERE}: dtype={self.dtype!r} works only with '
