@@ -11,8 +11,9 @@ from mmengine.registry import DefaultScope
 
 if 'PYTEST_XDIST_WORKER' in os.environ:
     # Workers share the cores. With more threads than cores, tests take several
-    # times as long.
+    # times as long, and so do the commands that tests start.
     torch.set_num_threads(1)
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 ROOT = Path(__file__).resolve().parents[1]
 

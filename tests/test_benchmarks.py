@@ -51,6 +51,7 @@ def upper_phase(script, path, *args):
     return json.loads(path.read_text())['records']
 
 
+@pytest.mark.whole
 def test_upper_phase(script, tmp_path):
     (record,) = upper_phase(
         script, tmp_path / 'upper.json', '--steps', 1, '--variant', 'half-batch'

@@ -74,8 +74,19 @@ SLOW_CONFIGS = (
 )
 
 
+#: Of pretraining and fine-tuning; bilevel stages have the same parts and more.
+QUICK = (
+    'simclr_r50_8xb128-500e_in1k-96px',
+    'simclr_r10_b256-60e_imagefolder-32px',
+    'r50_96px',
+    'r10_32px',
+)
+
+
 def marked(path: Path, task: str):
     slow = task in SLOW or path.stem in SLOW_CONFIGS
+    if path.parent.name in ('pretext', 'fine_tune'):
+        slow = slow or path.stem not in QUICK
     marks = [pytest.mark.whole] if slow else []
     return pytest.param(path, task, marks=marks)
 

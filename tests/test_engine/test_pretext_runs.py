@@ -97,7 +97,13 @@ def test_resumed_run_of_a_small_resnet_is_bit_identical(
         assert torch.equal(final[key], value), key
 
 
-@pytest.mark.parametrize('name', MODEL_OPTIONS)
+@pytest.mark.parametrize(
+    'name',
+    [
+        pytest.param(name, marks=[pytest.mark.whole] if 'byol' in name else [])
+        for name in MODEL_OPTIONS
+    ],
+)
 def test_resumed_run_is_bit_identical(name, image_folders, tmp_path):
     whole = make_runner(config(name, image_folders, tmp_path / 'whole'))
     whole.train()

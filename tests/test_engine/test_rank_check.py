@@ -276,8 +276,10 @@ def stopped_run(rank, world, folder, event, count, loses_loaders):
     'event, count, loses_loaders, place',
     [
         ('after_lower_step', 3, True, '1_lower_1'),
-        ('after_lower_step', 4, True, '1_upper_0'),
-        ('after_upper_step', 4, False, '2'),
+        pytest.param(
+            *('after_lower_step', 4, True, '1_upper_0'), marks=pytest.mark.whole
+        ),
+        pytest.param(*('after_upper_step', 4, False, '2'), marks=pytest.mark.whole),
     ],
 )
 def test_one_rank_that_is_told_to_stop(

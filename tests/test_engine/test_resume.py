@@ -37,6 +37,8 @@ STOPS = [
 ]
 
 
+#: The others run with the whole tests.
+QUICK = ('head-warmup', 'lower-step', 'upper-step', 'evaluation')
 #: With workers, once in each phase; where within it does not concern them.
 WITH_WORKERS = STOPS[1:4] + STOPS[-1:]
 
@@ -48,9 +50,7 @@ WITH_WORKERS = STOPS[1:4] + STOPS[-1:]
             *stop.values,
             workers,
             id=f'{stop.id}-{workers}',
-            marks=[pytest.mark.whole]
-            if workers or stop.id in ('end-of-lower-phase', 'end-of-upper-phase')
-            else [],
+            marks=[pytest.mark.whole] if workers or stop.id not in QUICK else [],
         )
         for workers, stops in ((0, STOPS), (2, WITH_WORKERS))
         for stop in stops

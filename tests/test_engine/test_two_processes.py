@@ -138,7 +138,14 @@ def test_the_branch_that_torch_takes_under_nccl_alone(pool):
 
 
 @pytest.mark.parametrize(
-    'kind', ['BYOL', 'MAE', 'SimSiam', 'Barlow Twins', 'MoCo v2', 'VICReg', 'DINO']
+    'kind',
+    [
+        *('BYOL', 'MAE'),
+        *(
+            pytest.param(kind, marks=pytest.mark.whole)
+            for kind in ('SimSiam', 'Barlow Twins', 'MoCo v2', 'VICReg', 'DINO')
+        ),
+    ],
 )
 def test_other_pretext_tasks_equal_one_process(kind, pool):
     expected = [as_vector(x) for x in pretext_derivatives(0, 1, kind)]

@@ -231,7 +231,9 @@ def test_recycling_in_single_precision_on_a_wild_operator():
 @pytest.mark.parametrize(
     'leading, noise, count, size, seeds',
     [
-        ([90.0, -70.0, 50.0, -30.0], 3.0, 60, 400, 25),
+        pytest.param(
+            *([90.0, -70.0, 50.0, -30.0], 3.0, 60, 400, 25), marks=pytest.mark.whole
+        ),
         # A is singular, and nearly so.
         ([-1.0], 0.3, 50, 1000, 2),
         ([-1.0003, 50.0], 0.3, 50, 1000, 2),

@@ -60,7 +60,17 @@ def test_product_equals_central_differences(kwargs):
     assert error / scale <= 1e-7
 
 
-@pytest.mark.parametrize('kwargs', KINDS)
+@pytest.mark.parametrize(
+    'kwargs',
+    [
+        pytest.param(
+            *kind.values,
+            id=kind.id,
+            marks=[] if kind.id == 'own' else [pytest.mark.whole],
+        )
+        for kind in KINDS
+    ],
+)
 def test_product_equals_the_dense_hessian(kwargs):
     model, data, _ = make(kwargs)
     names = (
