@@ -32,6 +32,10 @@ SETTINGS = dict(
 )
 
 
+#: What the generated data have.
+VARIABLES = dict(BISSL_VOCAB_SIZE=str(VOCAB), BISSL_NUM_CLASSES='3')
+
+
 def write(folder: Path, **changes) -> str:
     """Write an experiment file.
 
@@ -104,7 +108,7 @@ def tool(command: str, path: Path, cwd: Path, *arguments: str) -> str:
             **os.environ,
             'PYTHONPATH': str(ROOT),
             'OMP_NUM_THREADS': '1',
-            'BISSL_VOCAB_SIZE': str(VOCAB),
+            **VARIABLES,
         },
         capture_output=True,
         text=True,
@@ -121,6 +125,7 @@ def main(folder: str, *names: str) -> None:
     """Print a row for each file: its runs by kind, cells of its report, seconds."""
     root = Path(folder).resolve()
     root.mkdir(parents=True, exist_ok=True)
+    os.environ.update(VARIABLES)
     print(ROW.format('file', 'runs made', 'shared', 'cells of the report', 'seconds'))
     print(ROW.format(*['---'] * 5), flush=True)
     failed = []
