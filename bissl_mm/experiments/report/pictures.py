@@ -35,27 +35,32 @@ def pictures_of(tables: Sequence[Table]) -> list[tuple[str, str]]:
 
 def _over_values(table: Table) -> str:
     """A panel for each task: mean and deviation over the values."""
+    # A table of top-5 has no entry for a set that is measured by mAP.
+    tasks = [
+        task
+        for task in table.columns
+        if any(task in entries for entries in table.rows.values())
+    ]
     with plt.rc_context(STYLE):
-        number = len(table.columns)
+        number = len(tasks)
         figure, grid = plt.subplots(
             1, number, figsize=(4.4 * number, 3.2), squeeze=False
         )
         values = list(dict.fromkeys(v for _, v in table.rows if v is not None))
-        for axes, task in zip(grid[0], table.columns, strict=True):
+        for axes, task in zip(grid[0], tasks, strict=True):
             for colour, arm in zip(
                 _colours(), dict.fromkeys(a for a, _ in table.rows), strict=False
             ):
-                points = [
-                    (values.index(v), entries[task])
+                found = [
+                    (v, entries[task])
                     for (a, v), entries in table.rows.items()
-                    if a == arm and v is not None and entries[task].values
+                    if a == arm and task in entries and entries[task].values
                 ]
+                points = [(values.index(v), e) for v, e in found if v is not None]
                 if points:
                     _errors(axes, points, colour, arm)
-                for (a, v), entries in table.rows.items():
-                    if a == arm and v is None and entries[task].values:
-                        mean = entries[task].mean
-                        axes.axhline(mean, color=colour, linestyle='--', label=arm)
+                for entry in (e for v, e in found if v is None):
+                    axes.axhline(entry.mean, color=colour, linestyle='--', label=arm)
             axes.set_xticks(range(len(values)), [str(v) for v in values])
             axes.set_title(task)
             axes.legend(frameon=False, fontsize=9)
