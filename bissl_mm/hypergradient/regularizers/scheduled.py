@@ -64,7 +64,7 @@ class ScheduledDistance(SquaredDistance):
         if max_weight < min_weight:
             raise ValueRefusal(
                 f'{name}: max_weight={max_weight} is less than '
-                f'min_weight={min_weight}. Exchange them, or choose another schedule.'
+                f'min_weight={min_weight}. Give a larger max_weight, or exchange the two.'
             )
         if not alpha:
             raise ValueRefusal(
