@@ -33,6 +33,8 @@ from layout_parts import (
 )
 from PIL import Image
 
+from bissl_mm.prepare import prepare
+
 CIFAR10 = (
     'airplane',
     'automobile',
@@ -266,6 +268,24 @@ def prepared(name: str) -> Callable[[Path, np.random.Generator], None]:
     return write
 
 
+def imagenet_shares(root: Path, rng: np.random.Generator) -> None:
+    """The lists of 1, 10 and 100% of ImageNet's labels, with ten images of nine
+    classes more, since a fifth of a class validates."""
+    root.rmdir()
+    source = root.parent / 'imagenet'
+    if not source.exists():
+        imagenet(source, rng)
+    names: list[list[str]] = []
+    for folder in sorted((source / 'train').iterdir())[:9]:
+        names.append([f'{folder.name}_{5000 + i}.JPEG' for i in range(10)])
+        for name in names[-1]:
+            (folder / name).write_bytes(encoded(rng))
+    for file, number in (('1percent.txt', 5), ('10percent.txt', 10)):
+        text = '\n'.join(name for some in names for name in some[:number])
+        (source / file).write_text(text)
+    prepare('imagenet', source, root.parent, allow_incomplete=True)
+
+
 def digits(root: Path, rng: np.random.Generator) -> None:
     from bissl_mm.analysis.demo.digits import write_digits
 
@@ -320,6 +340,12 @@ LAYOUTS.update(
         for name in (*raw_labeled.SETS, 'voc07')
     }
 )
+LAYOUTS.update(
+    {
+        f'imagenet_{share}': Layout(f'data/imagenet_{share}', imagenet_shares)
+        for share in ('1p', '10p', '100p')
+    }
+)
 
 
 def name_of(data_root: str) -> str:
@@ -359,7 +385,9 @@ def write_missing(node: dict) -> None:
     """Write the data that a part of a config reads, in the working folder."""
     for key in ('data_root', 'tokenizer'):
         if isinstance(node.get(key), str):
-            name = name_of(node[key])
+            # ImageNet's lists stand beside the folder of its images.
+            beside = Path(node[key]) == Path('data')
+            name = name_of(f'{node[key]}/{node["ann_file"]}' if beside else node[key])
             if not Path(LAYOUTS[name].place).exists():
                 write(name, Path())
 
@@ -377,7 +405,9 @@ def main() -> None:
     )
     parser.add_argument('folder', help='written under FOLDER/data')
     args = parser.parse_args()
-    for name in LAYOUTS if 'all' in args.names else args.names:
+    # One function may write several folders.
+    every = {LAYOUTS[name].write: name for name in reversed(LAYOUTS)}
+    for name in every.values() if 'all' in args.names else args.names:
         print(write(name, Path(args.folder)))
 
 
