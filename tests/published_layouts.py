@@ -387,6 +387,8 @@ def write_missing(node: dict) -> None:
         if isinstance(node.get(key), str):
             # ImageNet's lists stand beside the folder of its images.
             beside = Path(node[key]) == Path('data')
+            if beside and 'ann_file' not in node:
+                continue
             name = name_of(f'{node[key]}/{node["ann_file"]}' if beside else node[key])
             if not Path(LAYOUTS[name].place).exists():
                 write(name, Path())
