@@ -32,9 +32,12 @@ test: $(OPS)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder \
 		-m 'not whole'
 
-# Whole command lines on several processes, and more points of interruption.
+# Whole command lines on several processes, and more points of interruption. Without
+# the longest ones: make test-whole WHOLE='whole and not long'
+WHOLE ?= whole
 test-whole: $(OPS)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder -m whole
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder \
+		-m '$(WHOLE)'
 
 # The numeric tests as on another processor: kernels without AVX. Another one:
 # make test-processor PROCESSOR='ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2'

@@ -61,6 +61,7 @@ def test_upper_phase(script, tmp_path):
     assert record['speedup'] > 0 and record['peak_memory_ratio'] > 0
 
 
+@pytest.mark.long
 @pytest.mark.whole
 def test_published_variant_is_the_baseline(script, tmp_path):
     """In double precision: the same recursion, written twice.
@@ -120,6 +121,7 @@ def test_checkpointing(script, tmp_path):
     assert checkpointed['gradient_mib'] > 0.9 * plain['gradient_mib'] > 0
 
 
+@pytest.mark.long
 @pytest.mark.whole
 def test_alternation(script, tmp_path):
     """The published scheme is written twice, its lower steps as well."""
@@ -217,6 +219,7 @@ def test_wheels_are_pinned_and_hold_no_machine_code(kit, tmp_path):
         collect_wheels.check_wheel(path)
 
 
+@pytest.mark.long
 @pytest.mark.whole
 def test_whole_gpu_kit_on_the_cpu(tmp_path):
     path = tmp_path / 'gpu.json'

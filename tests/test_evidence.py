@@ -186,6 +186,7 @@ def test_experiment_file_has_the_configs_of_the_command(
     assert len(seen) == 1 + 3 + 2 * 4
 
 
+@pytest.mark.long
 @pytest.mark.whole
 def test_experiment_file_has_the_numbers_of_the_command(
     study, own_images, tmp_path, monkeypatch
@@ -225,6 +226,7 @@ def test_experiment_file_has_the_numbers_of_the_command(
     assert len(set(theirs.values())) > 2
 
 
+@pytest.mark.long
 @pytest.mark.whole
 def test_own_images_from_pretraining_to_the_report(study, own_images, tmp_path, capsys):
     command = [

@@ -341,6 +341,7 @@ def test_a_folder_has_the_runs_of_one_set(packs, tmp_path, monkeypatch):
             opened(*other, '--work-dir', 'run')
 
 
+@pytest.mark.long
 @pytest.mark.whole
 @pytest.mark.parametrize('kind', ['boxes', 'masks'])
 def test_from_pretraining_to_the_report(packs, tmp_path, monkeypatch, capsys, kind):

@@ -153,6 +153,7 @@ def test_an_alternation(name, cases):
     check(name, cases[name], CASES[name])
 
 
+@pytest.mark.long
 @pytest.mark.mmcv_ops
 @pytest.mark.parametrize('name', RUNS)
 def test_whole_runs(name, runs):

@@ -62,9 +62,9 @@ TABLES = [
         'tmlr_table2',
         ['voc0712-c4', 'voc0712-fcn16', 'cityscapes-fcn16'],
         1,
-        marks=pytest.mark.mmcv_ops,
+        marks=[pytest.mark.mmcv_ops, pytest.mark.long],
     ),
-    ('tmlr_table3', ['dtd'], 1),
+    pytest.param('tmlr_table3', ['dtd'], 1, marks=pytest.mark.long),
 ]
 
 
@@ -118,6 +118,7 @@ def wait_for(what, seconds=2000):
         time.sleep(0.1)
 
 
+@pytest.mark.long
 @pytest.mark.whole
 def test_all_arms_after_the_kill_of_a_worker(tmp_path):
     """Every arm trains; two machines are played by two folders, and a worker of the
@@ -210,6 +211,7 @@ def machine(root: Path, data: str) -> tuple[list[str], dict]:
     return [sys.executable, str(package / 'tools/experiment.py'), 'run', path], env
 
 
+@pytest.mark.long
 @pytest.mark.whole
 def test_machines_with_places_of_their_own_share_one_storage(tmp_path):
     """Two machines are played by two folders: neither the package, the experiment
@@ -240,6 +242,7 @@ def test_machines_with_places_of_their_own_share_one_storage(tmp_path):
     assert len(list(store.glob('claims/*'))) == 10
 
 
+@pytest.mark.long
 @pytest.mark.whole
 def test_alignment_after_a_search_that_weighs_losses(tmp_path, monkeypatch):
     """Each final run keeps its backbone, which is compared with where it began."""

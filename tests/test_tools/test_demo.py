@@ -36,13 +36,16 @@ def whole(tool, module_folder):
     return work_dir
 
 
+LONG = [pytest.mark.whole, pytest.mark.long]
+
+
 @pytest.mark.parametrize(
     'task',
     [
         'classification',
-        pytest.param('detection', marks=[pytest.mark.mmcv_ops, pytest.mark.whole]),
-        pytest.param('segmentation', marks=pytest.mark.whole),
-        pytest.param('images', marks=pytest.mark.whole),
+        pytest.param('detection', marks=[*LONG, pytest.mark.mmcv_ops]),
+        pytest.param('segmentation', marks=LONG),
+        pytest.param('images', marks=LONG),
     ],
 )
 def test_demo_in_quick_mode(task, tool, whole, tmp_path):
@@ -76,6 +79,7 @@ def test_training_twice_has_no_pretext_task(whole):
     assert steps == dict(twice=False, bissl=True)
 
 
+@pytest.mark.long
 @pytest.mark.whole
 def test_finished_stages_are_kept_and_workers_change_nothing(tool, whole, capfd):
     before = numbers(whole)
@@ -94,6 +98,7 @@ def test_finished_stages_are_kept_and_workers_change_nothing(tool, whole, capfd)
     assert results['resumed'] == ['pretext', 'bissl-1', 'bissl-2', 'twice-1', 'twice-2']
 
 
+@pytest.mark.long
 @pytest.mark.whole
 def test_demo_goes_on_in_every_stage(tool, whole, tmp_path, monkeypatch, capfd):
     def stop_after(count, method):
