@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 
 if 'PYTEST_XDIST_WORKER' in os.environ:
     # Workers share the cores. With more threads than cores, tests take several
@@ -69,6 +70,10 @@ def _single_scope():
     yield
     instances.clear()
     instances.update(before)
+    # Two runs of one second have one name, and the second would write into the first
+    # one's folder, which is gone.
+    for visualizer in (Visualizer, *Visualizer.__subclasses__()):
+        visualizer._instance_dict.clear()
 
 
 @pytest.fixture(params=['cpu', pytest.param('cuda', marks=pytest.mark.gpu)])
