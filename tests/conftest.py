@@ -64,7 +64,7 @@ def bugs_of_the_look_are_raised(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _single_scope():
-    """Start each test without a default scope that another test has left."""
+    """Start each test without a scope or a visualizer that another one has left."""
     instances = DefaultScope._instance_dict
     before = dict(instances)
     yield

@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import published_layouts
-from config_runs import checkpoints, nodes, write_public_weights
+from config_runs import VARIABLES, checkpoints, nodes, write_public_weights
 from conftest import ROOT
-from glue_folder import VOCAB
 
 from bissl_mm.experiments.definition.experiment import read_experiment
 from bissl_mm.experiments.runs.graph import Builder
@@ -33,7 +32,7 @@ SETTINGS = dict(
 
 
 #: What the generated data have.
-VARIABLES = dict(BISSL_VOCAB_SIZE=str(VOCAB), BISSL_NUM_CLASSES='3')
+SET = {name: value for name, value in VARIABLES.items() if value}
 
 
 def write(folder: Path, **changes) -> str:
@@ -104,12 +103,7 @@ def tool(command: str, path: Path, cwd: Path, *arguments: str) -> str:
         [sys.executable, ROOT / 'tools/experiment.py', command, path]
         + ['--preset', 'small', *arguments],
         cwd=cwd,
-        env={
-            **os.environ,
-            'PYTHONPATH': str(ROOT),
-            'OMP_NUM_THREADS': '1',
-            **VARIABLES,
-        },
+        env={**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', **SET},
         capture_output=True,
         text=True,
     )
@@ -122,10 +116,10 @@ ROW = '| {} | {} | {} | {} | {} |'
 
 
 def main(folder: str, *names: str) -> None:
-    """Print a row for each file: its runs by kind, cells of its report, seconds."""
+    """Print a row for each file: its runs, cells of its report, seconds."""
     root = Path(folder).resolve()
     root.mkdir(parents=True, exist_ok=True)
-    os.environ.update(VARIABLES)
+    os.environ.update(SET)
     print(ROW.format('file', 'runs made', 'shared', 'cells of the report', 'seconds'))
     print(ROW.format(*['---'] * 5), flush=True)
     failed = []
@@ -142,6 +136,7 @@ def main(folder: str, *names: str) -> None:
             files = tool('report', path, root, *given).split()
             text = (root / files[0]).read_text()
             assert 'the command run goes on' not in text, text
+            cells = count_cells(json.loads((root / files[-1]).read_text()))
         except Exception as error:
             failed.append(path.stem)
             (root / f'{path.stem}.txt').write_text(str(error))
@@ -150,7 +145,6 @@ def main(folder: str, *names: str) -> None:
         made = len(list(root.glob('store/results/*'))) - before
         runs = len(json.loads((root / f'store/{path.stem}-graph.json').read_text()))
         seconds = round(time.time() - begin)
-        cells = count_cells(json.loads((root / files[-1]).read_text()))
         print(ROW.format(path.stem, made, runs - made, cells, seconds), flush=True)
     if failed:
         sys.exit(f'Failed: {", ".join(failed)}. FOLDER/NAME.txt says why.')

@@ -22,9 +22,8 @@ from .views import pass_views
 class DINONeck(BaseModule):
     """DINO's projector: a perceptron with GELU, a unit vector, and prototypes.
 
-    Without norms it has no kink. A network with batch norms needs them here, too: a
-    ReLU's averaged outputs have a large common part, so without norms all images begin
-    with nearly the same outputs, and training stays there.
+    It has no kink. A ReLU's averaged outputs have a large common part, so without norms
+    all images begin with nearly the same outputs. A small ResNet then did not train.
 
     Args:
         in_channels (int): Channels of the backbone's last output.
@@ -37,8 +36,11 @@ class DINONeck(BaseModule):
         with_avg_pool (bool): Whether the input is a map ``(B, C, H, W)`` that is
             averaged. Defaults to True.
 
+    Raises:
+        ValueError: If ``num_layers`` or ``out_channels`` is below 1.
+
     Source:
-        Section 3.1 of arXiv:2104.14294.
+        Section 3.1 of arXiv:2104.14294; norms are an option of its authors' code.
     """
 
     def __init__(
