@@ -304,7 +304,12 @@ def campaign_of(study, folder, records=()):
     (folder / 'runs.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in records))
     return study.campaign.Campaign(
         SimpleNamespace(
-            runs=folder / 'runs.jsonl', state=folder, units=range(6), data='packs'
+            runs=folder / 'runs.jsonl',
+            state=folder,
+            units=range(6),
+            sets=study.campaign.SETS,
+            commit=None,
+            data='packs',
         )
     )
 

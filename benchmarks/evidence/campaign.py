@@ -22,11 +22,13 @@ import runs  # noqa: E402
 from arms import ARMS, StageSettings  # noqa: E402
 from regime import CHOICES, DEVELOPMENT, Point, chosen, points  # noqa: E402
 from store import Store, Task, run  # noqa: E402
-from study_packs import other_packs, study_packs  # noqa: E402
+from study_packs import OTHERS, other_packs, study_packs  # noqa: E402
 from study_tasks import StudyTasks  # noqa: E402
 
 HERE = Path(__file__).parent
 UNITS = range(6)
+HELD_BACK = ('dtd5',)
+SETS = [*DEVELOPMENT, *HELD_BACK, *OTHERS]
 #: lambda and T of the stages whose best alternation is taken.
 BEST = ((0.03, 60), (0.1, 60), (0.3, 60), (0.03, 200))
 JACOBIAN = ('discard', 'v', 'published', 'gn-0.1', 'gn-0.3', 'gn-1')
@@ -55,6 +57,10 @@ class Campaign(StudyTasks):
 
     def __init__(self, args: argparse.Namespace) -> None:
         super().__init__(Store(Path(args.runs), Path(args.state)), args.units)
+        self.store.commit = args.commit or self.store.commit
+        self.sets = [name for name in DEVELOPMENT if name in args.sets]
+        self._held_back = [name for name in HELD_BACK if name in args.sets]
+        self._others = [name for name in OTHERS if name in args.sets]
         self._read_packs(args)
 
     def _read_packs(self, args: argparse.Namespace) -> None:
@@ -68,22 +74,23 @@ class Campaign(StudyTasks):
 
     def choose(self) -> Iterator[Task]:
         """Stages and fine-tunings that settle the stage's settings."""
-        for name, unit in itertools.product(DEVELOPMENT, self._first(2)):
+        for name, unit in itertools.product(self.sets, self._first(2)):
             for settings in CHOICES:
                 yield from self._at(Point('v', settings, name, self.epochs), unit)
 
     def arms(self) -> Iterator[Task]:
         """The table of arms, set by set."""
-        for name in DEVELOPMENT:
+        for name in self.sets:
             yield from self._table(name, self._chosen(), self.arms_of_tables)
 
     def held_back(self) -> Iterator[Task]:
         """The same on the set that nothing was chosen on."""
-        yield from self._table('dtd5', self._chosen(), self.arms_of_tables)
+        for name in self._held_back:
+            yield from self._table(name, self._chosen(), self.arms_of_tables)
 
     def regime(self) -> Iterator[Task]:
         """The stage's settings one by one, by arm."""
-        for unit, name in itertools.product(self._first(2), DEVELOPMENT):
+        for unit, name in itertools.product(self._first(2), self.sets):
             for point in points(self._chosen(), name, self.epochs):
                 if point.epochs != self.epochs:
                     yield self._pretraining(unit, point.epochs)
@@ -91,7 +98,7 @@ class Campaign(StudyTasks):
 
     def best(self) -> Iterator[Task]:
         """The alternation that the estimate of transfer likes best."""
-        for unit, name in itertools.product(self._first(2), DEVELOPMENT):
+        for unit, name in itertools.product(self._first(2), self.sets):
             for weight, number in BEST:
                 settings = replace(
                     self._chosen(), reg_weight=weight, num_alternations=number
@@ -103,7 +110,7 @@ class Campaign(StudyTasks):
         for task in itertools.chain(self.choose(), self.regime()):
             if task.key['kind'] in ('pretraining', 'stage'):
                 key = dict(task.key, kind='transfer')
-                for name in [task.key['set']] if 'set' in key else DEVELOPMENT:
+                for name in [task.key['set']] if 'set' in key else self.sets:
                     key['set'] = name
                     yield Task(
                         dict(key),
@@ -115,7 +122,7 @@ class Campaign(StudyTasks):
     def jacobian(self) -> Iterator[Task]:
         """Whether the implicit Jacobian matters beyond v."""
         settings = self._chosen()
-        for name in DEVELOPMENT:
+        for name in self.sets:
             yield from self._table(name, settings, JACOBIAN)
             factor = self._times_slower(settings, name)
             longer = factor and replace(
@@ -136,7 +143,7 @@ class Campaign(StudyTasks):
         # As many relaxation times as the default.
         steps = [s.num_alternations * s.num_lower_steps for s in (settings, short)]
         as_far = replace(short, reg_weight=settings.reg_weight * steps[0] / steps[1])
-        for name in DEVELOPMENT:
+        for name in self.sets:
             yield from self._table(name, short, ('thrifty',))
             yield from self._table(name, as_far, ('thrifty-R',))
 
@@ -144,7 +151,8 @@ class Campaign(StudyTasks):
         """Other pretext tasks, and dense tasks: a sign, not a proof."""
         units, packs = self._first(3), other_packs(self.data)
         self.packs.update(packs)
-        for name, pack in packs.items():
+        for name in self._others:
+            pack = packs[name]
             if pack.pretext != 'simclr':
                 yield from (
                     self._pretraining(unit, None, pack.pretext) for unit in units
@@ -188,6 +196,14 @@ def main() -> None:
     parser.add_argument('--runs', default=str(HERE / 'runs.jsonl'))
     parser.add_argument('--state', default='work_dirs/evidence')
     parser.add_argument('--units', type=int, nargs='+', default=list(UNITS))
+    parser.add_argument(
+        '--sets',
+        nargs='+',
+        choices=SETS,
+        default=SETS,
+        help='to which the steps are restricted',
+    )
+    parser.add_argument('--commit', help='of the code, where git cannot tell')
     parser.add_argument('--workers', type=int, default=1)
     parser.add_argument(
         '--seconds',

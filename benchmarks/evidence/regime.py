@@ -13,6 +13,8 @@ CHOICES = [
         (0.01, 0.03, 0.1), (0.03, 0.06), (30, 60)
     )
 ]
+#: Pretrainings that the choice was made on.
+UNITS_OF_CHOICE = (0, 1)
 #: Runs of each: two sets, two units, three fine-tunings.
 RUNS_OF_A_CHOICE = 12
 TIMES = (5, 10, 30, 60, 200)
@@ -34,7 +36,9 @@ def chosen(records: list[dict]) -> StageSettings | None:
         found = [
             r['val']
             for r in records
-            if r['key']['kind'] == 'choose' and r['key']['settings'] == str(settings)
+            if r['key']['kind'] == 'choose'
+            and r['key']['settings'] == str(settings)
+            and r['key']['unit'] in UNITS_OF_CHOICE
         ]
         if len(found) != RUNS_OF_A_CHOICE:
             return None

@@ -25,6 +25,13 @@ def commit() -> str:
     return found.stdout.strip()
 
 
+def device() -> dict[str, str]:
+    """The GPU that runs use, for their records; empty without one."""
+    if not torch.cuda.is_available():
+        return {}
+    return dict(device=torch.cuda.get_device_name())
+
+
 @dataclass
 class Task:
     """A run: its key, which is what its record says of it, and its function.
@@ -50,6 +57,7 @@ class Store:
         self.records = [json.loads(line) for line in lines]
         self._found = {self._text(r['key']): r for r in self.records}
         self.commit = commit()
+        self.device = device()
 
     @staticmethod
     def _text(key: dict) -> str:
@@ -68,6 +76,7 @@ class Store:
             **result,
             version=bissl_mm.__version__,
             commit=self.commit,
+            **self.device,
             torch=torch.__version__,
             machine=platform.machine(),
             at=time.strftime('%Y-%m-%d %H:%M'),

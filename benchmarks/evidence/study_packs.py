@@ -7,6 +7,9 @@ from dense_packs import DetectionPack, SegmentationPack
 from packs import ByolPack, MaePack, Pack
 from regime import DEVELOPMENT, LABELS, STEPS
 
+#: Sets of the step others: other pretext tasks, and dense tasks.
+OTHERS = (*(f'{name}-{kind}' for name in DEVELOPMENT for kind in ('byol', 'mae')),)
+OTHERS += ('bccd', 'camvid')
 #: Of each development set its folder; both have ten classes.
 _FOLDERS = {'sign_digits-5': 'sign_digits', 'cifar10-25': 'cifar10_labeled'}
 

@@ -8,7 +8,7 @@ from functools import partial
 import runs
 from arms import STAGES, StageSettings
 from packs import Pack
-from regime import CHOICES, DEVELOPMENT, Point
+from regime import CHOICES, DEVELOPMENT, UNITS_OF_CHOICE, Point
 from store import Store, Task
 
 from bissl_mm.analysis.runs.fine_tune import Setting
@@ -40,7 +40,7 @@ class StudyTasks:
         self.packs: dict[str, Pack] = {}
 
     def _first(self, number: int) -> list[int]:
-        return [u for u in self.units if u < number]
+        return list(self.units)[:number]
 
     def _at(self, point: Point, unit: int, best: bool = False) -> Iterator[Task]:
         """The stage of a point and three fine-tunings."""
@@ -55,6 +55,7 @@ class StudyTasks:
             and point.settings in CHOICES
             and point.set in DEVELOPMENT
             and point.epochs == self.epochs
+            and unit in UNITS_OF_CHOICE
         )
         kind = 'best' if best else 'choose' if chosen else 'regime'
         for seed in (1, 2, 3):
