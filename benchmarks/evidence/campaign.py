@@ -57,13 +57,13 @@ class Campaign(StudyTasks):
 
     def __init__(self, args: argparse.Namespace) -> None:
         super().__init__(Store(Path(args.runs), Path(args.state)), args.units)
+        self._read_packs(args)
+
+    def _read_packs(self, args: argparse.Namespace) -> None:
         self.store.commit = args.commit or self.store.commit
         self.sets = [name for name in DEVELOPMENT if name in args.sets]
         self._held_back = [name for name in HELD_BACK if name in args.sets]
         self._others = [name for name in OTHERS if name in args.sets]
-        self._read_packs(args)
-
-    def _read_packs(self, args: argparse.Namespace) -> None:
         self.data = Path(args.data)
         self.pretext = str(self.data / 'cifar10_unlabeled/images')
         self.packs = study_packs(self.data)
