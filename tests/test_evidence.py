@@ -291,6 +291,26 @@ def test_tables_compare_units_in_pairs(study, tmp_path):
     runs = study.tables.final_runs(found)['s']
     text = study.tables.compare(runs, 'v', 'FT')
     assert text.startswith('+2.0 | +2.0 to +2.0 | 0.031 | ')
+    # Another six pretrainings have a table of their own.
+    assert list(study.tables.by_group(runs)) == ['']
+    more = {
+        arm: found | {6 + u: [t + 10 for t in tests] for u, tests in found.items()}
+        for arm, found in runs.items()
+    }
+    more['v'] = more['v'] | {11: [t - 4 for t in more['FT'][11]]}
+    groups = study.tables.by_group(more)
+    assert list(groups) == [
+        f', units {text}' for text in ('0 to 5', '6 to 11', '0 to 11')
+    ]
+    first, second, both = (study.tables.compare(g, 'v', 'FT') for g in groups.values())
+    assert first == text
+    # Five differences of 2 and one of -4: 34 of 64 signs give a sum of 6 or more.
+    assert second.startswith('+1.0 |') and second.split('|')[2] == ' 0.531 '
+    assert both.startswith('+1.5 |')
+    table = study.tables.table_of_arms(
+        found, 's', groups[', units 6 to 11'], ('FT', 'v'), group=', units 6 to 11'
+    )
+    assert '### s, units 6 to 11\n' in table and '| FT | 64.5 ' in table
     differences = [1.0, 2.0, 3.0]
     low, high = study.tables.interval(differences)
     # t(0.975, 2) = 4.3027.
@@ -299,14 +319,14 @@ def test_tables_compare_units_in_pairs(study, tmp_path):
     )
 
 
-def campaign_of(study, folder, records=()):
+def campaign_of(study, folder, records=(), units=range(6)):
     folder.mkdir(exist_ok=True)
     (folder / 'runs.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in records))
     return study.campaign.Campaign(
         SimpleNamespace(
             runs=folder / 'runs.jsonl',
             state=folder,
-            units=range(6),
+            units=units,
             sets=study.campaign.SETS,
             commit=None,
             data='packs',
@@ -381,6 +401,14 @@ def test_steps_wait_for_the_choice_and_repeat_nothing(study, tmp_path):
     for time in study.regime.TIMES:
         for weight in study.regime.WEIGHTS:
             assert str(study.arms.StageSettings(weight, 0.06, time)) in grid
+    # Later pretrainings leave the choice as it was made.
+    later = campaign_of(study, tmp_path, choices(study, best), range(6, 12))
+    tasks = [*later.regime(), *later.arms()]
+    assert {t.key['unit'] for t in tasks if t.key['kind'] == 'regime'} == {6, 7}
+    assert {t.key['unit'] for t in tasks if t.key['kind'] == 'search'} == {6, 7, 8}
+    assert not any(t.key['kind'] == 'choose' for t in tasks)
+    more = [dict(key=t.key, val=99.0) for t in later.choose() if 'seed' in t.key]
+    assert study.regime.chosen(choices(study, best) + more) == best
     # Training twice does not depend on lambda.
     assert all(
         'reg_weight=0.1,' in k['settings'] for k in stages if k['arm'] == 'twice'
@@ -406,6 +434,16 @@ def test_tables_of_the_regime(study, tmp_path):
                 records.append(dict(key=key, val=0.0, test=60.0 + gain))
     results = study.regime_tables.Results(records, frozen)
     assert study.tables.chosen(records) == frozen
+    # Where the regime has units of its own, those of the choice are no part of it.
+    moved = [
+        dict(r, key=dict(r['key'], unit=6 + r['key']['unit']))
+        for r in records
+        if r['key']['kind'] == 'regime'
+    ]
+    own = study.regime_tables.Results(records[: len(choices(study, frozen))] + moved, frozen)
+    assert own.units == [6, 7] and results.units == [0, 1]
+    assert not own.at('v', frozen, 'sign_digits-5')
+    assert 'Means over units 6 and 7 of' in study.regime_tables.text(own)
     strong = study.arms.StageSettings(1.0, 0.06, 5)
     name = 'sign_digits-5'
     # 1 + lambda + unit, the mean over units, over 0 and over 1.

@@ -60,12 +60,23 @@ class Results:
 
     def __init__(self, records: list[dict], frozen: StageSettings) -> None:
         self.frozen = frozen
+        # The choice was made on other units than the regime, if there is one.
+        kinds = {r['key']['kind'] for r in records} & {'choose', 'regime'}
+        self.units = sorted(
+            {
+                r['key']['unit']
+                for r in records
+                if r['key']['kind'] == max(kinds, default='regime')
+            }
+        )
         self.tests: dict[Point, dict[int, list[float]]] = defaultdict(
             lambda: defaultdict(list)
         )
         self.estimates: dict[tuple[Point, int], float] = {}
         for record in records:
             key = record['key']
+            if key.get('unit') not in self.units:
+                continue
             if key['kind'] in ('choose', 'regime'):
                 self.tests[self._point(key)][key['unit']].append(record['test'])
             elif key['kind'] == 'transfer':
@@ -104,7 +115,8 @@ def text(results: Results) -> str:
     parts = [
         '## The regime',
         '',
-        'Means over units 0 and 1 of three fine-tunings each, at one '
+        f'Means over units {" and ".join(map(str, results.units))} of three '
+        'fine-tunings each, at one '
         'setting of fine-tuning: differences below two points are '
         'within the noise of a cell.',
         '',

@@ -2,7 +2,8 @@
 
     python benchmarks/evidence/tables.py > benchmarks/evidence/tables.md
 
-Units are compared in pairs. Beside the exact sign-flip test over units stands a
+A set that was run on the first six pretrainings and on the six after them has a table
+for each, and one for both. Units are compared in pairs. Beside the exact sign-flip test over units stands a
 permutation test over all runs, which takes runs of one unit for independent.
 """
 
@@ -26,6 +27,8 @@ from regime import chosen  # noqa: E402
 from bissl_mm.analysis.permutation_test import permutation_test, sign_flip_test  # noqa: E402
 
 HERE = Path(__file__).parent
+#: Pretrainings of one protocol; see its changes.
+GROUPS = (range(6), range(6, 12))
 Runs = dict[str, dict[int, list[float]]]
 SECTIONS = {
     'Arms': ARMS,
@@ -67,6 +70,23 @@ def final_runs(records: list[dict]) -> dict[str, Runs]:
         if key['kind'] == 'final':
             found[key['set']][key['arm']][key['unit']].append(record['test'])
     return found
+
+
+def by_group(runs: Runs) -> dict[str, Runs]:
+    """The runs of each group of units, and after them those of all groups; keys
+    say which, and are empty if there is one group."""
+    units = {unit for found in runs.values() for unit in found}
+    groups = [group for group in GROUPS if units & set(group)]
+    if len(groups) < 2:
+        return {'': runs}
+    return {
+        f', units {group[0]} to {group[-1]}': {
+            arm: {u: tests for u, tests in found.items() if u in group}
+            for arm, found in runs.items()
+            if set(found) & set(group)
+        }
+        for group in (*groups, range(groups[0][0], groups[-1][-1] + 1))
+    }
 
 
 def seconds(records: list[dict], name: str, arm: str) -> str:
@@ -113,11 +133,17 @@ def compare(runs: Runs, arm: str, other: str) -> str:
 
 
 def table_of_arms(
-    records: list[dict], name: str, runs: Runs, arms: Sequence[str], arm: str = 'v'
+    records: list[dict],
+    name: str,
+    runs: Runs,
+    arms: Sequence[str],
+    arm: str = 'v',
+    group: str = '',
 ) -> str:
-    """Some arms of a set, and how far ``arm`` is ahead of each."""
+    """Some arms of a set, and how far ``arm`` is ahead of each; times are those of
+    all its units."""
     lines = [
-        f'### {name}',
+        f'### {name}{group}',
         '',
         f'| arm | test accuracy | units | stage, s: core / GPU | {arm} minus it | 95% '
         'interval | p, units | p, all runs |',
@@ -190,7 +216,8 @@ def main() -> None:
         if shown:
             print(f'## {title}\n')
         for name, found in shown.items():
-            print(table_of_arms(records, name, found, arms) + '\n')
+            for group, part in by_group(found).items():
+                print(table_of_arms(records, name, part, arms, group=group) + '\n')
     frozen = chosen(records)
     if frozen and any(r['key']['kind'] == 'regime' for r in records):
         results = regime_tables.Results(records, frozen)
