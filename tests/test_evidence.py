@@ -440,7 +440,9 @@ def test_tables_of_the_regime(study, tmp_path):
         for r in records
         if r['key']['kind'] == 'regime'
     ]
-    own = study.regime_tables.Results(records[: len(choices(study, frozen))] + moved, frozen)
+    own = study.regime_tables.Results(
+        records[: len(choices(study, frozen))] + moved, frozen
+    )
     assert own.units == [6, 7] and results.units == [0, 1]
     assert not own.at('v', frozen, 'sign_digits-5')
     assert 'Means over units 6 and 7 of' in study.regime_tables.text(own)
