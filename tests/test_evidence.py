@@ -328,7 +328,6 @@ def campaign_of(study, folder, records=(), units=range(6)):
             state=folder,
             units=units,
             sets=study.campaign.SETS,
-            commit=None,
             data='packs',
         )
     )

@@ -60,7 +60,6 @@ class Campaign(StudyTasks):
         self._read_packs(args)
 
     def _read_packs(self, args: argparse.Namespace) -> None:
-        self.store.commit = args.commit or self.store.commit
         self.sets = [name for name in DEVELOPMENT if name in args.sets]
         self._held_back = [name for name in HELD_BACK if name in args.sets]
         self._others = [name for name in OTHERS if name in args.sets]
@@ -213,7 +212,9 @@ def main() -> None:
     )
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    run(Campaign(args), args.steps, args.workers, args.seconds)
+    campaign = Campaign(args)
+    campaign.store.commit = args.commit or campaign.store.commit
+    run(campaign, args.steps, args.workers, args.seconds)
 
 
 if __name__ == '__main__':

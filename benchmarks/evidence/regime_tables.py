@@ -61,13 +61,10 @@ class Results:
     def __init__(self, records: list[dict], frozen: StageSettings) -> None:
         self.frozen = frozen
         # The choice was made on other units than the regime, if there is one.
-        kinds = {r['key']['kind'] for r in records} & {'choose', 'regime'}
+        kinds = {r['key']['kind'] for r in records}
+        kind = 'regime' if 'regime' in kinds else 'choose'
         self.units = sorted(
-            {
-                r['key']['unit']
-                for r in records
-                if r['key']['kind'] == max(kinds, default='regime')
-            }
+            {r['key']['unit'] for r in records if r['key']['kind'] == kind}
         )
         self.tests: dict[Point, dict[int, list[float]]] = defaultdict(
             lambda: defaultdict(list)

@@ -3,8 +3,9 @@
     python benchmarks/evidence/tables.py > benchmarks/evidence/tables.md
 
 A set that was run on the first six pretrainings and on the six after them has a table
-for each, and one for both. Units are compared in pairs. Beside the exact sign-flip test over units stands a
-permutation test over all runs, which takes runs of one unit for independent.
+for each, and one for both. Units are compared in pairs. Beside the exact sign-flip test
+over units stands a permutation test over all runs, which takes runs of one unit for
+independent.
 """
 
 import argparse
