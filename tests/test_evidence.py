@@ -319,7 +319,7 @@ def test_tables_compare_units_in_pairs(study, tmp_path):
     )
 
 
-def campaign_of(study, folder, records=(), units=range(6)):
+def campaign_of(study, folder, records=(), units=range(6), **given):
     folder.mkdir(exist_ok=True)
     (folder / 'runs.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in records))
     return study.campaign.Campaign(
@@ -327,8 +327,12 @@ def campaign_of(study, folder, records=(), units=range(6)):
             runs=folder / 'runs.jsonl',
             state=folder,
             units=units,
-            sets=study.campaign.SETS,
-            data='packs',
+            **dict(
+                sets=study.campaign.SETS,
+                arms=('FT', 'FT-long', *study.arms.STAGES),
+                data='packs',
+            )
+            | given
         )
     )
 
@@ -373,6 +377,27 @@ def test_committed_runs_are_found_again(study, tmp_path):
     assert len(known) > 2
     stages = [k for k in known if k not in keys]
     assert all(json.loads(k)['kind'] == 'stage' for k in stages)
+
+
+def test_sets_and_arms_restrict_the_tables(study, tmp_path):
+    records = choices(study, study.arms.StageSettings(0.1, 0.06, 60))
+
+    def keys(step, **given):
+        return [
+            {k: task.key[k] for k in ('arm', 'set', 'unit')}
+            for task in getattr(campaign_of(study, tmp_path, records, **given), step)()
+            if task.key['kind'] == 'stage'
+        ]
+
+    every = keys('held_back')
+    assert {k['set'] for k in every} == {'dtd5'} and len(every) == 6 * 11
+    some = keys('held_back', arms=('FT', 'twice', 'v'))
+    assert some == [k for k in every if k['arm'] in ('twice', 'v')]
+    assert keys('held_back', sets=('cifar10-25',)) == []
+    # The regime has its own arms.
+    own = keys('regime', arms=('v',), sets=('cifar10-25',))
+    assert {k['arm'] for k in own} == {'further', 'twice', 'v'}
+    assert {k['set'].split('-')[0] for k in own} == {'cifar10'}
 
 
 def test_steps_wait_for_the_choice_and_repeat_nothing(study, tmp_path):

@@ -11,7 +11,7 @@ import argparse
 import itertools
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import runs  # noqa: E402
-from arms import ARMS, StageSettings  # noqa: E402
+from arms import ARMS, STAGES, StageSettings  # noqa: E402
 from regime import CHOICES, DEVELOPMENT, Point, chosen, points  # noqa: E402
 from store import Store, Task, run  # noqa: E402
 from study_packs import OTHERS, other_packs, study_packs  # noqa: E402
@@ -63,9 +63,20 @@ class Campaign(StudyTasks):
         self.sets = [name for name in DEVELOPMENT if name in args.sets]
         self._held_back = [name for name in HELD_BACK if name in args.sets]
         self._others = [name for name in OTHERS if name in args.sets]
+        self._arms = args.arms
         self.data = Path(args.data)
         self.pretext = str(self.data / 'cifar10_unlabeled/images')
         self.packs = study_packs(self.data)
+
+    def _table(
+        self,
+        name: str,
+        settings: StageSettings,
+        arms: Sequence[str],
+        units: Sequence[int] | None = None,
+    ) -> Iterator[Task]:
+        arms = [arm for arm in arms if arm in self._arms]
+        return super()._table(name, settings, arms, units)
 
     def pretrain(self) -> Iterator[Task]:
         for unit in self.units:
@@ -201,6 +212,14 @@ def main() -> None:
         choices=SETS,
         default=SETS,
         help='to which the steps are restricted',
+    )
+    every = ['FT', 'FT-long', *STAGES]
+    parser.add_argument(
+        '--arms',
+        nargs='+',
+        choices=every,
+        default=every,
+        help='to which the tables are restricted',
     )
     parser.add_argument('--commit', help='of the code, where git cannot tell')
     parser.add_argument('--workers', type=int, default=1)
