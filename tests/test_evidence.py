@@ -332,7 +332,7 @@ def campaign_of(study, folder, records=(), units=range(6), **given):
                 arms=('FT', 'FT-long', *study.arms.STAGES),
                 data='packs',
             )
-            | given
+            | given,
         )
     )
 

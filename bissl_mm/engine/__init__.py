@@ -7,6 +7,7 @@ from .distributed import (
 )
 from .hooks import (
     BiSSLCheckpointHook,
+    ChannelsLastHook,
     DataDistanceHook,
     ExportBackboneHook,
     ProgressBarHook,
@@ -27,6 +28,7 @@ __all__ = [
     'BiSSLOptimWrapperConstructor',
     'BiSSLTrainLoop',
     'CPUDistributedDataParallel',
+    'ChannelsLastHook',
     'DataDistanceHook',
     'EvaluatingTrainLoop',
     'ExportBackboneHook',

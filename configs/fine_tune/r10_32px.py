@@ -17,6 +17,7 @@ globals().update(_base_.fine_tune)
 if 'backbone' not in _base_.downstream:
     _base_.downstream.update(backbone=_base_.network.backbone, neck=_base_.network.neck)
     _base_.downstream.head.in_channels = _base_.network.channels
+    custom_hooks = [dict(type='bissl_mm.ChannelsLastHook')]
 
 checkpoint = (
     '{{$BISSL_CHECKPOINT:work_dirs/simclr_r10_b256-60e_imagefolder-32px/epoch_60.pth}}'

@@ -11,3 +11,4 @@ _base_ = [
 
 model = _base_.pretext_model
 train_dataloader = dict(_base_.pretext_dataloader, batch_size=256)
+custom_hooks = [dict(type='bissl_mm.ChannelsLastHook')]

@@ -35,6 +35,7 @@ _KEYS = (
     'param_scheduler',
     'val_evaluator',
     'test_evaluator',
+    'custom_hooks',
     'env_cfg',
     'default_scope',
 )

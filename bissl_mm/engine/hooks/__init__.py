@@ -1,5 +1,6 @@
 """Hooks of the bilevel stage."""
 
+from .channels_last_hook import ChannelsLastHook
 from .checkpoint_hook import BiSSLCheckpointHook, find_checkpoints
 from .data_distance_hook import DataDistanceHook
 from .export_backbone_hook import ExportBackboneHook
@@ -10,6 +11,7 @@ from .transfer_hook import TransferHook
 
 __all__ = [
     'BiSSLCheckpointHook',
+    'ChannelsLastHook',
     'DataDistanceHook',
     'ExportBackboneHook',
     'ProgressBarHook',

@@ -1,0 +1,44 @@
+"""Memory layout of convolutions in first-order training on a processor."""
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import nn
+
+from ...registry import HOOKS
+
+
+@HOOKS.register_module()
+class ChannelsLastHook(Hook):
+    """Keeps 4-D weights with their channels last, so that convolutions take and
+    give images in that layout.
+
+    On a processor first derivatives are faster then, see
+    ``benchmarks/channels_last.py``. Values differ by rounding alone, and
+    checkpoints load everywhere. It is not for a bilevel stage whose solver takes
+    products of the Hessian: second derivatives are slower in this layout.
+
+    Raises:
+        ValueError: If the model has an operator of mmcv. ``RoIAlign`` reads this
+            layout as the other one and gives wrong values in silence.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """After a checkpoint was loaded."""
+        refuse_compiled_operators(runner.model)
+        runner.model.to(memory_format=torch.channels_last)
+
+
+def refuse_compiled_operators(model: nn.Module) -> None:
+    """Raise a ValueError if a module is an operator of mmcv.
+
+    Args:
+        model (nn.Module): With all its parts.
+    """
+    for name, module in model.named_modules():
+        if type(module).__module__.startswith('mmcv.ops'):
+            raise ValueError(
+                f'ChannelsLastHook does not go with {type(module).__name__} at '
+                f'{name} of the model, which would read images in the wrong order. '
+                'Remove the hook from custom_hooks.'
+            )
