@@ -298,7 +298,14 @@ def test_tables_compare_units_in_pairs(study, tmp_path):
         for arm, found in runs.items()
     }
     more['v'] = more['v'] | {11: [t - 4 for t in more['FT'][11]]}
+    # An arm of the first six alone is not in the table of all.
+    more['twice'] = runs['FT']
     groups = study.tables.by_group(more)
+    assert [set(group) for group in groups.values()] == [
+        {'FT', 'twice', 'v'},
+        {'FT', 'v'},
+        {'FT', 'v'},
+    ]
     assert list(groups) == [
         f', units {text}' for text in ('0 to 5', '6 to 11', '0 to 11')
     ]

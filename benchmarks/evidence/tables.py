@@ -80,13 +80,16 @@ def by_group(runs: Runs) -> dict[str, Runs]:
     groups = [group for group in GROUPS if units & set(group)]
     if len(groups) < 2:
         return {'': runs}
+    both = range(groups[0][0], groups[-1][-1] + 1)
+    # Arms of one group alone are not beside those of all groups.
+    needed = [*([group] for group in groups), groups]
     return {
-        f', units {group[0]} to {group[-1]}': {
-            arm: {u: tests for u, tests in found.items() if u in group}
+        f', units {units[0]} to {units[-1]}': {
+            arm: {u: tests for u, tests in found.items() if u in units}
             for arm, found in runs.items()
-            if set(found) & set(group)
+            if all(set(found) & set(group) for group in need)
         }
-        for group in (*groups, range(groups[0][0], groups[-1][-1] + 1))
+        for units, need in zip((*groups, both), needed)
     }
 
 

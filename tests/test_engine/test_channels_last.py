@@ -1,0 +1,111 @@
+"""The channels-last layout changes rounding alone, and is refused where it would
+change more."""
+
+import pytest
+import torch
+from conftest import ROOT
+from small_run import StopAt, make_runner, small_config, weights
+from task_configs import shipped
+from torch import nn
+
+from bissl_mm.analysis.runs.fine_tune import Setting, fine_tune
+from bissl_mm.engine.hooks.channels_last_hook import refuse_compiled_operators
+
+pytestmark = pytest.mark.usefixtures('plain_config_text')
+HOOK = dict(type='ChannelsLastHook')
+IDENTITY = dict(
+    optim_wrapper__hypergradient=dict(
+        _delete_=True, solver=dict(type='IdentitySolver'), damping=0.0
+    )
+)
+
+
+def run(monkeypatch, folders, work_dir, hook, stops=(), resume=False):
+    cfg = small_config(
+        monkeypatch, folders, work_dir, train_cfg__num_alternations=2, **IDENTITY
+    )
+    cfg.custom_hooks = cfg.custom_hooks + [HOOK] * hook
+    cfg.resume = resume
+    runner = make_runner(cfg, stops)
+    runner.train()
+    return runner
+
+
+def convolutions(model):
+    return [m.weight for m in model.modules() if isinstance(m, nn.Conv2d)]
+
+
+def is_channels_last(weight):
+    return weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_stage_has_the_same_values_and_goes_on_bit_for_bit(
+    image_folders, tmp_path, monkeypatch
+):
+    plain = run(monkeypatch, image_folders, tmp_path / 'plain', False)
+    whole = run(monkeypatch, image_folders, tmp_path / 'whole', True)
+    assert not all(map(is_channels_last, convolutions(plain.model)))
+    assert all(map(is_channels_last, convolutions(whole.model)))
+    expected, found = weights(plain), weights(whole)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        # Float32, after some ten steps.
+        torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)
+    with pytest.raises(SystemExit):
+        run(
+            monkeypatch,
+            image_folders,
+            tmp_path / 'parts',
+            True,
+            [StopAt('after_lower_step', 4)],
+        )
+    final = weights(run(monkeypatch, image_folders, tmp_path / 'parts', True, (), True))
+    for name, value in found.items():
+        assert torch.equal(final[name], value), name
+
+
+def test_comparisons_run_the_hooks_of_a_config(image_folders, tmp_path, monkeypatch):
+    monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(image_folders / 'downstream'))
+    monkeypatch.setenv('BISSL_NUM_CLASSES', '3')
+    cfg = shipped(ROOT / 'configs/fine_tune/r10_32px.py', 'imagefolder-32px')
+    cfg.train_cfg.update(max_epochs=1, val_interval=1)
+    seen = []
+    for hooks in (cfg.custom_hooks, []):
+        cfg.custom_hooks = hooks
+        fine_tune(
+            cfg,
+            None,
+            Setting(0.1, 0.0),
+            0,
+            str(tmp_path),
+            inspect=lambda runner: seen.append(
+                all(map(is_channels_last, convolutions(runner.model)))
+            ),
+        )
+    assert seen == [True, False]
+
+
+@pytest.mark.parametrize('task', ['imagefolder-32px', 'coco-c4-128px'])
+@pytest.mark.parametrize(
+    'path',
+    [
+        *ROOT.glob('configs/bissl/*r10_*_imagefolder-32px.py'),
+        ROOT / 'configs/fine_tune/r10_32px.py',
+    ],
+    ids=lambda path: path.stem,
+)
+def test_configs_have_it_for_class_folders_alone(path, task):
+    cfg = shipped(path, task)
+    kinds = [hook.type.split('.')[-1] for hook in cfg.get('custom_hooks', [])]
+    assert ('ChannelsLastHook' in kinds) == (task == 'imagefolder-32px')
+
+
+@pytest.mark.mmcv_ops
+def test_compiled_operators_are_refused():
+    from mmcv.ops import RoIAlign
+
+    model = nn.ModuleDict(dict(conv=nn.Conv2d(3, 4, 3)))
+    refuse_compiled_operators(model)
+    model['head'] = nn.Sequential(RoIAlign((3, 3)))
+    with pytest.raises(ValueError, match=r'RoIAlign at head\.0 .* custom_hooks'):
+        refuse_compiled_operators(model)
