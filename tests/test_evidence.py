@@ -407,6 +407,25 @@ def test_sets_and_arms_restrict_the_tables(study, tmp_path):
     assert {k['set'].split('-')[0] for k in own} == {'cifar10'}
 
 
+def test_committed_pretrainings_are_taken(study, tmp_path):
+    folder = tmp_path / 'pretrainings'
+    folder.mkdir()
+    for unit in (6, 7):
+        (folder / f'unit-{unit}.pth').write_text(f'new {unit}')
+    records = [
+        dict(key=dict(kind='pretraining', unit=unit, epochs=100)) for unit in (6, 8)
+    ]
+    found = campaign_of(study, tmp_path / 'state', records, range(6, 9))
+    tasks = list(found.pretrain())
+    tasks[1].makes.parent.mkdir()
+    tasks[1].makes.write_text('old 7')
+    found.take_pretrainings(folder)
+    assert tasks[0].makes.read_text() == 'new 6'
+    assert tasks[1].makes.read_text() == 'old 7'
+    # The file alone is no finished run, nor is a record without its file.
+    assert [found.store.get(task) is not None for task in tasks] == [True, False, False]
+
+
 def test_steps_wait_for_the_choice_and_repeat_nothing(study, tmp_path):
     with pytest.raises(SystemExit, match='step choose'):
         next(campaign_of(study, tmp_path).regime())

@@ -232,6 +232,7 @@ def main() -> None:
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     campaign = Campaign(args)
+    campaign.take_pretrainings(HERE / 'pretrainings')
     campaign.store.commit = args.commit or campaign.store.commit
     run(campaign, args.steps, args.workers, args.seconds)
 

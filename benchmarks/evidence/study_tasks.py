@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 
 import runs
 from arms import STAGES, StageSettings
@@ -38,6 +40,18 @@ class StudyTasks:
         self.lists = store.state / 'lists'
         self.units = units
         self.packs: dict[str, Pack] = {}
+
+    def take_pretrainings(self, folder: Path) -> None:
+        """Copy finished ones to where this study looks for them.
+
+        Args:
+            folder (Path): With ``unit-6.pth`` and so on; what is there stays.
+        """
+        for file in folder.glob('unit-*.pth'):
+            target = self._pretraining(int(file.stem.removeprefix('unit-'))).makes
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
 
     def _first(self, number: int) -> list[int]:
         return list(self.units)[:number]
