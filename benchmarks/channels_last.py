@@ -33,7 +33,6 @@ NETWORKS = {
         128,
     ),
     'resnet18': (dict(type='ResNet', depth=18, norm_cfg=dict(type='BN')), 512, 64, 32),
-    'resnet50': (dict(type='ResNet', depth=50, norm_cfg=dict(type='BN')), 2048, 64, 16),
 }
 
 
@@ -123,7 +122,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--network', nargs='+', choices=NETWORKS, default=NETWORKS)
-    parser.add_argument('--repeats', type=int, default=9)
+    parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--json')
     args = parser.parse_args()
     init_default_scope('mmpretrain')

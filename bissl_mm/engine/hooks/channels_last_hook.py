@@ -13,10 +13,11 @@ class ChannelsLastHook(Hook):
     """Keeps 4-D weights with their channels last, so that convolutions take and
     give images in that layout.
 
-    On a processor first derivatives are faster then, see
-    ``benchmarks/channels_last.py``. Values differ by rounding alone, and
-    checkpoints load everywhere. It is not for a bilevel stage whose solver takes
-    products of the Hessian: second derivatives are slower in this layout.
+    On a processor first derivatives of a narrow network are faster then, see
+    ``benchmarks/channels_last.py``; those of a ResNet-18 are not. Values differ by
+    rounding alone, and checkpoints load everywhere. It is not for a bilevel stage
+    whose solver takes products of the Hessian: second derivatives are slower in
+    this layout.
 
     Raises:
         ValueError: If the model has an operator of mmcv. ``RoIAlign`` reads this
