@@ -234,3 +234,9 @@ def embed(figure) -> str:
     plt.close(figure)
     data = base64.b64encode(buffer.getvalue()).decode()
     return f'data:image/png;base64,{data}'
+
+
+def add_legend(axes) -> None:
+    """A legend, if anything has a label; an empty one makes matplotlib warn."""
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(frameon=False, fontsize=9)

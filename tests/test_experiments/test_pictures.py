@@ -1,5 +1,7 @@
 """Pictures of a report."""
 
+import warnings
+
 import pytest
 
 from bissl_mm.experiments.report import pictures
@@ -37,3 +39,12 @@ def test_a_table_of_top5_leaves_out_the_sets_without_it(panels):
         assert {task: sorted(texts) for task, texts in picture.items()} == {
             task: sorted(lines) for task in tasks
         }
+
+
+def test_panels_without_a_result_have_no_legend(panels):
+    entry = Entry([], 2, curves=[], search=[])
+    rows = {('FT', None): dict(pets=entry), ('BiSSL+FT', 5): dict(pets=entry)}
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        pictures.pictures_of([Table('SimCLR', ['pets'], rows)])
+    assert panels and all(not any(picture.values()) for picture in panels)

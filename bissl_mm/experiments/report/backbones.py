@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...analysis.report import COLOURS, STYLE, embed, plt, scatter_pair
+from ...analysis.report import COLOURS, STYLE, add_legend, embed, plt, scatter_pair
 from ..definition.experiment import Experiment
 from ..queue.store import Store
 from ..runs.cell import Cell
@@ -153,7 +153,7 @@ def _bars(tables: Sequence[Table]) -> str:
         axes.set_xticks(
             np.arange(len(tables)) + 0.4 - width / 2, [table.title for table in tables]
         )
-        axes.legend(frameon=False, fontsize=9)
+        add_legend(axes)
         figure.tight_layout()
         return embed(figure)
 

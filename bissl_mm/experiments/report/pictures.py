@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ...analysis.report import COLOURS, STYLE, embed, plt
+from ...analysis.report import COLOURS, STYLE, add_legend, embed, plt
 from .table import Entry, Table
 
 
@@ -63,7 +63,7 @@ def _over_values(table: Table) -> str:
                     axes.axhline(entry.mean, color=colour, linestyle='--', label=arm)
             axes.set_xticks(range(len(values)), [str(v) for v in values])
             axes.set_title(task)
-            axes.legend(frameon=False, fontsize=9)
+            add_legend(axes)
         figure.tight_layout()
         return embed(figure)
 
@@ -107,7 +107,7 @@ def _runs(entries: Sequence[tuple[str, Entry]]) -> str:
                 )
         left.set_title('validation, each final run')
         left.set_xlabel('evaluation')
-        left.legend(frameon=False, fontsize=9)
+        add_legend(left)
         right.set_title('search: larger is better')
         right.set_xlabel('learning rate')
         right.set_ylabel('weight decay')
