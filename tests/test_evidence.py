@@ -407,6 +407,23 @@ def test_sets_and_arms_restrict_the_tables(study, tmp_path):
     assert {k['set'].split('-')[0] for k in own} == {'cifar10'}
 
 
+@pytest.mark.parametrize('card', ['NVIDIA H100', None])
+def test_records_name_the_gpu_and_tables_keep_its_times_apart(
+    study, tmp_path, monkeypatch, card
+):
+    monkeypatch.setattr(study.store.torch.cuda, 'is_available', lambda: bool(card))
+    monkeypatch.setattr(study.store.torch.cuda, 'get_device_name', lambda: card)
+    store = study.store.Store(tmp_path / 'runs.jsonl', tmp_path / 'state')
+    key = dict(arm='v', set='s', unit=0, settings='a')
+    for kind in ('stage', 'final'):
+        task = study.store.Task(dict(key, kind=kind), lambda: {})
+        store.add(task, dict(seconds=9.0, cpu_seconds=5.0))
+    records = study.tables.read(tmp_path / 'runs.jsonl')
+    assert [record.get('device') for record in records] == [card, card]
+    times = study.tables.seconds(records, 's', 'v')
+    assert times == ('– / 9' if card else '5 / –')
+
+
 def test_committed_pretrainings_are_taken(study, tmp_path):
     folder = tmp_path / 'pretrainings'
     folder.mkdir()
