@@ -416,7 +416,7 @@ def test_records_name_the_gpu_and_tables_keep_its_times_apart(
     store = study.store.Store(tmp_path / 'runs.jsonl', tmp_path / 'state')
     key = dict(arm='v', set='s', unit=0, settings='a')
     for kind in ('stage', 'final'):
-        task = study.store.Task(dict(key, kind=kind), lambda: {})
+        task = study.store.Task(dict(key, kind=kind), dict)
         store.add(task, dict(seconds=9.0, cpu_seconds=5.0))
     records = study.tables.read(tmp_path / 'runs.jsonl')
     assert [record.get('device') for record in records] == [card, card]
