@@ -1,5 +1,7 @@
 """Memory layout of convolutions in first-order training on a processor."""
 
+from typing import Any
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -26,8 +28,10 @@ class ChannelsLastHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """After a checkpoint was loaded."""
-        refuse_compiled_operators(runner.model)
-        runner.model.to(memory_format=torch.channels_last)
+        # torch declares no overload of ``to`` for a memory format.
+        model: Any = runner.model
+        refuse_compiled_operators(model)
+        model.to(memory_format=torch.channels_last)
 
 
 def refuse_compiled_operators(model: nn.Module) -> None:
