@@ -23,7 +23,7 @@ from arms import ARMS, STAGES, StageSettings  # noqa: E402
 from regime import CHOICES, DEVELOPMENT, Point, chosen, points  # noqa: E402
 from store import Store, Task, run  # noqa: E402
 from study_packs import OTHERS, other_packs, study_packs  # noqa: E402
-from study_tasks import StudyTasks  # noqa: E402
+from study_tasks import FIXED, SEEDS, StudyTasks  # noqa: E402
 
 HERE = Path(__file__).parent
 UNITS = range(6)
@@ -37,6 +37,7 @@ STEPS = (
     'choose',
     'arms',
     'held_back',
+    'common',
     'regime',
     'transfer',
     'best',
@@ -97,6 +98,21 @@ class Campaign(StudyTasks):
         """The same on the set that nothing was chosen on."""
         for name in self._held_back:
             yield from self._table(name, self._chosen(), self.arms_of_tables)
+
+    def common(self) -> Iterator[Task]:
+        """The arms at one setting of fine-tuning, that of the regime."""
+        settings = self._chosen()
+        names = [*self.sets, *self._held_back]
+        arms = [arm for arm in self.arms_of_tables if arm in self._arms]
+        for name, arm, unit in itertools.product(names, arms, self.units):
+            stage = None
+            if arm in STAGES:
+                stage = self._stage(arm, settings, name, unit)
+                yield stage
+            for seed in SEEDS:
+                yield self._fine_tuning(
+                    arm, settings, name, unit, FIXED, seed, 'common', stage
+                )
 
     def regime(self) -> Iterator[Task]:
         """The stage's settings one by one, by arm."""

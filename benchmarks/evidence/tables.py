@@ -63,12 +63,12 @@ def read(path: Path) -> list[dict]:
     return list(found.values())
 
 
-def final_runs(records: list[dict]) -> dict[str, Runs]:
+def final_runs(records: list[dict], kind: str = 'final') -> dict[str, Runs]:
     """Test accuracies by set, arm and unit."""
     found: dict[str, Runs] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for record in records:
         key = record['key']
-        if key['kind'] == 'final':
+        if key['kind'] == kind:
             found[key['set']][key['arm']][key['unit']].append(record['test'])
     return found
 
@@ -222,6 +222,15 @@ def main() -> None:
         for name, found in shown.items():
             for group, part in by_group(found).items():
                 print(table_of_arms(records, name, part, arms, group=group) + '\n')
+    common = final_runs(records, 'common')
+    if common:
+        print(
+            '## At one setting of fine-tuning\n\nLearning rate 0.08 and weight decay '
+            '0.002 for all arms, without a search.\n'
+        )
+    for name, found in common.items():
+        for group, part in by_group(found).items():
+            print(table_of_arms(records, name, part, ARMS, group=group) + '\n')
     frozen = chosen(records)
     if frozen and any(r['key']['kind'] == 'regime' for r in records):
         results = regime_tables.Results(records, frozen)
