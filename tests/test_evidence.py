@@ -401,6 +401,15 @@ def test_sets_and_arms_restrict_the_tables(study, tmp_path):
     some = keys('held_back', arms=('FT', 'twice', 'v'))
     assert some == [k for k in every if k['arm'] in ('twice', 'v')]
     assert keys('held_back', sets=('cifar10-25',)) == []
+    # One setting of fine-tuning for all, from the stages of the tables.
+    found = campaign_of(study, tmp_path, records, arms=('FT', 'v'), sets=('dtd5',))
+    tasks = list(found.common())
+    runs = [task.key for task in tasks if task.key['kind'] == 'common']
+    assert len(runs) == 2 * 6 * 5 and {k['arm'] for k in runs} == {'FT', 'v'}
+    assert {(k['lr'], k['weight_decay']) for k in runs} == {(0.08, 0.002)}
+    stages = [task.key for task in tasks if task.key['kind'] == 'stage']
+    table = [t.key for t in found.held_back() if t.key['kind'] == 'stage']
+    assert stages == table and len(stages) == 6
     # The regime has its own arms.
     own = keys('regime', arms=('v',), sets=('cifar10-25',))
     assert {k['arm'] for k in own} == {'further', 'twice', 'v'}
