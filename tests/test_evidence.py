@@ -410,10 +410,47 @@ def test_sets_and_arms_restrict_the_tables(study, tmp_path):
     stages = [task.key for task in tasks if task.key['kind'] == 'stage']
     table = [t.key for t in found.held_back() if t.key['kind'] == 'stage']
     assert stages == table and len(stages) == 6
+    # An estimate of each backbone of the table, once.
+    estimates = [task.key for task in found.transfer()]
+    arms = [k.get('arm', 'FT') for k in estimates]
+    assert sorted(arms) == ['FT'] * 6 + ['v'] * 6
+    assert {(k['kind'], k['set']) for k in estimates} == {('transfer', 'dtd5')}
     # The regime has its own arms.
     own = keys('regime', arms=('v',), sets=('cifar10-25',))
     assert {k['arm'] for k in own} == {'further', 'twice', 'v'}
     assert {k['set'].split('-')[0] for k in own} == {'cifar10'}
+
+
+def test_estimates_stand_beside_the_accuracy_of_their_units(study):
+    def record(kind, arm, unit, **values):
+        own = dict(settings='a', arm=arm) if arm != 'FT' or kind == 'final' else {}
+        key = dict(kind=kind, set='s', unit=unit, **own)
+        if arm == 'FT' and kind == 'final':
+            key['settings'] = ''
+        return dict(key=key, **values)
+
+    records = [
+        record('final', arm, unit, test=60.0 + unit + (arm == 'v'))
+        for arm in ('FT', 'v')
+        for unit in (6, 7)
+    ]
+    records += [
+        record('transfer', 'FT', 6, neighbours=40.0),
+        record('transfer', 'v', 6, neighbours=50.0),
+        record('transfer', 'v', 7, neighbours=54.0),
+    ]
+    # Of another setting, set, or length of pretraining.
+    for key in (dict(settings='b'), dict(set='t'), dict(epochs=20)):
+        other = record('transfer', 'v', 7, neighbours=0.0)
+        other['key'] |= key
+        records.append(other)
+    runs = study.tables.final_runs(records)
+    text = study.tables.table_of_estimates(records, 's', runs['s'])
+    assert text.splitlines()[4:] == [
+        '| FT | 40.0 | 66.0 | 1 |',
+        '| v | 52.0 | 67.5 | 2 |',
+    ]
+    assert study.tables.table_of_estimates(records[:4], 's', runs['s']) == ''
 
 
 @pytest.mark.parametrize('card', ['NVIDIA H100', None])

@@ -133,13 +133,17 @@ class Campaign(StudyTasks):
 
     def transfer(self) -> Iterator[Task]:
         """The estimate for every backbone that was fine-tuned."""
-        for task in itertools.chain(self.choose(), self.regime()):
-            if task.key['kind'] in ('pretraining', 'stage'):
-                key = dict(task.key, kind='transfer')
-                for name in [task.key['set']] if 'set' in key else self.sets:
-                    key['set'] = name
+        steps = (self.pretrain, self.choose, self.regime, self.arms, self.held_back)
+        seen = set()
+        for task in itertools.chain.from_iterable(step() for step in steps):
+            if task.key['kind'] not in ('pretraining', 'stage'):
+                continue
+            names = [*self.sets, *self._held_back]
+            for name in [task.key['set']] if 'set' in task.key else names:
+                if (name, task.makes) not in seen:
+                    seen.add((name, task.makes))
                     yield Task(
-                        dict(key),
+                        dict(task.key, kind='transfer', set=name),
                         partial(
                             runs.transfer, self.packs[name], task.makes, self.lists
                         ),

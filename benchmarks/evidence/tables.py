@@ -166,6 +166,39 @@ def table_of_arms(
     return '\n'.join(lines)
 
 
+def table_of_estimates(records: list[dict], name: str, units: Runs) -> str:
+    """The estimate of transfer of the backbones that a set's tables fine-tune,
+    beside their test accuracy, over the units that have both."""
+    found: dict[str, dict[int, float]] = defaultdict(dict)
+    keys = [r['key'] for r in records]
+    used = {
+        (key['arm'], key['settings'])
+        for key in keys
+        if key['kind'] == 'final' and key['set'] == name
+    }
+    usual = regime_tables.USUAL_EPOCHS
+    for record in records:
+        key = record['key']
+        if key['kind'] != 'transfer' or key['set'] != name:
+            continue
+        arm = key.get('arm', 'FT')
+        if (arm, key.get('settings', '')) in used and key.get('epochs', usual) == usual:
+            found[arm][key['unit']] = record['neighbours']
+    lines = [
+        f'### {name}',
+        '',
+        '| arm | neighbours | test accuracy | units |',
+        '| --- ' * 4 + '|',
+    ]
+    for arm in ARMS:
+        both = sorted(set(found[arm]) & set(units.get(arm, {})))
+        if both:
+            estimate = np.mean([found[arm][unit] for unit in both])
+            test = np.mean([np.mean(units[arm][unit]) for unit in both])
+            lines.append(f'| {arm} | {estimate:.1f} | {test:.1f} | {len(both)} |')
+    return '\n'.join(lines) if len(lines) > 4 else ''
+
+
 def table_of_choices(records: list[dict]) -> str:
     """Validation accuracy of each setting of the stage that was tried."""
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -231,6 +264,10 @@ def main() -> None:
     for name, found in common.items():
         for group, part in by_group(found).items():
             print(table_of_arms(records, name, part, ARMS, group=group) + '\n')
+    estimates = [table_of_estimates(records, *item) for item in runs.items()]
+    if any(estimates):
+        print('## The estimate of transfer of the backbones\n')
+        print('\n\n'.join(filter(None, estimates)) + '\n')
     frozen = chosen(records)
     if frozen and any(r['key']['kind'] == 'regime' for r in records):
         results = regime_tables.Results(records, frozen)
