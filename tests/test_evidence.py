@@ -368,7 +368,7 @@ def choices(study, best):
 
 def test_committed_runs_are_found_again(study, tmp_path):
     records = study.tables.read(FOLDER / 'runs.jsonl')
-    study_of = campaign_of(study, tmp_path)
+    study_of = campaign_of(study, tmp_path, units=range(12))
     keys = {
         json.dumps(task.key, sort_keys=True)
         for step in (study_of.pretrain, study_of.choose)

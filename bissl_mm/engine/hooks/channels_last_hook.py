@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from ...registry import HOOKS
+from ...utils.errors import ValueRefusal
 
 
 @HOOKS.register_module()
@@ -42,7 +43,7 @@ def refuse_compiled_operators(model: nn.Module) -> None:
     """
     for name, module in model.named_modules():
         if type(module).__module__.startswith('mmcv.ops'):
-            raise ValueError(
+            raise ValueRefusal(
                 f'ChannelsLastHook does not go with {type(module).__name__} at '
                 f'{name} of the model, which would read images in the wrong order. '
                 'Remove the hook from custom_hooks.'
