@@ -100,7 +100,8 @@ setup(
             # A second opinion on products; its test is skipped without it.
             'curvlinops-for-pytorch>=3',
             'matplotlib',
-            'pytest',
+            # From 9.2 on pytest-xdist 3.8 does not keep a group together, in silence.
+            'pytest<9.2',
             'pytest-xdist',
             'scikit-learn',
             # Without it the tests of texts are skipped.

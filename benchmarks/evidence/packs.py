@@ -118,7 +118,7 @@ class Pack:
                 for i in sorted(order[: self.labels].tolist())
             ]
         lists.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f'.{torch.initial_seed()}.partial')
+        partial = path.with_suffix(f'.{os.getpid()}.partial')
         partial.write_text('\n'.join(lines) + '\n')
         partial.replace(path)
         return path

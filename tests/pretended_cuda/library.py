@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import torch
@@ -41,11 +42,13 @@ def compiled(folder: Path) -> Path:
         root = Path(torch.__file__).parent
         compiler = _compiler()
         assert compiler is not None
-        new = folder / f'new-{name}'
         command = [compiler, '-std=c++17', '-O1', '-fPIC', '-shared', str(SOURCE)]
         command += [f'-I{root}/include', f'-L{root}/lib', '-lc10', '-ltorch_cpu']
-        subprocess.run([*command, '-o', str(new)], check=True)
-        new.replace(library)
+        # A folder of its own: several workers may compile at the same time.
+        with tempfile.TemporaryDirectory(dir=folder) as own:
+            new = Path(own) / name
+            subprocess.run([*command, '-o', str(new)], check=True)
+            new.replace(library)
     return library
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import ROOT
@@ -146,6 +147,12 @@ def check(name: str, found: dict, case: dict) -> None:
             rest -= 2 * (name == 'CGSolver')
         rest -= name == 'learned lambda' and phase == 'upper'
         assert rest in decided(name, int(iters)), (phase, iters, found['waits'])
+
+
+def test_several_workers_may_compile(tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        libraries = list(pool.map(compiled, [tmp_path] * 2))
+    assert list(tmp_path.iterdir()) == libraries[:1] == libraries[1:]
 
 
 @pytest.mark.parametrize('name', CASES)
