@@ -226,6 +226,38 @@ def test_experiment_file_has_the_numbers_of_the_command(
     assert len(set(theirs.values())) > 2
 
 
+def test_command_plans_its_runs_and_reports_them(
+    study, own_images, tmp_path, monkeypatch, capsys
+):
+    """The training itself is that of the test below."""
+
+    def run(campaign, steps, workers, done, libraries):
+        while left := [
+            task
+            for step in steps
+            for task in getattr(campaign, step)()
+            if campaign.store.get(task) is None and campaign.is_ready(task)
+        ]:
+            task = left[0]
+            if task.makes:
+                task.makes.parent.mkdir(parents=True, exist_ok=True)
+                task.makes.touch()
+            val = 50.0 + 10 * (task.key.get('lr') == 0.3)
+            result = dict(val=val, test=60.0 + (task.key.get('arm') == 'v'))
+            campaign.store.add(task, result)
+            done(task, result)
+
+    monkeypatch.setattr(study.run, 'run', run)
+    study.run.main([*GIVEN, '--work-dir', str(tmp_path / 'run')])
+    assert capsys.readouterr().out.count('BiSSL+FT +1.0, p = ') == 3
+    text = (tmp_path / 'run/runs.jsonl').read_text()
+    keys = [json.loads(line)['key'] for line in text.splitlines()]
+    kinds = [key['kind'] for key in keys]
+    numbers = dict(pretraining=1, stage=6, search=16, final=16)
+    assert {kind: kinds.count(kind) for kind in kinds} == numbers
+    assert {key['lr'] for key in keys if key['kind'] == 'final'} == {0.3}
+
+
 @pytest.mark.long
 @pytest.mark.whole
 def test_own_images_from_pretraining_to_the_report(study, own_images, tmp_path, capsys):
@@ -337,6 +369,7 @@ def campaign_of(study, folder, records=(), units=range(6), **given):
             **dict(
                 sets=study.campaign.SETS,
                 arms=('FT', 'FT-long', *study.arms.STAGES),
+                factors=study.regime.FACTORS,
                 data='packs',
             )
             | given,
@@ -419,6 +452,15 @@ def test_sets_and_arms_restrict_the_tables(study, tmp_path):
     own = keys('regime', arms=('v',), sets=('cifar10-25',))
     assert {k['arm'] for k in own} == {'further', 'twice', 'v'}
     assert {k['set'].split('-')[0] for k in own} == {'cifar10'}
+    # A part of it: labels, whose runs are a part of the whole's.
+    part = keys('regime', sets=('cifar10-25',), factors=('labels',))
+    assert all(k in own for k in part) and len(part) == 2 * 5 * 3
+    assert own[: len(part) // 2] == part[: len(part) // 2]
+    # The held-back set with few labels has no search.
+    few = campaign_of(study, tmp_path, records, arms=('FT', 'v'), sets=('dtd5-5',))
+    assert not list(few.held_back()) and not list(few.arms())
+    assert {task.key['set'] for task in few.common()} == {'dtd5-5'}
+    assert few.packs['dtd5-5'].labels == 5
 
 
 def test_estimates_stand_beside_the_accuracy_of_their_units(study):

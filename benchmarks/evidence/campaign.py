@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import runs  # noqa: E402
 from arms import ARMS, STAGES, StageSettings  # noqa: E402
-from regime import CHOICES, DEVELOPMENT, Point, chosen, points  # noqa: E402
+from regime import CHOICES, DEVELOPMENT, FACTORS, Point, chosen, points  # noqa: E402
 from store import Store, Task, run  # noqa: E402
 from study_packs import OTHERS, other_packs, study_packs  # noqa: E402
 from study_tasks import FIXED, SEEDS, StudyTasks  # noqa: E402
@@ -28,10 +28,13 @@ from study_tasks import FIXED, SEEDS, StudyTasks  # noqa: E402
 HERE = Path(__file__).parent
 UNITS = range(6)
 HELD_BACK = ('dtd5',)
-SETS = [*DEVELOPMENT, *HELD_BACK, *OTHERS]
+#: The same with few labels: exploratory, at one setting of fine-tuning.
+FEW = ('dtd5-5',)
+SETS = [*DEVELOPMENT, *HELD_BACK, *FEW, *OTHERS]
 #: lambda and T of the stages whose best alternation is taken.
 BEST = ((0.03, 60), (0.1, 60), (0.3, 60), (0.03, 200))
 JACOBIAN = ('discard', 'v', 'published', 'gn-0.1', 'gn-0.3', 'gn-1')
+EVERY_ARM = ('FT', 'FT-long', *STAGES)
 STEPS = (
     'pretrain',
     'choose',
@@ -54,7 +57,10 @@ class Campaign(StudyTasks):
         args (Namespace): Of the command line.
     """
 
-    arms_of_tables = ARMS
+    arms_of_tables: Sequence[str] = ARMS
+    #: To which the tables and the regime are restricted.
+    _arms: Sequence[str] = EVERY_ARM
+    _factors: Sequence[str] = FACTORS
 
     def __init__(self, args: argparse.Namespace) -> None:
         super().__init__(Store(Path(args.runs), Path(args.state)), args.units)
@@ -63,6 +69,8 @@ class Campaign(StudyTasks):
     def _read_packs(self, args: argparse.Namespace) -> None:
         self.sets = [name for name in DEVELOPMENT if name in args.sets]
         self._held_back = [name for name in HELD_BACK if name in args.sets]
+        self._few = [name for name in FEW if name in args.sets]
+        self._factors = args.factors
         self._others = [name for name in OTHERS if name in args.sets]
         self._arms = args.arms
         self.data = Path(args.data)
@@ -102,7 +110,7 @@ class Campaign(StudyTasks):
     def common(self) -> Iterator[Task]:
         """The arms at one setting of fine-tuning, that of the regime."""
         settings = self._chosen()
-        names = [*self.sets, *self._held_back]
+        names = [*self.sets, *self._held_back, *self._few]
         arms = [arm for arm in self.arms_of_tables if arm in self._arms]
         for name, arm, unit in itertools.product(names, arms, self.units):
             stage = None
@@ -117,7 +125,7 @@ class Campaign(StudyTasks):
     def regime(self) -> Iterator[Task]:
         """The stage's settings one by one, by arm."""
         for unit, name in itertools.product(self._first(2), self.sets):
-            for point in points(self._chosen(), name, self.epochs):
+            for point in points(self._chosen(), name, self.epochs, self._factors):
                 if point.epochs != self.epochs:
                     yield self._pretraining(unit, point.epochs)
                 yield from self._at(point, unit)
@@ -233,13 +241,19 @@ def main() -> None:
         default=SETS,
         help='to which the steps are restricted',
     )
-    every = ['FT', 'FT-long', *STAGES]
     parser.add_argument(
         '--arms',
         nargs='+',
-        choices=every,
-        default=every,
+        choices=EVERY_ARM,
+        default=EVERY_ARM,
         help='to which the tables are restricted',
+    )
+    parser.add_argument(
+        '--factors',
+        nargs='+',
+        choices=FACTORS,
+        default=FACTORS,
+        help='to which the regime is restricted',
     )
     parser.add_argument('--commit', help='of the code, where git cannot tell')
     parser.add_argument('--workers', type=int, default=1)

@@ -1,7 +1,7 @@
 """The points at which the regime is looked at, see PROTOCOL.md."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from arms import StageSettings
@@ -22,6 +22,9 @@ WEIGHTS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0)
 UPPER_LRS = (0.01, 0.03, 0.06, 0.12)
 LOWER_STEPS = (2, 5, 10, 20)
 EPOCHS = (5, 20, 100, 200)
+#: In the order in which they are run; ``grid`` is T and lambda together, and
+#: ``longest`` its row of the highest T.
+FACTORS = ('labels', 'grid', 'upper_lr', 'lower_steps', 'epochs', 'longest')
 #: Labels a class, by the development set that they are drawn from.
 LABELS = {'cifar10-25': (2, 5, 10, 25, 100), 'sign_digits-5': (2, 5, 10, 20)}
 #: Steps of fine-tuning, whatever the number of labels.
@@ -63,23 +66,28 @@ class Point:
     epochs: int
 
 
-def points(frozen: StageSettings, base: str, epochs: int) -> Iterator[Point]:
+def points(
+    frozen: StageSettings, base: str, epochs: int, factors: Sequence[str] = FACTORS
+) -> Iterator[Point]:
     """Those of a development set, in the order in which they are run.
 
     Args:
         frozen (StageSettings): Where one factor is varied at a time.
         base (str): The development set.
         epochs (int): Of the pretraining, where they are not varied.
+        factors (Sequence[str]): Which ones, of ``FACTORS``.
     """
     seen = set()
-    for point in _all(frozen, base, epochs):
+    for point in _all(frozen, base, epochs, factors):
         point = replace(point, settings=relevant(point, frozen))
         if point not in seen:
             seen.add(point)
             yield point
 
 
-def _all(frozen: StageSettings, base: str, epochs: int) -> Iterator[Point]:
+def _all(
+    frozen: StageSettings, base: str, epochs: int, factors: Sequence[str]
+) -> Iterator[Point]:
     def arms(
         names: str,
         settings: StageSettings = frozen,
@@ -89,27 +97,42 @@ def _all(frozen: StageSettings, base: str, epochs: int) -> Iterator[Point]:
         for arm in names.split():
             yield Point(arm, settings, name, number)
 
-    family = base.rsplit('-', 1)[0]
-    # The longest stages come last: they take as much as all others.
-    for time in TIMES[:-1]:
-        for weight in WEIGHTS:
+    def grid(times: Sequence[int]) -> Iterator[Point]:
+        for time, weight in itertools.product(times, WEIGHTS):
             yield from arms(
                 'v', replace(frozen, num_alternations=time, reg_weight=weight)
             )
-        yield from arms('further twice', replace(frozen, num_alternations=time))
-    for number in LABELS[base]:
-        yield from arms('FT further twice v', name=f'{family}-{number}')
-    for lr in UPPER_LRS:
-        yield from arms('twice v', replace(frozen, upper_lr=lr))
-    for number in LOWER_STEPS:
-        yield from arms('further v', replace(frozen, num_lower_steps=number))
-    for number in EPOCHS:
-        yield from arms('FT further twice v', number=number)
-    for weight in WEIGHTS:
-        yield from arms(
-            'v', replace(frozen, num_alternations=TIMES[-1], reg_weight=weight)
-        )
-    yield from arms('further twice', replace(frozen, num_alternations=TIMES[-1]))
+        for time in times:
+            yield from arms('further twice', replace(frozen, num_alternations=time))
+
+    family = base.rsplit('-', 1)[0]
+    of_factors = {
+        'labels': lambda: (
+            point
+            for number in LABELS[base]
+            for point in arms('FT further twice v', name=f'{family}-{number}')
+        ),
+        'grid': lambda: grid(TIMES[:-1]),
+        'upper_lr': lambda: (
+            point
+            for lr in UPPER_LRS
+            for point in arms('twice v', replace(frozen, upper_lr=lr))
+        ),
+        'lower_steps': lambda: (
+            point
+            for number in LOWER_STEPS
+            for point in arms('further v', replace(frozen, num_lower_steps=number))
+        ),
+        'epochs': lambda: (
+            point
+            for number in EPOCHS
+            for point in arms('FT further twice v', number=number)
+        ),
+        # They take as much time as all others.
+        'longest': lambda: grid(TIMES[-1:]),
+    }
+    for factor in factors:
+        yield from of_factors[factor]()
 
 
 def relevant(point: Point, frozen: StageSettings) -> StageSettings:

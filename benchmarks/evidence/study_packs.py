@@ -20,7 +20,12 @@ def study_packs(data: Path) -> dict[str, Pack]:
     Args:
         data (Path): The folder.
     """
-    packs = {'dtd5': Pack('dtd5', str(data / 'dtd5'), 40)}
+    dtd5 = str(data / 'dtd5')
+    packs = {
+        'dtd5': Pack('dtd5', dtd5, 40),
+        # 25 images are one step.
+        'dtd5-5': Pack('dtd5-5', dtd5, STEPS, labels=5),
+    }
     for base, folder in _FOLDERS.items():
         family = base.rsplit('-', 1)[0]
         for labels in LABELS[base]:
