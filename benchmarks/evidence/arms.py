@@ -104,10 +104,6 @@ def _solver(
         own.update(solver=solver, damping=damping, curvature=curvature)
         if solver['type'] not in ('IdentitySolver', 'DiscardSolver'):
             own.check_residual = 'random'
-            # Second derivatives are slower in this layout.
-            cfg.custom_hooks = [
-                hook for hook in cfg.custom_hooks if hook.type != 'ChannelsLastHook'
-            ]
 
     return patch
 

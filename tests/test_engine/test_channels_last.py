@@ -26,9 +26,13 @@ IDENTITY = dict(
 )
 
 
-def run(monkeypatch, folders, work_dir, hook, stops=(), resume=False):
+def run(monkeypatch, folders, work_dir, hook, stops=(), resume=False, **settings):
     cfg = small_config(
-        monkeypatch, folders, work_dir, train_cfg__num_alternations=2, **IDENTITY
+        monkeypatch,
+        folders,
+        work_dir,
+        train_cfg__num_alternations=2,
+        **{**IDENTITY, **settings},
     )
     cfg.custom_hooks = cfg.custom_hooks + [HOOK] * hook
     cfg.resume = resume
@@ -51,7 +55,7 @@ def test_values_and_gradients_are_the_same():
     for hook in (None, ChannelsLastHook()):
         model = build(simclr_cfg())
         if hook is not None:
-            hook.before_train(SimpleNamespace(model=model))
+            hook.before_train(SimpleNamespace(model=model, optim_wrapper=None))
         assert all(map(is_channels_last, convolutions(model))) == (hook is not None)
         loss = model.loss(inputs, [])['loss']
         found.append([loss, *torch.autograd.grad(loss, list(model.parameters()))])
@@ -79,6 +83,21 @@ def test_a_stage_keeps_the_layout_and_goes_on_bit_for_bit(
     final = weights(run(monkeypatch, image_folders, tmp_path / 'parts', True, (), True))
     for name, value in found.items():
         assert torch.equal(final[name], value), name
+
+
+def test_a_stage_with_products_keeps_its_layout(image_folders, tmp_path, monkeypatch):
+    settings = dict(solver=dict(type='LayerwiseCGSolver'), damping=10.0, _delete_=True)
+    ended = run(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        True,
+        optim_wrapper__hypergradient=settings,
+        log_level='INFO',
+    )
+    assert not all(map(is_channels_last, convolutions(ended.model)))
+    (log,) = tmp_path.glob('*/*.log')
+    assert 'does nothing: LayerwiseCGSolver takes products' in log.read_text()
 
 
 def test_comparisons_run_the_hooks_of_a_config(image_folders, tmp_path, monkeypatch):

@@ -18,9 +18,9 @@ class ChannelsLastHook(Hook):
 
     On a processor first derivatives of a narrow network are faster then, see
     ``benchmarks/channels_last.py``; those of a ResNet-18 are not. Values differ by
-    rounding alone, and checkpoints load everywhere. It is not for a bilevel stage
-    whose solver takes products of the Hessian: second derivatives are slower in
-    this layout.
+    rounding alone, and checkpoints load everywhere. In a bilevel stage whose solver
+    takes products of the Hessian it does nothing and says so: second derivatives are
+    slower in this layout.
 
     Raises:
         ValueError: If the model has an operator of mmcv. ``RoIAlign`` reads this
@@ -32,6 +32,14 @@ class ChannelsLastHook(Hook):
         # torch declares no overload of ``to`` for a memory format.
         model: Any = runner.model
         refuse_compiled_operators(model)
+        system = getattr(runner.optim_wrapper, 'system', None)
+        if system is not None and system.solver.uses_products:
+            runner.logger.info(
+                'ChannelsLastHook does nothing: '
+                f'{type(system.solver).__name__} takes products of the Hessian, and '
+                'second derivatives are slower in this layout.'
+            )
+            return
         model.to(memory_format=torch.channels_last)
 
 
