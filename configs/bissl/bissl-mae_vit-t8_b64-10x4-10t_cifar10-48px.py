@@ -32,4 +32,6 @@ optim_wrapper = dict(
         paramwise_cfg=_base_.pretext_paramwise_cfg,
     ),
     upper=_base_.layer_decay,
+    # MAE is smooth throughout. A product is one gradient then, and keeps no graph.
+    hypergradient=dict(curvature='differences'),
 )
