@@ -1,5 +1,6 @@
 """Text in chunks of equal length, the data of the pretext task."""
 
+import json
 import os.path as osp
 from typing import Any
 
@@ -14,6 +15,8 @@ from ..utils.errors import FileNotFoundRefusal, ValueRefusal
 
 #: What ``tools/prepare_text.py`` writes: little-endian token ids.
 FILE, DTYPE = 'tokens.bin', np.dtype('<i4')
+#: What it writes beside them.
+TOKENIZER = 'tokenizer.json'
 
 
 @DATASETS.register_module()
@@ -27,15 +30,20 @@ class TextChunks(Dataset):
     Args:
         data_root (str): Folder that ``tools/prepare_text.py`` wrote.
         context (int): Tokens per chunk. Defaults to 512.
+        vocab_size (int, optional): Of the backbone, to be compared with the tokenizer
+            beside the tokens. Defaults to None, not compared.
 
     Raises:
         FileNotFoundError: If the folder has no tokens.
-        ValueError: If they are fewer than one chunk.
+        ValueError: If they are fewer than one chunk, or if the tokenizer has another
+            number of tokens than the backbone.
     """
 
     metainfo: dict[str, Any] = {}
 
-    def __init__(self, data_root: str, context: int = 512) -> None:
+    def __init__(
+        self, data_root: str, context: int = 512, vocab_size: int | None = None
+    ) -> None:
         check_positive_int('TextChunks', 'context', context)
         path = osp.join(data_root, FILE)
         if not osp.isfile(path):
@@ -50,6 +58,13 @@ class TextChunks(Dataset):
                 f'TextChunks: {path!r} has {number} tokens, and context={context} '
                 'asks for chunks of that many. Set a context of at least 2 and at '
                 'most the number of tokens, or prepare more text.'
+            )
+        known = vocabulary_beside(data_root)
+        if vocab_size is not None and known not in (None, vocab_size):
+            raise ValueRefusal(
+                f'TextChunks: the tokenizer in {data_root!r} has {known} tokens, but the '
+                f'backbone has vocab_size={vocab_size}. Type export '
+                f'BISSL_VOCAB_SIZE={known}, or set vocab_size of the backbone.'
             )
         self.path, self.context = path, context
         self._number = number // context
@@ -74,4 +89,20 @@ class TextChunks(Dataset):
         return dict(inputs=torch.from_numpy(chunk.astype(np.int64)))
 
 
-__all__ = ['DTYPE', 'FILE', 'TextChunks']
+def vocabulary_beside(folder: str) -> int | None:
+    """Number of tokens of ``tokenizer.json``; None without this file.
+
+    Read as JSON, since training needs no other part of the library tokenizers.
+    """
+    path = osp.join(folder, TOKENIZER)
+    if not osp.isfile(path):
+        return None
+    with open(path, encoding='utf-8') as file:
+        content = json.load(file)
+    added = {token['content'] for token in content.get('added_tokens', ())}
+    vocab = content['model']['vocab']
+    # Unigram models have pairs of token and score.
+    return len(added.union(vocab if isinstance(vocab, dict) else (t for t, _ in vocab)))
+
+
+__all__ = ['DTYPE', 'FILE', 'TOKENIZER', 'TextChunks']

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..utils.errors import FileNotFoundRefusal, ValueRefusal
 from ..utils.files import atomic_file, atomic_path
-from .chunks import DTYPE, FILE
+from .chunks import DTYPE, FILE, TOKENIZER
 from .tokenizer import batches, learn_tokenizer, load_tokenizer
 
 
@@ -52,7 +52,7 @@ def prepare_text(
                 number += len(encoded.ids)
         if not number:
             raise ValueRefusal(f'prepare_text: {source!r} has no text. Name another.')
-    with atomic_path(folder / 'tokenizer.json') as path:
+    with atomic_path(folder / TOKENIZER) as path:
         known.save(path)
     return known.get_vocab_size(), number
 

@@ -9,6 +9,7 @@ from glue_folder import write_glue
 from mmengine.structures import BaseDataElement
 
 from bissl_mm.text import GLUEDataset, GLUEMetric, TextChunks
+from bissl_mm.text.chunks import vocabulary_beside
 from bissl_mm.text.glue_files import TASKS, read_glue
 from bissl_mm.utils.errors import FileNotFoundRefusal, Refusal
 
@@ -86,8 +87,29 @@ def tokenizer(tmp_path_factory):
     (folder / 'a.txt').write_text(text)
     vocabulary, number = prepare_text(str(folder), str(folder / 'out'), None, 60)
     assert 20 < vocabulary <= 60
-    assert len(TextChunks(str(folder / 'out'), 2)) == number // 2
+    data = TextChunks(str(folder / 'out'), 2, vocabulary)
+    assert len(data) == number // 2
     return folder / 'out/tokenizer.json'
+
+
+def test_another_vocabulary_than_the_texts_is_refused(tokenizer, tmp_path):
+    from tokenizers import Tokenizer, models
+
+    root = str(tokenizer.parent)
+    number = Tokenizer.from_file(str(tokenizer)).get_vocab_size()
+    assert vocabulary_beside(root) == number
+    with pytest.raises(Refusal, match=f'has {number} tokens.*=7.*SIZE={number},'):
+        TextChunks(root, 2, 7)
+    # Tokens that were added, another kind of model, and tokens alone.
+    for model in (
+        models.Unigram([('a', -1.0), ('b', -2.0)]),
+        models.WordLevel({'a': 0}),
+    ):
+        other = Tokenizer(model)
+        other.add_special_tokens(['a', '<pad>'])
+        other.save(str(tmp_path / 'tokenizer.json'))
+        assert vocabulary_beside(str(tmp_path)) == other.get_vocab_size()
+    assert vocabulary_beside(str(tmp_path / 'none')) is None
 
 
 def test_inputs_of_each_kind_of_task(glue, tokenizer):
