@@ -15,6 +15,7 @@ from bissl_mm.analysis.runs.fine_tune import Setting, fine_tune
 from bissl_mm.engine.hooks.channels_last_hook import (
     ChannelsLastHook,
     refuse_compiled_operators,
+    why_not,
 )
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
@@ -98,6 +99,20 @@ def test_a_stage_with_products_keeps_its_layout(image_folders, tmp_path, monkeyp
     assert not all(map(is_channels_last, convolutions(ended.model)))
     (log,) = tmp_path.glob('*/*.log')
     assert 'does nothing: LayerwiseCGSolver takes products' in log.read_text()
+
+
+def _several(rank, world):
+    runner = SimpleNamespace(model=nn.Conv2d(3, 4, 3), optim_wrapper=None)
+    return why_not(runner)
+
+
+@pytest.mark.dist
+def test_several_processes_and_a_gpu_keep_the_layout(pool):
+    assert pool.run(_several) == ['the model is trained on several processes'] * 2
+    runner = SimpleNamespace(model=nn.Conv2d(3, 4, 3), optim_wrapper=None)
+    assert why_not(runner) is None
+    runner.model.to('meta')
+    assert 'on a GPU' in str(why_not(runner))
 
 
 def test_comparisons_run_the_hooks_of_a_config(image_folders, tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
@@ -18,9 +19,9 @@ class ChannelsLastHook(Hook):
 
     On a processor first derivatives of a narrow network are faster then, see
     ``benchmarks/channels_last.py``; those of a ResNet-18 are not. Values differ by
-    rounding alone, and checkpoints load everywhere. In a bilevel stage whose solver
-    takes products of the Hessian it does nothing and says so: second derivatives are
-    slower in this layout.
+    rounding alone, and checkpoints load everywhere. The hook does nothing, and says
+    so, where this layout is slower or not measured: in a bilevel stage whose solver
+    takes products of the Hessian, on a GPU, and on several processes.
 
     Raises:
         ValueError: If the model has an operator of mmcv. ``RoIAlign`` reads this
@@ -32,15 +33,28 @@ class ChannelsLastHook(Hook):
         # torch declares no overload of ``to`` for a memory format.
         model: Any = runner.model
         refuse_compiled_operators(model)
-        system = getattr(runner.optim_wrapper, 'system', None)
-        if system is not None and system.solver.uses_products:
-            runner.logger.info(
-                'ChannelsLastHook does nothing: '
-                f'{type(system.solver).__name__} takes products of the Hessian, and '
-                'second derivatives are slower in this layout.'
-            )
+        reason = why_not(runner)
+        if reason is not None:
+            runner.logger.info(f'ChannelsLastHook does nothing: {reason}.')
             return
         model.to(memory_format=torch.channels_last)
+
+
+def why_not(runner: Runner) -> str | None:
+    """Why the layout is left as it is; None if it is not."""
+    if get_world_size() > 1:
+        # DistributedDataParallel has laid out its buckets before, and copies gradients
+        # of another layout.
+        return 'the model is trained on several processes'
+    if next(runner.model.parameters()).device.type != 'cpu':
+        return 'the model is on a GPU, where this layout is not measured'
+    system = getattr(runner.optim_wrapper, 'system', None)
+    if system is not None and system.solver.uses_products:
+        return (
+            f'{type(system.solver).__name__} takes products of the Hessian, and '
+            'second derivatives are slower in this layout'
+        )
+    return None
 
 
 def refuse_compiled_operators(model: nn.Module) -> None:
