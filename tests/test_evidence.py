@@ -508,8 +508,12 @@ def test_records_name_the_gpu_and_tables_keep_its_times_apart(
         store.add(task, dict(seconds=9.0, cpu_seconds=5.0))
     records = study.tables.read(tmp_path / 'runs.jsonl')
     assert [record.get('device') for record in records] == [card, card]
-    times = study.tables.seconds(records, 's', 'v')
+    times = study.tables.seconds(records, 's', 'v', [0])
     assert times == ('– / 9' if card else '5 / –')
+    places = study.tables.places(records, 'final', 's', 'v', [0])
+    assert places == ('0 / 1' if card else '1 / 0')
+    assert study.tables.seconds(records, 's', 'v', [6]) == '– / –'
+    assert study.tables.places(records, 'final', 's', 'v', [6]) == '0 / 0'
 
 
 def test_committed_pretrainings_are_taken(study, tmp_path):
@@ -615,6 +619,17 @@ def test_tables_of_the_regime(study, tmp_path):
     )
     text = study.regime_tables.text(results)
     assert '| 1.0 | ' in text and '+2.5 | +1.5 | 2 |' in text
+    # A factor that was not run yet has no table, and one point is no map.
+    labels = [
+        r
+        for r in moved
+        if r['key']['set'].startswith('sign_digits') and 'epochs' not in r['key']
+        if r['key']['settings'] in ('', str(frozen))
+    ]
+    short = study.regime_tables.Results(choices(study, frozen) + labels, frozen)
+    found = study.regime_tables.text(short)
+    assert found.count('| --- ') == 9 and '| labels a class | R |' in found
+    assert study.regime_tables.heat_maps(short, tmp_path / 'none') == []
     paths = study.regime_tables.heat_maps(results, tmp_path)
     assert [p.name for p in paths] == [
         'regime-cifar10-25.png',

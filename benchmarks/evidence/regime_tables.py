@@ -121,7 +121,9 @@ def text(results: Results) -> str:
     for name in LABELS:
         parts += [f'### {name}', '']
         for title, rows in _factors(results.frozen, name).items():
-            parts += [_table(results, title, rows), '']
+            # The frozen setting is a point of every factor.
+            if sum(bool(results.at('v', *row)) for row in rows.values()) > 1:
+                parts += [_table(results, title, rows), '']
     return '\n'.join([*parts, correlations(results)])
 
 
@@ -205,7 +207,7 @@ def heat_maps(results: Results, folder: Path) -> list[Path]:
     paths = []
     for name in LABELS:
         grids = [_grid(results, name, over) for over in ('further', 'twice')]
-        if all(np.isnan(grid).all() for grid in grids):
+        if all(np.isfinite(grid).sum() < 2 for grid in grids):
             continue
         figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout='constrained')
         for axis, grid, over in zip(

@@ -93,15 +93,15 @@ def by_group(runs: Runs) -> dict[str, Runs]:
     }
 
 
-def seconds(records: list[dict], name: str, arm: str) -> str:
-    """Time of the stages that an arm's final runs came from, the mean over
-    units: processor time of those on a core, and after a slash wall time of
-    those on a shared GPU. (A run on a core may have been paused.)"""
+def seconds(records: list[dict], name: str, arm: str, units: Sequence[int]) -> str:
+    """Time of the stages that an arm's runs came from, the mean over units: processor
+    time of those on a core, and after a slash wall time of those on a shared GPU. (A
+    run on a core may have been paused.)"""
     keys = [r['key'] for r in records]
     used = {
         k['settings']
         for k in keys
-        if k['kind'] == 'final' and k['set'] == name and k['arm'] == arm
+        if k['kind'] in ('final', 'common') and k['set'] == name and k['arm'] == arm
     }
     found: dict[bool, list[float]] = {False: [], True: []}
     for r in records:
@@ -111,12 +111,27 @@ def seconds(records: list[dict], name: str, arm: str) -> str:
             and key['set'] == name
             and key['arm'] == arm
             and key['settings'] in used
+            and key['unit'] in units
         ):
             time = 'seconds' if 'device' in r else 'cpu_seconds'
             # The first stages have no processor time.
             found['device' in r] += [r[time]] if time in r else []
     core, gpu = (f'{np.mean(v):.0f}' if v else '–' for v in found.values())
     return f'{core} / {gpu}'
+
+
+def places(
+    records: list[dict], kind: str, name: str, arm: str, units: Sequence[int]
+) -> str:
+    """How many fine-tunings of a cell were run on a core, and how many on a GPU."""
+    found = [
+        'device' in r
+        for r in records
+        if (r['key']['kind'], r['key'].get('set'), r['key'].get('arm'))
+        == (kind, name, arm)
+        and r['key']['unit'] in units
+    ]
+    return f'{len(found) - sum(found)} / {sum(found)}'
 
 
 def compare(runs: Runs, arm: str, other: str) -> str:
@@ -143,15 +158,25 @@ def table_of_arms(
     arms: Sequence[str],
     arm: str = 'v',
     group: str = '',
+    kind: str = 'final',
 ) -> str:
-    """Some arms of a set, and how far ``arm`` is ahead of each; times are those of
-    all its units."""
+    """Some arms of a set, and how far ``arm`` is ahead of each.
+
+    Args:
+        records (list[dict]): Of all runs.
+        name (str): Of the set.
+        runs (dict): Its test accuracies by arm and unit.
+        arms (Sequence[str]): Those of the table, in its order.
+        arm (str): Which one the others are compared with.
+        group (str): For the title.
+        kind (str): Of the fine-tunings in ``runs``.
+    """
     lines = [
         f'### {name}{group}',
         '',
-        f'| arm | test accuracy | units | stage, s: core / GPU | {arm} minus it | 95% '
-        'interval | p, units | p, all runs |',
-        '| --- ' * 8 + '|',
+        '| arm | test accuracy | units | fine-tunings: core / GPU | stage, s: core / '
+        f'GPU | {arm} minus it | 95% interval | p, units | p, all runs |',
+        '| --- ' * 9 + '|',
     ]
     for other in arms:
         if other not in runs:
@@ -161,7 +186,8 @@ def table_of_arms(
         against = compare(runs, arm, other) if other != arm and arm in runs else '| | |'
         lines.append(
             f'| {other} | {np.mean(means):.1f}{spread} | {len(means)} | '
-            f'{seconds(records, name, other)} | {against} |'
+            f'{places(records, kind, name, other, list(runs[other]))} | '
+            f'{seconds(records, name, other, list(runs[other]))} | {against} |'
         )
     return '\n'.join(lines)
 
@@ -263,7 +289,8 @@ def main() -> None:
         )
     for name, found in common.items():
         for group, part in by_group(found).items():
-            print(table_of_arms(records, name, part, ARMS, group=group) + '\n')
+            text = table_of_arms(records, name, part, ARMS, 'v', group, 'common')
+            print(text + '\n')
     estimates = [table_of_estimates(records, *item) for item in runs.items()]
     if any(estimates):
         print('## The estimate of transfer of the backbones\n')

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset
 
 from ..registry import DATASETS
@@ -30,20 +30,16 @@ class TextChunks(Dataset):
     Args:
         data_root (str): Folder that ``tools/prepare_text.py`` wrote.
         context (int): Tokens per chunk. Defaults to 512.
-        vocab_size (int, optional): Of the backbone, to be compared with the tokenizer
-            beside the tokens. Defaults to None, not compared.
 
     Raises:
         FileNotFoundError: If the folder has no tokens.
-        ValueError: If they are fewer than one chunk, or if the tokenizer has another
-            number of tokens than the backbone.
+        ValueError: If they are fewer than one chunk, or if the tokenizer beside them
+            cannot be read.
     """
 
     metainfo: dict[str, Any] = {}
 
-    def __init__(
-        self, data_root: str, context: int = 512, vocab_size: int | None = None
-    ) -> None:
+    def __init__(self, data_root: str, context: int = 512) -> None:
         check_positive_int('TextChunks', 'context', context)
         path = osp.join(data_root, FILE)
         if not osp.isfile(path):
@@ -59,14 +55,8 @@ class TextChunks(Dataset):
                 'asks for chunks of that many. Set a context of at least 2 and at '
                 'most the number of tokens, or prepare more text.'
             )
-        known = vocabulary_beside(data_root)
-        if vocab_size is not None and known not in (None, vocab_size):
-            raise ValueRefusal(
-                f'TextChunks: the tokenizer in {data_root!r} has {known} tokens, but the '
-                f'backbone has vocab_size={vocab_size}. Type export '
-                f'BISSL_VOCAB_SIZE={known}, or set vocab_size of the backbone.'
-            )
         self.path, self.context = path, context
+        self.vocab_size = vocabulary_beside(data_root)
         self._number = number // context
         self._tokens: np.ndarray | None = None
 
@@ -77,8 +67,9 @@ class TextChunks(Dataset):
         """The number of a chunk; it has no file of its own."""
         return dict(sample_idx=index)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """``inputs``: token ids of shape (context,), int64."""
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """``inputs``: token ids of shape (context,), int64. ``data_samples`` has the
+        tokenizer's ``vocab_size``, for the model to compare, if it is known."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         if self._tokens is None:
@@ -86,7 +77,11 @@ class TextChunks(Dataset):
             self._tokens = np.memmap(self.path, DTYPE, 'r')
         start = index * self.context
         chunk = self._tokens[start : start + self.context]
-        return dict(inputs=torch.from_numpy(chunk.astype(np.int64)))
+        item: dict[str, Any] = dict(inputs=torch.from_numpy(chunk.astype(np.int64)))
+        if self.vocab_size is not None:
+            facts = dict(sample_idx=index, vocab_size=self.vocab_size)
+            item['data_samples'] = BaseDataElement(metainfo=facts)
+        return item
 
 
 def vocabulary_beside(folder: str) -> int | None:
@@ -97,10 +92,16 @@ def vocabulary_beside(folder: str) -> int | None:
     path = osp.join(folder, TOKENIZER)
     if not osp.isfile(path):
         return None
-    with open(path, encoding='utf-8') as file:
-        content = json.load(file)
-    added = {token['content'] for token in content.get('added_tokens', ())}
-    vocab = content['model']['vocab']
+    try:
+        with open(path, encoding='utf-8') as file:
+            content = json.load(file)
+        vocab = content['model']['vocab']
+        added = {token['content'] for token in content.get('added_tokens', ())}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueRefusal(
+            f'TextChunks: {path!r} cannot be read ({type(error).__name__}: {error}). '
+            'Prepare the text again with tools/prepare_text.py.'
+        ) from error
     # Unigram models have pairs of token and score.
     return len(added.union(vocab if isinstance(vocab, dict) else (t for t, _ in vocab)))
 

@@ -170,6 +170,7 @@ class GPTLanguageModel(BaseModel):
         self.backbone = MODELS.build(backbone)
         preprocessor: Any = self.data_preprocessor
         preprocessor.vocab_size = len(self.backbone.tokens)
+        preprocessor.pretext_vocab_size = len(self.backbone.tokens)
 
     def forward(self, inputs, data_samples=None, mode: str = 'tensor'):
         """The loss of a batch, or its hidden states.

@@ -4,7 +4,7 @@
 _base_ = ['./gpt_b64-100e_books.py', '../_base_/text/gpt_small.py']
 
 model = dict(backbone=_base_.small)
-train_dataloader = _base_.short_text
+train_dataloader = _base_.short
 train_cfg = dict(max_epochs=3)
 # A network this small starts from nothing and learns faster.
 optim_wrapper = dict(optimizer=dict(lr=1e-3))

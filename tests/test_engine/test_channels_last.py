@@ -17,6 +17,7 @@ from bissl_mm.engine.hooks.channels_last_hook import (
     refuse_compiled_operators,
     why_not,
 )
+from bissl_mm.hypergradient import DenseSolver, IdentitySolver
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 HOOK = dict(type='ChannelsLastHook')
@@ -111,6 +112,16 @@ def test_several_processes_and_a_gpu_keep_the_layout(pool):
     assert pool.run(_several) == ['the model is trained on several processes'] * 2
     runner = SimpleNamespace(model=nn.Conv2d(3, 4, 3), optim_wrapper=None)
     assert why_not(runner) is None
+    for solver, steps, reason in (
+        (DenseSolver(), 0, 'DenseSolver takes products'),
+        (IdentitySolver(), 2, 'unrolled steps'),
+        (IdentitySolver(), 0, None),
+    ):
+        system = SimpleNamespace(
+            solver=solver, config=SimpleNamespace(unrolled_steps=steps)
+        )
+        runner.optim_wrapper = SimpleNamespace(system=system)
+        assert (why_not(runner) or 'None').startswith(str(reason))
     runner.model.to('meta')
     assert 'on a GPU' in str(why_not(runner))
 

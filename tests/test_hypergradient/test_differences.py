@@ -6,6 +6,7 @@ from pretext_models import bissl_model, sgd_wrapper
 from small_models import views
 from torch import nn
 
+from bissl_mm.engine.steps.settings import HypergradientSettings
 from bissl_mm.hypergradient import Differences, Hessian, materialize
 from bissl_mm.models.checks import kinks_note
 
@@ -134,6 +135,10 @@ def test_refusals_and_the_note():
         Differences(closures, params, product_dtype=torch.bfloat16)
     with pytest.raises(ValueError, match='lost in the rounding of tf32'):
         Differences(closures, params, product_tf32=True)
+    # Of a run at its start, not at its first upper phase.
+    for dtype in ('tf32', 'bfloat16'):
+        with pytest.raises(ValueError, match=f"dtype='{dtype}'. Set dtype=None, or"):
+            HypergradientSettings(curvature='differences', dtype=dtype)
     with pytest.raises(ValueError, match='step must be above 0'):
         Differences(closures, params, step=0.0)
     assert "'1' of the pretext model have kinks (ReLU)" in kinks_note(net)

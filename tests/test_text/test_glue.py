@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from glue_folder import write_glue
+from mmengine.dataset import pseudo_collate
 from mmengine.structures import BaseDataElement
 
-from bissl_mm.text import GLUEDataset, GLUEMetric, TextChunks
+from bissl_mm.text import GLUEDataset, GLUEMetric, GPTLanguageModel, TextChunks
 from bissl_mm.text.chunks import vocabulary_beside
 from bissl_mm.text.glue_files import TASKS, read_glue
 from bissl_mm.utils.errors import FileNotFoundRefusal, Refusal
@@ -87,29 +88,45 @@ def tokenizer(tmp_path_factory):
     (folder / 'a.txt').write_text(text)
     vocabulary, number = prepare_text(str(folder), str(folder / 'out'), None, 60)
     assert 20 < vocabulary <= 60
-    data = TextChunks(str(folder / 'out'), 2, vocabulary)
-    assert len(data) == number // 2
+    assert len(TextChunks(str(folder / 'out'), 2)) == number // 2
     return folder / 'out/tokenizer.json'
 
 
 def test_another_vocabulary_than_the_texts_is_refused(tokenizer, tmp_path):
+    """Before the pretraining, not at the stage after it."""
     from tokenizers import Tokenizer, models
 
-    root = str(tokenizer.parent)
     number = Tokenizer.from_file(str(tokenizer)).get_vocab_size()
-    assert vocabulary_beside(root) == number
-    with pytest.raises(Refusal, match=f'has {number} tokens.*=7.*SIZE={number},'):
-        TextChunks(root, 2, 7)
-    # Tokens that were added, another kind of model, and tokens alone.
-    for model in (
+    batch = pseudo_collate([TextChunks(str(tokenizer.parent), 2)[0]] * 3)
+    for size in (number, number + 1):
+        backbone = dict(
+            type='bissl_mm.GPTBackbone',
+            vocab_size=size,
+            context=4,
+            embed_dims=4,
+            num_layers=1,
+            num_heads=1,
+        )
+        model = GPTLanguageModel(backbone)
+        if size == number:
+            assert model.data_preprocessor(batch)['inputs'].shape == (3, 2)
+            continue
+        with pytest.raises(Refusal, match=f'has {number} tokens.*SIZE={number},'):
+            model.data_preprocessor(batch)
+    # Tokens that were added, another kind of model, no file, and a damaged one.
+    for kind in (
         models.Unigram([('a', -1.0), ('b', -2.0)]),
         models.WordLevel({'a': 0}),
     ):
-        other = Tokenizer(model)
+        other = Tokenizer(kind)
         other.add_special_tokens(['a', '<pad>'])
         other.save(str(tmp_path / 'tokenizer.json'))
         assert vocabulary_beside(str(tmp_path)) == other.get_vocab_size()
     assert vocabulary_beside(str(tmp_path / 'none')) is None
+    for damage in ('{', '[]', '{"model": {}}'):
+        (tmp_path / 'tokenizer.json').write_text(damage)
+        with pytest.raises(Refusal, match='tokenizer.json.* cannot be read'):
+            vocabulary_beside(str(tmp_path))
 
 
 def test_inputs_of_each_kind_of_task(glue, tokenizer):

@@ -21,7 +21,8 @@ class ChannelsLastHook(Hook):
     ``benchmarks/channels_last.py``; those of a ResNet-18 are not. Values differ by
     rounding alone, and checkpoints load everywhere. The hook does nothing, and says
     so, where this layout is slower or not measured: in a bilevel stage whose solver
-    takes products of the Hessian, on a GPU, and on several processes.
+    takes products of the Hessian or that unrolls steps, on a GPU, and on several
+    processes.
 
     Raises:
         ValueError: If the model has an operator of mmcv. ``RoIAlign`` reads this
@@ -32,11 +33,11 @@ class ChannelsLastHook(Hook):
         """After a checkpoint was loaded."""
         # torch declares no overload of ``to`` for a memory format.
         model: Any = runner.model
-        refuse_compiled_operators(model)
         reason = why_not(runner)
         if reason is not None:
             runner.logger.info(f'ChannelsLastHook does nothing: {reason}.')
             return
+        refuse_compiled_operators(model)
         model.to(memory_format=torch.channels_last)
 
 
@@ -49,6 +50,8 @@ def why_not(runner: Runner) -> str | None:
     if next(runner.model.parameters()).device.type != 'cpu':
         return 'the model is on a GPU, where this layout is not measured'
     system = getattr(runner.optim_wrapper, 'system', None)
+    if system is not None and system.config.unrolled_steps:
+        return 'unrolled steps have second derivatives, which are slower in this layout'
     if system is not None and system.solver.uses_products:
         return (
             f'{type(system.solver).__name__} takes products of the Hessian, and '

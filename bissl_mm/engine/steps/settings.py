@@ -157,6 +157,11 @@ class HypergradientSettings:
                 f'{WHERE}: dtype={self.dtype!r} works only with '
                 "second_order='lean', but second_order is 'torch'. Set dtype=None."
             )
+        if self.dtype is not None and self.curvature == 'differences':
+            raise ValueRefusal(
+                f'{WHERE}: a difference of two gradients is lost in the rounding of '
+                f"dtype={self.dtype!r}. Set dtype=None, or curvature='hessian'."
+            )
         check_in(
             WHERE,
             'check_residual',

@@ -17,7 +17,6 @@ pretext_dataloader = dict(
         type='bissl_mm.TextChunks',
         data_root='{{$BISSL_DATA_DIR:data}}/books',
         context=512,
-        vocab_size=gpt['vocab_size'],
     ),
 )
 # Biases and scales of norms have no weight decay (7.1.2).

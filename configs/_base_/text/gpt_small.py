@@ -7,5 +7,4 @@ small = dict(
     num_heads=2,
 )
 short = dict(total_batch_size=16, num_workers=0, dataset=dict(context=64))
-short_text = dict(short, dataset=dict(context=64, vocab_size=small['vocab_size']))
 short_test = dict(num_workers=0, dataset=dict(context=64))
