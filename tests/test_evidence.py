@@ -26,6 +26,7 @@ def study():
     try:
         import arms
         import campaign
+        import devices
         import experiment_file
         import kinds
         import packs
@@ -40,6 +41,7 @@ def study():
         yield SimpleNamespace(
             arms=arms,
             campaign=campaign,
+            devices=devices,
             file=experiment_file,
             kinds=kinds,
             packs=packs,
@@ -508,12 +510,12 @@ def test_records_name_the_gpu_and_tables_keep_its_times_apart(
         store.add(task, dict(seconds=9.0, cpu_seconds=5.0))
     records = study.tables.read(tmp_path / 'runs.jsonl')
     assert [record.get('device') for record in records] == [card, card]
-    times = study.tables.seconds(records, 's', 'v', [0])
+    times = study.devices.seconds(records, 's', 'v', [0])
     assert times == ('– / 9' if card else '5 / –')
-    places = study.tables.places(records, 'final', 's', 'v', [0])
+    places = study.devices.places(records, 'final', 's', 'v', [0])
     assert places == ('0 / 1' if card else '1 / 0')
-    assert study.tables.seconds(records, 's', 'v', [6]) == '– / –'
-    assert study.tables.places(records, 'final', 's', 'v', [6]) == '0 / 0'
+    assert study.devices.seconds(records, 's', 'v', [6]) == '– / –'
+    assert study.devices.places(records, 'final', 's', 'v', [6]) == '0 / 0'
 
 
 def test_committed_pretrainings_are_taken(study, tmp_path):

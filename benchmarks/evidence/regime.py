@@ -106,33 +106,23 @@ def _all(
             yield from arms('further twice', replace(frozen, num_alternations=time))
 
     family = base.rsplit('-', 1)[0]
-    of_factors = {
-        'labels': lambda: (
-            point
+    of_factors = dict(
+        labels=[
+            arms('FT further twice v', name=f'{family}-{number}')
             for number in LABELS[base]
-            for point in arms('FT further twice v', name=f'{family}-{number}')
-        ),
-        'grid': lambda: grid(TIMES[:-1]),
-        'upper_lr': lambda: (
-            point
-            for lr in UPPER_LRS
-            for point in arms('twice v', replace(frozen, upper_lr=lr))
-        ),
-        'lower_steps': lambda: (
-            point
+        ],
+        grid=[grid(TIMES[:-1])],
+        upper_lr=[arms('twice v', replace(frozen, upper_lr=lr)) for lr in UPPER_LRS],
+        lower_steps=[
+            arms('further v', replace(frozen, num_lower_steps=number))
             for number in LOWER_STEPS
-            for point in arms('further v', replace(frozen, num_lower_steps=number))
-        ),
-        'epochs': lambda: (
-            point
-            for number in EPOCHS
-            for point in arms('FT further twice v', number=number)
-        ),
+        ],
+        epochs=[arms('FT further twice v', number=number) for number in EPOCHS],
         # They take as much time as all others.
-        'longest': lambda: grid(TIMES[-1:]),
-    }
+        longest=[grid(TIMES[-1:])],
+    )
     for factor in factors:
-        yield from of_factors[factor]()
+        yield from itertools.chain.from_iterable(of_factors[factor])
 
 
 def relevant(point: Point, frozen: StageSettings) -> StageSettings:

@@ -88,6 +88,12 @@ def vocabulary_beside(folder: str) -> int | None:
     """Number of tokens of ``tokenizer.json``; None without this file.
 
     Read as JSON, since training needs no other part of the library tokenizers.
+
+    Args:
+        folder (str): With the tokens.
+
+    Raises:
+        ValueError: If the file cannot be read.
     """
     path = osp.join(folder, TOKENIZER)
     if not osp.isfile(path):

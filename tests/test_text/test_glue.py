@@ -93,7 +93,7 @@ def tokenizer(tmp_path_factory):
 
 
 def test_another_vocabulary_than_the_texts_is_refused(tokenizer, tmp_path):
-    """Before the pretraining, not at the stage after it."""
+    """In the pretraining, not at the stage after it."""
     from tokenizers import Tokenizer, models
 
     number = Tokenizer.from_file(str(tokenizer)).get_vocab_size()
