@@ -14,8 +14,11 @@ from tool_runs import call, tool
 from bissl_mm.engine.memory import live_tensors
 from bissl_mm.engine.memory.command import Request, answer
 from bissl_mm.engine.memory.fake_device import fake_device
-from bissl_mm.engine.memory.fit import Fitter
+from bissl_mm.engine.memory.fit import Fit, Fitter, Lines
 from bissl_mm.engine.memory.live_tensors import BLOCK, LiveTensors, can_count
+from bissl_mm.engine.memory.phases import Peaks
+from bissl_mm.engine.memory.report import advice, report
+from bissl_mm.engine.memory.stage import Point
 from bissl_mm.utils.card import GIB, read_memory, room, with_margin
 from bissl_mm.utils.errors import RuntimeRefusal
 
@@ -112,6 +115,36 @@ def test_settings_that_fit_do():
     more = stage.measure({**found.options, key: size + 1})
     assert found.peaks.largest <= limit < more.largest
     assert fitter.fit(peaks.at_rest).peaks is None
+
+
+@pytest.mark.parametrize('curvature', ['hessian', 'differences'])
+def test_only_a_curvature_with_a_graph_is_told_to_leave_it_out(curvature):
+    config, options, _ = SMALL
+    key = 'optim_wrapper.hypergradient.curvature'
+    stage = dry_run.stage_of(config, {**options, key: curvature}, (8, 4))
+    has_graph = curvature == 'hessian'
+    peaks = Peaks(
+        at_rest=100,
+        head_warmup=200,
+        lower=300,
+        begin=800,
+        gradients=400,
+        product=1000,
+        graph=0,
+        rebuilt=700 if has_graph else 1000,
+        validation=None,
+    )
+    half = peaks._replace(lower=200, begin=450, product=550, gradients=300)
+    half = half._replace(rebuilt=400 if has_graph else 550)
+    lines = Lines(Point(8, 8, 4), peaks, Point(4, 4, 2), half)
+    found = Fitter(stage, peaks, lines).options(900)
+    keep, size = (
+        f'optim_wrapper.hypergradient.{n}' for n in ('keep_graph', 'batch_size')
+    )
+    assert found == ({keep: False} if has_graph else {size: 7})
+    fit = Fit({True: 7, False: 8}, {True: 7, False: 8}, {}, found, peaks)
+    said = '\n'.join([*report(stage, peaks), *advice(stage, fit, GIB, ['train'])])
+    assert ('keep_graph' in said) == has_graph
 
 
 @counts

@@ -82,6 +82,17 @@ def test_messages_of_a_run_name_phase_and_settings(
         run.train()
 
 
+def test_differences_have_no_graph_to_leave_out(image_folders, tmp_path, monkeypatch):
+    run = make_runner(small_config(monkeypatch, image_folders, tmp_path))
+    # The message reads the config alone.
+    run.cfg.merge_from_dict({'optim_wrapper.hypergradient.curvature': 'differences'})
+    (place, _, expected) = PHASES[4]
+    monkeypatch.setattr(*place, raising(CUDA[0](CUDA[1])))
+    with pytest.raises(RuntimeRefusal, match=expected.split('.*')[0]) as caught:
+        run.train()
+    assert 'options optim_wrapper.hypergradient.batch_size=2 ' in str(caught.value)
+
+
 class Fails(BaseModel):
     """Memory runs out in the steps of one kind."""
 

@@ -12,6 +12,8 @@ from mmengine.runner import Runner
 
 from ...utils.errors import Refusal, RuntimeRefusal
 
+#: Curvatures whose products derive a gradient again. Its graph may be kept or not.
+WITH_GRAPH = ('hessian', 'gauss_newton')
 #: The settings that each phase needs memory for.
 _LOWER = (
     'train_cfg.pretext_dataloader.batch_size={lower_half}',
@@ -107,7 +109,8 @@ def _message(runner: Runner, error: Exception) -> str:
     phase, settings = PHASES[getattr(error, _PHASE, 'training')]
     optim_wrapper = cfg.get('optim_wrapper') or {}
     hypergradient = optim_wrapper.get('hypergradient') or {}
-    if hypergradient.get('keep_graph') is False:
+    kept = hypergradient.get('keep_graph', True)
+    if not kept or hypergradient.get('curvature', 'hessian') not in WITH_GRAPH:
         settings = tuple(s for s in settings if s is not _GRAPH)
     sizes = {
         name: _size(cfg, *key.split('.'), world_size=world_size)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from ..checks.out_of_memory import WITH_GRAPH
 from .phases import Peaks
 from .stage import LOADERS, Point, Stage
 
@@ -230,18 +231,20 @@ class Fitter:
         if self.settings.batch_size not in (None, wanted):
             options[_HESSIAN] = wanted
         keeps = self.settings.keep_graph
+        has_graph = self.settings.curvature in WITH_GRAPH
+        keep = {_KEEP: False} if has_graph else {}
         if self.lines.hessian(limit, upper, wanted, keeps) >= wanted:
             return options
-        without = self.lines.hessian(limit, upper, wanted, False)
+        without = self.lines.hessian(limit, upper, wanted, not has_graph)
         if without >= wanted:
-            return {**options, _KEEP: False}
+            return {**options, **keep}
         if self.stage.takes_parts:
             parts = self._number(self.lines.rebuilt, wanted, limit)
             if parts:
                 return {**options, f'{_PARTS}.hessian': parts}
         if without < _LEAST:
             return None
-        return {**options, _KEEP: False, _HESSIAN: without}
+        return {**options, **keep, _HESSIAN: without}
 
     def _validation(self, limit: float) -> int | None:
         """The batch of validation that fits; None if it fits as it is."""

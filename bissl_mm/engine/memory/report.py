@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...utils.card import GIB, MARGIN, SHARE, with_margin
+from ..checks.out_of_memory import WITH_GRAPH
 from .fit import Fit
 from .phases import Peaks
 from .samples import SOURCE
@@ -35,7 +36,7 @@ def report(stage: Stage, peaks: Peaks) -> list[str]:
         for name, title in _NAMES.items()
         if getattr(peaks, name)
     ]
-    if peaks.product:
+    if peaks.product and _has_graph(stage):
         lines.append(
             f'  of it, graph kept for all products {peaks.graph / GIB:>9.2f}'
             f'   (keep_graph=False: a product takes {peaks.rebuilt / GIB:.2f} in all)'
@@ -65,9 +66,9 @@ def advice(stage: Stage, fit: Fit, card: int, command: Sequence[str]) -> list[st
         ('largest pretext batch of one GPU', fit.pretext),
         ('largest Hessian batch beside these batches', fit.hessian),
     ):
+        kept = f' with the graph kept, {_size(sizes[False])} with keep_graph=False'
         lines.append(
-            f'  {title}: {_size(sizes[True])} with the graph kept, '
-            f'{_size(sizes[False])} with keep_graph=False'
+            f'  {title}: {_size(sizes[True])}{kept if _has_graph(stage) else ""}'
         )
     if stage.takes_parts:
         lines += [
@@ -109,6 +110,10 @@ def _with_options(command: Sequence[str], typed: str) -> list[str]:
     """The command with options more, which win over those that it has."""
     first = () if '--cfg-options' in command else ('--cfg-options',)
     return [*command, *first, typed]
+
+
+def _has_graph(stage: Stage) -> bool:
+    return stage.hypergradient.curvature in WITH_GRAPH
 
 
 def _size(number: int) -> Any:

@@ -84,7 +84,8 @@ class HypergradientSettings:
         keep_graph (bool): Whether the gradient of each Hessian batch is kept
             with its graph for all products of a phase. False builds it anew in
             every product: this takes less memory and more time, and the values
-            are equal up to rounding. Defaults to True.
+            are equal up to rounding. Without effect with ``'differences'`` and
+            ``'fisher'``, which keep no graph. Defaults to True.
         dtype (str, optional): ``'bfloat16'`` computes the convolutions of a
             product in this type. Parameters, gradients and the solver's vectors
             stay in float32. ``'tf32'`` lets a GPU of NVIDIA's Ampere generation or
