@@ -187,6 +187,22 @@ def start_of(
     counted = dict(pretext=images, train=labels)
     check_data_folders(cfg, [p for p, number in counted.items() if number is None])
     optimizer = cfg.optim_wrapper.lower.optimizer
+    return Start(
+        alternations,
+        lower_steps,
+        upper_steps,
+        regularizer,
+        pull_of(weights, learning_rates(cfg, optimizer.lr, steps)),
+        _gain(cfg),
+        _size(loop.pretext_dataloader, images),
+        _size(cfg.train_dataloader, labels),
+        '' if is_type(optimizer, 'SGD') or _is_pretrained(cfg) else UNTRAINED,
+    )
+
+
+def _gain(cfg: Config) -> float:
+    """Of a lower step: read for plain SGD, measured for the others."""
+    optimizer = cfg.optim_wrapper.lower.optimizer
     if is_type(optimizer, 'SGD') and not _differs(cfg):
         momentum = optimizer.get('momentum', 0.0)
         dampening = optimizer.get('dampening', 0.0) if momentum else 0.0
@@ -198,17 +214,7 @@ def start_of(
             f'Most of theta_P has a factor of 0 in {KEY}.factors, so R is 0 at any '
             'weight. Choose lambda and T yourself.'
         )
-    return Start(
-        alternations,
-        lower_steps,
-        upper_steps,
-        regularizer,
-        pull_of(weights, learning_rates(cfg, optimizer.lr, steps)),
-        gain,
-        _size(loop.pretext_dataloader, images),
-        _size(cfg.train_dataloader, labels),
-        '' if is_type(optimizer, 'SGD') or _is_pretrained(cfg) else UNTRAINED,
-    )
+    return gain
 
 
 def _differs(cfg: Config) -> bool:

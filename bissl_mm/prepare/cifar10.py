@@ -62,6 +62,20 @@ def prepare_cifar10(root: Path, task: Task) -> None:
             f'evenly among {len(names)} classes. Choose a multiple of '
             f'{len(names)}.'
         )
+    rest = _write_labeled(task, batches, names, by_class)
+    split = task.split('cifar10_unlabeled', 'images')
+    # Draw all of them once more, so that the names mix the classes.
+    for i, key in enumerate(task.draw(rest, len(rest), 'unlabeled images')):
+        save(batches, key, split.place(f'images/{i:05}.png', key))
+
+
+def _write_labeled(
+    task: Task,
+    batches: dict[str, Batch],
+    names: list[str],
+    by_class: dict[tuple[str, int], list[str]],
+) -> list[str]:
+    """Write ``cifar10_labeled``; returns the images of the unlabeled set."""
     splits = {
         part: task.split('cifar10_labeled', part) for part in ('train', 'val', 'test')
     }
@@ -92,10 +106,7 @@ def prepare_cifar10(root: Path, task: Task) -> None:
                 )
                 save(batches, key, path)
             splits[part].remark = f'{len(names)} classes'
-    split = task.split('cifar10_unlabeled', 'images')
-    # Draw all of them once more, so that the names mix the classes.
-    for i, key in enumerate(task.draw(rest, len(rest), 'unlabeled images')):
-        save(batches, key, split.place(f'images/{i:05}.png', key))
+    return rest
 
 
 def save(batches: dict[str, Batch], key: str, path: Path) -> None:

@@ -76,11 +76,9 @@ def compare(
     def start(run: Run, final: bool) -> None:
         name, checkpoint = run.arm.name, run.checkpoint
         # A run without ``inspect`` cannot replace a run that needs it.
-        options = (
-            dict(inspect=inspect and partial(inspect, name, run.seed))
-            if final
-            else dict(test=False)
-        )
+        options: dict[str, Any] = dict(test=False)
+        if final:
+            options = dict(inspect=inspect and partial(inspect, name, run.seed))
         run.key = run_key(
             cfg, checkpoint, asdict(run.setting), run.seed, metric, sorted(options)
         )

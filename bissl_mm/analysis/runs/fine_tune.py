@@ -116,15 +116,13 @@ def fine_tune(
     result: dict[str, Any] = dict(val=best.value if best.state else math.nan)
     if history:
         result['curve'] = best.curve
+    if not best.state:
+        result.update(dict.fromkeys(['loss'] * loss + ['test'] * test, math.nan))
+        return result
+    runner.model.load_state_dict(best.state)
     if loss:
-        result['loss'] = math.nan
-        if best.state:
-            runner.model.load_state_dict(best.state)
-            result['loss'] = mean_loss(runner.model, runner.val_dataloader)
-    if test and not best.state:
-        result['test'] = math.nan
-    elif test:
-        runner.model.load_state_dict(best.state)
+        result['loss'] = mean_loss(runner.model, runner.val_dataloader)
+    if test:
         metrics = runner.test()
         result['test'] = percent(metric, metrics)
         if history:

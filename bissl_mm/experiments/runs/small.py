@@ -4,7 +4,8 @@ Data sets, their pipelines and all classes stay those of the config. Widths,
 depths, batches and counts become small.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from mmengine.config import Config
 
@@ -141,43 +142,52 @@ def options(cfg: Config, shallow: bool) -> dict:
             loader = loader.get(key, {})
         if not loader:
             continue
-        found[f'{name}.num_workers'] = 0
-        if 'persistent_workers' in loader:
-            found[f'{name}.persistent_workers'] = False
-        if name == LOADERS[3] or 'val_dataloader' not in cfg:
-            small = 4
-        elif name == LOADERS[0] and not is_dense(cfg):
-            small = 16 if bilevel else 8
-        else:
-            small = 2
-        key = 'total_batch_size' if 'total_batch_size' in loader else 'batch_size'
-        found[f'{name}.{key}'] = min(loader[key], small)
-        # The streams of the bilevel loop do not know this key.
-        if name in LOADERS[1:3] or name == LOADERS[0] and not bilevel:
-            found[f'{name}.num_batch_per_epoch'] = 2 if 'train' in name else 1
+        found.update(_small_loader(cfg, name, loader, bilevel))
     found['train_cfg.val_interval'] = 1
     if bilevel:
-        found.update(
-            {
-                'train_cfg.num_alternations': 1,
-                'train_cfg.num_lower_steps': 2,
-                'train_cfg.num_upper_steps': 1,
-                'train_cfg.head_warmup.num_epochs': 1,
-                'param_scheduler.lower.0.end': 1,
-                'param_scheduler.lower.1.begin': 1,
-            }
-        )
-        if len(cfg.param_scheduler.upper) == 2:
-            # A warm-up of the upper level, too.
-            found.update(
-                {
-                    'train_cfg.num_upper_steps': 2,
-                    'param_scheduler.upper.0.end': 1,
-                    'param_scheduler.upper.1.begin': 1,
-                }
-            )
-        found.update(small_system(cfg.optim_wrapper))
+        found.update(_short_stage(cfg))
     else:
         found['train_cfg.max_epochs'] = 1
     found['default_hooks.checkpoint.interval'] = 1
     return found
+
+
+def _small_loader(cfg: Config, name: str, loader: Mapping, bilevel: bool) -> dict:
+    """Small batches, two of them in training, in the process itself."""
+    found: dict[str, Any] = {f'{name}.num_workers': 0}
+    if 'persistent_workers' in loader:
+        found[f'{name}.persistent_workers'] = False
+    if name == LOADERS[3] or 'val_dataloader' not in cfg:
+        small = 4
+    elif name == LOADERS[0] and not is_dense(cfg):
+        small = 16 if bilevel else 8
+    else:
+        small = 2
+    key = 'total_batch_size' if 'total_batch_size' in loader else 'batch_size'
+    found[f'{name}.{key}'] = min(loader[key], small)
+    # The streams of the bilevel loop do not know this key.
+    if name in LOADERS[1:3] or name == LOADERS[0] and not bilevel:
+        found[f'{name}.num_batch_per_epoch'] = 2 if 'train' in name else 1
+    return found
+
+
+def _short_stage(cfg: Config) -> dict:
+    """One alternation."""
+    found = {
+        'train_cfg.num_alternations': 1,
+        'train_cfg.num_lower_steps': 2,
+        'train_cfg.num_upper_steps': 1,
+        'train_cfg.head_warmup.num_epochs': 1,
+        'param_scheduler.lower.0.end': 1,
+        'param_scheduler.lower.1.begin': 1,
+    }
+    if len(cfg.param_scheduler.upper) == 2:
+        # A warm-up of the upper level, too.
+        found.update(
+            {
+                'train_cfg.num_upper_steps': 2,
+                'param_scheduler.upper.0.end': 1,
+                'param_scheduler.upper.1.begin': 1,
+            }
+        )
+    return found | small_system(cfg.optim_wrapper)
