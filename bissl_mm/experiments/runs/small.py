@@ -4,7 +4,7 @@ Data sets, their pipelines and all classes stay those of the config. Widths,
 depths, batches and counts become small.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
@@ -152,7 +152,7 @@ def options(cfg: Config, shallow: bool) -> dict:
     return found
 
 
-def _small_loader(cfg: Config, name: str, loader: Mapping, bilevel: bool) -> dict:
+def _small_loader(cfg: Config, name: str, loader: Any, bilevel: bool) -> dict:
     """Small batches, two of them in training, in the process itself."""
     found: dict[str, Any] = {f'{name}.num_workers': 0}
     if 'persistent_workers' in loader:
