@@ -119,11 +119,14 @@ def text(results: Results) -> str:
         '',
     ]
     for name in LABELS:
-        parts += [f'### {name}', '']
-        for title, rows in _factors(results.frozen, name).items():
+        tables = [
+            _table(results, title, rows)
+            for title, rows in _factors(results.frozen, name).items()
             # The frozen setting is a point of every factor.
-            if sum(bool(results.at('v', *row)) for row in rows.values()) > 1:
-                parts += [_table(results, title, rows), '']
+            if sum(bool(results.at('v', *row)) for row in rows.values()) > 1
+        ]
+        for part in [f'### {name}', *tables] if tables else ():
+            parts += [part, '']
     return '\n'.join([*parts, correlations(results)])
 
 
