@@ -117,12 +117,18 @@ def test_settings_that_fit_do():
     assert fitter.fit(peaks.at_rest).peaks is None
 
 
-@pytest.mark.parametrize('curvature', ['hessian', 'differences'])
+@pytest.mark.parametrize(
+    'curvature', ['hessian', 'gauss_newton', 'differences', 'fisher']
+)
 def test_only_a_curvature_with_a_graph_is_told_to_leave_it_out(curvature):
     config, options, _ = SMALL
-    key = 'optim_wrapper.hypergradient.curvature'
-    stage = dry_run.stage_of(config, {**options, key: curvature}, (8, 4))
-    has_graph = curvature == 'hessian'
+    key = 'optim_wrapper.hypergradient.'
+    more = {f'{key}curvature': curvature}
+    has_graph = curvature in ('hessian', 'gauss_newton')
+    if not has_graph:
+        # Without effect there.
+        more[f'{key}keep_graph'] = False
+    stage = dry_run.stage_of(config, {**options, **more}, (8, 4))
     peaks = Peaks(
         at_rest=100,
         head_warmup=200,
@@ -131,11 +137,11 @@ def test_only_a_curvature_with_a_graph_is_told_to_leave_it_out(curvature):
         gradients=400,
         product=1000,
         graph=0,
-        rebuilt=700 if has_graph else 1000,
+        rebuilt=700,
         validation=None,
     )
     half = peaks._replace(lower=200, begin=450, product=550, gradients=300)
-    half = half._replace(rebuilt=400 if has_graph else 550)
+    half = half._replace(rebuilt=400)
     lines = Lines(Point(8, 8, 4), peaks, Point(4, 4, 2), half)
     found = Fitter(stage, peaks, lines).options(900)
     keep, size = (

@@ -82,10 +82,19 @@ def test_messages_of_a_run_name_phase_and_settings(
         run.train()
 
 
-def test_differences_have_no_graph_to_leave_out(image_folders, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    'changed',
+    [
+        {'optim_wrapper.hypergradient.curvature': 'differences'},
+        {'optim_wrapper.num_micro_batches': dict(hessian=2)},
+    ],
+)
+def test_no_graph_is_left_out_that_is_not_kept(
+    changed, image_folders, tmp_path, monkeypatch
+):
     run = make_runner(small_config(monkeypatch, image_folders, tmp_path))
     # The message reads the config alone.
-    run.cfg.merge_from_dict({'optim_wrapper.hypergradient.curvature': 'differences'})
+    run.cfg.merge_from_dict(changed)
     (place, _, expected) = PHASES[4]
     monkeypatch.setattr(*place, raising(CUDA[0](CUDA[1])))
     with pytest.raises(RuntimeRefusal, match=expected.split('.*')[0]) as caught:

@@ -200,15 +200,19 @@ def test_an_interruption_leaves_nothing(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    writer = None
-    while writer is None:
-        assert process.poll() is None
-        time.sleep(0.02)
-        # Nobody can write before the tool reads, so by now its folder is made.
-        with suppress(OSError):
-            writer = os.open(tmp_path / 'source', os.O_WRONLY | os.O_NONBLOCK)
-    assert os.listdir(data)
-    process.terminate()
-    assert 'nothing was written' in process.communicate(timeout=60)[1]
-    os.close(writer)
+    writer, end = None, time.monotonic() + 60
+    try:
+        while writer is None:
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.02)
+            # Nobody can write before the tool reads, so by now its folder is made.
+            with suppress(OSError):
+                writer = os.open(tmp_path / 'source', os.O_WRONLY | os.O_NONBLOCK)
+        assert os.listdir(data)
+        process.terminate()
+        assert 'nothing was written' in process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+        if writer is not None:
+            os.close(writer)
     assert process.returncode == 1 and os.listdir(data) == []

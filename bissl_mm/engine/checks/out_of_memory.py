@@ -109,7 +109,8 @@ def _message(runner: Runner, error: Exception) -> str:
     phase, settings = PHASES[getattr(error, _PHASE, 'training')]
     optim_wrapper = cfg.get('optim_wrapper') or {}
     hypergradient = optim_wrapper.get('hypergradient') or {}
-    kept = hypergradient.get('keep_graph', True)
+    parts = (optim_wrapper.get('num_micro_batches') or {}).get('hessian', 1)
+    kept = hypergradient.get('keep_graph', True) and parts == 1
     if not kept or hypergradient.get('curvature', 'hessian') not in WITH_GRAPH:
         settings = tuple(s for s in settings if s is not _GRAPH)
     sizes = {

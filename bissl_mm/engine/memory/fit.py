@@ -230,8 +230,9 @@ class Fitter:
         wanted = min(self.at.hessian, lower)
         if self.settings.batch_size not in (None, wanted):
             options[_HESSIAN] = wanted
-        keeps = self.settings.keep_graph
         has_graph = self.settings.curvature in WITH_GRAPH
+        # Without a graph, gradients are kept in any case.
+        keeps = self.settings.keep_graph or not has_graph
         keep = {_KEEP: False} if has_graph else {}
         if self.lines.hessian(limit, upper, wanted, keeps) >= wanted:
             return options
