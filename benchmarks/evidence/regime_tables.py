@@ -125,8 +125,8 @@ def text(results: Results) -> str:
             # The frozen setting is a point of every factor.
             if sum(bool(results.at('v', *row)) for row in rows.values()) > 1
         ]
-        for part in [f'### {name}', *tables] if tables else ():
-            parts += [part, '']
+        if tables:
+            parts += ['\n\n'.join([f'### {name}', *tables]), '']
     return '\n'.join([*parts, correlations(results)])
 
 

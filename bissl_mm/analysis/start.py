@@ -201,7 +201,11 @@ def start_of(
 
 
 def _gain(cfg: Config) -> float:
-    """Of a lower step: read for plain SGD, measured for the others."""
+    """``Start.gain``: by formula for plain SGD, by a few steps for the others.
+
+    Raises:
+        ValueError: If it is 0.
+    """
     optimizer = cfg.optim_wrapper.lower.optimizer
     if is_type(optimizer, 'SGD') and not _differs(cfg):
         momentum = optimizer.get('momentum', 0.0)

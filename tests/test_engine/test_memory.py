@@ -118,13 +118,20 @@ def test_settings_that_fit_do():
 
 
 @pytest.mark.parametrize(
-    'curvature', ['hessian', 'gauss_newton', 'differences', 'fisher']
+    'curvature, parts, has_graph',
+    [
+        ('hessian', 1, True),
+        ('gauss_newton', 1, True),
+        ('hessian', 2, False),
+        ('differences', 1, False),
+        ('fisher', 1, False),
+    ],
 )
-def test_only_a_curvature_with_a_graph_is_told_to_leave_it_out(curvature):
+def test_only_a_kept_graph_is_advised_to_be_left_out(curvature, parts, has_graph):
     config, options, _ = SMALL
     key = 'optim_wrapper.hypergradient.'
     more = {f'{key}curvature': curvature}
-    has_graph = curvature in ('hessian', 'gauss_newton')
+    more['optim_wrapper.num_micro_batches'] = dict(hessian=parts)
     if not has_graph:
         # Without effect there.
         more[f'{key}keep_graph'] = False

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..checks.out_of_memory import WITH_GRAPH
 from .phases import Peaks
 from .stage import LOADERS, Point, Stage
 
@@ -230,7 +229,7 @@ class Fitter:
         wanted = min(self.at.hessian, lower)
         if self.settings.batch_size not in (None, wanted):
             options[_HESSIAN] = wanted
-        has_graph = self.settings.curvature in WITH_GRAPH
+        has_graph = self.stage.has_graph
         # Without a graph, gradients are kept in any case.
         keeps = self.settings.keep_graph or not has_graph
         keep = {_KEEP: False} if has_graph else {}

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...utils.card import GIB, MARGIN, SHARE, with_margin
-from ..checks.out_of_memory import WITH_GRAPH
 from .fit import Fit
 from .phases import Peaks
 from .samples import SOURCE
@@ -36,7 +35,7 @@ def report(stage: Stage, peaks: Peaks) -> list[str]:
         for name, title in _NAMES.items()
         if getattr(peaks, name)
     ]
-    if peaks.product and _has_graph(stage):
+    if peaks.product and stage.has_graph:
         lines.append(
             f'  of it, graph kept for all products {peaks.graph / GIB:>9.2f}'
             f'   (keep_graph=False: a product takes {peaks.rebuilt / GIB:.2f} in all)'
@@ -68,7 +67,7 @@ def advice(stage: Stage, fit: Fit, card: int, command: Sequence[str]) -> list[st
     ):
         kept = f' with the graph kept, {_size(sizes[False])} with keep_graph=False'
         lines.append(
-            f'  {title}: {_size(sizes[True])}{kept if _has_graph(stage) else ""}'
+            f'  {title}: {_size(sizes[True])}{kept if stage.has_graph else ""}'
         )
     if stage.takes_parts:
         lines += [
@@ -110,10 +109,6 @@ def _with_options(command: Sequence[str], typed: str) -> list[str]:
     """The command with options more, which win over those that it has."""
     first = () if '--cfg-options' in command else ('--cfg-options',)
     return [*command, *first, typed]
-
-
-def _has_graph(stage: Stage) -> bool:
-    return stage.hypergradient.curvature in WITH_GRAPH
 
 
 def _size(number: int) -> Any:

@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ...models.bissl_model import BiSSLModel
 from ...utils.errors import Refusal, RuntimeRefusal, ValueRefusal
 from ...utils.total_batch import batch_size_of
+from ..checks.out_of_memory import WITH_GRAPH
 from ..loop.settings import LoopSettings
 from ..steps.gradients import LEVELS
 from ..steps.settings import HypergradientSettings
@@ -99,6 +100,13 @@ class Stage:
         """Parts of a batch as the config sets them, by level."""
         given = self.cfg.optim_wrapper.get('num_micro_batches') or {}
         return {level: given.get(level, 1) for level in LEVELS}
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether ``keep_graph`` has an effect: the curvature derives a gradient
+        again, and of the whole Hessian batch at once."""
+        curvature = self.hypergradient.curvature
+        return curvature in WITH_GRAPH and self.num_parts['hessian'] == 1
 
     def measure(self, options: dict[str, Any]) -> Peaks:
         """The peaks with other settings.
