@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 #: Lines of a file; lines of a function without its docstring.
-FILE, FUNCTION = 300, 57
+FILE, FUNCTION = 300, 50
 
 
 def lengths(tree: ast.AST) -> dict[str, int]:

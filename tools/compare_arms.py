@@ -17,6 +17,7 @@ import os.path as osp
 import platform
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bissl_mm.command_line import add_common_arguments, run_tool
@@ -25,6 +26,7 @@ from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+    from tqdm import tqdm
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -120,11 +122,9 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
     # libraries that are imported already are never garbage, so skip them.
     gc.freeze()
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
-    settings = draw_settings(
-        args.settings, args.lr, args.weight_decay, 0, search_space(cfg)['grid']
-    )
-    # A grid may have fewer.
-    args.settings = len(settings)
+    grid = search_space(cfg)['grid']
+    settings = draw_settings(args.settings, args.lr, args.weight_decay, 0, grid)
+    args.settings = len(settings)  # A grid may have fewer.
     begin = time.time()
     number = default_number() if args.workers is None else args.workers
     number = min(number, len(arms) * max(args.settings, args.seeds))
@@ -133,11 +133,6 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
         start_workers(number, sorted(scopes)) as workers,
         tqdm(total=len(arms) * (args.settings + args.seeds), dynamic_ncols=True) as bar,
     ):
-
-        def step(text: str) -> None:
-            bar.update()
-            tqdm.write(text)
-
         outcome = compare(
             cfg,
             arms,
@@ -145,7 +140,7 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
             range(1, args.seeds + 1),
             cfg.work_dir,
             args.metric,
-            step,
+            partial(_step, bar),
             resume=not args.fresh,
             workers=workers,
         )
@@ -157,6 +152,11 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
         machine=platform.machine(),
     )
     _tell(outcome, args.json or osp.join(cfg.work_dir, 'comparison.json'))
+
+
+def _step(bar: 'tqdm', text: str) -> None:
+    bar.update()
+    bar.write(text)
 
 
 def _prepared(args: argparse.Namespace) -> 'Config':

@@ -3,7 +3,7 @@
 import math
 import os.path as osp
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -71,49 +71,71 @@ def compare(
     """
     finished = FinishedRuns(osp.join(work_dir, 'runs.jsonl'), resume)
     pool = InTurn() if workers is None else workers
-    known = deque()
-
-    def start(run: Run, final: bool) -> None:
-        name, checkpoint = run.arm.name, run.checkpoint
-        # A run without ``inspect`` cannot replace a run that needs it.
-        options: dict[str, Any] = dict(test=False)
-        if final:
-            options = dict(inspect=inspect and partial(inspect, name, run.seed))
-        run.key = run_key(
-            cfg, checkpoint, asdict(run.setting), run.seed, metric, sorted(options)
-        )
-        if run.key in finished.results:
-            known.append((run, finished.results[run.key]))
-        else:
-            folder = osp.join(work_dir, name)
-            pool.submit(
-                run,
-                partial(fine_tune.timed_fine_tune, **options),
-                cfg,
-                checkpoint,
-                run.setting,
-                run.seed,
-                folder,
-                metric,
-            )
-
+    queue = _Queue(cfg, work_dir, metric, inspect, finished, pool)
     arms = [
         Arm(name, [found] if isinstance(found, str) else found, settings, list(seeds))
         for name, found in checkpoints.items()
     ]
     for arm in arms:
         for run in arm.search:
-            start(run, final=False)
-    while known or len(pool):
-        if known:
-            run, result = known.popleft()
-        else:
-            run, result = pool.next()
-            finished.add(run.key, result)
+            queue.start(run, final=False)
+    for run, result in queue.results():
         step(_line(run, result))
         for other in run.arm.take(run, result):
-            start(other, final=True)
+            queue.start(other, final=True)
     return _outcome(metric, [arm.result() for arm in arms])
+
+
+class _Queue:
+    """Runs of :func:`compare`, whose arguments it takes. A run that was finished
+    before is not repeated."""
+
+    def __init__(
+        self,
+        cfg: Config,
+        work_dir: str,
+        metric: str,
+        inspect: Callable[[str, int, Runner], None] | None,
+        finished: FinishedRuns,
+        pool: Workers | InTurn,
+    ) -> None:
+        self.cfg, self.work_dir, self.metric = cfg, work_dir, metric
+        self.inspect, self.finished, self.pool = inspect, finished, pool
+        self._known: deque[tuple[Run, dict]] = deque()
+
+    def start(self, run: Run, final: bool) -> None:
+        """Have a run executed, with its test if it is a final one."""
+        # A run without ``inspect`` cannot replace a run that needs it.
+        options: dict[str, Any] = dict(test=False)
+        if final:
+            inspect = self.inspect and partial(self.inspect, run.arm.name, run.seed)
+            options = dict(inspect=inspect)
+        run.key = run_key(
+            self.cfg,
+            run.checkpoint,
+            asdict(run.setting),
+            run.seed,
+            self.metric,
+            sorted(options),
+        )
+        if run.key in self.finished.results:
+            self._known.append((run, self.finished.results[run.key]))
+            return
+        function = partial(fine_tune.timed_fine_tune, **options)
+        folder = osp.join(self.work_dir, run.arm.name)
+        of_run = (self.cfg, run.checkpoint, run.setting, run.seed)
+        self.pool.submit(run, function, *of_run, folder, self.metric)
+
+    def results(self) -> Iterator[tuple[Run, dict]]:
+        """Runs that have ended, until none is left. More may be started
+        meanwhile."""
+        while self._known or len(self.pool):
+            if self._known:
+                yield self._known.popleft()
+            else:
+                run, result = self.pool.next()
+                self.finished.add(run.key, result)
+                yield run, result
 
 
 def _line(run: Run, result: dict) -> str:

@@ -112,6 +112,18 @@ def fine_tune(
         runner.register_hook(hook)
     _check(runner)
     runner.train()
+    return _results(runner, best, test, inspect, history, loss)
+
+
+def _results(
+    runner: Runner,
+    best: KeepBest,
+    test: bool,
+    inspect: Callable[[Runner], None] | None,
+    history: bool,
+    loss: bool,
+) -> dict[str, Any]:
+    """What :func:`fine_tune` returns, after the training."""
     # An error here would lose the results of other runs.
     result: dict[str, Any] = dict(val=best.value if best.state else math.nan)
     if history:
@@ -124,7 +136,7 @@ def fine_tune(
         result['loss'] = mean_loss(runner.model, runner.val_dataloader)
     if test:
         metrics = runner.test()
-        result['test'] = percent(metric, metrics)
+        result['test'] = percent(best.metric, metrics)
         if history:
             result['metrics'] = metrics
         if inspect is not None:

@@ -72,24 +72,20 @@ class CGSolver(Solver):
         wanted, seen = self.tolerance**2 * rhs_square, rhs_square
         # Reading a value from the device waits for it. Without a tolerance or a
         # stop nothing is decided by it, so no value is read.
-        stops = self.negative_curvature == 'stop' and not getattr(
-            operator, 'is_positive_definite', False
-        )
+        stops = self._stops(operator)
         decides = self.tolerance > 0 or stops
         status = Status.MAX_ITERS if self.tolerance > 0 else Status.FIXED_ITERS
         num_iters = 0
         while num_iters < self.max_iters:
             q = operator(p)
-            pq = dot(p, q)
             num_iters += 1
-            pp = dot(p, p)
+            pq, pp = dot(p, q), dot(p, p)
             curvature = torch.minimum(curvature, rayleigh(pq, pp))
             if stops and met.is_flat(pq, pp):
                 status = Status.NEGATIVE_CURVATURE
                 if num_iters == 1:
-                    x = clone(rhs)
-                    r = add_scaled(rhs, q, -1.0)
-                    rr = dot(r, r)
+                    x, rest = clone(rhs), add_scaled(rhs, q, -1.0)
+                    rr = dot(rest, rest)
                 break
             step = ratio(rr, pq + self.epsilon)
             add_scaled_(x, p, step, buffer)
@@ -116,6 +112,11 @@ class CGSolver(Solver):
             scale_add_(p, ratio(rr_next, rr + self.epsilon), r)
             rr = rr_next
         return finish(x, status, num_iters, rr + met.rounding(x), curvature, rhs_square)
+
+    def _stops(self, operator: LinearOperator) -> bool:
+        """Whether negative curvature can be met, and ends the solve."""
+        is_definite = getattr(operator, 'is_positive_definite', False)
+        return self.negative_curvature == 'stop' and not is_definite
 
     def _doubts(
         self, met: MetCurvature, x: Vectors, wanted: float, rhs_square: float

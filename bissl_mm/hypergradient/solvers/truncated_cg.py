@@ -49,8 +49,7 @@ class TruncatedCGSolver(Solver):
         while num_iters < self.max_iters:
             q = operator(p)
             num_iters += 1
-            pq = dot(p, q)
-            pp = dot(p, p)
+            pq, pp = dot(p, q), dot(p, p)
             curvature = torch.minimum(curvature, rayleigh(pq, pp))
             if met.is_flat(pq, pp):
                 status = Status.NEGATIVE_CURVATURE
@@ -63,8 +62,7 @@ class TruncatedCGSolver(Solver):
             r = add_scaled(r, q, -step)
             rr_next = dot(r, r)
             met.step(step, rr, rr_next, pp)
-            value = rr_next.item()
-            is_new = False
+            value, is_new = rr_next.item(), False
             if value <= wanted and met.hides(x, wanted, rhs_square):
                 if num_iters == self.max_iters:
                     break

@@ -231,8 +231,7 @@ class _SyncNormGradients(Function):
         kept, x, weight, mean, inverse, count, local, total = ctx.saved_tensors
         if torch.is_grad_enabled():
             raise RuntimeRefusal(_THIRD)
-        images = _Images(x, mean, inverse)
-        none = torch.zeros_like(mean)
+        images, none = _Images(x, mean, inverse), torch.zeros_like(mean)
         on_normed = none if h_weight is None else none + h_weight
         constant = none if h_bias is None else none + h_bias
         if not ctx.needs_x:
