@@ -49,6 +49,8 @@ QUICK = {
 }
 #: Fields of the peaks that are compared.
 PHASES = ('lower', 'begin', 'gradients', 'product')
+#: Both sides take the kernels that a GPU would take.
+AS_ON_GPU = {'optim_wrapper.hypergradient.small_image_kernels': False}
 
 
 def parse_args() -> argparse.Namespace:
@@ -69,7 +71,7 @@ def stage_of(
     from bissl_mm.config import read_config
     from bissl_mm.engine.memory.stage import Stage
 
-    options = dict(options)
+    options = {**options, **AS_ON_GPU}
     if sizes is not None:
         lower, upper = sizes
         options['train_cfg.pretext_dataloader.batch_size'] = lower

@@ -29,6 +29,9 @@ VARIANTS = {
     'recycling-torch': dict(
         solver=dict(type='RecyclingSolver', tolerance=0.08), second_order='torch'
     ),
+    'recycling-plain': dict(
+        solver=dict(type='RecyclingSolver', tolerance=0.08), small_image_kernels=False
+    ),
     'matched-known': dict(
         solver=dict(type='RecyclingSolver', tolerance='matched', extrapolate=False)
     ),
@@ -38,6 +41,9 @@ VARIANTS = {
     ),
     'published-torch-norm': dict(
         solver=dict(type='LayerwiseCGSolver'), without='lean_batch_norm'
+    ),
+    'published-plain': dict(
+        solver=dict(type='LayerwiseCGSolver'), small_image_kernels=False
     ),
     'published-bf16': dict(solver=dict(type='LayerwiseCGSolver'), dtype='bfloat16'),
     'published-tf32': dict(solver=dict(type='LayerwiseCGSolver'), dtype='tf32'),

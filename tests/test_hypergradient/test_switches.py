@@ -17,6 +17,8 @@ from bissl_mm.hypergradient import (
     relative_residual,
 )
 from bissl_mm.hypergradient.second_order.lean import LeanLayers
+from bissl_mm.hypergradient.second_order.small_images.layers import SmallNorm
+from bissl_mm.hypergradient.second_order.small_images.taps import TapConv
 from bissl_mm.hypergradient.solvers.extrapolation.secant_model import ModelStep
 from bissl_mm.utils.allocator import VARIABLE, keep_freed_memory
 
@@ -46,11 +48,20 @@ def forbid(monkeypatch, *places):
         monkeypatch.setattr(owner, name, forbidden)
 
 
+SMALL = [(TapConv, 'input_grad'), (TapConv, 'weight_grad'), (SmallNorm, 'sums')]
+LEAN = [(LeanLayers, '__torch_function__'), *SMALL]
+
+
 @pytest.mark.parametrize('curvature', ['hessian', 'gauss_newton'])
-def test_products_by_torchs_second_derivatives_are_the_same(curvature, monkeypatch):
+@pytest.mark.parametrize(
+    'setting, parts',
+    [(dict(small_image_kernels=False), SMALL), (dict(second_order='torch'), LEAN)],
+    ids=['small_image_kernels', 'second_order'],
+)
+def test_products_without_a_part_are_the_same(curvature, setting, parts, monkeypatch):
     expected = product(curvature)
-    forbid(monkeypatch, (LeanLayers, '__torch_function__'))
-    found = product(curvature, second_order='torch')
+    forbid(monkeypatch, *parts)
+    found = product(curvature, **setting)
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9)
     with pytest.raises(AssertionError, match='in use'):

@@ -97,4 +97,5 @@ def curvature_maker(
         product_dtype=torch.bfloat16 if config.dtype == 'bfloat16' else None,
         product_tf32=config.dtype == 'tf32',
         second_order=config.second_order,
+        small_image_kernels=config.small_image_kernels,
     )

@@ -96,6 +96,9 @@ class HypergradientSettings:
             norms are computed. ``'lean'`` uses written-out formulas, which are
             faster on CPU; ``'torch'`` leaves them to torch. The values are
             equal up to rounding. Defaults to ``'lean'``.
+        small_image_kernels (bool): Whether lean layers with outputs of up to
+            nine pixels get kernels of their own, on CPU. The values are equal
+            up to rounding. Defaults to True.
         check_residual (str): At which steps of an upper phase one product is
             spent on the true residual of the system. ``'random'`` is one step
             per phase, drawn by the run's seed. ``'first'`` is the first step,
@@ -124,26 +127,13 @@ class HypergradientSettings:
     keep_graph: bool = True
     dtype: str | None = None
     second_order: str = 'lean'
+    small_image_kernels: bool = True
     check_residual: str = 'random'
     unrolled_steps: int = 0
 
     def __post_init__(self) -> None:
         check_non_negative(WHERE, 'damping', self.damping)
-        check_non_negative(WHERE, 'head_damping', self.head_damping)
-        check_in(WHERE, 'pretext_head', self.pretext_head, (True, False))
-        check_non_negative(WHERE, 'head_weight', self.head_weight)
-        if self.head_weight and not self.pretext_head:
-            raise ValueRefusal(
-                f'{WHERE}: head_weight={self.head_weight} acts through the head in '
-                'the implicit Jacobian, but pretext_head is False. Set '
-                'pretext_head=True, or head_weight=0.'
-            )
-        if self.head_weight and self.curvature in ('gauss_newton', 'fisher'):
-            raise ValueRefusal(
-                f'{WHERE}: head_weight={self.head_weight} needs mixed second '
-                f'derivatives, which curvature={self.curvature!r} does not have. Set '
-                "curvature='hessian', or head_weight=0."
-            )
+        self._check_head()
         kinds = ('hessian', 'gauss_newton', 'differences', 'fisher')
         check_in(WHERE, 'curvature', self.curvature, kinds)
         check_non_negative(WHERE, 'difference_step', self.difference_step)
@@ -153,6 +143,7 @@ class HypergradientSettings:
         check_in(WHERE, 'keep_graph', self.keep_graph, (True, False))
         check_in(WHERE, 'dtype', self.dtype, (None, 'bfloat16', 'tf32'))
         check_in(WHERE, 'second_order', self.second_order, ('lean', 'torch'))
+        check_in(WHERE, 'small_image_kernels', self.small_image_kernels, (True, False))
         if self.dtype == 'bfloat16' and self.second_order == 'torch':
             raise ValueRefusal(
                 f'{WHERE}: dtype={self.dtype!r} works only with '
@@ -176,6 +167,24 @@ class HypergradientSettings:
         if self.solver is None:
             object.__setattr__(
                 self, 'solver', dict(type='LayerwiseCGSolver', max_iters=5)
+            )
+
+    def _check_head(self) -> None:
+        """Check what acts through the pretext head."""
+        check_non_negative(WHERE, 'head_damping', self.head_damping)
+        check_in(WHERE, 'pretext_head', self.pretext_head, (True, False))
+        check_non_negative(WHERE, 'head_weight', self.head_weight)
+        if self.head_weight and not self.pretext_head:
+            raise ValueRefusal(
+                f'{WHERE}: head_weight={self.head_weight} acts through the head in '
+                'the implicit Jacobian, but pretext_head is False. Set '
+                'pretext_head=True, or head_weight=0.'
+            )
+        if self.head_weight and self.curvature in ('gauss_newton', 'fisher'):
+            raise ValueRefusal(
+                f'{WHERE}: head_weight={self.head_weight} needs mixed second '
+                f'derivatives, which curvature={self.curvature!r} does not have. Set '
+                "curvature='hessian', or head_weight=0."
             )
 
     def _set_unrolled(self) -> None:

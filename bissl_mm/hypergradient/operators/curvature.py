@@ -46,6 +46,8 @@ class Curvature(Operator):
         second_order (str): ``'lean'`` derives convolutions and batch norms
             as :mod:`bissl_mm.hypergradient.second_order` does, ``'torch'``
             as torch does. Defaults to ``'lean'``.
+        small_image_kernels (bool): Whether lean layers of a few pixels get
+            kernels of their own. Defaults to True.
         lazy (bool): Whether the graphs are built at the first product, which
             may never come. Defaults to False.
         zero_text (Callable, optional): Returns the message of the refusal if
@@ -73,6 +75,7 @@ class Curvature(Operator):
         product_dtype: torch.dtype | None = None,
         product_tf32: bool = False,
         second_order: str = 'lean',
+        small_image_kernels: bool = True,
         lazy: bool = False,
         zero_text: Callable[[], str] | None = None,
     ) -> None:
@@ -93,7 +96,7 @@ class Curvature(Operator):
         self._product_tf32 = product_tf32
         self._mean_over_ranks = mean_over_ranks
         self._zero_text = zero_text
-        self._layers = layers_of(second_order, product_dtype)
+        self._layers = layers_of(second_order, product_dtype, small_image_kernels)
         self._versions = [p._version for p in self.params]
         self._closures = list(closures)
         self._losses: dict[int, Tensor] = {}

@@ -34,7 +34,7 @@ def lean_conv(
     ):
         return None
     geometry = _pair(stride), _pair(padding), _pair(dilation)
-    return _Conv.apply(input, weight, bias, ConvLayer(*geometry, groups, lean))
+    return _Conv.apply(input, weight, bias, lean.conv_layer(*geometry, groups, lean))
 
 
 def _pair(value) -> list:

@@ -14,9 +14,10 @@ import torch.nn.functional as F
 
 from ...utils.compat import is_transformed
 from ...utils.scales import Scales
-from .conv import lean_conv
-from .norm import lean_batch_norm
+from .conv import ConvLayer, lean_conv
+from .norm import NormLayer, lean_batch_norm
 from .plain_norm import plain_batch_norm
+from .small_images import SmallConv, SmallNorm
 from .torch_layers import TorchLayers
 
 
@@ -37,17 +38,25 @@ class LeanLayers(TorchLayers):
             convolutions of a product compute; their results have the
             parameters' type again. Loss and gradient do not change. Defaults
             to None: that of the parameters.
+        small_image_kernels (bool): Whether layers of a few pixels get the
+            kernels of :mod:`small_images`. Defaults to True.
 
     Attributes:
         product_dtype (torch.dtype, optional): May be changed between
             products.
+        conv_layer, norm_layer (type): What computes the two layers.
         scales (Scales): Of the batch norms in the loss.
     """
 
-    def __init__(self, product_dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self, product_dtype: torch.dtype | None = None, small_image_kernels: bool = True
+    ) -> None:
         super().__init__()
         self.product_dtype = product_dtype
         self.scales = Scales()
+        self.conv_layer, self.norm_layer = (
+            (SmallConv, SmallNorm) if small_image_kernels else (ConvLayer, NormLayer)
+        )
 
     def __enter__(self):
         self.scales.begin()

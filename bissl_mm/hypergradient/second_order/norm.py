@@ -73,6 +73,7 @@ class _BatchNorm(Function):
                 inverse,
                 ctx.eps,
                 torch.is_grad_enabled() and ctx.lean.scales.are_far(ctx.scale),
+                ctx.lean.norm_layer,
             ),
             None,
             None,
@@ -192,11 +193,11 @@ class _BatchNormBackward(Function):
     """
 
     @staticmethod
-    def forward(ctx, grad, x, weight, mean, inverse, eps, divides):
+    def forward(ctx, grad, x, weight, mean, inverse, eps, divides, kind):
         ctx.set_materialize_grads(False)
-        layer = NormLayer(x, weight, mean, inverse, eps)
+        layer = kind(x, weight, mean, inverse, eps)
         to_x, to_weight, to_bias = layer.grads(grad.contiguous(), weight)
-        ctx.eps, ctx.divides = eps, divides
+        ctx.eps, ctx.kind, ctx.divides = eps, kind, divides
         ctx.save_for_backward(
             None if ctx.divides else grad, x, weight, mean, inverse, to_x, to_weight
         )
@@ -206,7 +207,7 @@ class _BatchNormBackward(Function):
     def backward(ctx, h, h_weight, h_bias):
         refuse_third_derivative()
         grad, x, weight, mean, inverse, to_x, grad_sum = ctx.saved_tensors
-        layer = NormLayer(x, weight, mean, inverse, ctx.eps)
+        layer = ctx.kind(x, weight, mean, inverse, ctx.eps)
         # s P g is ``projected`` times ``factor``.
         if ctx.divides:
             projected, factor = to_x, 1.0 / weight
@@ -222,7 +223,7 @@ class _BatchNormBackward(Function):
             return (
                 layer.combine(constant, (x, in_grad)),
                 layer.combine(none, (projected, on_normed * factor)),
-                *[None] * 5,
+                *[None] * 6,
             )
         h = h.contiguous()
         sums = layer.sums(h)
@@ -240,4 +241,4 @@ class _BatchNormBackward(Function):
             (h, -second * on_h),
             (projected, (on_normed - scaled * sums[0]) * factor),
         )
-        return back_grad, back_x, back_weight, *[None] * 4
+        return back_grad, back_x, back_weight, *[None] * 5
