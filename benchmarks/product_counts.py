@@ -4,17 +4,19 @@ Nothing is timed. Each seed is another network and other batches. Its system is
 projected onto the block Krylov space of the phase's right-hand sides: their span,
 and what ``--depth`` products make of it. There any setting of RecyclingSolver is
 counted in no time. The phase itself is also done once, with the first tolerance
-and the solver's own basis, so that the projection can be compared with it::
+and the solver's own basis, so that the projection can be compared with it. Another
+damping has the same spaces, so it is counted on the same projection::
 
     python benchmarks/product_counts.py --model resnet18 --json product_counts.json
 """
 
 import argparse
+import itertools
 import logging
 from collections.abc import Sequence
 
 import torch
-from digits_task import DigitsTask
+from digits_task import DAMPING, REG_WEIGHT, DigitsTask
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from phase_sides import Variant, record_of_run
@@ -38,6 +40,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--tolerance', type=float, nargs='+', default=[0.08, 0.095, 0.002]
     )
     parser.add_argument('--max-basis', type=int, nargs='+', default=[1, 2, 3, 4, 16])
+    parser.add_argument('--damping', type=float, nargs='+', default=[DAMPING])
     parser.add_argument('--curvature', default='hessian')
     parser.add_argument('--pixels', type=int, default=32)
     parser.add_argument('--batch', type=int, default=32)
@@ -83,6 +86,14 @@ def projected(operator, vectors: list, depth: int) -> tuple[Tensor, Tensor]:
     matrix = torch.triu(matrix) + torch.triu(matrix, 1).T
     rhs = torch.stack([basis.dots(flatten(v)) for v in vectors], dim=1)
     return matrix, rhs
+
+
+def damped(matrix: Tensor, damping: float) -> Tensor:
+    r"""The matrix of :math:`I + H/(\lambda + \delta)` with another damping
+    :math:`\delta` than ``DAMPING``."""
+    identity = torch.eye(len(matrix), dtype=matrix.dtype)
+    factor = (REG_WEIGHT + DAMPING) / (REG_WEIGHT + damping)
+    return identity + factor * (matrix - identity)
 
 
 def _extend(basis: Basis, row: Tensor) -> None:
@@ -132,16 +143,18 @@ def measure(args: argparse.Namespace) -> list[dict]:
         flush=True,
     )
     records = []
-    for tolerance in args.tolerance:
-        for size in args.max_basis:
-            counted = count(matrix, rhs, tolerance=tolerance, max_basis=size)
-            records.append(found | counted)
-            print(
-                f'  tolerance {tolerance}, {size} products kept: '
-                f'{counted["products_per_step"]:.2f} per step, residual '
-                f'{counted["true_residual"]:.3g}',
-                flush=True,
-            )
+    for damping, tolerance, size in itertools.product(
+        args.damping, args.tolerance, args.max_basis
+    ):
+        system = damped(matrix, damping)
+        counted = count(system, rhs, tolerance=tolerance, max_basis=size)
+        records.append(found | dict(damping=damping) | counted)
+        print(
+            f'  damping {damping:g}, tolerance {tolerance}, {size} products kept: '
+            f'{counted["products_per_step"]:.2f} per step, residual '
+            f'{counted["true_residual"]:.3g}',
+            flush=True,
+        )
     return records
 
 

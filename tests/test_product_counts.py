@@ -40,6 +40,13 @@ def test_counts_of_the_projection_are_those_of_the_system(counts, size):
     assert found['true_residual'] == pytest.approx(max(left), rel=1e-6)
 
 
+def test_another_damping_is_that_of_the_same_hessian(counts):
+    hessian = torch.diag(torch.tensor([-3.0, 0.0, 5.0], dtype=torch.float64))
+    eye = torch.eye(3, dtype=torch.float64)
+    own = eye + hessian / (0.001 + 10)
+    torch.testing.assert_close(counts.damped(own, 2.0), eye + hessian / 2.001)
+
+
 def test_a_projection_keeps_what_a_vector_meets(counts):
     """With all directions it is the operator in another basis."""
     generator = torch.Generator().manual_seed(1)

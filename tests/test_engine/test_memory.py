@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from conftest import ROOT
+from mmengine.registry import MODELS
 from small_run import CONFIG
 from tool_runs import call, tool
 
@@ -158,6 +159,30 @@ def test_only_a_kept_graph_is_advised_to_be_left_out(curvature, parts, has_graph
     fit = Fit({True: 7, False: 8}, {True: 7, False: 8}, {}, found, peaks)
     said = '\n'.join([*report(stage, peaks), *advice(stage, fit, GIB, ['train'])])
     assert ('keep_graph' in said) == has_graph
+
+
+@counts
+@pytest.mark.parametrize(
+    'solver, most, few',
+    [
+        (dict(type='RecyclingSolver', max_iters=2), 2 * 18, 2 * 6),
+        (dict(type='RecyclingSolver', max_iters=2, max_basis=4), 2 * 6, None),
+        (dict(type='MinresSolver', max_iters=3), 4, None),
+        (dict(type='CGSolver', max_iters=3), 0, None),
+    ],
+)
+def test_vectors_that_a_solver_keeps_are_named(solver, most, few):
+    config, options, sizes = SMALL
+    stage = dry_run.stage_of(config, options, sizes)
+    stage.cfg.optim_wrapper.hypergradient.solver = solver
+    peaks = stage.measure({})
+    backbone = MODELS.build(stage.cfg.model).pretext.backbone
+    vector = 4 * sum(p.numel() for p in backbone.parameters())
+    assert stage.kept == most * vector
+    assert stage.kept_by_few == (few and few * vector)
+    said = '\n'.join(report(stage, peaks))
+    assert ('that the solver keeps' in said) == bool(most)
+    assert ('(solver.max_basis=4: ' in said) == bool(few)
 
 
 @counts

@@ -102,6 +102,26 @@ def test_no_graph_is_left_out_that_is_not_kept(
     assert 'options optim_wrapper.hypergradient.batch_size=2 ' in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    'solver, is_named',
+    [
+        (dict(type='RecyclingSolver'), True),
+        (dict(type='RecyclingSolver', max_basis=4), False),
+        (dict(type='MinresSolver'), False),
+    ],
+)
+def test_fewer_kept_products_are_named_where_many_are_kept(
+    solver, is_named, image_folders, tmp_path, monkeypatch
+):
+    run = make_runner(small_config(monkeypatch, image_folders, tmp_path))
+    # The message reads the config alone.
+    run.cfg.optim_wrapper.hypergradient.solver = solver
+    monkeypatch.setattr(Hessian, '_product', raising(CUDA[0](CUDA[1])))
+    with pytest.raises(RuntimeRefusal) as caught:
+        run.train()
+    assert ('solver.max_basis=4 ' in str(caught.value)) == is_named
+
+
 class Fails(BaseModel):
     """Memory runs out in the steps of one kind."""
 

@@ -10,6 +10,8 @@ import torch
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 
+from ...config import is_type
+from ...hypergradient.solvers.recycling import FEW_KEPT, KEPT
 from ...utils.errors import Refusal, RuntimeRefusal
 
 #: Curvatures whose products derive a gradient again. Its graph may be kept or not.
@@ -27,6 +29,9 @@ _UPPER = (
     'norm)',
 )
 _GRAPH = 'optim_wrapper.hypergradient.keep_graph=False (the same values, slower)'
+_BASIS = (
+    f'optim_wrapper.hypergradient.solver.max_basis={FEW_KEPT} (perhaps more products)'
+)
 _HESSIAN = (
     'optim_wrapper.hypergradient.batch_size={hessian_half} (a noisier Hessian)',
 )
@@ -36,8 +41,11 @@ PHASES: dict[str, tuple[str, tuple[str, ...]]] = {
     'head_warmup': ('a step of the head warm-up', _UPPER),
     'lower': ('a lower step', _LOWER),
     'begin': ('the begin of an upper phase', (_GRAPH, *_HESSIAN)),
-    'gradients': ('the gradients of an upper step', (_GRAPH, *_UPPER)),
-    'product': ('a product of the Hessian in an upper step', (_GRAPH, *_HESSIAN)),
+    'gradients': ('the gradients of an upper step', (_GRAPH, _BASIS, *_UPPER)),
+    'product': (
+        'a product of the Hessian in an upper step',
+        (_GRAPH, _BASIS, *_HESSIAN),
+    ),
     'training': ('training', _TRAIN),
     'validation': ('validation', ('val_dataloader.batch_size={val_half}',)),
     'test': ('the test', ('test_dataloader.batch_size={test_half}',)),
@@ -113,6 +121,10 @@ def _message(runner: Runner, error: Exception) -> str:
     kept = hypergradient.get('keep_graph', True) and parts == 1
     if not kept or hypergradient.get('curvature', 'hessian') not in WITH_GRAPH:
         settings = tuple(s for s in settings if s is not _GRAPH)
+    solver = hypergradient.get('solver') or {}
+    recycles = is_type(solver, 'RecyclingSolver')
+    if not recycles or solver.get('max_basis', KEPT) <= FEW_KEPT:
+        settings = tuple(s for s in settings if s is not _BASIS)
     sizes = {
         name: _size(cfg, *key.split('.'), world_size=world_size)
         for name, key in dict(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ...hypergradient.solvers.recycling import FEW_KEPT
 from ...utils.card import GIB, MARGIN, SHARE, with_margin
 from .fit import Fit
 from .phases import Peaks
@@ -39,6 +40,12 @@ def report(stage: Stage, peaks: Peaks) -> list[str]:
         lines.append(
             f'  of it, graph kept for all products {peaks.graph / GIB:>9.2f}'
             f'   (keep_graph=False: a product takes {peaks.rebuilt / GIB:.2f} in all)'
+        )
+    if stage.kept:
+        few = stage.kept_by_few
+        lines.append(
+            f'  of it, vectors that the solver keeps {stage.kept / GIB:>7.2f}'
+            + (few and f'   (solver.max_basis={FEW_KEPT}: {few / GIB:.2f})' or '')
         )
     lines += [
         f'  {"largest":<36}{peaks.largest / GIB:>8.2f}',

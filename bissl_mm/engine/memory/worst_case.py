@@ -1,7 +1,7 @@
 """The most vectors that a solver keeps, where its decisions need values."""
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -19,6 +19,7 @@ from ...hypergradient import (
     TruncatedCGSolver,
     Vectors,
 )
+from ...hypergradient.solvers.recycling import FEW_KEPT
 
 #: Rows that a basis takes at once.
 _BLOCK = 4
@@ -33,28 +34,50 @@ def worst_case(solver: Solver) -> Solver:
     if isinstance(solver, RecyclingSolver):
         kept, new = settings.max_basis, settings.max_iters
         # Directions and images; a block of each is kept to spare.
-        return _Keeps(2 * (kept + _BLOCK), 2 * (kept + new))
+        return Keeps(2 * (kept + _BLOCK), 2 * (kept + new))
     if isinstance(solver, LowRankSolver):
         # A renewal makes the new directions beside the old ones.
-        return _Keeps(settings.rank + _BLOCK, 2 * (settings.rank + _BLOCK))
+        return Keeps(settings.rank + _BLOCK, 2 * (settings.rank + _BLOCK))
     if isinstance(solver, MinresSolver):
-        return _Keeps(0, settings.max_iters + 1)
+        return Keeps(0, settings.max_iters + 1)
     if isinstance(solver, _ALIKE):
         settings = copy.copy(solver)
         settings.max_iters = min(settings.max_iters, 2)
     return settings
 
 
-class _Keeps(Solver):
+def bytes_kept(solver: Solver, worst: Solver) -> tuple[int, int | None]:
+    """The most that a solver keeps, and the same with ``max_basis=FEW_KEPT``.
+
+    Args:
+        solver (Solver): Any.
+        worst (Solver): Its :func:`worst_case`, after a solve.
+
+    Returns:
+        tuple: Bytes. The second is None if the solver has no such setting, or keeps
+        as few.
+    """
+    if not isinstance(worst, Keeps):
+        return 0, None
+    few, settings = None, cast(Any, solver)
+    if isinstance(solver, RecyclingSolver) and settings.max_basis > FEW_KEPT:
+        few = 2 * (FEW_KEPT + settings.max_iters) * worst.vector
+    return worst.most * worst.vector, few
+
+
+class Keeps(Solver):
     """Makes one product per solve, and keeps vectors.
 
     Args:
         kept (int): Vectors from one solve to the next.
         most (int): Vectors during a solve.
+
+    Attributes:
+        vector (int): Bytes of one; 0 before the first solve.
     """
 
     def __init__(self, kept: int, most: int) -> None:
-        self.kept, self.most = kept, most
+        self.kept, self.most, self.vector = kept, most, 0
 
     def bind(self, operator: Any, state: dict[str, Any] | None = None) -> BoundSolver:
         """See :meth:`Solver.bind`."""
@@ -65,14 +88,15 @@ class _Keeps(Solver):
 
 
 class _Bound(BoundSolver):
-    solver: _Keeps
+    solver: Keeps
 
-    def __init__(self, solver: _Keeps, operator: Any) -> None:
+    def __init__(self, solver: Keeps, operator: Any) -> None:
         super().__init__(solver, operator)
         self._rows: list[torch.Tensor] = []
 
     def _solve(self, rhs: Vectors, rhs_square: float) -> Solution:
         like = torch.cat([v.reshape(-1) for v in rhs])
+        self.solver.vector = like.numel() * like.element_size()
         missing = self.solver.most - len(self._rows)
         self._rows += [torch.empty_like(like) for _ in range(missing)]
         product = self.operator(rhs)

@@ -8,6 +8,11 @@ from .base import LinearOperator, Solution, Solver
 from .extrapolation import ExtrapolatingSolves
 from .recycled_solves import RecycledSolves
 
+#: Products that are kept unless ``max_basis`` says otherwise, and as many as suffice
+#: where the system is near the identity; ``benchmarks/README.md``, "How many products
+#: must be kept?".
+KEPT, FEW_KEPT = 16, 4
+
 
 @check_keys
 class RecyclingSolver(Solver):
@@ -67,7 +72,7 @@ class RecyclingSolver(Solver):
         self,
         max_iters: int = 10,
         tolerance: float = 0.01,
-        max_basis: int = 16,
+        max_basis: int = KEPT,
         extrapolate: bool = True,
     ) -> None:
         check_positive_int('RecyclingSolver', 'max_iters', max_iters)
