@@ -178,11 +178,15 @@ def test_vectors_that_a_solver_keeps_are_named(solver, most, few):
     peaks = stage.measure({})
     backbone = MODELS.build(stage.cfg.model).pretext.backbone
     vector = 4 * sum(p.numel() for p in backbone.parameters())
-    assert stage.kept == most * vector
-    assert stage.kept_by_few == (few and few * vector)
-    said = '\n'.join(report(stage, peaks))
-    assert ('that the solver keeps' in said) == bool(most)
+    assert stage.vectors == most * vector
+    assert stage.vectors_of_few == (few and few * vector)
+    lines = report(stage, peaks)
+    said = '\n'.join(lines)
+    assert ('vectors of the solver, at most' in said) == bool(most)
     assert ('(solver.max_basis=4: ' in said) == bool(few)
+    (product,) = (i for i, line in enumerate(lines) if 'product of the' in line)
+    following = [line.startswith('  of it, ') for line in lines[product + 1 :]]
+    assert following.index(False) == sum(following) == 1 + bool(most)
 
 
 @counts

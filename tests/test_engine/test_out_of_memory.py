@@ -52,6 +52,9 @@ PHASES = [
 ]
 
 
+RECYCLES = dict(solver=dict(type='RecyclingSolver'))
+
+
 def test_messages_of_a_run_name_phase_and_settings(
     image_folders, tmp_path, monkeypatch
 ):
@@ -103,20 +106,27 @@ def test_no_graph_is_left_out_that_is_not_kept(
 
 
 @pytest.mark.parametrize(
-    'solver, is_named',
+    'place, settings, is_named',
     [
-        (dict(type='RecyclingSolver'), True),
-        (dict(type='RecyclingSolver', max_basis=4), False),
-        (dict(type='MinresSolver'), False),
+        ((Hessian, '_product'), RECYCLES, True),
+        ((BiSSLOptimWrapper, 'upper_gradient'), RECYCLES, True),
+        ((BiSSLOptimWrapper, 'lower_gradient'), RECYCLES, False),
+        ((Hessian, '_product'), dict(RECYCLES, unrolled_steps=2), False),
+        (
+            (Hessian, '_product'),
+            dict(solver=dict(type='RecyclingSolver', max_basis=4)),
+            False,
+        ),
+        ((Hessian, '_product'), dict(solver=dict(type='MinresSolver')), False),
     ],
 )
 def test_fewer_kept_products_are_named_where_many_are_kept(
-    solver, is_named, image_folders, tmp_path, monkeypatch
+    place, settings, is_named, image_folders, tmp_path, monkeypatch
 ):
     run = make_runner(small_config(monkeypatch, image_folders, tmp_path))
     # The message reads the config alone.
-    run.cfg.optim_wrapper.hypergradient.solver = solver
-    monkeypatch.setattr(Hessian, '_product', raising(CUDA[0](CUDA[1])))
+    run.cfg.optim_wrapper.hypergradient.update(settings)
+    monkeypatch.setattr(*place, raising(CUDA[0](CUDA[1])))
     with pytest.raises(RuntimeRefusal) as caught:
         run.train()
     assert ('solver.max_basis=4 ' in str(caught.value)) == is_named

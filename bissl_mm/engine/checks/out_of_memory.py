@@ -30,7 +30,8 @@ _UPPER = (
 )
 _GRAPH = 'optim_wrapper.hypergradient.keep_graph=False (the same values, slower)'
 _BASIS = (
-    f'optim_wrapper.hypergradient.solver.max_basis={FEW_KEPT} (perhaps more products)'
+    f'optim_wrapper.hypergradient.solver.max_basis={FEW_KEPT} (less if a phase '
+    f'makes more than {FEW_KEPT} products, and perhaps more of them)'
 )
 _HESSIAN = (
     'optim_wrapper.hypergradient.batch_size={hessian_half} (a noisier Hessian)',
@@ -122,8 +123,10 @@ def _message(runner: Runner, error: Exception) -> str:
     if not kept or hypergradient.get('curvature', 'hessian') not in WITH_GRAPH:
         settings = tuple(s for s in settings if s is not _GRAPH)
     solver = hypergradient.get('solver') or {}
-    recycles = is_type(solver, 'RecyclingSolver')
-    if not recycles or solver.get('max_basis', KEPT) <= FEW_KEPT:
+    keeps_many = is_type(solver, 'RecyclingSolver') and (
+        solver.get('max_basis', KEPT) > FEW_KEPT
+    )
+    if not keeps_many or hypergradient.get('unrolled_steps'):
         settings = tuple(s for s in settings if s is not _BASIS)
     sizes = {
         name: _size(cfg, *key.split('.'), world_size=world_size)

@@ -31,22 +31,11 @@ def report(stage: Stage, peaks: Peaks) -> list[str]:
         f'{at.hessian} of them for the Hessian, and {at.upper} downstream images '
         f'({stage.samples["upper"].size} px).'
     ]
-    lines += [
-        f'  {title:<36}{getattr(peaks, name) / GIB:>8.2f}'
-        for name, title in _NAMES.items()
-        if getattr(peaks, name)
-    ]
-    if peaks.product and stage.has_graph:
-        lines.append(
-            f'  of it, graph kept for all products {peaks.graph / GIB:>9.2f}'
-            f'   (keep_graph=False: a product takes {peaks.rebuilt / GIB:.2f} in all)'
-        )
-    if stage.kept:
-        few = stage.kept_by_few
-        lines.append(
-            f'  of it, vectors that the solver keeps {stage.kept / GIB:>7.2f}'
-            + (few and f'   (solver.max_basis={FEW_KEPT}: {few / GIB:.2f})' or '')
-        )
+    for name, title in _NAMES.items():
+        if getattr(peaks, name):
+            lines.append(f'  {title:<36}{getattr(peaks, name) / GIB:>8.2f}')
+        if name == 'product' and peaks.product:
+            lines += _of_a_product(stage, peaks)
     lines += [
         f'  {"largest":<36}{peaks.largest / GIB:>8.2f}',
         f'  {"with the margin":<36}{with_margin(peaks.largest) / GIB:>8.2f}',
@@ -56,6 +45,26 @@ def report(stage: Stage, peaks: Peaks) -> list[str]:
         'the largest of 8 draws for the whole batch.',
     ]
     return lines + stage.notes
+
+
+def _of_a_product(stage: Stage, peaks: Peaks) -> list[str]:
+    lines = []
+    if stage.has_graph:
+        lines.append(
+            f'  of it, graph kept for all products {peaks.graph / GIB:>9.2f}'
+            f'   (keep_graph=False: a product takes {peaks.rebuilt / GIB:.2f} in all)'
+        )
+    if stage.vectors:
+        few = stage.vectors_of_few
+        lines.append(
+            f'  of it, vectors of the solver, at most {stage.vectors / GIB:>6.2f}'
+            + (
+                ''
+                if few is None
+                else f'   (solver.max_basis={FEW_KEPT}: {few / GIB:.2f})'
+            )
+        )
+    return lines
 
 
 def advice(stage: Stage, fit: Fit, card: int, command: Sequence[str]) -> list[str]:

@@ -25,7 +25,7 @@ from .fake_device import fake_device, move
 from .live_tensors import LiveTensors
 from .phases import Alternation, Peaks
 from .samples import Sample, sample_of
-from .worst_case import bytes_kept, worst_case
+from .worst_case import bytes_of_vectors, worst_case
 
 #: Key of a dataloader -> the level that it feeds.
 LOADERS = {
@@ -59,10 +59,10 @@ class Stage:
         notes (list[str]): What was assumed or left out.
         takes_parts (bool): Whether the pretext loss of a batch is the mean over
             its parts. Known after :meth:`measure`.
-        kept (int): Bytes that the solver keeps at most. Known after
+        vectors (int): Bytes of the solver's vectors, at most. Known after
             :meth:`measure`.
-        kept_by_few (int, optional): The same with ``max_basis`` set to few; None if
-            it is few, or no setting of the solver.
+        vectors_of_few (int, optional): The same with ``max_basis=FEW_KEPT``; None if
+            it is as few, or no setting of the solver.
 
     Raises:
         ValueError: If the processes cannot share its batches, or a pipeline does
@@ -75,7 +75,7 @@ class Stage:
         self.samples: dict[str, Sample] = {}
         self.notes: list[str] = []
         self.takes_parts = False
-        self.kept, self.kept_by_few = 0, cast('int | None', None)
+        self.vectors, self.vectors_of_few = 0, cast('int | None', None)
         self.hypergradient = HypergradientSettings.read(
             cfg.optim_wrapper.get('hypergradient')
         )
@@ -163,7 +163,7 @@ class Stage:
         in_warmup = run.head_warmup(warmup['backbone_mode']) if warmup else None
         lower = run.lower_step() if settings.num_lower_steps else 0
         found = run.upper_phase(settings.num_upper_steps)
-        self.kept, self.kept_by_few = bytes_kept(own, wrapper.system.solver)
+        self.vectors, self.vectors_of_few = bytes_of_vectors(own, wrapper.system.solver)
         return Peaks(
             at_rest=memory.restart(),
             head_warmup=in_warmup,

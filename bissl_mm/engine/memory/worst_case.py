@@ -46,8 +46,9 @@ def worst_case(solver: Solver) -> Solver:
     return settings
 
 
-def bytes_kept(solver: Solver, worst: Solver) -> tuple[int, int | None]:
-    """The most that a solver keeps, and the same with ``max_basis=FEW_KEPT``.
+def bytes_of_vectors(solver: Solver, worst: Solver) -> tuple[int, int | None]:
+    """The most that a solver's vectors take during a solve, and the same with
+    ``max_basis=FEW_KEPT``.
 
     Args:
         solver (Solver): Any.
@@ -59,10 +60,11 @@ def bytes_kept(solver: Solver, worst: Solver) -> tuple[int, int | None]:
     """
     if not isinstance(worst, Keeps):
         return 0, None
-    few, settings = None, cast(Any, solver)
-    if isinstance(solver, RecyclingSolver) and settings.max_basis > FEW_KEPT:
-        few = 2 * (FEW_KEPT + settings.max_iters) * worst.vector
-    return worst.most * worst.vector, few
+    most, few = worst.most * worst.vector, cast(Any, copy.copy(solver))
+    if not isinstance(solver, RecyclingSolver) or few.max_basis <= FEW_KEPT:
+        return most, None
+    few.max_basis = FEW_KEPT
+    return most, cast(Keeps, worst_case(few)).most * worst.vector
 
 
 class Keeps(Solver):

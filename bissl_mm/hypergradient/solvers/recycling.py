@@ -8,9 +8,9 @@ from .base import LinearOperator, Solution, Solver
 from .extrapolation import ExtrapolatingSolves
 from .recycled_solves import RecycledSolves
 
-#: Products that are kept unless ``max_basis`` says otherwise, and as many as suffice
-#: where the system is near the identity; ``benchmarks/README.md``, "How many products
-#: must be kept?".
+#: Products that are kept unless ``max_basis`` says otherwise, and as many as did as
+#: well where v alone nearly solves the system; ``benchmarks/README.md``, "How many
+#: products must be kept?".
 KEPT, FEW_KEPT = 16, 4
 
 
