@@ -32,7 +32,6 @@ from phase_sides import NUM_ITERS, record_of_run
 from bissl_mm.analysis.json_file import write_json
 from bissl_mm.hypergradient import Hessian, implicit_operator, relative_residual
 from bissl_mm.models import pretext_closure
-from bissl_mm.utils.allocator import keep_freed_memory
 
 #: RecyclingSolver's estimate is asked for a fifth less than is to be shown.
 _TENTH = dict(type='RecyclingSolver', tolerance=0.08)
@@ -249,8 +248,6 @@ def side_of(task: DigitsTask, name: str, plans: dict, check: bool = False) -> Si
 def prepare(args: argparse.Namespace) -> None:
     """The settings of the process that :func:`measure` needs."""
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
-    if args.device == 'cpu':
-        keep_freed_memory()
     init_default_scope('mmpretrain')
     torch.backends.cudnn.allow_tf32 = args.tf32
     torch.backends.cuda.matmul.allow_tf32 = args.tf32

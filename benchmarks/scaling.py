@@ -23,7 +23,6 @@ from upper_phase import race
 
 from bissl_mm.analysis.json_file import write_json
 from bissl_mm.models import pretext_closure
-from bissl_mm.utils.allocator import keep_freed_memory
 
 #: The middle of every axis.
 BASE = dict(model='resnet18', batch=16, pixels=64, iterations=5)
@@ -158,7 +157,6 @@ def plot(records: list, path: str) -> None:
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
-    keep_freed_memory()
     init_default_scope('mmpretrain')
     records = [measure(axis, args) for axis in args.axis]
     if args.json:

@@ -32,7 +32,6 @@ from bissl_mm.hypergradient import (
 )
 from bissl_mm.hypergradient.linalg.vectors import norm, subtract
 from bissl_mm.models import pretext_closure
-from bissl_mm.utils.allocator import keep_freed_memory
 
 
 def parse_args() -> argparse.Namespace:
@@ -241,7 +240,6 @@ def measure(name: str, args: argparse.Namespace) -> list:
 def main() -> None:
     args = parse_args()
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
-    keep_freed_memory()
     init_default_scope('mmpretrain')
     records = []
     for name in args.model:

@@ -61,16 +61,6 @@ def test_upper_phase(script, tmp_path):
     assert record['speedup'] > 0 and record['peak_memory_ratio'] > 0
 
 
-@pytest.mark.whole
-def test_allocator(script, tmp_path):
-    path = tmp_path / 'allocator.json'
-    sizes = (('resnet18', 32, 4),)
-    script('allocator', '--repeats', 1, '--json', path, SIZES=sizes)
-    (record,) = json.loads(path.read_text())['records']
-    ((kept, freed),) = record['seconds']
-    assert kept > 0 and record['saved'] == pytest.approx(1 - kept / freed)
-
-
 @pytest.mark.long
 @pytest.mark.whole
 def test_published_variant_is_the_baseline(script, tmp_path):

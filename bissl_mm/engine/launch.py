@@ -22,7 +22,6 @@ from ..datasets.folders import check_data_folders
 from ..datasets.look import PLACES
 from ..models.checks import check_num_classes
 from ..models.weights.pretrained import check_load_from, check_pretrained_init
-from ..utils.allocator import keep_freed_memory
 from ..utils.checkpoint import use_safe_loading
 from ..utils.checkpoint_sources import settle_sources
 from ..utils.console import quiet, quiet_pycocotools
@@ -68,8 +67,7 @@ def prepare_processes(cfg: Config) -> None:
     """Set up CPU processes, which mmengine itself cannot.
 
     mmengine's launchers select a CUDA device first. Without one, gloo connects
-    the processes here, and they keep the memory that they free, see
-    :mod:`bissl_mm.utils.allocator`.
+    the processes here.
 
     Args:
         cfg (Config): Its ``launcher`` says how the processes were started.
@@ -77,7 +75,6 @@ def prepare_processes(cfg: Config) -> None:
     use_safe_loading()
     if torch.cuda.is_available():
         return
-    keep_freed_memory()
     if cfg.launcher == 'none':
         return
     if cfg.launcher == 'slurm':

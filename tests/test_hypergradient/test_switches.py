@@ -3,8 +3,6 @@
 ``docs/switches.md`` lists the switches.
 """
 
-import ctypes
-
 import pytest
 import torch
 from pretext_models import bissl_model, sgd_wrapper
@@ -20,7 +18,6 @@ from bissl_mm.hypergradient.second_order.lean import LeanLayers
 from bissl_mm.hypergradient.second_order.small_images.layers import SmallNorm
 from bissl_mm.hypergradient.second_order.small_images.taps import TapConv
 from bissl_mm.hypergradient.solvers.extrapolation.secant_model import ModelStep
-from bissl_mm.utils.allocator import VARIABLE, keep_freed_memory
 
 
 def product(curvature, **settings):
@@ -132,12 +129,3 @@ def test_the_first_solve_without_extrapolation_is_minres(iters):
 def test_extrapolate_is_yes_or_no():
     with pytest.raises(ValueError, match="extrapolate is 'no'"):
         RecyclingSolver(extrapolate='no')
-
-
-def test_the_allocator_can_be_left_alone(monkeypatch):
-    forbid(monkeypatch, (ctypes, 'CDLL'))
-    monkeypatch.setenv(VARIABLE, '0')
-    assert keep_freed_memory() is False
-    monkeypatch.setenv(VARIABLE, '1')
-    with pytest.raises(AssertionError, match='in use'):
-        keep_freed_memory()
