@@ -20,6 +20,8 @@ from bissl_mm.engine.memory.live_tensors import BLOCK, LiveTensors, can_count
 from bissl_mm.engine.memory.phases import Peaks
 from bissl_mm.engine.memory.report import advice, report
 from bissl_mm.engine.memory.stage import Point
+from bissl_mm.engine.memory.worst_case import bytes_of_vectors, worst_case
+from bissl_mm.hypergradient import IdentitySolver, MinresSolver, RecyclingSolver
 from bissl_mm.utils.card import GIB, read_memory, room, with_margin
 from bissl_mm.utils.errors import RuntimeRefusal
 
@@ -166,8 +168,6 @@ def test_only_a_kept_graph_is_advised_to_be_left_out(curvature, parts, has_graph
     'solver, most, few',
     [
         (dict(type='RecyclingSolver', max_iters=2), 2 * 18, 2 * 6),
-        (dict(type='RecyclingSolver', max_iters=2, max_basis=4), 2 * 6, None),
-        (dict(type='MinresSolver', max_iters=3), 4, None),
         (dict(type='CGSolver', max_iters=3), 0, None),
     ],
 )
@@ -187,6 +187,21 @@ def test_vectors_that_a_solver_keeps_are_named(solver, most, few):
     (product,) = (i for i, line in enumerate(lines) if 'product of the' in line)
     following = [line.startswith('  of it, ') for line in lines[product + 1 :]]
     assert following.index(False) == sum(following) == 1 + bool(most)
+
+
+@pytest.mark.parametrize(
+    'solver, most, few',
+    [
+        (RecyclingSolver(2), 2 * 18, 2 * 6),
+        (RecyclingSolver(2, max_basis=4), 2 * 6, None),
+        (MinresSolver(3), 4, None),
+        (IdentitySolver(), 0, None),
+    ],
+)
+def test_bytes_of_a_solvers_vectors(solver, most, few):
+    worst = worst_case(solver)
+    worst.solve(lambda v: v, (torch.ones(3), torch.ones(2, 2)))
+    assert bytes_of_vectors(solver, worst) == (28 * most, few and 28 * few)
 
 
 @counts
