@@ -160,9 +160,12 @@ def _table(results: Results, title: str, rows: dict) -> str:
     ]
     for value, (settings, name, epochs) in rows.items():
         found = {arm: results.at(arm, settings, name, epochs) for arm in ARMS}
-        cells = [
-            f'{np.mean(list(u.values())):.1f}' if u else '–' for u in found.values()
+        # An arm may be ahead of v in the runs: over the units that v has.
+        of_units = [
+            [mean for unit, mean in means.items() if unit in found['v']]
+            for means in found.values()
         ]
+        cells = [f'{np.mean(means):.1f}' if means else '–' for means in of_units]
         gains = [
             results.gain(settings, name, over, epochs) for over in ('further', 'twice')
         ]
