@@ -136,13 +136,10 @@ def measure(args: argparse.Namespace) -> list[dict]:
     side = Variant(task, dict(solver=solver, curvature=args.curvature), keep=True)
     race(task, [side])
     pairs = side.pairs
-    found = dict(
-        model=args.model,
-        seed=args.seed,
-        in_the_phase=dict(
-            products_per_step=side.products / len(pairs),
-            true_residual=worst_residual(task, pairs),
-        ),
+    found = dict(model=args.model, seed=args.seed)
+    in_the_phase = dict(
+        products_per_step=side.products / len(pairs),
+        true_residual=worst_residual(task, pairs),
     )
     vectors = [v for v, _ in pairs]
     del side, pairs
@@ -150,11 +147,10 @@ def measure(args: argparse.Namespace) -> list[dict]:
     errors = error_of_v(matrix, rhs)
     print(
         f'{args.model}, seed {args.seed}: of v alone {min(errors):.3f} to '
-        f'{max(errors):.3f}; in the phase {found["in_the_phase"]}',
+        f'{max(errors):.3f}; in the phase {in_the_phase}',
         flush=True,
     )
     records = []
-    in_the_phase = found.pop('in_the_phase')
     for damping, tolerance, size in itertools.product(
         args.damping, args.tolerance, args.max_basis
     ):

@@ -30,8 +30,8 @@ _UPPER = (
 )
 _GRAPH = 'optim_wrapper.hypergradient.keep_graph=False (the same values, slower)'
 _BASIS = (
-    f'optim_wrapper.hypergradient.solver.max_basis={FEW_KEPT} (less if a phase '
-    f'makes more than {FEW_KEPT} products, and perhaps more of them)'
+    f'optim_wrapper.hypergradient.solver.max_basis={FEW_KEPT} (less where a '
+    f'phase makes more than {FEW_KEPT} products, of which it may then make more)'
 )
 _HESSIAN = (
     'optim_wrapper.hypergradient.batch_size={hessian_half} (a noisier Hessian)',

@@ -4,7 +4,7 @@ import copy
 import os
 import traceback
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.config import Config
@@ -75,7 +75,8 @@ class Stage:
         self.samples: dict[str, Sample] = {}
         self.notes: list[str] = []
         self.takes_parts = False
-        self.vectors, self.vectors_of_few = 0, cast('int | None', None)
+        self.vectors = 0
+        self.vectors_of_few: int | None = None
         self.hypergradient = HypergradientSettings.read(
             cfg.optim_wrapper.get('hypergradient')
         )
