@@ -187,10 +187,12 @@ class Campaign(StudyTasks):
 
     def others(self) -> Iterator[Task]:
         """Other pretext tasks, and dense tasks: a sign, not a proof."""
-        units, packs = self._first(3), other_packs(self.data)
+        packs = other_packs(self.data)
         self.packs.update(packs)
         for name in self._others:
             pack = packs[name]
+            # Those that start from SimCLR's pretrainings have all of them.
+            units = self.units if pack.pretext == 'simclr' else self._first(3)
             if pack.pretext != 'simclr':
                 yield from (
                     self._pretraining(unit, None, pack.pretext) for unit in units
