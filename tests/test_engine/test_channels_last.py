@@ -1,6 +1,10 @@
 """The channels-last layout changes rounding alone, and is refused where it would
 change more."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +18,7 @@ from torch import nn
 from bissl_mm.analysis.runs.fine_tune import Setting, fine_tune
 from bissl_mm.engine.hooks.channels_last_hook import (
     ChannelsLastHook,
+    overruns_memory,
     refuse_compiled_operators,
     why_not,
 )
@@ -21,10 +26,20 @@ from bissl_mm.hypergradient import DenseSolver, IdentitySolver
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 HOOK = dict(type='ChannelsLastHook')
+CHECKED_HEAP = Path('/usr/lib/x86_64-linux-gnu/libc_malloc_debug.so.0')
 IDENTITY = dict(
     optim_wrapper__hypergradient=dict(
         _delete_=True, solver=dict(type='IdentitySolver'), damping=0.0
     )
+)
+#: Wide enough for this layout.
+WIDE = {
+    f'model__{level}__backbone__{name}': 8
+    for level in ('pretext', 'downstream')
+    for name in ('stem_channels', 'base_channels')
+}
+WIDE.update(
+    model__pretext__neck__in_channels=16, model__downstream__head__in_channels=16
 )
 
 
@@ -34,13 +49,20 @@ def run(monkeypatch, folders, work_dir, hook, stops=(), resume=False, **settings
         folders,
         work_dir,
         train_cfg__num_alternations=2,
-        **{**IDENTITY, **settings},
+        **{**WIDE, **IDENTITY, **settings},
     )
     cfg.custom_hooks = cfg.custom_hooks + [HOOK] * hook
     cfg.resume = resume
     runner = make_runner(cfg, stops)
     runner.train()
     return runner
+
+
+def wide_simclr():
+    cfg = simclr_cfg()
+    cfg['backbone'].update(stem_channels=8, base_channels=8)
+    cfg['neck'].update(in_channels=64)
+    return cfg
 
 
 def convolutions(model):
@@ -55,7 +77,7 @@ def test_values_and_gradients_are_the_same():
     inputs = views()
     found = []
     for hook in (None, ChannelsLastHook()):
-        model = build(simclr_cfg())
+        model = build(wide_simclr())
         if hook is not None:
             hook.before_train(SimpleNamespace(model=model, optim_wrapper=None))
         assert all(map(is_channels_last, convolutions(model))) == (hook is not None)
@@ -100,6 +122,41 @@ def test_a_stage_with_products_keeps_its_layout(image_folders, tmp_path, monkeyp
     assert not all(map(is_channels_last, convolutions(ended.model)))
     (log,) = tmp_path.glob('*/*.log')
     assert 'does nothing: LayerwiseCGSolver takes products' in log.read_text()
+
+
+@pytest.mark.parametrize(
+    'conv, named',
+    [
+        (nn.Conv2d(4, 8, 1, stride=2), True),
+        (nn.Conv2d(14, 8, 1, stride=(1, 2), groups=2), True),
+        (nn.Conv2d(8, 4, 1, stride=2), False),
+        (nn.Conv2d(4, 8, 1), False),
+        (nn.Conv2d(4, 8, 3, stride=2), False),
+    ],
+)
+def test_narrow_convolutions_that_write_beyond_their_memory(conv, named):
+    model = nn.ModuleDict(dict(stem=nn.Conv2d(3, 4, 3), down=conv))
+    assert overruns_memory(model) == ('down' if named else None)
+    reason = why_not(SimpleNamespace(model=model, optim_wrapper=None))
+    assert str(reason).startswith('down is a 1x1' if named else 'None')
+
+
+@pytest.mark.skipif(not CHECKED_HEAP.exists(), reason='needs glibc with its checks')
+def test_eight_channels_do_not_write_beyond_their_memory():
+    """In a process whose heap is checked; with 4 channels it ends where there is
+    AVX2 and no AVX-512."""
+    code = """
+import torch
+for channels in (8, 12, 20):
+    last = dict(memory_format=torch.channels_last)
+    x = torch.randn(4, channels, 8, 8).to(**last).requires_grad_()
+    w = torch.randn(8, channels, 1, 1).to(**last).requires_grad_()
+    torch.nn.functional.conv2d(x, w, stride=2).sum().backward()
+    del x, w
+    torch.randn(100)
+"""
+    checked = dict(os.environ, LD_PRELOAD=str(CHECKED_HEAP), MALLOC_CHECK_='3')
+    subprocess.run([sys.executable, '-c', code], env=checked, check=True)
 
 
 def _several(rank, world):

@@ -11,6 +11,9 @@ from torch import nn
 from ...registry import HOOKS
 from ...utils.errors import ValueRefusal
 
+#: Numbers in a vector of AVX2.
+FEWEST_CHANNELS = 8
+
 
 @HOOKS.register_module()
 class ChannelsLastHook(Hook):
@@ -20,9 +23,9 @@ class ChannelsLastHook(Hook):
     On a processor first derivatives of a narrow network are faster then, see
     ``benchmarks/channels_last.py``; those of a ResNet-18 are not. Values differ by
     rounding alone, and checkpoints load everywhere. The hook does nothing, and says
-    so, where this layout is slower or not measured: in a bilevel stage whose solver
-    takes products of the Hessian or that unrolls steps, on a GPU, and on several
-    processes.
+    so, where this layout is slower, unsafe or not measured: in a bilevel stage whose
+    solver takes products of the Hessian or that unrolls steps, on a GPU, on several
+    processes, and with convolutions that :func:`overruns_memory` names.
 
     Raises:
         ValueError: If the model has an operator of mmcv. ``RoIAlign`` reads this
@@ -49,6 +52,13 @@ def why_not(runner: Runner) -> str | None:
         return 'the model is trained on several processes'
     if next(runner.model.parameters()).device.type != 'cpu':
         return 'the model is on a GPU, where this layout is not measured'
+    name = overruns_memory(runner.model)
+    if name is not None:
+        return (
+            f'{name} is a 1x1 convolution with a stride and fewer than '
+            f'{FEWEST_CHANNELS} input channels, in whose gradient torch writes beyond '
+            'its memory in this layout'
+        )
     system = getattr(runner.optim_wrapper, 'system', None)
     if system is not None and system.config.unrolled_steps:
         return 'unrolled steps have second derivatives, which are slower in this layout'
@@ -57,6 +67,31 @@ def why_not(runner: Runner) -> str | None:
             f'{type(system.solver).__name__} takes products of the Hessian, and '
             'second derivatives are slower in this layout'
         )
+    return None
+
+
+def overruns_memory(model: nn.Module) -> str | None:
+    """The first convolution whose gradient can end the process in this layout.
+
+    oneDNN's kernels for processors with AVX2 write a whole vector per pixel of the
+    gradient of the image, also where it has fewer channels. Seen with torch 2.11
+    (oneDNN 3.10.2) for each number of channels below 8 and for none of 8 or more, under
+    glibc's checks of its heap.
+
+    Args:
+        model (nn.Module): With all its parts.
+
+    Returns:
+        str, optional: The name of the module.
+    """
+    for name, module in model.named_modules():
+        if (
+            isinstance(module, nn.Conv2d)
+            and set(module.kernel_size) == {1}
+            and max(module.stride) > 1
+            and module.in_channels < FEWEST_CHANNELS * module.groups
+        ):
+            return name
     return None
 
 
