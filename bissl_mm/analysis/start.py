@@ -23,14 +23,13 @@ from ..config.types import is_type, type_name
 from ..datasets.folders import check_data_folders
 from ..engine.hooks.regime_hook import RegimeHook
 from ..engine.launch import build_runner
-from ..engine.steps.relaxation import learning_rates, pull_of
+from ..engine.steps.relaxation import AIM, learning_rates, pull_of
 from ..hypergradient import Regularizer
 from ..registry import build_regularizer
 from ..utils.check import check_positive_int
 from ..utils.errors import TypeRefusal, ValueRefusal
 
-#: Range of R in the better half of the settings in benchmarks/evidence.
-LEAST, MOST = 2.0, 10.0
+LEAST, MOST = AIM
 #: Lower steps after which the gain of LARS and Adam is taken.
 MEASURED_STEPS = 5
 #: The fewest upper steps of a stage in benchmarks/evidence.
@@ -88,8 +87,7 @@ class Start:
     def weights(self) -> dict[str, tuple[float, float]]:
         """Values at which R is 2 and 10, by the settings of the regularizer."""
         low, high = (
-            self.regularizer.scaled(times / self.relaxation_times)
-            for times in (LEAST, MOST)
+            self.regularizer.scaled(times / self.relaxation_times) for times in AIM
         )
         return {key: (low[key], high[key]) for key in low}
 

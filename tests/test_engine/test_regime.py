@@ -1,20 +1,28 @@
 """What a stage reports about its settings, against closed forms."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from small_run import make_runner, small_config, weights
+from torch.utils.data import DataLoader
 
 from bissl_mm.engine import LARS, RegimeHook, TransferHook
-from bissl_mm.engine.hooks.transfer_hook import NAME, neighbours_accuracy
+from bissl_mm.engine.hooks import transfer_hook
+from bissl_mm.engine.hooks.transfer_hook import (
+    NAME,
+    batch_features,
+    mixed_batches,
+    neighbours_accuracy,
+)
 from bissl_mm.engine.steps.relaxation import (
     gains,
     learning_rates,
     median_of_elements,
     pull_of,
 )
-from bissl_mm.hypergradient import ScheduledDistance
+from bissl_mm.hypergradient import ScheduledDistance, SquaredDistance
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 
@@ -174,6 +182,7 @@ def test_a_stage_that_is_too_short_is_told_what_to_set(
 
     hook, lines = run('weak', weak)
     (line,) = (w for w in lines.warnings if 'relaxes' in w)
+    assert 'Aim at 2 to 10: set' in line
     assert 0 < hook.relaxation_times < 0.5
     proposed = float(line.split('regularizer.weight=')[1].split(',')[0])
     hook, lines = run('strong', proposed)
@@ -181,6 +190,58 @@ def test_a_stage_that_is_too_short_is_told_what_to_set(
     (line,) = (i for i in lines.infos if 'relaxes' in i)
     # Two digits are shown, and a gradient changes with the weight.
     assert 1.5 < hook.relaxation_times < 6
+
+
+@pytest.mark.parametrize('times', [0.4, 1.0, 30.0, 5.0])
+def test_outside_the_aim_a_line_proposes_what_is_inside(times):
+    warnings, infos = [], []
+    regularizer = SquaredDistance(0.1)
+    runner = SimpleNamespace(
+        optim_wrapper=SimpleNamespace(regularizer=regularizer),
+        train_loop=SimpleNamespace(max_iters=2),
+        logger=SimpleNamespace(info=infos.append, warning=warnings.append),
+    )
+    hook = RegimeHook()
+    hook.tell(runner, times / 10, [10.0], [param(1.0)])
+    assert hook.relaxation_times == pytest.approx(times)
+    (line,) = infos + warnings
+    assert bool(warnings) == (times == 0.4)
+    if times == 5.0:
+        assert 'Aim' not in line
+        return
+    proposed = float(line.split('regularizer.weight=')[1].split(',')[0].rstrip('.'))
+    assert proposed == pytest.approx(0.1 * hook.aim / times, rel=0.06)
+    # A shorter stage would have fewer upper steps.
+    assert ('num_alternations' in line) == (times < 5)
+
+
+def test_the_last_line_has_the_means_of_the_run(image_folders, tmp_path, monkeypatch):
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=2,
+        optim_wrapper__lower__clip_grad=dict(max_norm=1e-3),
+    )
+    cfg.optim_wrapper.lower.optimizer = dict(type='SGD', lr=0.05)
+    runner = make_runner(cfg)
+    lines = Lines(monkeypatch, runner)
+    pulls = []
+    (hook,) = (h for h in runner.hooks if isinstance(h, RegimeHook))
+    after = hook.after_train_iter
+
+    def keep(*args, outputs=None, **kwargs):
+        pulls.append(outputs['lower/pull'])
+        after(*args, outputs=outputs, **kwargs)
+
+    hook.after_train_iter = keep
+    runner.train()
+    (line,) = (i for i in lines.infos if i.startswith('In this stage theta_P went'))
+    assert f'{hook.moved(runner):.0%} of the way toward theta_D' in line
+    assert f'was {sum(pulls) / 2:.2g} of the pretext gradient' in line
+    assert '100% of the lower steps were clipped' in line
+    (warning,) = (w for w in lines.warnings if 'lower steps of alternation' in w)
+    assert 'R is lower than was said' in warning
 
 
 def test_moved_is_the_share_of_the_way(image_folders, tmp_path, monkeypatch):
@@ -266,6 +327,91 @@ def test_neighbours_are_counted_as_by_hand():
     assert neighbours_accuracy(features, labels, 5) == pytest.approx(100 * right / 30)
     # Fewer images than neighbours.
     assert neighbours_accuracy(features[:2], torch.tensor([1, 1]), 5) == 100
+
+
+class Normed(torch.nn.Module):
+    """A backbone that is a norm without parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = torch.nn.BatchNorm1d(2, affine=False)
+
+    def data_preprocessor(self, batch, training):
+        return batch
+
+
+def sorted_loader(number, batch_size, **options):
+    """Two classes, one after the other, whose features differ by their mean."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(number) * 2 // number
+    features = torch.randn(number, 2, generator=generator)
+    features[:, 0] += 20.0 * labels
+
+    def collate(indices):
+        samples = [SimpleNamespace(gt_label=labels[i : i + 1]) for i in indices]
+        return dict(inputs=features[indices], data_samples=samples)
+
+    return DataLoader(range(number), batch_size, collate_fn=collate, **options)
+
+
+@pytest.mark.parametrize('batch_size', [50, 100])
+def test_the_order_of_the_validation_set_does_not_hide_its_classes(batch_size):
+    loader = sorted_loader(200, batch_size)
+    found = batch_features(Normed(), loader)
+    assert neighbours_accuracy(*found, 10) == 100
+    # In batches of one class the norm takes away what tells them apart.
+    if batch_size == 50:
+        in_order = batch_features(Normed(), list(loader))
+        assert neighbours_accuracy(*in_order, 10) < 80
+
+
+def test_mixed_batches_are_a_draw_of_equal_parts():
+    state = torch.get_rng_state()
+    loader = DataLoader(range(257), batch_size=256)
+    batches = list(mixed_batches(loader, 2000))
+    assert [len(batch) for batch in batches] == [129, 128]
+    assert sorted(torch.cat(batches).tolist()) == list(range(257))
+    (drawn,) = mixed_batches(loader, 40)
+    assert len(set(drawn.tolist())) == 40 and drawn.max() > 200
+    (same,) = mixed_batches(loader, 40)
+    assert torch.equal(drawn, same)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_an_estimate_that_falls_warns():
+    def warnings(*values, first=0):
+        found = []
+        hook = TransferHook()
+        hook.history, hook.number_of_samples = list(enumerate(values, first)), 100
+        logger = SimpleNamespace(warning=found.append)
+        hook.after_train(SimpleNamespace(logger=logger))
+        return found
+
+    # The standard error is 5 points.
+    assert not warnings(50.0, 46.0) and not warnings(50.0) and not warnings()
+    assert not warnings(50.0, 40.0, first=10)
+    (line,) = warnings(50.0, 60.0, 44.0)
+    assert '44.0%' in line and '50.0%' in line and 'upper.optimizer.lr' in line
+
+
+def test_no_best_backbone_without_an_estimate_is_said(
+    image_folders, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(transfer_hook, '_label', lambda sample: None)
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2
+    )
+    cfg.custom_hooks = [
+        dict(type='TransferHook', interval=1),
+        dict(type='ExportBackboneHook', best=True),
+    ]
+    runner = make_runner(cfg)
+    lines = Lines(monkeypatch, runner)
+    runner.train()
+    (line,) = (i for i in lines.infos if 'estimates nothing' in i)
+    (line,) = (w for w in lines.warnings if 'no best_backbone.pth' in w)
+    assert not (tmp_path / 'best_backbone.pth').exists()
+    assert (tmp_path / 'backbone.pth').exists()
 
 
 def test_the_estimate_changes_nothing(image_folders, tmp_path, monkeypatch):

@@ -153,7 +153,9 @@ def _pipeline(dataset: Any) -> Any:
 def _images(dataset: Any, prepare: Any, number: int) -> list[Tensor]:
     """Evenly chosen images, prepared; none where that cannot be done."""
     images = []
-    for i in range(number):
+    # Class folders come class by class, and a batch should have all classes.
+    order = torch.randperm(number, generator=torch.Generator().manual_seed(0))
+    for i in order.tolist():
         try:
             info = dataset.get_data_info(i * len(dataset) // number)
             image = prepare(dict(img_path=info['img_path']))['inputs']

@@ -1,8 +1,9 @@
 """Export the result of the bilevel stage for any OpenMMLab library."""
 
+import math
 import os.path as osp
 
-from mmengine.dist import master_only
+from mmengine.dist import get_rank, master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -76,8 +77,14 @@ class ExportBackboneHook(Hook):
             self._best_value = checkpoint.get(BEST, self._best_value)
 
     def after_train(self, runner: Runner) -> None:
-        """Write the result."""
+        """Write the result, and say if there is no best one."""
         self._export(runner, runner.iter)
+        if self.best and not math.isfinite(self._best_value) and get_rank() == 0:
+            runner.logger.warning(
+                f'ExportBackboneHook: no best_{self.filename} was written, because '
+                'TransferHook has no estimate for these validation data. Take '
+                f'{self.filename}.'
+            )
 
     @master_only
     def _export_best(self, runner: Runner, alternation: int) -> None:

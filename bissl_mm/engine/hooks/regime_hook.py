@@ -11,10 +11,16 @@ from torch import Tensor
 from ...models.bissl_model import unwrap
 from ...registry import HOOKS
 from ...utils.check import check_keys
-from ..steps.relaxation import gains, learning_rates, median_of_elements, pull_of
+from ..steps.relaxation import AIM, gains, learning_rates, median_of_elements, pull_of
 
 #: Key of the backbone that the stage began with, in a checkpoint.
 START = 'bissl_regime_start'
+#: Values of the log whose means the last line gives, and their words.
+MEANS = {
+    'lower/pull': 'the pull of lambda was {:.2g} of the pretext gradient',
+    'lower/clipped': '{:.0%} of the lower steps were clipped',
+    'upper/clipped': '{:.0%} of the upper steps were clipped',
+}
 
 
 @HOOKS.register_module()
@@ -34,10 +40,12 @@ class RegimeHook(Hook):
     .. math:: \langle \theta_P - \theta_0, \theta_D - \theta_0 \rangle /
               \|\theta_D - \theta_0\|^2 .
 
-    It warns once if most upper steps are clipped.
+    It warns once if most steps of a level are clipped. The last line says how far
+    theta_P has gone, the mean pull, and the shares of clipped steps.
 
     Args:
-        least (float): The warning comes if R is below this. Defaults to 0.5.
+        least (float): The warning comes if R is below this. Between it and 2 a
+            line without warning proposes the same. Defaults to 0.5.
         aim (float): The R of the settings that the warning proposes. Defaults
             to 3.
 
@@ -55,7 +63,9 @@ class RegimeHook(Hook):
         self.gain: float | None = None
         self._handle: Any = None
         self.start: list[Tensor] | None = None
-        self._warned = False
+        self._warned: set[str] = set()
+        #: Of the log's values in :data:`MEANS`, one per alternation of this run.
+        self._values: dict[str, list[float]] = {key: [] for key in MEANS}
 
     def before_train(self, runner: Runner) -> None:
         """Log R now, or arrange to log it later."""
@@ -73,7 +83,7 @@ class RegimeHook(Hook):
         pull = pull_of(weights, learning_rates(runner.cfg, lr, steps))
         params = unwrap(runner.model).lower_backbone()
         if type(optimizer).__name__ == 'SGD':
-            self._tell(runner, pull, gains(optimizer, params), params)
+            self.tell(runner, pull, gains(optimizer, params), params)
             return
         number = settings.num_lower_steps
         count = [0]
@@ -82,7 +92,7 @@ class RegimeHook(Hook):
             count[0] += 1
             # Adam's averages need some steps.
             if count[0] == number:
-                self._tell(runner, pull, gains(optimizer, params), params)
+                self.tell(runner, pull, gains(optimizer, params), params)
                 self._handle.remove()
                 self._handle = None
 
@@ -107,16 +117,42 @@ class RegimeHook(Hook):
             runner.message_hub.update_scalar('train/regime/moved', moved)
         weight = runner.optim_wrapper.regularizer.weight
         runner.message_hub.update_scalar('train/regime/lambda', weight)
-        share = (outputs or {}).get('upper/clipped', 0.0)
-        if share > 0.5 and not self._warned:
-            self._warned = True
-            runner.logger.warning(
-                f'{share:.0%} of the upper steps of alternation '
-                f'{batch_idx + 1} were clipped: their length is then '
-                'lr * max_norm, whatever the gradient. Raise optim_wrapper.'
-                'upper.clip_grad.max_norm, or lower the learning rate. Said '
-                'once.'
-            )
+        outputs = outputs or {}
+        for key, values in self._values.items():
+            if key in outputs:
+                values.append(outputs[key])
+        for level, harm in self._harm_of_clipping(runner).items():
+            share = outputs.get(f'{level}/clipped', 0.0)
+            if share > 0.5 and level not in self._warned:
+                self._warned.add(level)
+                runner.logger.warning(
+                    f'{share:.0%} of the {level} steps of alternation '
+                    f'{batch_idx + 1} were clipped: {harm} Raise optim_wrapper.'
+                    f'{level}.clip_grad.max_norm, or lower the learning rate. Said '
+                    'once.'
+                )
+
+    def after_train(self, runner: Runner) -> None:
+        """Say how far theta_P has gone, and what moved it."""
+        moved = self.moved(runner)
+        parts = []
+        if moved is not None:
+            parts.append(f'theta_P went {moved:.0%} of the way toward theta_D')
+        for key, text in MEANS.items():
+            values = [v for v in self._values[key] if math.isfinite(v)]
+            if values:
+                parts.append(text.format(sum(values) / len(values)))
+        if parts:
+            runner.logger.info(f'In this stage {"; ".join(parts)}.')
+
+    @staticmethod
+    def _harm_of_clipping(runner: Runner) -> dict[str, str]:
+        """What clipping does to each level that it harms."""
+        harm = dict(upper='their length is then lr * max_norm, whatever the gradient.')
+        # Steps of LARS and Adam do not depend on the gradient's length.
+        if type(runner.optim_wrapper['lower'].optimizer).__name__ == 'SGD':
+            harm['lower'] = 'then lambda pulls less, and R is lower than was said.'
+        return harm
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Store the first backbone for a resumed run."""
@@ -129,13 +165,22 @@ class RegimeHook(Hook):
             # The checkpoint's tensors come to the model's device.
             self.start = [tensor.cpu() for tensor in checkpoint[START]]
 
-    def _tell(
+    def tell(
         self,
         runner: Runner,
         pull: float,
         factors: list[float] | None,
         params: list[Tensor],
     ) -> None:
+        """Log R, and what to set if it is outside the aim.
+
+        Args:
+            runner (Runner): Its regularizer and its length are proposed anew.
+            pull (float): Sum of lambda times learning rate of all lower steps.
+            factors (list[float], optional): Gains by tensor; without them nothing
+                is said.
+            params (list[Tensor]): The tensors.
+        """
         if factors is None:
             return
         shares = runner.optim_wrapper.regularizer.shares(params)
@@ -143,29 +188,34 @@ class RegimeHook(Hook):
             [f * share for f, share in zip(factors, shares, strict=True)], params
         )
         times = self.relaxation_times = pull * gain
-        alternations = runner.train_loop.max_iters
         text = (
             f'theta_P relaxes R = {times:.2g} times toward theta_D in '
             f'this stage (lambda times learning rate: {pull:.3g} in all, gain '
             f'{gain:.3g}).'
         )
-        if times >= self.least:
-            runner.logger.info(text)
-            return
-        factor = self.aim / times if times else math.inf
-        if math.isfinite(factor):
-            settings = runner.optim_wrapper.regularizer.scaled(factor).items()
-            proposed = ' '.join(
-                f'optim_wrapper.regularizer.{key}={value:.2g}'
-                for key, value in settings
-            )
+        if times < self.least:
             text += (
                 ' So theta_P will hardly follow it, and the stage is little but '
-                'further pretraining. Aim at 2 to 10: set '
-                f'{proposed}, or '
-                f'train_cfg.num_alternations={math.ceil(alternations * factor)}.'
+                'further pretraining.'
             )
-        runner.logger.warning(text)
+        factor = self.aim / times if times else math.inf
+        if not AIM[0] <= times <= AIM[1] and math.isfinite(factor):
+            text += self._proposal(runner, factor)
+        log = runner.logger.info if times >= self.least else runner.logger.warning
+        log(text)
+
+    def _proposal(self, runner: Runner, factor: float) -> str:
+        """What gives an R that is ``factor`` times this one."""
+        settings = runner.optim_wrapper.regularizer.scaled(factor).items()
+        proposed = ' '.join(
+            f'optim_wrapper.regularizer.{key}={value:.2g}' for key, value in settings
+        )
+        alternations = math.ceil(runner.train_loop.max_iters * factor)
+        text = f' Aim at {AIM[0]:g} to {AIM[1]:g}: set {proposed}'
+        # A shorter stage has fewer upper steps, too.
+        if factor > 1:
+            text += f', or train_cfg.num_alternations={alternations}'
+        return f'{text}.'
 
     @torch.no_grad()
     def moved(self, runner: Runner) -> float | None:

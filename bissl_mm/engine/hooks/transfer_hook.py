@@ -1,7 +1,7 @@
 """Estimate how well a backbone transfers, without fine-tuning."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
 
 from ...models.bissl_model import unwrap
 from ...models.losses.functional import substituted
@@ -31,16 +32,22 @@ class TransferHook(Hook):
     validation images pass the backbone. Each image is classified by its
     neighbours among the other images. Neighbours have the highest cosine s and
     the weight :math:`\exp(s/0.1)`. No head is trained. Batch norms take the
-    statistics of the validation batches, because running statistics are those
-    of pretext views; torch's own synchronised norms keep the running ones. With
-    several processes, only the first one evaluates, on its images. If the data
-    do not have one label per image, the hook does nothing.
+    statistics of batches of validation images (see :func:`mixed_batches`),
+    because running statistics are those of pretext views; torch's own
+    synchronised norms keep the running ones. With several processes, only the
+    first one evaluates. If the data do not have one label per image, the hook
+    does nothing, and says so.
 
     Args:
         interval (int): Alternations between evaluations. Defaults to 10.
         num_neighbours (int): Number of neighbours. Defaults to 10.
-        max_images (int): Largest number of images; the first ones are taken.
+        max_images (int): Largest number of images, drawn with a seed.
             Defaults to 2000.
+
+    Attributes:
+        history (list[tuple[int, float]]): Alternations and their accuracies in
+            percent.
+        number_of_samples (int): Those of the last evaluation.
     """
 
     # This hook has to run before the backbone is exported.
@@ -59,6 +66,8 @@ class TransferHook(Hook):
         self.num_neighbours = num_neighbours
         self.max_images = max_images
         self.history: list[tuple[int, float]] = []
+        self._silent = False
+        self.number_of_samples = 0
 
     def before_train(self, runner: Runner) -> None:
         """Evaluate the pretrained backbone, unless the run is resumed."""
@@ -77,6 +86,21 @@ class TransferHook(Hook):
         if number % self.interval == 0 or number == runner.train_loop.max_iters:
             self._look(runner, number)
 
+    def after_train(self, runner: Runner) -> None:
+        """Warn if the estimate has fallen by more than its standard error."""
+        # A resumed run has not seen the pretrained backbone.
+        if len(self.history) < 2 or self.history[0][0] > 0:
+            return
+        first, last = (value / 100 for _, value in (self.history[0], self.history[-1]))
+        if first - last > math.sqrt(first * (1 - first) / self.number_of_samples):
+            runner.logger.warning(
+                f'Nearest neighbours by features of theta_P classify {100 * last:.1f}% '
+                f'of the validation samples correctly, and {100 * first:.1f}% before '
+                'the stage, so the stage may have harmed the backbone. Compare it '
+                'with fine-tuning alone, and try a lower '
+                'optim_wrapper.upper.optimizer.lr.'
+            )
+
     def _look(self, runner: Runner, number: int) -> None:
         if runner.val_loop is None or get_rank() != 0:
             return
@@ -89,8 +113,15 @@ class TransferHook(Hook):
                 model.downstream, runner.val_loop.dataloader, self.max_images
             )
         if found is None:
+            if not self._silent:
+                self._silent = True
+                runner.logger.info(
+                    'TransferHook estimates nothing here: the validation samples do '
+                    'not have one label each.'
+                )
             return
         value = neighbours_accuracy(*found, self.num_neighbours)
+        self.number_of_samples = len(found[1])
         self.history.append((number, value))
         runner.message_hub.update_info(NAME, (number, value))
         runner.visualizer.add_scalar(NAME, value, step=number)
@@ -112,7 +143,8 @@ def batch_features(
             ``data_preprocessor`` and a ``backbone`` of the same form, or with a
             method ``transfer_features`` (inputs to (N, C)). Running statistics
             of its norms move.
-        loader (Iterable): Collated batches with labels.
+        loader (Iterable): Collated batches with labels; those of a data loader
+            are drawn by :func:`mixed_batches`, others are taken as they are.
         max_images (int): Largest number of images. Defaults to 2000.
 
     Returns:
@@ -121,7 +153,7 @@ def batch_features(
     """
     features, labels = [], []
     with batch_statistics(model):
-        for batch in loader:
+        for batch in mixed_batches(loader, max_images):
             data = model.data_preprocessor(batch, False)
             found = [_label(s) for s in data['data_samples'] or ()]
             inputs = data['inputs']
@@ -132,6 +164,48 @@ def batch_features(
             if len(labels) >= max_images:
                 break
     return (torch.cat(features), torch.tensor(labels)) if features else None
+
+
+def mixed_batches(loader: Iterable, max_images: int) -> Iterable:
+    """A seeded draw of a loader's images, without their order.
+
+    Validation sets come class by class. In a batch of one class, the batch's
+    statistics take away what tells this class from others.
+
+    Args:
+        loader (Iterable): One that is no data loader, that forms its batches itself,
+            or whose data set has no length, is returned as it is.
+        max_images (int): Largest number of images.
+
+    Returns:
+        Iterable: Batches of nearly equal size, of the loader's size at most. Global
+        random numbers are not used.
+    """
+    if (
+        not isinstance(loader, DataLoader)
+        or not isinstance(loader.dataset, Sized)
+        or loader.batch_size is None
+    ):
+        return loader
+    order = torch.randperm(
+        len(loader.dataset), generator=torch.Generator().manual_seed(0)
+    )[:max_images].tolist()
+    workers: dict[str, Any] = dict(num_workers=loader.num_workers)
+    if loader.num_workers:
+        workers.update(
+            multiprocessing_context=loader.multiprocessing_context,
+            worker_init_fn=loader.worker_init_fn,
+        )
+    return DataLoader(
+        loader.dataset,
+        # A last batch of a few images would have statistics of its own.
+        batch_size=math.ceil(len(order) / math.ceil(len(order) / loader.batch_size)),
+        sampler=order,
+        collate_fn=loader.collate_fn,
+        # Otherwise each look draws a number for its workers.
+        generator=torch.Generator(),
+        **workers,
+    )
 
 
 def neighbours_accuracy(features: Tensor, labels: Tensor, number: int) -> float:
