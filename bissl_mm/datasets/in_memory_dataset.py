@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from ..registry import DATASETS
 from ..utils.errors import ValueRefusal
 from ..utils.random import seeded
+from .readable import unreadable_file
 from .stream_parts import build_dataset
 
 #: Number of datasets whose samples a process keeps after they are deleted:
@@ -39,8 +40,12 @@ class InMemoryDataset(Dataset):
         pipeline (Sequence[dict]): Transforms that run on a copy of a kept
             sample at every access. Defaults to (), which means none.
 
+    A sample whose file cannot be read raises its error at each access, so that
+    :class:`SeededDataset` can skip it.
+
     Raises:
-        ValueError: If the pipeline of ``dataset`` draws at random.
+        ValueError: If the pipeline of ``dataset`` draws at random, and at an
+            access to a sample whose file cannot be read.
     """
 
     def __init__(self, dataset: dict, pipeline: Sequence[dict] = ()) -> None:
@@ -64,7 +69,7 @@ class InMemoryDataset(Dataset):
         key = self._key()
         if key not in KEPT:
             self._check_repeatable()
-            KEPT[key] = [self.dataset[i] for i in range(len(self.dataset))]
+            KEPT[key] = [self._sample(i) for i in range(len(self.dataset))]
             while len(KEPT) > MAX_KEPT:
                 KEPT.popitem(last=False)
         KEPT.move_to_end(key)
@@ -77,6 +82,8 @@ class InMemoryDataset(Dataset):
         self.full_init()
         kept = self._samples if self._keeps else None
         sample = self.dataset[index] if kept is None else kept[index]
+        if isinstance(sample, str):
+            raise ValueRefusal(sample)
         if self.pipeline is None:
             return {name: _twin(value) for name, value in sample.items()}
         return self.pipeline(copy.deepcopy(sample))
@@ -93,6 +100,20 @@ class InMemoryDataset(Dataset):
     def get_cat_ids(self, index: int) -> list[int]:
         """Of the dataset within."""
         return self.dataset.get_cat_ids(index)
+
+    def _sample(self, index: int) -> Any:
+        """A sample, or the sentence of its damaged file."""
+        try:
+            return self.dataset[index]
+        except Exception as error:
+            bad = unreadable_file(self.dataset, index)
+            if bad is None:
+                raise
+            what, path = bad
+            return (
+                f"InMemoryDataset: the {what} '{path}' cannot be read "
+                f'({type(error).__name__}: {error}). Replace or remove it.'
+            )
 
     def _key(self) -> str:
         """A digest of the settings and of everything that samples are made of.
@@ -115,17 +136,20 @@ class InMemoryDataset(Dataset):
         return tuple(state)
 
     def _check_repeatable(self) -> None:
-        if not len(self.dataset):
-            return
-        samples = []
-        try:
-            for seed in (0, 1):
-                with seeded(seed):
-                    samples.append(_pixels(self.dataset[0]))
-        except Exception:
-            if self._keeps:
-                raise
-            # The check of the data finds the damaged file.
+        for index in range(len(self.dataset)):
+            samples = []
+            try:
+                for seed in (0, 1):
+                    with seeded(seed):
+                        samples.append(_pixels(self.dataset[index]))
+                break
+            except Exception:
+                # The check of the data finds the damaged file.
+                if unreadable_file(self.dataset, index) is None:
+                    if self._keeps:
+                        raise
+                    return
+        else:
             return
         if not torch.equal(*map(torch.as_tensor, samples)):
             raise ValueRefusal(

@@ -1,9 +1,7 @@
 """A dataset that can replay its random augmentations."""
 
-import os.path as osp
 from typing import Any
 
-import mmcv
 import torch
 from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
@@ -11,6 +9,7 @@ from torch.utils.data import Dataset
 
 from ..utils.errors import ValueRefusal
 from ..utils.random import fold_seed, seeded
+from .readable import files_of, unreadable_file
 
 #: A run stops if a larger share of a dataset's images is unreadable.
 MAX_UNREADABLE_SHARE = 0.01
@@ -55,10 +54,7 @@ class SeededDataset(Dataset):
                 with seeded(seed):
                     sample = self.dataset[current]
             except Exception as error:
-                files = self._files(current)
-                bad = next(
-                    (pair for pair in files.items() if not _is_readable(*pair)), None
-                )
+                bad = unreadable_file(self.dataset, current)
                 if bad is None:
                     raise RuntimeError(
                         f'{self.level} dataset: sample {current} '
@@ -130,30 +126,7 @@ class SeededDataset(Dataset):
 
     def _image_path(self, index: int) -> str | None:
         """Image file of a sample; None if the dataset does not say."""
-        return self._files(index).get('image')
+        return files_of(self.dataset, index).get('image')
 
     def _named(self, index: int) -> str:
-        return ', mask '.join(self._files(index).values()) or 'no file'
-
-    def _files(self, index: int) -> dict[str, str]:
-        """Image and mask files of a sample, as far as the dataset says."""
-        try:
-            info = self.dataset.get_data_info(index)
-        except Exception:
-            return {}
-        if not isinstance(info, dict):
-            return {}
-        paths = dict(image=info.get('img_path'), mask=info.get('seg_map_path'))
-        return {what: path for what, path in paths.items() if path}
-
-
-def _is_readable(what: str, path: str) -> bool:
-    """Whether the decoder for images or for masks reads the file."""
-    if not osp.isfile(path):
-        return False
-    try:
-        if what == 'image':
-            return mmcv.imread(path) is not None
-        return mmcv.imread(path, flag='unchanged', backend='pillow') is not None
-    except Exception:
-        return False
+        return ', mask '.join(files_of(self.dataset, index).values()) or 'no file'

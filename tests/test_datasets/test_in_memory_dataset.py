@@ -7,10 +7,12 @@ from layout_parts import coco_json
 from look_data import KINDS, look_at, noise, write_parts
 from mmengine.config import Config
 from PIL import Image
+from torch.utils.data import ConcatDataset
 
 import bissl_mm.models  # noqa: F401
 from bissl_mm.datasets import InMemoryDataset
 from bissl_mm.datasets import in_memory_dataset as module
+from bissl_mm.datasets.seeded_dataset import SeededDataset
 
 PIPELINE = [
     dict(type='LoadImageFromFile'),
@@ -165,6 +167,34 @@ def test_transforms_after_it_work_on_copies(root):
     assert torch.equal(once, plain.flip(2))
     (samples,) = (s for s in module.KEPT.values() if 'img' in s[0])
     assert np.array_equal(samples[0]['img'], plain.permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize('damaged', [0, 3])
+def test_a_damaged_file_costs_its_sample_alone(root, damaged):
+    kept = InMemoryDataset(inner(root))
+    names = [kept.get_data_info(i)['img_path'] for i in range(6)]
+    with open(names[damaged], 'wb') as file:
+        file.write(b'<html>')
+    module.KEPT.clear()
+    kept = InMemoryDataset(inner(root))
+    kept.full_init()
+    with pytest.raises(ValueError, match='cannot be read') as error:
+        kept[damaged]
+    assert names[damaged] in str(error.value)
+    # 1% of the samples may be damaged.
+    stream = SeededDataset(ConcatDataset([kept] * 20), 'lower', 0)
+    stream.dataset.get_data_info = lambda i: kept.get_data_info(i % 6)
+    following = (damaged + 1) % 6
+    expected = kept[following]['inputs']
+    assert torch.equal(stream[0, damaged]['inputs'], expected)
+    assert stream.unreadable == [names[damaged]]
+
+
+def test_errors_of_the_pipeline_are_raised_at_once(root):
+    pipeline = [*PIPELINE, dict(type='Resize', scale='wide'), dict(type='PackInputs')]
+    with pytest.raises(Exception) as error:
+        InMemoryDataset(inner(root, pipeline)).full_init()
+    assert 'cannot be read' not in str(error.value)
 
 
 def test_the_look_sees_through_it(root):

@@ -148,6 +148,19 @@ def test_image_in_two_parts_is_a_warning(same_bytes, tmp_path):
     assert str(source) in line
 
 
+def test_test_images_that_choose_are_a_warning(tmp_path):
+    parts = ('train', 'val', 'test')
+    write_parts(tmp_path, parts)
+    shutil.copy(tmp_path / 'val/bee/1.png', tmp_path / 'test/bee/9.png')
+    line = the_only(look_at(config(tmp_path, parts)).warnings)
+    assert '1 of 7 images of test_dataloader.dataset are in val_data' in line
+    assert 'images that chose' in line
+    # Where the validation files are those of the test, the config says so.
+    cfg = config(tmp_path, parts)
+    cfg.test_dataloader = cfg.val_dataloader
+    assert not look_at(cfg).warnings
+
+
 def test_image_under_two_classes_is_a_warning(tmp_path):
     write_parts(tmp_path)
     shutil.copy(tmp_path / 'train/ant/0.png', tmp_path / 'train/cow/7.png')

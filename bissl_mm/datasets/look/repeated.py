@@ -1,6 +1,7 @@
 """Finds images that occur in several splits."""
 
 import hashlib
+import itertools
 import os
 import os.path as osp
 from collections import defaultdict
@@ -15,7 +16,7 @@ _PIECE = 1 << 14
 
 
 def check_repeated(look: Look) -> None:
-    """Warn about training images that are also in another split.
+    """Warn about images that are in two of the splits train, val and test.
 
     Training images with two labels are a warning, too. Two images are the same
     if their files have the same size and the same bytes. In large files the
@@ -26,17 +27,19 @@ def check_repeated(look: Look) -> None:
         return
     others = [look.parts[name] for name in ('val', 'test') if name in look.parts]
     sizes = {part.name: _by_size(part) for part in (train, *others)}
-    for part in others:
-        _check_shared(look, train, part, sizes)
+    for first, part in itertools.combinations((train, *others), 2):
+        # Configs that test on the validation files say so themselves.
+        if first is train or sizes[first.name] != sizes[part.name]:
+            _check_shared(look, first, part, sizes)
     _check_labels(look, train, sizes['train'])
 
 
 def _check_shared(
-    look: Look, train: PartLook, part: PartLook, sizes: dict[str, dict]
+    look: Look, other: PartLook, part: PartLook, sizes: dict[str, dict]
 ) -> None:
     shared: list[tuple[str, str]] = []
     for size, paths in sizes[part.name].items():
-        known = {_digest(path, size): path for path in sizes['train'].get(size, ())}
+        known = {_digest(path, size): path for path in sizes[other.name].get(size, ())}
         if known:
             shared += [
                 (known[digest], path)
@@ -52,9 +55,10 @@ def _check_shared(
         else f'{second!r} has the same bytes'
     )
     total = len({p for group in sizes[part.name].values() for p in group})
+    used = 'training images' if other.name == 'train' else 'images that chose'
     look.warn(
-        f'{len(shared)} of {total} images of {part.key} are in {train.key}, '
-        f'too (first: {first!r}; {same}). Results on training images are too '
+        f'{len(shared)} of {total} images of {part.key} are in {other.key}, '
+        f'too (first: {first!r}; {same}). Results on {used} are too '
         'good. Remove them from one of the two.'
     )
 
