@@ -79,7 +79,11 @@ OPTIONS = {
     'train_cfg.num_upper_steps': 2,
     'train_cfg.head_warmup.num_epochs': 1,
     'train_cfg.val_interval': 2,
-    'optim_wrapper.hypergradient.solver.max_iters': 2,
+    'optim_wrapper.hypergradient': dict(
+        damping=10.0,
+        solver=dict(type='LayerwiseCGSolver', max_iters=2),
+        check_residual='random',
+    ),
     'param_scheduler.lower.0.end': 4,
     'param_scheduler.lower.1.begin': 4,
     'default_hooks.checkpoint.interval': 2,

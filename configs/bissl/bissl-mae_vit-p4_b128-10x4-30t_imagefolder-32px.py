@@ -26,9 +26,12 @@ model = dict(
 train_cfg = dict(
     pretext_dataloader=_base_.pretext_dataloader, head_warmup=_base_.head_warmup
 )
+# At an upper rate of 0.01 the stage spoilt the features of a small ViT
+# (benchmarks/evidence/PROTOCOL.md).
 optim_wrapper = dict(
+    upper=dict(optimizer=dict(lr=0.003)),
     lower=dict(
         optimizer=dict(_delete_=True, lr=5e-4, **_base_.adamw),
         paramwise_cfg=_base_.pretext_paramwise_cfg,
-    )
+    ),
 )

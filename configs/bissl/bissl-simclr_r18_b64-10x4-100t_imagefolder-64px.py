@@ -6,6 +6,10 @@
 # It starts from the pretraining of the config beside it, or from any ResNet-18
 # checkpoint of mmpretrain or torchvision:
 #   --cfg-options model.pretrained=path/to/checkpoint.pth
+# With the paper's solver:
+#   --cfg-options optim_wrapper.hypergradient.damping=10 \
+#       optim_wrapper.hypergradient.solver.type=LayerwiseCGSolver \
+#       optim_wrapper.hypergradient.check_residual=random
 _base_ = [
     '../_base_/tasks/{{$BISSL_TASK:imagefolder-64px}}.py',
     '../_base_/networks/r18_64px.py',

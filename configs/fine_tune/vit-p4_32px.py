@@ -22,3 +22,6 @@ checkpoint = (
 init_cfg = dict(type='Pretrained', checkpoint=checkpoint, prefix='backbone.')
 model = _base_.downstream
 model.backbone.init_cfg = init_cfg
+# A small ViT falls apart at the learning rates of a small ResNet.
+search = dict(_base_.fine_tune.search, lr=(0.005, 0.05))
+optim_wrapper = dict(optimizer=dict(lr=0.02, weight_decay=0.002))
