@@ -1,13 +1,16 @@
 """Sets with boxes or masks: what stands in the small configs for each."""
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from coco_layout import CocoPart, find_coco
+from coco_numbers import number_alike, without_repeats
 from dense_pack import DensePack, write
-from mask_layout import MaskPart, find_masks
+from mask_layout import masks_and_notes
+from mask_names import MaskPart
 from mmengine.config import Config, ConfigDict
 from PIL import Image
 
@@ -15,11 +18,24 @@ from bissl_mm.analysis.runs.fine_tune import Setting
 from bissl_mm.utils.errors import ValueRefusal
 
 
-class DetectionPack(DensePack):
+class _OwnLayout(DensePack):
+    """A set whose layout gives notes of its own."""
+
+    _layout_notes: Sequence[str] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        # Only a set that was found has notes.
+        about_parts = super().notes
+        return [*self._layout_notes, *about_parts]
+
+
+class DetectionPack(_OwnLayout):
     """A set in COCO's format, for a small Faster R-CNN C4.
 
     Its files are written anew: with the images of a part, the categories that
-    are used, and ``area``, ``iscrowd`` and ``id`` where they are missing.
+    are used in any part, and ``area``, ``iscrowd`` and ``id`` where they are
+    missing.
     """
 
     library = 'mmdet'
@@ -32,7 +48,13 @@ class DetectionPack(DensePack):
     search = [Setting(lr, 0.001) for lr in (0.1, 0.2, 0.4, 0.8)]
 
     def find(self) -> dict[str, CocoPart]:
-        return find_coco(Path(self.root))
+        found = find_coco(Path(self.root))
+        if not found:
+            return {}
+        found, repeats = without_repeats(found)
+        found, numbers = number_alike(found)
+        self._layout_notes = (*repeats, *numbers)
+        return found
 
     def draw(self, part: CocoPart, indices: list[int]) -> CocoPart:
         images = [part.data['images'][i] for i in sorted(indices)]
@@ -106,20 +128,8 @@ class DetectionPack(DensePack):
         self.put_loader(cfg.train_dataloader)
 
     def _file(self, part: CocoPart) -> dict:
-        kept = {each.get('id'): each.get('name') for each in self.categories}
-        known = {each.get('id'): each.get('name') for each in part.data['categories']}
-        for number, name in kept.items():
-            if known.get(number, name) != name:
-                raise ValueRefusal(
-                    f'{part.file}: the category {number!r} is '
-                    f'{known[number]!r}, but in '
-                    f'{self.parts["train"].file} it is {name!r}. Number them '
-                    'alike.'
-                )
         boxes = []
         for i, each in enumerate(part.data['annotations'], 1):
-            if each.get('category_id') in {*known} - {*kept}:
-                continue
             box = each.get('bbox')
             filled = dict(id=i, iscrowd=0)
             if (
@@ -132,13 +142,12 @@ class DetectionPack(DensePack):
         return dict(
             images=part.data['images'],
             annotations=boxes,
-            categories=[
-                each for each in part.data['categories'] if each.get('id') in kept
-            ],
+            # mmdet numbers the categories in the order of each file.
+            categories=self.categories,
         )
 
 
-class SegmentationPack(DensePack):
+class SegmentationPack(_OwnLayout):
     """A set in mmseg's format, for a small FCN.
 
     Masks hold the number of a class, from 0, and 255 where there is none.
@@ -157,7 +166,8 @@ class SegmentationPack(DensePack):
     search = [Setting(lr, 0.001) for lr in (0.05, 0.1, 0.2, 0.4)]
 
     def find(self) -> dict[str, MaskPart]:
-        return find_masks(Path(self.root))
+        found, self._layout_notes = masks_and_notes(Path(self.root))
+        return found
 
     def draw(self, part: MaskPart, indices: list[int]) -> MaskPart:
         everything = [

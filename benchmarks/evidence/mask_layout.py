@@ -2,45 +2,33 @@
 
 A folder of images and one of masks for each part: ``img_dir/train`` and
 ``ann_dir/train``, ``train/images`` and ``train/masks``, ``train`` and
-``trainannot``; or one of each with lists of the parts, as VOC has it.
+``trainannot``; or one of each with lists of the parts, as VOC and Oxford's pets
+have them (:mod:`part_lists`). Without a list ``train``, ``trainval`` is for training,
+or what no other list names.
+
+Masks may lie one folder deeper than their images: ``images/x.jpg`` and
+``annotations/trimaps/x.png``. The name of a mask begins with that of its image:
+``x_mask.png``, ``x_L.png`` and ``x_gtFine_labelIds.png``. Masks of objects and masks in
+colours are passed over if others lie beside them. Images without a mask are left
+out, and a note says so; a list may not name them.
 """
 
-from collections import Counter
-from dataclasses import dataclass, field
+import os.path as osp
 from pathlib import Path
 
 from layout_words import PARTS, SUFFIXES, folders, is_mask, listed, part_of
-from PIL import Image
+from mask_names import MaskPart, are_masks, named_alike, of_classes
+from part_lists import LISTS, parts_by_lists
 
 from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
 
 Names = tuple[str, ...]
+#: Pictures of folders, by their paths in it.
+Pictures = dict[Names, list[str]]
 _FORMS = (
     'img_dir/train with ann_dir/train, images/train with labels/train '
     'or train/images with train/masks'
 )
-
-
-@dataclass
-class MaskPart:
-    """A part of a set.
-
-    Attributes:
-        images, masks (Path): Its folders.
-        names (dict[str, list[str]]): By suffix of the images, their paths
-            without it.
-        mask_suffix (str): What stands in its place in the masks' names.
-    """
-
-    images: Path
-    masks: Path
-    mask_suffix: str
-    names: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def number(self) -> int:
-        """Images."""
-        return sum(map(len, self.names.values()))
 
 
 def find_masks(root: Path) -> dict[str, MaskPart]:
@@ -54,24 +42,16 @@ def find_masks(root: Path) -> dict[str, MaskPart]:
         are no folders of masks.
 
     Raises:
-        ValueError: If several folders could be the masks of a part.
+        ValueError: If several folders could be the masks of a part, or if a list
+            of a part does not fit.
         FileNotFoundError: If masks have no images, or the other way round.
     """
-    tops: dict[tuple[str, bool], dict[Names, list[str]]] = {}
-    lists: dict[str, list[Path]] = {}
-    for names, files in folders(root):
-        for file in files:
-            if file.endswith('.txt') and part_of(file):
-                lists.setdefault(part_of(file), []).append(root.joinpath(*names, file))
-        pictures = [f for f in files if f.lower().endswith(SUFFIXES)]
-        if not pictures:
-            continue
-        top = _top(names)
-        part = next((p for p in map(part_of, reversed(top)) if p), 'all')
-        below = names[len(top) :]
-        tops.setdefault((part, bool(is_mask(top))), {}).setdefault(top, []).extend(
-            '/'.join((*below, f)) for f in pictures
-        )
+    return masks_and_notes(root)[0]
+
+
+def masks_and_notes(root: Path) -> tuple[dict[str, MaskPart], list[str]]:
+    """What :func:`find_masks` finds, and sentences about what is left out."""
+    tops, lists = _walk(root)
     # Images may be in folders of their part, with all masks in one.
     masks = {
         part: tops.get((part, True)) or tops.get(('all', True))
@@ -84,16 +64,46 @@ def find_masks(root: Path) -> dict[str, MaskPart]:
         if own
     }
     if not found:
-        return {}
+        return {}, []
+    notes = []
     if 'train' not in found and {'trainval', 'all'} & {*found}:
-        whole = found.get('trainval') or found['all']
-        found.update(_by_lists(root, whole, lists) or dict(train=whole))
+        name = 'trainval' if 'trainval' in found else 'all'
+        own = [path for path in lists if part_of(path.name) not in found]
+        by_lists, notes = parts_by_lists(root, found[name], own)
+        if not by_lists:
+            by_lists = dict(train=found[name])
+        found.update(by_lists)
     if 'train' not in found:
         raise FileNotFoundRefusal(
             f'{root} has images and masks of {listed(sorted(found))}, but no '
             f'training part: {_FORMS}, for example. Rename its folders.'
         )
-    return {part: found[part] for part in PARTS if part in found}
+    bare = [text for part in found.values() for text in _note_of_bare(part)]
+    # A folder of all images is a part, too, if there are no lists.
+    notes = [*dict.fromkeys(bare), *notes]
+    return {part: found[part] for part in PARTS if part in found}, notes
+
+
+def _walk(root: Path) -> tuple[dict[tuple[str, bool], Pictures], list[Path]]:
+    """Pictures by part and whether they are masks, and files named as lists."""
+    tops: dict[tuple[str, bool], Pictures] = {}
+    lists = []
+    for names, files in folders(root):
+        lists += [
+            root.joinpath(*names, file)
+            for file in files
+            if file.lower().endswith(LISTS) and part_of(file)
+        ]
+        pictures = [f for f in files if f.lower().endswith(SUFFIXES)]
+        if not pictures:
+            continue
+        top = _top(names)
+        part = next((p for p in map(part_of, reversed(top)) if p), 'all')
+        below = names[len(top) :]
+        tops.setdefault((part, bool(is_mask(top))), {}).setdefault(top, []).extend(
+            '/'.join((*below, f)) for f in pictures
+        )
+    return tops, lists
 
 
 def _order(key: tuple[str, bool]) -> int:
@@ -115,23 +125,30 @@ def _top(names: Names) -> Names:
     return names[:last]
 
 
-def _pair(
-    root: Path, part: str, images: dict[Names, list[str]], masks: dict[Names, list[str]]
-) -> MaskPart:
+def _pair(root: Path, part: str, images: Pictures, masks: Pictures) -> MaskPart:
     """The one folder of images whose names one folder of masks has."""
-    fits = []
-    for image, own in images.items():
-        for mask, theirs in masks.items():
-            pair = _named_alike(own, theirs)
-            if pair:
-                fits.append(
-                    MaskPart(root.joinpath(*image), root.joinpath(*mask), *pair)
-                )
+    fits = _fitting(root, images, masks) or [
+        fit
+        # Folders within, where most have a partner.
+        for fit in (
+            *_fitting(root, images, _within(masks)),
+            *_fitting(root, _within(images), masks),
+        )
+        if fit.number > sum(map(len, fit.without.values()))
+    ]
+    # The masks of classes, if there are others beside them.
+    for kept in (
+        lambda fit: of_classes('/'.join(fit.masks.relative_to(root).parts)),
+        are_masks,
+    ):
+        if len(fits) > 1:
+            fits = [fit for fit in fits if kept(fit)] or fits
     if len(fits) == 1:
         return fits[0]
     if fits:
         raise ValueRefusal(
-            f'{root}: several folders can be the part {part!r}: '
+            f'{root}: several folders can be the '
+            f'{"whole set" if part == "all" else f"part {part!r}"}: '
             + '; '.join(
                 f'{each.images.relative_to(root)} with {each.masks.relative_to(root)}'
                 for each in fits
@@ -142,84 +159,49 @@ def _pair(
     raise FileNotFoundRefusal(
         f'{root.joinpath(*mask)} has no masks with the names of the images in '
         f'{root.joinpath(*image)}: there is {masks[mask][0]!r} for example, '
-        f'here {images[image][0]!r}. Name a mask as its image.'
+        f'here {images[image][0]!r}. Name a mask as its image, and folders '
+        'within alike.'
     )
 
 
-def _named_alike(
-    images: list[str], masks: list[str]
-) -> tuple[str, dict[str, list[str]]] | None:
-    """The masks' suffix, and names by the images' suffix."""
-    by_dot = [(name[: -len(Path(name).suffix)], Path(name).suffix) for name in images]
-    # x_leftImg8bit.png has the mask x_mask.png.
-    ends = {'_' + stem.rpartition('_')[2] for stem, _ in by_dot if '_' in stem}
-    for end in ['', *(ends if len(ends) == 1 else ())]:
-        stems = [
-            (stem[: len(stem) - len(end)], end + suffix) for stem, suffix in by_dot
-        ]
-        suffix = _suffix([stem for stem, _ in stems[:100]], masks)
-        if suffix:
-            names: dict[str, list[str]] = {}
-            for stem, own in stems:
-                names.setdefault(own, []).append(stem)
-            return suffix, names
-    return None
+def _fitting(root: Path, images: Pictures, masks: Pictures) -> list[MaskPart]:
+    """All pairs of folders whose names are alike."""
+    found = []
+    for image, own in map(_common, images.items()):
+        for mask, theirs in map(_common, masks.items()):
+            pair = named_alike(own, theirs)
+            if pair:
+                found.append(
+                    MaskPart(root.joinpath(*image), root.joinpath(*mask), *pair)
+                )
+    return found
 
 
-def _suffix(stems: list[str], masks: list[str]) -> str | None:
-    """What follows in a mask's name after that of its image, if most images
-    have such a mask."""
-    rests = Counter(
-        mask[len(stem) :] for stem in stems for mask in masks if mask.startswith(stem)
-    )
-    best = [rest for rest, number in rests.most_common() if 2 * number > len(stems)]
-    # Cityscapes has several masks of an image, these to be trained on.
-    best = [rest for rest in best if 'trainids' in rest.lower()] or best
-    if len(best) > 1:
-        raise ValueRefusal(
-            f'The image {stems[0]!r} has several masks, which end in '
-            f'{listed(sorted(best))}. Leave one kind in the folder.'
-        )
-    return best[0] if best else None
+def _common(folder: tuple[Names, list[str]]) -> tuple[Names, list[str]]:
+    """Go down to the folder that has several folders or a picture."""
+    top, names = folder
+    common = osp.commonpath([osp.dirname(name) for name in names])
+    if not common:
+        return folder
+    return (*top, *common.split('/')), [name[len(common) + 1 :] for name in names]
 
 
-def _by_lists(
-    root: Path, whole: MaskPart, lists: dict[str, list[Path]]
-) -> dict[str, MaskPart]:
-    """Parts by lists of names, as VOC's ImageSets."""
-    suffix_of = {
-        name: suffix for suffix, names in whole.names.items() for name in names
-    }
-    found: dict[str, MaskPart] = {}
-    for part in PARTS:
-        fits = []
-        for path in lists.get(part, ()):
-            names = [
-                line.split()[0]
-                for line in path.read_text(errors='replace').splitlines()
-                if line.strip()
-            ]
-            names = [Path(n).stem if n not in suffix_of else n for n in names]
-            if names and all(n in suffix_of for n in names):
-                fits.append((path, names))
-        if len(fits) > 1:
-            raise ValueRefusal(
-                f'{root}: {listed([str(p) for p, _ in fits])} can each be '
-                f'the list of the part {part!r}. Leave one of them.'
-            )
-        if fits:
-            own: dict[str, list[str]] = {}
-            for name in fits[0][1]:
-                own.setdefault(suffix_of[name], []).append(name)
-            found[part] = MaskPart(whole.images, whole.masks, whole.mask_suffix, own)
-    return found if 'train' in found else {}
+def _within(folders: Pictures) -> Pictures:
+    """Folders below the given ones, each with all that is in it."""
+    found: Pictures = {}
+    for top, names in folders.items():
+        for name in names:
+            inner = name.split('/')
+            for i in range(1, len(inner)):
+                found.setdefault((*top, *inner[:i]), []).append('/'.join(inner[i:]))
+    return found
 
 
-def are_masks(part: MaskPart) -> bool:
-    """Whether the first mask has one number a pixel."""
-    name = next(iter(part.names.values()))[0] + part.mask_suffix
-    try:
-        with Image.open(part.masks / name) as image:
-            return image.mode in ('L', 'P', '1', 'I', 'I;16', 'I;16B')
-    except OSError:
-        return True
+def _note_of_bare(part: MaskPart) -> list[str]:
+    bare = [name + suffix for suffix, own in part.without.items() for name in own]
+    if not bare:
+        return []
+    return [
+        f'{part.images}: {len(bare)} of {part.number + len(bare)} images have no mask '
+        f'in {part.masks} and are left out, {bare[0]!r} for example.'
+    ]
