@@ -1,13 +1,22 @@
 """Class folders of which not every part is there."""
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from dense_pack import SHARE, write
-from layout_words import PARTS, SUFFIXES, is_mask, part_of
+from layout_words import (
+    PARTS,
+    SPLIT_WORDS,
+    SUFFIXES,
+    files_in,
+    images_in,
+    is_mask,
+    left_out,
+    listed,
+    part_of,
+)
 from mmengine.config import Config
 from packs import Pack
 
@@ -17,18 +26,17 @@ from bissl_mm.utils.errors import ValueRefusal
 Line = tuple[str, int]
 
 
-def find_parts(root: Path) -> dict[str, str]:
+def find_parts(root: Path, named: bool = False) -> dict[str, str]:
     """Folders of the parts, by part; the set itself for ``train`` if it has
     class folders alone.
 
     Args:
         root (Path): Folder of the set.
+        named (bool): Whether the user says that it has classes, whatever their
+            names. Defaults to False.
     """
-    inner = sorted(
-        p.name
-        for p in root.iterdir()
-        if p.is_dir() and not p.name.startswith('.') and _classes(p)
-    )
+    names = _classes(root)
+    inner = [name for name in names if _classes(root / name)]
     found: dict[str, str] = {}
     for name in inner:
         part = part_of(name)
@@ -37,12 +45,24 @@ def find_parts(root: Path) -> dict[str, str]:
                 f'{root}: {found[part]!r} and {name!r} can each be the part '
                 f'{part!r}. Leave one of them in the folder.'
             )
-    if 'train' in found or inner:
+    if found:
         return found if 'train' in found else {}
-    names = _classes(root)
-    # Not of train and val, nor of images and masks.
-    named = [n for n in names if not part_of(n) and is_mask((n,)) is None]
-    return dict(train='.') if len(names) > 1 and named else {}
+    return dict(train='.') if _at_root(root, names, inner, named) else {}
+
+
+def _at_root(root: Path, names: list[str], inner: list[str], named: bool) -> bool:
+    """Whether folders of a set, of which none is a part, are classes."""
+    if len(names) < 2 or all(name.lower() in SPLIT_WORDS for name in names):
+        return False
+    if named:
+        return True
+    # Not unlabeled images of a part, nor parts alone, nor images and masks.
+    if any(name.lower() in SPLIT_WORDS for name in names):
+        return False
+    if all(part_of(n) or is_mask((n,)) is not None for n in names):
+        return False
+    # Where a folder has nothing but folders, those could be the classes.
+    return all(_has_images(root / name, directly=True) for name in inner)
 
 
 @dataclass(frozen=True)
@@ -53,7 +73,8 @@ class OwnClasses(Pack):
     @cached_property
     def places(self) -> dict[str, str]:
         """Folders by part, of those that there are."""
-        return find_parts(Path(self.root))
+        # They are known to be classes.
+        return find_parts(Path(self.root), named=True)
 
     @cached_property
     def missing(self) -> list[str]:
@@ -66,16 +87,29 @@ class OwnClasses(Pack):
         if set(self.places) == set(PARTS):
             return []
         if 'val' in self.places:
-            return [
+            note = (
                 f'{self.root} has no test part: the part for validation '
                 'is tested on, and a seeded fifth of each class of the '
                 'training part is for choosing.'
-            ]
-        return [
-            f'{self.root} has no part {" and no part ".join(self.missing)}'
-            ': for each a seeded fifth of each class of the training part '
-            'is taken.'
-        ]
+            )
+        else:
+            note = (
+                f'{self.root} has no part {" and no part ".join(self.missing)}'
+                ': for each a seeded fifth of each class of the training part '
+                'is taken.'
+            )
+        # The look over the data knows nothing of files that a list leaves out.
+        return [note, *self._left_out()]
+
+    def _left_out(self) -> list[str]:
+        folder = Path(self.root, self.places['train'])
+        others = [name for name in _folders(folder) if name not in self.classes]
+        found = left_out(folder, self.classes)
+        if others:
+            found.append(
+                f'{folder}: folders without an image are no classes: {listed(others)}.'
+            )
+        return found
 
     @property
     def classes(self) -> list[str]:
@@ -92,7 +126,7 @@ class OwnClasses(Pack):
         folder = Path(self.root, self.places['train'])
         generator = torch.Generator().manual_seed(0)
         for number, name in enumerate(self.classes):
-            files = _images(folder / name)
+            files = images_in(folder / name)
             order = torch.randperm(len(files), generator=generator).tolist()
             size = max(1, round(SHARE * len(files)))
             # One image at least is for training.
@@ -121,18 +155,21 @@ class OwnClasses(Pack):
                 dataset.classes = self.classes
 
 
+def _folders(folder: Path) -> list[str]:
+    return sorted(
+        p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith('.')
+    )
+
+
 def _classes(folder: Path) -> list[str]:
-    return sorted(
-        p.name
-        for p in folder.iterdir()
-        if p.is_dir() and not p.name.startswith('.') and _images(p)
-    )
+    return [name for name in _folders(folder) if _has_images(folder / name)]
 
 
-def _images(folder: Path) -> list[str]:
-    return sorted(
-        str(Path(place, file).relative_to(folder))
-        for place, _, files in os.walk(folder, followlinks=True)
-        for file in files
-        if file.lower().endswith(SUFFIXES)
+def _has_images(folder: Path, directly: bool = False) -> bool:
+    """Whether there is one, in the folder itself or also in those within."""
+    files = (
+        (p.name for p in folder.iterdir() if p.is_file())
+        if directly
+        else files_in(folder)
     )
+    return any(f.lower().endswith(SUFFIXES) and not f.startswith('.') for f in files)

@@ -1,5 +1,7 @@
 """Which kind of labeled set a folder holds."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 from class_folders import OwnClasses, find_parts
@@ -19,6 +21,9 @@ KINDS: dict[str, str] = dict(
     segmentation='folders of images and of masks, img_dir/train with '
     'ann_dir/train for example',
 )
+#: Of a user's set in the records, and the variables that name the folders.
+NAME = 'own'
+VARIABLES = ('BISSL_PRETEXT_DIR', 'BISSL_DOWNSTREAM_DIR')
 #: Of fine-tuning a classifier on few images.
 LEAST_STEPS = 200
 
@@ -33,22 +38,22 @@ def kind_of(root: Path) -> str:
         FileNotFoundError: If it has the layout of none.
         ValueError: If it has that of several.
     """
-    if not root.is_dir():
-        raise FileNotFoundRefusal(
-            f'BISSL_DOWNSTREAM_DIR is {str(root)!r}, which is no folder. Type '
-            'export BISSL_DOWNSTREAM_DIR=FOLDER.'
-        )
+    _check_folder(root)
     parts = find_parts(root)
     classes = bool(parts) and _are_classes(root / parts['train'])
+    # Classes with a mask and without.
+    masks = _found(find_masks, root, classes)
     try:
-        masks = find_masks(root)
-    except Refusal:
+        # A file of boxes whose images are elsewhere may lie beside classes.
+        boxes = _found(find_coco, root, classes and parts['train'] != '.')
+    except Refusal as error:
         if not classes:
             raise
-        # Classes with a mask and without.
-        masks = {}
+        raise type(error)(
+            f'{error} Or type --task classification for the class folders.'
+        ) from error
     has = dict(
-        detection=bool(find_coco(root)),
+        detection=bool(boxes),
         segmentation=bool(masks) and (not classes or are_masks(masks['train'])),
     )
     # Any folders of images could be classes, if they are of no part.
@@ -58,7 +63,8 @@ def kind_of(root: Path) -> str:
         looked = '; '.join(f'for {kind} {what}' for kind, what in KINDS.items())
         raise FileNotFoundRefusal(
             f'{root} has none of the layouts that were looked for: {looked}. '
-            'Lay it out so, or name another folder in BISSL_DOWNSTREAM_DIR.'
+            'Lay it out so, name another folder in BISSL_DOWNSTREAM_DIR, or type '
+            f'--task {"|".join(KINDS)}.'
         )
     if len(found) > 1:
         raise ValueRefusal(
@@ -66,6 +72,28 @@ def kind_of(root: Path) -> str:
             f'--task {found[0]} or --task {found[1]}.'
         )
     return found[0]
+
+
+def read_pack(task: str | None):
+    """The labeled set that the variables name.
+
+    Args:
+        task (str, optional): One of ``KINDS``; None to recognise it.
+    """
+    for name in VARIABLES:
+        if not os.environ.get(name):
+            raise ValueRefusal(
+                f'The environment variable {name} is not set. '
+                f'Type export {name}=FOLDER.'
+            )
+    number = os.environ.get('BISSL_NUM_CLASSES')
+    if number is not None and not (number.isdecimal() and int(number)):
+        raise ValueRefusal(
+            f'BISSL_NUM_CLASSES is {number!r}. Type export BISSL_NUM_CLASSES=NUMBER.'
+        )
+    return own_pack(
+        NAME, os.environ[VARIABLES[1]], task, int(number) if number else None
+    )
 
 
 def own_pack(name: str, root: str, task: str | None, num_classes: int | None):
@@ -77,15 +105,17 @@ def own_pack(name: str, root: str, task: str | None, num_classes: int | None):
         task (str, optional): One of ``KINDS``; None to recognise it.
         num_classes (int, optional): Number of classes.
     """
-    task = task or kind_of(Path(root))
+    _check_folder(Path(root))
+    by_layout, task = not task, task or kind_of(Path(root))
     if task == 'detection':
         return DetectionPack(name, root, num_classes=num_classes)
     if task == 'segmentation':
         return SegmentationPack(name, root, num_classes=num_classes)
-    parts = find_parts(Path(root))
+    parts = find_parts(Path(root), named=not by_layout)
     if not parts:
         raise FileNotFoundRefusal(
-            f'{root} has no {KINDS["classification"]}. Lay the images out so.'
+            f'{root} has no {KINDS["classification"]}, and not two folders <class> '
+            'alone. Lay the images out so.'
         )
     # 15 epochs at least.
     as_usual = parts == {part: part for part in PARTS}
@@ -102,6 +132,24 @@ def own_pack(name: str, root: str, task: str | None, num_classes: int | None):
     return pack
 
 
+def _check_folder(root: Path) -> None:
+    if not root.is_dir():
+        raise FileNotFoundRefusal(
+            f'BISSL_DOWNSTREAM_DIR is {str(root)!r}, which is no folder. Type '
+            'export BISSL_DOWNSTREAM_DIR=FOLDER.'
+        )
+
+
+def _found(find: Callable[[Path], dict], root: Path, classes: bool) -> dict:
+    """What is found of another kind; nothing where it is refused beside classes."""
+    try:
+        return find(root)
+    except Refusal:
+        if not classes:
+            raise
+        return {}
+
+
 def _classes(name: str, root: str, epochs: int, as_usual: bool) -> Pack:
     return (Pack if as_usual else OwnClasses)(name, root, epochs)
 
@@ -113,4 +161,6 @@ def _are_classes(folder: Path) -> bool:
         for names, files in folders(folder)
         if names and any(f.lower().endswith(SUFFIXES) for f in files)
     }
-    return len(names) > 2 or any(is_mask((name,)) is None for name in names)
+    kinds = {is_mask((name,)) for name in names}
+    # Two folders of masks without one of images: with a mask and without.
+    return len(names) > 2 or None in kinds or len(names) == 2 and kinds == {True}

@@ -5,6 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+# What the configs of these images read, too.
+from bissl_mm.analysis.demo.images import EXTENSIONS as SUFFIXES
+
 PARTS = ('train', 'val', 'test')
 SPLITS = dict(
     train=('train', 'training', 'trn', 'tr'),
@@ -12,7 +15,7 @@ SPLITS = dict(
     test=('test', 'testing', 'tst', 'ts'),
     trainval=('trainval', 'trainvalid', 'all'),
 )
-_PART_OF = {word: part for part, words in SPLITS.items() for word in words}
+SPLIT_WORDS = {word: part for part, words in SPLITS.items() for word in words}
 IMAGES = (
     'img',
     'imgs',
@@ -50,7 +53,6 @@ MASKS = (
     'target',
     'targets',
 )
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm')
 #: Below a set's folder.
 DEPTH = 4
 
@@ -63,7 +65,7 @@ def words(name: str) -> list[str]:
         split = next(
             (
                 s
-                for s in _PART_OF
+                for s in SPLIT_WORDS
                 if word.startswith(s) and word[len(s) :] in IMAGES + MASKS
             ),
             '',
@@ -74,7 +76,9 @@ def words(name: str) -> list[str]:
 
 def part_of(name: str) -> str | None:
     """The part that a name speaks of, the last one; None without."""
-    return next((_PART_OF[w] for w in reversed(words(name)) if w in _PART_OF), None)
+    return next(
+        (SPLIT_WORDS[w] for w in reversed(words(name)) if w in SPLIT_WORDS), None
+    )
 
 
 def is_mask(names: tuple[str, ...]) -> bool | None:
@@ -98,6 +102,44 @@ def folders(root: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
             else sorted(name for name in inner if not name.startswith('.'))
         )
         yield names, sorted(f for f in files if not f.startswith('.'))
+
+
+def files_in(folder: str | Path) -> Iterator[str]:
+    """Relative paths of the files in a folder, as a dataset of class folders finds
+    them: none that is hidden, and no link to nothing."""
+    top = os.path.join(folder, '')
+    for place, _, files in os.walk(top, followlinks=True):
+        below = place[len(top) :]
+        for file in files:
+            if not file.startswith('.') and os.path.isfile(os.path.join(place, file)):
+                yield os.path.join(below, file)
+
+
+def images_in(folder: str | Path) -> list[str]:
+    """Those of them that are images, sorted."""
+    return sorted(f for f in files_in(folder) if f.lower().endswith(SUFFIXES))
+
+
+def left_out(folder: str | Path, within: list[str] | None = None) -> list[str]:
+    """A sentence about files that are no images by their suffix, if there are any.
+
+    Args:
+        folder (str or Path): The folder.
+        within (list[str], optional): Folders in it to look at. Defaults to None, for
+            the whole.
+    """
+    others = sorted(
+        os.path.join(inner, file)
+        for inner in (within if within is not None else [''])
+        for file in files_in(os.path.join(folder, inner))
+        if not file.lower().endswith(SUFFIXES)
+    )
+    if not others:
+        return []
+    return [
+        f'{folder}: files left out, because their suffix is not among '
+        f'{", ".join(SUFFIXES)}: {len(others)}, first {others[0]!r}.'
+    ]
 
 
 def listed(names: list[str], most: int = 6) -> str:

@@ -1,14 +1,19 @@
 """Data of the study: what stands in the configs for each set."""
 
 import os
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from layout_words import SUFFIXES, images_in, left_out
 from mmengine.config import Config, ConfigDict
 
 from bissl_mm.analysis.runs.fine_tune import Setting
 from bissl_mm.config import read_config
+from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
+from bissl_mm.utils.files import atomic_file
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Of pretraining, by pretext task.
@@ -19,6 +24,8 @@ PRETEXTS = dict(
 )
 STAGE = 'configs/bissl/bissl-simclr_r10_b128-10x4-30t_imagefolder-32px.py'
 FINE_TUNE = 'configs/fine_tune/r10_32px.py'
+#: Unlabeled images that a pretraining needs.
+LEAST = 32
 
 
 @dataclass(frozen=True)
@@ -76,10 +83,8 @@ class Pack:
         """Labeled images for training."""
         if self.labels is not None:
             return self.labels * len(self.classes)
-        return sum(
-            len(files)
-            for _, _, files in os.walk(Path(self.root, 'train'), followlinks=True)
-        )
+        # A dataset of class folders does not read files beside them.
+        return sum(os.sep in name for name in images_in(Path(self.root, 'train')))
 
     def put(self, cfg: Config, unit: int, lists: Path) -> None:
         """Write the set into a bilevel or a fine-tuning config.
@@ -151,6 +156,71 @@ def read(name: str, task: str | None = None) -> Config:
     return read_config(str(ROOT / name), task=task)
 
 
-def put_pretext(loader: ConfigDict, folder: str) -> None:
-    """Write the folder of unlabeled images into a dataloader."""
-    loader.dataset.dataset.data_root = folder
+def unlabeled_in(folder: str) -> list[str]:
+    """Relative paths of the unlabeled images, sorted.
+
+    Args:
+        folder (str): What BISSL_PRETEXT_DIR names.
+
+    Raises:
+        FileNotFoundError: If it is no folder.
+        ValueError: If they are too few to be contrasted with each other.
+    """
+    if not os.path.isdir(folder):
+        raise FileNotFoundRefusal(
+            f'BISSL_PRETEXT_DIR is {folder!r}, which is no folder. Type '
+            'export BISSL_PRETEXT_DIR=FOLDER.'
+        )
+    names = images_in(folder)
+    if len(names) < LEAST:
+        raise ValueRefusal(
+            f'BISSL_PRETEXT_DIR: {folder} has {len(names)} images '
+            f'({", ".join(SUFFIXES)}), and a pretraining needs {LEAST} at least. Add '
+            'images, or type export BISSL_PRETEXT_DIR=FOLDER with another folder.'
+        )
+    return names
+
+
+def draw_unlabeled(folder: str, names: Sequence[str], most: int, lists: Path) -> str:
+    """The folder, or a list of some of its images.
+
+    Args:
+        folder (str): Of the images.
+        names (Sequence[str]): Their relative paths.
+        most (int): Largest number of images. They are drawn by a fixed seed, which
+            is said.
+        lists (Path): Folder for the list.
+    """
+    if len(names) <= most:
+        return folder
+    print(
+        f'Of the {len(names)} unlabeled images in {folder} {most} are taken, drawn '
+        'with a seed. --most-images 0 takes all.'
+    )
+    # The look over the data knows nothing of files that a list leaves out.
+    for note in left_out(folder):
+        print(note)
+    drawn = sorted(random.Random(0).sample(names, most))
+    lists.mkdir(parents=True, exist_ok=True)
+    path = lists.resolve() / 'unlabeled.txt'
+    with atomic_file(path) as file:
+        file.writelines(os.path.abspath(os.path.join(folder, n)) + '\n' for n in drawn)
+    return str(path)
+
+
+def put_pretext(loader: ConfigDict, images: str) -> None:
+    """Write the unlabeled images into a dataloader.
+
+    Args:
+        loader (ConfigDict): Changed. Its batches are not larger than the set.
+        images (str): Their folder, or a file with a path a line.
+    """
+    dataset = loader.dataset.dataset
+    if os.path.isfile(images):
+        dataset.update(data_root='', ann_file=images)
+        number = Path(images).read_text(encoding='utf-8').count('\n')
+    else:
+        dataset.data_root = images
+        number = len(images_in(images))
+    # The look over the data says what is wrong with a folder without images.
+    loader.batch_size = min(loader.batch_size, number or loader.batch_size)
