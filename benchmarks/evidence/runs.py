@@ -21,8 +21,47 @@ from packs import PRETEXTS, Pack, put_pretext, read
 
 from bissl_mm.analysis.runs.fine_tune import Setting, timed_fine_tune
 from bissl_mm.engine.checks.data_look import VARIABLE
-from bissl_mm.engine.hooks.transfer_hook import batch_features, neighbours_accuracy
+from bissl_mm.engine.hooks.regime_hook import RegimeHook
+from bissl_mm.engine.hooks.transfer_hook import (
+    TransferHook,
+    batch_features,
+    neighbours_accuracy,
+)
 from bissl_mm.engine.launch import build_runner
+
+#: On a core like that of the README's figures: of pretraining an image for an epoch,
+#: of an alternation of an arm, and of a fine-tuning of ``STEPS`` steps or fewer.
+SECONDS = dict(
+    image=1015 / 10_000 / 60,
+    alternation=dict(further=125 / 30, twice=20 / 30, v=150 / 30),
+    classification=10,
+    dense=45,
+)
+STEPS = 200
+
+
+def minutes(
+    pack: Pack, plan: dict[str, int], images: int, settings: StageSettings, workers: int
+) -> float:
+    """About how long the runs of run.py will take.
+
+    Args:
+        pack (Pack): The labeled set.
+        plan (dict[str, int]): Number of runs that are left, by kind.
+        images (int): Unlabeled ones, times epochs of pretraining.
+        settings (StageSettings): Of the stages.
+        workers (int): Runs side by side; the pretraining is alone.
+    """
+    each = SECONDS['alternation'].values()
+    stage = settings.num_alternations * sum(each) / len(each)
+    is_dense = pack.task != Pack.task
+    batches = pack.number // min(pack.batch if is_dense else 50, pack.number)
+    tuning = SECONDS['dense' if is_dense else 'classification'] * max(
+        1.0, pack.epochs * batches / STEPS
+    )
+    side_by_side = plan['stage'] * stage + (plan['search'] + plan['final']) * tuning
+    alone = plan['pretraining'] * images * SECONDS['image']
+    return (alone + side_by_side / workers) / 60
 
 
 class LastNumbers(Hook):
@@ -80,11 +119,31 @@ def _train(cfg: Config, work_dir: Path, seed: int) -> dict[str, object]:
         cpu_seconds=time.process_time() - used,
         first=_finite(numbers.first),
         last=_finite(numbers.last),
+        **_of_hooks(runner),
     )
 
 
-def _finite(numbers: dict[str, float]) -> dict[str, float | None]:
-    return {k: v if math.isfinite(v) else None for k, v in numbers.items()}
+def _of_hooks(runner: Runner) -> dict[str, object]:
+    """What a stage's hooks know at its end; nothing of another run."""
+    found: dict[str, object] = {}
+    for hook in runner.hooks:
+        if isinstance(hook, RegimeHook):
+            found.update(
+                _finite(
+                    dict(
+                        relaxation_times=hook.relaxation_times, moved=hook.moved(runner)
+                    )
+                )
+            )
+        elif isinstance(hook, TransferHook):
+            found['neighbours'] = [list(pair) for pair in hook.history]
+    return found
+
+
+def _finite(numbers: dict[str, float | None]) -> dict[str, float | None]:
+    return {
+        k: v if v is not None and math.isfinite(v) else None for k, v in numbers.items()
+    }
 
 
 def pretrain_config(folder: str, epochs: int, task: str = 'simclr') -> Config:
