@@ -5,7 +5,8 @@ are compared: fine-tuning (FT), further pretraining with the stage's lower steps
 training twice with its upper steps, and BiSSL. Each arm with a stage has three
 stages, and each stage gets five fine-tunings. The search is the same for all arms.
 With 500 labeled and 10,000 unlabeled images this takes less than an hour on two
-cores. After an interruption the same command continues::
+cores; of more unlabeled ones 10,000 are drawn (--most-images). After an
+interruption the same command continues::
 
     export BISSL_PRETEXT_DIR=path/to/images
     export BISSL_DOWNSTREAM_DIR=path/with/train/val/test BISSL_NUM_CLASSES=17
@@ -38,11 +39,10 @@ whose runs take longer.
 """
 
 import argparse
-import hashlib
-import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,11 +55,13 @@ import tables  # noqa: E402
 from arms import StageSettings  # noqa: E402
 from campaign import Campaign  # noqa: E402
 from experiment_file import write_experiment  # noqa: E402
-from kinds import KINDS, own_pack  # noqa: E402
-from packs import Pack, put_pretext, read  # noqa: E402
-from store import Task, run  # noqa: E402
+from kinds import KINDS, NAME, VARIABLES, read_pack  # noqa: E402
+from packs import LEAST, Pack, draw_unlabeled, put_pretext, read, unlabeled_in  # noqa: E402
+from runs import minutes  # noqa: E402
+from store import Task, open_folder, run  # noqa: E402
 from study_tasks import SEARCH, SEEDS  # noqa: E402
 
+from bissl_mm.analysis.demo.images import MOST  # noqa: E402
 from bissl_mm.analysis.permutation_test import permutation_test  # noqa: E402
 from bissl_mm.analysis.runs.workers import default_number  # noqa: E402
 from bissl_mm.command_line import run_tool  # noqa: E402
@@ -70,8 +72,6 @@ from bissl_mm.utils.errors import ValueRefusal  # noqa: E402
 NAMES = dict(
     FT='FT', further='further pretraining', twice='training twice', v='BiSSL+FT'
 )
-NAME = 'own'
-VARIABLES = ('BISSL_PRETEXT_DIR', 'BISSL_DOWNSTREAM_DIR')
 
 
 class OwnPack(Campaign):
@@ -81,7 +81,7 @@ class OwnPack(Campaign):
 
     def _read_packs(self, args: argparse.Namespace) -> None:
         self.epochs = args.epochs
-        self.pretext = os.environ[VARIABLES[0]]
+        self.pretext = args.pretext
         self.pack = args.pack
         self.packs = {NAME: self.pack}
         self.settings = StageSettings(
@@ -97,6 +97,22 @@ class OwnPack(Campaign):
         """Everything, in the order of need."""
         yield self._pretraining(0)
         yield from self._table(NAME, self.settings, self.arms_of_tables)
+
+    def finished(self) -> list[dict]:
+        """Records of this command's runs. Others in the folder have another number
+        of stages, or a setting that was the best one then."""
+        return [r for r in map(self.store.get, self.own()) if r is not None]
+
+    def plan(self) -> Counter:
+        """Number of runs by kind."""
+        stages = len(self.units)
+        search = len(self.pack.search or SEARCH) * min(self.pack.search_units, stages)
+        return Counter(
+            pretraining=1,
+            stage=(len(NAMES) - 1) * stages,
+            search=len(NAMES) * search,
+            final=len(NAMES) * len(SEEDS) * stages,
+        )
 
 
 def parse_args(argv: list[str] = None) -> argparse.Namespace:
@@ -117,6 +133,14 @@ def parse_args(argv: list[str] = None) -> argparse.Namespace:
     parser.add_argument('--alternations', type=int, default=30, help='of a stage')
     parser.add_argument('--stages', type=int, default=3)
     parser.add_argument(
+        '--most-images',
+        type=int,
+        default=MOST,
+        metavar='NUMBER',
+        help=f'of more unlabeled images than these {MOST} so many are drawn with a '
+        'seed; 0 takes all',
+    )
+    parser.add_argument(
         '--workers',
         type=int,
         default=default_number(),
@@ -134,54 +158,27 @@ def parse_args(argv: list[str] = None) -> argparse.Namespace:
         parser.error(
             '--epochs has to be 2 or more, --alternations and --stages 1 or more'
         )
+    if args.most_images and args.most_images < LEAST:
+        parser.error(f'--most-images has to be 0, which takes all, or {LEAST} or more')
     return args
-
-
-def read_pack(task: str | None):
-    """The labeled set that the variables name."""
-    for name in VARIABLES:
-        if not os.environ.get(name):
-            raise ValueRefusal(
-                f'The environment variable {name} is not set. '
-                f'Type export {name}=FOLDER.'
-            )
-    number = os.environ.get('BISSL_NUM_CLASSES')
-    if number is not None and not (number.isdecimal() and int(number)):
-        raise ValueRefusal(
-            f'BISSL_NUM_CLASSES is {number!r}. Type export BISSL_NUM_CLASSES=NUMBER.'
-        )
-    return own_pack(
-        NAME, os.environ[VARIABLES[1]], task, int(number) if number else None
-    )
 
 
 def open_work_dir(args: argparse.Namespace) -> Path:
     """The folder of these runs; one of other runs is refused."""
-    facts = {name: str(Path(os.environ[name]).resolve()) for name in VARIABLES}
-    facts.update(
+    settings = dict(
         task=type(args.pack).__name__,
         epochs=args.epochs,
         alternations=args.alternations,
+        most_images=args.most_images,
+        BISSL_NUM_CLASSES=os.environ.get('BISSL_NUM_CLASSES'),
     )
-    text = json.dumps(facts, indent=1, sort_keys=True)
-    folder = args.work_dir or Path('work_dirs') / (
-        f'evidence-{Path(facts[VARIABLES[1]]).name}-'
-        + hashlib.sha256(text.encode()).hexdigest()[:8]
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / 'runs_of.json'
-    if file.exists() and file.read_text() != text:
-        raise ValueRefusal(
-            f'{folder} has runs of other folders or settings: '
-            f'{" ".join(file.read_text().split())}. Type --work-dir with '
-            'another folder.'
-        )
-    file.write_text(text)
-    return folder
+    folders = {name: Path(os.environ[name]).resolve() for name in VARIABLES}
+    return open_folder(args.work_dir, folders, settings)
 
 
-def look(pack, lists: Path) -> None:
+def look(pack, lists: Path, pretext: str | None = None) -> None:
     """Everything that the runs will meet, once."""
+    pretext = pretext or os.environ[VARIABLES[0]]
     for note in pack.notes:
         print(note)
     for name, places in (
@@ -191,13 +188,13 @@ def look(pack, lists: Path) -> None:
         cfg = read(name, pack.task)
         pack.put(cfg, 0, lists)
         if 'pretext_dataloader' in cfg.train_cfg:
-            put_pretext(cfg.train_cfg.pretext_dataloader, os.environ[VARIABLES[0]])
+            put_pretext(cfg.train_cfg.pretext_dataloader, pretext)
         check_data(cfg, places, console_logger())
 
 
 def report(campaign: OwnPack) -> None:
     """Print a line per arm, and how far BiSSL is ahead of the others."""
-    runs = tables.final_runs(campaign.store.records)[NAME]
+    runs = tables.final_runs(campaign.finished())[NAME]
     ours = sum(runs['v'].values(), [])
     title = f'test {campaign.pack.metric_name}'
     print(f'\n{"":20} {title:13}   means of stages')
@@ -218,21 +215,24 @@ def report(campaign: OwnPack) -> None:
     print(
         'p values: permutation tests over fine-tunings. They speak of this '
         'pretraining\nalone, and take the fine-tunings of one stage for '
-        'independent.'
+        'independent.\nTraining twice is run at the upper learning rate of the stage '
+        'only: a rate that is\nbetter for it may remove a lead.'
     )
 
 
-def write_file(args: argparse.Namespace) -> None:
-    """The comparison as an experiment file."""
+def write_file(args: argparse.Namespace, names: list[str]) -> None:
+    """The comparison as an experiment file; ``names`` are the unlabeled images."""
     if args.pack.task != Pack.task:
         raise ValueRefusal(
             f'--experiment writes comparisons of classification, and '
             f'{args.pack.root} is a set of another kind. Leave the option out.'
         )
+    file = args.experiment.resolve()
+    lists = file.with_name(f'{file.stem}_lists')
     write_experiment(
         args.experiment,
         args.pack,
-        os.environ[VARIABLES[0]],
+        draw_unlabeled(os.environ[VARIABLES[0]], names, args.most_images, lists),
         args.epochs,
         StageSettings(**{**args.pack.stage, 'num_alternations': args.alternations}),
         args.stages,
@@ -250,18 +250,39 @@ def main(argv: list[str] = None) -> None:
         if os.environ.get(name):
             os.environ[name] = str(Path(os.environ[name]).resolve())
     args.pack = pack = read_pack(args.task)
+    folder = os.environ[VARIABLES[0]]
+    names = unlabeled_in(folder)
+    # Of fewer, all are taken.
+    args.most_images = min(args.most_images or len(names), len(names))
     if args.experiment:
-        write_file(args)
+        write_file(args, names)
         return
     args.work_dir = open_work_dir(args)
     args.runs, args.state = args.work_dir / 'runs.jsonl', args.work_dir
-    look(pack, args.work_dir / 'lists')
-    campaign = OwnPack(args)
-    stages = len(NAMES) - 1
-    search = len(pack.search or SEARCH) * min(pack.search_units, args.stages)
-    total = 1 + args.stages * stages + len(NAMES) * (search + len(SEEDS) * args.stages)
-    finished = len(campaign.store.records)
-    with tqdm(total=total, initial=finished, unit='run') as bar:
+    lists = args.work_dir / 'lists'
+    args.pretext = draw_unlabeled(folder, names, args.most_images, lists)
+    look(pack, lists, args.pretext)
+    run_all(OwnPack(args), args)
+    print(f'{(time.time() - begin) / 60:.0f} minutes, {args.work_dir}')
+
+
+def run_all(campaign: OwnPack, args: argparse.Namespace) -> None:
+    """Make the runs that are not finished, and report all."""
+    plan = campaign.plan()
+    finished = Counter(record['key']['kind'] for record in campaign.finished())
+    left = minutes(
+        args.pack,
+        plan - finished,
+        args.most_images * args.epochs,
+        campaign.settings,
+        args.workers,
+    )
+    print(
+        f'{plan.total()} runs, of which {finished.total()} are finished. The others '
+        f'take about {left:.0f} minutes with --workers {args.workers} on cores like '
+        "those of the README's figures; large images take longer."
+    )
+    with tqdm(total=plan.total(), initial=finished.total(), unit='run') as bar:
 
         def done(task: Task, result: dict) -> None:
             bar.set_postfix_str(
@@ -269,9 +290,8 @@ def main(argv: list[str] = None) -> None:
             )
             bar.update()
 
-        run(campaign, ['own'], args.workers, done=done, libraries=pack.libraries)
+        run(campaign, ['own'], args.workers, done=done, libraries=args.pack.libraries)
     report(campaign)
-    print(f'{(time.time() - begin) / 60:.0f} minutes, {args.work_dir}')
 
 
 if __name__ == '__main__':

@@ -1,6 +1,8 @@
 """Runs by key: what is finished, what may begin, and the processes."""
 
+import hashlib
 import json
+import os
 import platform
 import subprocess
 import time
@@ -10,9 +12,12 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from layout_words import SUFFIXES, files_in
 
 import bissl_mm
 from bissl_mm.analysis.runs.workers import start_workers
+from bissl_mm.utils.errors import ValueRefusal
+from bissl_mm.utils.files import atomic_file
 
 
 def commit() -> str:
@@ -47,14 +52,127 @@ class Task:
     makes: Path | None = None
 
 
+def read_records(path: Path) -> list[dict]:
+    """The records of a file. A last line that was cut off is removed from it.
+
+    Args:
+        path (Path): With one record a line.
+
+    Raises:
+        ValueError: If another line is no record.
+    """
+    *lines, last = path.read_bytes().split(b'\n')
+    if last and _record(last) is not None:
+        lines.append(last)
+        with path.open('ab') as file:
+            file.write(b'\n')
+    elif last:
+        # A full disk or a loss of power: the run is repeated.
+        os.truncate(path, path.stat().st_size - len(last))
+    records = []
+    for number, line in enumerate(lines, 1):
+        record = _record(line)
+        if record is None:
+            raise ValueRefusal(
+                f'{path}, line {number} is no record of a run: '
+                f'{line[:60].decode(errors="replace")!r}. Remove this line; its run '
+                'will be repeated.'
+            )
+        records.append(record)
+    return records
+
+
+def _record(line: bytes) -> dict | None:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and 'key' in found else None
+
+
+def digest(folder: str, but: Sequence[Path] = ()) -> str:
+    """Of the images and lists in a folder: paths, sizes, times of change.
+
+    Args:
+        folder (str): The folder.
+        but (Sequence[Path]): Folders within it that runs write into.
+    """
+    skipped = tuple(os.path.join(path.resolve(), '') for path in but)
+    lines = []
+    for name in files_in(folder):
+        path = os.path.join(folder, name)
+        if name.lower().endswith((*SUFFIXES, '.json', '.txt')) and not path.startswith(
+            skipped
+        ):
+            found = os.stat(path)
+            lines.append(f'{name}\0{found.st_size}\0{found.st_mtime_ns}\n')
+    text = ''.join(sorted(lines))
+    return hashlib.sha256(text.encode(errors='surrogateescape')).hexdigest()[:12]
+
+
+def open_folder(
+    work_dir: Path | None, folders: dict[str, Path], settings: dict[str, object]
+) -> Path:
+    """The folder of the runs of some data and settings.
+
+    Args:
+        work_dir (Path, optional): The folder; None for one in ``work_dirs`` that is
+            named by all this.
+        folders (dict[str, Path]): Of the data, by environment variable. The last one
+            gives the name.
+        settings (dict): Plain values.
+    """
+    own = [Path('work_dirs'), work_dir or Path('work_dirs')]
+    facts = dict(settings, bissl_mm=bissl_mm.__version__)
+    for name, folder in folders.items():
+        facts[name] = str(folder)
+        # Labels may be corrected, and images added, in place.
+        facts[f'digest of {name}'] = digest(str(folder), own)
+    text = json.dumps(facts, sort_keys=True).encode()
+    number = hashlib.sha256(text).hexdigest()[:8]
+    folder = work_dir or own[0] / f'evidence-{[*folders.values()][-1].name}-{number}'
+    keep_facts(folder, facts)
+    return folder
+
+
+def keep_facts(folder: Path, facts: dict[str, object]) -> None:
+    """Write into a folder what its runs are of; refuse one with others.
+
+    Args:
+        folder (Path): Made if it is not there.
+        facts (dict): Plain values.
+
+    Raises:
+        ValueError: Naming those that differ.
+    """
+    file = folder / 'runs_of.json'
+    if file.exists():
+        try:
+            found = json.loads(file.read_text())
+        except ValueError:
+            found = {}
+        differ = [
+            f'{name} was {found.get(name)!r} and is {facts.get(name)!r}'
+            for name in sorted({*facts, *found})
+            if name not in found or found[name] != facts.get(name)
+        ]
+        if differ:
+            raise ValueRefusal(
+                f'{folder} has runs of other folders or settings: {"; ".join(differ)}. '
+                'Type --work-dir with another folder.'
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_file(file) as opened:
+        opened.write(json.dumps(facts, indent=1, sort_keys=True))
+
+
 class Store:
     """Records by key, and the folder of the backbones."""
 
     def __init__(self, path: Path, state: Path) -> None:
         self.path, self.state = path, state
         state.mkdir(parents=True, exist_ok=True)
-        lines = path.read_text().splitlines() if path.exists() else []
-        self.records = [json.loads(line) for line in lines]
+        self.records = read_records(path) if path.exists() else []
         self._found = {self._text(r['key']): r for r in self.records}
         self.commit = commit()
         self.device = device()
