@@ -13,6 +13,9 @@ from conftest import ROOT
 from look_data import write_parts
 from mmengine.registry import DATASETS
 
+from bissl_mm.experiments.definition.experiment import read_experiment
+from bissl_mm.experiments.runs.graph import Builder
+
 FOLDER = ROOT / 'benchmarks/evidence'
 CLASSES = ['ant', 'bee', 'cow']
 
@@ -316,11 +319,19 @@ def test_many_unlabeled_images_are_drawn_from(
     own.run.main([*given, '33', '--experiment', str(tmp_path / 'own.py')])
     other = tmp_path / 'own_lists/unlabeled.txt'
     assert other.read_text() == file.read_text()
-    assert str(other) in (tmp_path / 'own.py').read_text()
-    # All, under either word for it.
+    builder = Builder(read_experiment(str(tmp_path / 'own.py')))
+    wanted = own.runs.pretrain_config(str(other), 60).train_dataloader
+    for node in builder.graph():
+        found = builder.config(node.spec)
+        if node.kind == 'pretrain':
+            assert found.train_dataloader == wanted
+        elif node.kind == 'stage':
+            found = found.train_cfg.pretext_dataloader
+            assert found.dataset == wanted.dataset and found.batch_size == 33
+    # All, under either number for it.
     capsys.readouterr()
     own.run.main([*given, '0', '--work-dir', str(tmp_path / 'all')])
-    own.run.main([*given, '36', '--work-dir', str(tmp_path / 'all')])
+    own.run.main([*given, '99', '--work-dir', str(tmp_path / 'all')])
     assert 'are taken, drawn' not in capsys.readouterr().out
 
 
