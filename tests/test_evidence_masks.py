@@ -118,6 +118,20 @@ def test_lists_that_fit_nothing_are_refused_or_said(packs, tmp_path):
     (root / 'test.txt').rename(root / 'about_test.txt')
     (note,) = found(packs, root, train=A + B + C)
     assert "'about_test.txt' can be lists" in note
+    # Names in part, under another name: they would be trained on.
+    write_lines(root / 'test_list.txt', [*C, 'y0', 'y1', 'y2', 'y3'])
+    refused(packs, root, "test_list.txt: 4 of 7 lines name no image .*'y0'")
+    write_lines(root / 'val.txt', B)
+    refused(packs, root, "test_list.txt: 4 of 7 lines name no image .*'y0'")
+    for name in ('test_list', 'val'):
+        (root / f'{name}.txt').unlink()
+    # CelebA has such a file.
+    write_lines(root / 'list_eval_partition.txt', [f'{n}.jpg 0' for n in A + B + C])
+    notes = found(packs, root, train=A + B + C)
+    assert notes[0].endswith(
+        'list_eval_partition.txt name all images and are not used.'
+    )
+    (root / 'list_eval_partition.txt').unlink()
     # With a list of training, nothing else is trained on.
     write_lines(root / 'train.txt', A)
     write_lines(root / 'test.txt', ['1', '2'])
@@ -251,6 +265,52 @@ def test_masks_one_folder_deeper(packs, tmp_path, beside):
     assert found(packs, root, train=A + B, test=C) == []
     masks = packs.mask_layout.find_masks(root)['train'].masks
     assert masks == root / 'annotations/trimaps'
+
+
+@pytest.mark.parametrize('deeper', ['images/{}', '{}/images'])
+def test_lists_beside_a_training_folder_alone(packs, tmp_path, deeper):
+    root = one_folder(
+        tmp_path,
+        deeper.format('train'),
+        deeper.replace('images', 'masks').format('train'),
+    )
+    write_lines(root / 'test.txt', C)
+    (note,) = found(packs, root, train=A + B, test=C)
+    assert 'none is of the training part' in note
+    write_lines(root / 'train.txt', A)
+    (note,) = found(packs, root, train=A, test=C)
+    assert '3 of 12 images' in note
+
+
+SEQUENCES = {'train/s1': 3, 'train/s2': 3, 'val/s3': 2}
+
+
+def test_frames_of_sequences_are_not_those_of_others(packs, tmp_path):
+    """Their names repeat, so that folders have to agree."""
+    for folder, number in SEQUENCES.items():
+        one_folder_of_frames(tmp_path / 'images' / folder, number, 'RGB')
+        one_folder_of_frames(tmp_path / 'masks' / Path(folder).name, number, 'L')
+    frames = [f's1/{i}' for i in range(3)] + [f's2/{i}' for i in range(3)]
+    assert found(packs, tmp_path, train=frames, val=['s3/0', 's3/1']) == []
+    # Without masks of its own, a sequence does not take those of another.
+    (tmp_path / 'masks/s3').rename(tmp_path / 'masks/s4')
+    refused(packs, tmp_path, 'has no masks with the names', FileNotFoundError)
+
+
+def one_folder_of_frames(folder, number, mode):
+    folder.mkdir(parents=True)
+    for i in range(number):
+        Image.new(mode, (9, 9)).save(folder / f'{i}.png')
+
+
+def test_masks_of_objects_do_not_hide_those_of_classes(packs, tmp_path):
+    root = one_folder(tmp_path)
+    (root / 'instance_masks').mkdir()
+    for i, name in enumerate(A + B + C):
+        kind = ('car', 'cat', 'cow')[i % 3]
+        Image.new('L', (9, 9)).save(root / f'instance_masks/{name}_{kind}.png')
+    assert found(packs, root, train=A + B + C) == []
+    assert packs.mask_layout.find_masks(root)['train'].masks == root / 'masks'
 
 
 def test_images_one_folder_deeper(packs, tmp_path):

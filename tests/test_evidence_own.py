@@ -146,11 +146,29 @@ def test_other_data_under_the_same_names_are_other_runs(
     write_class(tmp_path / 'images/more', number=1)
     refused('digest of BISSL_PRETEXT_DIR')
     (tmp_path / 'images/more/0.png').unlink()
+    for name in ('train.lst', 'labels.csv'):
+        (folders / name).write_text('0.png')
+        refused('digest of BISSL_DOWNSTREAM_DIR')
+        (folders / name).unlink()
     monkeypatch.delenv('BISSL_NUM_CLASSES')
     refused('BISSL_NUM_CLASSES')
     monkeypatch.setenv('BISSL_NUM_CLASSES', '3')
     monkeypatch.setattr(own.store.bissl_mm, '__version__', '99.0')
     refused('bissl_mm')
+
+
+def test_data_below_work_dirs_are_data(own, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_class(tmp_path / 'work_dirs/crops', number=2)
+    write_class(tmp_path / 'work_dirs/evidence', number=1)
+    work = [Path('work_dirs'), Path('work_dirs/evidence')]
+    found = {own.store.digest(str(tmp_path / 'work_dirs/crops'), work)}
+    (tmp_path / 'work_dirs/crops/0.png').unlink()
+    found.add(own.store.digest(str(tmp_path / 'work_dirs/crops'), work))
+    assert len(found) == 2
+    whole = own.store.digest(str(tmp_path), work)
+    (tmp_path / 'work_dirs/evidence/0.png').unlink()
+    assert own.store.digest(str(tmp_path), work) == whole
 
 
 def test_suffixes_are_those_of_the_configs(own):
@@ -224,6 +242,7 @@ MASKED = ['WithMask', 'WithoutMask']
         # Two styles of two classes, or two classes of two kinds each.
         (['art/cat', 'art/dog', 'photo/cat', 'photo/dog'], None, None),
         (['art/cat', 'art/dog', 'photo/cat'], 'classification', ['art', 'photo']),
+        (['ALL', 'AML', 'CML'], None, ['ALL', 'AML', 'CML']),
         # Unlabeled images are no class.
         (['cat', 'dog', 'test'], None, None),
         (['train', 'val'], 'classification', None),

@@ -57,7 +57,7 @@ def _at_root(root: Path, names: list[str], inner: list[str], named: bool) -> boo
     if named:
         return True
     # Not unlabeled images of a part, nor parts alone, nor images and masks.
-    if any(name.lower() in SPLIT_WORDS for name in names):
+    if any(len(n) > 2 and SPLIT_WORDS.get(n.lower()) in PARTS for n in names):
         return False
     if all(part_of(n) or is_mask((n,)) is not None for n in names):
         return False

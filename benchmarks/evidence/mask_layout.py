@@ -14,6 +14,7 @@ out, and a note says so; a list may not name them.
 """
 
 import os.path as osp
+from collections.abc import Callable
 from pathlib import Path
 
 from layout_words import PARTS, SUFFIXES, folders, is_mask, listed, part_of
@@ -25,6 +26,7 @@ from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
 Names = tuple[str, ...]
 #: Pictures of folders, by their paths in it.
 Pictures = dict[Names, list[str]]
+Folder = tuple[Names, list[str]]
 _FORMS = (
     'img_dir/train with ann_dir/train, images/train with labels/train '
     'or train/images with train/masks'
@@ -66,9 +68,13 @@ def masks_and_notes(root: Path) -> tuple[dict[str, MaskPart], list[str]]:
     if not found:
         return {}, []
     notes = []
-    if 'train' not in found and {'trainval', 'all'} & {*found}:
-        name = 'trainval' if 'trainval' in found else 'all'
-        own = [path for path in lists if part_of(path.name) not in found]
+    if {*found} == {'train'} or (
+        'train' not in found and {'trainval', 'all'} & {*found}
+    ):
+        name = next(n for n in ('train', 'trainval', 'all') if n in found)
+        own = [
+            path for path in lists if name == 'train' or part_of(path.name) not in found
+        ]
         by_lists, notes = parts_by_lists(root, found[name], own)
         if not by_lists:
             by_lists = dict(train=found[name])
@@ -127,15 +133,18 @@ def _top(names: Names) -> Names:
 
 def _pair(root: Path, part: str, images: Pictures, masks: Pictures) -> MaskPart:
     """The one folder of images whose names one folder of masks has."""
-    fits = _fitting(root, images, masks) or [
+    refused: list[ValueRefusal] = []
+    fits = _fitting(root, images, masks, refused, _lifted) or [
         fit
         # Folders within, where most have a partner.
         for fit in (
-            *_fitting(root, images, _within(masks)),
-            *_fitting(root, _within(images), masks),
+            *_fitting(root, images, _within(masks), refused),
+            *_fitting(root, _within(images), masks, refused),
         )
         if fit.number > sum(map(len, fit.without.values()))
     ]
+    if refused and not fits:
+        raise refused[0]
     # The masks of classes, if there are others beside them.
     for kept in (
         lambda fit: of_classes('/'.join(fit.masks.relative_to(root).parts)),
@@ -164,25 +173,52 @@ def _pair(root: Path, part: str, images: Pictures, masks: Pictures) -> MaskPart:
     )
 
 
-def _fitting(root: Path, images: Pictures, masks: Pictures) -> list[MaskPart]:
-    """All pairs of folders whose names are alike."""
+def _lifted(image: Folder, mask: Folder) -> list[tuple[Folder, Folder]]:
+    """The same two, or a folder within one of them.
+
+    Only beside pictures without folders: names of frames repeat from one sequence
+    to the other.
+    """
+    flat = [not any('/' in name for name in names) for _, names in (image, mask)]
+    pairs = [(image, mask)]
+    if flat[0]:
+        pairs.append((image, _common(*mask)))
+    if flat[1]:
+        pairs.append((_common(*image), mask))
+    return pairs
+
+
+def _fitting(
+    root: Path,
+    images: Pictures,
+    masks: Pictures,
+    refused: list[ValueRefusal],
+    lift: Callable[[Folder, Folder], list[tuple[Folder, Folder]]] = lambda *both: [
+        both
+    ],
+) -> list[MaskPart]:
+    """All pairs of folders whose names are alike; why others are ``refused``."""
     found = []
-    for image, own in map(_common, images.items()):
-        for mask, theirs in map(_common, masks.items()):
-            pair = named_alike(own, theirs)
-            if pair:
-                found.append(
-                    MaskPart(root.joinpath(*image), root.joinpath(*mask), *pair)
-                )
+    for image in images.items():
+        for mask in masks.items():
+            for (top, names), (mask_top, mask_names) in lift(image, mask):
+                try:
+                    pair = named_alike(names, mask_names)
+                except ValueRefusal as error:
+                    refused.append(error)
+                    continue
+                if pair:
+                    places = root.joinpath(*top), root.joinpath(*mask_top)
+                    found.append(MaskPart(*places, *pair))
+                    break
     return found
 
 
-def _common(folder: tuple[Names, list[str]]) -> tuple[Names, list[str]]:
+def _common(top: Names, names: list[str]) -> Folder:
     """Go down to the folder that has several folders or a picture."""
-    top, names = folder
     common = osp.commonpath([osp.dirname(name) for name in names])
     if not common:
-        return folder
+        return top, names
     return (*top, *common.split('/')), [name[len(common) + 1 :] for name in names]
 
 

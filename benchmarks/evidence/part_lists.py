@@ -113,10 +113,13 @@ def parts_by_lists(
     others = {name for own in parts.values() for name in own}
     own = sorted(names.masked) if train is None else train.found
     parts['train'] = [name for name in own if name not in others]
+    if not parts['train'] and not train and not any(e.plain for e in of_part.values()):
+        # CelebA's list_eval_partition.txt names all images.
+        return {}, [f'{root}: {_listed(of_part)} name all images and are not used.']
     if not parts['train']:
         raise ValueRefusal(
             f'{root}: {_listed(of_part)} name all images that could be for '
-            'training. Leave some for it.'
+            'training. Leave some for it, or take what is no list out of the folder.'
         )
     notes += _notes_of_train(root, train, of_part, parts, names)
     suffix_of = {n: suffix for suffix, own in whole.names.items() for n in own}
@@ -129,7 +132,8 @@ def parts_by_lists(
 def _notes_of_unread(root: Path, read: list[PartList], whole: MaskPart) -> list[str]:
     """Refuse lists that name nothing; pass over those that may be none."""
     for each in read:
-        if each.plain:
+        # Its images would be for training.
+        if each.plain or each.found:
             raise _mismatch(each, whole)
     unread = [_name(root, each) for each in read]
     return [
@@ -196,7 +200,8 @@ def _check(
         # Images of a list that is not understood would be for training.
         for each in read:
             wrong = each.bare or each.unknown
-            if each.plain and each.part not in of_part and wrong:
+            named = each.plain or each.found
+            if named and each.part not in of_part and wrong:
                 raise _mismatch(each, whole)
     return notes
 

@@ -19,6 +19,9 @@ from bissl_mm.analysis.runs.workers import start_workers
 from bissl_mm.utils.errors import ValueRefusal
 from bissl_mm.utils.files import atomic_file
 
+#: Suffixes of files that say which images and labels there are.
+LISTS = ('.json', '.txt', '.csv', '.lst', '.xml')
+
 
 def commit() -> str:
     """Of the code that makes the runs; empty outside a repository."""
@@ -97,13 +100,14 @@ def digest(folder: str, but: Sequence[Path] = ()) -> str:
         folder (str): The folder.
         but (Sequence[Path]): Folders within it that runs write into.
     """
-    skipped = tuple(os.path.join(path.resolve(), '') for path in but)
+    top = os.path.join(folder, '')
+    within = (os.path.join(path.resolve(), '') for path in but)
+    # The data may lie below such a folder themselves.
+    skipped = tuple(path for path in within if not top.startswith(path))
     lines = []
     for name in files_in(folder):
         path = os.path.join(folder, name)
-        if name.lower().endswith((*SUFFIXES, '.json', '.txt')) and not path.startswith(
-            skipped
-        ):
+        if name.lower().endswith((*SUFFIXES, *LISTS)) and not path.startswith(skipped):
             found = os.stat(path)
             lines.append(f'{name}\0{found.st_size}\0{found.st_mtime_ns}\n')
     text = ''.join(sorted(lines))

@@ -154,7 +154,7 @@ def test_test_images_that_choose_are_a_warning(tmp_path):
     shutil.copy(tmp_path / 'val/bee/1.png', tmp_path / 'test/bee/9.png')
     line = the_only(look_at(config(tmp_path, parts)).warnings)
     assert '1 of 7 images of test_dataloader.dataset are in val_data' in line
-    assert 'images that chose' in line
+    assert 'images by which settings are chosen' in line
     # Where the validation files are those of the test, the config says so.
     cfg = config(tmp_path, parts)
     cfg.test_dataloader = cfg.val_dataloader

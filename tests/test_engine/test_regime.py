@@ -237,6 +237,7 @@ def test_the_last_line_has_the_means_of_the_run(image_folders, tmp_path, monkeyp
     hook.after_train_iter = keep
     runner.train()
     (line,) = (i for i in lines.infos if i.startswith('In this stage theta_P went'))
+    assert line.endswith('clipped.')
     assert f'{hook.moved(runner):.0%} of the way toward theta_D' in line
     assert f'was {sum(pulls) / 2:.2g} of the pretext gradient' in line
     assert '100% of the lower steps were clipped' in line
@@ -294,6 +295,8 @@ def test_first_backbone_and_best_value_outlive_a_resume(
     ):
         assert torch.equal(a, b)
     assert again.message_hub.get_info(NAME)[1] == history[-1][1]
+    (hook,) = (h for h in again.hooks if isinstance(h, TransferHook))
+    assert hook.history == history
     for name, value in weights(runner).items():
         assert torch.equal(weights(again)[name], value), name
 
@@ -370,6 +373,9 @@ def test_mixed_batches_are_a_draw_of_equal_parts():
     loader = DataLoader(range(257), batch_size=256)
     batches = list(mixed_batches(loader, 2000))
     assert [len(batch) for batch in batches] == [129, 128]
+    # A batch of one image would have no statistics.
+    others = mixed_batches(DataLoader(range(57), batch_size=8), 2000)
+    assert [len(batch) for batch in others] == [8, 7, 7, 7, 7, 7, 7, 7]
     assert sorted(torch.cat(batches).tolist()) == list(range(257))
     (drawn,) = mixed_batches(loader, 40)
     assert len(set(drawn.tolist())) == 40 and drawn.max() > 200
@@ -379,17 +385,16 @@ def test_mixed_batches_are_a_draw_of_equal_parts():
 
 
 def test_an_estimate_that_falls_warns():
-    def warnings(*values, first=0):
+    def warnings(*values):
         found = []
         hook = TransferHook()
-        hook.history, hook.number_of_samples = list(enumerate(values, first)), 100
+        hook.history, hook.number_of_samples = list(enumerate(values)), 100
         logger = SimpleNamespace(warning=found.append)
         hook.after_train(SimpleNamespace(logger=logger))
         return found
 
     # The standard error is 5 points.
     assert not warnings(50.0, 46.0) and not warnings(50.0) and not warnings()
-    assert not warnings(50.0, 40.0, first=10)
     (line,) = warnings(50.0, 60.0, 44.0)
     assert '44.0%' in line and '50.0%' in line and 'upper.optimizer.lr' in line
 

@@ -55,7 +55,11 @@ def _check_shared(
         else f'{second!r} has the same bytes'
     )
     total = len({p for group in sizes[part.name].values() for p in group})
-    used = 'training images' if other.name == 'train' else 'images that chose'
+    used = (
+        'training images'
+        if other.name == 'train'
+        else 'images by which settings are chosen'
+    )
     look.warn(
         f'{len(shared)} of {total} images of {part.key} are in {other.key}, '
         f'too (first: {first!r}; {same}). Results on {used} are too '

@@ -143,7 +143,12 @@ class RegimeHook(Hook):
             if values:
                 parts.append(text.format(sum(values) / len(values)))
         if parts:
-            runner.logger.info(f'In this stage {"; ".join(parts)}.')
+            means = max(map(len, self._values.values()))
+            since = means < runner.train_loop.max_iters
+            runner.logger.info(
+                f'In this stage {"; ".join(parts)}'
+                f'{" (the last ones since the run was resumed)" if since else ""}.'
+            )
 
     @staticmethod
     def _harm_of_clipping(runner: Runner) -> dict[str, str]:

@@ -21,6 +21,8 @@ from ...utils.check import check_keys, check_positive_int
 
 #: Name of the scalar in the message hub and the log.
 NAME = 'transfer/neighbours'
+#: Key of the values in a checkpoint.
+HISTORY = 'bissl_transfer_history'
 
 
 @HOOKS.register_module()
@@ -88,8 +90,8 @@ class TransferHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Warn if the estimate has fallen by more than its standard error."""
-        # A resumed run has not seen the pretrained backbone.
-        if len(self.history) < 2 or self.history[0][0] > 0:
+        # No number of samples: the run was resumed at its end.
+        if len(self.history) < 2 or not self.number_of_samples:
             return
         first, last = (value / 100 for _, value in (self.history[0], self.history[-1]))
         if first - last > math.sqrt(first * (1 - first) / self.number_of_samples):
@@ -100,6 +102,15 @@ class TransferHook(Hook):
                 'with fine-tuning alone, and try a lower '
                 'optim_wrapper.upper.optimizer.lr.'
             )
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Store the values so far for a resumed run."""
+        checkpoint[HISTORY] = self.history
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Read them."""
+        if runner._resume:
+            self.history = [tuple(pair) for pair in checkpoint.get(HISTORY, [])]
 
     def _look(self, runner: Runner, number: int) -> None:
         if runner.val_loop is None or get_rank() != 0:
@@ -189,7 +200,8 @@ def mixed_batches(loader: Iterable, max_images: int) -> Iterable:
         return loader
     order = torch.randperm(
         len(loader.dataset), generator=torch.Generator().manual_seed(0)
-    )[:max_images].tolist()
+    )[:max_images]
+    number = max(1, math.ceil(len(order) / loader.batch_size))
     workers: dict[str, Any] = dict(num_workers=loader.num_workers)
     if loader.num_workers:
         workers.update(
@@ -199,8 +211,7 @@ def mixed_batches(loader: Iterable, max_images: int) -> Iterable:
     return DataLoader(
         loader.dataset,
         # A last batch of a few images would have statistics of its own.
-        batch_size=math.ceil(len(order) / math.ceil(len(order) / loader.batch_size)),
-        sampler=order,
+        batch_sampler=[part.tolist() for part in order.tensor_split(number)],
         collate_fn=loader.collate_fn,
         # Otherwise each look draws a number for its workers.
         generator=torch.Generator(),
