@@ -32,6 +32,8 @@ HERE = Path(__file__).parent
 #: Pretrainings of one protocol; see its changes.
 GROUPS = (range(6), range(6, 12))
 Runs = dict[str, dict[int, list[float]]]
+#: Of the sets that are no classification.
+METRICS = dict(bccd='AP50', camvid='mIoU')
 SECTIONS = {
     'Arms': ARMS,
     'The implicit Jacobian': (
@@ -134,8 +136,9 @@ def table_of_arms(
     lines = [
         f'### {name}{group}',
         '',
-        '| arm | test accuracy | units | fine-tunings: core / GPU | stage, s: core / '
-        f'GPU | {arm} minus it | 95% interval | p, units | p, all runs |',
+        f'| arm | test {METRICS.get(name, "accuracy")} | units | fine-tunings: core / '
+        f'GPU | stage, s: core / GPU | {arm} minus it | 95% interval | p, units | '
+        'p, all runs |',
         '| --- ' * 9 + '|',
     ]
     for other in arms:
