@@ -8,6 +8,9 @@ from bissl_mm.config import notes_of, read_config
 from bissl_mm.config.options import split_options
 from bissl_mm.utils.errors import Refusal
 
+#: With the published solver.
+PUBLISHED = CONFIG.with_name('bissl-simclr_r18_b64-10x4-10t_cifar10-48px.py')
+
 
 def read(*options, path=CONFIG):
     return read_config(str(path), split_options(options))
@@ -165,12 +168,12 @@ def test_other_values_are_read_as_by_mmengine():
 
 def test_a_solver_of_another_type_begins_with_its_own_settings():
     place = 'optim_wrapper.hypergradient.solver'
-    cfg = read(f'{place}.type=MinresSolver')
+    cfg = read(f'{place}.type=MinresSolver', path=PUBLISHED)
     hypergradient = cfg.optim_wrapper.hypergradient
     assert hypergradient.solver == dict(type='MinresSolver')
     (note,) = notes_of(cfg)
     assert 'max_iters=5 of LayerwiseCGSolver' in note
-    cfg = read(f'{place}.type=CGSolver', f'{place}.max_iters=7')
+    cfg = read(f'{place}.type=CGSolver', f'{place}.max_iters=7', path=PUBLISHED)
     hypergradient = cfg.optim_wrapper.hypergradient
     assert hypergradient.solver == dict(type='CGSolver', max_iters=7)
     assert notes_of(cfg) == []
@@ -178,7 +181,8 @@ def test_a_solver_of_another_type_begins_with_its_own_settings():
     assert cfg.optim_wrapper.lower.optimizer == dict(
         type='AdamW', lr=0.125, weight_decay=1e-6
     )
-    cfg = read('optim_wrapper.hypergradient.solver.type=LayerwiseCGSolver')
+    option = 'optim_wrapper.hypergradient.solver.type=LayerwiseCGSolver'
+    cfg = read(option, path=PUBLISHED)
     assert cfg.optim_wrapper.hypergradient.solver.max_iters == 5
 
 
@@ -232,6 +236,7 @@ def test_a_file_that_changes_the_solver_is_told_what_it_keeps(tmp_path):
         tmp_path,
         'optim_wrapper = dict(hypergradient=dict('
         "solver=dict(type='MinresSolver', tolerance=0.1)))",
+        PUBLISHED,
     )
     (note,) = notes_of(read(path=path))
     assert 'MinresSolver inherits max_iters=5 from LayerwiseCGSolver' in note
@@ -239,10 +244,13 @@ def test_a_file_that_changes_the_solver_is_told_what_it_keeps(tmp_path):
         tmp_path,
         'optim_wrapper = dict(hypergradient=dict('
         "solver=dict(_delete_=True, type='MinresSolver')))",
+        PUBLISHED,
     )
     assert notes_of(read(path=path)) == []
     path = child(
-        tmp_path, 'optim_wrapper = dict(hypergradient=dict(solver=dict(max_iters=9)))'
+        tmp_path,
+        'optim_wrapper = dict(hypergradient=dict(solver=dict(max_iters=9)))',
+        PUBLISHED,
     )
     assert notes_of(read(path=path)) == []
 

@@ -402,7 +402,7 @@ def test_an_estimate_that_falls_warns():
 def test_no_best_backbone_without_an_estimate_is_said(
     image_folders, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(transfer_hook, '_label', lambda sample: None)
+    monkeypatch.setattr(transfer_hook, 'batch_features', lambda *args: None)
     cfg = small_config(
         monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2
     )
