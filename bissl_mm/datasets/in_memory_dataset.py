@@ -32,6 +32,8 @@ class InMemoryDataset(Dataset):
     So training steps do not decode or resize images. Random transforms come
     later: in ``pipeline``, or in :class:`bissl_mm.models.BatchViews` for whole
     batches. Runs in one process over the same files share the kept samples.
+    A sample whose file cannot be read raises its error at each access, so that
+    :class:`SeededDataset` can skip it.
 
     Args:
         dataset (dict): Config of an OpenMMLab dataset. Its pipeline must give
@@ -39,9 +41,6 @@ class InMemoryDataset(Dataset):
             of 32 px take 30 MB.
         pipeline (Sequence[dict]): Transforms that run on a copy of a kept
             sample at every access. Defaults to (), which means none.
-
-    A sample whose file cannot be read raises its error at each access, so that
-    :class:`SeededDataset` can skip it.
 
     Raises:
         ValueError: If the pipeline of ``dataset`` draws at random, and at an

@@ -27,7 +27,7 @@ train_cfg = dict(
     pretext_dataloader=_base_.pretext_dataloader, head_warmup=_base_.head_warmup
 )
 # At an upper rate of 0.01 the stage spoilt the features of a small ViT
-# (benchmarks/evidence/PROTOCOL.md).
+# (benchmarks/evidence/PROTOCOL.md); 0.003 has not been compared with others.
 optim_wrapper = dict(
     upper=dict(optimizer=dict(lr=0.003)),
     lower=dict(

@@ -14,6 +14,7 @@ from torch import nn
 
 from bissl_mm.analysis.scalars import read_scalars
 from bissl_mm.engine import DataDistanceHook
+from bissl_mm.engine.hooks import data_distance_hook
 from bissl_mm.engine.hooks.data_distance_hook import (
     NAME,
     energy_coefficient,
@@ -132,6 +133,47 @@ def test_other_images_are_farther_and_the_run_is_the_same(
     assert not [i for i in infos if 'data sets' in i]
     for name, value in weights(without).items():
         assert torch.equal(value, weights(measured)[name]), name
+
+
+class Sorted:
+    """Image files named by their brightness, in ascending order."""
+
+    def __init__(self, *values):
+        self.values = values
+
+    def __len__(self):
+        return len(self.values)
+
+    def get_data_info(self, index):
+        return dict(img_path=self.values[index])
+
+
+def test_the_order_of_class_folders_does_not_hide_a_difference(monkeypatch):
+    """In order, each batch has one of two classes beside the grey images, and a norm
+    puts them at the same distance from these, once on either side."""
+    upper, lower = Sorted(*[0.0] * 50, *[10.0] * 50), Sorted(*[5.0] * 100)
+    streams = dict(
+        lower=SimpleNamespace(dataset=lower), upper=SimpleNamespace(dataset=upper)
+    )
+    prepared = SimpleNamespace(
+        pipeline=lambda info: dict(inputs=torch.full((1, 2, 2), info['img_path']))
+    )
+    plain = Plain()
+    model = SimpleNamespace(
+        downstream=plain, upper_state_at_lower=lambda: dict(plain.state_dict())
+    )
+    monkeypatch.setattr(data_distance_hook, 'unwrap', lambda model: model)
+    found = {}
+    runner = SimpleNamespace(
+        train_loop=SimpleNamespace(iter=0, streams=streams),
+        val_loop=SimpleNamespace(dataloader=SimpleNamespace(dataset=prepared)),
+        model=model,
+        message_hub=SimpleNamespace(update_info=found.__setitem__),
+        visualizer=SimpleNamespace(add_scalar=lambda *args, **kwargs: None),
+        logger=SimpleNamespace(info=lambda text: None),
+    )
+    DataDistanceHook().before_train(runner)
+    assert found[NAME] > 0.3
 
 
 def test_data_that_cannot_be_prepared_are_named():

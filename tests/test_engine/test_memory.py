@@ -39,7 +39,7 @@ def test_dry_run_is_near_a_real_run():
     fake, true = dry_run.dry(*SMALL), dry_run.real(*SMALL)
     for phase in dry_run.PHASES:
         assert fake[phase] == pytest.approx(true[phase], rel=0.01), phase
-    # Working memory of the processor's kernels: 7% with AVX2, less with AVX-512.
+    # With the working memory of the processor's kernels: 7% on one, below 5% on others.
     assert max(fake.values()) == pytest.approx(true['allocator'], rel=0.1)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from ...registry import HOOKS
 from ...utils.errors import ValueRefusal
 
-#: Numbers in a vector of AVX2.
+#: Input channels from which on strided 1x1 convolutions are safe in this layout.
 FEWEST_CHANNELS = 8
 
 
@@ -56,8 +56,8 @@ def why_not(runner: Runner) -> str | None:
     if name is not None:
         return (
             f'{name} is a 1x1 convolution with a stride and fewer than '
-            f'{FEWEST_CHANNELS} input channels, in whose gradient torch writes beyond '
-            'its memory in this layout'
+            f'{FEWEST_CHANNELS} input channels, and for the gradient of its weight torch '
+            'writes beyond its memory in this layout'
         )
     system = getattr(runner.optim_wrapper, 'system', None)
     if system is not None and system.config.unrolled_steps:
@@ -73,10 +73,10 @@ def why_not(runner: Runner) -> str | None:
 def overruns_memory(model: nn.Module) -> str | None:
     """The first convolution whose gradient can end the process in this layout.
 
-    oneDNN's kernels for processors with AVX2 write a whole vector per pixel of the
-    gradient of the image, also where it has fewer channels. Seen with torch 2.11
-    (oneDNN 3.10.2) for each number of channels below 8 and for none of 8 or more, under
-    glibc's checks of its heap.
+    oneDNN's kernel of the weight's gradient for processors with AVX2 writes beyond its
+    memory. Seen under glibc's checks of its heap with torch 2.11 (oneDNN 3.10.2), for
+    each number of channels below 8 and for none from 8 to 36. Its kernels without AVX2
+    do not (``ONEDNN_MAX_CPU_ISA=AVX``).
 
     Args:
         model (nn.Module): With all its parts.

@@ -40,7 +40,8 @@ class RegimeHook(Hook):
     .. math:: \langle \theta_P - \theta_0, \theta_D - \theta_0 \rangle /
               \|\theta_D - \theta_0\|^2 .
 
-    It warns once if most steps of a level are clipped. The last line says how far
+    It warns once if most upper steps are clipped, and once if most lower steps of SGD
+    are. The last line says how far
     theta_P has gone, the mean pull, and the shares of clipped steps.
 
     Args:
@@ -144,7 +145,7 @@ class RegimeHook(Hook):
                 parts.append(text.format(sum(values) / len(values)))
         if parts:
             means = max(map(len, self._values.values()))
-            since = means < runner.train_loop.max_iters
+            since = 0 < means < runner.train_loop.max_iters
             runner.logger.info(
                 f'In this stage {"; ".join(parts)}'
                 f'{" (the last ones since the run was resumed)" if since else ""}.'

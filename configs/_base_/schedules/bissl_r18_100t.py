@@ -1,8 +1,8 @@
 # A short bilevel stage for two cores: the paper's clipping; fewer alternations and
 # steps, smaller batches. v itself stands for the answer of a solver: the paper's does
 # not solve its system on networks that are still learning (benchmarks/README.md), and
-# no gain of a solved one was seen (benchmarks/evidence). lambda is 0.08 instead of 0.001:
-# times the learning rates of all lower steps, 63 instead of 5,000, it is the
+# no gain of a solved one was seen (benchmarks/evidence). lambda is 0.08 instead of
+# 0.001: times the learning rates of all lower steps, 63 instead of 5,000, it is the
 # paper's 5, so theta_P follows theta_D as far.
 _base_ = 'bissl_r50_500t.py'
 
