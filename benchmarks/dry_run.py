@@ -22,7 +22,7 @@ CONFIGS = 'configs/bissl/bissl-'
 #: Name -> config, its options, and pretext and downstream images.
 RUNS = {
     'ResNet-18, SimCLR, 48 px': (
-        f'{CONFIGS}simclr_r18_b64-10x4-10t_cifar10-48px.py',
+        f'{CONFIGS}simclr_r18_b64-10x4-10t_cifar10-48px_published.py',
         {},
         (32, 16),
     ),

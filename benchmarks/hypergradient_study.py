@@ -5,7 +5,7 @@ halted, and the linear systems of that moment are solved in many ways on fresh
 pretext batches. The run itself does not notice::
 
     python benchmarks/hypergradient_study.py \
-        configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-48px.py \
+        configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-48px_published.py \
         --at 1 4 --json study.json
 """
 

@@ -30,7 +30,7 @@ from bissl_mm.analysis.permutation_test import permutation_test
 from bissl_mm.analysis.runs.fine_tune import Setting, fine_tune
 
 PRETRAINED = 'work_dirs/simclr_r18_b256-20e_cifar10-48px/epoch_20.pth'
-STAGE = 'configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-48px.py'
+STAGE = 'configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-48px_published.py'
 FINE_TUNE = 'configs/fine_tune/r18_48px.py'
 SETTING = Setting(lr=0.038, weight_decay=6.4e-5)
 #: Arm -> settings of the optim wrapper, None for fine-tuning alone.

@@ -19,24 +19,26 @@ TEXT = sorted((ROOT / 'configs/text').glob('*.py'))
 THRIFTY = [p for p in _ALL if p.stem.endswith('_thrifty')]
 #: The first version's settings, in the same way.
 FIRST_VERSION = [p for p in _ALL if p.stem.endswith('_first-version')]
+#: The paper's optimizer, solver and damping in a small stage, over two bases.
+PUBLISHED = [p for p in _ALL if p.stem.endswith('_published')]
 #: Ending of the name of a variant's config -> the keys that it changes.
 CHANGED = {
     '_scheduled': {'optim_wrapper.regularizer'},
     '_learned': {'optim_wrapper.regularizer'},
-    '_elastic': {'optim_wrapper.regularizer'},
-    '_fisher-distance': {'optim_wrapper.regularizer'},
+    '_elastic': {'optim_wrapper.regularizer', 'optim_wrapper.hypergradient'},
+    '_fisher-distance': {'optim_wrapper.regularizer', 'optim_wrapper.hypergradient'},
     '_pretext-head': {'optim_wrapper.hypergradient'},
     '_head-weight': {'optim_wrapper.hypergradient'},
     '_low-rank': {'optim_wrapper.hypergradient'},
     '_fisher': {'optim_wrapper.hypergradient', 'optim_wrapper.num_micro_batches'},
     '_lora': {'model.lora'},
-    '_unrolled': {'optim_wrapper.hypergradient', 'optim_wrapper.lower'},
+    '_unrolled': {'optim_wrapper.hypergradient'},
     '_downstream-images': {'train_cfg.pretext_dataloader'},
 }
 #: Variants of the method, and the stage on the downstream images, in the same way.
 VARIANTS = [p for p in _ALL if p.stem.endswith(tuple(CHANGED))]
 #: Every other config that a user may run.
-CONFIGS = [p for p in _ALL if p not in THRIFTY + FIRST_VERSION + VARIANTS]
+CONFIGS = [p for p in _ALL if p not in THRIFTY + FIRST_VERSION + PUBLISHED + VARIANTS]
 
 
 def shipped(name: str | Path, task: str | None = None, checkpoint=None) -> Config:

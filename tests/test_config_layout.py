@@ -11,6 +11,7 @@ from task_configs import (
     CHANGED,
     CONFIGS,
     FIRST_VERSION,
+    PUBLISHED,
     THRIFTY,
     VARIANTS,
     shipped,
@@ -100,6 +101,10 @@ def test_the_first_version_differs_in_three_settings(path):
     solving = dict(
         published.optim_wrapper.hypergradient, batches='first', num_batches=5
     )
+    if solving['solver']['type'] == 'IdentitySolver':
+        # The small stage takes v itself.
+        system = dict(type='LayerwiseCGSolver', max_iters=5)
+        solving.update(solver=system, damping=10.0, check_residual='random')
     assert found.optim_wrapper == dict(
         published.optim_wrapper, direct_weight=0.01, hypergradient=solving
     )
@@ -108,6 +113,22 @@ def test_the_first_version_differs_in_three_settings(path):
     )
     changed = {k for k in {*found, *published} if found.get(k) != published.get(k)}
     assert changed == {'train_cfg', 'optim_wrapper'}
+    assert notes_of(read_config(str(path))) == []
+
+
+@pytest.mark.parametrize('path', PUBLISHED, ids=lambda path: path.stem)
+def test_the_published_small_stage_keeps_images_and_models(path):
+    _, base = read_sources(str(path)).bases
+    found, own = (shipped(Path(each)) for each in (path, base.path))
+    changed = {key for key in {*found, *own} if found.get(key) != own.get(key)}
+    numbers = {'train_cfg', 'optim_wrapper', 'param_scheduler'}
+    assert changed == numbers | {'paper', 'warmup', 'decay'}
+    system = found.optim_wrapper.hypergradient
+    assert system.solver == dict(type='LayerwiseCGSolver', max_iters=5)
+    assert system.damping == 10.0 and 'check_residual' not in system
+    warmup, rest = found.param_scheduler.lower
+    assert warmup.end == rest.begin == 10 == found.train_cfg.num_alternations
+    assert tasks_of(path) == tasks_of(Path(base.path))
     assert notes_of(read_config(str(path))) == []
 
 

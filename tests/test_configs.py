@@ -12,7 +12,7 @@ from config_runs import ConfigRuns, runs_to_make
 from conftest import ROOT
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from task_configs import CONFIGS, FIRST_VERSION, VARIANTS, shipped, tasks_of
+from task_configs import CONFIGS, FIRST_VERSION, PUBLISHED, VARIANTS, shipped, tasks_of
 from torch.overrides import TorchFunctionMode
 
 import bissl_mm.engine  # noqa: F401
@@ -70,7 +70,7 @@ SLOW_CONFIGS = (
     'bissl-simclr_r50_8xb128-10x4-200t_in1k-224px',
     'bissl-byol_r50_8xb128-20x8-500t_in1k-96px',
     'bissl-simclr_r18_8xb128-20x8-500t_stl10-96px',
-    'bissl-byol_r18_b64-10x4-10t_cifar10-48px',
+    'bissl-byol_r18_b64-10x4-30t_cifar10-48px',
 )
 
 
@@ -115,7 +115,7 @@ def test_config_runs_on_data_as_published(path, task, runs):
 
 
 @pytest.mark.whole
-@pytest.mark.parametrize('path', VARIANTS + FIRST_VERSION, ids=by_name)
+@pytest.mark.parametrize('path', VARIANTS + FIRST_VERSION + PUBLISHED, ids=by_name)
 def test_config_of_a_variant_runs(path, runs):
     done = runs.run(path)
     losses = {name: value for name, value in done['scalars'].items() if 'loss' in name}

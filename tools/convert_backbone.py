@@ -5,7 +5,7 @@ Use it to start a detector or segmentor with ``load_from`` instead of
 where; in a C4 detector the last stage goes to the shared head. Example::
 
     python tools/convert_backbone.py \\
-        configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-48px.py --task bccd-c4 \\
+        configs/bissl/bissl-simclr_r18_b64-10x4-30t_cifar10-48px.py --task bccd-c4 \\
         work_dirs/bissl/backbone.pth detector_init.pth
 
 then, in stock mmdet, ``load_from = 'detector_init.pth'``.

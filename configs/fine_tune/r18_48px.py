@@ -2,7 +2,7 @@
 # default on five texture classes of DTD:
 #   python tools/train.py configs/fine_tune/r18_48px.py
 # Other arms have another checkpoint, and tools/compare_arms.py takes several:
-#   STAGE=work_dirs/bissl-simclr_r18_b64-10x4-10t_cifar10-48px_dtd5
+#   STAGE=work_dirs/bissl-simclr_r18_b64-10x4-30t_cifar10-48px_dtd5
 #   export BISSL_CHECKPOINT=$STAGE/backbone.pth
 #   python tools/train.py configs/fine_tune/r18_48px.py
 _base_ = [

@@ -9,7 +9,7 @@ from bissl_mm.config.options import split_options
 from bissl_mm.utils.errors import Refusal
 
 #: With the published solver.
-PUBLISHED = CONFIG.with_name('bissl-simclr_r18_b64-10x4-10t_cifar10-48px.py')
+PUBLISHED = CONFIG.with_name('bissl-simclr_r18_b64-10x4-10t_cifar10-48px_published.py')
 
 
 def read(*options, path=CONFIG):

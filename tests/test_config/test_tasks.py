@@ -159,8 +159,8 @@ def test_stock_python_reads_tasks_without_this_package(monkeypatch):
         ('fine_tune/fcn8-r10-simclr_b8-8e_masks-128px', '--task masks-fcn8-128px.'),
         ('fine_tune/vit-t8-mae_b40-30e_dtd5', 'vit-t8_48px.py --task dtd5.'),
         (
-            'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-bccd-c4',
-            'bissl-simclr_r18_b64-10x4-10t_cifar10-48px.py --task bccd-c4.',
+            'bissl/bissl-simclr_r18_b64-10x4-30t_cifar10-bccd-c4',
+            'bissl-simclr_r18_b64-10x4-30t_cifar10-48px.py --task bccd-c4.',
         ),
         (
             'bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder',
@@ -195,7 +195,7 @@ def test_other_missing_configs_are_missing():
     for name in (
         'fine_tune/r18-simclr_b40-30e_dtd6.py',
         'fine_tune/r18-simclr_b40-30e_pets.py',
-        'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10.py',
+        'bissl/bissl-simclr_r18_b64-10x4-30t_cifar10.py',
     ):
         assert new_command(str(ROOT / 'configs' / name)) is None
     # Of the form of a former name, but of another project.

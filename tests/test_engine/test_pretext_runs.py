@@ -12,7 +12,7 @@ from bissl_mm.experiments.runs.small import options
 
 pytestmark = [pytest.mark.usefixtures('plain_config_text'), pytest.mark.slow]
 
-CONFIG = 'configs/bissl/bissl-{}_b64-10x4-10t_cifar10-48px.py'.format
+CONFIG = 'configs/bissl/bissl-{}_b64-10x4-30t_cifar10-48px.py'.format
 VIT = dict(embed_dims=12, num_layers=2, num_heads=2, feedforward_channels=24)
 MODEL_OPTIONS = {
     'byol_r18': {

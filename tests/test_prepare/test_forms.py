@@ -19,7 +19,7 @@ COUNTS = [f'{k}={v}' for k, v in raw.COUNTS.items()]
         (
             'cifar10',
             lambda root: raw.cifar10_folder(root, raw.cifar10_batches(), True),
-            'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-48px',
+            'bissl/bissl-simclr_r18_b64-10x4-30t_cifar10-48px',
             'cifar10',
             (30, 20, 10, 50),
         ),

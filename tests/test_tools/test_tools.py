@@ -183,7 +183,7 @@ def test_print_config_shows_the_merged_settings(tool, capsys):
 def test_convert_backbone_serves_load_from(tool, tmp_path, capsys):
     from mmengine.runner import load_checkpoint
 
-    config = ROOT / 'configs/bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-48px.py'
+    config = ROOT / 'configs/bissl/bissl-simclr_r18_b64-10x4-30t_cifar10-48px.py'
     cfg = shipped(config, 'bccd-c4')
     init_default_scope('mmpretrain')
     source = MODELS.build(cfg.model.pretext)

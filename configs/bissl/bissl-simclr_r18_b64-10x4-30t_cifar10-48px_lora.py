@@ -1,5 +1,5 @@
 # Both levels train adapters of rank 4 alone, and the system is that of the adapters
 # (D of the paper; docs/hypergradient.md).
-_base_ = 'bissl-simclr_r18_b64-10x4-10t_cifar10-48px.py'
+_base_ = 'bissl-simclr_r18_b64-10x4-30t_cifar10-48px.py'
 
 model = dict(lora=dict(rank=4))

@@ -1,11 +1,11 @@
 # Stages 2 and 3 on two cores: MAE on unlabeled CIFAR-10 images, by default with
 # five texture classes of DTD.
 #   python tools/train.py \
-#       configs/bissl/bissl-mae_vit-t8_b64-10x4-10t_cifar10-48px.py
+#       configs/bissl/bissl-mae_vit-t8_b64-10x4-30t_cifar10-48px.py
 _base_ = [
     '../_base_/tasks/{{$BISSL_TASK:dtd5}}.py',
     '../_base_/networks/vit-t8_48px.py',
-    '../_base_/schedules/bissl_r18_10t.py',
+    '../_base_/schedules/bissl_r18_30t.py',
     '../_base_/bissl_runtime.py',
     '../_base_/pretext/mae_vit-t8_cifar10-48px.py',
 ]
@@ -28,10 +28,8 @@ train_cfg = dict(
 )
 optim_wrapper = dict(
     lower=dict(
-        optimizer=dict(_delete_=True, lr=1e-4, **_base_.adamw),
+        optimizer=dict(_delete_=True, lr=2.5e-4, **_base_.adamw),
         paramwise_cfg=_base_.pretext_paramwise_cfg,
     ),
-    upper=_base_.layer_decay,
-    # MAE is smooth throughout. A product is one gradient then, and keeps no graph.
-    hypergradient=dict(curvature='differences'),
+    upper=dict(_base_.layer_decay, optimizer=dict(lr=0.003)),
 )

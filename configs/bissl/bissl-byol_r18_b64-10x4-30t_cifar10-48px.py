@@ -1,11 +1,11 @@
 # Stages 2 and 3 on two cores: BYOL on unlabeled CIFAR-10 images, by default with
 # five texture classes of DTD.
 #   python tools/train.py \
-#       configs/bissl/bissl-byol_r18_b64-10x4-10t_cifar10-48px.py
+#       configs/bissl/bissl-byol_r18_b64-10x4-30t_cifar10-48px.py
 _base_ = [
     '../_base_/tasks/{{$BISSL_TASK:dtd5}}.py',
     '../_base_/networks/r18_48px.py',
-    '../_base_/schedules/bissl_r18_10t.py',
+    '../_base_/schedules/bissl_r18_30t.py',
     '../_base_/bissl_runtime.py',
     '../_base_/pretext/byol_r18_cifar10-48px.py',
 ]

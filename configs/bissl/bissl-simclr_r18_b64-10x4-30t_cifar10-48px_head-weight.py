@@ -1,0 +1,14 @@
+# The pretext head answers to theta_D and is regularized through the upper level
+# (thesis, Appendix G).
+_base_ = 'bissl-simclr_r18_b64-10x4-30t_cifar10-48px.py'
+
+optim_wrapper = dict(
+    hypergradient=dict(
+        pretext_head=True,
+        head_damping=1.0,
+        head_weight=0.1,
+        damping=10.0,
+        solver=dict(_delete_=True, type='LayerwiseCGSolver', max_iters=5),
+        check_residual='random',
+    )
+)
