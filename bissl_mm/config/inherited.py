@@ -8,8 +8,10 @@ from mmengine.config import Config
 from ..utils.errors import TypeRefusal
 from .options import accepted_settings
 from .sources import Source, inherited_settings, read_sources
+from .types import type_name
 
-_SOLVER = 'optim_wrapper.hypergradient.solver'
+_SYSTEM = 'optim_wrapper.hypergradient'
+_SOLVER = f'{_SYSTEM}.solver'
 _REGULARIZER = 'optim_wrapper.regularizer'
 
 
@@ -48,6 +50,32 @@ def inherited_notes(cfg: Config) -> list[str]:
     return [
         f'{top.path}: {_SOLVER}: {new} inherits {_listed(kept, kept)} from {old}. '
         f"Add _delete_=True to start from {new}'s own defaults."
+    ]
+
+
+def system_notes(cfg: Config) -> list[str]:
+    """Look for a solver that kept the settings of v itself.
+
+    Args:
+        cfg (Config): With all options.
+
+    Returns:
+        list[str]: A line about the damping and the check of the residual.
+    """
+    system: Any = cfg
+    for key in _SYSTEM.split('.'):
+        system = system.get(key) if hasattr(system, 'get') else None
+    if not isinstance(system, dict) or not isinstance(system.get('solver'), dict):
+        return []
+    name = type_name(system['solver'].get('type')).rpartition('.')[2]
+    kept = (system.get('damping'), system.get('check_residual')) == (0, 'never')
+    if not kept or name in ('IdentitySolver', 'DiscardSolver'):
+        return []
+    return [
+        f"{_SYSTEM}: damping=0 and check_residual='never' are for IdentitySolver, but "
+        f'the solver is {name}. Without damping the system is hard to solve, and '
+        f'nothing would say whether it was. Set {_SYSTEM}.damping=100 '
+        f'{_SYSTEM}.check_residual=random.'
     ]
 
 

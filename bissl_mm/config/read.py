@@ -11,7 +11,7 @@ from mmengine.config import Config, config
 
 from ..utils.errors import FileNotFoundRefusal, Refusal, ValueRefusal
 from .environment import variables_as_data
-from .inherited import inherited_notes
+from .inherited import inherited_notes, system_notes
 from .keys import check_keys_of_files, check_option_keys
 from .metric_names import check_metric_names
 from .optim_settings import check_optim_wrappers
@@ -83,6 +83,7 @@ def read_config(
     if options:
         check_option_keys(cfg, options)
         notes += merge_options(cfg, options)
+    notes += system_notes(cfg)
     check_scopes(cfg)
     check_paramwise(cfg)
     check_optim_wrappers(cfg)

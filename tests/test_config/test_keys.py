@@ -186,6 +186,22 @@ def test_a_solver_of_another_type_begins_with_its_own_settings():
     assert cfg.optim_wrapper.hypergradient.solver.max_iters == 5
 
 
+@pytest.mark.parametrize(
+    'options',
+    [
+        [],
+        ['solver.type=DiscardSolver'],
+        ['solver.type=CGSolver', 'damping=100'],
+        ['solver.type=CGSolver', 'check_residual=random'],
+        ['solver.type=CGSolver'],
+    ],
+)
+def test_a_solver_that_keeps_the_settings_of_v_itself_is_told(options):
+    notes = notes_of(read(*[f'optim_wrapper.hypergradient.{o}' for o in options]))
+    assert len(notes) == (options == ['solver.type=CGSolver'])
+    assert not notes or 'but the solver is CGSolver' in notes[0]
+
+
 def test_a_regularizer_of_another_type_keeps_what_it_knows():
     place = 'optim_wrapper.regularizer'
     cfg = read(f'{place}.type=ElasticDistance', f'{place}.l1=0.1')
