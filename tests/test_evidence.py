@@ -637,6 +637,19 @@ def test_tables_of_the_regime(study, tmp_path):
         'regime-cifar10-25.png',
         'regime-sign_digits-5.png',
     ]
+    # Stages have an estimate of their own, but for those that export theta_D.
+    ends = [
+        dict(key=dict(r['key'], kind='stage'), neighbours=[[0, 1.0], [30, r['test']]])
+        for r in records
+        if r['key']['kind'] == 'regime' and r['key']['arm'] != 'FT'
+    ]
+    for record in ends:
+        for name in ('lr', 'weight_decay', 'seed'):
+            record['key'].pop(name)
+    stages = study.regime_tables.Results(records + ends, frozen)
+    assert {point.arm for point, _ in stages.estimates} == {'further', 'v'}
+    row = study.regime_tables.correlations(stages).splitlines()[4]
+    assert [cell.strip() for cell in row.split('|')][4] == '1.00'
     # The estimate follows the accuracy in unit 0 and contradicts it in 1.
     for record in [r for r in records if r['key']['kind'] == 'regime']:
         key = {

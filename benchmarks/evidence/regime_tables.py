@@ -36,6 +36,8 @@ import matplotlib.pyplot as plt  # noqa: E402
 #: Of the pretrainings, where they are not varied.
 USUAL_EPOCHS = 100
 ARMS = ('FT', 'further', 'twice', 'v')
+#: What v is held against in a picture, and how it is called there.
+CONTROLS = dict(FT='fine-tuning', further='further pretraining', twice='training twice')
 
 
 @cache
@@ -70,6 +72,8 @@ class Results:
             lambda: defaultdict(list)
         )
         self.estimates: dict[tuple[Point, int], float] = {}
+        #: What :class:`TransferHook` said at the end of stages that export theta_P.
+        at_the_end: dict[tuple[Point, int], float] = {}
         for record in records:
             key = record['key']
             if key.get('unit') not in self.units:
@@ -78,6 +82,9 @@ class Results:
                 self.tests[self._point(key)][key['unit']].append(record['test'])
             elif key['kind'] == 'transfer':
                 self.estimates[self._point(key), key['unit']] = record['neighbours']
+            elif key.get('arm') in ('further', 'v') and record.get('neighbours'):
+                at_the_end[self._point(key), key['unit']] = record['neighbours'][-1][1]
+        self.estimates = {**at_the_end, **self.estimates}
 
     def _point(self, key: dict) -> Point:
         settings = (
@@ -209,18 +216,16 @@ def correlations(results: Results) -> str:
 
 
 def heat_maps(results: Results, folder: Path) -> list[Path]:
-    """The gain of v over both controls by T and lambda, a picture a set."""
+    """The gain of v over its controls by T and lambda, a picture a set."""
     paths = []
     for name in LABELS:
-        grids = [_grid(results, name, over) for over in ('further', 'twice')]
+        grids = [_grid(results, name, over) for over in CONTROLS]
         if all(np.isfinite(grid).sum() < 2 for grid in grids):
             continue
-        figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout='constrained')
-        for axis, grid, over in zip(
-            axes, grids, ('further pretraining', 'training twice')
-        ):
+        figure, axes = plt.subplots(1, 3, figsize=(14, 4), layout='constrained')
+        for axis, grid, title in zip(axes, grids, CONTROLS.values()):
             _draw(axis, grid, results.frozen)
-            axis.set_title(f'v minus {over}')
+            axis.set_title(f'v minus {title}')
         figure.suptitle(f'{name}: gain in test accuracy, small: R')
         path = folder / f'regime-{name}.png'
         figure.savefig(path, dpi=110)
