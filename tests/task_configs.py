@@ -31,7 +31,7 @@ CHANGED = {
     '_head-weight': {'optim_wrapper.hypergradient'},
     '_low-rank': {'optim_wrapper.hypergradient'},
     '_fisher': {'optim_wrapper.hypergradient', 'optim_wrapper.num_micro_batches'},
-    '_lora': {'model.lora'},
+    '_lora': {'model.lora', 'optim_wrapper.hypergradient'},
     '_unrolled': {'optim_wrapper.hypergradient'},
     '_downstream-images': {'train_cfg.pretext_dataloader'},
 }

@@ -62,7 +62,7 @@ class Start:
         lower_steps, upper_steps (int): N_L and N_U.
         regularizer (Regularizer): The regularizer with its lambda.
         pull (float): Sum of lambda times learning rate of all lower steps.
-        gain (float): Median over elements of how far theta_P goes in the long
+        gain (float): Over all elements, how far theta_P goes in the long
             run per unit of gradient and learning rate.
         images, labels (tuple[int | None, int]): Number and batch size, over
             all processes, of pretext images and of labeled images.

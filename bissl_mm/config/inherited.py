@@ -12,6 +12,8 @@ from .types import type_name
 
 _SYSTEM = 'optim_wrapper.hypergradient'
 _SOLVER = f'{_SYSTEM}.solver'
+#: Solvers whose usual damping is the paper's; others have solved at 100.
+_AT_TEN = ('LayerwiseCGSolver', 'LowRankSolver')
 _REGULARIZER = 'optim_wrapper.regularizer'
 
 
@@ -54,7 +56,7 @@ def inherited_notes(cfg: Config) -> list[str]:
 
 
 def system_notes(cfg: Config) -> list[str]:
-    """Look for a solver that kept the settings of v itself.
+    """Look for a solver that kept what only v itself has.
 
     Args:
         cfg (Config): With all options.
@@ -68,14 +70,16 @@ def system_notes(cfg: Config) -> list[str]:
     if not isinstance(system, dict) or not isinstance(system.get('solver'), dict):
         return []
     name = type_name(system['solver'].get('type')).rpartition('.')[2]
-    kept = (system.get('damping'), system.get('check_residual')) == (0, 'never')
-    if not kept or name in ('IdentitySolver', 'DiscardSolver'):
+    if name in ('IdentitySolver', 'DiscardSolver') or system.get('unrolled_steps'):
         return []
+    if system.get('check_residual') != 'never':
+        return []
+    damping = 10 if name in _AT_TEN else 100
+    missing = f' {_SYSTEM}.damping={damping}' if system.get('damping') == 0 else ''
     return [
-        f"{_SYSTEM}: damping=0 and check_residual='never' are for IdentitySolver, but "
-        f'the solver is {name}. Without damping the system is hard to solve, and '
-        f'nothing would say whether it was. Set {_SYSTEM}.damping=100 '
-        f'{_SYSTEM}.check_residual=random.'
+        f"{_SYSTEM}: the solver is {name}, but check_residual='never'"
+        f'{" and damping=0" if missing else ""}, as for IdentitySolver: nothing will say '
+        f'whether its system was solved. Set{missing} {_SYSTEM}.check_residual=random.'
     ]
 
 

@@ -12,6 +12,8 @@ _FINE_TUNE = re.compile(
     r'(?:(faster-rcnn|fcn16|fcn8|retinanet|deeplabv3)-)?(r\d+|vit-\w+)-(?:c4-)?'
     r'(bissl-)?(simclr|byol|mae)(?:-public)?_\w+-\w+_(.+)'
 )
+#: Small stages had ten alternations, then thirty.
+_SMALL = re.compile(r'(bissl-\w+_b64-10x4-)10t_cifar10-48px(_[\w-]+)?')
 _SCENES = re.compile(r'(.+_digit-scenes)-(detection|segmentation)')
 #: Image size of a network, if it has only one.
 _SIZES = {'r10': 32, 'vit-s8': 96, 'vit-t8': 48, 'vit-p4': 32}
@@ -33,6 +35,8 @@ def new_command(path: str) -> str | None:
     """
     folder, name = osp.split(path)
     stem = osp.splitext(name)[0]
+    if small := _SMALL.fullmatch(stem):
+        return _of_small(path, folder, *small.groups())
     found = _of_scenes(stem) or _of_stage(stem) or _of_fine_tuning(stem)
     if found is None:
         return None
@@ -45,6 +49,17 @@ def new_command(path: str) -> str | None:
         # A name of this form that never was.
         return None
     return f'Config {path!r} is now {place} --task {task}{more}.'
+
+
+def _of_small(path: str, folder: str, head: str, variant: str | None) -> str | None:
+    new, former = (
+        osp.join(folder, f'{head}{end}.py')
+        for end in (f'30t_cifar10-48px{variant or ""}', '10t_cifar10-48px_published')
+    )
+    if not osp.isfile(new):
+        return None
+    text = f'Config {path!r} is now {new}, with 30 alternations'
+    return f'{text}.' if variant else f'{text}; {former} has the former settings.'
 
 
 def _of_scenes(stem: str) -> tuple[str, str, str] | None:
@@ -62,7 +77,7 @@ def _of_stage(stem: str) -> tuple[str, str, str] | None:
         size = 224 if rest == 'pets-224px' else 96
         return f'{setting}_in1k-{size}px', _of_size(rest), more
     if data == 'cifar10':
-        return f'{setting}_cifar10-48px', rest or '', more
+        return f'{setting}_cifar10-48px_published', rest or '', more
     if data == 'imagefolder':
         return f'{setting}_imagefolder-64px', 'imagefolder-64px', more
     return f'{setting}_imagefolder-32px', f'{data}-{rest}', more

@@ -16,6 +16,9 @@ assert _base_.network.name in _base_.networks, f'The task is for {_base_.network
 if 'backbone' not in _base_.downstream:
     _base_.downstream.update(backbone=_base_.network.backbone, neck=_base_.network.neck)
     _base_.downstream.head.in_channels = _base_.network.channels
+else:
+    # At the linear classifier's rates RetinaNet's head diverges.
+    optim_wrapper = dict(upper=dict(optimizer=dict(lr=0.01)), head_warmup=None)
 model = dict(
     pretrained='work_dirs/byol_r18_b128-6e_cifar10-48px/epoch_6.pth',
     type='BiSSLModel',

@@ -12,6 +12,7 @@ optim_wrapper = dict(
         _base_.paper.optim_wrapper.hypergradient, curvature='differences'
     ),
     lower=dict(optimizer=dict(lr=1e-4)),
+    upper=dict(_base_.paper.optim_wrapper.upper, clip_grad=dict(max_norm=10.0)),
 )
 warmup, decay = _base_.param_scheduler.lower
 param_scheduler = dict(lower=[dict(warmup, end=10), dict(decay, begin=10)])

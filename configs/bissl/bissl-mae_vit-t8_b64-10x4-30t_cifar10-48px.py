@@ -31,5 +31,8 @@ optim_wrapper = dict(
         optimizer=dict(_delete_=True, lr=2.5e-4, **_base_.adamw),
         paramwise_cfg=_base_.pretext_paramwise_cfg,
     ),
-    upper=dict(_base_.layer_decay, optimizer=dict(lr=0.003)),
+    # Gradients of a ViT are longer than a ResNet's.
+    upper=dict(
+        _base_.layer_decay, optimizer=dict(lr=0.003), clip_grad=dict(max_norm=30.0)
+    ),
 )

@@ -6,8 +6,8 @@ optim_wrapper = dict(
     regularizer=dict(
         _delete_=True,
         type='ElasticDistance',
-        weight=0.03,
-        l1=0.003,
+        weight=0.3,
+        l1=0.03,
         factors={'layer4': 0.1},
     ),
     # Solved; at a damping of 10 the published solver was not (benchmarks/README.md).

@@ -1,8 +1,10 @@
 """``--task`` exchanges the downstream task of a config."""
 
 import os
+import re
 import sys
 from argparse import Namespace
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -159,8 +161,12 @@ def test_stock_python_reads_tasks_without_this_package(monkeypatch):
         ('fine_tune/fcn8-r10-simclr_b8-8e_masks-128px', '--task masks-fcn8-128px.'),
         ('fine_tune/vit-t8-mae_b40-30e_dtd5', 'vit-t8_48px.py --task dtd5.'),
         (
-            'bissl/bissl-simclr_r18_b64-10x4-30t_cifar10-bccd-c4',
-            'bissl-simclr_r18_b64-10x4-30t_cifar10-48px.py --task bccd-c4.',
+            'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-bccd-c4',
+            '10x4-10t_cifar10-48px_published.py --task bccd-c4.',
+        ),
+        (
+            'bissl/bissl-byol_r18_b64-10x4-10t_cifar10-dtd5',
+            'byol_r18_b64-10x4-10t_cifar10-48px_published.py --task dtd5.',
         ),
         (
             'bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder',
@@ -189,13 +195,30 @@ def test_a_former_name_says_what_to_type(old, expected):
     assert shipped(ROOT / words[0], task).model
 
 
+@pytest.mark.parametrize(
+    'end, expected',
+    [
+        ('', '10x4-30t_cifar10-48px.py, with 30 alternations; .*_published.py has'),
+        ('_elastic', '10x4-30t_cifar10-48px_elastic.py, with 30 alternations'),
+    ],
+)
+def test_former_small_stages_say_what_to_type(end, expected):
+    name = f'bissl-simclr_r18_b64-10x4-10t_cifar10-48px{end}.py'
+    with pytest.raises(FileNotFoundError, match=f'is now .*{expected}') as caught:
+        read_config(str(ROOT / 'configs/bissl' / name))
+    for path in re.findall(r'now (\S+\.py)|; (\S+\.py)', str(caught.value)):
+        assert Path(''.join(path)).is_file()
+
+
 def test_other_missing_configs_are_missing():
     assert new_command('configs/fine_tune/r18_49px.py') is None
     # Of the form of a former name, with a task that never was.
     for name in (
         'fine_tune/r18-simclr_b40-30e_dtd6.py',
         'fine_tune/r18-simclr_b40-30e_pets.py',
-        'bissl/bissl-simclr_r18_b64-10x4-30t_cifar10.py',
+        'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10.py',
+        'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-48px_heads.py',
+        'bissl/bissl-dino_r18_b64-10x4-10t_cifar10-48px.py',
     ):
         assert new_command(str(ROOT / 'configs' / name)) is None
     # Of the form of a former name, but of another project.

@@ -17,6 +17,7 @@ from bissl_mm.engine.hooks.transfer_hook import (
     neighbours_accuracy,
 )
 from bissl_mm.engine.steps.relaxation import (
+    gain_of_all,
     gains,
     learning_rates,
     median_of_elements,
@@ -88,8 +89,9 @@ def test_gain_of_adam_is_one_over_the_scale():
     for _ in range(200):
         theta.grad = torch.tensor([0.5, 2.0, 8.0])
         optimizer.step()
+    # Each element by its squared gradient.
     (gain,) = gains(optimizer, [theta])
-    assert gain == pytest.approx(1 / 2.0, rel=1e-3)
+    assert gain == pytest.approx((0.5 + 2 + 8) / (0.25 + 4 + 64), rel=1e-3)
     assert gains(torch.optim.LBFGS([theta]), [theta]) is None
 
 
@@ -135,6 +137,23 @@ def test_no_gain_of_optimizers_that_are_not_known():
 def test_large_tensors_count_more():
     params = [torch.zeros(1), torch.zeros(10), torch.zeros(2)]
     assert median_of_elements([9.0, 2.0, 1.0], params) == 2.0
+    # Also over the gains of SGD and LARS.
+    optimizer = torch.optim.SGD([param(0.0)], 0.1)
+    assert gain_of_all(optimizer, [9.0, 2.0, 1.0], params) == 2.0
+
+
+def test_tensors_with_large_gradients_count_more_with_adam():
+    params = [param(1.0), param(1.0, 2.0)]
+    optimizer = torch.optim.Adam(params, 0.1)
+    for _ in range(200):
+        params[0].grad = torch.tensor([4.0])
+        params[1].grad = torch.tensor([1.0, 1.0])
+        optimizer.step()
+    found = gains(optimizer, params)
+    assert found == pytest.approx([1 / 4, 1.0], rel=1e-3)
+    assert gain_of_all(optimizer, found, params) == pytest.approx(
+        (16 / 4 + 1 + 1) / (16 + 1 + 1), rel=1e-3
+    )
 
 
 class Lines:
@@ -202,7 +221,10 @@ def test_outside_the_aim_a_line_proposes_what_is_inside(times):
         logger=SimpleNamespace(info=infos.append, warning=warnings.append),
     )
     hook = RegimeHook()
-    hook.tell(runner, times / 10, [10.0], [param(1.0)])
+    theta = param(1.0)
+    # Its gain is 10.
+    optimizer = torch.optim.SGD([theta], 0.1, momentum=0.9)
+    hook.tell(runner, times / 10, optimizer, [theta])
     assert hook.relaxation_times == pytest.approx(times)
     (line,) = infos + warnings
     assert bool(warnings) == (times == 0.4)

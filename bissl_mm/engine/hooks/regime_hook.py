@@ -7,11 +7,12 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import Tensor
+from torch.optim import Optimizer
 
 from ...models.bissl_model import unwrap
 from ...registry import HOOKS
 from ...utils.check import check_keys
-from ..steps.relaxation import AIM, gains, learning_rates, median_of_elements, pull_of
+from ..steps.relaxation import AIM, gain_of_all, gains, learning_rates, pull_of
 
 #: Key of the backbone that the stage began with, in a checkpoint.
 START = 'bissl_regime_start'
@@ -84,7 +85,7 @@ class RegimeHook(Hook):
         pull = pull_of(weights, learning_rates(runner.cfg, lr, steps))
         params = unwrap(runner.model).lower_backbone()
         if type(optimizer).__name__ == 'SGD':
-            self.tell(runner, pull, gains(optimizer, params), params)
+            self.tell(runner, pull, optimizer, params)
             return
         number = settings.num_lower_steps
         count = [0]
@@ -93,7 +94,7 @@ class RegimeHook(Hook):
             count[0] += 1
             # Adam's averages need some steps.
             if count[0] == number:
-                self.tell(runner, pull, gains(optimizer, params), params)
+                self.tell(runner, pull, optimizer, params)
                 self._handle.remove()
                 self._handle = None
 
@@ -172,26 +173,25 @@ class RegimeHook(Hook):
             self.start = [tensor.cpu() for tensor in checkpoint[START]]
 
     def tell(
-        self,
-        runner: Runner,
-        pull: float,
-        factors: list[float] | None,
-        params: list[Tensor],
+        self, runner: Runner, pull: float, optimizer: Optimizer, params: list[Tensor]
     ) -> None:
         """Log R, and what to set if it is outside the aim.
 
         Args:
             runner (Runner): Its regularizer and its length are proposed anew.
             pull (float): Sum of lambda times learning rate of all lower steps.
-            factors (list[float], optional): Gains by tensor; without them nothing
-                is said.
+            optimizer (Optimizer): Of the lower level. Nothing is said of one that
+                :func:`gains` does not know.
             params (list[Tensor]): The tensors.
         """
+        factors = gains(optimizer, params)
         if factors is None:
             return
         shares = runner.optim_wrapper.regularizer.shares(params)
-        gain = self.gain = median_of_elements(
-            [f * share for f, share in zip(factors, shares, strict=True)], params
+        gain = self.gain = gain_of_all(
+            optimizer,
+            [f * share for f, share in zip(factors, shares, strict=True)],
+            params,
         )
         times = self.relaxation_times = pull * gain
         text = (

@@ -79,8 +79,9 @@ def gains(optimizer: Optimizer, params: Sequence[Tensor]) -> list[float] | None:
         params (Sequence[Tensor]): Some of its parameters.
 
     Returns:
-        list[float]: One number per tensor. With Adam's moments it is the median
-        over the elements. None if the optimizer or its state is not known.
+        list[float]: One number per tensor. With Adam's moments it is the mean over
+        the elements, weighted by their second moments. None if the optimizer or its
+        state is not known.
     """
     groups = {id(p): group for group in optimizer.param_groups for p in group['params']}
     found = []
@@ -134,7 +135,33 @@ def _adam(state: dict, group: dict) -> float | None:
         return None
     steps = float(state['step'])
     scale = state['exp_avg_sq'] / (1 - group['betas'][1] ** steps)
-    return (1 / (scale.sqrt() + group['eps'])).median().item()
+    found = 1 / (scale.sqrt() + group['eps'])
+    weights = scale if scale.any() else torch.ones_like(scale)
+    return ((found * weights).sum() / weights.sum()).item()
+
+
+def gain_of_all(
+    optimizer: Optimizer, values: Sequence[float], params: Sequence[Tensor]
+) -> float:
+    """One gain of all tensors.
+
+    theta_D goes furthest where gradients are large, and there Adam is slowest. So with
+    Adam's moments it is the mean, weighted by the tensors' sums of second moments. (In
+    three stages of MAE theta_P went 12, 47 and 72% of the way. R is 0.5, 2.7 and 4.5 by
+    this mean; by the median over elements it was 3, 17 and 35.) With others it is the
+    median over elements.
+
+    Args:
+        optimizer (Optimizer): Of the tensors.
+        values (Sequence[float]): One number per tensor, see :func:`gains`.
+        params (Sequence[Tensor]): The tensors.
+    """
+    moments = [optimizer.state.get(p, {}).get('exp_avg_sq') for p in params]
+    weights = [0.0 if m is None else m.sum().item() for m in moments]
+    if not sum(weights):
+        return median_of_elements(values, params)
+    pairs = zip(values, weights, strict=True)
+    return sum(value * weight for value, weight in pairs) / sum(weights)
 
 
 def median_of_elements(values: Sequence[float], params: Sequence[Tensor]) -> float:
