@@ -171,6 +171,29 @@ def fails(say):
     raise ValueError('on purpose')
 
 
+def test_gpu_kit_ends_what_a_part_started(kit, tmp_path):
+    path = tmp_path / 'started'
+
+    def starts(say):
+        text = f'echo $$ > {path}.new; mv {path}.new {path}; exec sleep 60'
+        subprocess.run(['bash', '-c', text])
+
+    states = kit.run_forked(dict(starts=(starts, 5, print)))
+    assert states['starts']['status'] == 'cut'
+    number = path.read_text().strip()
+    until = time.time() + 10
+    while time.time() < until:
+        try:
+            state = Path(f'/proc/{number}/stat').read_text().split()[2]
+        except FileNotFoundError:
+            break
+        if state == 'Z':
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail('It goes on.')
+
+
 def test_gpu_kit_goes_on_after_a_part_that_fails_dies_or_hangs(kit):
     rows, order = [], []
     states = kit.run_forked(

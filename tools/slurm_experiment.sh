@@ -14,9 +14,11 @@ EXPERIMENT=$3
 GPUS_PER_JOB=${GPUS_PER_JOB:-1}
 COMMAND=(python -u "$(dirname "$0")/experiment.py" run "$EXPERIMENT" --workers 1
          "${@:4}")
+CPUS=$((GPUS_PER_JOB * ${CPUS_PER_GPU:-8}))
 printf -v QUOTED '%q ' "${COMMAND[@]}"
+# Since Slurm 22.05 srun does not take the number of cores from sbatch.
 # shellcheck disable=SC2086
 exec sbatch -p "$PARTITION" --job-name="$(basename "$EXPERIMENT" .py)" \
     --array="1-$JOBS" --ntasks=1 --gres=gpu:"$GPUS_PER_JOB" \
-    --cpus-per-task="$((GPUS_PER_JOB * ${CPUS_PER_GPU:-8}))" \
-    ${TIME:+--time="$TIME"} ${SBATCH_ARGS:-} --wrap "srun $QUOTED"
+    --cpus-per-task="$CPUS" ${TIME:+--time="$TIME"} ${SBATCH_ARGS:-} \
+    --wrap "srun --cpus-per-task=$CPUS $QUOTED"

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from multiprocessing.connection import wait
 
 #: Gets the rows that a part says.
@@ -52,6 +53,9 @@ class Fork:
 
     def end(self, state: dict) -> None:
         self.state = state | dict(seconds=self.seconds)
+        # With what it started: tests would go on using the card.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
         self.process.join()
         self.pipe.close()
@@ -59,6 +63,7 @@ class Fork:
 
 def _child(pipe, work: Callable[[Say], None]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.setsid()
     try:
         work(lambda row: pipe.send(('row', row)))
         pipe.send(('end', dict(status='done')))

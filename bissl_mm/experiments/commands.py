@@ -7,10 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
-from ..analysis.runs.workers import default_number, visible_device
+from ..analysis.runs.workers import default_number
 from ..datasets.folders import check_data_folders
 from ..utils.errors import RuntimeRefusal
 from .definition.experiment import read_experiment
@@ -19,6 +18,7 @@ from .queue.pool import run_graph
 from .queue.store import Store, check_folder
 from .report.status import failure_lines, plan_lines, status_lines
 from .runs.execute import execute
+from .runs.gpus import devices_of, notes_of_gpus
 from .runs.graph import Builder
 from .runs.hours import Hours, left_line
 from .runs.listed import check_listed
@@ -67,7 +67,8 @@ class Session:
             self._check_data()
             measured = measure
         hours = Hours(self.graph, store, measured)
-        for line in plan_lines(self.experiment, self.graph, store, hours):
+        lines = plan_lines(self.experiment, self.graph, store, hours)
+        for line in [*lines, *notes_of_gpus(self.graph, self._number())]:
             print(line)
 
     def run(self) -> None:
@@ -83,7 +84,9 @@ class Session:
             f'{self.experiment.name}-graph.json',
             [node.to_dict() for node in self.graph],
         )
-        number = default_number() if self.workers is None else self.workers
+        number = self._number()
+        for line in notes_of_gpus(self.graph, number):
+            print(line)
         begin = time.time()
         with tqdm(
             total=len(self.graph), unit='run', dynamic_ncols=True, disable=None
@@ -99,7 +102,7 @@ class Session:
                 self.graph,
                 execute,
                 number,
-                partial(_devices, number=number),
+                partial(devices_of, number=number),
                 progress,
             )
         for line in failure_lines(self.graph, store, left):
@@ -138,6 +141,9 @@ class Session:
         for path in write_reports(self.experiment, cells, self.graph, store):
             print(path)
 
+    def _number(self) -> int:
+        return default_number() if self.workers is None else self.workers
+
     def _existing(self) -> Store | None:
         """The storage, if there is one: looking creates none."""
         return Store(self.storage) if Path(self.storage).exists() else None
@@ -153,13 +159,6 @@ class Session:
                 cfg = read_own({**spec, 'small': None})
                 check_data_folders(cfg, ['pretext', 'train', 'val', 'test'])
                 check_listed(cfg)
-
-
-def _devices(index: int, number: int) -> str:
-    """The GPUs of one of several workers; one that others use, too, if there are
-    fewer GPUs than workers."""
-    own = range(index, max(index + 1, torch.cuda.device_count()), number)
-    return ','.join(visible_device(i) for i in own)
 
 
 def _value(text: Any) -> Any:

@@ -83,6 +83,25 @@ def test_the_last_steps_against_differences_of_whole_runs():
     assert not torch.allclose(found[0], v, rtol=0.5)
 
 
+def test_a_step_is_kept_with_what_its_loss_saw():
+    model = bissl_model('DINO', torch.float64)
+    wrapper = made(model)
+    wrapper.lower_step(model, batch_of(0), 0)
+    before, after = [], []
+    for found in (before, after):
+        found.append({n: b.clone() for n, b in model.pretext.named_buffers()})
+        if found is before:
+            wrapper.lower_step(model, batch_of(1), 1)
+    (before,), (after,) = before, after
+    (*_, step) = wrapper.system.state_dict()['steps']
+    (center,) = [name for name in before if name.endswith('center')]
+    assert not torch.equal(before[center], after[center])
+    assert torch.equal(step['state'][center], before[center])
+    # The teacher moves before the loss.
+    (steps,) = [name for name in before if name.endswith('.steps')]
+    assert before[steps] + 1 == after[steps] == step['state'][steps]
+
+
 def test_a_phase_needs_its_steps():
     model = bissl_model('SimCLR', torch.float64)
     wrapper = made(model)

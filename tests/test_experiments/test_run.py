@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import experiment_files
@@ -18,10 +20,12 @@ from small_run import make_folders
 from bissl_mm.analysis.features import build_model
 from bissl_mm.experiments.definition.experiment import read_experiment
 from bissl_mm.experiments.queue.node import Graph
+from bissl_mm.experiments.queue.pool import run_graph
 from bissl_mm.experiments.queue.store import Store
 from bissl_mm.experiments.queue.worker import outlook, work
 from bissl_mm.experiments.runs.execute import execute
 from bissl_mm.experiments.runs.graph import Builder
+from bissl_mm.experiments.runs.own_config import read_own
 from bissl_mm.utils.checkpoint import load_checkpoint
 
 TOOL = ROOT / 'tools/experiment.py'
@@ -361,6 +365,47 @@ def test_plan_times_a_few_steps(tmp_path):
 
 
 @pytest.mark.whole
+def test_a_launched_stage_saves_before_its_worker_ends(tmp_path, monkeypatch):
+    make_folders(tmp_path, per_class=12)
+    for name, value in folders(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    path = experiment_files.write(tmp_path, arms=['BiSSL+FT'])
+    graph = Builder(read_experiment(path, 'small')).graph()
+    (stage,) = [replace(node, parents=()) for node in graph if node.kind == 'stage']
+    nodes = Graph([stage])
+    # Long enough to be stopped.
+    stage.spec.update(processes=2, small=None, source=None, file=None)
+    stage.spec['options'] = {
+        **stage.spec['options'],
+        'train_cfg.head_warmup.num_epochs': 1,
+        'train_cfg.pretext_dataloader.batch_size': 4,
+        'train_dataloader.batch_size': 6,
+        'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+    }
+    store = Store(tmp_path / 'store')
+    process = get_context('spawn').Process(
+        target=run_graph, args=(store, nodes, execute)
+    )
+    process.start()
+    folder = store.run_folder(stage.key)
+    printed = folder / 'output.txt'
+    until = time.time() + 200
+    while process.is_alive() and time.time() < until:
+        if printed.exists() and 'Iter(train)' in printed.read_text():
+            break
+        time.sleep(0.2)
+    assert not (folder / 'last_checkpoint').exists(), printed.read_text()[-3000:]
+    process.terminate()
+    process.join(60)
+    assert process.exitcode == 143, printed.read_text()[-3000:]
+    saved = Path((folder / 'last_checkpoint').read_text().strip())
+    assert load_checkpoint(str(saved))['state_dict']
+    assert stage.key not in store.state(nodes).done
+
+
+@pytest.mark.whole
 def test_stage_of_two_processes_is_launched(tmp_path, monkeypatch):
     make_folders(tmp_path, per_class=12)
     for name, value in folders(tmp_path).items():
@@ -369,7 +414,18 @@ def test_stage_of_two_processes_is_launched(tmp_path, monkeypatch):
     graph = Builder(read_experiment(path, 'small')).graph()
     nodes = Graph([node for node in graph if node.kind in ('pretrain', 'stage')])
     stage = list(nodes)[-1]
-    stage.spec['processes'] = 2
+    pretraining = next(iter(nodes))
+    bare = tmp_path / 'released.pth'
+    model = build_model(read_own(pretraining.spec))
+    torch.save(
+        {
+            name.removeprefix('backbone.'): value
+            for name, value in model.state_dict().items()
+            if name.startswith('backbone.')
+        },
+        bare,
+    )
+    stage.spec.update(processes=2, source=None, file=str(bare))
     store = Store(tmp_path / 'store')
     work(store, nodes, execute)
     found = outlook(nodes, store.state(nodes))
@@ -379,3 +435,7 @@ def test_stage_of_two_processes_is_launched(tmp_path, monkeypatch):
     assert all(torch.isfinite(value).all() for value in weights.values())
     printed = (store.run_folder(stage.key) / 'output.txt').read_text()
     assert 'Processes: 2' in printed
+    # The launching process wrote what its processes start from.
+    start = store.run_folder(stage.key) / 'start.pth'
+    job = json.loads((start.parent / 'job.json').read_text())
+    assert job['start'] == str(start) and start.is_file()

@@ -37,6 +37,7 @@ sys.exit(max(job.wait() for job in jobs))
 """
 SRUN = """#!/usr/bin/env bash
 export SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0 SLURM_STEP_ID=0
+while [[ $1 == --* ]]; do shift; done
 exec "$@"
 """
 
@@ -101,6 +102,7 @@ def test_two_jobs_of_an_array_share_the_runs(tmp_path):
         '--time=1:00:00',
     ):
         assert part in given
+    assert given[-1].startswith('srun --cpus-per-task=16 python')
     for task in (1, 2):
         log = (tmp_path / f'job-{task}.txt').read_text()
         assert '5 runs done' in log and 'by 1 workers' in log

@@ -130,6 +130,16 @@ def test_derivatives_equal_those_on_the_union(case, pool):
             )
 
 
+def passes_nothing(rank, world):
+    with pytest.raises(RuntimeError, match=r'of shape \(0, 3, 2, 2\), without a row'):
+        DifferentiableSyncBatchNorm(3)(torch.zeros(0, *SHAPE))
+    return 'refused'
+
+
+def test_an_empty_batch_is_refused(pool):
+    assert pool.run(passes_nothing) == ['refused'] * 2
+
+
 def running_statistics(rank, world, kind):
     """Of a batch in two groups, or of the two groups one after the other."""
     x = torch.cat(images(2)).unflatten(0, (2, 2, 3)).transpose(0, 1)

@@ -113,6 +113,9 @@ class ImplicitSystem:
         """The curvature in this phase's operator; None outside of a phase."""
         return None if self.bound is None else self.bound.operator.second.operator
 
+    def before_lower_gradient(self, model: BiSSLModel) -> None:
+        """Called before each lower loss; :class:`UnrolledSystem` keeps some."""
+
     def before_lower_step(self, *args: object) -> None:
         """Called before each lower step; :class:`UnrolledSystem` keeps some."""
 

@@ -128,6 +128,7 @@ class BiSSLOptimWrapper(LevelOptimizers):
             FloatingPointError: If the loss or the gradient is not finite;
                 the parameters are then unchanged.
         """
+        self.system.before_lower_gradient(model)
         logs, grads = self.lower_gradient(model, batch, seed)
         self.system.before_lower_step(model, self['lower'].optimizer, grads)
         return self.step_level('lower', model.pretext, grads, logs)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
+from mmengine.model import BaseAveragedModel, BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
@@ -68,12 +68,32 @@ class UnrolledSystem(ImplicitSystem):
                 f"{type(regularizer).__name__}. Set regularizer.type='SquaredDistance'."
             )
         self._limit = _checked_limit(lower)
+        self._buffers: dict[str, Tensor] = {}
         self._kept: deque[dict[str, Any]] = deque(maxlen=settings.unrolled_steps)
 
     @property
     def curvature_operator(self) -> None:
         """Each step has a curvature of its own."""
         return None
+
+    def before_lower_gradient(self, model: BiSSLModel) -> None:
+        """Keep what the loss reads and then writes, such as DINO's center.
+
+        Args:
+            model (BiSSLModel): Not changed.
+        """
+        pretext = model.pretext
+        # An averaged model moves before the loss: its state is taken afterwards.
+        averaged = tuple(
+            f'{name}.'
+            for name, module in pretext.named_modules()
+            if isinstance(module, BaseAveragedModel)
+        )
+        self._buffers = {
+            name: buffer.detach().clone()
+            for name, buffer in pretext.named_buffers()
+            if not name.startswith(averaged)
+        }
 
     def before_lower_step(
         self, model: BiSSLModel, optimizer: torch.optim.Optimizer, grads: Gradients
@@ -95,7 +115,7 @@ class UnrolledSystem(ImplicitSystem):
                 rule[key].append(groups[id(param)][key])
             buffer = optimizer.state.get(param, {}).get('momentum_buffer')
             rule['begins'].append(buffer is None)
-        state = {**params, **dict(model.pretext.named_buffers())}
+        state = {**params, **dict(model.pretext.named_buffers()), **self._buffers}
         self._kept.append(
             dict(
                 state={k: t.detach().clone() for k, t in state.items()},

@@ -9,6 +9,7 @@ import os.path as osp
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -48,25 +49,59 @@ def execute(node: Node, parents: Mapping[str, dict], place: Place) -> dict:
             make = tune.show_features if node.kind == 'features' else tune.fine_tuning
             result = make(node, parents, place.folder)
         elif processes == 1:
-            result = train(node, parents, place.folder)
+            start = starting_file(node, parents, place.folder)
+            result = train(node, place.folder, start)
         else:
             result = _launch(node, parents, place, processes)
         return dict(result, device=_device())
 
 
-def train(
-    node: Node, parents: Mapping[str, dict], folder: Path, launcher: str = 'none'
-) -> dict:
+def train(node: Node, folder: Path, start: str | None, launcher: str = 'none') -> dict:
     """Pretraining or a bilevel stage, continued if there is a checkpoint.
 
     Args:
         node (Node): Of the kind ``'pretrain'`` or ``'stage'``.
-        parents (dict): Results by key.
         folder (Path): Work folder.
+        start (str, optional): File to start from, see :func:`starting_file`.
         launcher (str): Of mmengine. Defaults to ``'none'``.
     """
-    from ...engine.launch import build_runner, load_config, prepare_processes
+    from ...engine.launch import build_runner, prepare_processes
+
+    cfg = _config(node, folder, launcher)
+    if node.kind == 'stage':
+        cfg.model.update(pretrained=start, pretrained_head=node.spec.get('head'))
+    elif start is not None:
+        cfg.load_from = start
+    cfg.randomness = dict(seed=node.spec['seed'])
+    cfg.experiment_name = f'{node.kind}_{node.key}_{time.time_ns()}'
+    if (folder / 'last_checkpoint').exists():
+        cfg.resume, cfg.load_from = True, None
+    prepare_processes(cfg)
+    runner = build_runner(cfg)
+    runner.train()
+    return dict(checkpoint=osp.relpath(_made(node, folder), folder.parents[1]))
+
+
+def starting_file(node: Node, parents: Mapping[str, dict], folder: Path) -> str | None:
+    """The file that training starts from; None for random weights.
+
+    It may be written into the folder. So one process does this, for all of them.
+
+    Args:
+        node (Node): See :func:`train`.
+        parents (dict): Results by key.
+        folder (Path): Work folder.
+    """
     from .cell import start_of
+
+    start, head = start_of(node.spec, parents, folder), node.spec.get('head')
+    if node.kind == 'stage' or start is None or head is None:
+        return start
+    return _with_head(_config(node, folder), start, head, folder)
+
+
+def _config(node: Node, folder: Path, launcher: str = 'none') -> 'Config':
+    from ...engine.launch import load_config
     from .own_config import adapt
 
     spec = node.spec
@@ -81,25 +116,11 @@ def train(
         )
     )
     adapt(cfg, spec)
-    start = start_of(spec, parents, folder)
-    if node.kind == 'stage':
-        cfg.model.update(pretrained=start, pretrained_head=spec.get('head'))
-    elif start is not None:
-        cfg.load_from = _with_head(cfg, start, spec.get('head'), folder)
-    cfg.randomness = dict(seed=spec['seed'])
-    cfg.experiment_name = f'{node.kind}_{node.key}_{time.time_ns()}'
-    if (folder / 'last_checkpoint').exists():
-        cfg.resume, cfg.load_from = True, None
-    prepare_processes(cfg)
-    runner = build_runner(cfg)
-    runner.train()
-    return dict(checkpoint=osp.relpath(_made(node, folder), folder.parents[1]))
+    return cfg
 
 
-def _with_head(cfg: 'Config', start: str, head: str | None, folder: Path) -> str:
+def _with_head(cfg: 'Config', start: str, head: str, folder: Path) -> str:
     """A pretrained file, with the head that was released in another one."""
-    if head is None:
-        return start
     from ...analysis.features import build_model, load_backbone
     from ...models.weights.pretext_heads import load_pretext_head
     from ...utils.checkpoint import save_atomically
@@ -122,18 +143,24 @@ def _launch(
     node: Node, parents: Mapping[str, dict], place: Place, processes: int
 ) -> dict:
     """The same with several processes, which torchrun starts."""
-    import torch
+    from .gpus import processes_on
 
-    if torch.cuda.is_available():
-        processes = min(processes, torch.cuda.device_count())
+    processes = processes_on(processes)
+    start = starting_file(node, parents, place.folder)
     job = place.folder / 'job.json'
     with atomic_file(job) as file:
-        file.write(json.dumps(dict(node=node.to_dict(), parents=dict(parents))))
+        file.write(json.dumps(dict(node=node.to_dict(), start=start)))
     command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
     command += [f'--nproc_per_node={processes}', '-m', __name__, str(job)]
-    with subprocess.Popen(command, preexec_fn=_end_with_parent) as child:
+    _free_memory()
+    with (
+        subprocess.Popen(command, preexec_fn=_end_with_parent) as child,
+        _passing_on(child) as asked,
+    ):
         place.hold(child.pid)
         status = child.wait()
+    if asked:
+        raise SystemExit(128 + signal.SIGTERM)
     if status:
         raise RuntimeRefusal(
             f'{node}: {processes} processes ended with exit status {status}. '
@@ -142,6 +169,41 @@ def _launch(
     return dict(
         checkpoint=osp.relpath(_made(node, place.folder), place.folder.parents[1])
     )
+
+
+def _free_memory() -> None:
+    """Give cached memory of the GPU back, to the processes that are started now."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def _passing_on(child: subprocess.Popen) -> Iterator[list[int]]:
+    """Inside, SIGTERM goes to the child, which is then waited for: its processes save.
+
+    Yields:
+        list[int]: The signals that came.
+    """
+    asked: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        asked.append(number)
+        child.terminate()
+
+    # Signals arrive in the main thread alone.
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _device() -> str:
@@ -203,7 +265,7 @@ def main(path: str) -> None:
     """One of the processes that torchrun started."""
     job = json.loads(Path(path).read_text())
     folder = Path(path).parent
-    train(Node.from_dict(job['node']), job['parents'], folder, 'pytorch')
+    train(Node.from_dict(job['node']), folder, job['start'], 'pytorch')
 
 
 if __name__ == '__main__':

@@ -51,7 +51,8 @@ def sync_batch_norm(
     Args:
         norm (DifferentiableSyncBatchNorm): Whose ``eps`` and ``scales`` are
             read.
-        x (Tensor): Shape ``(N, C, ...)``. N may differ between processes.
+        x (Tensor): Shape ``(N, C, ...)``. N may differ between processes,
+            and is not 0.
         weight (Tensor): The scale, shape ``(C, )``.
         bias (Tensor): The shift, shape ``(C, )``.
         groups (int): The batch consists of as many groups of equal size, one
@@ -73,6 +74,11 @@ def statistics_type(x: Tensor) -> torch.dtype:
 
 
 def _statistics(x: Tensor, groups: int) -> Statistics:
+    if not x.numel():
+        raise RuntimeRefusal(
+            f'A batch norm over processes got a batch of shape {tuple(x.shape)}, without '
+            'a row. Give every process images or regions.'
+        )
     local = []
     for part in x.to(statistics_type(x)).chunk(groups):
         if part.device.type == 'cpu':
