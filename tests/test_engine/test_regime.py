@@ -237,6 +237,26 @@ def test_outside_the_aim_a_line_proposes_what_is_inside(times):
     assert ('num_alternations' in line) == (times < 5)
 
 
+@pytest.mark.parametrize('rate', [0.01, 100.0])
+def test_a_head_that_diverges_in_its_warm_up_is_told(
+    rate, image_folders, tmp_path, monkeypatch
+):
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=2,
+        train_cfg__head_warmup=dict(num_epochs=2),
+        optim_wrapper__head_warmup=dict(optimizer=dict(type='Adam', lr=rate)),
+    )
+    runner = make_runner(cfg)
+    lines = Lines(monkeypatch, runner)
+    runner.train()
+    told = [line for line in lines.warnings if 'The head warm-up began' in line]
+    assert len(told) == (rate == 100.0)
+    assert not told or 'head_warmup.optimizer.lr, which is 100.' in told[0]
+
+
 def test_the_last_line_has_the_means_of_the_run(image_folders, tmp_path, monkeypatch):
     cfg = small_config(
         monkeypatch,

@@ -41,9 +41,10 @@ class RegimeHook(Hook):
     .. math:: \langle \theta_P - \theta_0, \theta_D - \theta_0 \rangle /
               \|\theta_D - \theta_0\|^2 .
 
-    It warns once if most upper steps are clipped, and once if most lower steps of SGD
-    are. The last line says how far
-    theta_P has gone, the mean pull, and the shares of clipped steps.
+    It warns once if most upper steps are clipped, once if most lower steps of SGD are,
+    and if the head warm-up ends with more than twice the loss that it began with. The
+    last line says how far theta_P has gone, the mean pull, and the shares of clipped
+    steps.
 
     Args:
         least (float): The warning comes if R is below this. Between it and 2 a
@@ -66,6 +67,8 @@ class RegimeHook(Hook):
         self._handle: Any = None
         self.start: list[Tensor] | None = None
         self._warned: set[str] = set()
+        #: Losses of the head warm-up, of this run.
+        self._head: list[float] = []
         #: Of the log's values in :data:`MEANS`, one per alternation of this run.
         self._values: dict[str, list[float]] = {key: [] for key in MEANS}
 
@@ -99,6 +102,25 @@ class RegimeHook(Hook):
                 self._handle = None
 
         self._handle = optimizer.register_step_pre_hook(before_step)
+
+    def after_head_warmup_step(self, runner: Runner, logs: dict[str, float]) -> None:
+        """Keep the loss."""
+        self._head.append(logs['loss'])
+
+    def after_head_warmup(self, runner: Runner) -> None:
+        """Warn if the head has diverged: the stage would begin with it."""
+        losses = self._head[-max(1, len(self._head) // 10) :]
+        if not losses or not sum(losses) / len(losses) > 2 * self._head[0] > 0:
+            return
+        # Without an optimizer of its own it has the upper level's.
+        own = runner.cfg.get('optim_wrapper', {}).get('head_warmup') or {}
+        level = 'head_warmup' if 'optimizer' in own else 'upper'
+        rate = runner.optim_wrapper.head_warmup.optimizer.defaults['lr']
+        runner.logger.warning(
+            f'The head warm-up began with a loss of {self._head[0]:.3g} and ended with '
+            f'{sum(losses) / len(losses):.3g}: its steps are too long for this head. '
+            f'Lower optim_wrapper.{level}.optimizer.lr, which is {rate:g}.'
+        )
 
     def on_exit(self, runner: Runner) -> None:
         """Remove the handle from the optimizer."""
