@@ -109,8 +109,13 @@ def compare(runs: Runs, arm: str, other: str) -> str:
     return (
         f'{np.mean(differences):+.1f} | {low:+.1f} to {high:+.1f} | '
         f'{sign_flip_test(differences, sum(pooled, [])).p_value:.3f} | '
-        f'{permutation_test(*pooled).p_value:.4f}'
+        f'{_small(permutation_test(*pooled).p_value)}'
     )
+
+
+def _small(p: float) -> str:
+    """Of a sampled test: no p is 0."""
+    return f'{p:.4f}' if p >= 0.0001 else '< 0.0001'
 
 
 def table_of_arms(

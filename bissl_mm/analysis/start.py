@@ -1,9 +1,9 @@
 """Recommends settings to start a stage with, from its sizes and its optimizer.
 
 R, the relaxation times of :mod:`bissl_mm.engine.steps.relaxation`, decides whether
-theta_P can follow theta_D. With SGD, R follows from the config alone. LARS and Adam
-scale the learning rate per tensor, by the gradients of the pretext data. With them,
-a few lower steps are made and thrown away.
+theta_P can follow theta_D. With SGD, R follows from the config alone. LARS scales the
+learning rate per tensor and Adam per weight, by the gradients of the pretext data. With
+them, a few lower steps are made and thrown away.
 """
 
 import itertools
@@ -116,8 +116,7 @@ class Start:
             f'learning rate: {self.pull:.3g} in all, gain {self.gain:.3g}).',
             f'R is {LEAST:g} to {MOST:g} at {ranges}, or at T = {low} to {high}.',
         ]
-        if self.note:
-            lines.append(self.note)
+        lines += filter(None, (self.note, self.regularizer.uncounted))
         options = self.options()
         if options:
             lines.append('Recommended: --cfg-options ' + ' '.join(options))
@@ -248,8 +247,9 @@ class _End(Hook):
 
 def _measured_gain(cfg: Config) -> float:
     cfg = cfg.copy()
-    cfg.train_cfg.num_lower_steps = min(
-        MEASURED_STEPS, cfg.train_cfg.get('num_lower_steps', 20)
+    # Adam needs a step before.
+    cfg.train_cfg.num_lower_steps = max(
+        2, min(MEASURED_STEPS, cfg.train_cfg.get('num_lower_steps', 20))
     )
     cfg.train_cfg.head_warmup = None
     cfg.resume = False

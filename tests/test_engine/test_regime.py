@@ -23,7 +23,12 @@ from bissl_mm.engine.steps.relaxation import (
     median_of_elements,
     pull_of,
 )
-from bissl_mm.hypergradient import ScheduledDistance, SquaredDistance
+from bissl_mm.hypergradient import (
+    ElasticDistance,
+    FisherDistance,
+    ScheduledDistance,
+    SquaredDistance,
+)
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 
@@ -235,6 +240,43 @@ def test_outside_the_aim_a_line_proposes_what_is_inside(times):
     assert proposed == pytest.approx(0.1 * hook.aim / times, rel=0.06)
     # A shorter stage would have fewer upper steps.
     assert ('num_alternations' in line) == (times < 5)
+
+
+@pytest.mark.parametrize(
+    'regularizer, text',
+    [
+        (SquaredDistance(0.1), None),
+        (FisherDistance(0.1), 'leaves out the factors F'),
+        (ElasticDistance(0.1), 'leaves out the l1 term'),
+    ],
+)
+def test_what_r_leaves_out_is_said(regularizer, text):
+    infos: list[str] = []
+    theta = param(1.0)
+    regularizer.tie(['theta'], [theta])
+    runner = SimpleNamespace(
+        optim_wrapper=SimpleNamespace(regularizer=regularizer),
+        train_loop=SimpleNamespace(max_iters=2),
+        logger=SimpleNamespace(info=infos.append),
+    )
+    optimizer = torch.optim.SGD([theta], 0.1, momentum=0.9)
+    RegimeHook().tell(runner, 0.5, optimizer, [theta])
+    assert (text in infos[0]) if text else ('leaves out' not in infos[0])
+
+
+def test_r_of_adam_is_told_with_one_lower_step(image_folders, tmp_path, monkeypatch):
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=6,
+        train_cfg__num_lower_steps=1,
+    )
+    cfg.optim_wrapper.lower.optimizer = dict(type='AdamW', lr=0.01)
+    runner = make_runner(cfg)
+    lines = Lines(monkeypatch, runner)
+    runner.train()
+    assert any('theta_P relaxes' in line for line in lines.infos + lines.warnings)
 
 
 @pytest.mark.parametrize('rate', [0.01, 100.0])

@@ -90,7 +90,8 @@ class RegimeHook(Hook):
         if type(optimizer).__name__ == 'SGD':
             self.tell(runner, pull, optimizer, params)
             return
-        number = settings.num_lower_steps
+        # Before its first step Adam has no averages.
+        number = max(2, settings.num_lower_steps)
         count = [0]
 
         def before_step(*args: Any) -> None:
@@ -221,6 +222,8 @@ class RegimeHook(Hook):
             f'this stage (lambda times learning rate: {pull:.3g} in all, gain '
             f'{gain:.3g}).'
         )
+        if uncounted := runner.optim_wrapper.regularizer.uncounted:
+            text += f' {uncounted}'
         if times < self.least:
             text += (
                 ' So theta_P will hardly follow it, and the stage is little but '

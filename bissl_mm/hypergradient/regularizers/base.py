@@ -48,9 +48,12 @@ class Regularizer(ABC):
         weight (float): :math:`\lambda` of the present alternation.
         has_constant_metric (bool): Whether the second derivatives are the same
             everywhere. If not, every upper step solves a system of its own.
+        uncounted (str): A sentence about what :meth:`shares` leaves out of R, see
+            :mod:`bissl_mm.engine.steps.relaxation`; empty if nothing.
     """
 
     has_constant_metric = True
+    uncounted = ''
 
     def __init__(self, weight: float = 0.001) -> None:
         check_non_negative('regularizer', 'weight', weight)

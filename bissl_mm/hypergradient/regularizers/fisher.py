@@ -36,6 +36,8 @@ class FisherDistance(Regularizer):
         of Kirkpatrick et al. 2017, eq. (3).
     """
 
+    uncounted = 'R leaves out the factors F, most of which are below 1.'
+
     def __init__(
         self,
         weight: float = 0.001,

@@ -172,6 +172,7 @@ class ElasticDistance(WeightedDistance):
     """
 
     has_constant_metric = False
+    uncounted = 'R leaves out the l1 term, which pulls more the smaller the gap is.'
 
     def __init__(
         self,
