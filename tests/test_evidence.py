@@ -421,6 +421,43 @@ def test_committed_runs_are_found_again(study, tmp_path):
     assert all(json.loads(k)['kind'] == 'stage' for k in stages)
 
 
+def test_nothing_begins_with_a_file_that_has_no_record(study, tmp_path, monkeypatch):
+    """Half of a pretraining's last file may be left by a kill."""
+
+    class Pool:
+        def __init__(self, *args):
+            self.sent = []
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *args):
+            pass
+
+        def submit(self, text, function):
+            self.sent.append(text)
+
+        def next(self):
+            sizes.append(len(self.sent))
+            return self.sent.pop(0), dict(val=1.0)
+
+    sizes: list[int] = []
+    monkeypatch.setattr(study.store, 'start_workers', Pool)
+    steps = campaign_of(study, tmp_path, choices(study, study.arms.StageSettings()))
+    tasks = list(steps.pretrain())[:1] + list(steps.common())[:1]
+    makes, begins = tasks[0].makes, steps.begins_with(tasks[1])
+    assert makes == begins
+    makes.parent.mkdir(parents=True)
+    makes.write_bytes(b'half')
+    steps.only = lambda: tasks
+    order = []
+    study.store.run(
+        steps, ['only'], 2, done=lambda task, result: order.append(task.key['kind'])
+    )
+    # The pretraining alone at first, although a second worker was free.
+    assert order == ['pretraining', 'common'] and sizes == [1, 1]
+
+
 def test_sets_and_arms_restrict_the_tables(study, tmp_path):
     records = choices(study, study.arms.StageSettings(0.1, 0.06, 60))
 

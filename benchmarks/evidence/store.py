@@ -214,8 +214,11 @@ class Steps(Protocol):
 
     store: Store
 
+    def begins_with(self, task: Task) -> Path | None:
+        """The file that it begins with, if any."""
+
     def is_ready(self, task: Task) -> bool:
-        """Whether what it begins with is there."""
+        """Whether that file is there."""
 
 
 def show(task: Task, result: dict) -> None:
@@ -239,14 +242,20 @@ def run(
     with start_workers(workers, list(libraries)) as pool:
         while True:
             tasks = (task for step in steps for task in getattr(campaign, step)())
+            # A file may be there without a record: half of it, or of a worker that died.
+            unmade: set[Path] = set()
             for task in tasks:
                 if len(running) >= workers or time.time() - begin > seconds:
                     break
                 text = json.dumps(task.key, sort_keys=True)
+                if campaign.store.get(task) is not None:
+                    continue
+                if task.makes is not None:
+                    unmade.add(task.makes)
                 if (
                     text not in running
-                    and campaign.store.get(task) is None
                     and campaign.is_ready(task)
+                    and campaign.begins_with(task) not in unmade
                 ):
                     running[text] = task
                     pool.submit(text, task.function)

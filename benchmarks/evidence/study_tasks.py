@@ -14,6 +14,7 @@ from regime import CHOICES, DEVELOPMENT, UNITS_OF_CHOICE, Point
 from store import Store, Task
 
 from bissl_mm.analysis.runs.fine_tune import Setting
+from bissl_mm.utils.files import atomic_path
 
 EPOCHS = 100
 #: Of the fine-tunings of a unit.
@@ -51,7 +52,8 @@ class StudyTasks:
             target = self._pretraining(int(file.stem.removeprefix('unit-'))).makes
             if not target.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, target)
+                with atomic_path(target) as path:
+                    shutil.copyfile(file, path)
 
     def _first(self, number: int) -> list[int]:
         return list(self.units)[:number]
@@ -257,8 +259,13 @@ class StudyTasks:
         """Of the pretraining, where they are not the study's."""
         return {} if epochs in (None, self.epochs) else dict(epochs=epochs)
 
-    def is_ready(self, task: Task) -> bool:
-        """Whether the backbone that it begins with is there."""
+    def begins_with(self, task: Task) -> Path | None:
+        """The backbone that it begins with, if any."""
         function = task.function
         needed = {'stage': 5, 'fine_tune': 3, 'transfer': 1}.get(function.func.__name__)
-        return needed is None or function.args[needed].exists()
+        return None if needed is None else function.args[needed]
+
+    def is_ready(self, task: Task) -> bool:
+        """Whether the backbone that it begins with is there."""
+        path = self.begins_with(task)
+        return path is None or path.exists()

@@ -32,6 +32,7 @@ from ..utils.unused_gpus import unused_gpus_note
 from .checks.data_look import check_data
 from .checks.loaders import check_train_loop
 from .checks.out_of_memory import explains_memory, in_memory_phase
+from .hooks.newest_checkpoint import NewestCheckpointHook
 from .loop.resume_guard import ResumedPathsHook, ResumedShapesHook, ResumedTaskHook
 from .report import report_data, report_run
 from .search_space import place_holder_note
@@ -138,6 +139,9 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
         quiet_pycocotools()
     has_own_runner = 'runner_type' in cfg
     runner = RUNNERS.build(cfg) if has_own_runner else ToolRunner.from_cfg(cfg)
+    if not is_type(cfg.get('train_cfg'), 'BiSSLTrainLoop'):
+        # That loop's own hook chooses.
+        runner.register_hook(NewestCheckpointHook())
     runner.register_hook(ResumedTaskHook())
     runner.register_hook(ResumedShapesHook())
     runner.register_hook(ResumedPathsHook())

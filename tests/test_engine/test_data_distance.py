@@ -165,6 +165,7 @@ def test_the_order_of_class_folders_does_not_hide_a_difference(monkeypatch):
     monkeypatch.setattr(data_distance_hook, 'unwrap', lambda model: model)
     found = {}
     runner = SimpleNamespace(
+        _resume=False,
         train_loop=SimpleNamespace(iter=0, streams=streams),
         val_loop=SimpleNamespace(dataloader=SimpleNamespace(dataset=prepared)),
         model=model,
@@ -185,6 +186,7 @@ def test_data_that_cannot_be_prepared_are_named():
         dict(__len__=lambda self: 3, get_data_info=lambda *_: dict(img_path='a.jpg')),
     )()
     runner = SimpleNamespace(
+        _resume=False,
         train_loop=SimpleNamespace(
             iter=0,
             streams=dict.fromkeys(('lower', 'upper'), SimpleNamespace(dataset=dataset)),

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small_run import make_runner, small_config, weights
+from small_run import StopAt, make_runner, small_config, weights
 from torch.utils.data import DataLoader
 
 from bissl_mm.engine import LARS, RegimeHook, TransferHook
@@ -29,6 +29,7 @@ from bissl_mm.hypergradient import (
     ScheduledDistance,
     SquaredDistance,
 )
+from bissl_mm.utils.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 
@@ -383,6 +384,112 @@ def test_first_backbone_and_best_value_outlive_a_resume(
     assert hook.history == history
     for name, value in weights(runner).items():
         assert torch.equal(weights(again)[name], value), name
+
+
+def test_the_best_value_is_that_of_its_checkpoint(image_folders, tmp_path, monkeypatch):
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=3,
+        default_hooks__checkpoint__interval=1,
+        default_hooks__checkpoint__max_keep_ckpts=3,
+    )
+    for hook in cfg.custom_hooks:
+        if hook.type == 'TransferHook':
+            hook.interval = 1
+        if hook.type == 'ExportBackboneHook':
+            hook.best = True
+    values = [10.0, 90.0, 50.0, 60.0]
+    told = iter(values)
+    monkeypatch.setattr(transfer_hook, 'neighbours_accuracy', lambda *_: next(told))
+    make_runner(cfg).train()
+    saved = load_checkpoint(str(tmp_path / 'iter_1.pth'))
+    assert saved['bissl_best_transfer'] == 90.0
+    # Killed before the checkpoint after that.
+    cfg.resume = True
+    for number in (2, 3):
+        (tmp_path / f'iter_{number}.pth').unlink()
+    told = iter(values[2:])
+    make_runner(cfg).train()
+    best = torch.load(tmp_path / 'best_backbone.pth', weights_only=True)
+    assert best['meta']['num_alternations'] == 1
+
+
+def test_a_run_that_stopped_within_its_first_alternation_looks_once(
+    image_folders, tmp_path, monkeypatch
+):
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=2
+    )
+    stopped = make_runner(cfg, [StopAt('after_upper_step', 1)])
+    with pytest.raises(SystemExit):
+        stopped.train()
+    cfg.resume = True
+    runner = make_runner(cfg)
+    runner.train()
+    (hook,) = (h for h in runner.hooks if isinstance(h, TransferHook))
+    assert [number for number, _ in hook.history] == [0, 2]
+
+
+def test_r_is_measured_once_and_kept(image_folders, tmp_path, monkeypatch):
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=3,
+        default_hooks__checkpoint__interval=1,
+    )
+    cfg.optim_wrapper.lower.optimizer = dict(type='bissl_mm.LARS', lr=0.5, eta=0.01)
+
+    def hook_of(runner):
+        return next(h for h in runner.hooks if isinstance(h, RegimeHook))
+
+    stopped = make_runner(cfg, [StopAt('after_train_iter', 2)])
+    with pytest.raises(SystemExit):
+        stopped.train()
+    first = hook_of(stopped)
+    cfg.resume = True
+    # The optimizer's state is that of the checkpoint.
+    cfg.optim_wrapper.lower.optimizer.lr = 50.0
+    again = make_runner(cfg)
+    lines = Lines(monkeypatch, again)
+    again.train()
+    second = hook_of(again)
+    assert first.relaxation_times
+    assert (second.relaxation_times, second.gain) == (
+        first.relaxation_times,
+        first.gain,
+    )
+    assert not any('relaxes' in line for line in lines.infos + lines.warnings)
+    (told,) = [line for line in lines.warnings if 'continues with the old' in line]
+    assert 'lower.optimizer.lr is 50.0 now but was 0.5 when' in told
+
+
+def test_a_head_warm_up_that_was_interrupted_begins_where_it_began(monkeypatch):
+    first, second = RegimeHook(), RegimeHook()
+    warnings: list[str] = []
+    runner = SimpleNamespace(
+        _resume=True,
+        cfg=dict(optim_wrapper=dict(head_warmup=dict(optimizer=dict(lr=0.1)))),
+        logger=SimpleNamespace(warning=warnings.append),
+        optim_wrapper=SimpleNamespace(
+            head_warmup=SimpleNamespace(
+                optimizer=SimpleNamespace(defaults=dict(lr=0.1))
+            )
+        ),
+    )
+    for loss in (1.0, 0.4, 0.01):
+        first.after_head_warmup_step(runner, dict(loss=loss))
+    checkpoint: dict = {}
+    first.before_save_checkpoint(runner, checkpoint)
+    second.after_load_checkpoint(runner, checkpoint)
+    second.after_head_warmup_step(runner, dict(loss=0.03))
+    second.after_head_warmup(runner)
+    assert not warnings
+    second.after_head_warmup_step(runner, dict(loss=9.0))
+    second.after_head_warmup(runner)
+    assert 'began with a loss of 1 and ended with 9' in warnings[0]
 
 
 def test_best_without_an_estimate_is_refused(image_folders, tmp_path, monkeypatch):

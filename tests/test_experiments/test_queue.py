@@ -217,3 +217,19 @@ def test_hundred_runs_on_four_workers_of_which_twenty_are_killed(tmp_path, marks
     once = [number for number, pid in ended if pid not in killed]
     assert len(once) == len({*once})
     assert len(list(marks.iterdir())) <= 120
+
+
+def test_a_link_whose_reply_was_lost_is_a_claim(tmp_path, monkeypatch):
+    """As over NFS, which asks again and is told that the file exists."""
+    link = os.link
+
+    def lost(source, target):
+        link(source, target)
+        raise FileExistsError(target)
+
+    store, node = Store(tmp_path), Node('a', 'seed')
+    monkeypatch.setattr(os, 'link', lost)
+    claim = store.claim(node, 0)
+    assert claim is not None
+    monkeypatch.undo()
+    assert Store(tmp_path).claim(node, 0) is None

@@ -364,6 +364,11 @@ def test_plan_times_a_few_steps(tmp_path):
     assert not (tmp_path / 'store').exists()
 
 
+def in_a_group(*args):
+    os.setsid()
+    run_graph(*args)
+
+
 @pytest.mark.whole
 def test_a_launched_stage_saves_before_its_worker_ends(tmp_path, monkeypatch):
     make_folders(tmp_path, per_class=12)
@@ -386,7 +391,7 @@ def test_a_launched_stage_saves_before_its_worker_ends(tmp_path, monkeypatch):
     }
     store = Store(tmp_path / 'store')
     process = get_context('spawn').Process(
-        target=run_graph, args=(store, nodes, execute)
+        target=in_a_group, args=(store, nodes, execute)
     )
     process.start()
     folder = store.run_folder(stage.key)
@@ -397,7 +402,8 @@ def test_a_launched_stage_saves_before_its_worker_ends(tmp_path, monkeypatch):
             break
         time.sleep(0.2)
     assert not (folder / 'last_checkpoint').exists(), printed.read_text()[-3000:]
-    process.terminate()
+    # As scancel and timeout do.
+    os.killpg(process.pid, signal.SIGTERM)
     process.join(60)
     assert process.exitcode == 143, printed.read_text()[-3000:]
     saved = Path((folder / 'last_checkpoint').read_text().strip())

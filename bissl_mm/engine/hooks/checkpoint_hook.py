@@ -1,6 +1,5 @@
 """Checkpoints that survive whatever interrupts the run."""
 
-import glob
 import os
 import os.path as osp
 
@@ -10,10 +9,10 @@ from mmengine.runner import Runner
 
 from ...registry import HOOKS
 from ...utils.check import check_keys, check_positive_int
-from ...utils.checkpoint import is_intact
-from ...utils.errors import OSRefusal, ValueRefusal
+from ...utils.errors import OSRefusal
 from ...utils.files import atomic_file, atomic_path, is_write_failure
 from ..checks.ranks import chosen_by_first_rank
+from .newest_checkpoint import checkpoint_folder, newest_complete
 from .stop_signals import StopSignals
 
 
@@ -75,30 +74,13 @@ class BiSSLCheckpointHook(CheckpointHook):
         """Choose one checkpoint for an automatic resume of all processes."""
         if runner._resume and runner._load_from is None:
             runner._load_from = chosen_by_first_rank(
-                lambda: self._newest_complete(runner)
+                lambda: newest_complete(
+                    runner.work_dir,
+                    checkpoint_folder(runner.work_dir, self.out_dir),
+                    ('iter_*.pth',),
+                    runner.logger,
+                )
             )
-
-    def _newest_complete(self, runner: Runner) -> str | None:
-        candidates = find_checkpoints(runner.work_dir, self._folder(runner))
-        for path in candidates:
-            if is_intact(path):
-                return path
-            runner.logger.warning(
-                f"Checkpoint '{path}' is missing, empty or torn; trying the one before."
-            )
-        if candidates:
-            raise ValueRefusal(
-                f"None of the checkpoints in '{self._folder(runner)}' is "
-                f'complete: {", ".join(candidates)}. Remove them to start '
-                'anew, or pass --resume PATH.'
-            )
-        return None
-
-    def _folder(self, runner: Runner) -> str:
-        """The folder of the checkpoints, as the parent sets it in training."""
-        if self.out_dir is None:
-            return runner.work_dir
-        return osp.join(self.out_dir, osp.basename(runner.work_dir))
 
     def before_train(self, runner: Runner) -> None:
         """Listen for signals; see also the parent."""
@@ -236,31 +218,6 @@ class BiSSLCheckpointHook(CheckpointHook):
     def _remove_stale(self, runner: Runner, stale: list) -> None:
         for step in stale:
             _remove(osp.join(self.out_dir, self.filename_tmpl.format(step)))
-
-
-def find_checkpoints(work_dir: str, folder: str) -> list[str]:
-    """Checkpoints of a run, the newest first.
-
-    Args:
-        work_dir (str): Work folder, with the file ``last_checkpoint``.
-        folder (str): Folder of the checkpoints.
-
-    Returns:
-        list[str]: First the file that ``last_checkpoint`` names, even if it does
-        not exist; then all ``iter_*.pth`` by time of writing.
-    """
-    paths = sorted(
-        glob.glob(osp.join(glob.escape(folder), 'iter_*.pth')),
-        key=osp.getmtime,
-        reverse=True,
-    )
-    pointer = osp.join(work_dir, 'last_checkpoint')
-    if osp.isfile(pointer):
-        with open(pointer) as file:
-            last = file.read().strip()
-        if last:
-            paths = [last] + [p for p in paths if osp.abspath(p) != osp.abspath(last)]
-    return paths
 
 
 @master_only

@@ -58,6 +58,9 @@ class DataDistanceHook(Hook):
         loop: Any = runner.train_loop
         if loop.iter or runner.val_loop is None or get_rank():
             return
+        if runner._resume and NAME in runner.message_hub.runtime_info:
+            # It stopped within its first alternation.
+            return
         prepare = _pipeline(runner.val_loop.dataloader.dataset)
         sets = [loop.streams[level].dataset for level in ('lower', 'upper')]
         number = min(self.max_images, *map(len, sets))

@@ -41,7 +41,8 @@ class ExportBackboneHook(Hook):
             the upper level. Defaults to ``'lower'``.
     """
 
-    priority = 'VERY_LOW'
+    # After TransferHook, whose value it reads, and before a checkpoint stores the best.
+    priority = 80
 
     def __init__(
         self,

@@ -16,6 +16,8 @@ from ..steps.relaxation import AIM, gain_of_all, gains, learning_rates, pull_of
 
 #: Key of the backbone that the stage began with, in a checkpoint.
 START = 'bissl_regime_start'
+#: Key of R and of the losses of the head warm-up.
+SAID = 'bissl_regime'
 #: Values of the log whose means the last line gives, and their words.
 MEANS = {
     'lower/pull': 'the pull of lambda was {:.2g} of the pretext gradient',
@@ -67,7 +69,7 @@ class RegimeHook(Hook):
         self._handle: Any = None
         self.start: list[Tensor] | None = None
         self._warned: set[str] = set()
-        #: Losses of the head warm-up, of this run.
+        #: Losses of the head warm-up.
         self._head: list[float] = []
         #: Of the log's values in :data:`MEANS`, one per alternation of this run.
         self._values: dict[str, list[float]] = {key: [] for key in MEANS}
@@ -81,7 +83,7 @@ class RegimeHook(Hook):
         settings, wrapper = runner.train_loop.settings, runner.optim_wrapper
         steps = settings.total_steps('lower')
         weights = wrapper.regularizer.weights(settings.num_alternations)
-        if not steps or not any(weights):
+        if not steps or not any(weights) or self.relaxation_times is not None:
             return
         optimizer = wrapper['lower'].optimizer
         lr = optimizer.defaults['lr']
@@ -185,15 +187,23 @@ class RegimeHook(Hook):
         return harm
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Store the first backbone for a resumed run."""
+        """Store the first backbone and what was said for a resumed run."""
         if self.start is not None:
             checkpoint[START] = self.start
+        checkpoint[SAID] = dict(
+            relaxation_times=self.relaxation_times, gain=self.gain, head=self._head
+        )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Read the first backbone."""
+        """Read them."""
         if runner._resume and START in checkpoint:
             # The checkpoint's tensors come to the model's device.
             self.start = [tensor.cpu() for tensor in checkpoint[START]]
+        if runner._resume:
+            # R is that of the whole stage, and is measured at its beginning.
+            said = checkpoint.get(SAID, {})
+            self.relaxation_times = said.get('relaxation_times')
+            self.gain, self._head = said.get('gain'), list(said.get('head', []))
 
     def tell(
         self, runner: Runner, pull: float, optimizer: Optimizer, params: list[Tensor]

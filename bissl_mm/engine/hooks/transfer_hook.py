@@ -73,7 +73,8 @@ class TransferHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Evaluate the pretrained backbone, unless the run is resumed."""
-        if runner.train_loop.iter == 0:
+        # A run that stopped within its first alternation has looked.
+        if runner.train_loop.iter == 0 and not self.history:
             self._look(runner, 0)
 
     def after_train_iter(

@@ -89,9 +89,12 @@ class Bookkeeping:
             if self.settings.head_warmup is None:
                 self.progress.enter('lower')
         self.iteration = self.progress.alternation
+        saved = self.progress.settings
         self.progress.settings = {
             **self.settings.fingerprint(),
             **self.runner.optim_wrapper.settings(),
+            # Their state is that of the checkpoint.
+            **{key: saved.get(key, v) for key, v in self._of_optimizers().items()},
         }
         for name, stream in self.streams.items():
             stream.start(self.runner.seed, self.progress.streams.get(name))
@@ -106,6 +109,24 @@ class Bookkeeping:
                     'checkpoint was written. The run continues with the new '
                     'value.'
                 )
+
+        for key, value in self._of_optimizers().items():
+            if saved.get(key, value) != value:
+                self.runner.logger.warning(
+                    f'{key} is {value} now but was {saved[key]} when the checkpoint '
+                    'was written. The run continues with the old value; start anew to '
+                    'change it.'
+                )
+
+    def _of_optimizers(self) -> dict[str, object]:
+        """What a checkpoint's optimizers bring along, by its place in a config."""
+        wrapper = self.runner.optim_wrapper
+        return {
+            f'optim_wrapper.{level}.optimizer.{name}': value
+            for level in ('lower', 'upper')
+            for name, value in wrapper[level].optimizer.defaults.items()
+            if name in ('lr', 'momentum', 'weight_decay')
+        }
 
     def finish_step(
         self, phase: str, logs: dict[str, float], then: str | None = None

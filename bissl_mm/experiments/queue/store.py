@@ -199,7 +199,8 @@ class Store:
         try:
             os.link(own, path)
         except FileExistsError:
-            return False
+            # Over NFS a link whose reply was lost is asked for again.
+            return own.stat().st_nlink == 2
         finally:
             own.unlink()
         return True

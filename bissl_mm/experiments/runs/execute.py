@@ -154,7 +154,10 @@ def _launch(
     command += [f'--nproc_per_node={processes}', '-m', __name__, str(job)]
     _free_memory()
     with (
-        subprocess.Popen(command, preexec_fn=_end_with_parent) as child,
+        # A signal to this process group reaches it once: torchrun survives two.
+        subprocess.Popen(
+            command, preexec_fn=_end_with_parent, start_new_session=True
+        ) as child,
         _passing_on(child) as asked,
     ):
         place.hold(child.pid)
@@ -192,8 +195,9 @@ def _passing_on(child: subprocess.Popen) -> Iterator[list[int]]:
     asked: list[int] = []
 
     def stop(number: int, frame: object) -> None:
+        if not asked:
+            child.terminate()
         asked.append(number)
-        child.terminate()
 
     # Signals arrive in the main thread alone.
     if threading.current_thread() is not threading.main_thread():

@@ -1,0 +1,64 @@
+"""Stock loops resume from the newest complete checkpoint."""
+
+import os
+
+import pytest
+import torch
+from conftest import ROOT
+from mmengine.logging import MMLogger
+from task_configs import shipped
+
+from bissl_mm.engine.hooks.newest_checkpoint import newest_complete
+from bissl_mm.engine.launch import build_runner
+from bissl_mm.experiments.runs.small import options
+
+PATTERNS = ('iter_*.pth', 'epoch_*.pth')
+
+
+def write(folder, *names):
+    for i, name in enumerate(names):
+        torch.save(dict(number=i), folder / name)
+        os.utime(folder / name, (1000 + i, 1000 + i))
+
+
+@pytest.mark.parametrize('pointer', ['/mnt/elsewhere/epoch_20.pth', '', None])
+def test_a_pointer_that_is_lost_leads_to_the_newest(pointer, tmp_path):
+    write(tmp_path, 'epoch_10.pth', 'epoch_20.pth')
+    if pointer is not None:
+        (tmp_path / 'last_checkpoint').write_text(pointer)
+    given = (str(tmp_path), str(tmp_path), PATTERNS, MMLogger.get_current_instance())
+    assert newest_complete(*given) == str(tmp_path / 'epoch_20.pth')
+    # Torn.
+    (tmp_path / 'epoch_20.pth').write_bytes(b'PK')
+    assert newest_complete(*given) == str(tmp_path / 'epoch_10.pth')
+    (tmp_path / 'epoch_10.pth').write_bytes(b'')
+    with pytest.raises(ValueError, match='None of the checkpoints'):
+        newest_complete(*given)
+
+
+def test_nothing_to_resume_from_is_a_new_run(tmp_path):
+    given = (str(tmp_path), str(tmp_path), PATTERNS, MMLogger.get_current_instance())
+    assert newest_complete(*given) is None
+
+
+def test_a_moved_pretraining_goes_on(image_folders, tmp_path, monkeypatch):
+    monkeypatch.setenv('BISSL_PRETEXT_DIR', str(image_folders / 'pretext'))
+
+    def run(epochs, resume=False):
+        cfg = shipped(ROOT / 'configs/pretext/simclr_r10_b256-60e_imagefolder-32px.py')
+        cfg.merge_from_dict({**options(cfg, shallow=True), 'param_scheduler': []})
+        cfg.train_cfg.max_epochs = epochs
+        cfg.update(work_dir=str(tmp_path / 'run'), resume=resume, launcher='none')
+        cfg.experiment_name = f'moved{epochs}'
+        runner = build_runner(cfg)
+        runner.train()
+        return runner
+
+    run(1)
+    (tmp_path / 'run/last_checkpoint').write_text('/mnt/elsewhere/epoch_1.pth')
+    runner = run(2, resume=True)
+    # Two batches an epoch; it did not start anew.
+    assert runner.iter == 4 and (tmp_path / 'run/epoch_2.pth').is_file()
+    saved = torch.load(tmp_path / 'run/epoch_2.pth', weights_only=False)
+    assert saved['meta']['epoch'] == 2
+    assert 'elsewhere' not in (tmp_path / 'run/last_checkpoint').read_text()
