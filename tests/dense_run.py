@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 from task_configs import shipped
 
-CONFIG = 'bissl/bissl-simclr_r18_b64-10x4-30t_cifar10-48px'
+CONFIG = 'bissl/bissl-simclr_r18_b64-10x4-10t_cifar10-48px_published'
 DETECTORS = ('bccd-c4', 'bccd-retinanet')
 SEGMENTORS = ('camvid-fcn16', 'camvid-deeplabv3')
 PARTS = dict(train=6, val=2, test=2)

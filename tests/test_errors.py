@@ -47,6 +47,7 @@ INTERNAL = {
     ('bissl_mm/experiments/runs/timing.py', '_Enough'),
     # The exit status after a signal; and after Ctrl-C.
     ('bissl_mm/experiments/queue/pool.py', 'SystemExit'),
+    ('bissl_mm/experiments/runs/execute.py', 'SystemExit'),
     ('tools/experiment.py', 'SystemExit'),
     ('tools/compare_arms.py', 'SystemExit'),
     ('tools/demo.py', 'SystemExit'),

@@ -59,8 +59,7 @@ class Hypergradient(NamedTuple):
 class ImplicitSystem:
     r""":math:`[I + H/(\lambda + \delta)] \, v_{IJ} = v` and its solver.
 
-    A bound solver exists between :meth:`begin` and :meth:`end`, for one upper
-    phase.
+    A bound solver exists between :meth:`begin` and :meth:`end`, in one upper phase.
 
     Args:
         regularizer (Regularizer): The regularizer of the lower level.
@@ -71,8 +70,7 @@ class ImplicitSystem:
 
     Attributes:
         solver (Solver): The settings of the solver.
-        bound (BoundSolver, optional): The solver of this phase's operator; None
-            outside of a phase.
+        bound (BoundSolver, optional): Of this phase's operator; None outside of one.
         domain (Domain, optional): The unknowns of this phase's system.
     """
 

@@ -120,9 +120,8 @@ class BiSSLOptimWrapper(LevelOptimizers):
             the backbone's whole gradient over the sum of the lengths of its two
             parts: 0 if they cancel, as A.1 assumes of the solution, and 1 if
             they point the same way. The noise of a batch is part of it.
-            ``clipped`` is 1 if ``max_norm``
-            cut the gradient, else 0. With ``head_weight`` also
-            ``pretext_loss_at_upper``, :math:`\mathcal{L}^P(\theta_D, \phi_P)`.
+            ``clipped`` is 1 if ``max_norm`` cut the gradient, else 0. With
+            ``head_weight`` also ``pretext_loss_at_upper``, :math:`\mathcal{L}^P(\theta_D, \phi_P)`.
 
         Raises:
             FloatingPointError: If the loss or the gradient is not finite;
