@@ -209,7 +209,7 @@ def test_bytes_of_a_solvers_vectors(solver, most, few):
 @pytest.mark.whole
 def test_command(image_folders, monkeypatch, capfd, tmp_path):
     monkeypatch.chdir(tmp_path)
-    name = 'bissl-simclr_r18_b64-10x4-30t_cifar10-48px.py'
+    name = 'bissl-simclr_r18_b64-10x4-10t_cifar10-48px_published.py'
     config = ROOT / 'configs/bissl' / name
     options = ('--cfg-options', 'train_cfg.pretext_dataloader.batch_size=500')
     call('train', config, '--dry-run', 'memory', '--memory', '4GiB', *options)
