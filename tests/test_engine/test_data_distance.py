@@ -175,6 +175,12 @@ def test_the_order_of_class_folders_does_not_hide_a_difference(monkeypatch):
     )
     DataDistanceHook().before_train(runner)
     assert found[NAME] > 0.3
+    # A run that stopped within its first alternation has measured.
+    vars(runner).update(_resume=True)
+    runner.message_hub.runtime_info = found
+    found[NAME] = -1.0
+    DataDistanceHook().before_train(runner)
+    assert found[NAME] == -1.0
 
 
 def test_data_that_cannot_be_prepared_are_named():

@@ -347,6 +347,14 @@ def test_moved_is_the_share_of_the_way(image_folders, tmp_path, monkeypatch):
     assert hook.moved(runner) == pytest.approx(0.25, abs=1e-4)
 
 
+def export_the_best(cfg):
+    for hook in cfg.custom_hooks:
+        if hook.type == 'TransferHook':
+            hook.interval = 1
+        if hook.type == 'ExportBackboneHook':
+            hook.best = True
+
+
 def test_first_backbone_and_best_value_outlive_a_resume(
     image_folders, tmp_path, monkeypatch
 ):
@@ -357,11 +365,7 @@ def test_first_backbone_and_best_value_outlive_a_resume(
         train_cfg__num_alternations=2,
         default_hooks__checkpoint__interval=1,
     )
-    for hook in cfg.custom_hooks:
-        if hook.type == 'TransferHook':
-            hook.interval = 1
-        if hook.type == 'ExportBackboneHook':
-            hook.best = True
+    export_the_best(cfg)
     runner = make_runner(cfg)
     runner.train()
     history = next(h for h in runner.hooks if isinstance(h, TransferHook)).history
@@ -395,11 +399,7 @@ def test_the_best_value_is_that_of_its_checkpoint(image_folders, tmp_path, monke
         default_hooks__checkpoint__interval=1,
         default_hooks__checkpoint__max_keep_ckpts=3,
     )
-    for hook in cfg.custom_hooks:
-        if hook.type == 'TransferHook':
-            hook.interval = 1
-        if hook.type == 'ExportBackboneHook':
-            hook.best = True
+    export_the_best(cfg)
     values = [10.0, 90.0, 50.0, 60.0]
     told = iter(values)
     monkeypatch.setattr(transfer_hook, 'neighbours_accuracy', lambda *_: next(told))

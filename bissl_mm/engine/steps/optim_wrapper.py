@@ -96,8 +96,7 @@ class BiSSLOptimWrapper(LevelOptimizers):
         self._check_gradient = FirstGradient()
 
     def begin_alternation(self, index: int, total: int) -> None:
-        """Set the weights that change, before the (remaining) steps of an
-        alternation."""
+        """Set the weights that change, before the steps of an alternation."""
         self.regularizer.begin_alternation(index, total)
 
     @names_its_batch('lower')
@@ -121,7 +120,8 @@ class BiSSLOptimWrapper(LevelOptimizers):
             parts: 0 if they cancel, as A.1 assumes of the solution, and 1 if
             they point the same way. The noise of a batch is part of it.
             ``clipped`` is 1 if ``max_norm`` cut the gradient, else 0. With
-            ``head_weight`` also ``pretext_loss_at_upper``, :math:`\mathcal{L}^P(\theta_D, \phi_P)`.
+            ``head_weight`` also ``pretext_loss_at_upper``,
+            :math:`\mathcal{L}^P(\theta_D, \phi_P)`.
 
         Raises:
             FloatingPointError: If the loss or the gradient is not finite;

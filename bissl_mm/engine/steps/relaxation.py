@@ -157,6 +157,9 @@ def gain_of_all(
         optimizer (Optimizer): Of the tensors.
         values (Sequence[float]): One number per tensor, see :func:`gains`.
         params (Sequence[Tensor]): The tensors.
+
+    Returns:
+        float: In the unit of :func:`gains`: way per gradient and learning rate.
     """
     moments = [optimizer.state.get(p, {}).get('exp_avg_sq') for p in params]
     weights = [0.0 if m is None else m.sum().item() for m in moments]

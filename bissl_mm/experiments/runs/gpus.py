@@ -23,7 +23,11 @@ def devices_of(index: int, number: int) -> str:
 
 def processes_on(wanted: int) -> int:
     """As many processes as this worker has GPUs for, or fewer: a number that shares
-    what ``wanted`` processes do. Without a GPU all of them."""
+    what ``wanted`` processes do. Without a GPU all of them.
+
+    Args:
+        wanted (int): Of the run, at least 1.
+    """
     if not torch.cuda.is_available():
         return wanted
     most = torch.cuda.device_count()
@@ -36,6 +40,9 @@ def notes_of_gpus(graph: Graph, number: int) -> list[str]:
     Args:
         graph (Graph): All runs.
         number (int): Of workers.
+
+    Returns:
+        list[str]: The line with what to type; empty if they have enough.
     """
     count = torch.cuda.device_count()
     wanted = max((node.spec.get('processes', 1) for node in graph), default=1)
