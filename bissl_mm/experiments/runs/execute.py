@@ -1,15 +1,11 @@
 """What a worker does for a node: pretraining, bilevel stage, fine-tuning."""
 
 import argparse
-import ctypes
 import json
 import logging
 import os
 import os.path as osp
-import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,8 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...utils.errors import RuntimeRefusal
-from ...utils.files import atomic_file
 from ..queue.node import Node
 from ..queue.worker import Place
 
@@ -142,85 +136,24 @@ def _made(node: Node, folder: Path) -> Path:
 def _launch(
     node: Node, parents: Mapping[str, dict], place: Place, processes: int
 ) -> dict:
-    """The same with several processes, which torchrun starts."""
-    from .gpus import processes_on
+    """The same with several processes."""
+    from .launched import launch, number_of_processes
 
-    processes = processes_on(processes)
-    start = starting_file(node, parents, place.folder)
-    job = place.folder / 'job.json'
-    with atomic_file(job) as file:
-        file.write(json.dumps(dict(node=node.to_dict(), start=start)))
-    command = [sys.executable, '-m', 'torch.distributed.run', '--standalone']
-    command += [f'--nproc_per_node={processes}', '-m', __name__, str(job)]
-    _free_memory()
-    with (
-        # A signal to this process group reaches it once: torchrun survives two.
-        subprocess.Popen(
-            command, preexec_fn=_end_with_parent, start_new_session=True
-        ) as child,
-        _passing_on(child) as asked,
-    ):
-        place.hold(child.pid)
-        status = child.wait()
-    if asked:
-        raise SystemExit(128 + signal.SIGTERM)
-    if status:
-        raise RuntimeRefusal(
-            f'{node}: {processes} processes ended with exit status {status}. '
-            f'{place.folder / "output.txt"} says why.'
-        )
+    job = dict(
+        node=node.to_dict(),
+        start=starting_file(node, parents, place.folder),
+        processes=number_of_processes(place.folder, processes),
+    )
+    launch(__name__, job, place, str(node))
     return dict(
         checkpoint=osp.relpath(_made(node, place.folder), place.folder.parents[1])
     )
-
-
-def _free_memory() -> None:
-    """Give cached memory of the GPU back, to the processes that are started now."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-@contextmanager
-def _passing_on(child: subprocess.Popen) -> Iterator[list[int]]:
-    """Inside, SIGTERM goes to the child, which is then waited for: its processes save.
-
-    Yields:
-        list[int]: The signals that came.
-    """
-    asked: list[int] = []
-
-    def stop(number: int, frame: object) -> None:
-        if not asked:
-            child.terminate()
-        asked.append(number)
-
-    # Signals arrive in the main thread alone.
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield asked
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _device() -> str:
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else 'CPU'
-
-
-def _end_with_parent() -> None:
-    """In a child: get SIGTERM when the parent dies, at which torchrun ends its
-    processes. Linux only; elsewhere the run stays taken until they end."""
-    if sys.platform == 'linux':
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 @cache
