@@ -466,6 +466,35 @@ def test_r_is_measured_once_and_kept(image_folders, tmp_path, monkeypatch):
     assert 'lower.optimizer.lr is 50.0 now but was 0.5 when' in told
 
 
+def test_another_lambda_of_a_resumed_run_is_told(image_folders, tmp_path, monkeypatch):
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path,
+        train_cfg__num_alternations=4,
+        default_hooks__checkpoint__interval=1,
+    )
+    cfg.optim_wrapper.regularizer.weight = 0.5
+    cfg.optim_wrapper.lower.optimizer = dict(type='SGD', lr=0.1)
+    cfg.param_scheduler.lower = []
+    steps = 4 * cfg.train_cfg.num_lower_steps
+    stopped = make_runner(cfg, [StopAt('after_train_iter', 1)])
+    with pytest.raises(SystemExit):
+        stopped.train()
+    saved = load_checkpoint((tmp_path / 'last_checkpoint').read_text())
+    done = saved['meta']['iter']
+    assert 0 < done < 4
+    cfg.resume = True
+    cfg.optim_wrapper.regularizer.weight = 2.0
+    again = make_runner(cfg)
+    lines = Lines(monkeypatch, again)
+    again.train()
+    (hook,) = (h for h in again.hooks if isinstance(h, RegimeHook))
+    expected = 0.1 * steps * (done * 0.5 + (4 - done) * 2.0) / 4
+    assert hook.relaxation_times == pytest.approx(expected)
+    assert any(f'R = {expected:.2g}' in line for line in lines.infos + lines.warnings)
+
+
 def test_a_head_warm_up_that_was_interrupted_begins_where_it_began(monkeypatch):
     first, second = RegimeHook(), RegimeHook()
     warnings: list[str] = []

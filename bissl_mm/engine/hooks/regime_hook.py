@@ -66,6 +66,8 @@ class RegimeHook(Hook):
         self.least, self.aim = least, aim
         self.relaxation_times: float | None = None
         self.gain: float | None = None
+        #: Lambda of every alternation, for which R was told.
+        self._weights: list[float] = []
         self._handle: Any = None
         self.start: list[Tensor] | None = None
         self._warned: set[str] = set()
@@ -83,11 +85,19 @@ class RegimeHook(Hook):
         settings, wrapper = runner.train_loop.settings, runner.optim_wrapper
         steps = settings.total_steps('lower')
         weights = wrapper.regularizer.weights(settings.num_alternations)
-        if not steps or not any(weights) or self.relaxation_times is not None:
+        changed = self._weights and self._weights != weights
+        known = self.relaxation_times is not None
+        if not steps or not any(weights) or known and not changed:
             return
         optimizer = wrapper['lower'].optimizer
         lr = optimizer.defaults['lr']
-        pull = pull_of(weights, learning_rates(runner.cfg, lr, steps))
+        # A resumed run has made its first alternations with another lambda.
+        mixed = self._weights[: runner.iter] + weights[runner.iter :]
+        self._weights = mixed if changed and len(mixed) == len(weights) else weights
+        pull = pull_of(self._weights, learning_rates(runner.cfg, lr, steps))
+        if known and self.gain is not None:
+            self._say(runner, pull, self.gain)
+            return
         params = unwrap(runner.model).lower_backbone()
         if type(optimizer).__name__ == 'SGD':
             self.tell(runner, pull, optimizer, params)
@@ -191,7 +201,10 @@ class RegimeHook(Hook):
         if self.start is not None:
             checkpoint[START] = self.start
         checkpoint[SAID] = dict(
-            relaxation_times=self.relaxation_times, gain=self.gain, head=self._head
+            relaxation_times=self.relaxation_times,
+            gain=self.gain,
+            head=self._head,
+            weights=self._weights,
         )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -204,6 +217,7 @@ class RegimeHook(Hook):
             said = checkpoint.get(SAID, {})
             self.relaxation_times = said.get('relaxation_times')
             self.gain, self._head = said.get('gain'), list(said.get('head', []))
+            self._weights = list(said.get('weights', []))
 
     def tell(
         self, runner: Runner, pull: float, optimizer: Optimizer, params: list[Tensor]
@@ -226,6 +240,9 @@ class RegimeHook(Hook):
             [f * share for f, share in zip(factors, shares, strict=True)],
             params,
         )
+        self._say(runner, pull, gain)
+
+    def _say(self, runner: Runner, pull: float, gain: float) -> None:
         times = self.relaxation_times = pull * gain
         text = (
             f'theta_P relaxes R = {times:.2g} times toward theta_D in '
