@@ -5,17 +5,21 @@ import torch
 
 from bissl_mm.hypergradient import (
     CGSolver,
+    DenseSolver,
     ElasticDistance,
     Hessian,
+    IdentitySolver,
     LearnedDistance,
     ScheduledDistance,
     SquaredDistance,
+    TruncatedCGSolver,
     WeightedDistance,
     implicit_jacobian_product,
     implicit_operator,
     materialize,
 )
-from bissl_mm.hypergradient.operators.base import Operator
+from bissl_mm.hypergradient.operators.base import Identity, Operator, Scaled
+from bissl_mm.hypergradient.operators.block_diagonal import BlockDiagonal
 from bissl_mm.hypergradient.regularizers.base import Pull, Regularizer
 
 SIZE = 5
@@ -31,6 +35,9 @@ class Diagonal(Operator):
 
     def __call__(self, vectors):
         return (self.values * vectors[0],)
+
+    def inverse(self, vectors):
+        return (vectors[0] / self.values,)
 
 
 class Weighted(Regularizer):
@@ -172,6 +179,62 @@ def test_hypergradient_is_that_of_the_solved_lower_level(regularizer):
         cross=lambda v: regularizer.cross(v, theta, upper),
     )
     assert (solution.value[0] - expected).norm() <= 1e-9 * expected.norm()
+
+
+class Negative(Operator):
+    """Has negative curvature in every direction."""
+
+    def __call__(self, vectors):
+        return tuple(-1e4 * v for v in vectors)
+
+
+@pytest.mark.parametrize(
+    'solver',
+    [
+        pytest.param(IdentitySolver(), id='v itself'),
+        # Their first direction has negative curvature.
+        pytest.param(CGSolver(3), id='cg'),
+        pytest.param(TruncatedCGSolver(3), id='truncated cg'),
+    ],
+)
+def test_v_itself_is_the_limit_of_a_large_damping(regularizer, solver):
+    lower, upper = (draw(SIZE, seed=2).requires_grad_(),), (draw(SIZE, seed=3),)
+    regularizer.tie(['layer4.a'], lower)
+    v, metric = (draw(SIZE, seed=4),), regularizer.metric(lower, upper)
+    factor = draw(SIZE, SIZE, seed=5)
+    hessian = Hessian([lambda: 0.5 * lower[0] @ (factor @ factor.T) @ lower[0]], lower)
+
+    def product(solver, curvature, damping):
+        operator = implicit_operator(curvature, regularizer.weight, damping, metric)
+        return implicit_jacobian_product(
+            v, solver.bind(operator), cross=lambda x: regularizer.cross(x, lower, upper)
+        )
+
+    expected = product(DenseSolver(), hessian, 1e12).value[0]
+    found = product(solver, Negative(), 1.0)
+    torch.testing.assert_close(found.value[0], expected, atol=1e-9, rtol=1e-9)
+    if isinstance(solver, IdentitySolver):
+        return
+    # Of the system itself, in the unknowns before the regularizer's factors.
+    (x,) = metric.limit(v)
+    rest = v[0] - metric((x,))[0] + 1e4 / (regularizer.weight + 1.0) * x
+    assert found.residual_norm == pytest.approx((rest.norm() / v[0].norm()).item())
+
+
+def test_v_itself_leaves_out_what_is_not_tied():
+    lower = [torch.zeros(2), torch.zeros(2), torch.zeros(2)]
+    made = WeightedDistance(0.5, {'b': 0.0, 'c': 10.0})
+    made.tie(['a', 'b', 'c'], lower)
+    metric = made.metric(lower, lower)
+    v = tuple(torch.tensor([1.0, -2.0]) for _ in lower)
+    operator = implicit_operator(Scaled(2.0, Identity()), 0.5, metric=metric)
+    found = implicit_jacobian_product(
+        v, IdentitySolver().bind(operator), cross=lambda x: made.cross(x, lower, lower)
+    )
+    expected = (v[0], torch.zeros(2), v[2])
+    assert all(torch.equal(a, b) for a, b in zip(found.value, expected, strict=True))
+    head = BlockDiagonal(metric, 3, 0.0).limit((*v, torch.zeros(4)))
+    assert torch.equal(head[3], torch.zeros(4))
 
 
 def test_factors_go_by_name():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import torch
 
 from ...utils.errors import RuntimeRefusal
-from ..linalg.vectors import Vectors
+from ..linalg.vectors import Vectors, zeros_like
 
 #: A solver needs a system's products and nothing else.
 LinearOperator = Callable[[Vectors], Vectors]
@@ -40,10 +40,16 @@ class Operator(ABC):
             RuntimeError: If the operator has none in closed form.
         """
         raise RuntimeRefusal(
-            f'{type(self).__name__}: LowRankSolver needs the inverse of the second '
-            'derivative of the regularizer, and this one has none. Set solver=dict('
-            "type='RecyclingSolver')."
+            f'{type(self).__name__}: LowRankSolver and IdentitySolver need the inverse '
+            'of the second derivative of the regularizer, and this one has none. Set '
+            "solver=dict(type='RecyclingSolver')."
         )
+
+    def limit(self, vectors: Vectors) -> Vectors:
+        """The inverse times a vector as a system's part that is left when lambda +
+        damping is large. Unlike :meth:`inverse` it is 0 where the operator is 0: the
+        solution is then multiplied by that 0."""
+        return self.inverse(vectors)
 
     def close(self) -> None:  # noqa: B027
         """Free what is kept for products; there will be none. Most keep
@@ -92,6 +98,12 @@ class Scaled(Operator):
     def inverse(self, vectors: Vectors) -> Vectors:
         """See :meth:`Operator.inverse`; the factor must not be 0."""
         found = self.operator.inverse(vectors)
+        return tuple(torch._foreach_div(list(found), self.factor))
+
+    def limit(self, vectors: Vectors) -> Vectors:
+        if not self.factor:
+            return zeros_like(vectors)
+        found = self.operator.limit(vectors)
         return tuple(torch._foreach_div(list(found), self.factor))
 
     def close(self) -> None:

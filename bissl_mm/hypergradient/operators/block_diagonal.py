@@ -36,6 +36,10 @@ class BlockDiagonal(Operator):
         first, second = vectors[: self.size], vectors[self.size :]
         return (*self.first.inverse(first), *self.second.inverse(second))
 
+    def limit(self, vectors: Vectors) -> Vectors:
+        first, second = vectors[: self.size], vectors[self.size :]
+        return (*self.first.limit(first), *self.second.limit(second))
+
     def close(self) -> None:
         self.first.close()
         self.second.close()
@@ -80,6 +84,10 @@ class HeadBlock(Operator):
         """
         product = self.curvature(self._padded(vectors))[: len(self.upper)]
         return tuple(torch._foreach_mul(list(product), self.factor))
+
+    def limit(self, vectors: Vectors) -> Vectors:
+        # What is left when the factor, 1 / (lambda + damping), is small.
+        return Scaled(self.damping, Identity()).limit(vectors)
 
     def close(self) -> None:
         self.curvature.close()

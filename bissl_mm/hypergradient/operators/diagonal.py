@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from ..linalg.vectors import Vectors
@@ -29,3 +30,11 @@ class Diagonal(Operator):
     def inverse(self, vectors: Vectors) -> Vectors:
         """See :meth:`Operator.inverse`; no factor may be 0."""
         return tuple(v / d for d, v in zip(self.values, vectors, strict=True))
+
+    def limit(self, vectors: Vectors) -> Vectors:
+        return tuple(
+            torch.where(d == 0, torch.zeros_like(v), v / d)
+            if torch.is_tensor(d)
+            else (v / d if d else torch.zeros_like(v))
+            for d, v in zip(self.values, vectors, strict=True)
+        )

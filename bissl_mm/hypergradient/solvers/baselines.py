@@ -3,20 +3,25 @@
 import math
 
 from ...utils.check import check_keys
-from ..linalg.vectors import Vectors, clone, zeros_like
+from ..linalg.vectors import Vectors, zeros_like
 from .base import LinearOperator, Solution, Solver, Status
+from .limit import limit
 
 
 @check_keys
 class IdentitySolver(Solver):
-    r""":math:`v_{IJ} = v`, the limit of a large lambda or damping."""
+    r""":math:`v_{IJ} = v`, the limit of a large lambda or damping.
+
+    There the system is that of the regularizer's second derivative alone. With the
+    squared distance its solution is the right-hand side itself.
+    """
 
     uses_products = False
 
     def _solve(
         self, operator: LinearOperator, rhs: Vectors, rhs_square: float
     ) -> Solution:
-        return Solution(clone(rhs), Status.FIXED_ITERS, 0, math.nan, math.inf)
+        return Solution(limit(operator, rhs), Status.FIXED_ITERS, 0, math.nan, math.inf)
 
 
 @check_keys

@@ -7,7 +7,6 @@ import torch
 from ...utils.check import check_in, check_keys, check_non_negative, check_positive_int
 from ..linalg.vectors import (
     Vectors,
-    add_scaled,
     add_scaled_,
     clone,
     dot,
@@ -17,6 +16,7 @@ from ..linalg.vectors import (
 )
 from .base import LinearOperator, Solution, Solver, Status, finish
 from .conjugate import MetCurvature, ratio, rayleigh
+from .limit import fall_back
 
 
 @check_keys
@@ -33,7 +33,8 @@ class CGSolver(Solver):
         negative_curvature (str): What to do if ``p.Ap <= 0``, or if it is no
             more than rounding, as on a singular operator. From there on CG has
             no guarantee. ``'stop'`` returns the iterate reached; in the first
-            iteration this is ``b``, the limit of a large lambda.
+            iteration this is the limit of a large lambda, ``b`` itself with the
+            squared distance.
             ``'continue'`` goes on as the published code does. If residuals
             become large on the way, rounding makes the reported residual too
             small. Defaults to ``'stop'``.
@@ -84,8 +85,8 @@ class CGSolver(Solver):
             if stops and met.is_flat(pq, pp):
                 status = Status.NEGATIVE_CURVATURE
                 if num_iters == 1:
-                    x, rest = clone(rhs), add_scaled(rhs, q, -1.0)
-                    rr = dot(rest, rest)
+                    x, rr, more = fall_back(operator, rhs, q)
+                    num_iters += more
                 break
             step = ratio(rr, pq + self.epsilon)
             add_scaled_(x, p, step, buffer)

@@ -8,6 +8,7 @@ from ...utils.check import check_keys, check_non_negative, check_positive_int
 from ..linalg.vectors import Vectors, add_scaled, clone, dot, subtract, zeros_like
 from .base import LinearOperator, Solution, Solver, Status, finish
 from .conjugate import MetCurvature, ratio, rayleigh
+from .limit import fall_back
 
 
 @check_keys
@@ -17,8 +18,8 @@ class TruncatedCGSolver(Solver):
     It ends at the first direction of negative or zero curvature. It returns the
     iterate of smallest residual met so far, which need not be the last one. The
     relative residual may exceed 1, that of the zero vector. If the first
-    direction, ``b`` itself, has negative curvature, ``b`` is returned, the limit
-    of a large lambda.
+    direction, ``b`` itself, has negative curvature, the limit of a large lambda is
+    returned: with the squared distance ``b``.
 
     Args:
         max_iters (int): Largest number of iterations, of one product each.
@@ -54,8 +55,8 @@ class TruncatedCGSolver(Solver):
             if met.is_flat(pq, pp):
                 status = Status.NEGATIVE_CURVATURE
                 if num_iters == 1:
-                    rest = add_scaled(rhs, q, -1.0)
-                    best, best_rr = clone(rhs), dot(rest, rest)
+                    best, best_rr, more = fall_back(operator, rhs, q)
+                    num_iters += more
                 break
             step = ratio(rr, pq)
             x = add_scaled(x, p, step)
