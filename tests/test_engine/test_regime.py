@@ -17,6 +17,7 @@ from bissl_mm.engine.hooks.transfer_hook import (
     neighbours_accuracy,
 )
 from bissl_mm.engine.steps.relaxation import (
+    clipped_gain,
     gain_of_all,
     gains,
     learning_rates,
@@ -160,6 +161,45 @@ def test_tensors_with_large_gradients_count_more_with_adam():
     assert gain_of_all(optimizer, found, params) == pytest.approx(
         (16 / 4 + 1 + 1) / (16 + 1 + 1), rel=1e-3
     )
+
+
+def way_of_theta_p(kind, limit, steps=40):
+    """The gain in a simulated stage, and the way per lambda that was really gone."""
+
+    def run(weight):
+        theta = torch.zeros(50, dtype=torch.float64, requires_grad=True)
+        settings = (
+            dict(lr=1e-3, momentum=0.0, eta=0.01) if kind is LARS else dict(lr=1e-5)
+        )
+        optimizer = kind([theta], **settings)
+        with torch.no_grad():
+            theta.add_(1.0)
+        start, clipping, gain = theta.detach().clone(), [], None
+        draws = torch.Generator().manual_seed(0)
+        for _ in range(steps):
+            # The pretext gradient is noise, and the pull is a constant direction.
+            noise = torch.randn(50, generator=draws, dtype=torch.float64)
+            theta.grad = noise - weight
+            norm = torch.nn.utils.clip_grad_norm_([theta], limit)
+            clipping.append(min(1.0, limit / (norm.item() + 1e-6)))
+            gain = clipped_gain(optimizer, [theta], [1.0], clipping)
+            optimizer.step()
+        return gain, (theta.detach() - start).mean().item(), settings['lr']
+
+    gain, way, lr = run(0.01)
+    return gain, (way - run(0.0)[1]) / (0.01 * lr * steps)
+
+
+@pytest.mark.parametrize('kind', [LARS, torch.optim.Adam], ids=['lars', 'adam'])
+@pytest.mark.parametrize('limit', [math.inf, 1.0, 0.1], ids=str)
+def test_gain_is_the_way_that_was_gone_with_clipping(kind, limit):
+    gain, gone = way_of_theta_p(kind, limit)
+    assert gain == pytest.approx(gone, rel=0.3)
+
+
+def test_no_gain_with_clipping_that_is_no_factor():
+    optimizer = torch.optim.SGD([param(1.0)], 0.1)
+    assert clipped_gain(optimizer, [], [], [None]) is None
 
 
 class Lines:

@@ -1,6 +1,7 @@
 """Tell whether the settings of a stage let the two levels meet."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch.optim import Optimizer
 from ...models.bissl_model import unwrap
 from ...registry import HOOKS
 from ...utils.check import check_keys
-from ..steps.relaxation import AIM, gain_of_all, gains, learning_rates, pull_of
+from ..steps.relaxation import AIM, clipped_gain, learning_rates, pull_of
 
 #: Key of the backbone that the stage began with, in a checkpoint.
 START = 'bissl_regime_start'
@@ -104,13 +105,13 @@ class RegimeHook(Hook):
             return
         # Before its first step Adam has no averages.
         number = max(2, settings.num_lower_steps)
-        count = [0]
+        factors: list[float | None] = []
 
         def before_step(*args: Any) -> None:
-            count[0] += 1
+            factors.append(wrapper.clip_factors.get('lower', 1.0))
             # Adam's averages need some steps.
-            if count[0] == number:
-                self.tell(runner, pull, optimizer, params)
+            if len(factors) == number:
+                self.tell(runner, pull, optimizer, params, factors)
                 self._handle.remove()
                 self._handle = None
 
@@ -220,7 +221,12 @@ class RegimeHook(Hook):
             self._weights = list(said.get('weights', []))
 
     def tell(
-        self, runner: Runner, pull: float, optimizer: Optimizer, params: list[Tensor]
+        self,
+        runner: Runner,
+        pull: float,
+        optimizer: Optimizer,
+        params: list[Tensor],
+        clipping: Sequence[float | None] = (1.0,),
     ) -> None:
         """Log R, and what to set if it is outside the aim.
 
@@ -228,19 +234,14 @@ class RegimeHook(Hook):
             runner (Runner): Its regularizer and its length are proposed anew.
             pull (float): Sum of lambda times learning rate of all lower steps.
             optimizer (Optimizer): Of the lower level. Nothing is said of one that
-                :func:`gains` does not know.
+                :func:`clipped_gain` does not know.
             params (list[Tensor]): The tensors.
+            clipping (Sequence[float]): What clipping multiplied the gradients with.
         """
-        factors = gains(optimizer, params)
-        if factors is None:
-            return
         shares = runner.optim_wrapper.regularizer.shares(params)
-        gain = self.gain = gain_of_all(
-            optimizer,
-            [f * share for f, share in zip(factors, shares, strict=True)],
-            params,
-        )
-        self._say(runner, pull, gain)
+        self.gain = clipped_gain(optimizer, params, shares, clipping)
+        if self.gain is not None:
+            self._say(runner, pull, self.gain)
 
     def _say(self, runner: Runner, pull: float, gain: float) -> None:
         times = self.relaxation_times = pull * gain

@@ -61,6 +61,9 @@ class LevelOptimizers(OptimWrapperDict):
         ):
             check_plain(name, wrapper)
         self.head_warmup = head_warmup
+        #: By level, what clipping multiplied the last gradient with; None if that is
+        #: no number.
+        self.clip_factors: dict[str, float | None] = {}
         self.first_order = first_order
         self.regularizer = regularizer
         trained = [p for _, p in regularizer.named_parameters()]
@@ -114,6 +117,7 @@ class LevelOptimizers(OptimWrapperDict):
         limit = getattr(clip, 'keywords', {}).get('max_norm')
         if limit is not None:
             numbers['clipped'] = float(numbers['grad_norm'] > limit)
+        self.clip_factors[level] = clip_factor(clip, numbers['grad_norm'])
         wrapper.step()
         wrapper.zero_grad()
         if level == 'upper':
@@ -174,6 +178,23 @@ class LevelOptimizers(OptimWrapperDict):
         super().load_state_dict(state_dict)
 
 
+def clip_factor(clip: Callable, length: float) -> float | None:
+    """What a clipping multiplies a gradient with.
+
+    Args:
+        clip (Callable): From :func:`take_clipping`.
+        length (float): The gradient's norm.
+
+    Returns:
+        float: None for clipping that is not by the norm.
+    """
+    settings = getattr(clip, 'keywords', None)
+    if settings is None:
+        return 1.0 if getattr(clip, 'keeps', True) else None
+    # As torch does.
+    return min(1.0, settings['max_norm'] / (length + 1e-6))
+
+
 def take_clipping(wrapper: OptimWrapper) -> Callable:
     """Take over a wrapper's clipping, to see the norm before the step.
 
@@ -191,6 +212,7 @@ def take_clipping(wrapper: OptimWrapper) -> Callable:
             wrapper.clip_func(params, **kwargs)
         return total
 
+    vars(clip)['keeps'] = not kwargs
     return clip
 
 

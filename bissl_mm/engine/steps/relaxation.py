@@ -95,6 +95,38 @@ def gains(optimizer: Optimizer, params: Sequence[Tensor]) -> list[float] | None:
     return found
 
 
+def clipped_gain(
+    optimizer: Optimizer,
+    params: Sequence[Tensor],
+    shares: Sequence[float],
+    clipping: Sequence[float | None],
+) -> float | None:
+    """One gain of all tensors, per unit of a gradient that is not clipped yet.
+
+    :func:`gains` sees clipped gradients. The gradient of the regularizer is clipped
+    with that of the pretext loss. LARS and Adam divide both by the same length, so
+    clipping changes nothing of theta_P's way.
+
+    Args:
+        optimizer (Optimizer): See :func:`gains`.
+        params (Sequence[Tensor]): Some of its parameters.
+        shares (Sequence[float]): How strongly each tensor is tied.
+        clipping (Sequence[float]): What clipping multiplied the gradients with, at all
+            steps so far and at the one that comes. The last one counts, and with Adam's
+            moments, which are averages, their mean.
+
+    Returns:
+        float: None if the gains are not known, or if clipping is not by a factor.
+    """
+    factors, known = gains(optimizer, params), [c for c in clipping if c is not None]
+    if factors is None or len(known) < len(clipping):
+        return None
+    has_moments = any('exp_avg_sq' in state for state in optimizer.state.values())
+    clip = sum(known) / len(known) if has_moments else known[-1]
+    found = [f * share for f, share in zip(factors, shares, strict=True)]
+    return gain_of_all(optimizer, found, params) * clip
+
+
 def _multiple(optimizer: Optimizer, group: dict) -> float:
     rate = optimizer.defaults['lr']
     return group.get('initial_lr', group['lr']) / rate if rate else 1.0
