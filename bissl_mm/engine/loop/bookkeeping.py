@@ -79,7 +79,7 @@ class Bookkeeping:
         hub = self.runner.message_hub
         if HUB_KEY in hub.runtime_info:
             self.progress = Progress(**hub.get_info(HUB_KEY))
-            self.settings.check_resumable(self.progress.settings)
+            self.settings.check_resumable(self.progress)
             self._warn_of_changes(self.progress.settings)
             self.runner.logger.info(f'Resumed at {self.progress.describe()}.')
         else:
