@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from copy import deepcopy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,16 +15,33 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from pretext_models import make
 from small_run import make_runner, small_config, weights
+from task_configs import (
+    CONFIGS,
+    FIRST_VERSION,
+    PUBLISHED,
+    TEXT,
+    THRIFTY,
+    VARIANTS,
+    shipped,
+)
 from toy import DictDataset, ToyDownstream, ToyPretext, nt_xent
 
 from bissl_mm.engine import BiSSLOptimWrapper, BiSSLTrainLoop
 from bissl_mm.engine.hooks import ExportBackboneHook
+from bissl_mm.engine.loop.schedules import take_over_schedules
+from bissl_mm.engine.loop.settings import LoopSettings
 from bissl_mm.engine.steps.level_optimizers import check_plain
 from bissl_mm.hypergradient import Hessian
 from bissl_mm.models import BiSSLModel
 from bissl_mm.models.checks import check_differentiable
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
+
+STAGES = [
+    path
+    for path in (*CONFIGS, *FIRST_VERSION, *PUBLISHED, *TEXT, *THRIFTY, *VARIANTS)
+    if path.stem.startswith('bissl')
+]
 
 
 def batches(number, make, seed):
@@ -505,6 +523,45 @@ def test_schedules_count_the_steps_of_their_level(image_folders, tmp_path, monke
     assert len(lower) == 9 and len(upper) == 6
 
 
+def told_of_schedules(schedules, settings):
+    """Warnings about the schedules of a stage."""
+    lines = []
+    runner = SimpleNamespace(
+        hooks=[],
+        _hooks=[],
+        param_schedulers=deepcopy(schedules),
+        logger=SimpleNamespace(warning=lines.append),
+    )
+    take_over_schedules(runner, settings)
+    return lines
+
+
+def loop_settings(alternations, lower, upper):
+    return LoopSettings(alternations, lower, upper, None, 1, 'next', None, 1, 1)
+
+
+def test_a_schedule_that_is_longer_than_its_level_is_told():
+    def lines(end):
+        upper = [dict(type='LinearLR', by_epoch=False, begin=0, **end)]
+        return told_of_schedules(dict(upper=upper), loop_settings(30, 10, 4))
+
+    (line,) = lines(dict(end=500))
+    assert 'upper: LinearLR ends at step 500, but the run has 120 steps' in line
+    assert not lines(dict(end=120)) and not lines({})
+
+
+@pytest.mark.whole
+def test_no_shipped_schedule_is_longer_than_its_level():
+    assert STAGES
+    for path in STAGES:
+        cfg = shipped(path)
+        loop = cfg.train_cfg
+        settings = loop_settings(
+            loop.num_alternations, loop.num_lower_steps, loop.num_upper_steps
+        )
+        assert not told_of_schedules(cfg.param_scheduler.to_dict(), settings), path
+
+
 @pytest.mark.parametrize('where', ['lower', 'upper', 'at_lower', 'warmup'])
 def test_nan_stops_within_the_step_and_names_the_site(
     where, image_folders, tmp_path, monkeypatch
@@ -665,6 +722,24 @@ def test_nan_stops_within_the_step_and_names_the_site(
             dict(param_scheduler=dict(middle=[], _delete_=True)),
             TypeError,
             "param_scheduler: unknown key 'middle'",
+        ),
+        (
+            dict(
+                param_scheduler__upper=[
+                    dict(type='PolyLR', by_epoch=False, begin=12, end=80)
+                ]
+            ),
+            ValueError,
+            r'upper: PolyLR begins at step 12 and ends at step 80, .* the 12 steps',
+        ),
+        (
+            dict(
+                param_scheduler__upper=[
+                    dict(type='PolyLR', by_epoch=False, begin=5, end=5)
+                ]
+            ),
+            ValueError,
+            'upper: PolyLR begins at step 5 and ends at step 5',
         ),
         (dict(custom_hooks=[dict(type='EMAHook')]), TypeError, 'EMAHook'),
         (
