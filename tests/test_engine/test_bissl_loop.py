@@ -743,6 +743,11 @@ def test_nan_stops_within_the_step_and_names_the_site(
         ),
         (dict(custom_hooks=[dict(type='EMAHook')]), TypeError, 'EMAHook'),
         (
+            dict(auto_scale_lr=dict(enable=True, base_batch_size=16)),
+            ValueError,
+            r'Set auto_scale_lr\.enable=False',
+        ),
+        (
             dict(train_dataloader__batch_size=25),
             ValueError,
             'has 24 samples, fewer than one batch of 25',

@@ -17,10 +17,12 @@ from ..distributed import PlainDistributedModel
 from ..steps.lone_images import check_parts
 from ..steps.optim_wrapper import BiSSLOptimWrapper
 from ..steps.settings import HypergradientSettings
+from .stock_parts import check_stock_parts
 
 
 def check_parts_of_runner(runner: Runner) -> HypergradientSettings:
-    """Check the wrapper of the model and that of the optimizers, built or not.
+    """Check the wrapper of the model, that of the optimizers, built or not, and
+    the parts of mmengine that suit other trainings.
 
     Returns:
         HypergradientSettings: The settings in the wrapper of the optimizers.
@@ -28,8 +30,10 @@ def check_parts_of_runner(runner: Runner) -> HypergradientSettings:
     Raises:
         TypeError: For a wrapper that distributes parameters or gradients by
             itself, or that serves only one model.
+        ValueError: If mmengine is to scale the learning rates.
     """
     _check_wrapper(runner)
+    check_stock_parts(runner)
     wrapper = runner.optim_wrapper
     if isinstance(wrapper, BiSSLOptimWrapper):
         return wrapper.system.config
