@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from pretext_models import make
@@ -27,9 +27,10 @@ from task_configs import (
 from toy import DictDataset, ToyDownstream, ToyPretext, nt_xent
 
 from bissl_mm.engine import BiSSLOptimWrapper, BiSSLTrainLoop
-from bissl_mm.engine.hooks import ExportBackboneHook
+from bissl_mm.engine.hooks import BiSSLCheckpointHook, ExportBackboneHook
 from bissl_mm.engine.loop.schedules import take_over_schedules
 from bissl_mm.engine.loop.settings import LoopSettings
+from bissl_mm.engine.loop.stock_parts import check_stock_parts
 from bissl_mm.engine.steps.level_optimizers import check_plain
 from bissl_mm.hypergradient import Hessian
 from bissl_mm.models import BiSSLModel
@@ -562,6 +563,23 @@ def test_no_shipped_schedule_is_longer_than_its_level():
         assert not told_of_schedules(cfg.param_scheduler.to_dict(), settings), path
 
 
+def test_a_hook_that_ignores_a_stop_is_told():
+    stock, own = CheckpointHook(by_epoch=False), BiSSLCheckpointHook()
+    for hooks, told in (([stock], True), ([stock, own], False), ([], False)):
+        lines = []
+        check_stock_parts(
+            SimpleNamespace(
+                auto_scale_lr=None,
+                hooks=hooks,
+                logger=SimpleNamespace(warning=lines.append),
+            )
+        )
+        assert [
+            'SIGTERM and Ctrl-C will end the stage without a checkpoint' in line
+            for line in lines
+        ] == [True] * told
+
+
 @pytest.mark.parametrize('where', ['lower', 'upper', 'at_lower', 'warmup'])
 def test_nan_stops_within_the_step_and_names_the_site(
     where, image_folders, tmp_path, monkeypatch
@@ -746,6 +764,12 @@ def test_nan_stops_within_the_step_and_names_the_site(
             dict(auto_scale_lr=dict(enable=True, base_batch_size=16)),
             ValueError,
             r'Set auto_scale_lr\.enable=False',
+        ),
+        (
+            # mmengine's own hooks.
+            dict(default_hooks=dict(_delete_=True)),
+            TypeError,
+            "CheckpointHook with by_epoch=True .*type='BiSSLCheckpointHook'",
         ),
         (
             dict(train_dataloader__batch_size=25),

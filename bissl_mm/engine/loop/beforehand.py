@@ -29,7 +29,8 @@ def check_parts_of_runner(runner: Runner) -> HypergradientSettings:
 
     Raises:
         TypeError: For a wrapper that distributes parameters or gradients by
-            itself, or that serves only one model.
+            itself, or that serves only one model. Also for a checkpoint hook that
+            counts epochs.
         ValueError: If mmengine is to scale the learning rates.
     """
     _check_wrapper(runner)

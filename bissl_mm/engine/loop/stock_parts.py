@@ -1,19 +1,21 @@
 """Parts of mmengine that suit a training in epochs, at one level."""
 
-from mmengine.hooks import LoggerHook
+from mmengine.hooks import CheckpointHook, LoggerHook
 from mmengine.runner import Runner
 
-from ...utils.errors import ValueRefusal
+from ...utils.errors import TypeRefusal, ValueRefusal
 
 
 def check_stock_parts(runner: Runner) -> None:
     """Refuse the parts with which a bilevel stage would train or save wrongly.
 
     Args:
-        runner (Runner): The runner.
+        runner (Runner): The runner. It gets a warning if no hook answers a
+            request to stop.
 
     Raises:
         ValueError: If mmengine is to scale the learning rates.
+        TypeError: For a checkpoint hook that counts epochs.
     """
     if (runner.auto_scale_lr or {}).get('enable', False):
         raise ValueRefusal(
@@ -22,6 +24,23 @@ def check_stock_parts(runner: Runner) -> None:
             'only that of the upper level. Set auto_scale_lr.enable=False, and the '
             'rates themselves in optim_wrapper.lower.optimizer.lr and '
             'optim_wrapper.upper.optimizer.lr.'
+        )
+    # No hook at all is a choice: mmengine has one by default.
+    hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+    for hook in hooks:
+        if hook.by_epoch:
+            raise TypeRefusal(
+                f'BiSSLTrainLoop: {type(hook).__name__} with by_epoch=True counts '
+                'epochs, but for mmengine the whole stage is one epoch, so it would '
+                'write nothing before the end. Set '
+                "default_hooks.checkpoint.type='BiSSLCheckpointHook', whose interval "
+                'counts alternations.'
+            )
+    if hooks and not any(hasattr(hook, 'on_stop') for hook in hooks):
+        runner.logger.warning(
+            f'{type(hooks[0]).__name__}: SIGTERM and Ctrl-C will end the stage '
+            'without a checkpoint. To have one, set '
+            "default_hooks.checkpoint.type='BiSSLCheckpointHook'."
         )
 
 
