@@ -26,6 +26,7 @@ from task_configs import (
 )
 from toy import DictDataset, ToyDownstream, ToyPretext, nt_xent
 
+from bissl_mm.analysis.scalars import read_scalars
 from bissl_mm.engine import BiSSLOptimWrapper, BiSSLTrainLoop
 from bissl_mm.engine.hooks import BiSSLCheckpointHook, ExportBackboneHook
 from bissl_mm.engine.loop.schedules import take_over_schedules
@@ -578,6 +579,19 @@ def test_a_hook_that_ignores_a_stop_is_told():
             'SIGTERM and Ctrl-C will end the stage without a checkpoint' in line
             for line in lines
         ] == [True] * told
+
+
+def test_evaluations_are_logged_by_alternation_without_a_setting(
+    image_folders, tmp_path, monkeypatch
+):
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=4
+    )
+    cfg.log_processor, cfg.default_hooks.logger = None, dict(type='LoggerHook')
+    runner = make_runner(cfg)
+    runner.train()
+    assert read_scalars(str(tmp_path))['accuracy/top1']['step'] == [2, 4]
+    assert not runner.log_processor.by_epoch
 
 
 @pytest.mark.parametrize('where', ['lower', 'upper', 'at_lower', 'warmup'])

@@ -44,6 +44,19 @@ def check_stock_parts(runner: Runner) -> None:
         )
 
 
+def take_over_logs(runner: Runner) -> None:
+    """Let logs count alternations, whatever the config says.
+
+    mmengine counts epochs by default, and the stage has one: all evaluations
+    would be logged at the same place.
+
+    Args:
+        runner (Runner): Its log processor and hooks are changed.
+    """
+    runner.log_processor.by_epoch = False
+    log_evaluations_by_step(runner)
+
+
 def log_evaluations_by_step(runner: Runner) -> None:
     """Let the hooks that log evaluations count iterations, not epochs.
 
