@@ -29,6 +29,8 @@ from toy import DictDataset, ToyDownstream, ToyPretext, nt_xent
 from bissl_mm.analysis.scalars import read_scalars
 from bissl_mm.engine import BiSSLOptimWrapper, BiSSLTrainLoop
 from bissl_mm.engine.hooks import BiSSLCheckpointHook, ExportBackboneHook
+from bissl_mm.engine.loop.first_weights import check_first_weights
+from bissl_mm.engine.loop.progress import HUB_KEY
 from bissl_mm.engine.loop.schedules import take_over_schedules
 from bissl_mm.engine.loop.settings import LoopSettings
 from bissl_mm.engine.loop.stock_parts import check_stock_parts
@@ -592,6 +594,45 @@ def test_evaluations_are_logged_by_alternation_without_a_setting(
     runner.train()
     assert read_scalars(str(tmp_path))['accuracy/top1']['step'] == [2, 4]
     assert not runner.log_processor.by_epoch
+
+
+def test_a_pretraining_of_the_downstream_backbone_alone_is_refused(
+    image_folders, tmp_path, monkeypatch
+):
+    file = str(tmp_path / 'backbone.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=file)
+    backbone = dict(init_cfg, prefix='backbone.')
+
+    def config(**options):
+        return small_config(monkeypatch, image_folders, tmp_path / 'run', **options)
+
+    def check(**options):
+        runner = make_runner(config(**options))
+        check_first_weights(runner, runner.model)
+
+    torch.save(make_runner(config()).model.downstream.state_dict(), file)
+    remedy = f'Set model.pretrained={file!r}'
+    cfg = config(model__downstream__backbone__init_cfg=backbone)
+    with pytest.raises(ValueError, match=f'model.downstream.backbone.init_.*{remedy}'):
+        make_runner(cfg).train()
+    assert not list((tmp_path / 'run').glob('*.pth'))
+    with pytest.raises(ValueError, match=f'^model.downstream.init_cfg.*{remedy}'):
+        check(model__downstream__init_cfg=init_cfg)
+    # Whatever theta_P begins with is copied.
+    for other in (
+        dict(model__pretrained=file),
+        dict(load_from=file),
+        dict(model__pretext__backbone__init_cfg=backbone),
+        dict(model__init_cfg=init_cfg),
+        dict(model__downstream__backbone__init_cfg=None),
+    ):
+        check(**{'model__downstream__backbone__init_cfg': backbone, **other})
+    # The head's pretraining stays.
+    check(model__downstream__head__init_cfg=dict(init_cfg, prefix='head.'))
+    # Nothing is copied in a run that goes on.
+    runner = make_runner(cfg)
+    runner.message_hub.update_info(HUB_KEY, {})
+    check_first_weights(runner, runner.model)
 
 
 @pytest.mark.parametrize('where', ['lower', 'upper', 'at_lower', 'warmup'])

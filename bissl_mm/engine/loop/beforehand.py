@@ -17,6 +17,7 @@ from ..distributed import PlainDistributedModel
 from ..steps.lone_images import check_parts
 from ..steps.optim_wrapper import BiSSLOptimWrapper
 from ..steps.settings import HypergradientSettings
+from .first_weights import check_first_weights
 from .stock_parts import check_stock_parts
 
 
@@ -48,7 +49,7 @@ def check_before_training(
     streams: dict[str, LevelStream],
     pipelines: list[Any],
 ) -> None:
-    """Check layers, precision, and sizes of batches and of their parts.
+    """Check first weights, layers, precision, and sizes of batches and of their parts.
 
     Where the two models disagree, for example in the order of channels, the run
     gets a warning.
@@ -62,8 +63,9 @@ def check_before_training(
 
     Raises:
         TypeError: If the stage cannot work with a part.
-        ValueError: If a batch is too small.
+        ValueError: If a batch is too small, or pretrained weights would be lost.
     """
+    check_first_weights(runner, model)
     wrapper, world_size = runner.optim_wrapper, get_world_size()
     curvature = wrapper.system.config.curvature
     check_differentiable(model.pretext, model.downstream, world_size, curvature)
