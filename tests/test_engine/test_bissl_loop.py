@@ -4,26 +4,48 @@ import itertools
 import json
 import math
 from copy import deepcopy
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from pretext_models import make
 from small_run import make_runner, small_config, weights
+from task_configs import (
+    CONFIGS,
+    FIRST_VERSION,
+    PUBLISHED,
+    TEXT,
+    THRIFTY,
+    VARIANTS,
+    shipped,
+)
 from toy import DictDataset, ToyDownstream, ToyPretext, nt_xent
 
+from bissl_mm.analysis.scalars import read_scalars
 from bissl_mm.engine import BiSSLOptimWrapper, BiSSLTrainLoop
-from bissl_mm.engine.hooks import ExportBackboneHook
+from bissl_mm.engine.hooks import BiSSLCheckpointHook, ExportBackboneHook
+from bissl_mm.engine.loop.first_weights import check_first_weights
+from bissl_mm.engine.loop.progress import HUB_KEY
+from bissl_mm.engine.loop.schedules import take_over_schedules
+from bissl_mm.engine.loop.settings import LoopSettings
+from bissl_mm.engine.loop.stock_parts import check_stock_parts
 from bissl_mm.engine.steps.level_optimizers import check_plain
 from bissl_mm.hypergradient import Hessian
 from bissl_mm.models import BiSSLModel
 from bissl_mm.models.checks import check_differentiable
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
+
+STAGES = [
+    path
+    for path in (*CONFIGS, *FIRST_VERSION, *PUBLISHED, *TEXT, *THRIFTY, *VARIANTS)
+    if path.stem.startswith('bissl')
+]
 
 
 def batches(number, make, seed):
@@ -505,6 +527,114 @@ def test_schedules_count_the_steps_of_their_level(image_folders, tmp_path, monke
     assert len(lower) == 9 and len(upper) == 6
 
 
+def told_of_schedules(schedules, settings):
+    """Warnings about the schedules of a stage."""
+    lines = []
+    runner = SimpleNamespace(
+        hooks=[],
+        _hooks=[],
+        param_schedulers=deepcopy(schedules),
+        logger=SimpleNamespace(warning=lines.append),
+    )
+    take_over_schedules(runner, settings)
+    return lines
+
+
+def loop_settings(alternations, lower, upper):
+    return LoopSettings(alternations, lower, upper, None, 1, 'next', None, 1, 1)
+
+
+def test_a_schedule_that_is_longer_than_its_level_is_told():
+    def lines(end):
+        upper = [dict(type='LinearLR', by_epoch=False, begin=0, **end)]
+        return told_of_schedules(dict(upper=upper), loop_settings(30, 10, 4))
+
+    (line,) = lines(dict(end=500))
+    assert 'upper: LinearLR ends at step 500, but the run has 120 steps' in line
+    assert not lines(dict(end=120)) and not lines({})
+
+
+@pytest.mark.whole
+def test_no_shipped_schedule_is_longer_than_its_level():
+    assert STAGES
+    for path in STAGES:
+        cfg = shipped(path)
+        loop = cfg.train_cfg
+        settings = loop_settings(
+            loop.num_alternations, loop.num_lower_steps, loop.num_upper_steps
+        )
+        assert not told_of_schedules(cfg.param_scheduler.to_dict(), settings), path
+
+
+def test_a_hook_that_ignores_a_stop_is_told():
+    stock, own = CheckpointHook(by_epoch=False), BiSSLCheckpointHook()
+    for hooks, told in (([stock], True), ([stock, own], False), ([], False)):
+        lines = []
+        check_stock_parts(
+            SimpleNamespace(
+                auto_scale_lr=None,
+                hooks=hooks,
+                logger=SimpleNamespace(warning=lines.append),
+            )
+        )
+        assert [
+            'SIGTERM and Ctrl-C will end the stage without a checkpoint' in line
+            for line in lines
+        ] == [True] * told
+
+
+def test_evaluations_are_logged_by_alternation_without_a_setting(
+    image_folders, tmp_path, monkeypatch
+):
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=4
+    )
+    cfg.log_processor, cfg.default_hooks.logger = None, dict(type='LoggerHook')
+    runner = make_runner(cfg)
+    runner.train()
+    assert read_scalars(str(tmp_path))['accuracy/top1']['step'] == [2, 4]
+    assert not runner.log_processor.by_epoch
+
+
+def test_a_pretraining_of_the_downstream_backbone_alone_is_refused(
+    image_folders, tmp_path, monkeypatch
+):
+    file = str(tmp_path / 'backbone.pth')
+    init_cfg = dict(type='Pretrained', checkpoint=file)
+    backbone = dict(init_cfg, prefix='backbone.')
+
+    def config(**options):
+        return small_config(monkeypatch, image_folders, tmp_path / 'run', **options)
+
+    def check(**options):
+        runner = make_runner(config(**options))
+        check_first_weights(runner, runner.model)
+
+    torch.save(make_runner(config()).model.downstream.state_dict(), file)
+    remedy = f'Set model.pretrained={file!r}'
+    cfg = config(model__downstream__backbone__init_cfg=backbone)
+    with pytest.raises(ValueError, match=f'model.downstream.backbone.init_.*{remedy}'):
+        make_runner(cfg).train()
+    assert not list((tmp_path / 'run').glob('*.pth'))
+    with pytest.raises(ValueError, match=f'^model.downstream.init_cfg.*{remedy}'):
+        check(model__downstream__init_cfg=init_cfg)
+    # Whatever theta_P begins with is copied.
+    for other in (
+        dict(model__pretrained=file),
+        dict(load_from=file),
+        dict(model__pretext__backbone__init_cfg=backbone),
+        dict(model__init_cfg=init_cfg),
+        dict(model__downstream__backbone__init_cfg=None),
+    ):
+        check(**{'model__downstream__backbone__init_cfg': backbone, **other})
+    # The head's pretraining stays.
+    check(model__downstream__head__init_cfg=dict(init_cfg, prefix='head.'))
+    # Nothing is copied in a run that goes on.
+    runner = make_runner(cfg)
+    runner.message_hub.update_info(HUB_KEY, {})
+    check_first_weights(runner, runner.model)
+
+
 @pytest.mark.parametrize('where', ['lower', 'upper', 'at_lower', 'warmup'])
 def test_nan_stops_within_the_step_and_names_the_site(
     where, image_folders, tmp_path, monkeypatch
@@ -666,7 +796,36 @@ def test_nan_stops_within_the_step_and_names_the_site(
             TypeError,
             "param_scheduler: unknown key 'middle'",
         ),
+        (
+            dict(
+                param_scheduler__upper=[
+                    dict(type='PolyLR', by_epoch=False, begin=12, end=80)
+                ]
+            ),
+            ValueError,
+            r'upper: PolyLR begins at step 12 and ends at step 80, .* the 12 steps',
+        ),
+        (
+            dict(
+                param_scheduler__upper=[
+                    dict(type='PolyLR', by_epoch=False, begin=5, end=5)
+                ]
+            ),
+            ValueError,
+            'upper: PolyLR begins at step 5 and ends at step 5',
+        ),
         (dict(custom_hooks=[dict(type='EMAHook')]), TypeError, 'EMAHook'),
+        (
+            dict(auto_scale_lr=dict(enable=True, base_batch_size=16)),
+            ValueError,
+            r'Set auto_scale_lr\.enable=False',
+        ),
+        (
+            # mmengine's own hooks.
+            dict(default_hooks=dict(_delete_=True)),
+            TypeError,
+            "CheckpointHook with by_epoch=True .*type='BiSSLCheckpointHook'",
+        ),
         (
             dict(train_dataloader__batch_size=25),
             ValueError,

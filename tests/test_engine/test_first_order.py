@@ -207,7 +207,12 @@ def test_sharded_training_is_refused(monkeypatch):
         constructor='BiSSLOptimWrapperConstructor',
     )
     found = check_parts_of_runner(
-        SimpleNamespace(model=torch.nn.Linear(1, 1), optim_wrapper=settings)
+        SimpleNamespace(
+            model=torch.nn.Linear(1, 1),
+            optim_wrapper=settings,
+            auto_scale_lr=None,
+            hooks=[],
+        )
     )
     assert found.damping == 3
     optimizer = ZeroRedundancyOptimizer.__new__(ZeroRedundancyOptimizer)

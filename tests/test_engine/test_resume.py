@@ -157,6 +157,21 @@ def test_settings_that_would_change_the_samples_are_refused(
         run_to_end(cfg)
 
 
+def test_a_warm_up_that_was_begun_is_not_left_out(image_folders, tmp_path, monkeypatch):
+    cfg = small_config(
+        monkeypatch, image_folders, tmp_path, train_cfg__num_alternations=3
+    )
+    with pytest.raises(SystemExit):
+        run_to_end(cfg, [StopAt('after_head_warmup_step', 2)])
+    cfg.resume, cfg.train_cfg.head_warmup = True, None
+    with pytest.raises(
+        ValueError, match='head_warmup is None now.*after 2 steps.*num_epochs ends it'
+    ):
+        run_to_end(cfg)
+    cfg.train_cfg.head_warmup = dict(num_epochs=0.1)
+    assert run_to_end(cfg).iter == 3
+
+
 def test_a_model_of_other_sizes_is_refused(image_folders, tmp_path, monkeypatch):
     cfg = small_config(monkeypatch, image_folders, tmp_path)
     with pytest.raises(SystemExit):

@@ -6,7 +6,7 @@ from mmengine.optim import OptimWrapper
 from test_bissl_loop import batches, downstream_batch, pretext_batch, toy_runner
 from toy import ToyDownstream, ToyPretext
 
-from bissl_mm.engine import WeightedSumOptimWrapper
+from bissl_mm.engine import ProgressBarHook, WeightedSumOptimWrapper
 from bissl_mm.models import BiSSLModel
 from bissl_mm.utils.errors import ValueRefusal
 
@@ -62,3 +62,18 @@ def test_weight_outside_the_interval_is_refused():
     levels = [sgd(m) for m in (model.pretext, model.downstream, model.downstream)]
     with pytest.raises(ValueRefusal, match=r'weight is 1\.5'):
         WeightedSumOptimWrapper(*levels, weight=1.5)
+
+
+def test_a_progress_bar_counts_both_levels(tmp_path, capfd):
+    """The lower steps have no loss to show."""
+    lower, upper = batches(3, pretext_batch, 1), batches(3, downstream_batch, 2)
+    model = shared_model()
+    levels = [sgd(m) for m in (model.pretext, model.downstream, model.downstream)]
+    wrapper = WeightedSumOptimWrapper(
+        *levels, hypergradient=dict(batches='first'), regularizer=dict(weight=1.0)
+    )
+    steps = dict(num_alternations=3, num_lower_steps=1, num_upper_steps=1)
+    runner = toy_runner(tmp_path, model, lower, upper, wrapper, **steps)
+    runner.register_hook(ProgressBarHook())
+    runner.train()
+    assert '6/6' in capfd.readouterr().err

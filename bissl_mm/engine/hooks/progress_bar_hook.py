@@ -62,7 +62,9 @@ class ProgressBarHook(Hook):
     def after_lower_step(self, runner: Runner, logs: dict) -> None:
         """Count a step of the lower level."""
         self._bar.update()
-        self._bar.set_postfix(pretext_loss=f'{logs["pretext_loss"]:.3f}')
+        # The weighted sum has both losses in its upper step.
+        if 'pretext_loss' in logs:
+            self._bar.set_postfix(pretext_loss=f'{logs["pretext_loss"]:.3f}')
 
     def after_upper_step(self, runner: Runner, logs: dict) -> None:
         """Count a step of the upper level."""

@@ -17,19 +17,25 @@ from ..distributed import PlainDistributedModel
 from ..steps.lone_images import check_parts
 from ..steps.optim_wrapper import BiSSLOptimWrapper
 from ..steps.settings import HypergradientSettings
+from .first_weights import check_first_weights
+from .stock_parts import check_stock_parts
 
 
 def check_parts_of_runner(runner: Runner) -> HypergradientSettings:
-    """Check the wrapper of the model and that of the optimizers, built or not.
+    """Check the wrapper of the model, that of the optimizers, built or not, and
+    the parts of mmengine that suit other trainings.
 
     Returns:
         HypergradientSettings: The settings in the wrapper of the optimizers.
 
     Raises:
         TypeError: For a wrapper that distributes parameters or gradients by
-            itself, or that serves only one model.
+            itself, or that serves only one model. Also for a checkpoint hook that
+            counts epochs.
+        ValueError: If mmengine is to scale the learning rates.
     """
     _check_wrapper(runner)
+    check_stock_parts(runner)
     wrapper = runner.optim_wrapper
     if isinstance(wrapper, BiSSLOptimWrapper):
         return wrapper.system.config
@@ -43,7 +49,7 @@ def check_before_training(
     streams: dict[str, LevelStream],
     pipelines: list[Any],
 ) -> None:
-    """Check layers, precision, and sizes of batches and of their parts.
+    """Check first weights, layers, precision, and sizes of batches and of their parts.
 
     Where the two models disagree, for example in the order of channels, the run
     gets a warning.
@@ -57,8 +63,9 @@ def check_before_training(
 
     Raises:
         TypeError: If the stage cannot work with a part.
-        ValueError: If a batch is too small.
+        ValueError: If a batch is too small, or pretrained weights would be lost.
     """
+    check_first_weights(runner, model)
     wrapper, world_size = runner.optim_wrapper, get_world_size()
     curvature = wrapper.system.config.curvature
     check_differentiable(model.pretext, model.downstream, world_size, curvature)

@@ -16,6 +16,7 @@ from .progress import HUB_KEY, Progress
 from .resume_guard import ResumeGuardHook
 from .schedules import step_schedules, take_over_schedules
 from .settings import LoopSettings
+from .stock_parts import take_over_logs
 
 
 class Bookkeeping:
@@ -50,6 +51,7 @@ class Bookkeeping:
         # An earlier run in this process may have used a hub of the same name.
         runner.message_hub.pop_info(HUB_KEY, None)
         take_over_schedules(runner, settings)
+        take_over_logs(runner)
         runner.register_hook(ResumeGuardHook())
         runner.register_hook(LoaderShieldHook())
 
@@ -79,7 +81,7 @@ class Bookkeeping:
         hub = self.runner.message_hub
         if HUB_KEY in hub.runtime_info:
             self.progress = Progress(**hub.get_info(HUB_KEY))
-            self.settings.check_resumable(self.progress.settings)
+            self.settings.check_resumable(self.progress)
             self._warn_of_changes(self.progress.settings)
             self.runner.logger.info(f'Resumed at {self.progress.describe()}.')
         else:

@@ -1,13 +1,16 @@
 """An ordinary training that is evaluated within its epochs, too."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from ...registry import LOOPS
 from ...utils.check import check_keys, check_positive_int
 from ...utils.errors import ValueRefusal
+from .stock_parts import log_evaluations_by_step
 
 
 @LOOPS.register_module()
@@ -16,7 +19,8 @@ class EvaluatingTrainLoop(EpochBasedTrainLoop):
     """mmengine's loop over epochs, with several evaluations in each of them.
 
     They are evenly spaced, and the last one follows the last step of the epoch
-    (thesis, 7.1.2). An epoch with fewer steps is evaluated after each step.
+    (thesis, 7.1.2). An epoch with fewer steps is evaluated after each step. With
+    several evaluations in an epoch the logs have the step of each, not its epoch.
 
     Args:
         runner (Runner): The runner.
@@ -49,6 +53,8 @@ class EvaluatingTrainLoop(EpochBasedTrainLoop):
                 'epoch is evaluated. Remove it, or set evaluations_per_epoch.'
             )
         self.evaluations_per_epoch = evaluations_per_epoch
+        if evaluations_per_epoch > 1:
+            log_evaluations_by_step(runner)
         number = len(self.dataloader)
         #: Steps of an epoch after which it is evaluated; the last is mmengine's.
         self._places = {
@@ -67,5 +73,24 @@ class EvaluatingTrainLoop(EpochBasedTrainLoop):
         runner = self.runner
         is_due = idx + 1 in self._places and self._epoch + 1 >= self.val_begin
         if is_due and runner.val_loop is not None:
-            runner.val_loop.run()
+            with _kept_checkpoints(runner):
+                runner.val_loop.run()
             runner.model.train()
+
+
+@contextmanager
+def _kept_checkpoints(runner: Runner) -> Iterator[None]:
+    """Inside, a new best evaluation does not write the newest checkpoint again.
+
+    mmengine would write the weights of the running epoch into the checkpoint of the
+    last one, and a run that is resumed from it would train these steps twice.
+    """
+    hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
+    newest = [hook.last_ckpt for hook in hooks]
+    for hook in hooks:
+        hook.last_ckpt = None
+    try:
+        yield
+    finally:
+        for hook, path in zip(hooks, newest, strict=True):
+            hook.last_ckpt = path

@@ -15,7 +15,8 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
 
     mmengine would step the schedules of both levels once per alternation. Here
     the loop steps them, and ``end`` counts steps of the level. If ``end`` is
-    left out, it becomes the number of steps of the level in the run.
+    left out, it becomes the number of steps of the level in the run. A schedule
+    that ends later gets a warning.
 
     Args:
         runner (Runner): Its hooks and ``param_schedulers`` configs are
@@ -25,7 +26,8 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
     Raises:
         TypeError: If the schedules do not name the levels, or if ``EMAHook``
             averages weights.
-        ValueError: If a schedule counts epochs or ends before it begins.
+        ValueError: If a schedule counts epochs, ends before it begins or begins
+            after the last step of its level.
     """
     for hook in list(runner._hooks):
         if isinstance(hook, EMAHook):
@@ -48,7 +50,8 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
     for level in LEVELS:
         cfgs = schedules.get(level) or []
         cfgs = schedules[level] = [cfgs] if isinstance(cfgs, dict) else cfgs
-        if not settings.total_steps(level):
+        total = settings.total_steps(level)
+        if not total:
             # With num_lower_steps=0 no step advances them.
             cfgs = schedules[level] = []
         for cfg in cfgs:
@@ -59,14 +62,25 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
                     f'param_scheduler.{level}: {cfg.get("type")} needs '
                     'by_epoch=False; it counts steps of this level.'
                 )
-            cfg.setdefault('end', settings.total_steps(level))
-            if cfg.get('begin', 0) >= cfg['end']:
-                raise ValueRefusal(
-                    f'param_scheduler.{level}: {cfg.get("type")} begins at '
-                    f'step {cfg["begin"]}, but ends at step {cfg["end"]}; '
-                    f'the run has {settings.total_steps(level)} steps of '
-                    'this level. Lower begin, or raise num_alternations.'
-                )
+            cfg.setdefault('end', total)
+            _check_range(runner, level, cfg, total)
+
+
+def _check_range(runner: Runner, level: str, cfg: dict, total: int) -> None:
+    where = f'param_scheduler.{level}: {cfg.get("type")}'
+    begin, end = cfg.get('begin', 0), cfg['end']
+    if begin >= min(end, total):
+        raise ValueRefusal(
+            f'{where} begins at step {begin} and ends at step {end}, but must begin '
+            f'before it ends and before the last of the {total} steps of this level. '
+            'Lower begin, raise end, or raise num_alternations.'
+        )
+    if end > total:
+        runner.logger.warning(
+            f'{where} ends at step {end}, but the run has {total} steps of this level, '
+            'so the learning rate does not get to the end of the schedule. Lower end '
+            f'to {total}, or remove it to end with the run.'
+        )
 
 
 def step_schedules(runner: Runner, level: str) -> None:

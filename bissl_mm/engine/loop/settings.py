@@ -9,6 +9,7 @@ from ...utils.check import (
     check_positive_int,
 )
 from ...utils.errors import ValueRefusal
+from .progress import Progress
 
 WHERE = 'BiSSLTrainLoop'
 
@@ -139,9 +140,24 @@ class LoopSettings:
             backbone_adaptation=self.backbone_adaptation,
         )
 
-    def check_resumable(self, saved: dict[str, object]) -> None:
-        """Raise a ``ValueError`` if a checkpoint was written with other
-        settings."""
+    def check_resumable(self, progress: Progress) -> None:
+        """Compare these settings with those of a checkpoint.
+
+        Args:
+            progress (Progress): That of the checkpoint.
+
+        Raises:
+            ValueError: If it was written with other settings, or within a head
+                warm-up that these settings do not have.
+        """
+        if progress.phase == 'head_warmup' and self.head_warmup is None:
+            raise ValueRefusal(
+                f'{WHERE}: head_warmup is None now, but the checkpoint was written '
+                f'within the head warm-up, after {progress.step} steps. Restore it '
+                '(a smaller head_warmup.num_epochs ends it earlier), or start anew '
+                'without --resume.'
+            )
+        saved = progress.settings
         for key, value in self.fingerprint().items():
             if saved.get(key) != value:
                 raise ValueRefusal(
