@@ -44,6 +44,21 @@ def test_dry_run_is_near_a_real_run():
 
 
 @counts
+@pytest.mark.whole
+def test_unrolled_steps_are_near_a_real_run():
+    config, options, sizes = SMALL
+    key = 'optim_wrapper.hypergradient.'
+    options = {**options, f'{key}unrolled_steps': 3}
+    fake = dry_run.stage_of(config, options, sizes).measure({})
+    true = dry_run.real(config, options, sizes)
+    for phase in dry_run.PHASES:
+        assert getattr(fake, phase) == pytest.approx(true[phase], rel=0.01), phase
+    # The graphs of all steps are kept, or that of one.
+    true = dry_run.real(config, {**options, f'{key}keep_graph': False}, sizes)
+    assert fake.rebuilt == pytest.approx(true['product'], rel=0.01)
+
+
+@counts
 def test_live_tensors_are_counted_once_and_until_they_die():
     with LiveTensors() as memory:
         x = torch.zeros(2**10, requires_grad=True)
@@ -121,6 +136,22 @@ def test_settings_that_fit_do():
     assert fitter.fit(peaks.at_rest).peaks is None
 
 
+#: Of 8 pretext and 4 downstream images, and of half of them.
+PEAKS = Peaks(
+    at_rest=100,
+    head_warmup=200,
+    lower=300,
+    begin=800,
+    gradients=400,
+    product=1000,
+    graph=0,
+    rebuilt=700,
+    validation=None,
+)
+HALF = PEAKS._replace(lower=200, begin=450, product=550, gradients=300, rebuilt=400)
+LINES = Lines(Point(8, 8, 4), PEAKS, Point(4, 4, 2), HALF)
+
+
 @pytest.mark.parametrize(
     'curvature, parts, has_graph',
     [
@@ -140,20 +171,7 @@ def test_only_a_kept_graph_is_advised_to_be_left_out(curvature, parts, has_graph
         # Without effect there.
         more[f'{key}keep_graph'] = False
     stage = dry_run.stage_of(config, {**options, **more}, (8, 4))
-    peaks = Peaks(
-        at_rest=100,
-        head_warmup=200,
-        lower=300,
-        begin=800,
-        gradients=400,
-        product=1000,
-        graph=0,
-        rebuilt=700,
-        validation=None,
-    )
-    half = peaks._replace(lower=200, begin=450, product=550, gradients=300)
-    half = half._replace(rebuilt=400)
-    lines = Lines(Point(8, 8, 4), peaks, Point(4, 4, 2), half)
+    peaks, lines = PEAKS, LINES
     found = Fitter(stage, peaks, lines).options(900)
     keep, size = (
         f'optim_wrapper.hypergradient.{n}' for n in ('keep_graph', 'batch_size')
@@ -162,6 +180,26 @@ def test_only_a_kept_graph_is_advised_to_be_left_out(curvature, parts, has_graph
     fit = Fit({True: 7, False: 8}, {True: 7, False: 8}, {}, found, peaks)
     said = '\n'.join([*report(stage, peaks), *advice(stage, fit, GIB, ['train'])])
     assert ('keep_graph' in said) == has_graph
+
+
+@pytest.mark.parametrize('takes_parts', [False, True])
+def test_what_fits_of_unrolled_steps(takes_parts):
+    config, options, _ = SMALL
+    key = 'optim_wrapper.hypergradient.'
+    # Parts of a Hessian batch are without effect.
+    more = {f'{key}unrolled_steps': 2, 'optim_wrapper.num_micro_batches.hessian': 2}
+    stage = dry_run.stage_of(config, {**options, **more}, (8, 4))
+    stage.takes_parts = takes_parts
+    fitter = Fitter(stage, PEAKS, LINES)
+    keep = {f'{key}keep_graph': False}
+    assert fitter.options(900) == keep
+    # Their batches are those of the lower steps.
+    size = {'train_cfg.pretext_dataloader.batch_size': 6}
+    assert fitter.options(600) == {**keep, **size}
+    fit = Fit({True: 7, False: 8}, {True: 7, False: 8}, {}, keep, None)
+    assert set(fitter.fit(1000).parts) == ({'lower'} if takes_parts else set())
+    said = '\n'.join(advice(stage, fit, GIB, ['train']))
+    assert 'Hessian' not in said and 'Take fewer unrolled_steps, more GPUs' in said
 
 
 @counts

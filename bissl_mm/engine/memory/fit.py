@@ -182,6 +182,9 @@ class Fitter:
 
     def _parts(self, limit: float) -> dict[str, int]:
         lines = dict(lower=self.lines.lower, hessian=self.lines.rebuilt)
+        if self.settings.unrolled_steps:
+            # A step is differentiated as a whole.
+            del lines['hessian']
         return {
             level: self._number(line, getattr(self.at, level), limit)
             for level, line in lines.items()
@@ -226,6 +229,7 @@ class Fitter:
     def _for_hessian(
         self, options: dict[str, Any], limit: float, lower: int, upper: int
     ) -> dict[str, Any] | None:
+        is_unrolled = self.settings.unrolled_steps > 0
         wanted = min(self.at.hessian, lower)
         if self.settings.batch_size not in (None, wanted):
             options[_HESSIAN] = wanted
@@ -238,13 +242,15 @@ class Fitter:
         without = self.lines.hessian(limit, upper, wanted, not has_graph)
         if without >= wanted:
             return {**options, **keep}
-        if self.stage.takes_parts:
+        if self.stage.takes_parts and not is_unrolled:
             parts = self._number(self.lines.rebuilt, wanted, limit)
             if parts:
                 return {**options, f'{_PARTS}.hessian': parts}
         if without < _LEAST:
             return None
-        return {**options, **keep, _HESSIAN: without}
+        # Unrolled steps have the batches of the lower level.
+        key = SIZE['lower'] if is_unrolled else _HESSIAN
+        return {**options, **keep, key: without}
 
     def _validation(self, limit: float) -> int | None:
         """The batch of validation that fits; None if it fits as it is."""

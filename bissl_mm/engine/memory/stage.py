@@ -111,8 +111,9 @@ class Stage:
     def has_graph(self) -> bool:
         """Whether ``keep_graph`` has an effect: the curvature derives a gradient
         again, and of the whole Hessian batch at once."""
-        curvature = self.hypergradient.curvature
-        return curvature in WITH_GRAPH and self.num_parts['hessian'] == 1
+        settings = self.hypergradient
+        is_whole = settings.unrolled_steps > 0 or self.num_parts['hessian'] == 1
+        return settings.curvature in WITH_GRAPH and is_whole
 
     def measure(self, options: dict[str, Any]) -> Peaks:
         """The peaks with other settings.
@@ -162,7 +163,8 @@ class Stage:
         )
         warmup = settings.head_warmup
         in_warmup = run.head_warmup(warmup['backbone_mode']) if warmup else None
-        lower = run.lower_step() if settings.num_lower_steps else 0
+        steps = settings.num_lower_steps
+        lower = run.lower_phase(steps) if steps else 0
         found = run.upper_phase(settings.num_upper_steps)
         self.vectors, self.vectors_of_few = bytes_of_vectors(own, wrapper.system.solver)
         return Peaks(
