@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import math
 import sys
 
 import pytest
@@ -176,10 +177,64 @@ def test_only_a_kept_graph_is_advised_to_be_left_out(curvature, parts, has_graph
     keep, size = (
         f'optim_wrapper.hypergradient.{n}' for n in ('keep_graph', 'batch_size')
     )
-    assert found == ({keep: False} if has_graph else {size: 7})
+    # With parts, a batch is a multiple of them.
+    smaller = {size: 7 // parts * parts}
+    assert found == ({keep: False} if has_graph else smaller)
     fit = Fit({True: 7, False: 8}, {True: 7, False: 8}, {}, found, peaks)
     said = '\n'.join([*report(stage, peaks), *advice(stage, fit, GIB, ['train'])])
     assert ('keep_graph' in said) == has_graph
+
+
+def needed(options):
+    """Bytes of a loss without graphs that are kept, straight in the images of a part."""
+    key = 'optim_wrapper.num_micro_batches.'
+    lower, hessian = (options[f'{key}{level}'] for level in ('lower', 'hessian'))
+    size = options.get('train_cfg.pretext_dataloader.batch_size', 64)
+    size_of_hessian = options.get('optim_wrapper.hypergradient.batch_size', size)
+    upper = options.get('train_dataloader.batch_size', 4)
+    assert not size % lower and not size_of_hessian % hessian
+    product = 100 + 40 * size_of_hessian // hessian
+    return PEAKS._replace(
+        lower=100 + 20 * size // lower,
+        begin=100,
+        gradients=100 + 10 * upper,
+        product=product,
+        rebuilt=product,
+        head_warmup=None,
+    )
+
+
+def fitted(takes_parts, lower, hessian, limit):
+    """What fits 64 images of the loss above, with parts that the config sets."""
+    config, options, _ = SMALL
+    as_set = {'optim_wrapper.num_micro_batches.lower': lower}
+    as_set['optim_wrapper.num_micro_batches.hessian'] = hessian
+    more = {'optim_wrapper.hypergradient.keep_graph': False, **as_set}
+    stage = dry_run.stage_of(config, {**options, **more}, (64, 4))
+    stage.takes_parts = takes_parts
+    stage.measure = lambda options: needed({**as_set, **options})
+    return Fitter(stage, needed(as_set)).fit(limit)
+
+
+@pytest.mark.parametrize('limit, parts', [(500, (4, 8)), (250, (16, 32))])
+@pytest.mark.parametrize('as_set', [(1, 1), (2, 2), (4, 8), (16, 2), (64, 64)])
+def test_parts_that_are_needed_are_those_of_the_whole_batch(as_set, limit, parts):
+    found = fitted(True, *as_set, limit)
+    assert found.parts == dict(lower=parts[0], hessian=parts[1])
+    enough = all(a >= b for a, b in zip(as_set, parts, strict=True))
+    assert found.peaks.largest <= limit and enough == (not found.options)
+    for key, number in found.options.items():
+        level = key.removeprefix('optim_wrapper.num_micro_batches.')
+        assert number == found.parts[level]
+
+
+@pytest.mark.parametrize('as_set', [(1, 1), (4, 8), (2, 8)])
+def test_smaller_batches_divide_into_the_parts_that_are_set(as_set):
+    lower, hessian = as_set
+    found = fitted(False, *as_set, limit=310)
+    assert found.options and found.peaks.largest <= 310 and not found.parts
+    step = math.lcm(*as_set)
+    assert found.pretext[True] == min(10 * lower, 5 * hessian) // step * step
 
 
 @pytest.mark.parametrize('takes_parts', [False, True])

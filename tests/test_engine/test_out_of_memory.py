@@ -132,6 +132,28 @@ def test_fewer_kept_products_are_named_where_many_are_kept(
     assert ('solver.max_basis=4 ' in str(caught.value)) == is_named
 
 
+@pytest.mark.parametrize(
+    'level, size, parts, proposed',
+    [('lower', 4, 1, 2), ('lower', 4, 2, 4), ('lower', 4, 4, None)]
+    + [('upper', 6, 1, 2), ('upper', 6, 2, 6), ('upper', 5, 1, 5), ('upper', 6, 6, 0)],
+)
+def test_more_parts_than_are_set_are_named(
+    level, size, parts, proposed, image_folders, tmp_path, monkeypatch
+):
+    run = make_runner(small_config(monkeypatch, image_folders, tmp_path))
+    # The message reads the config alone.
+    run.cfg.optim_wrapper.num_micro_batches = {level: parts}
+    loader = dict(lower=run.cfg.train_cfg.pretext_dataloader, upper=None)[level]
+    (loader or run.cfg.train_dataloader).batch_size = size
+    monkeypatch.setattr(
+        BiSSLOptimWrapper, f'{level}_gradient', raising(CUDA[0](CUDA[1]))
+    )
+    with pytest.raises(RuntimeRefusal) as caught:
+        run.train()
+    _, named, number = str(caught.value).partition(f'num_micro_batches.{level}=')
+    assert number.startswith(f'{proposed} (') if proposed else not named
+
+
 def test_what_needs_less_of_unrolled_steps(image_folders, tmp_path, monkeypatch):
     run = make_runner(small_config(monkeypatch, image_folders, tmp_path))
     # The message reads the config alone.

@@ -104,16 +104,18 @@ class Stage:
     @property
     def num_parts(self) -> dict[str, int]:
         """Parts of a batch as the config sets them, by level."""
-        given = self.cfg.optim_wrapper.get('num_micro_batches') or {}
+        given = dict(self.cfg.optim_wrapper.get('num_micro_batches') or {})
+        if self.hypergradient.unrolled_steps:
+            # A step is differentiated as a whole.
+            given['hessian'] = 1
         return {level: given.get(level, 1) for level in LEVELS}
 
     @property
     def has_graph(self) -> bool:
         """Whether ``keep_graph`` has an effect: the curvature derives a gradient
         again, and of the whole Hessian batch at once."""
-        settings = self.hypergradient
-        is_whole = settings.unrolled_steps > 0 or self.num_parts['hessian'] == 1
-        return settings.curvature in WITH_GRAPH and is_whole
+        curvature = self.hypergradient.curvature
+        return curvature in WITH_GRAPH and self.num_parts['hessian'] == 1
 
     def measure(self, options: dict[str, Any]) -> Peaks:
         """The peaks with other settings.
