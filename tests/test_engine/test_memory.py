@@ -158,6 +158,8 @@ LINES = Lines(Point(8, 8, 4), PEAKS, Point(4, 4, 2), HALF)
     [
         ('hessian', 1, True),
         ('gauss_newton', 1, True),
+        ('hessian', 1, False),
+        ('gauss_newton', 1, False),
         ('hessian', 2, False),
         ('differences', 1, False),
         ('fisher', 1, False),
@@ -169,7 +171,7 @@ def test_only_a_kept_graph_is_advised_to_be_left_out(curvature, parts, has_graph
     more = {f'{key}curvature': curvature}
     more['optim_wrapper.num_micro_batches'] = dict(hessian=parts)
     if not has_graph:
-        # Without effect there.
+        # With parts, differences and Fisher it is without effect.
         more[f'{key}keep_graph'] = False
     stage = dry_run.stage_of(config, {**options, **more}, (8, 4))
     peaks, lines = PEAKS, LINES

@@ -81,7 +81,7 @@ class Lines:
         self, limit: float, upper: int, most: int, step: int, keeps: bool
     ) -> int:
         """The largest Hessian batch up to ``most`` that fits, a multiple of ``step``,
-        with or without a kept graph; 0 if none does."""
+        with the graph that the measurements kept or without one; 0 if none does."""
         if not keeps:
             fits = self.gradients(upper) <= limit
             return self.rebuilt.largest(limit, most, step) if fits else 0
@@ -98,7 +98,7 @@ class Fit(NamedTuple):
     Attributes:
         pretext (dict[bool, int]): The largest pretext batch of one process, with
             and without a kept graph, if the Hessian takes all of it or as much as
-            is set; 0 if none fits.
+            is set; 0 if none fits. If the config keeps no graph, True is as it is.
         hessian (dict[bool, int]): The largest Hessian batch of one process beside
             the config's batches, likewise.
         parts (dict[str, int]): By level, the parts of a batch that are needed.
@@ -249,10 +249,8 @@ class Fitter:
         if self.settings.batch_size not in (None, wanted):
             options[_HESSIAN] = wanted
         has_graph = self.stage.has_graph
-        # Without a graph, gradients are kept in any case.
-        keeps = self.settings.keep_graph or not has_graph
         keep = {_KEEP: False} if has_graph else {}
-        if self.lines.hessian(limit, upper, wanted, step, keeps) >= wanted:
+        if self.lines.hessian(limit, upper, wanted, step, True) >= wanted:
             return options
         without = self.lines.hessian(limit, upper, wanted, step, not has_graph)
         if without >= wanted:

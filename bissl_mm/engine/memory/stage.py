@@ -112,10 +112,11 @@ class Stage:
 
     @property
     def has_graph(self) -> bool:
-        """Whether ``keep_graph`` has an effect: the curvature derives a gradient
-        again, and of the whole Hessian batch at once."""
-        curvature = self.hypergradient.curvature
-        return curvature in WITH_GRAPH and self.num_parts['hessian'] == 1
+        """Whether a graph is kept for all products: the curvature derives a gradient
+        again, of the whole Hessian batch at once, and ``keep_graph`` is set."""
+        settings = self.hypergradient
+        is_whole = self.num_parts['hessian'] == 1
+        return settings.curvature in WITH_GRAPH and is_whole and settings.keep_graph
 
     def measure(self, options: dict[str, Any]) -> Peaks:
         """The peaks with other settings.
