@@ -10,10 +10,12 @@ import torch
 import torch.distributed as dist
 from conftest import ROOT
 from mmengine.registry import MODELS
+from pretext_models import bissl_model
 from small_run import CONFIG
 from tool_runs import call, tool
 
 from bissl_mm.engine.memory import live_tensors
+from bissl_mm.engine.memory.checkpoints import unread_checkpoints
 from bissl_mm.engine.memory.command import Request, answer
 from bissl_mm.engine.memory.fake_device import fake_device
 from bissl_mm.engine.memory.fit import Fit, Fitter, Lines
@@ -24,7 +26,7 @@ from bissl_mm.engine.memory.stage import Point
 from bissl_mm.engine.memory.worst_case import bytes_of_vectors, worst_case
 from bissl_mm.hypergradient import IdentitySolver, MinresSolver, RecyclingSolver
 from bissl_mm.utils.card import GIB, read_memory, room, with_margin
-from bissl_mm.utils.errors import RuntimeRefusal
+from bissl_mm.utils.errors import RuntimeRefusal, ValueRefusal
 
 __all__ = ['tool']
 sys.path.insert(0, str(ROOT / 'benchmarks'))
@@ -298,6 +300,36 @@ def test_bytes_of_a_solvers_vectors(solver, most, few):
     worst = worst_case(solver)
     worst.solve(lambda v: v, (torch.ones(3), torch.ones(2, 2)))
     assert bytes_of_vectors(solver, worst) == (28 * most, few and 28 * few)
+
+
+@counts
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path):
+    config, options, sizes = SMALL
+    path = tmp_path / 'other.pth'
+    torch.save(bissl_model('SimCLR', torch.float32).pretext.state_dict(), path)
+    stage = dry_run.stage_of(config, {**options, 'model.pretrained': str(path)}, sizes)
+    with pytest.raises(ValueRefusal, match=r'other.pth. fits \d+ of \d+ backbone'):
+        stage.measure({})
+
+
+@pytest.mark.parametrize('key', ['pretrained', 'pretrained_head'])
+def test_checkpoints_that_are_not_read_are_named(key, tmp_path):
+    model = bissl_model('SimCLR', torch.float32)
+    assert not unread_checkpoints(model)
+    for path, reason in (
+        ('https://example.com/weights.pth', 'is an address'),
+        (str(tmp_path / 'weights.pth'), 'is not there'),
+    ):
+        setattr(model, key, path)
+        (said,) = unread_checkpoints(model)
+        assert f"model.{key}='{path}' {reason}" in said
+    torch.save(dict(other=torch.ones(1)), path)
+    with pytest.raises(ValueRefusal, match='weights.pth'):
+        unread_checkpoints(model)
+    model = bissl_model('SimCLR', torch.float32)
+    model.pretrained = path
+    torch.save(model.pretext.state_dict(), path)
+    assert not unread_checkpoints(model)
 
 
 @counts

@@ -21,6 +21,7 @@ from ..checks.out_of_memory import WITH_GRAPH
 from ..loop.settings import LoopSettings
 from ..steps.gradients import LEVELS
 from ..steps.settings import HypergradientSettings
+from .checkpoints import unread_checkpoints
 from .fake_device import fake_device, move
 from .live_tensors import LiveTensors
 from .phases import Alternation, Peaks
@@ -122,9 +123,11 @@ class Stage:
         """The peaks with other settings.
 
         Args:
-            options (dict): Settings by dotted keys; empty for those of the config.
+            options (dict): Settings by dotted keys; empty for those of the config,
+                whose checkpoints are then checked if they are here.
 
         Raises:
+            ValueError: If a checkpoint does not fit the network.
             RuntimeError: If a part of the model needs the values of tensors.
         """
         cfg = copy.deepcopy(self.cfg)
@@ -132,6 +135,10 @@ class Stage:
         # Averages of weights follow a schedule of this length.
         MessageHub.get_current_instance().update_info('max_iters', 1000)
         model = MODELS.build(cfg.model)
+        if not options:
+            # Its weights are dropped again; no other setting changes the network.
+            for text in unread_checkpoints(model):
+                self.note(text)
         self.takes_parts = _is_mean(model.pretext)
         try:
             with fake_device(self.num_processes) as memory:
