@@ -85,9 +85,10 @@ def dry(*run: Any) -> dict[str, int]:
 
 
 def real(*run: Any) -> dict[str, int]:
-    """The peaks of two lower steps and of one upper phase of two steps.
+    """The peaks of the lower steps and of one upper phase of two steps.
 
-    The phases of an upper step are told apart by where its parts begin and end.
+    Two lower steps, or one more than are unrolled. The phases of an upper step are
+    told apart by where its parts begin and end.
     """
     import torch
     from mmengine.logging import MessageHub
@@ -97,8 +98,11 @@ def real(*run: Any) -> dict[str, int]:
 
     from bissl_mm.engine.memory.live_tensors import LiveTensors
     from bissl_mm.hypergradient import Curvature
+    from bissl_mm.hypergradient.unrolled import UnrolledSteps
 
     stage = stage_of(*run)
+    unrolled = stage.hypergradient.unrolled_steps
+    owner = UnrolledSteps if unrolled else Curvature
     torch.manual_seed(0)
     MessageHub.get_current_instance().update_info('max_iters', 1000)
     model = MODELS.build(stage.cfg.model)
@@ -119,12 +123,13 @@ def real(*run: Any) -> dict[str, int]:
         wrapper = build_optim_wrapper(model, stage.cfg.optim_wrapper)
         at_start = memory.restart()
         recorder.__enter__()
-        for seed in range(2):
+        for seed in range(max(2, unrolled + 1)):
             wrapper.lower_step(model, dict(lower), seed)
             note('lower')
-        wrapper.begin_upper_phase(model, [dict(lower)], 7)
+        batches = [dict(lower) for _ in range(stage.hypergradient.num_batches)]
+        wrapper.begin_upper_phase(model, batches, 7)
         note('begin')
-        gradient, product = wrapper.first_order.upper_gradient, Curvature.__call__
+        gradient, product = wrapper.first_order.upper_gradient, owner.__call__
 
         def upper_gradient(*args):
             memory.restart()
@@ -140,7 +145,7 @@ def real(*run: Any) -> dict[str, int]:
 
         with (
             mock.patch.object(wrapper.first_order, 'upper_gradient', upper_gradient),
-            mock.patch.object(Curvature, '__call__', multiplied),
+            mock.patch.object(owner, '__call__', multiplied),
         ):
             for seed in range(2):
                 wrapper.upper_step(model, dict(upper), seed)

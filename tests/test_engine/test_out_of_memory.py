@@ -132,6 +132,51 @@ def test_fewer_kept_products_are_named_where_many_are_kept(
     assert ('solver.max_basis=4 ' in str(caught.value)) == is_named
 
 
+@pytest.mark.parametrize(
+    'level, size, parts, proposed',
+    [('lower', 4, 1, 2), ('lower', 4, 2, 4), ('lower', 4, 4, None)]
+    + [('upper', 6, 1, 2), ('upper', 6, 2, 6), ('upper', 5, 1, 5), ('upper', 6, 6, 0)],
+)
+def test_more_parts_than_are_set_are_named(
+    level, size, parts, proposed, image_folders, tmp_path, monkeypatch
+):
+    run = make_runner(small_config(monkeypatch, image_folders, tmp_path))
+    # The message reads the config alone.
+    run.cfg.optim_wrapper.num_micro_batches = {level: parts}
+    loader = dict(lower=run.cfg.train_cfg.pretext_dataloader, upper=None)[level]
+    (loader or run.cfg.train_dataloader).batch_size = size
+    monkeypatch.setattr(
+        BiSSLOptimWrapper, f'{level}_gradient', raising(CUDA[0](CUDA[1]))
+    )
+    with pytest.raises(RuntimeRefusal) as caught:
+        run.train()
+    _, named, number = str(caught.value).partition(f'num_micro_batches.{level}=')
+    assert number.startswith(f'{proposed} (') if proposed else not named
+
+
+def test_what_needs_less_of_unrolled_steps(image_folders, tmp_path, monkeypatch):
+    run = make_runner(small_config(monkeypatch, image_folders, tmp_path))
+    # The message reads the config alone.
+    run.cfg.optim_wrapper.hypergradient.unrolled_steps = 5
+    run.cfg.optim_wrapper.num_micro_batches = dict(hessian=2)
+    for place, first in (
+        ((BiSSLOptimWrapper, 'lower_gradient'), 'train_cfg.pretext_dataloader.'),
+        ((Hessian, '_gradient'), 'optim_wrapper.hypergradient.keep_graph=False'),
+        ((BiSSLOptimWrapper, 'upper_gradient'), 'optim_wrapper.hypergradient.keep_'),
+        ((Hessian, '_product'), 'optim_wrapper.hypergradient.keep_graph=False'),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(*place, raising(CUDA[0](CUDA[1])))
+            with pytest.raises(RuntimeRefusal) as caught:
+                run.train()
+        said = str(caught.value)
+        assert f'Needs less: --cfg-options {first}' in said
+        assert 'hypergradient.unrolled_steps=2 (' in said
+        assert 'hypergradient.batch_size' not in said
+        if place[0] is Hessian:
+            assert 'pretext_dataloader.batch_size=2 (the batches of the' in said
+
+
 class Fails(BaseModel):
     """Memory runs out in the steps of one kind."""
 

@@ -16,36 +16,45 @@ from ...utils.errors import Refusal, RuntimeRefusal
 
 #: Curvatures whose products derive a gradient again. Its graph may be kept or not.
 WITH_GRAPH = ('hessian', 'gauss_newton')
+_STEPS = (
+    'optim_wrapper.hypergradient.unrolled_steps={steps_half} (the derivative of fewer '
+    'steps)'
+)
+_PARTS = dict(
+    lower='optim_wrapper.num_micro_batches.lower={lower_parts} (the same gradient only '
+    'if no layer and no loss compares images, as with MAE)',
+    upper='optim_wrapper.num_micro_batches.upper={upper_parts} (the same gradient only '
+    'without batch norm)',
+)
 #: The settings that each phase needs memory for.
 _LOWER = (
     'train_cfg.pretext_dataloader.batch_size={lower_half}',
-    'optim_wrapper.num_micro_batches.lower=2 (the same gradient only if no layer and '
-    'no loss compares images, as with MAE)',
+    _PARTS['lower'],
     "optim_wrapper.first_order_dtype='bfloat16'",
+    _STEPS,
 )
-_UPPER = (
-    'train_dataloader.batch_size={upper_half}',
-    'optim_wrapper.num_micro_batches.upper=2 (the same gradient only without batch '
-    'norm)',
-)
+_UPPER = ('train_dataloader.batch_size={upper_half}', _PARTS['upper'])
 _GRAPH = 'optim_wrapper.hypergradient.keep_graph=False (the same values, slower)'
 _BASIS = (
     f'optim_wrapper.hypergradient.solver.max_basis={FEW_KEPT} (less where a '
     f'phase makes more than {FEW_KEPT} products, of which it may then make more)'
 )
-_HESSIAN = (
-    'optim_wrapper.hypergradient.batch_size={hessian_half} (a noisier Hessian)',
+_HESSIAN = 'optim_wrapper.hypergradient.batch_size={hessian_half} (a noisier Hessian)'
+#: Of unrolled steps, which have no other batches.
+_BATCHES = (
+    'train_cfg.pretext_dataloader.batch_size={lower_half} (the batches of the unrolled '
+    'steps)'
 )
 _TRAIN = ('train_dataloader.batch_size={upper_half}',)
 #: Phase -> its name in the message, and settings that need less.
 PHASES: dict[str, tuple[str, tuple[str, ...]]] = {
     'head_warmup': ('a step of the head warm-up', _UPPER),
     'lower': ('a lower step', _LOWER),
-    'begin': ('the begin of an upper phase', (_GRAPH, *_HESSIAN)),
-    'gradients': ('the gradients of an upper step', (_GRAPH, _BASIS, *_UPPER)),
+    'begin': ('the begin of an upper phase', (_GRAPH, _STEPS, _BATCHES, _HESSIAN)),
+    'gradients': ('the gradients of an upper step', (_GRAPH, _STEPS, _BASIS, *_UPPER)),
     'product': (
         'a product of the Hessian in an upper step',
-        (_GRAPH, _BASIS, *_HESSIAN),
+        (_GRAPH, _STEPS, _BATCHES, _BASIS, _HESSIAN),
     ),
     'training': ('training', _TRAIN),
     'validation': ('validation', ('val_dataloader.batch_size={val_half}',)),
@@ -118,16 +127,8 @@ def _message(runner: Runner, error: Exception) -> str:
     phase, settings = PHASES[getattr(error, _PHASE, 'training')]
     optim_wrapper = cfg.get('optim_wrapper') or {}
     hypergradient = optim_wrapper.get('hypergradient') or {}
-    parts = (optim_wrapper.get('num_micro_batches') or {}).get('hessian', 1)
-    kept = hypergradient.get('keep_graph', True) and parts == 1
-    if not kept or hypergradient.get('curvature', 'hessian') not in WITH_GRAPH:
-        settings = tuple(s for s in settings if s is not _GRAPH)
-    solver = hypergradient.get('solver') or {}
-    keeps_many = is_type(solver, 'RecyclingSolver') and (
-        solver.get('max_basis', KEPT) > FEW_KEPT
-    )
-    if not keeps_many or hypergradient.get('unrolled_steps'):
-        settings = tuple(s for s in settings if s is not _BASIS)
+    parts = dict(optim_wrapper.get('num_micro_batches') or {})
+    without_effect = _without_effect(hypergradient, parts)
     sizes = {
         name: _size(cfg, *key.split('.'), world_size=world_size)
         for name, key in dict(
@@ -138,17 +139,49 @@ def _message(runner: Runner, error: Exception) -> str:
         ).items()
     }
     sizes['hessian'] = hypergradient.get('batch_size') or sizes['lower']
-    halves = {f'{k}_half': max(v // 2, 1) for k, v in sizes.items()}
+    sizes['steps'] = hypergradient.get('unrolled_steps', 0)
+    numbers = {f'{k}_half': max(v // 2, 1) for k, v in sizes.items()}
+    for level, setting in _PARTS.items():
+        more = _more_parts(sizes[level], parts.get(level, 1))
+        numbers[f'{level}_parts'] = more
+        if not more:
+            without_effect.add(setting)
+    settings = tuple(s for s in settings if s not in without_effect)
     counts = [f'{sizes["lower"]} pretext'] * ('pretext_dataloader' in cfg.train_cfg)
     counts.append(f'{sizes["upper"]} downstream' if counts else f'{sizes["upper"]}')
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
     return (
         f'Memory ran out in {phase}, with {" and ".join(counts)} images on each of '
         f'{world_size} process(es): {first_line.rstrip(".")}. Needs less: --cfg-options '
-        + ', or '.join(settings).format(**halves)
+        + ', or '.join(settings).format(**numbers)
         + ', or more processes. To see what fits: '
         + _command(cfg, world_size)
     )
+
+
+def _more_parts(size: int, parts: int) -> int:
+    """At least twice as many equal parts of a batch; 0 if it has not so many."""
+    return next((n for n in range(2 * parts, size + 1) if size % n == 0), 0)
+
+
+def _without_effect(hypergradient: Any, parts: dict[str, int]) -> set[str]:
+    """The settings that need no less memory in this config, or are refused."""
+    unrolled = hypergradient.get('unrolled_steps', 0)
+    # An unrolled step is differentiated as a whole.
+    found = {_HESSIAN, _BASIS} if unrolled else {_BATCHES}
+    if unrolled < 2:
+        found.add(_STEPS)
+    is_whole = parts.get('hessian', 1) == 1 or unrolled
+    kept = hypergradient.get('keep_graph', True) and is_whole
+    if not kept or hypergradient.get('curvature', 'hessian') not in WITH_GRAPH:
+        found.add(_GRAPH)
+    solver = hypergradient.get('solver') or {}
+    keeps_many = is_type(solver, 'RecyclingSolver') and (
+        solver.get('max_basis', KEPT) > FEW_KEPT
+    )
+    if not keeps_many:
+        found.add(_BASIS)
+    return found
 
 
 def _size(cfg: Any, *keys: str, world_size: int) -> int:

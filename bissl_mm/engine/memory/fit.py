@@ -12,7 +12,7 @@ _HESSIAN = 'optim_wrapper.hypergradient.batch_size'
 _PARTS = 'optim_wrapper.num_micro_batches'
 #: Level -> key of its batch on one process.
 SIZE = {level: f'{where}.batch_size' for where, level in LOADERS.items()}
-#: A contrastive loss and a batch norm need as many images.
+#: A contrastive loss and a batch norm need as many images, in each part of a batch.
 _LEAST = 2
 
 
@@ -27,18 +27,18 @@ class Line:
     def __call__(self, size: float) -> float:
         return self.start + self.slope * size
 
-    def largest(self, limit: float, most: int) -> int:
-        """The largest size up to ``most`` whose bytes are within a limit; 0 if
-        there is none."""
-        if self(_LEAST) > limit:
+    def largest(self, limit: float, most: int, step: int) -> int:
+        """The largest multiple of ``step`` up to ``most`` whose bytes are within a
+        limit; 0 if there is none."""
+        if self(min(_LEAST * step, most)) > limit:
             return 0
-        if self.slope <= 0:
-            return most
-        return min(int((limit - self.start) / self.slope), most)
+        if self.slope > 0:
+            most = min(int((limit - self.start) / self.slope), most)
+        return most // step * step
 
 
 class Lines:
-    """Bytes of each phase by the sizes of the batches.
+    """Bytes of each phase by the sizes of the batches, in the parts that are set.
 
     Args:
         at (Point): Sizes of the first measurement.
@@ -77,16 +77,18 @@ class Lines:
             gradients=found['graph'] + round(self.gradients(at.upper)),
         )
 
-    def hessian(self, limit: float, upper: int, most: int, keeps: bool) -> int:
-        """The largest Hessian batch up to ``most`` that fits, with or without a
-        kept graph; 0 if none does."""
+    def hessian(
+        self, limit: float, upper: int, most: int, step: int, keeps: bool
+    ) -> int:
+        """The largest Hessian batch up to ``most`` that fits, a multiple of ``step``,
+        with the graph that the measurements kept or without one; 0 if none does."""
         if not keeps:
             fits = self.gradients(upper) <= limit
-            return self.rebuilt.largest(limit, most) if fits else 0
+            return self.rebuilt.largest(limit, most, step) if fits else 0
         return min(
-            self.begin.largest(limit, most),
-            self.product.largest(limit, most),
-            self.graph.largest(limit - self.gradients(upper), most),
+            self.begin.largest(limit, most, step),
+            self.product.largest(limit, most, step),
+            self.graph.largest(limit - self.gradients(upper), most, step),
         )
 
 
@@ -96,7 +98,7 @@ class Fit(NamedTuple):
     Attributes:
         pretext (dict[bool, int]): The largest pretext batch of one process, with
             and without a kept graph, if the Hessian takes all of it or as much as
-            is set; 0 if none fits.
+            is set; 0 if none fits. If the config keeps no graph, True is as it is.
         hessian (dict[bool, int]): The largest Hessian batch of one process beside
             the config's batches, likewise.
         parts (dict[str, int]): By level, the parts of a batch that are needed.
@@ -126,7 +128,12 @@ class Fitter:
     def __init__(self, stage: Stage, peaks: Peaks, lines: Lines | None = None) -> None:
         self.stage, self.peaks = stage, peaks
         self.settings = stage.hypergradient
-        self.at = stage.point()
+        self.at, self.parts = stage.point(), stage.num_parts
+        #: What a pretext batch is a multiple of.
+        self.step = self.parts['lower']
+        if self.settings.batch_size is None:
+            # The Hessian takes all of it.
+            self.step = math.lcm(self.step, self.parts['hessian'])
         self.lines = lines or self._lines()
 
     def _lines(self) -> Lines:
@@ -138,7 +145,7 @@ class Fitter:
 
     def _other(self) -> Point:
         """Other sizes, for the slopes: half of each where possible."""
-        parts = self.stage.num_parts
+        parts = self.parts
         step = math.lcm(parts['lower'], parts['hessian'])
         lower = _half(self.at.lower, step)
         hessian = lower
@@ -148,12 +155,13 @@ class Fitter:
 
     def fit(self, limit: float) -> Fit:
         """The settings for tensors of at most ``limit`` bytes."""
-        at, lines = self.at, self.lines
+        at, lines, step = self.at, self.lines, self.parts['hessian']
         kept = (True, False)
         found = Fit(
             pretext={keeps: self._largest_pretext(limit, keeps) for keeps in kept},
             hessian={
-                keeps: lines.hessian(limit, at.upper, at.lower, keeps) for keeps in kept
+                keeps: lines.hessian(limit, at.upper, at.lower, step, keeps)
+                for keeps in kept
             },
             parts=self._parts(limit) if self.stage.takes_parts else {},
             options={},
@@ -172,29 +180,35 @@ class Fitter:
         return found._replace(peaks=None)
 
     def _largest_pretext(self, limit: float, keeps: bool) -> int:
-        most = 2**20
-        size = self.lines.lower.largest(limit, most)
-        hessian = self.lines.hessian(limit, self.at.upper, most, keeps)
-        if self.settings.batch_size is not None:
-            # The Hessian's batch stays as it is.
-            return size if hessian >= self.settings.batch_size else 0
-        return min(size, hessian)
+        most, upper, wanted = 2**20, self.at.upper, self.settings.batch_size
+        size = self.lines.lower.largest(limit, most, self.step)
+        if wanted is None:
+            return min(size, self.lines.hessian(limit, upper, most, self.step, keeps))
+        # The Hessian's batch stays as it is.
+        step = self.parts['hessian']
+        fits = self.lines.hessian(limit, upper, wanted, step, keeps) >= wanted
+        return size if fits else 0
 
     def _parts(self, limit: float) -> dict[str, int]:
-        lines = dict(lower=self.lines.lower, hessian=self.lines.rebuilt)
+        # Unrolled steps are differentiated as a whole.
+        levels = ('lower',) if self.settings.unrolled_steps else ('lower', 'hessian')
         return {
-            level: self._number(line, getattr(self.at, level), limit)
-            for level, line in lines.items()
+            level: self._number(level, getattr(self.at, level), limit)
+            for level in levels
         }
 
-    @staticmethod
-    def _number(line: Line, size: int, limit: float) -> int:
-        """The smallest number of equal parts that fit; 0 if none does."""
+    def _number(self, level: str, size: int, limit: float) -> int:
+        """The smallest number of equal parts of a batch that fit; 0 if none does.
+
+        A part decides. The line is that of batches in the parts that are set.
+        """
+        line = dict(lower=self.lines.lower, hessian=self.lines.rebuilt)[level]
+        as_set = self.parts[level]
         return next(
             (
                 parts
                 for parts in range(1, size + 1)
-                if size % parts == 0 and line(size // parts) <= limit
+                if size % parts == 0 and line(as_set * size / parts) <= limit
             ),
             0,
         )
@@ -208,14 +222,14 @@ class Fitter:
             return None
         if validation is not None:
             options[SIZE['validation']] = validation
-        upper = lines.gradients.largest(limit, at.upper)
-        lower = lines.lower.largest(limit, at.lower)
+        upper = lines.gradients.largest(limit, at.upper, self.parts['upper'])
+        lower = lines.lower.largest(limit, at.lower, self.step)
         if self.stage.takes_parts and lower < at.lower:
-            parts = self._number(lines.lower, at.lower, limit)
+            parts = self._number('lower', at.lower, limit)
             if parts:
                 options[f'{_PARTS}.lower'] = parts
                 lower = at.lower
-        if upper < 1 or lower < _LEAST:
+        if upper < 1 or lower < 1:
             return None
         if upper < at.upper:
             options[SIZE['upper']] = upper
@@ -226,25 +240,30 @@ class Fitter:
     def _for_hessian(
         self, options: dict[str, Any], limit: float, lower: int, upper: int
     ) -> dict[str, Any] | None:
-        wanted = min(self.at.hessian, lower)
+        is_unrolled, step = self.settings.unrolled_steps > 0, self.parts['hessian']
+        if is_unrolled:
+            step = options.get(f'{_PARTS}.lower', self.step)
+        wanted = min(self.at.hessian, lower) // step * step
+        if not wanted:
+            return None
         if self.settings.batch_size not in (None, wanted):
             options[_HESSIAN] = wanted
         has_graph = self.stage.has_graph
-        # Without a graph, gradients are kept in any case.
-        keeps = self.settings.keep_graph or not has_graph
         keep = {_KEEP: False} if has_graph else {}
-        if self.lines.hessian(limit, upper, wanted, keeps) >= wanted:
+        if self.lines.hessian(limit, upper, wanted, step, True) >= wanted:
             return options
-        without = self.lines.hessian(limit, upper, wanted, not has_graph)
+        without = self.lines.hessian(limit, upper, wanted, step, not has_graph)
         if without >= wanted:
             return {**options, **keep}
-        if self.stage.takes_parts:
-            parts = self._number(self.lines.rebuilt, wanted, limit)
+        if self.stage.takes_parts and not is_unrolled:
+            parts = self._number('hessian', wanted, limit)
             if parts:
                 return {**options, f'{_PARTS}.hessian': parts}
-        if without < _LEAST:
+        if not without:
             return None
-        return {**options, **keep, _HESSIAN: without}
+        # Unrolled steps have the batches of the lower level.
+        key = SIZE['lower'] if is_unrolled else _HESSIAN
+        return {**options, **keep, key: without}
 
     def _validation(self, limit: float) -> int | None:
         """The batch of validation that fits; None if it fits as it is."""

@@ -9,8 +9,9 @@ from unittest import mock
 import torch
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from ...hypergradient import Curvature
+from ...hypergradient import Curvature, Operator, Vectors
 from ...hypergradient.linalg.vectors import zeros_like
+from ...hypergradient.unrolled import UnrolledSteps
 from ...models.bissl_model import BiSSLModel
 from ..loop.head_warmup import frozen_backbone
 from ..steps.optim_wrapper import BiSSLOptimWrapper
@@ -35,7 +36,8 @@ class Peaks(NamedTuple):
         graph (int): What an upper phase keeps for its products, beside
             ``at_rest``.
         gradients (int): In the gradients of an upper step.
-        product (int): In a product of the Hessian; 0 if the solver needs none.
+        product (int): In a product of the Hessian; 0 if the solver needs none. With
+            unrolled steps, in the product with their derivative.
         rebuilt (int): In a product whose graph is built anew; 0 like ``product``.
         validation (int, optional): In a batch of validation; None if not known.
     """
@@ -89,15 +91,23 @@ class Alternation:
         """The peak of a step of the head warm-up; the second one has the
         state of the optimizer."""
         with frozen_backbone(self.model, mode):
-            return self._second(
-                lambda: self.wrapper.head_warmup_step(self.model, self.upper(), 0)
+            return self._last_of(
+                2, lambda: self.wrapper.head_warmup_step(self.model, self.upper(), 0)
             )
 
-    def lower_step(self) -> int:
-        """The peak of a lower step."""
+    def lower_phase(self, num_steps: int) -> int:
+        """The peak of a lower step.
+
+        The second step has the state of the optimizer. K unrolled steps are kept,
+        and beside them the next one for a moment.
+
+        Args:
+            num_steps (int): Lower steps of an alternation.
+        """
         self.model.train()
-        return self._second(
-            lambda: self.wrapper.lower_step(self.model, self.lower(), 0)
+        return self._last_of(
+            max(2, min(self._num_unrolled + 1, num_steps)),
+            lambda: self.wrapper.lower_step(self.model, self.lower(), 0),
         )
 
     def upper_phase(self, num_steps: int) -> dict[str, int]:
@@ -105,7 +115,8 @@ class Alternation:
 
         Gradients and products of different steps are alike. So each is computed
         once. In the other steps only what lives before it is noted, which grows
-        with the vectors that a solver keeps.
+        with the vectors that a solver keeps. Unrolled steps need
+        :meth:`lower_phase` before.
         """
         memory = self.memory
         at_rest = memory.restart()
@@ -115,7 +126,7 @@ class Alternation:
         first_order = self.wrapper.first_order
         memory.restart()
         with (
-            product.of(Curvature, '__call__'),
+            product.of(UnrolledSteps if self._num_unrolled else Curvature, '__call__'),
             gradients.of(first_order, 'upper_gradient'),
         ):
             for i in range(min(max(num_steps, 2), _MAX_STEPS)):
@@ -127,12 +138,16 @@ class Alternation:
         # A graph that is built at the first product is kept from then on.
         found['graph'] += product.kept if self.wrapper.system.config.keep_graph else 0
         # What is left is the arithmetic of the solver and of the optimizer.
-        rest = memory.peak
+        rest, before_end = memory.peak, memory.now
         self.wrapper.end_upper_phase()
         found['gradients'] = gradients.peak if product.before else rest
         found['product'] = max(product.peak, rest) if product.before else 0
         # By now the optimizer has its state.
-        vectors = max(product.before - memory.now - found['graph'], 0)
+        held = found['graph']
+        if self._num_unrolled:
+            # The steps are copies of the model. They end with the graphs.
+            held = before_end - memory.now
+        vectors = max(product.before - memory.now - held, 0)
         found['rebuilt'] = self._rebuilt(vectors) if product.before else 0
         return found
 
@@ -143,26 +158,42 @@ class Alternation:
         as_set = system.config
         system.config = replace(as_set, keep_graph=False)
         try:
+            if self._num_unrolled:
+                # The end of a phase forgets the steps.
+                self.lower_phase(self._num_unrolled)
             self._begin()
             without = memory.now
-            curvature = system.curvature_operator
-            vector = zeros_like(curvature.params)
+            operator, unknowns = self._multiplied()
+            vector = zeros_like(unknowns)
             before = memory.restart()
-            curvature(vector)
+            operator(vector)
             return without + vectors + memory.peak - before
         finally:
             self.wrapper.end_upper_phase()
             system.config = as_set
+
+    def _multiplied(self) -> tuple[Operator, Vectors]:
+        """What multiplies in a product, and its unknowns."""
+        system: Any = self.wrapper.system
+        if self._num_unrolled:
+            levels = self.model.levels
+            return system.bound.operator, (*levels.theta_p, *levels.phi_p)
+        return system.curvature_operator, system.curvature_operator.params
+
+    @property
+    def _num_unrolled(self) -> int:
+        return self.wrapper.system.config.unrolled_steps
 
     def _begin(self) -> None:
         number = self.wrapper.system.config.num_batches
         batches = [self.lower() for _ in range(number)]
         self.wrapper.begin_upper_phase(self.model, batches, 0)
 
-    def _second(self, step: Callable[[], Any]) -> int:
-        """The peak of a step after the first, which makes the optimizer's
-        state."""
-        step()
+    def _last_of(self, number: int, step: Callable[[], Any]) -> int:
+        """The peak of the last of so many steps. The first one makes the
+        optimizer's state."""
+        for _ in range(number - 1):
+            step()
         self.memory.restart()
         step()
         return self.memory.peak

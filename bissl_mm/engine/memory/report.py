@@ -77,10 +77,11 @@ def advice(stage: Stage, fit: Fit, card: int, command: Sequence[str]) -> list[st
         command (Sequence[str]): The command without options.
     """
     lines = [f'On a card of {card / GIB:g} GiB:']
-    for title, sizes in (
-        ('largest pretext batch of one GPU', fit.pretext),
-        ('largest Hessian batch beside these batches', fit.hessian),
-    ):
+    is_unrolled = stage.hypergradient.unrolled_steps > 0
+    batches = {'largest pretext batch of one GPU': fit.pretext}
+    if not is_unrolled:
+        batches['largest Hessian batch beside these batches'] = fit.hessian
+    for title, sizes in batches.items():
         kept = f' with the graph kept, {_size(sizes[False])} with keep_graph=False'
         lines.append(
             f'  {title}: {_size(sizes[True])}{kept if stage.has_graph else ""}'
@@ -95,14 +96,15 @@ def advice(stage: Stage, fit: Fit, card: int, command: Sequence[str]) -> list[st
             '  parts: none, because the pretext loss or a norm compares the images '
             'of a batch'
         )
-    return lines + _what_to_type(fit, command)
+    return lines + _what_to_type(fit, command, is_unrolled)
 
 
-def _what_to_type(fit: Fit, command: Sequence[str]) -> list[str]:
+def _what_to_type(fit: Fit, command: Sequence[str], is_unrolled: bool) -> list[str]:
     if fit.peaks is None:
+        fewer = 'fewer unrolled_steps, ' if is_unrolled else ''
         return [
-            'No batch of at least 2 images fits. Take more GPUs, smaller images or a '
-            'smaller network.'
+            f'No batch of at least 2 images fits. Take {fewer}more GPUs, smaller images '
+            'or a smaller network.'
         ]
     if not fit.options:
         return ['It fits as it is. Type:', '  ' + ' '.join(command)]

@@ -21,6 +21,7 @@ from ..checks.out_of_memory import WITH_GRAPH
 from ..loop.settings import LoopSettings
 from ..steps.gradients import LEVELS
 from ..steps.settings import HypergradientSettings
+from .checkpoints import unread_checkpoints
 from .fake_device import fake_device, move
 from .live_tensors import LiveTensors
 from .phases import Alternation, Peaks
@@ -104,23 +105,29 @@ class Stage:
     @property
     def num_parts(self) -> dict[str, int]:
         """Parts of a batch as the config sets them, by level."""
-        given = self.cfg.optim_wrapper.get('num_micro_batches') or {}
+        given = dict(self.cfg.optim_wrapper.get('num_micro_batches') or {})
+        if self.hypergradient.unrolled_steps:
+            # A step is differentiated as a whole.
+            given['hessian'] = 1
         return {level: given.get(level, 1) for level in LEVELS}
 
     @property
     def has_graph(self) -> bool:
-        """Whether ``keep_graph`` has an effect: the curvature derives a gradient
-        again, and of the whole Hessian batch at once."""
-        curvature = self.hypergradient.curvature
-        return curvature in WITH_GRAPH and self.num_parts['hessian'] == 1
+        """Whether a graph is kept for all products: the curvature derives a gradient
+        again, of the whole Hessian batch at once, and ``keep_graph`` is set."""
+        settings = self.hypergradient
+        is_whole = self.num_parts['hessian'] == 1
+        return settings.curvature in WITH_GRAPH and is_whole and settings.keep_graph
 
     def measure(self, options: dict[str, Any]) -> Peaks:
         """The peaks with other settings.
 
         Args:
-            options (dict): Settings by dotted keys; empty for those of the config.
+            options (dict): Settings by dotted keys; empty for those of the config,
+                whose checkpoints are then checked if they are here.
 
         Raises:
+            ValueError: If a checkpoint does not fit the network.
             RuntimeError: If a part of the model needs the values of tensors.
         """
         cfg = copy.deepcopy(self.cfg)
@@ -128,6 +135,10 @@ class Stage:
         # Averages of weights follow a schedule of this length.
         MessageHub.get_current_instance().update_info('max_iters', 1000)
         model = MODELS.build(cfg.model)
+        if not options:
+            # Its weights are dropped again; no other setting changes the network.
+            for text in unread_checkpoints(model):
+                self.note(text)
         self.takes_parts = _is_mean(model.pretext)
         try:
             with fake_device(self.num_processes) as memory:
@@ -162,7 +173,8 @@ class Stage:
         )
         warmup = settings.head_warmup
         in_warmup = run.head_warmup(warmup['backbone_mode']) if warmup else None
-        lower = run.lower_step() if settings.num_lower_steps else 0
+        steps = settings.num_lower_steps
+        lower = run.lower_phase(steps) if steps else 0
         found = run.upper_phase(settings.num_upper_steps)
         self.vectors, self.vectors_of_few = bytes_of_vectors(own, wrapper.system.solver)
         return Peaks(
