@@ -114,6 +114,17 @@ RESNETS = {
             **under('teacher.module.backbone.', s),
         },
     ),
+    'DINO, lightly': (
+        'teacher_backbone.',
+        lambda s: {**moved('student_backbone.', s), **under('teacher_backbone.', s)},
+    ),
+    'BYOL, lightly': (
+        'backbone.',
+        lambda s: {
+            **under('backbone.', sequential(s, 4)),
+            **moved('teacher_backbone.', sequential(s, 4)),
+        },
+    ),
     'BYOL, encoder': (
         'online_encoder.net.',
         lambda s: {
@@ -150,8 +161,12 @@ def test_resnets_of_releases(layout, bare):
 
 @pytest.mark.parametrize(
     'extra',
-    [['neck.fc0.weight'], ['projector.0.weight', 'momentum_backbone.conv1']],
-    ids=['mmpretrain', 'solo-learn'],
+    [
+        ['neck.fc0.weight'],
+        ['projector.0.weight', 'momentum_backbone.conv1'],
+        ['teacher_backbone.conv1.weight', 'teacher_backbone.layer1.0.conv1.weight'],
+    ],
+    ids=['mmpretrain', 'solo-learn', 'BYOL, lightly'],
 )
 def test_names_of_mmpretrain_stay(extra, bare):
     state = {**under('backbone.', bare), **tensors(*extra)}
@@ -470,6 +485,17 @@ def test_files_of_releases_load(release, bare, tmp_path, log_lines):
     for name, value in bare.items():
         assert torch.equal(model.state_dict()['backbone.' + name], value)
     assert '(ResNet ' in log_lines[0] and '100 of 100' in log_lines[0]
+
+
+def test_a_teacher_beside_a_plain_name_is_no_network_of_its_own(bare, tmp_path):
+    # The stage and the converter take the same copy.
+    state = {**under('backbone.', bare), **moved('teacher_backbone.', bare)}
+    model = build(simclr_cfg()).float()
+    load_pretrained(model, save(tmp_path, state), names_of(model))
+    converted, _ = to_mmpretrain(state)
+    for name in names_of(model):
+        assert torch.equal(model.state_dict()[name], state[name])
+        assert torch.equal(converted[name], state[name])
 
 
 def test_what_mmengine_would_not_find_is_an_error(bare, tmp_path):
