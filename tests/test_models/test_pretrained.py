@@ -111,6 +111,22 @@ def test_another_width_is_an_error(tmp_path):
         load_pretrained(model, path, names_of(model))
 
 
+@pytest.mark.parametrize('prefix', ['', 'pretext.backbone.', 'encoder_q.'])
+def test_a_misfit_in_all_shapes_is_not_told_of_the_names(prefix, tmp_path):
+    # Not one tensor fits under any reading of the names.
+    init_default_scope('mmpretrain')
+    wide = MODELS.build(dict(backbone(), base_channels=8, stem_channels=8))
+    path = save(tmp_path, {prefix + k: v for k, v in wide.state_dict().items()})
+    model = build(simclr_cfg()).float()
+    with pytest.raises(
+        ValueError,
+        match=r"fits 0 of 100 .*'backbone.conv1.weight' has shape \(8, 3, 7, 7\) in "
+        r'the file and \(4, 3, 7, 7\) in the model. Missing: nothing; in another '
+        'shape: .*depth and width',
+    ):
+        load_pretrained(model, path, names_of(model))
+
+
 def test_file_without_tensors_is_an_error(tmp_path):
     path = save(tmp_path, dict(state_dict=dict()))
     with pytest.raises(ValueError, match='holds no weights'):

@@ -1,6 +1,7 @@
 """Public releases: names converted, features unchanged, heads trained."""
 
 import argparse
+import re
 
 import pytest
 import torch
@@ -14,7 +15,10 @@ from small_models import backbone, build, simclr_cfg
 from task_configs import shipped
 from torch import nn
 
+from bissl_mm.command_line import add_cfg_options
+from bissl_mm.engine.launch import load_config
 from bissl_mm.models import check_pretrained_init, load_pretrained
+from bissl_mm.models.weights.pretrained import backbone_report
 from bissl_mm.models.weights.public_weights import UnknownLayoutError, to_mmpretrain
 from bissl_mm.utils.checkpoint import load_checkpoint, state_dict_of
 
@@ -570,3 +574,39 @@ def test_configs_have_the_figures_of_c6():
     assert bissl.train_dataloader.total_batch_size == 256
     assert f'/{HEADS[0]}/epoch_20.pth' in bissl.model.pretrained
     assert 'frozen_stages' not in bissl.model.pretext.backbone
+
+
+def commands_of_the_page():
+    """Config and options of each command on the page of public weights."""
+    text = (ROOT / 'docs/public_weights.md').read_text().replace('\\\n', ' ')
+    for line in re.findall(
+        r'^(?:python|tools/dist_train).*--cfg-options.*$', text, re.M
+    ):
+        words = line.split()
+        config = next(w for w in words if re.match(r'configs/\S+\.py$', w))
+        yield config, words[words.index('--cfg-options') + 1 :]
+
+
+def test_commands_on_the_page_suit_the_networks_that_they_name():
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    parser.set_defaults(launcher='none', local_rank=0, work_dir=None, config=None)
+    seen = set()
+    for config, given in commands_of_the_page():
+        arguments = parser.parse_args(['--cfg-options', *given])
+        arguments.config = str(ROOT / config)
+        # It refuses a key that nothing reads.
+        cfg = load_config(arguments)
+        named = re.match(r'resnet\d+', str(cfg.model.get('pretrained')))
+        if named is None:
+            continue
+        init_default_scope(cfg.default_scope)
+        model = MODELS.build(cfg.model)
+        release = getattr(torchvision.models, named[0])().state_dict()
+        state, _ = to_mmpretrain(release)
+        required = model.pretrained_names
+        assert 'missing: nothing' in backbone_report(model.pretext, state, required, '')
+        for part in (model.pretext.neck.fc0, model.downstream.head.fc):
+            assert part.in_features == release['fc.weight'].shape[1]
+        seen.add(named[0])
+    assert seen

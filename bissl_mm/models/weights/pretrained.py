@@ -117,16 +117,18 @@ def _best_reading(
         ('bare backbone', _add(given, 'backbone.')),
     ]
 
-    def matches(reading: tuple[str, dict[str, Tensor]]) -> int:
-        return len(matching(reading[1], own, required))
+    def fits(reading: tuple[str, dict[str, Tensor]]) -> tuple[int, int]:
+        # If no shape fits, the names tell which reading is meant.
+        present = sum(name in reading[1] for name in required)
+        return len(matching(reading[1], own, required)), present
 
-    best = max(readings, key=matches)
-    if matches(best) < REQUIRED_SHARE * len(required):
+    best = max(readings, key=fits)
+    if fits(best)[0] < REQUIRED_SHARE * len(required):
         try:
             converted, layout = to_mmpretrain(given)
         except UnknownLayoutError:
             return best
-        best = max(best, (layout, converted), key=matches)
+        best = max(best, (layout, converted), key=fits)
     return best
 
 
