@@ -82,6 +82,18 @@ def test_views_of_batches_are_of_rgb_where_nothing_is_said(
     assert len(warnings) == number
 
 
+@pytest.mark.parametrize('mean, number', [(NORM['mean'], 0), ([127.5] * 3, 1)])
+def test_a_preprocessor_beside_the_model_is_its_own(mean, number, tmp_path, warnings):
+    # As in the configs of mmpretrain.
+    cfg = pretext()
+    beside = dict(cfg.pop('data_preprocessor'), mean=mean)
+    text = Config(dict(model=cfg, data_preprocessor=beside)).pretty_text
+    path = saved(tmp_path, MODELS.build(cfg), dict(cfg=text))
+    model = MODELS.build(pretext())
+    load_pretrained(model, path, [n for n in model.state_dict() if 'backbone' in n])
+    assert len(warnings) == number
+
+
 @pytest.mark.parametrize(
     'change, number',
     [(dict(), 0), (dict(mean=[127.5] * 3), 1), (dict(to_rgb=False), 1)],
