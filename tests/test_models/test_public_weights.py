@@ -431,14 +431,52 @@ def test_another_grid_is_an_error_with_a_remedy(tmp_path):
     assert torch.equal(model.state_dict()['backbone.cls_token'], before)
 
 
-def test_another_stem_is_an_error(tmp_path, bare):
+@pytest.mark.parametrize(
+    'theirs, ours, remedy',
+    [
+        ('ResNet_CIFAR', 'ResNet', "3 x 3 in the file. Set type='ResNet_CIFAR'"),
+        ('ResNet', 'ResNet_CIFAR', "7 x 7 in the file. Set type='ResNet'"),
+    ],
+)
+def test_another_stem_is_an_error(theirs, ours, remedy, tmp_path):
     # 99 of 100 tensors fit, but a random stem makes all of them useless.
-    state = {**bare, 'conv1.weight': torch.ones(4, 3, 3, 3)}
-    model = build(simclr_cfg()).float()
+    init_default_scope('mmpretrain')
+    given = MODELS.build(dict(backbone(), type=theirs)).state_dict()
+    path = save(tmp_path, under('backbone.', given))
+    init = dict(type='Pretrained', checkpoint=path, prefix='backbone.')
+
+    def models(kind):
+        pretext = MODELS.build(dict(simclr_cfg(), backbone=dict(backbone(), type=kind)))
+        part = MODELS.build(dict(backbone(), type=kind, init_cfg=init))
+        return pretext, nn.ModuleDict(dict(backbone=part))
+
+    pretext, tuned = models(ours)
     with pytest.raises(
-        ValueError, match="fits 99 of 100 .*in another shape: 'backbone.conv1.weight'"
+        ValueError,
+        match="fits 99 of 100 .*in another shape: 'backbone.conv1.weight'.*" + remedy,
     ):
-        load_pretrained(model, save(tmp_path, state), names_of(model))
+        load_pretrained(pretext, path, names_of(pretext))
+    with pytest.raises(ValueError, match='fits 99 of 100 .*' + remedy):
+        check_pretrained_init(tuned)
+    # What the sentence names fits.
+    pretext, tuned = models(theirs)
+    load_pretrained(pretext, path, names_of(pretext))
+    assert check_pretrained_init(tuned) == [('backbone', 100, 100)]
+
+
+@torch.no_grad()
+def test_a_resnet_for_small_images_computes_the_same_features():
+    # As many releases on CIFAR make it of torchvision's.
+    torch.manual_seed(0)
+    theirs = torchvision.models.resnet18()
+    theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    theirs.maxpool = nn.Identity()
+    theirs = randomised(theirs.double())
+    ours = loaded(dict(type='ResNet_CIFAR', depth=18), theirs.state_dict())
+    images = torch.randn(2, 3, 16, 16).double()
+    expected = nn.Sequential(*list(theirs.children())[:-2])(images)
+    scale = expected.abs().max().item()
+    torch.testing.assert_close(ours(images)[-1], expected, rtol=0, atol=1e-10 * scale)
 
 
 def test_unknown_layout_is_told_as_a_misfit(tmp_path):

@@ -40,7 +40,7 @@ def refuse_misfit(
     if len(found) >= REQUIRED_SHARE * len(required) and not other:
         refuse_deeper(where, state, required)
         return
-    remedy = (
+    remedy = stem_remedy(state, own, required) or (
         'Give the backbone the depth and width of the checkpoint, or '
         'set another checkpoint.'
     )
@@ -56,6 +56,41 @@ def refuse_misfit(
         f'and none in another shape).'
         f'{first_misfit(state, own, other or required)} Missing: '
         f'{some(missing)}; in another shape: {some(other)}. {remedy}'
+    )
+
+
+def stem_remedy(
+    state: dict[str, Tensor], own: dict[str, Tensor], required: Sequence[str]
+) -> str:
+    """What to set if a ResNet differs in the kernel of its first convolution alone.
+
+    Args:
+        state (dict[str, Tensor]): Tensors by the names of the model.
+        own (dict[str, Tensor]): The state dict of the model.
+        required (Sequence[str]): Names of the backbone tensors.
+
+    Returns:
+        str: Two sentences, or an empty string if anything else differs, too, or
+        nothing.
+    """
+    fits = set(matching(state, own, required))
+    misfits = [n for n in required if n not in fits]
+    if len(misfits) != 1 or not re.fullmatch(r'(backbone\.)?conv1\.weight', misfits[0]):
+        return ''
+    ours, theirs = own[misfits[0]].shape, getattr(state.get(misfits[0]), 'shape', ())
+    if len(theirs) != 4 or theirs[:2] != ours[:2]:
+        return ''
+    remedy = 'Give the backbone this stem'
+    if theirs[2:] == (3, 3):
+        remedy = (
+            "Set type='ResNet_CIFAR' on the backbone, which is mmpretrain's ResNet "
+            'for small images, with this kernel and without pooling'
+        )
+    elif theirs[2:] == (7, 7):
+        remedy = "Set type='ResNet' on the backbone"
+    return (
+        f'Only the kernel of the first convolution differs, which is {theirs[2]} x '
+        f'{theirs[3]} in the file. {remedy}, or set another checkpoint.'
     )
 
 

@@ -17,6 +17,7 @@ from .misfit import (
     refuse_deeper,
     refuse_misfit,
     some,
+    stem_remedy,
 )
 from .provenance import origin_differences
 from .public_weights import UnknownLayoutError, to_mmpretrain
@@ -146,8 +147,8 @@ def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
 
     Raises:
         ValueError: If no tensor of a module matched. Also if, of a backbone,
-            more than two tensors and more than 1% did not match, or if the file
-            is of a deeper one.
+            more than two tensors and more than 1% did not match, if the file is of
+            a deeper one, or if its first convolution has another kernel.
     """
     report = []
     for name, module in model.named_modules():
@@ -167,12 +168,17 @@ def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
             missing = len(own) - len(found)
             allowed = max(ALLOWED_MISSING, (1 - REQUIRED_SHARE) * len(own))
             where = name or type(module).__name__
-            if not found or (where.endswith('backbone') and missing > allowed):
+            is_backbone = where.endswith('backbone')
+            # One tensor may be missing, but not the one that all features start from.
+            stem = stem_remedy(state, own, list(own)) if is_backbone else ''
+            if not found or (is_backbone and (missing > allowed or stem)):
+                remedy = stem or (
+                    'Correct the path, the prefix or the depth of the backbone.'
+                )
                 raise ValueRefusal(
                     f"{where}: init_cfg checkpoint '{path}' (prefix="
                     f'{prefix!r}) fits {len(found)} of {len(own)} tensors.'
-                    f'{first_misfit(state, own, list(own))} Correct the '
-                    'path, the prefix or the depth of the backbone.'
+                    f'{first_misfit(state, own, list(own))} {remedy}'
                 )
             if where.endswith(('backbone', 'shared_head')):
                 refuse_deeper(f"{where}: init_cfg checkpoint '{path}'", state, own)
