@@ -555,6 +555,33 @@ def test_what_mmengine_would_not_find_is_an_error(bare, tmp_path):
         check_pretrained_init(model)
 
 
+@pytest.mark.parametrize(
+    'layout, remedy',
+    [
+        ('lightly, parts', 'Type python tools/convert_checkpoint.py {} OUT --config'),
+        ('MoCo', 'Type python tools/convert_checkpoint.py {} OUT --config'),
+        ('mmpretrain', 'Correct the path, the prefix or the depth'),
+        ('unknown', 'Correct the path, the prefix or the depth'),
+    ],
+)
+def test_a_release_given_to_fine_tuning_is_to_be_converted(
+    layout, remedy, bare, tmp_path
+):
+    layouts = {
+        'mmpretrain': lambda s: under('backbone.', s),
+        'unknown': lambda s: under('backbone.', tensors('stem.weight')),
+    }
+    rename = layouts[layout] if layout in layouts else RESNETS[layout][1]
+    path = save(tmp_path, rename(bare))
+    # The prefix is wrong for mmpretrain's names.
+    prefix = None if layout == 'mmpretrain' else 'backbone.'
+    init = dict(type='Pretrained', checkpoint=path, prefix=prefix)
+    init_default_scope('mmpretrain')
+    model = nn.ModuleDict(dict(backbone=MODELS.build(dict(backbone(), init_cfg=init))))
+    with pytest.raises(ValueError, match='fits 0 of 100 .*' + remedy.format(path)):
+        check_pretrained_init(model)
+
+
 HEADS = [
     'simclr_r50_head_8xb128-20e_in1k-224px',
     'simclr_r18_head_b64-20e_imagefolder-64px',

@@ -172,9 +172,7 @@ def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
             # One tensor may be missing, but not the one that all features start from.
             stem = stem_remedy(state, own, list(own)) if is_backbone else ''
             if not found or (is_backbone and (missing > allowed or stem)):
-                remedy = stem or (
-                    'Correct the path, the prefix or the depth of the backbone.'
-                )
+                remedy = stem or _init_remedy(checkpoint, path, own, len(found))
                 raise ValueRefusal(
                     f"{where}: init_cfg checkpoint '{path}' (prefix="
                     f'{prefix!r}) fits {len(found)} of {len(own)} tensors.'
@@ -190,6 +188,25 @@ def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
                 _warn_of_origin(checkpoint, model, path)
             report.append((where, len(found), len(own)))
     return report
+
+
+def _init_remedy(
+    checkpoint: Any, path: str, own: dict[str, Tensor], num_found: int
+) -> str:
+    """What to do about a file that does not fit a backbone."""
+    try:
+        given = state_dict_of(checkpoint, path)
+        converted, _ = to_mmpretrain(given)
+    except ValueRefusal:
+        given = converted = {}
+    named = _strip(converted, 'backbone.', only=True)
+    # mmpretrain's own names are returned as they are.
+    if converted is not given and len(matching(named, own, list(own))) > num_found:
+        return (
+            f'Type python tools/convert_checkpoint.py {path} OUT --config CONFIG, which '
+            "knows these names, and set the file OUT with the prefix 'backbone.'."
+        )
+    return 'Correct the path, the prefix or the depth of the backbone.'
 
 
 def _pretrained_cfgs(module: nn.Module) -> list[dict]:
