@@ -14,6 +14,7 @@ checkpoint='work_dirs/moco_r50_public.pth', prefix='backbone.')``.
 
 import argparse
 import os.path as osp
+from typing import Any
 
 from bissl_mm.command_line import add_cfg_options, add_verbose, run_tool
 from bissl_mm.utils.console import quiet_console
@@ -39,13 +40,15 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def compare(args: argparse.Namespace, state: dict) -> str:
-    """A line that says how the converted tensors fit the config's model."""
+def compare(args: argparse.Namespace, state: dict, checkpoint: Any) -> list[str]:
+    """Lines that say how the converted tensors fit the config's model, and where
+    the checkpoint comes from another one."""
     from mmengine.registry import MODELS, init_default_scope
 
     from bissl_mm.engine.launch import load_config
     from bissl_mm.models.bissl_model import BiSSLModel
     from bissl_mm.models.weights.pretrained import backbone_report
+    from bissl_mm.models.weights.provenance import origin_differences
 
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmengine'))
@@ -59,7 +62,10 @@ def compare(args: argparse.Namespace, state: dict) -> str:
             for n in model.state_dict()
             if n.startswith('backbone.') and (n in state or not n.startswith(OWN_NORMS))
         ]
-    return backbone_report(model, state, required, where=repr(args.source))
+    return [
+        backbone_report(model, state, required, where=repr(args.source)),
+        *origin_differences(checkpoint, model, args.source),
+    ]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -67,6 +73,7 @@ def main(argv: list[str] | None = None) -> None:
     quiet_console()
     from mmengine.utils import mkdir_or_exist
 
+    from bissl_mm.models.weights.provenance import origin
     from bissl_mm.models.weights.public_weights import to_mmpretrain
     from bissl_mm.utils.checkpoint import (
         load_checkpoint,
@@ -74,7 +81,8 @@ def main(argv: list[str] | None = None) -> None:
         state_dict_of,
     )
 
-    given = state_dict_of(load_checkpoint(args.source), args.source)
+    checkpoint = load_checkpoint(args.source)
+    given = state_dict_of(checkpoint, args.source)
     state, layout = to_mmpretrain(given)
     kept = {id(value) for value in state.values()}
     dropped = [name for name, value in given.items() if id(value) not in kept]
@@ -84,8 +92,11 @@ def main(argv: list[str] | None = None) -> None:
         f'{len(given)} tensors read, {len(state)} converted, '
         f'{len(dropped)} dropped{": " * bool(dropped)}{first}'
     )
+    before = origin(checkpoint)
+    unknown = 'not in the file, so set mean and std as its publisher does'
+    print(f'Pixels: {before.get("pixels", unknown)}.')
     if args.config:
-        print(compare(args, state))
+        print(*compare(args, state, checkpoint), sep='\n')
     mkdir_or_exist(osp.dirname(osp.abspath(args.output)))
     save_atomically(
         dict(
@@ -93,6 +104,8 @@ def main(argv: list[str] | None = None) -> None:
             meta=dict(
                 description=f"mmpretrain's names; was: {layout}",
                 source=osp.basename(args.source),
+                # A later stage compares its own with it.
+                backbone=before,
             ),
         ),
         args.output,

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torchvision
 from mmengine.registry import MODELS, init_default_scope
-from small_models import build, classifier_cfg, simclr_cfg
+from small_models import backbone, build, classifier_cfg, simclr_cfg
 
 from bissl_mm.models import BiSSLModel, check_pretrained_init, load_pretrained
 from bissl_mm.models.weights.pretrained import check_load_from
@@ -111,6 +111,22 @@ def test_another_width_is_an_error(tmp_path):
         load_pretrained(model, path, names_of(model))
 
 
+@pytest.mark.parametrize('prefix', ['', 'pretext.backbone.', 'encoder_q.'])
+def test_a_misfit_in_all_shapes_is_not_told_of_the_names(prefix, tmp_path):
+    # Not one tensor fits under any reading of the names.
+    init_default_scope('mmpretrain')
+    wide = MODELS.build(dict(backbone(), base_channels=8, stem_channels=8))
+    path = save(tmp_path, {prefix + k: v for k, v in wide.state_dict().items()})
+    model = build(simclr_cfg()).float()
+    with pytest.raises(
+        ValueError,
+        match=r"fits 0 of 100 .*'backbone.conv1.weight' has shape \(8, 3, 7, 7\) in "
+        r'the file and \(4, 3, 7, 7\) in the model. Missing: nothing; in another '
+        'shape: .*depth and width',
+    ):
+        load_pretrained(model, path, names_of(model))
+
+
 def test_file_without_tensors_is_an_error(tmp_path):
     path = save(tmp_path, dict(state_dict=dict()))
     with pytest.raises(ValueError, match='holds no weights'):
@@ -194,3 +210,98 @@ def test_load_from_without_a_matching_tensor_is_an_error(tmp_path):
     bad = save(tmp_path, dict(encoder=torch.ones(2)))
     with pytest.raises(ValueError, match='fits 0 of 122 tensors'):
         check_load_from(model, bad, 0.0)
+
+
+def resnet(depth, **kwargs):
+    return dict(backbone(), depth=depth, **kwargs)
+
+
+def pretext_of(backbone_cfg):
+    return MODELS.build(dict(simclr_cfg(), backbone=backbone_cfg))
+
+
+def vit(num_layers):
+    return dict(
+        type='VisionTransformer',
+        img_size=16,
+        patch_size=8,
+        arch=dict(
+            embed_dims=8, num_layers=num_layers, num_heads=2, feedforward_channels=8
+        ),
+    )
+
+
+# As in a C4 detector.
+THREE_STAGES = dict(
+    num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1), out_indices=(2,)
+)
+DEEPER = [
+    (resnet(34), resnet(18), "'backbone.layer1.2'.*'backbone.layer1.1'.*depth=34"),
+    (resnet(101), resnet(50), "'backbone.layer3.6'.*'backbone.layer3.5'.*depth=101"),
+    (resnet(34), resnet(18, **THREE_STAGES), 'depth=34'),
+    (vit(4), vit(2), "'backbone.layers.2'.*'backbone.layers.1'.*num_layers=4 in"),
+]
+
+
+@pytest.mark.parametrize('theirs, ours, message', DEEPER)
+def test_a_deeper_checkpoint_is_an_error(theirs, ours, message, tmp_path):
+    init_default_scope('mmpretrain')
+    given = {f'backbone.{k}': v for k, v in MODELS.build(theirs).state_dict().items()}
+    path = save(tmp_path, dict(state_dict=given))
+    model = pretext_of(ours)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    with pytest.raises(ValueError, match=f'is deeper than the model.*{message}'):
+        load_pretrained(model, path, names_of(model))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+    init = dict(type='Pretrained', checkpoint=path, prefix='backbone.')
+    model = torch.nn.ModuleDict(dict(backbone=MODELS.build(dict(ours, init_cfg=init))))
+    with pytest.raises(
+        ValueError, match=f'is deeper.*{message}'.replace('backbone.layer', 'layer')
+    ):
+        check_pretrained_init(model)
+    with pytest.raises(ValueError, match=f'is deeper.*{message}'):
+        check_load_from(model, path, 0.0)
+
+
+def test_what_a_detector_takes_of_a_deeper_checkpoint(tmp_path):
+    # The last stage of a C4 detector is in the shared head.
+    init_default_scope('bissl_mm')
+    path = str(tmp_path / 'weights.pth')
+    init = dict(type='Pretrained', checkpoint=path, prefix='backbone.')
+
+    def parts(depth):
+        cfg = dict(type='SmallResNet', depth=depth, **THREE_STAGES)
+        head = dict(type='SmallResLayer', depth=depth, init_cfg=init)
+        return {
+            'backbone': MODELS.build(dict(cfg, init_cfg=init)),
+            'shared_head': MODELS.build(head),
+        }
+
+    def write(depth):
+        state = MODELS.build(dict(type='SmallResNet', depth=depth)).state_dict()
+        torch.save({f'backbone.{k}': v for k, v in state.items()}, path)
+
+    write(18)
+    found = check_pretrained_init(torch.nn.ModuleDict(parts(18)))
+    assert all(matched == number for _, matched, number in found) and len(found) == 2
+    for name, part in parts(10).items():
+        with pytest.raises(ValueError, match=f'{name}: .* is deeper.*depth=18'):
+            check_pretrained_init(torch.nn.ModuleDict({name: part}))
+
+
+def test_more_stages_and_layers_beside_the_blocks_are_no_depth(tmp_path):
+    given = source()
+    given.update(
+        {
+            'backbone.layer2.0.downsample.2.weight': torch.ones(8),
+            'backbone.fc.3.0.weight': torch.ones(8),
+            'momentum_backbone.layer1.2.conv1.weight': torch.ones(8),
+            'neck.fc.5.conv.weight': torch.ones(8),
+        }
+    )
+    path = save(tmp_path, dict(state_dict=given))
+    model = pretext_of(resnet(18, **THREE_STAGES))
+    load_pretrained(model, path, names_of(model))
+    for name in names_of(model):
+        assert torch.equal(model.state_dict()[name], given[name]), name

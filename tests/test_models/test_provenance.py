@@ -9,8 +9,10 @@ from mmengine.registry import MODELS
 from small_models import classifier_cfg, simclr_cfg
 
 import bissl_mm.models.weights.pretrained as pretrained
+from bissl_mm.experiments.runs.cell import start_of
 from bissl_mm.models.weights.pretrained import check_pretrained_init, load_pretrained
-from bissl_mm.models.weights.provenance import describe
+from bissl_mm.models.weights.provenance import describe, origin
+from bissl_mm.utils.checkpoint import load_checkpoint
 
 NORM = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 
@@ -82,6 +84,18 @@ def test_views_of_batches_are_of_rgb_where_nothing_is_said(
     assert len(warnings) == number
 
 
+@pytest.mark.parametrize('mean, number', [(NORM['mean'], 0), ([127.5] * 3, 1)])
+def test_a_preprocessor_beside_the_model_is_its_own(mean, number, tmp_path, warnings):
+    # As in the configs of mmpretrain.
+    cfg = pretext()
+    beside = dict(cfg.pop('data_preprocessor'), mean=mean)
+    text = Config(dict(model=cfg, data_preprocessor=beside)).pretty_text
+    path = saved(tmp_path, MODELS.build(cfg), dict(cfg=text))
+    model = MODELS.build(pretext())
+    load_pretrained(model, path, [n for n in model.state_dict() if 'backbone' in n])
+    assert len(warnings) == number
+
+
 @pytest.mark.parametrize(
     'change, number',
     [(dict(), 0), (dict(mean=[127.5] * 3), 1), (dict(to_rgb=False), 1)],
@@ -97,6 +111,15 @@ def test_stage_4_is_told_of_another_stage_3(change, number, tmp_path, warnings):
     model = MODELS.build(cfg)
     check_pretrained_init(model)
     assert len(warnings) == number
+
+
+def test_an_experiment_starts_from_a_file_that_keeps_its_pixels(tmp_path):
+    given = {'layer1.0.conv1.weight': torch.ones(1), 'conv1.weight': torch.ones(1)}
+    before = dict(pixels='(x - [0]) / [255] of RGB')
+    path = tmp_path / 'released.pth'
+    torch.save(dict(state_dict=given, meta=dict(backbone=before)), path)
+    start = start_of(dict(source=None, file=str(path)), {}, tmp_path)
+    assert origin(load_checkpoint(start)) == before and start != str(path)
 
 
 @pytest.mark.parametrize(

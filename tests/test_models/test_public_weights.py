@@ -1,6 +1,7 @@
 """Public releases: names converted, features unchanged, heads trained."""
 
 import argparse
+import re
 
 import pytest
 import torch
@@ -14,7 +15,10 @@ from small_models import backbone, build, simclr_cfg
 from task_configs import shipped
 from torch import nn
 
+from bissl_mm.command_line import add_cfg_options
+from bissl_mm.engine.launch import load_config
 from bissl_mm.models import check_pretrained_init, load_pretrained
+from bissl_mm.models.weights.pretrained import backbone_report
 from bissl_mm.models.weights.public_weights import UnknownLayoutError, to_mmpretrain
 from bissl_mm.utils.checkpoint import load_checkpoint, state_dict_of
 
@@ -114,6 +118,17 @@ RESNETS = {
             **under('teacher.module.backbone.', s),
         },
     ),
+    'DINO, lightly': (
+        'teacher_backbone.',
+        lambda s: {**moved('student_backbone.', s), **under('teacher_backbone.', s)},
+    ),
+    'BYOL, lightly': (
+        'backbone.',
+        lambda s: {
+            **under('backbone.', sequential(s, 4)),
+            **moved('teacher_backbone.', sequential(s, 4)),
+        },
+    ),
     'BYOL, encoder': (
         'online_encoder.net.',
         lambda s: {
@@ -150,8 +165,12 @@ def test_resnets_of_releases(layout, bare):
 
 @pytest.mark.parametrize(
     'extra',
-    [['neck.fc0.weight'], ['projector.0.weight', 'momentum_backbone.conv1']],
-    ids=['mmpretrain', 'solo-learn'],
+    [
+        ['neck.fc0.weight'],
+        ['projector.0.weight', 'momentum_backbone.conv1'],
+        ['teacher_backbone.conv1.weight', 'teacher_backbone.layer1.0.conv1.weight'],
+    ],
+    ids=['mmpretrain', 'solo-learn', 'BYOL, lightly'],
 )
 def test_names_of_mmpretrain_stay(extra, bare):
     state = {**under('backbone.', bare), **tensors(*extra)}
@@ -412,14 +431,52 @@ def test_another_grid_is_an_error_with_a_remedy(tmp_path):
     assert torch.equal(model.state_dict()['backbone.cls_token'], before)
 
 
-def test_another_stem_is_an_error(tmp_path, bare):
+@pytest.mark.parametrize(
+    'theirs, ours, remedy',
+    [
+        ('ResNet_CIFAR', 'ResNet', "3 x 3 in the file. Set type='ResNet_CIFAR'"),
+        ('ResNet', 'ResNet_CIFAR', "7 x 7 in the file. Set type='ResNet'"),
+    ],
+)
+def test_another_stem_is_an_error(theirs, ours, remedy, tmp_path):
     # 99 of 100 tensors fit, but a random stem makes all of them useless.
-    state = {**bare, 'conv1.weight': torch.ones(4, 3, 3, 3)}
-    model = build(simclr_cfg()).float()
+    init_default_scope('mmpretrain')
+    given = MODELS.build(dict(backbone(), type=theirs)).state_dict()
+    path = save(tmp_path, under('backbone.', given))
+    init = dict(type='Pretrained', checkpoint=path, prefix='backbone.')
+
+    def models(kind):
+        pretext = MODELS.build(dict(simclr_cfg(), backbone=dict(backbone(), type=kind)))
+        part = MODELS.build(dict(backbone(), type=kind, init_cfg=init))
+        return pretext, nn.ModuleDict(dict(backbone=part))
+
+    pretext, tuned = models(ours)
     with pytest.raises(
-        ValueError, match="fits 99 of 100 .*in another shape: 'backbone.conv1.weight'"
+        ValueError,
+        match="fits 99 of 100 .*in another shape: 'backbone.conv1.weight'.*" + remedy,
     ):
-        load_pretrained(model, save(tmp_path, state), names_of(model))
+        load_pretrained(pretext, path, names_of(pretext))
+    with pytest.raises(ValueError, match='fits 99 of 100 .*' + remedy):
+        check_pretrained_init(tuned)
+    # What the sentence names fits.
+    pretext, tuned = models(theirs)
+    load_pretrained(pretext, path, names_of(pretext))
+    assert check_pretrained_init(tuned) == [('backbone', 100, 100)]
+
+
+@torch.no_grad()
+def test_a_resnet_for_small_images_computes_the_same_features():
+    # As many releases on CIFAR make it of torchvision's.
+    torch.manual_seed(0)
+    theirs = torchvision.models.resnet18()
+    theirs.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    theirs.maxpool = nn.Identity()
+    theirs = randomised(theirs.double())
+    ours = loaded(dict(type='ResNet_CIFAR', depth=18), theirs.state_dict())
+    images = torch.randn(2, 3, 16, 16).double()
+    expected = nn.Sequential(*list(theirs.children())[:-2])(images)
+    scale = expected.abs().max().item()
+    torch.testing.assert_close(ours(images)[-1], expected, rtol=0, atol=1e-10 * scale)
 
 
 def test_unknown_layout_is_told_as_a_misfit(tmp_path):
@@ -472,6 +529,17 @@ def test_files_of_releases_load(release, bare, tmp_path, log_lines):
     assert '(ResNet ' in log_lines[0] and '100 of 100' in log_lines[0]
 
 
+def test_a_teacher_beside_a_plain_name_is_no_network_of_its_own(bare, tmp_path):
+    # The stage and the converter take the same copy.
+    state = {**under('backbone.', bare), **moved('teacher_backbone.', bare)}
+    model = build(simclr_cfg()).float()
+    load_pretrained(model, save(tmp_path, state), names_of(model))
+    converted, _ = to_mmpretrain(state)
+    for name in names_of(model):
+        assert torch.equal(model.state_dict()[name], state[name])
+        assert torch.equal(converted[name], state[name])
+
+
 def test_what_mmengine_would_not_find_is_an_error(bare, tmp_path):
     path = save(tmp_path, dict(model=bare))
     assert state_dict_of(load_checkpoint(path), path).keys() == bare.keys()
@@ -484,6 +552,33 @@ def test_what_mmengine_would_not_find_is_an_error(bare, tmp_path):
         match='no weights where .*at the top and '
         "under 'state_dict'.*convert_checkpoint.py",
     ):
+        check_pretrained_init(model)
+
+
+@pytest.mark.parametrize(
+    'layout, remedy',
+    [
+        ('lightly, parts', 'Type python tools/convert_checkpoint.py {} OUT --config'),
+        ('MoCo', 'Type python tools/convert_checkpoint.py {} OUT --config'),
+        ('mmpretrain', 'Correct the path, the prefix or the depth'),
+        ('unknown', 'Correct the path, the prefix or the depth'),
+    ],
+)
+def test_a_release_given_to_fine_tuning_is_to_be_converted(
+    layout, remedy, bare, tmp_path
+):
+    layouts = {
+        'mmpretrain': lambda s: under('backbone.', s),
+        'unknown': lambda s: under('backbone.', tensors('stem.weight')),
+    }
+    rename = layouts[layout] if layout in layouts else RESNETS[layout][1]
+    path = save(tmp_path, rename(bare))
+    # The prefix is wrong for mmpretrain's names.
+    prefix = None if layout == 'mmpretrain' else 'backbone.'
+    init = dict(type='Pretrained', checkpoint=path, prefix=prefix)
+    init_default_scope('mmpretrain')
+    model = nn.ModuleDict(dict(backbone=MODELS.build(dict(backbone(), init_cfg=init))))
+    with pytest.raises(ValueError, match='fits 0 of 100 .*' + remedy.format(path)):
         check_pretrained_init(model)
 
 
@@ -544,3 +639,47 @@ def test_configs_have_the_figures_of_c6():
     assert bissl.train_dataloader.total_batch_size == 256
     assert f'/{HEADS[0]}/epoch_20.pth' in bissl.model.pretrained
     assert 'frozen_stages' not in bissl.model.pretext.backbone
+
+
+def commands_of_the_page():
+    """Config and options of each command on the page of public weights."""
+    text = (ROOT / 'docs/public_weights.md').read_text().replace('\\\n', ' ')
+    for line in re.findall(
+        r'^(?:python|tools/dist_train).*--cfg-options.*$', text, re.M
+    ):
+        words = line.split()
+        config = next(w for w in words if re.match(r'configs/\S+\.py$', w))
+        yield config, words[words.index('--cfg-options') + 1 :]
+
+
+def test_commands_on_the_page_suit_the_networks_that_they_name(monkeypatch):
+    # Shapes are compared. Random weights would take most of the time.
+    monkeypatch.setattr(nn.Conv2d, 'reset_parameters', lambda layer: None)
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    parser.set_defaults(launcher='none', local_rank=0, work_dir=None, config=None)
+    seen, releases = set(), {}
+    for config, given in commands_of_the_page():
+        arguments = parser.parse_args(['--cfg-options', *given])
+        arguments.config = str(ROOT / config)
+        # It refuses a key that nothing reads.
+        cfg = load_config(arguments)
+        found = re.search(r'(?:=resnet|depth=)(\d+)', ' '.join(given))
+        if found is None:
+            continue
+        depth = int(found[1])
+        if depth not in releases:
+            # Names and shapes are those of torchvision's.
+            plain = MODELS.build(dict(type='mmpretrain.ResNet', depth=depth))
+            releases[depth] = under('backbone.', plain.state_dict())
+        init_default_scope(cfg.default_scope)
+        model = MODELS.build(cfg.model)
+        whole = hasattr(model, 'pretext')
+        for level in (model.pretext, model.downstream) if whole else (model,):
+            names = names_of(level)
+            report = backbone_report(level, releases[depth], names, where='')
+            assert 'missing: nothing' in report
+            first = getattr(level.neck, 'fc0', None) or level.head.fc
+            assert first.in_features == level.backbone.feat_dim
+        seen.add((depth, whole))
+    assert seen == {(18, True), (50, True), (50, False)}

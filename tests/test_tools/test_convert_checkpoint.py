@@ -3,6 +3,7 @@
 import pytest
 import torch
 from conftest import ROOT
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from small_models import backbone, classifier_cfg
 from small_run import CONFIG
@@ -51,6 +52,7 @@ def test_stock_models_read_what_it_writes(config, moco, tool, tmp_path, capsys):
         '241 tensors read, 120 converted, 121 dropped: encoder_k.conv1.'
         'weight, ' in printed
     )
+    assert 'Pixels: not in the file' in printed
     assert (
         '50 of 50 backbone tensors of SimCLR matched; missing: nothing' in printed
     ) == config
@@ -63,6 +65,31 @@ def test_stock_models_read_what_it_writes(config, moco, tool, tmp_path, capsys):
     assert check_pretrained_init(model) == [('backbone', 100, 100)]
     for name, value in state.items():
         assert torch.equal(model.backbone.state_dict()[name], value), name
+
+
+def test_the_pixels_of_the_source_go_with_the_weights(
+    moco, tool, tmp_path, capsys, log_lines
+):
+    _, state = moco
+    pixels = dict(mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
+    text = Config(dict(model=dict(classifier_cfg(), data_preprocessor=pixels)))
+    path, output = tmp_path / 'epoch_1.pth', tmp_path / 'out.pth'
+    given = {f'backbone.{k}': v for k, v in state.items()}
+    torch.save(dict(state_dict=given, meta=dict(cfg=text.pretty_text)), path)
+    tool('convert_checkpoint', path, output, '--config', CONFIG, *options())
+    known = '(x - [127.5, 127.5, 127.5]) / [127.5, 127.5, 127.5] of RGB'
+    told = f'was trained with pixels {known}, but this model has (x - [123.675'
+    printed = capsys.readouterr().out
+    assert f'Pixels: {known}.' in printed and f"'{path}' {told}" in printed
+    cfg = classifier_cfg()
+    cfg['data_preprocessor'] = dict(
+        mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True
+    )
+    cfg['backbone']['init_cfg'] = dict(
+        type='Pretrained', checkpoint=str(output), prefix='backbone.'
+    )
+    check_pretrained_init(MODELS.build(cfg))
+    assert f"'{output}' {told}" in log_lines[-1]
 
 
 def test_misfit_is_named_and_nothing_written(moco, tool, tmp_path, capsys):

@@ -86,12 +86,15 @@ def start_of(
         return str(folder.parents[1] / parents[spec['source']]['checkpoint'])
     if spec['file'] is None:
         return None
+    from ...models.weights.provenance import origin
     from ...models.weights.public_weights import to_mmpretrain
     from ...utils.checkpoint import load_checkpoint, save_atomically, state_dict_of
 
-    given = state_dict_of(load_checkpoint(spec['file']), spec['file'])
+    checkpoint = load_checkpoint(spec['file'])
+    given = state_dict_of(checkpoint, spec['file'])
     if any(name.startswith('backbone.') for name in given):
         return spec['file']
     path = str(folder / 'start.pth')
-    save_atomically(dict(state_dict=to_mmpretrain(given)[0]), path)
+    meta = dict(backbone=origin(checkpoint))
+    save_atomically(dict(state_dict=to_mmpretrain(given)[0], meta=meta), path)
     return path

@@ -10,11 +10,18 @@ from torch import Tensor, nn
 from ...config import is_type
 from ...utils.checkpoint import load_checkpoint, state_dict_of
 from ...utils.errors import ValueRefusal
+from .misfit import (
+    REQUIRED_SHARE,
+    first_misfit,
+    matching,
+    refuse_deeper,
+    refuse_misfit,
+    some,
+    stem_remedy,
+)
 from .provenance import origin_differences
 from .public_weights import UnknownLayoutError, to_mmpretrain
 
-#: Share of the backbone tensors that must match.
-REQUIRED_SHARE = 0.99
 #: This many tensors may be missing in any case. A vision transformer may have
 #: its own last norm, with weight and bias.
 ALLOWED_MISSING = 2
@@ -37,16 +44,17 @@ def load_pretrained(model: nn.Module, path: str, required: Sequence[str]) -> Non
             them must be in the file, and none may have another shape.
 
     Raises:
-        ValueError: If fewer match, or if one has another shape.
+        ValueError: If fewer match, if one has another shape, or if the file is of
+            a deeper backbone.
     """
     checkpoint = load_checkpoint(path)
     given = state_dict_of(checkpoint, path)
     own = model.state_dict()
     required = _counted(own, required)
     layout, state = _best_reading(given, own, required)
-    _refuse_misfit(f"pretrained: checkpoint '{path}'", model, state, required)
-    found = _matching(state, own, required)
-    matched = _matching(state, own, list(own))
+    refuse_misfit(f"pretrained: checkpoint '{path}'", model, state, required)
+    found = matching(state, own, required)
+    matched = matching(state, own, list(own))
     model.load_state_dict({n: state[n] for n in matched}, strict=False)
     rest = [
         n
@@ -56,8 +64,8 @@ def load_pretrained(model: nn.Module, path: str, required: Sequence[str]) -> Non
     print_log(
         f"pretrained: '{path}' ({layout}): {len(found)} of {len(required)} "
         f'backbone tensors and {len(matched)} of {len(own)} tensors in all '
-        f'matched; left at their initialisation: {_some(rest)}; not used: '
-        f'{_some([n for n in state if n not in set(matched)])}',
+        f'matched; left at their initialisation: {some(rest)}; not used: '
+        f'{some([n for n in state if n not in set(matched)])}',
         logger='current',
     )
     _warn_of_origin(checkpoint, model, path)
@@ -83,16 +91,17 @@ def backbone_report(
         str: How many tensors matched and which are missing.
 
     Raises:
-        ValueError: If less than 99% match, or if one has another shape.
+        ValueError: If less than 99% match, if one has another shape, or if the
+            tensors are those of a deeper backbone.
     """
     own = model.state_dict()
     required = _counted(own, required)
-    _refuse_misfit(where, model, state, required)
-    found = _matching(state, own, required)
+    refuse_misfit(where, model, state, required)
+    found = matching(state, own, required)
     missing = [n for n in required if n not in set(found)]
     return (
         f'{len(found)} of {len(required)} backbone tensors of '
-        f'{type(model).__name__} matched; missing: {_some(missing)}'
+        f'{type(model).__name__} matched; missing: {some(missing)}'
     )
 
 
@@ -109,45 +118,19 @@ def _best_reading(
         ('bare backbone', _add(given, 'backbone.')),
     ]
 
-    def matches(reading: tuple[str, dict[str, Tensor]]) -> int:
-        return len(_matching(reading[1], own, required))
+    def fits(reading: tuple[str, dict[str, Tensor]]) -> tuple[int, int]:
+        # If no shape fits, the names tell which reading is meant.
+        present = sum(name in reading[1] for name in required)
+        return len(matching(reading[1], own, required)), present
 
-    best = max(readings, key=matches)
-    if matches(best) < REQUIRED_SHARE * len(required):
+    best = max(readings, key=fits)
+    if fits(best)[0] < REQUIRED_SHARE * len(required):
         try:
             converted, layout = to_mmpretrain(given)
         except UnknownLayoutError:
             return best
-        best = max(best, (layout, converted), key=matches)
+        best = max(best, (layout, converted), key=fits)
     return best
-
-
-def _refuse_misfit(
-    where: str, model: nn.Module, state: dict[str, Tensor], required: list[str]
-) -> None:
-    own = model.state_dict()
-    found = _matching(state, own, required)
-    missing = [n for n in required if n not in state]
-    other = [n for n in required if n in state and state[n].shape != own[n].shape]
-    if len(found) >= REQUIRED_SHARE * len(required) and not other:
-        return
-    remedy = (
-        'Give the backbone the depth and width of the checkpoint, or '
-        'set another checkpoint.'
-    )
-    if other and 'embed' in other[0]:
-        remedy = (
-            'Give the backbone the img_size and patch_size of the '
-            'checkpoint, or set another checkpoint. Position '
-            'embeddings are not interpolated.'
-        )
-    raise ValueRefusal(
-        f'{where} fits {len(found)} of {len(required)} backbone tensors of '
-        f'{type(model).__name__} (at least {REQUIRED_SHARE:.0%} are needed, '
-        f'and none in another shape).'
-        f'{_first_misfit(state, own, other or required)} Missing: '
-        f'{_some(missing)}; in another shape: {_some(other)}. {remedy}'
-    )
 
 
 def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
@@ -164,7 +147,8 @@ def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
 
     Raises:
         ValueError: If no tensor of a module matched. Also if, of a backbone,
-            more than two tensors and more than 1% did not match.
+            more than two tensors and more than 1% did not match, if the file is of
+            a deeper one, or if its first convolution has another kernel.
     """
     report = []
     for name, module in model.named_modules():
@@ -180,17 +164,22 @@ def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
                 for k, v in module.state_dict().items()
                 if not k.endswith('num_batches_tracked')
             }
-            found = _matching(state, own, list(own))
+            found = matching(state, own, list(own))
             missing = len(own) - len(found)
             allowed = max(ALLOWED_MISSING, (1 - REQUIRED_SHARE) * len(own))
             where = name or type(module).__name__
-            if not found or (where.endswith('backbone') and missing > allowed):
+            is_backbone = where.endswith('backbone')
+            # One tensor may be missing, but not the one that all features start from.
+            stem = stem_remedy(state, own, list(own)) if is_backbone else ''
+            if not found or (is_backbone and (missing > allowed or stem)):
+                remedy = stem or _init_remedy(checkpoint, path, own, len(found))
                 raise ValueRefusal(
                     f"{where}: init_cfg checkpoint '{path}' (prefix="
                     f'{prefix!r}) fits {len(found)} of {len(own)} tensors.'
-                    f'{_first_misfit(state, own, list(own))} Correct the '
-                    'path, the prefix or the depth of the backbone.'
+                    f'{first_misfit(state, own, list(own))} {remedy}'
                 )
+            if where.endswith(('backbone', 'shared_head')):
+                refuse_deeper(f"{where}: init_cfg checkpoint '{path}'", state, own)
             print_log(
                 f"{where}: {len(found)} of {len(own)} tensors matched in '{path}'",
                 logger='current',
@@ -199,6 +188,25 @@ def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
                 _warn_of_origin(checkpoint, model, path)
             report.append((where, len(found), len(own)))
     return report
+
+
+def _init_remedy(
+    checkpoint: Any, path: str, own: dict[str, Tensor], num_found: int
+) -> str:
+    """What to do about a file that does not fit a backbone."""
+    try:
+        given = state_dict_of(checkpoint, path)
+        converted, _ = to_mmpretrain(given)
+    except ValueRefusal:
+        given = converted = {}
+    named = _strip(converted, 'backbone.', only=True)
+    # mmpretrain's own names are returned as they are.
+    if converted is not given and len(matching(named, own, list(own))) > num_found:
+        return (
+            f'Type python tools/convert_checkpoint.py {path} OUT --config CONFIG, which '
+            "knows these names, and set the file OUT with the prefix 'backbone.'."
+        )
+    return 'Correct the path, the prefix or the depth of the backbone.'
 
 
 def _pretrained_cfgs(module: nn.Module) -> list[dict]:
@@ -212,28 +220,6 @@ def _pretrained_cfgs(module: nn.Module) -> list[dict]:
     ]
 
 
-def _matching(
-    state: dict[str, Tensor], own: dict[str, Tensor], names: Sequence[str]
-) -> list[str]:
-    return [n for n in names if n in state and state[n].shape == own[n].shape]
-
-
-def _first_misfit(
-    state: dict[str, Tensor], own: dict[str, Tensor], names: Sequence[str]
-) -> str:
-    for name in names:
-        if name not in state:
-            return (
-                f" '{name}' is not in the file, which begins with {_some(list(state))}."
-            )
-        if state[name].shape != own[name].shape:
-            return (
-                f" '{name}' has shape {tuple(state[name].shape)} in the "
-                f'file and {tuple(own[name].shape)} in the model.'
-            )
-    return ''
-
-
 def _strip(
     state: dict[str, Tensor], prefix: str, only: bool = False
 ) -> dict[str, Tensor]:
@@ -243,13 +229,6 @@ def _strip(
 
 def _add(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {prefix + k: v for k, v in state.items()}
-
-
-def _some(names: list[str]) -> str:
-    if not names:
-        return 'nothing'
-    more = f' and {len(names) - 3} more' if len(names) > 3 else ''
-    return ', '.join(f"'{n}'" for n in names[:3]) + more
 
 
 def check_load_from(model: nn.Module, path: str, share: float) -> None:
@@ -262,14 +241,16 @@ def check_load_from(model: nn.Module, path: str, share: float) -> None:
             tensor is enough.
 
     Raises:
-        ValueError: If fewer match.
+        ValueError: If fewer match, or if the file is of a deeper backbone.
     """
     state = state_dict_of(load_checkpoint(path), path, as_mmengine=True)
     own = model.state_dict()
-    found = _matching(state, own, list(own))
+    found = matching(state, own, list(own))
     if not found or len(found) < share * len(own):
         raise ValueRefusal(
             f"Checkpoint '{path}' fits {len(found)} of {len(own)} tensors of "
-            f'{type(model).__name__}.{_first_misfit(state, own, list(own))} '
+            f'{type(model).__name__}.{first_misfit(state, own, list(own))} '
             'Set the checkpoint of this config.'
         )
+    backbone = [n for n in own if 'backbone.' in n]
+    refuse_deeper(f"Checkpoint '{path}'", state, backbone)

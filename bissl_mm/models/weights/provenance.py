@@ -46,7 +46,7 @@ def origin_differences(checkpoint: Any, model: nn.Module, path: str) -> list[str
     Returns:
         list[str]: One sentence per difference, with both values.
     """
-    before, now = _origin(checkpoint), describe(model)
+    before, now = origin(checkpoint), describe(model)
     titles = dict(pixels='pixels', style="the backbone's style")
     remedies = dict(
         pixels='mean, std and the channel order of the data_preprocessor', style='style'
@@ -60,12 +60,22 @@ def origin_differences(checkpoint: Any, model: nn.Module, path: str) -> list[str
     ]
 
 
-def _origin(checkpoint: Any) -> dict[str, str]:
+def origin(checkpoint: Any) -> dict[str, str]:
+    """The properties of :func:`describe` that a checkpoint tells.
+
+    They are in ``meta['backbone']`` of a backbone that this package wrote, and
+    otherwise in the config that mmengine wrote.
+
+    Args:
+        checkpoint (Any): As loaded.
+
+    Returns:
+        dict[str, str]: ``pixels`` and ``style``, as far as they are known.
+    """
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     if not isinstance(meta, dict):
         return {}
     if isinstance(meta.get('backbone'), dict):
-        # Written by ExportBackboneHook.
         return meta['backbone']
     model = _model_of(meta.get('cfg'))
     model = model.get('pretext') or model
@@ -103,14 +113,18 @@ def _model_of(text: Any) -> dict[str, Any]:
         tree = ast.parse(text if isinstance(text, str) else '')
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
+    found = {}
     for node in tree.body:
-        if (
-            isinstance(node, ast.Assign)
-            and getattr(node.targets[0], 'id', None) == 'model'
-        ):
-            model = _value(node.value)
-            return model if isinstance(model, dict) else {}
-    return {}
+        if isinstance(node, ast.Assign):
+            name = getattr(node.targets[0], 'id', None)
+            if name in ('model', 'data_preprocessor'):
+                found[name] = _value(node.value)
+    model = found.get('model')
+    if not isinstance(model, dict):
+        return {}
+    # mmengine's runner gives the model one that stands beside it.
+    model.setdefault('data_preprocessor', found.get('data_preprocessor'))
+    return model
 
 
 def _value(node: ast.expr) -> Any | None:

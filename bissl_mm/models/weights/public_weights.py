@@ -21,10 +21,9 @@ KNOWN = (
     'each bare or under any prefix, for example encoder_q'
 )
 
-# Words in a prefix that tell which of two copies of a backbone it is. DINO's
-# teacher is the copy that its authors recommend.
-PREFERRED = {'online', 'q', 'query', 'teacher', 'pretext'}
-AVERAGED = {'momentum', 'target', 'ema', 'k', 'key', 'student', 'downstream'}
+# Words in a prefix that tell which of two copies of a backbone it is.
+PREFERRED = {'online', 'q', 'query', 'pretext'}
+AVERAGED = {'momentum', 'target', 'ema', 'k', 'key', 'teacher', 'downstream'}
 
 _BLOCK = {
     'norm1': 'ln1',
@@ -136,8 +135,8 @@ def _choose(
             f'{_listed(list(state)[:5])}. Known: {KNOWN}. Rename the keys to '
             "one of these, or to mmpretrain's 'backbone.*'."
         )
-    best = min(_rank(prefix) for _, prefix in found)
-    chosen = [pair for pair in found if _rank(pair[1]) == best]
+    ranks = _ranks([prefix for _, prefix in found])
+    chosen = [pair for pair in found if ranks[pair[1]] == min(ranks.values())]
     if len(chosen) > 1:
         raise ValueRefusal(
             'Public weights: there are several backbones, under '
@@ -148,11 +147,18 @@ def _choose(
     return naming, prefix, [p for _, p in found if p != prefix]
 
 
-def _rank(prefix: str) -> int:
-    words = set(re.split('[._]', prefix))
-    if words & AVERAGED:
-        return 2
-    return 0 if words & PREFERRED else 1
+def _ranks(prefixes: list[str]) -> dict[str, int]:
+    """A rank by prefix, lower for the copy that is meant."""
+    words = {prefix: set(re.split('[._]', prefix)) for prefix in prefixes}
+    preferred, averaged = PREFERRED, AVERAGED
+    if any('student' in found for found in words.values()):
+        # DINO's teacher is the copy that its authors recommend. Beside a copy of
+        # another name a teacher is an average like others.
+        preferred, averaged = preferred | {'teacher'}, averaged ^ {'teacher', 'student'}
+    return {
+        prefix: 2 if found & averaged else 0 if found & preferred else 1
+        for prefix, found in words.items()
+    }
 
 
 def _resnet(name: str, names: dict[str, str], key: str | None = None) -> str | None:
