@@ -816,6 +816,16 @@ def test_nan_stops_within_the_step_and_names_the_site(
         ),
         (dict(custom_hooks=[dict(type='EMAHook')]), TypeError, 'EMAHook'),
         (
+            dict(model__share_backbone=True),
+            ValueError,
+            r'would count twice\. Type .*optim_wrapper\.indirect_weight=0',
+        ),
+        (
+            dict(optim_wrapper__type='bissl_mm.WeightedSumOptimWrapper'),
+            ValueError,
+            r'model\.share_backbone=True train_cfg\.num_lower_steps=1 .*batches=first',
+        ),
+        (
             dict(auto_scale_lr=dict(enable=True, base_batch_size=16)),
             ValueError,
             r'Set auto_scale_lr\.enable=False',

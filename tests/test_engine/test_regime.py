@@ -127,6 +127,22 @@ def test_gain_of_the_other_lars(excluded):
     )
 
 
+def test_a_group_that_lars_excludes_has_no_trust_ratio():
+    theta, other = param(3.0, 4.0), param(3.0, 4.0)
+    optimizer = LARS(
+        [dict(params=[theta], lars_exclude=True), dict(params=[other])],
+        lr=0.1,
+        momentum=0.0,
+        eta=0.01,
+    )
+    for p in (theta, other):
+        p.grad = torch.tensor([0.6, 0.8])
+    assert gains(optimizer, [theta, other]) == pytest.approx([1.0, 0.05])
+    optimizer.step()
+    moved = [(torch.tensor([3.0, 4.0]) - p.detach()).norm() for p in (theta, other)]
+    assert moved == pytest.approx([0.1, 0.005], rel=1e-4)
+
+
 def test_no_gain_of_optimizers_that_are_not_known():
     from mmpretrain.engine.optimizers import Lamb
 

@@ -17,6 +17,7 @@ from ..distributed import PlainDistributedModel
 from ..steps.lone_images import check_parts
 from ..steps.optim_wrapper import BiSSLOptimWrapper
 from ..steps.settings import HypergradientSettings
+from .controls import check_controls
 from .first_weights import check_first_weights
 from .stock_parts import check_stock_parts
 
@@ -63,9 +64,11 @@ def check_before_training(
 
     Raises:
         TypeError: If the stage cannot work with a part.
-        ValueError: If a batch is too small, or pretrained weights would be lost.
+        ValueError: If a batch is too small, if pretrained weights would be lost, or if
+            a control lacks a setting.
     """
     check_first_weights(runner, model)
+    check_controls(runner, model)
     wrapper, world_size = runner.optim_wrapper, get_world_size()
     curvature = wrapper.system.config.curvature
     check_differentiable(model.pretext, model.downstream, world_size, curvature)

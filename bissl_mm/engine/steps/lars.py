@@ -1,5 +1,6 @@
 """LARS in the form that the paper uses."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,8 @@ class LARS(Optimizer):
             out biases and norms, as Bardes et al. do. Defaults to 0, as in the
             released runs: every tensor decays.
         min_trust_dims (int): Tensors of fewer dimensions have a trust ratio of
-            1. Defaults to 0.
+            1. Defaults to 0. So have those of a group with ``lars_exclude=True``,
+            which mmpretrain's configs set by ``paramwise_cfg``.
 
     Raises:
         ValueError: If a setting is negative, or if a state belongs to another
@@ -108,7 +110,7 @@ class LARS(Optimizer):
         _replace(
             updates,
             params,
-            group['min_trust_dims'],
+            math.inf if group.get('lars_exclude') else group['min_trust_dims'],
             lambda u, p: _trust(u, p, group['eta']),
         )
         for p in params:
@@ -121,7 +123,7 @@ class LARS(Optimizer):
 
 
 def _replace(
-    updates: list[Tensor], params: list[Tensor], min_dims: int, function: Callable
+    updates: list[Tensor], params: list[Tensor], min_dims: float, function: Callable
 ) -> None:
     """Change the updates of tensors with at least ``min_dims`` dimensions, in
     place in the list."""
