@@ -14,7 +14,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from pretext_models import make
-from small_run import make_runner, small_config, weights
+from small_run import StopAt, make_runner, small_config, weights
 from task_configs import (
     CONFIGS,
     FIRST_VERSION,
@@ -902,6 +902,24 @@ def test_bad_settings_are_named_and_leave_nothing_behind(
         make_runner(cfg).train()
     assert not list(tmp_path.glob('*.pth'))
     assert not (tmp_path / 'last_checkpoint').exists()
+
+
+def test_a_lambda_that_ends_at_zero_is_told_before_training(
+    image_folders, tmp_path, monkeypatch
+):
+    cfg = small_config(monkeypatch, image_folders, tmp_path)
+    cfg.optim_wrapper.regularizer = dict(
+        type='ScheduledDistance',
+        schedule='cosine_decay',
+        max_weight=0.1,
+        min_weight=0.0,
+    )
+    cfg.optim_wrapper.hypergradient.damping = 0.0
+    steps = StopAt('after_head_warmup_step', 1)
+    with pytest.raises(ValueError, match=r'in alternation 6 of 6 lambda \(=0\)'):
+        make_runner(cfg, [steps]).train()
+    # Nothing was trained.
+    assert steps.left == 1
 
 
 def test_mixed_precision_is_refused():

@@ -124,6 +124,8 @@ def test_every_setting_can_be_given_in_a_config():
     )(bissl_model('SimCLR', torch.float32))
     assert wrapper.first_order.num_parts['upper'] == 2
     kept = wrapper.settings()
+    assert kept.pop('num_micro_batches.upper') == 2
+    assert [kept.pop(f'num_micro_batches.{k}') for k in ('lower', 'hessian')] == [1, 1]
     assert 'CGSolver' in kept.pop('hypergradient.solver')
     for key, value in settings['hypergradient'].items():
         assert key == 'solver' or kept.pop(f'hypergradient.{key}') == value
@@ -149,6 +151,59 @@ def test_every_setting_can_be_given_in_a_config():
 def test_bad_settings_are_named(setting, message):
     with pytest.raises(ValueError, match=message):
         sgd_wrapper(bissl_model('SimCLR', torch.float32), hypergradient=setting)
+
+
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        (dict(params=['nothing']), 'names no parameter of the lower backbone'),
+        (dict(params=['(']), 'is not a regular expression'),
+        (dict(curvature='fisher', dtype='tf32'), 'Set dtype=None'),
+        (dict(curvature='differences', difference_step=0.0), 'Set difference_step'),
+        (dict(solver=dict(type='DenseSolver', max_size=9)), 'more than max_size=9'),
+        (
+            dict(
+                solver=dict(type='LowRankSolver'), pretext_head=True, head_damping=0.0
+            ),
+            'Set the former above 0',
+        ),
+        (
+            dict(solver=dict(type='LowRankSolver'), pretext_head=True, head_weight=0.1),
+            'head_weight=0',
+        ),
+    ],
+    ids=str,
+)
+def test_what_cannot_work_is_told_before_training(settings, message):
+    level = dict(optimizer=dict(type='SGD', lr=0.1))
+    given = dict(lower=level, upper=level, regularizer=dict(weight=0.1))
+    model = bissl_model('SimCLR', torch.float32)
+
+    def build(**more):
+        config = dict(type='bissl_mm.BiSSLOptimWrapper', hypergradient=settings)
+        return BiSSLOptimWrapperConstructor({**config, **given, **more})(model)
+
+    with pytest.raises(ValueError, match=message):
+        build()
+    if 'params' in settings:
+        # Without its term there is no system.
+        build(indirect_weight=0.0)
+
+
+def test_a_free_tensor_is_told_before_training_to_a_solver_that_inverts():
+    level = dict(optimizer=dict(type='SGD', lr=0.1))
+    tied = dict(type='WeightedDistance', weight=0.1, factors={'weight': 0.0})
+    make = BiSSLOptimWrapperConstructor(
+        dict(
+            type='bissl_mm.BiSSLOptimWrapper',
+            lower=level,
+            upper=level,
+            regularizer=tied,
+            hypergradient=dict(solver=dict(type='LowRankSolver')),
+        )
+    )
+    with pytest.raises(ValueError, match='a parameter is free'):
+        make(bissl_model('SimCLR', torch.float32))
 
 
 def test_settings_of_old_name_their_new_places():
@@ -254,16 +309,18 @@ def test_only_products_use_tf32_and_only_if_they_are_told_to(curvature, parts, d
 
 
 def test_a_kept_basis_belongs_to_one_system():
-    """A phase that resumes with another damping starts without a basis."""
+    """A phase that resumes with another damping, or with other parts of its batch,
+    starts without a basis."""
     model = bissl_model('SimCLR', torch.float64)
     batch = dict(inputs=views(6), data_samples=None)
 
-    def begun(state=None, **settings):
+    def begun(state=None, parts=1, **settings):
         wrapper = sgd_wrapper(
             model,
             hypergradient=dict(
                 solver=dict(type='RecyclingSolver', tolerance=1e-6), **settings
             ),
+            num_micro_batches=dict(hessian=parts),
         )
         if state is not None:
             wrapper.load_state_dict(state)
@@ -282,12 +339,13 @@ def test_a_kept_basis_belongs_to_one_system():
     same = begun(state, damping=500.0)
     # The ten kept directions come before its own ten.
     assert same.system.solve(v).residual_norm < 0.5 * first.residual_norm
-    other = begun(state, damping=1000.0)
-    expected = begun(damping=1000.0).system.solve(v)
-    found = other.system.solve(v)
-    assert found.num_iters == expected.num_iters
-    for a, b in zip(found.value, expected.value, strict=True):
-        assert torch.equal(a, b)
+    # A contrastive loss has another Hessian in other parts.
+    for settings in (dict(damping=1000.0), dict(damping=500.0, parts=2)):
+        expected = begun(**settings).system.solve(v)
+        found = begun(state, **settings).system.solve(v)
+        assert found.num_iters == expected.num_iters
+        for a, b in zip(found.value, expected.value, strict=True):
+            assert torch.equal(a, b)
 
 
 @pytest.mark.parametrize(

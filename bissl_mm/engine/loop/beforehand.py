@@ -17,6 +17,7 @@ from ..distributed import PlainDistributedModel
 from ..steps.lone_images import check_parts
 from ..steps.optim_wrapper import BiSSLOptimWrapper
 from ..steps.settings import HypergradientSettings
+from ..steps.system_checks import check_every_scale
 from .controls import check_controls
 from .first_weights import check_first_weights
 from .stock_parts import check_stock_parts
@@ -64,8 +65,8 @@ def check_before_training(
 
     Raises:
         TypeError: If the stage cannot work with a part.
-        ValueError: If a batch is too small, if pretrained weights would be lost, or if
-            a control lacks a setting.
+        ValueError: If a batch is too small, if pretrained weights would be lost, if a
+            control lacks a setting, or if lambda + damping becomes 0.
     """
     check_first_weights(runner, model)
     check_controls(runner, model)
@@ -73,6 +74,10 @@ def check_before_training(
     curvature = wrapper.system.config.curvature
     check_differentiable(model.pretext, model.downstream, world_size, curvature)
     wrapper.first_order.check_params(model)
+    system = wrapper.system.config
+    if wrapper.indirect_weight and not system.unrolled_steps:
+        alternations = runner.train_loop.settings.num_alternations
+        check_every_scale(wrapper.regularizer, alternations, system.damping)
     size = wrapper.system.config.batch_size
     check_levels(model, streams, wrapper.first_order.num_parts, size)
     for line in differences(model, *pipelines):

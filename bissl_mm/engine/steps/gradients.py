@@ -77,6 +77,11 @@ class FirstOrder:
         self.num_parts = {level: given.get(level, 1) for level in LEVELS}
         self.dtype = dtype
 
+    def settings(self) -> dict[str, object]:
+        """The settings; a resumed run that changes one says so."""
+        parts = {f'num_micro_batches.{k}': v for k, v in self.num_parts.items()}
+        return dict(first_order_dtype=self.dtype, **parts)
+
     def prepare(self, model: BaseModel, level: str, batch: Any) -> list[dict]:
         """Cut a collated batch and preprocess its parts.
 

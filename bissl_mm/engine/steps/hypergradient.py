@@ -21,7 +21,6 @@ from ...hypergradient import (
     Status,
     Vectors,
     WithHead,
-    check_scale,
     implicit_jacobian_product,
     implicit_operator,
 )
@@ -30,7 +29,6 @@ from ...hypergradient.linalg.vectors import scalars_agreed
 from ...hypergradient.regularizers.base import Regularizer
 from ...models.bissl_model import BiSSLModel, Levels
 from ...registry import build_solver
-from ...utils.errors import ValueRefusal
 from ..checks.batch_report import NotFinite
 from ..checks.out_of_memory import in_memory_phase
 from ..distributed import from_first_rank
@@ -40,6 +38,7 @@ from .lone_images import zero_hessian_text
 from .params import select
 from .settings import HypergradientSettings
 from .solver_state import SolverState
+from .system_checks import check_system, check_unknowns
 
 
 class Hypergradient(NamedTuple):
@@ -66,7 +65,7 @@ class ImplicitSystem:
         settings (HypergradientSettings): The settings of the system.
 
     Raises:
-        ValueError: For a direct solver of a system of differences.
+        ValueError: See :func:`check_system`.
 
     Attributes:
         solver (Solver): The settings of the solver.
@@ -77,22 +76,10 @@ class ImplicitSystem:
     def __init__(
         self, regularizer: Regularizer, settings: HypergradientSettings
     ) -> None:
-        check_scale(regularizer.weight, settings.damping)
         self.regularizer = regularizer
         self.config = settings
         self.solver = build_solver(settings.solver)
-        if settings.curvature == 'differences' and self.solver.is_direct:
-            raise ValueRefusal(
-                f'optim_wrapper.hypergradient: {type(self.solver).__name__} needs '
-                "exact products, which curvature='differences' does not give. Set "
-                "solver=dict(type='MinresSolver'), or curvature='hessian'."
-            )
-        if settings.head_weight and regularizer.named_parameters():
-            raise ValueRefusal(
-                'optim_wrapper.hypergradient: the gradient of a learned lambda is that '
-                f'without head_weight, but head_weight is {settings.head_weight}. Set '
-                "regularizer=dict(type='SquaredDistance'), or head_weight=0."
-            )
+        check_system(settings, self.solver, regularizer)
         self.bound: BoundSolver | None = None
         self._state = SolverState()
         self.domain: Domain | None = None
@@ -110,6 +97,10 @@ class ImplicitSystem:
     def curvature_operator(self) -> Curvature | None:
         """The curvature in this phase's operator; None outside of a phase."""
         return None if self.bound is None else self.bound.operator.second.operator
+
+    def check(self, model: BiSSLModel) -> None:
+        """Refuse what cannot work with a model, see :func:`check_unknowns`."""
+        check_unknowns(self.config, self.solver, self.regularizer, model)
 
     def before_lower_gradient(self, model: BiSSLModel) -> None:
         """Called before each lower loss; :class:`UnrolledSystem` keeps some."""
@@ -173,7 +164,7 @@ class ImplicitSystem:
                 self.config.batch_size,
             ),
         )
-        self._bind(curvature, self._state.take(done_steps, repr(self.settings())))
+        self._bind(curvature, self._state.take(done_steps, self._tag()))
         self._steps, self._checked_step = done_steps, checked_step
 
     def _metric_of(self, lower: Vectors, upper: Vectors, with_head: bool) -> Operator:
@@ -289,11 +280,16 @@ class ImplicitSystem:
             },
         )
 
+    def _tag(self) -> str:
+        """What a kept state belongs to: the settings, and the parts of the batches.
+        A contrastive loss has another Hessian in other parts."""
+        return f'{self.settings()!r} {len(self._parts)}'
+
     def state_dict(self) -> dict:
         """The state of the solver and, within an upper phase, the settings of
         its system. Empty if nothing is kept."""
         bound = self.bound if self.solver.keeps_curvature or not self._is_new else None
-        return self._state.of_phase(bound, repr(self.settings()))
+        return self._state.of_phase(bound, self._tag())
 
     def load_state_dict(self, state: dict) -> None:
         """Use what :meth:`state_dict` gave, in the next phase."""

@@ -85,10 +85,10 @@ class BiSSLOptimWrapperConstructor:
         Raises:
             TypeError: If ``curvature`` is ``'gauss_newton'`` and the pretext
                 loss has no such matrix.
+            ValueError: If the system does not suit the model.
         """
         model = unwrap(model)
         if self.settings['hypergradient'].curvature == 'gauss_newton':
-            # A refusal should come before the head warm-up, not after it.
             convex_losses(model.pretext)
         parts = dict(
             lower=model.pretext, upper=model.downstream, head_warmup=model.downstream
@@ -101,6 +101,9 @@ class BiSSLOptimWrapperConstructor:
             {'type': 'bissl_mm.BiSSLOptimWrapper', **self.settings, **wrappers}
         )
         built.regularizer.tie(model.levels.lower_names, model.levels.theta_p)
+        # A refusal should come before the head warm-up, not after it.
+        if built.indirect_weight:
+            built.system.check(model)
         return built
 
 

@@ -285,7 +285,7 @@ class BiSSLOptimWrapper(LevelOptimizers):
             **self.system.settings(),
             direct_weight=self.direct_weight,
             indirect_weight=self.indirect_weight,
-            first_order_dtype=self.first_order.dtype,
+            **self.first_order.settings(),
         )
 
     def state_dict(self) -> dict:

@@ -137,6 +137,10 @@ class HypergradientSettings:
         kinds = ('hessian', 'gauss_newton', 'differences', 'fisher')
         check_in(WHERE, 'curvature', self.curvature, kinds)
         check_non_negative(WHERE, 'difference_step', self.difference_step)
+        if self.curvature == 'differences' and not self.difference_step:
+            raise ValueRefusal(
+                f'{WHERE}: difference_step must be above 0. Set difference_step=1e-5.'
+            )
         check_positive_int(WHERE, 'num_batches', self.num_batches)
         known = ('next', 'first', *(['last'] if self.unrolled_steps else []))
         check_in(WHERE, 'batches', self.batches, known)
@@ -153,6 +157,11 @@ class HypergradientSettings:
             raise ValueRefusal(
                 f'{WHERE}: a difference of two gradients is lost in the rounding of '
                 f"dtype={self.dtype!r}. Set dtype=None, or curvature='hessian'."
+            )
+        if self.dtype is not None and self.curvature == 'fisher':
+            raise ValueRefusal(
+                f"{WHERE}: curvature='fisher' derives no layer in a product, so that "
+                f'dtype={self.dtype!r} has no effect. Set dtype=None.'
             )
         check_in(
             WHERE,

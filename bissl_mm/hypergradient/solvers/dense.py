@@ -68,15 +68,26 @@ class DenseSolver(Solver):
         check_positive_int('DenseSolver', 'max_size', max_size)
         self.max_size = max_size
 
-    def _solve(
-        self, operator: LinearOperator, rhs: Vectors, rhs_square: float
-    ) -> Solution:
-        size = sum(t.numel() for t in rhs)
+    def check_size(self, size: int) -> None:
+        """Refuse a system that is too large.
+
+        Args:
+            size (int): Number of unknowns.
+
+        Raises:
+            ValueError: If it is more than ``max_size``.
+        """
         if size > self.max_size:
             raise ValueRefusal(
                 f'DenseSolver: the system has {size} unknowns, more than '
                 f'max_size={self.max_size}. Use CGSolver.'
             )
+
+    def _solve(
+        self, operator: LinearOperator, rhs: Vectors, rhs_square: float
+    ) -> Solution:
+        size = sum(t.numel() for t in rhs)
+        self.check_size(size)
         matrix = materialize(operator, rhs)
         matrix = (matrix + matrix.T) / 2
         if not matrix.isfinite().all():
