@@ -224,6 +224,44 @@ def test_changed_lambda_is_announced(image_folders, tmp_path, monkeypatch):
     )
 
 
+def test_settings_of_steps_that_change_or_stay_are_announced(
+    image_folders, tmp_path, monkeypatch
+):
+    cfg = small_config(monkeypatch, image_folders, tmp_path)
+    with pytest.raises(SystemExit):
+        make_runner(cfg, [StopAt('after_upper_step', 1)]).train()
+    cfg.resume = True
+    wrapper = cfg.optim_wrapper
+    wrapper.upper.clip_grad = dict(max_norm=3.0)
+    wrapper.num_micro_batches = dict(upper=2)
+    wrapper.upper.optimizer.nesterov = True
+    wrapper.head_warmup = dict(optimizer=dict(type='SGD', lr=0.7))
+    cfg.param_scheduler.upper[-1].eta_min_ratio = 0.5
+    runner, lines = make_runner(cfg, [StopAt('after_upper_step', 1)]), []
+    monkeypatch.setattr(runner.logger, 'warning', lines.append)
+    with pytest.raises(SystemExit):
+        runner.train()
+    told = {
+        line.split(' ')[0]: line.split('continues with the ')[1].split(' ')[0]
+        for line in lines
+        if 'continues with the' in line
+    }
+    assert told == {
+        'optim_wrapper.upper.clip_grad': 'new',
+        'num_micro_batches.upper': 'new',
+        'optim_wrapper.upper.optimizer.nesterov': 'old',
+        'optim_wrapper.head_warmup.optimizer.lr': 'old',
+        'optim_wrapper.head_warmup.optimizer.momentum': 'old',
+        'optim_wrapper.head_warmup.optimizer.weight_decay': 'old',
+        'param_scheduler.upper': 'old',
+    }
+    # As the log says.
+    optimizer = runner.optim_wrapper['upper'].optimizer
+    assert not optimizer.param_groups[0]['nesterov']
+    assert runner.optim_wrapper.head_warmup.optimizer.param_groups[0]['lr'] != 0.7
+    assert runner.param_schedulers['upper'][-1].eta_min_ratio != 0.5
+
+
 def test_warm_up_leaves_no_trace_in_the_first_alternation(
     image_folders, tmp_path, monkeypatch
 ):

@@ -18,6 +18,9 @@ from .schedules import step_schedules, take_over_schedules
 from .settings import LoopSettings
 from .stock_parts import take_over_logs
 
+#: Of an optimizer: how it computes, not what.
+_OF_THE_MACHINE = ('foreach', 'fused', 'capturable', 'differentiable')
+
 
 class Bookkeeping:
     """Lets a loop of phases stop after any step and continue from there.
@@ -94,7 +97,7 @@ class Bookkeeping:
         saved = self.progress.settings
         self.progress.settings = {
             **self.settings.fingerprint(),
-            **self.runner.optim_wrapper.settings(),
+            **self._of_steps(),
             # Their state is that of the checkpoint.
             **{key: saved.get(key, v) for key, v in self._of_optimizers().items()},
         }
@@ -103,7 +106,7 @@ class Bookkeeping:
         self.publish()
 
     def _warn_of_changes(self, saved: dict[str, object]) -> None:
-        for key, value in self.runner.optim_wrapper.settings().items():
+        for key, value in self._of_steps().items():
             # An older checkpoint does not know every setting.
             if saved.get(key, value) != value:
                 self.runner.logger.warning(
@@ -120,14 +123,29 @@ class Bookkeeping:
                     'change it.'
                 )
 
-    def _of_optimizers(self) -> dict[str, object]:
-        """What a checkpoint's optimizers bring along, by its place in a config."""
+    def _of_steps(self) -> dict[str, object]:
+        """What steps are made with, by its place in a config."""
         wrapper = self.runner.optim_wrapper
+        return wrapper.settings() | {
+            f'optim_wrapper.{level}.clip_grad': value
+            for level, value in wrapper.clip_grad.items()
+        }
+
+    def _of_optimizers(self) -> dict[str, object]:
+        """What a checkpoint's optimizers and schedules bring along, by its place in a
+        config."""
+        wrapper = self.runner.optim_wrapper
+        levels = {level: wrapper[level] for level in ('lower', 'upper')}
+        schedules = self.runner.cfg.get('param_scheduler') or {}
         return {
             f'optim_wrapper.{level}.optimizer.{name}': value
-            for level in ('lower', 'upper')
-            for name, value in wrapper[level].optimizer.defaults.items()
-            if name in ('lr', 'momentum', 'weight_decay')
+            for level, own in dict(levels, head_warmup=wrapper.head_warmup).items()
+            for name, value in own.optimizer.defaults.items()
+            if name not in _OF_THE_MACHINE
+        } | {
+            f'param_scheduler.{level}': repr(schedules[level])
+            for level in levels
+            if level in schedules
         }
 
     def finish_step(

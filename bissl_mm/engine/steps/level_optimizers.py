@@ -70,6 +70,11 @@ class LevelOptimizers(OptimWrapperDict):
         if trained:
             group = dict(params=trained, **regularizer.param_group())
             upper.optimizer.add_param_group(group)
+        #: By level, as the config has it.
+        self.clip_grad = {
+            level: wrapper.clip_grad_kwargs and dict(wrapper.clip_grad_kwargs)
+            for level, wrapper in dict(lower=lower, upper=upper).items()
+        }
         # Levels may share a wrapper, whose clipping is taken once.
         self._clipping = {
             key: take_clipping(wrapper)
