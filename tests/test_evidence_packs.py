@@ -246,6 +246,128 @@ def test_what_is_missing_or_ambiguous_is_refused(packs, tmp_path):
     refused(ValueError, 'Type --task detection or --task segmentation', root)
 
 
+@pytest.mark.parametrize('file', ['train', 'test'])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        pytest.param(lambda b: b[:-40], id='cut off'),
+        pytest.param(
+            lambda b: b.replace(b'round', 'r\xfcnd'.encode('latin-1')), id='bytes'
+        ),
+        pytest.param(lambda b: b'version https://git-lfs.github.com/spec/v1', id='lfs'),
+    ],
+)
+def test_a_damaged_part_is_not_a_missing_one(packs, tmp_path, file, damage):
+    root = coco(tmp_path, unused='round')
+    path = root / f'annotations/instances_{file}2017.json'
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=f'{path.name} cannot be read as JSON'):
+        packs.kinds.own_pack('own', str(root), None, None)
+
+
+def test_a_file_that_is_no_part_is_said(packs, tmp_path):
+    root = coco(tmp_path)
+    more = root / 'annotations/instances_more.json'
+    more.write_bytes((root / 'annotations/instances_val2017.json').read_bytes())
+    pack = packs.kinds.own_pack('own', str(root), None, None)
+    assert [note for note in pack.notes if 'instances_more.json is not used' in note]
+
+
+def changed_boxes(root: Path, change) -> None:
+    for path in (root / 'annotations').glob('*.json'):
+        data = json.loads(path.read_text())
+        data['annotations'] = change(data['annotations'])
+        path.write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    'key, value, message',
+    [
+        ('category_id', str, "the category_id '3', but the id in 'categories' is 3"),
+        ('image_id', str, "but the id in 'images' is .* without quotes"),
+        ('category_id', lambda v: [v], r'the category_id \[3\]. Write a number'),
+    ],
+    ids=['category', 'image', 'list'],
+)
+def test_ids_that_cannot_match_are_refused(packs, tmp_path, key, value, message):
+    root = coco(tmp_path)
+    changed_boxes(root, lambda boxes: [{**b, key: value(b[key])} for b in boxes])
+    with pytest.raises(ValueError, match=message):
+        packs.kinds.own_pack('own', str(root), None, None).parts
+
+
+def test_boxes_are_numbered_from_one(packs, tmp_path):
+    from pycocotools.coco import COCO as Index
+    from pycocotools.cocoeval import COCOeval
+
+    root = coco(tmp_path)
+    changed_boxes(root, lambda boxes: [{**b, 'id': i} for i, b in enumerate(boxes)])
+    pack = packs.kinds.own_pack('own', str(root), None, None)
+    cfg = packs.packs.read(pack.fine_tune_config, pack.task)
+    pack.put(cfg, 0, tmp_path / 'lists')
+    truth = Index(cfg.test_evaluator.ann_file)
+    boxes = truth.dataset['annotations']
+    assert sorted(b['id'] for b in boxes) == list(range(1, len(boxes) + 1))
+    perfect = truth.loadRes([{**b, 'score': 0.9} for b in copy.deepcopy(boxes)])
+    found = COCOeval(truth, perfect, 'bbox')
+    found.evaluate()
+    found.accumulate()
+    found.summarize()
+    assert found.stats[1] == pytest.approx(1.0)
+
+
+def test_drawn_parts_have_boxes_or_are_refused(packs, tmp_path):
+    def pack_with(number, name):
+        root = written.coco(
+            tmp_path / name,
+            {'train': 'train.json'},
+            {'train': 'x'},
+            parts=dict(train=20),
+        )
+        data = json.loads((root / 'train.json').read_text())
+        kept = {image['id'] for image in data['images'][:number]}
+        data['annotations'] = [b for b in data['annotations'] if b['image_id'] in kept]
+        (root / 'train.json').write_text(json.dumps(data))
+        return packs.kinds.own_pack('own', str(root), 'detection', None)
+
+    parts = pack_with(5, 'few').parts
+    assert {p: part.number for p, part in parts.items()} == dict(
+        train=12, val=4, test=4
+    )
+    with_boxes = {
+        p: len({b['image_id'] for b in part.data['annotations']})
+        for p, part in parts.items()
+    }
+    assert with_boxes == dict(train=3, val=1, test=1)
+    with pytest.raises(ValueError, match='has 2 images with boxes, too few'):
+        pack_with(2, 'too_few').parts
+
+
+def test_a_picture_beside_the_boxes_is_no_mask(packs, tmp_path):
+    root = coco(tmp_path, 'images')
+    Image.new('RGB', (40, 30)).save(root / 'annotations/classes.png')
+    assert packs.kinds.kind_of(root) == 'detection'
+
+
+@pytest.mark.parametrize('which', ['labeled', 'unlabeled'])
+def test_a_damaged_image_ends_the_look_and_not_a_run(
+    packs, tmp_path, monkeypatch, which
+):
+    root = tmp_path / 'data'
+    # One of a hundred, which the stage skips.
+    write_parts(root, ['train', 'val', 'test'], number=40)
+    write_parts(tmp_path, ['images'], number=40)
+    folder = root / 'train' if which == 'labeled' else tmp_path / 'images'
+    path = next(folder.rglob('*.png'))
+    path.write_bytes(path.read_bytes()[:-30])
+    monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'images'))
+    monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(root))
+    monkeypatch.delenv('BISSL_NUM_CLASSES', raising=False)
+    pack = packs.run.read_pack(None)
+    with pytest.raises(ValueError, match=path.name):
+        packs.run.look(pack, tmp_path / 'lists')
+
+
 def test_class_folders_may_be_named_as_masks(packs, tmp_path):
     write_parts(
         tmp_path, ['train', 'val', 'test'], ['with_mask', 'without_mask', 'image']

@@ -18,6 +18,8 @@ from bissl_mm.utils.errors import FileNotFoundRefusal, ValueRefusal
 _TRIED = 20
 #: Files of other tasks that lie beside those of boxes.
 _OTHERS = ('captions', 'keypoints', 'panoptic', 'stuff', 'lvis', 'info')
+#: In the names of files of boxes that name no part.
+_OF_BOXES = {'instances', 'coco', 'annotations'}
 _FORMS = (
     'annotations/instances_train.json, annotations/train.json or '
     'train/_annotations.coco.json'
@@ -52,11 +54,12 @@ class CocoPart:
         }
 
 
-def find_coco(root: Path) -> dict[str, CocoPart]:
+def find_coco(root: Path, notes: list[str] | None = None) -> dict[str, CocoPart]:
     """The parts of a set that have boxes.
 
     Args:
         root (Path): Folder of the set.
+        notes (list[str], optional): Gets a sentence about each file that is not used.
 
     Returns:
         dict[str, CocoPart]: By part; ``train`` is among them. Empty if no
@@ -64,7 +67,7 @@ def find_coco(root: Path) -> dict[str, CocoPart]:
 
     Raises:
         ValueError: If several files could be one part, or images several
-            folders' ones.
+            folders' ones. Also if a file that is named as one of boxes cannot be read.
         FileNotFoundError: If there is no training part, or no image.
     """
     everything = list(folders(root))
@@ -74,11 +77,11 @@ def find_coco(root: Path) -> dict[str, CocoPart]:
             if not file.endswith('.json') or set(words(file)) & {*_OTHERS}:
                 continue
             path = '/'.join((*names, file))
+            part = part_of(file) or next(
+                (p for p in map(part_of, reversed(names)) if p), 'all'
+            )
             data = _read(root / path)
             if data is not None:
-                part = part_of(file) or next(
-                    (p for p in map(part_of, reversed(names)) if p), 'all'
-                )
                 found.setdefault(part, {})[path] = data
     if not found:
         return {}
@@ -92,6 +95,14 @@ def find_coco(root: Path) -> dict[str, CocoPart]:
             f'({listed(_paths(found))}), but none is named as the training '
             f'part: {_FORMS}, for example. Rename it.'
         )
+    if notes is not None:
+        # A file of all images is another name of the parts' ones.
+        notes += [
+            f'{root / path} is not used: its name says no part, and there is a file '
+            'for training.'
+            for path in sorted(found.get('all', {}))
+            if path not in found['train']
+        ]
     parts = {part: _one(root, part, found[part]) for part in PARTS if part in found}
     return {
         part: CocoPart(path, _images(root, everything, part, path, data), data)
@@ -107,7 +118,13 @@ def _read(path: Path) -> Any:
     """What a file of boxes holds; None for another one."""
     try:
         data = json.loads(path.read_text(encoding='utf-8-sig'))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError) as error:
+        if part_of(path.name) or set(words(path.name)) & _OF_BOXES:
+            # Without it, images of another part would be taken for this one's.
+            raise ValueRefusal(
+                f'{path} cannot be read as JSON in UTF-8 ({error}). Download or '
+                'export it again, or move it out of the folder.'
+            ) from error
         return None
     if (
         not isinstance(data, dict)

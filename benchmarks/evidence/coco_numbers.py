@@ -3,11 +3,44 @@
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import replace
+from pathlib import Path
 
 from coco_layout import CocoPart
 from layout_words import listed
 
 from bissl_mm.utils.errors import ValueRefusal
+
+
+def check_ids(root: Path, part: CocoPart) -> None:
+    """Refuse boxes whose ids cannot be compared with those of images and categories.
+
+    Args:
+        root (Path): Folder of the set.
+        part (CocoPart): Not changed.
+
+    Raises:
+        ValueError: If an id is a list, or text where the other one is a number.
+    """
+    for title, key in (('images', 'image_id'), ('categories', 'category_id')):
+        ids = [each.get('id') for each in part.data[title]]
+        values = [each.get(key) for each in part.data['annotations']]
+        for name, found in (('id', ids), (key, values)):
+            odd = next((i for i in found if not isinstance(i, Hashable)), None)
+            if odd is not None:
+                raise ValueRefusal(
+                    f'{root / part.file}: an entry has the {name} {odd!r}. Write a '
+                    'number.'
+                )
+        as_text = {str(each): each for each in ids}
+        known = set(ids)
+        for value in values:
+            if value not in known and str(value) in as_text:
+                raise ValueRefusal(
+                    f'{root / part.file}: an annotation has the {key} {value!r}, but the '
+                    f'id in {title!r} is {as_text[str(value)]!r}. Text and number do not '
+                    'match, so boxes would be lost. Write both as numbers, without '
+                    'quotes.'
+                )
 
 
 def number_alike(parts: dict[str, CocoPart]) -> tuple[dict[str, CocoPart], list[str]]:

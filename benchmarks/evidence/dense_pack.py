@@ -80,6 +80,11 @@ class DensePack:
         """Some of a part's images as a part."""
         raise NotImplementedError
 
+    def strata(self, part) -> dict[str, list[int]]:
+        """Numbers of images of which a drawn part gets the same share each, by what they
+        have that every part needs; '' for others."""
+        return {'': list(range(part.number))}
+
     def put(self, cfg: Config, unit: int, lists: Path) -> None:
         """Write the set into a bilevel or a fine-tuning config.
 
@@ -165,11 +170,23 @@ class DensePack:
                 f'too few to take some for the part {missing[0]!r}, which is '
                 'missing. Add that part.'
             )
-        order, size = _some(train.number), round(SHARE * train.number)
-        for i, part in enumerate(missing):
-            found[part] = self.draw(train, order[i * size : (i + 1) * size])
-        if missing:
-            found['train'] = self.draw(train, order[len(missing) * size :])
+        if not missing:
+            return
+        drawn: dict[str, list[int]] = {part: [] for part in (*missing, 'train')}
+        for what, indices in self.strata(train).items():
+            order = [indices[i] for i in _some(len(indices))]
+            size = round(SHARE * len(order))
+            if what and not size:
+                raise ValueRefusal(
+                    f'{self.root}: the training part has {len(order)} images {what}, '
+                    f'too few to take some for the part {missing[0]!r}, which is '
+                    'missing. Add that part.'
+                )
+            for part in missing:
+                drawn[part] += order[:size]
+                order = order[size:]
+            drawn['train'] += order
+        found.update({part: self.draw(train, each) for part, each in drawn.items()})
 
     def put_loader(self, loader: ConfigDict) -> None:
         loader.batch_size = min(self.batch, self.number)

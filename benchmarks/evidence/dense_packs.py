@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from coco_layout import CocoPart, find_coco
-from coco_numbers import number_alike, without_repeats
+from coco_numbers import check_ids, number_alike, without_repeats
 from dense_pack import DensePack, write
 from mask_layout import masks_and_notes
 from mask_names import MaskPart
@@ -34,8 +34,8 @@ class DetectionPack(_OwnLayout):
     """A set in COCO's format, for a small Faster R-CNN C4.
 
     Its files are written anew: with the images of a part, the categories that
-    are used in any part, and ``area``, ``iscrowd`` and ``id`` where they are
-    missing.
+    are used in any part, ``area`` and ``iscrowd`` where they are missing, and the
+    boxes numbered from 1.
     """
 
     library = 'mmdet'
@@ -48,13 +48,24 @@ class DetectionPack(_OwnLayout):
     search = [Setting(lr, 0.001) for lr in (0.1, 0.2, 0.4, 0.8)]
 
     def find(self) -> dict[str, CocoPart]:
-        found = find_coco(Path(self.root))
+        notes: list[str] = []
+        found = find_coco(Path(self.root), notes)
         if not found:
             return {}
+        for part in found.values():
+            check_ids(Path(self.root), part)
         found, repeats = without_repeats(found)
         found, numbers = number_alike(found)
-        self._layout_notes = (*repeats, *numbers)
+        self._layout_notes = (*notes, *repeats, *numbers)
         return found
+
+    def strata(self, part: CocoPart) -> dict[str, list[int]]:
+        with_box = {each.get('image_id') for each in part.data['annotations']}
+        has = [each.get('id') in with_box for each in part.data['images']]
+        return {
+            'with boxes': [i for i, it_has in enumerate(has) if it_has],
+            '': [i for i, it_has in enumerate(has) if not it_has],
+        }
 
     def draw(self, part: CocoPart, indices: list[int]) -> CocoPart:
         images = [part.data['images'][i] for i in sorted(indices)]
@@ -131,14 +142,16 @@ class DetectionPack(_OwnLayout):
         boxes = []
         for i, each in enumerate(part.data['annotations'], 1):
             box = each.get('bbox')
-            filled = dict(id=i, iscrowd=0)
+            filled = dict(iscrowd=0)
             if (
                 isinstance(box, list)
                 and len(box) == 4
                 and all(isinstance(v, (int, float)) for v in box)
             ):
                 filled['area'] = box[2] * box[3]
-            boxes.append({**filled, **{k: v for k, v in each.items() if v is not None}})
+            given = {k: v for k, v in each.items() if v is not None}
+            # pycocotools takes a match with the id 0 for none.
+            boxes.append({**filled, **given, 'id': i})
         return dict(
             images=part.data['images'],
             annotations=boxes,

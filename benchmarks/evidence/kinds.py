@@ -41,8 +41,6 @@ def kind_of(root: Path) -> str:
     _check_folder(root)
     parts = find_parts(root)
     classes = bool(parts) and _are_classes(root / parts['train'])
-    # Classes with a mask and without.
-    masks = _found(find_masks, root, classes)
     try:
         # A file of boxes whose images are elsewhere may lie beside classes.
         boxes = _found(find_coco, root, classes and parts['train'] != '.')
@@ -52,6 +50,8 @@ def kind_of(root: Path) -> str:
         raise type(error)(
             f'{error} Or type --task classification for the class folders.'
         ) from error
+    # Classes with a mask and without; pictures beside the file of the boxes.
+    masks = _found(find_masks, root, classes or bool(boxes))
     has = dict(
         detection=bool(boxes),
         segmentation=bool(masks) and (not classes or are_masks(masks['train'])),

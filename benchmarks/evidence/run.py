@@ -57,7 +57,7 @@ from campaign import Campaign  # noqa: E402
 from experiment_file import write_experiment  # noqa: E402
 from kinds import KINDS, NAME, VARIABLES, read_pack  # noqa: E402
 from packs import LEAST, Pack, draw_unlabeled, put_pretext, read, unlabeled_in  # noqa: E402
-from runs import minutes  # noqa: E402
+from runs import minutes, refuse_damaged  # noqa: E402
 from store import Task, open_folder, run  # noqa: E402
 from study_tasks import SEARCH, SEEDS  # noqa: E402
 
@@ -190,6 +190,7 @@ def look(pack, lists: Path, pretext: str | None = None) -> None:
         if 'pretext_dataloader' in cfg.train_cfg:
             put_pretext(cfg.train_cfg.pretext_dataloader, pretext)
         check_data(cfg, places, console_logger())
+    refuse_damaged(pack, lists, pretext)
 
 
 def report(campaign: OwnPack) -> None:

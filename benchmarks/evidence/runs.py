@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 from packs import PRETEXTS, Pack, put_pretext, read
 
 from bissl_mm.analysis.runs.fine_tune import Setting, timed_fine_tune
-from bissl_mm.engine.checks.data_look import VARIABLE
+from bissl_mm.engine.checks.data_look import VARIABLE, check_data
 from bissl_mm.engine.hooks.regime_hook import RegimeHook
 from bissl_mm.engine.hooks.transfer_hook import (
     TransferHook,
@@ -165,6 +165,29 @@ def pretrain(
     cfg.default_hooks.checkpoint.update(interval=min(10, epochs), max_keep_ckpts=-1)
     cfg.resume = (work_dir / 'last_checkpoint').exists()
     return _train(cfg, work_dir, unit)
+
+
+def refuse_damaged(pack: Pack, lists: Path, pretext: str) -> None:
+    """Refuse damaged images, which the stage skips.
+
+    Pretraining and fine-tuning would end at one, the latter after hours.
+
+    Args:
+        pack (Pack): The labeled set.
+        lists (Path): See :meth:`Pack.put`.
+        pretext (str): Folder of unlabeled images.
+
+    Raises:
+        ValueError: If an image or a mask cannot be read. What else there is to say of
+            the data is said elsewhere.
+    """
+    tuning = read(pack.fine_tune_config, pack.task)
+    pack.put(tuning, 0, lists)
+    for cfg, places in (
+        (tuning, ('train', 'val')),
+        (pretrain_config(pretext, 1, pack.pretext), ('train',)),
+    ):
+        check_data(cfg, places, logging.getLogger('refusals alone'))
 
 
 def stage_config(
