@@ -15,6 +15,21 @@ from .readable import files_of, unreadable_file
 MAX_UNREADABLE_SHARE = 0.01
 
 
+def ignored_ids(dataset: Any) -> set[int]:
+    """The class ids of masks that a dataset, or those within it, ignore.
+
+    Args:
+        dataset: With ``dataset`` or ``datasets`` if it wraps others.
+
+    Returns:
+        set[int]: 255, the default of mmseg, if none says another.
+    """
+    inner = [getattr(dataset, 'dataset', None), *getattr(dataset, 'datasets', [])]
+    found = [ignored_ids(each) for each in inner if each is not None]
+    # Wrappers that have the attribute give a default to what has none.
+    return set().union(*found) or {getattr(dataset, 'ignore_index', 255)}
+
+
 class SeededDataset(Dataset):
     """Wraps a dataset so that a sample depends on (seed, level, pass, index).
 
@@ -81,21 +96,23 @@ class SeededDataset(Dataset):
         ):
             return
         classes = (getattr(self.dataset, 'metainfo', None) or {}).get('classes')
-        ignored = getattr(self.dataset, 'ignore_index', 255)
+        ignored = ignored_ids(self.dataset)
         mask = data_sample.get('gt_sem_seg').data
         if not classes or mask.max() < len(classes):
             return
         found = [
-            i for i in mask.unique().tolist() if i >= len(classes) and i != ignored
+            i for i in mask.unique().tolist() if i >= len(classes) and i not in ignored
         ]
         if found:
             raise ValueRefusal(
                 f'{self.level} dataset: the mask of sample {index} '
                 f'({self._named(index)}) has class id(s) '
                 f'{found[:5]}, but the dataset declares {len(classes)} '
-                f'classes (0 to {len(classes) - 1}) and ignores {ignored}. '
+                f'classes (0 to {len(classes) - 1}) and ignores '
+                f'{", ".join(map(str, sorted(ignored)))}. '
                 'Correct the mask or metainfo.classes, or set reduce_zero_label, '
-                'which shifts ids by one.'
+                'which shifts ids by one. An ignore_index of your own has to be that '
+                'of the dataset, of the heads and of the metrics.'
             )
 
     @property

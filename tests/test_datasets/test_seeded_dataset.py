@@ -105,6 +105,35 @@ def test_undeclared_class_id_in_a_mask_is_named(value, message, tmp_path):
             dataset[(0, 0)]
 
 
+@pytest.mark.mmcv_ops
+@pytest.mark.parametrize('wraps', ['in memory', 'concatenated', 'both'])
+def test_an_ignored_id_of_ones_own_is_known_within_wrappers(wraps, tmp_path):
+    mask = np.zeros((40, 40), np.uint8)
+    mask[3, 3] = 254
+    Image.fromarray(mask).save(tmp_path / '0.png')
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / '0.jpg')
+    cfg = dict(
+        type='BaseSegDataset',
+        _scope_='mmseg',
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path='', seg_map_path=''),
+        metainfo=dict(classes=('a', 'b')),
+        ignore_index=254,
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(type='PackSegInputs'),
+        ],
+    )
+    if wraps != 'in memory':
+        cfg = dict(type='ConcatDataset', _scope_='mmseg', datasets=[cfg, cfg])
+    if wraps != 'concatenated':
+        cfg = dict(type='bissl_mm.InMemoryDataset', dataset=cfg)
+    dataset = SeededDataset(DATASETS.build(cfg), 'upper', 0)
+    found = dataset[(0, 0)]['data_samples'].gt_sem_seg.data
+    assert found.max() == 254
+
+
 def test_other_failures_are_not_taken_for_damage(tmp_path):
     dataset = folder(tmp_path, 3)
     dataset.pipeline.transforms.append(lambda results: results['nothing'])
