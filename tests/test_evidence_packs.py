@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -366,6 +367,60 @@ def test_a_damaged_image_ends_the_look_and_not_a_run(
     pack = packs.run.read_pack(None)
     with pytest.raises(ValueError, match=path.name):
         packs.run.look(pack, tmp_path / 'lists')
+
+
+def segmentation(packs, root, tmp_path):
+    pack = packs.kinds.own_pack('own', str(root), 'segmentation', 2)
+    cfg = packs.packs.read(pack.fine_tune_config, pack.task)
+    pack.put(cfg, 0, tmp_path / 'lists')
+    return pack
+
+
+@pytest.mark.parametrize(
+    'name, message',
+    [
+        (b'stra\xdfe', 'is not in UTF-8. Rename the file'),
+        (b'scan 0 ', "'scan 0 .jpg' has a blank at an end"),
+    ],
+    ids=['bytes', 'blank'],
+)
+def test_names_that_lists_cannot_hold_are_told(packs, tmp_path, name, message):
+    root = written.masks(tmp_path / 'set')
+    for place in ('img_dir', 'ann_dir'):
+        for path in (root / place / 'train').glob('train0.*'):
+            path.rename(path.with_name(os.fsdecode(name) + path.suffix))
+    with pytest.raises(ValueError, match=message):
+        segmentation(packs, root, tmp_path)
+
+
+def test_photographs_are_taken_as_the_camera_was_held(packs, tmp_path):
+    root = written.masks(tmp_path / 'set')
+    exif = Image.Exif()
+    exif[0x112] = 6
+    for path in (root / 'img_dir').rglob('*.jpg'):
+        Image.new('RGB', (40, 30)).save(path, exif=exif)
+    for path in (root / 'ann_dir').rglob('*.png'):
+        Image.new('L', (30, 40)).save(path)
+    assert segmentation(packs, root, tmp_path).size == (96, 128)
+
+
+def test_images_of_another_site_are_said(packs, tmp_path):
+    root = tmp_path / 'set'
+    for site, names in (('a', '{}'), ('b', 'mask_{}')):
+        for i in range(8):
+            for kind, name in (('images', f'{i}.jpg'), ('masks', f'{i}.png')):
+                path = root / 'train' / site / kind
+                path.mkdir(parents=True, exist_ok=True)
+                name = names.format(name) if kind == 'masks' else name
+                Image.new('RGB' if kind == 'images' else 'L', (40, 30)).save(
+                    path / f'{site}{name}'
+                    if kind == 'images'
+                    else path / f'{site}{name}'
+                )
+    pack = segmentation(packs, root, tmp_path)
+    assert sum(part.number for part in pack.parts.values()) == 8
+    (note,) = [note for note in pack.notes if 'are not used' in note]
+    assert note.startswith(f'{root / "train/b/images"}: 8 pictures')
 
 
 def test_class_folders_may_be_named_as_masks(packs, tmp_path):

@@ -199,7 +199,16 @@ def _some(number: int) -> list[int]:
 
 
 def write(folder: Path, name: str, suffix: str, text: str) -> Path:
-    """A file whose name says what is in it: other runs may read it."""
+    """A file whose name says what is in it: other runs may read it.
+
+    Raises:
+        ValueError: If a line is no text: the name of a file from another system.
+    """
+    for line in text.splitlines():
+        if any('\ud800' <= letter <= '\udfff' for letter in line):
+            raise ValueRefusal(
+                f'The file name in {line!r} is not in UTF-8. Rename the file.'
+            )
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     path = folder / f'{name}-{digest}{suffix}'
     if not path.exists():

@@ -12,9 +12,9 @@ from dense_pack import DensePack, write
 from mask_layout import masks_and_notes
 from mask_names import MaskPart
 from mmengine.config import Config, ConfigDict
-from PIL import Image
 
 from bissl_mm.analysis.runs.fine_tune import Setting
+from bissl_mm.datasets.look.headers import read_header
 from bissl_mm.utils.errors import ValueRefusal
 
 
@@ -198,12 +198,12 @@ class SegmentationPack(_OwnLayout):
         part, ratios = self.parts['train'], []
         for suffix, names in part.names.items():
             for name in names[:100]:
-                try:
-                    with Image.open(part.images / (name + suffix)) as image:
-                        ratios.append(image.width / image.height)
-                except OSError:
-                    # The look over the data names it.
-                    continue
+                header = read_header(str(part.images / (name + suffix)))
+                # The look over the data names one that cannot be read.
+                if not header.error:
+                    # The loader turns photographs as their camera was held.
+                    width, height = header.decoded_size('color', 'cv2')
+                    ratios.append(width / height)
         ratio = min(2.0, max(0.5, float(np.median(ratios or [1.0]))))
         width = 16 * round((self.AREA * ratio) ** 0.5 / 16)
         return width, 16 * max(1, round(self.AREA / width / 16))
@@ -229,6 +229,14 @@ class SegmentationPack(_OwnLayout):
                 step.scale = self.size
         datasets = []
         for suffix, names in part.names.items():
+            for stem in names:
+                # Lines of a list are stripped.
+                if stem != stem.strip():
+                    raise ValueRefusal(
+                        f'{part.images}: the name of {stem + suffix!r} has a blank at '
+                        'an end, which lists of names cannot have. Rename the image '
+                        'and its mask.'
+                    )
             path = write(lists, f'{self.name}-{name}', '.txt', '\n'.join(names) + '\n')
             datasets.append(
                 dict(

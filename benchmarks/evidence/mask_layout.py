@@ -67,6 +67,11 @@ def masks_and_notes(root: Path) -> tuple[dict[str, MaskPart], list[str]]:
     }
     if not found:
         return {}, []
+    others = [
+        text
+        for part, pair in found.items()
+        for text in _note_of_others(root, pair, tops[part, False])
+    ]
     notes = []
     if {*found} == {'train'} or (
         'train' not in found and {'trainval', 'all'} & {*found}
@@ -86,7 +91,7 @@ def masks_and_notes(root: Path) -> tuple[dict[str, MaskPart], list[str]]:
         )
     bare = [text for part in found.values() for text in _note_of_bare(part)]
     # A folder of all images is a part, too, if there are no lists.
-    notes = [*dict.fromkeys(bare), *notes]
+    notes = [*dict.fromkeys(bare), *others, *notes]
     return {part: found[part] for part in PARTS if part in found}, notes
 
 
@@ -230,6 +235,23 @@ def _within(folders: Pictures) -> Pictures:
             inner = name.split('/')
             for i in range(1, len(inner)):
                 found.setdefault((*top, *inner[:i]), []).append('/'.join(inner[i:]))
+    return found
+
+
+def _note_of_others(root: Path, pair: MaskPart, images: Pictures) -> list[str]:
+    """Folders of pictures for the same part: those of a second site, for example."""
+    found = []
+    for top, names in images.items():
+        folder = root.joinpath(*top)
+        is_used = pair.images.is_relative_to(folder) or folder.is_relative_to(
+            pair.images
+        )
+        if not is_used:
+            found.append(
+                f'{folder}: {len(names)} pictures are not used. The masks in '
+                f'{pair.masks} are of the images in {pair.images}; to add these, put '
+                'all images into one folder and all masks into one, with their names.'
+            )
     return found
 
 
