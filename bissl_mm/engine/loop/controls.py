@@ -1,5 +1,7 @@
 """Controls of the method whose settings belong together."""
 
+from typing import Any
+
 from mmengine.runner import Runner
 
 from ...models.bissl_model import BiSSLModel
@@ -27,7 +29,9 @@ def check_controls(runner: Runner, model: BiSSLModel) -> None:
         ValueError: If the weighted sum lacks a setting, or if a shared backbone
             would get its gradient twice.
     """
-    wrapper, loop = runner.optim_wrapper, runner.train_loop.settings
+    wrapper: Any = runner.optim_wrapper
+    train_loop: Any = runner.train_loop
+    loop = train_loop.settings
     is_shared = model.lower_backbone()[0] is model.upper_backbone()[0]
     if isinstance(wrapper, WeightedSumOptimWrapper):
         found = (

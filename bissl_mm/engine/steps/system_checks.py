@@ -2,7 +2,6 @@
 
 from ...hypergradient import (
     BlockDiagonal,
-    DenseSolver,
     LowRankSolver,
     Solver,
     check_scale,
@@ -75,8 +74,7 @@ def check_unknowns(
     lower = [p for p, is_taken in zip(levels.theta_p, taken, strict=True) if is_taken]
     upper = [p for p, is_taken in zip(levels.theta_d, taken, strict=True) if is_taken]
     head = levels.phi_p if settings.pretext_head else ()
-    if isinstance(solver, DenseSolver):
-        solver.check_size(sum(p.numel() for p in (*lower, *head)))
+    solver.check_size(sum(p.numel() for p in (*lower, *head)))
     if isinstance(solver, LowRankSolver):
         metric = regularizer.metric(lower, upper)
         if head:

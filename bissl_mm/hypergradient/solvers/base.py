@@ -115,6 +115,13 @@ class Solver(ABC):
         """One solve; see :meth:`BoundSolver.solve`."""
         return self.bind(operator).solve(rhs)
 
+    def check_size(self, size: int) -> None:  # noqa: B027
+        """Refuse a system that is too large. Most solvers accept every one.
+
+        Args:
+            size (int): Number of unknowns.
+        """
+
     @abstractmethod
     def _solve(
         self, operator: LinearOperator, rhs: Vectors, rhs_square: float

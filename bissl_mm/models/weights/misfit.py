@@ -12,7 +12,7 @@ REQUIRED_SHARE = 0.99
 
 #: Blocks of the four stages of a ResNet -> depth, with two and with three
 #: convolutions in a block.
-_DEPTHS = {
+_DEPTHS: dict[bool, dict[tuple[int, ...], int]] = {
     False: {(2, 2, 2, 2): 18, (3, 4, 6, 3): 34},
     True: {(3, 4, 6, 3): 50, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152},
 }
