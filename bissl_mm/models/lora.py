@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn.bricks.wrappers import Conv2d, Linear
 from mmengine.model import BaseAveragedModel
 from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
@@ -17,6 +18,16 @@ from .backbone_map import BackboneMap
 
 #: Ends of the adapters' names.
 ENDS = ('.lora_a', '.lora_b')
+
+#: Methods of layers that an adapted layer computes like. mmcv's differ from torch's
+#: for empty inputs of old versions of torch alone.
+_PLAIN = (
+    nn.Linear.forward,
+    nn.Conv2d.forward,
+    nn.Conv2d._conv_forward,
+    Linear.forward,
+    Conv2d.forward,
+)
 
 
 class _Adapted:
@@ -115,7 +126,8 @@ class Lora:
         Raises:
             TypeError: If the pretext model has a target network, which would not
                 follow the adapters.
-            ValueError: If no layer is named.
+            ValueError: If no layer is named, or one on which an adapter cannot
+                act.
         """
         for name, module in pretext.named_modules():
             if isinstance(module, BaseAveragedModel):
@@ -137,7 +149,11 @@ class Lora:
                 f'backbone{f" ({layers[0][0]!r}, ...)" if layers else ""}. Write '
                 'expressions that occur in their names.'
             )
-        for model, side in ((pretext, 0), (downstream, 1)):
+        sides = ((pretext, 0), (downstream, 1))
+        for model, side in sides:
+            for names in chosen:
+                _check_layer(model, names[side])
+        for model, side in sides:
             for names in chosen:
                 self.adapt(model.get_submodule(names[side]))
         partners = {
@@ -179,6 +195,41 @@ def _is_layer(module: nn.Module) -> bool:
     # Of attention's last layer, torch reads the weight past its forward method.
     return isinstance(module, (nn.Linear, nn.Conv2d)) and not isinstance(
         module, NonDynamicallyQuantizableLinear
+    )
+
+
+def _check_layer(model: nn.Module, name: str) -> None:
+    """Refuse a layer that computes something else than an adapted one."""
+    layer: Any = model.get_submodule(name)
+    owner, _, own_name = name.rpartition('.')
+    parent = model.get_submodule(owner)
+    kind = 'convolution' if isinstance(layer, nn.Conv2d) else 'linear layer'
+    if not _is_plain(layer):
+        reason = (
+            f'is a {type(layer).__name__}, which computes something else than a plain '
+            f'{kind}, and with an adapter it would compute like a plain one'
+        )
+    # Attention of BEiT and of Swin v2 holds the biases of these layers itself.
+    elif own_name in ('q', 'k', 'v', 'qkv') and hasattr(parent, 'q_bias'):
+        reason = (
+            f'is a {kind} whose weight {type(parent).__name__} reads itself, so that '
+            'an adapter would have no effect'
+        )
+    else:
+        return
+    raise ValueRefusal(
+        f"model.lora: '{name}' of {type(model).__name__} {reason}. Set targets to "
+        'expressions that occur in the names of other layers only.'
+    )
+
+
+def _is_plain(layer: Any) -> bool:
+    methods = [layer.forward]
+    if isinstance(layer, nn.Conv2d):
+        methods.append(layer._conv_forward)
+    # A normalised weight is computed from other parameters.
+    return 'weight' in layer._parameters and all(
+        getattr(method, '__func__', None) in _PLAIN for method in methods
     )
 
 

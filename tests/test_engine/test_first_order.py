@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
-from pretext_models import Ready, bissl_model, byol, sgd_wrapper, two_views
+from pretext_models import Ready, bissl_model, byol, dino, sgd_wrapper, two_views
 from small_models import build, classifier_cfg, views
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
@@ -88,6 +88,25 @@ def test_target_network_moves_once_for_all_parts():
                 model.backbone.conv1.weight.add_(1.0)
         targets.append(model.target_net.module[0].conv1.weight.clone())
     assert torch.equal(*targets)
+
+
+def test_the_center_of_dino_moves_once_for_all_parts():
+    found = {}
+    for parts in (1, 2, 4):
+        # Running statistics do not mix the images of a part.
+        model = build(dino(center_decay=0.7, target_decay=0.5)).eval()
+        model.data_preprocessor = Ready(torch.float64)
+        order = FirstOrder(dict(lower=parts), None)
+        found[parts] = []
+        for seed in (1, 2):
+            batch = dict(inputs=views(8, seed=seed), data_samples=None)
+            loss, grads = order.loss_gradient(
+                model, order.prepare(model, 'lower', batch)
+            )
+            found[parts] += [model.center.clone(), loss, *grads.values()]
+        assert model.center.norm() > 1e-3
+    for parts in (2, 4):
+        torch.testing.assert_close(found[parts], found[1], rtol=1e-12, atol=1e-12)
 
 
 def test_bfloat16_reaches_the_gradients_alone():

@@ -311,6 +311,50 @@ def test_hypergradient_and_weights_equal_one_process(variant, pool):
     assert results[0] == results[1]
 
 
+def fisher_steps(rank, world):
+    """Factors and lower weights of a run and of a resumed one.
+
+    The last bits of a sum depend on the rank, as on unequal processors.
+    """
+    found = []
+    total = torch.Tensor.sum
+
+    def rounded(x, *args, **kwargs):
+        return total(x, *args, **kwargs) * (1 + 1e-12 * rank)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, 'sum', rounded)
+        state = None
+        for _ in range(2):
+            pretext, downstream = build(simclr_cfg(norm=NORM)), build(classifier_cfg())
+            model = BiSSLModel(pretext, downstream)
+            model.pretext.data_preprocessor = Cast()
+            wrapper = pretext_models.sgd_wrapper(
+                model, regularizer=dict(type='FisherDistance', weight=0.1, steps=1)
+            )
+            lower = model.levels.theta_p
+            wrapper.regularizer.tie(model.levels.lower_names, lower)
+            batch = dict(inputs=[part(v, rank, world) for v in views(8)])
+            if state is None:
+                wrapper.lower_step(model, batch, seed=rank)
+                state = wrapper.state_dict()
+            else:
+                wrapper.load_state_dict(state)
+            factors = wrapper.regularizer.factors(lower)
+            wrapper.lower_step(model, batch, seed=rank)
+            found.append([[t.tolist() for t in x] for x in (factors, lower)])
+    return found
+
+
+def test_all_ranks_have_the_fisher_factors_of_the_first(pool):
+    first, other = pool.run(fisher_steps)
+    assert first == other
+    assert first[0][0] == first[1][0]
+    # Between the limits the mean counts.
+    factors = as_vector(first[0][0])
+    assert ((factors > 0.1) & (factors < 10)).sum() > 100
+
+
 class AsIs(torch.nn.Module):
     """A minimal data preprocessor for batches that are ready."""
 

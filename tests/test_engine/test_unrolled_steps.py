@@ -102,6 +102,24 @@ def test_a_step_is_kept_with_what_its_loss_saw():
     assert before[steps] + 1 == after[steps] == step['state'][steps]
 
 
+def test_parts_of_a_step_see_the_center_of_the_whole_step():
+    found = []
+    for parts in (1, 3):
+        # Running statistics do not mix the images of a part.
+        model = bissl_model('DINO', torch.float64).eval()
+        model.pretext.center_decay = 0.5
+        wrapper = made(model, num_micro_batches=dict(lower=parts))
+        batches = [batch_of(0), batch_of(1)]
+        for seed, batch in enumerate(batches):
+            wrapper.lower_step(model, batch, seed)
+        wrapper.begin_upper_phase(model, batches, seed=[0, 1])
+        torch.manual_seed(0)
+        v = tuple(torch.randn_like(p) for p in model.lower_backbone())
+        found.append(flatten(wrapper.system.solve(v).value))
+        found.append(model.pretext.center.clone())
+    torch.testing.assert_close(found[2:], found[:2], rtol=1e-10, atol=1e-12)
+
+
 def test_a_phase_needs_its_steps():
     model = bissl_model('SimCLR', torch.float64)
     wrapper = made(model)

@@ -255,3 +255,32 @@ def test_residual_of_conjugate_gradients_counts_rounding_in(solver):
         b = torch.randn(6, generator=torch.Generator().manual_seed(seed))
         solution, true = solve(solver, matrix, b)
         assert true <= 3 * solution.residual_norm
+
+
+@pytest.mark.parametrize('size', [50, 300])
+def test_a_dense_solution_in_single_precision_keeps_small_eigenvalues(size):
+    """Those of I + H / 1e-3, with H from 0 to 100."""
+    exact, _ = dense(torch.logspace(0, 5, size, dtype=torch.float64), seed=1)
+    matrix = exact.float()
+    b = torch.randn(size, generator=torch.Generator().manual_seed(2))
+    solution, true = solve(DenseSolver(), matrix, b)
+    expected = torch.linalg.solve(matrix.double(), b.double())
+    torch.testing.assert_close(
+        solution.value[0].double(), expected, rtol=1e-5, atol=1e-6
+    )
+    assert true < 0.05 and solution.value[0].dtype is torch.float32
+
+
+@pytest.mark.parametrize('kind', [torch.float32, torch.float64])
+def test_a_dense_solution_leaves_out_what_rounding_made_of_zeros(kind):
+    size, zeros = 300, 100
+    values = torch.cat([torch.zeros(zeros), torch.logspace(0, 3, size - zeros)])
+    exact, basis = dense(values.double(), seed=3)
+    b = torch.randn(size, generator=torch.Generator().manual_seed(4), dtype=kind)
+    solution, _ = solve(DenseSolver(), exact.to(kind), b)
+    # The shortest solution of the part of b that the matrix can reach.
+    parts = (basis.T @ b.double())[zeros:] / values[zeros:].double()
+    expected = basis[:, zeros:] @ parts
+    error = (solution.value[0].double() - expected).norm()
+    assert error < 1e4 * torch.finfo(kind).eps * expected.norm()
+    assert solution.status is Status.EXHAUSTED

@@ -2,13 +2,18 @@
 
 import pytest
 import torch
+from mmcv.cnn.bricks import Conv2dAdaptivePadding, ConvWS2d
+from mmcv.cnn.bricks.wrappers import Conv2d, Linear
+from mmpretrain.models.utils import BEiTAttention, SparseConv2d, WindowMSAV2
 from pretext_models import METHODS, Ready, bissl_model, sgd_wrapper
 from small_models import build, classifier_cfg, simclr_cfg, views
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from bissl_mm.hypergradient.linalg.basis import flatten, unflatten
 from bissl_mm.models import BiSSLModel, pretext_closure
-from bissl_mm.models.lora import LoraConv2d, is_adapter, merged
+from bissl_mm.models.backbone_map import BackboneMap
+from bissl_mm.models.lora import Lora, LoraConv2d, is_adapter, merged
 
 
 def adapted(dtype=torch.float64, **lora):
@@ -125,6 +130,70 @@ def test_settings_that_cannot_work(lora, message):
         BiSSLModel(pretext, downstream, lora=lora)
 
 
+class Halved(nn.Conv2d):
+    def _conv_forward(self, x, weight, bias):
+        return super()._conv_forward(x, weight / 2, bias)
+
+
+@pytest.mark.parametrize('side', ['pretext', 'downstream'])
+@pytest.mark.parametrize(
+    'make',
+    [
+        lambda: ConvWS2d(4, 4, 3, padding=1, bias=False),
+        lambda: Conv2dAdaptivePadding(4, 4, 3, bias=False),
+        lambda: SparseConv2d(4, 4, 3, padding=1, bias=False),
+        lambda: Halved(4, 4, 3, padding=1, bias=False),
+        lambda: spectral_norm(nn.Conv2d(4, 4, 3, padding=1, bias=False)),
+    ],
+)
+def test_a_layer_that_computes_another_function_is_refused(make, side):
+    name = 'backbone.layer1.0.conv1'
+    models = dict(pretext=build(simclr_cfg()), downstream=build(classifier_cfg()))
+    models[side].backbone.layer1[0].conv1 = layer = make().double()
+    kind = f'is a {type(layer).__name__}, which'
+    for targets in (None, ['layer1']):
+        with pytest.raises(ValueError, match=f'{name!r} of .* {kind}.*Set targets'):
+            Lora(targets=targets).add_to(*models.values(), BackboneMap())
+    # Nothing was adapted before the refusal, and other layers may be.
+    Lora(targets=['layer2']).add_to(*models.values(), BackboneMap())
+    assert models[side].backbone.layer1[0].conv1 is layer
+    assert isinstance(models[side].backbone.layer2[0].conv1, LoraConv2d)
+
+
+def test_mmcv_s_plain_layers_are_adapted():
+    def made():
+        torch.manual_seed(0)
+        layers = Conv2d(3, 4, 3, bias=False), nn.Flatten(), Linear(16, 2)
+        return nn.ModuleDict(dict(backbone=nn.Sequential(*layers)))
+
+    pair = made(), made()
+    x = torch.randn(2, 3, 4, 4)
+    expected = pair[0]['backbone'](x)
+    Lora(rank=1).add_to(*pair, BackboneMap())
+    assert sum(map(is_adapter, pair[0].state_dict())) == 4
+    for model in pair:
+        torch.testing.assert_close(model['backbone'](x), expected)
+
+
+def test_a_weight_that_attention_reads_itself_is_refused():
+    def made():
+        attention = BEiTAttention(4, 1, (2, 2), True), WindowMSAV2(4, (2, 2), 1)
+        return nn.ModuleDict(dict(backbone=nn.ModuleList(attention)))
+
+    pair = made(), made()
+    for i, kind in enumerate(('BEiTAttention', 'WindowMSAV2')):
+        name = f'backbone.{i}.qkv'
+        with pytest.raises(ValueError, match=f'{name!r} of .* {kind} reads itself'):
+            Lora(targets=[rf'{i}.*(qkv|proj)']).add_to(*pair, BackboneMap())
+    Lora(targets=['proj']).add_to(*pair, BackboneMap())
+    # With the bias in its layer, BEiT's attention calls the layer.
+    pair = [
+        nn.ModuleDict(dict(backbone=BEiTAttention(4, 1, (2, 2), True, bias=True)))
+        for _ in range(2)
+    ]
+    Lora(targets=['qkv']).add_to(*pair, BackboneMap())
+
+
 def test_a_target_network_would_not_follow():
     pretext, downstream = build(METHODS['BYOL'][0]()), build(classifier_cfg())
     with pytest.raises(TypeError, match='BYOL is a target network'):
@@ -144,8 +213,5 @@ def test_linear_layers_of_an_encoder_are_adapted_but_not_torch_s_own_attention()
         nn.ModuleDict(dict(backbone=attention)),
         nn.ModuleDict(dict(backbone=nn.MultiheadAttention(4, 1))),
     )
-    from bissl_mm.models.backbone_map import BackboneMap
-    from bissl_mm.models.lora import Lora
-
     with pytest.raises(ValueError, match='none of the 0 linear layers'):
         Lora().add_to(*pair, BackboneMap())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ...datasets.batch_parts import split
 from ...hypergradient import Vectors
 from ...models.bissl_model import BiSSLModel
-from ...models.losses.functional import held_averages, loss_with_state
+from ...models.losses.functional import MovedOnce, loss_with_state
 from ...utils.check import check_in, check_known_keys, check_positive_int
 from ...utils.compat import plain_checkpoints
 from ...utils.errors import TypeRefusal, ValueRefusal
@@ -109,7 +109,7 @@ class FirstOrder:
 
         Args:
             model (BaseModel): Its buffers change. An averaged model in it
-                (BYOL's target) is updated once.
+                (BYOL's target) and a center (DINO's) are updated once.
             parts (Sequence[dict]): From :meth:`prepare`.
             seed (int, optional): Each part gets its own seed from this one.
                 Without it the parts draw from the current generator, one after
@@ -122,14 +122,14 @@ class FirstOrder:
             where the loss does not depend on the parameter.
         """
         params = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        averages = MovedOnce(model)
         losses = []
         total: Sequence[Tensor] = ()
         for i, data in enumerate(parts):
             with ExitStack() as stack:
                 if seed is not None:
                     stack.enter_context(seeded(part_seed(seed, i), device_of(model)))
-                if losses:
-                    stack.enter_context(held_averages(model))
+                stack.enter_context(averages.part())
                 with plain_checkpoints(), self._precision(model):
                     loss = total_loss(model, data)
             grads = gradient_of(loss * (weight / len(parts)), list(params.values()))

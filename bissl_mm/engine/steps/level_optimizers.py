@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.distributed.optim import ZeroRedundancyOptimizer
 from torch.nn.utils import clip_grad_norm_
 
-from ...hypergradient.linalg.vectors import Vectors, norm
-from ...hypergradient.regularizers.base import Regularizer
+from ...hypergradient.linalg.vectors import Vectors, norm, scalars_agreed
+from ...hypergradient.regularizers.base import Pull, Regularizer
 from ...models.bissl_model import BiSSLModel
+from ...models.levels import Levels
 from ...utils.errors import RuntimeRefusal, TypeRefusal
 from ...utils.random import seeded
 from ..checks.batch_report import names_its_batch
@@ -156,6 +157,17 @@ class LevelOptimizers(OptimWrapperDict):
         average_([loss, *grads.values(), *running_statistics(downstream)])
         return self.step_level('head_warmup', downstream, grads, dict(loss=loss))
 
+    def add_pull_(self, grads: Sequence[Tensor], levels: Levels) -> Pull:
+        """Add the gradient of the regularizer to that of the pretext loss.
+
+        Args:
+            grads (Sequence[Tensor]): By tensors of the lower backbone, the mean over
+                ranks. Changed.
+            levels (Levels): Of the model.
+        """
+        with scalars_agreed(from_first_rank):
+            return self.regularizer.add_gradient_(grads, levels.theta_p, levels.theta_d)
+
     def state_dict(self) -> dict:
         """State of all three optimizers and of the regularizer."""
         state = super().state_dict()
@@ -179,7 +191,8 @@ class LevelOptimizers(OptimWrapperDict):
                 'load_from instead of --resume.'
             )
         self.head_warmup.load_state_dict(state_dict.pop('head_warmup'))
-        self.regularizer.load_state_dict(saved)
+        with scalars_agreed(from_first_rank):
+            self.regularizer.load_state_dict(saved)
         super().load_state_dict(state_dict)
 
 

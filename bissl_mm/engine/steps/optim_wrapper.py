@@ -157,7 +157,7 @@ class BiSSLOptimWrapper(LevelOptimizers):
         self._check_gradient(grads, self.first_order, batch)
         backbone = [grads[name] for name in levels.lower_names]
         slope = norm(tuple(backbone))
-        pull = self.regularizer.add_gradient_(backbone, levels.theta_p, levels.theta_d)
+        pull = self.add_pull_(backbone, levels)
         return dict(
             pretext_loss=loss,
             proximal_loss=pull.value,

@@ -15,7 +15,7 @@ from ...hypergradient.linalg.vectors import Vectors, norm
 from ...hypergradient.regularizers.base import Regularizer
 from ...hypergradient.unrolled import SGDStep, UnrolledSolves, UnrolledSteps
 from ...models.bissl_model import BiSSLModel
-from ...models.losses.functional import pure_forward, substituted
+from ...models.losses.functional import MovedOnce, pure_forward, substituted
 from ...registry import build_regularizer
 from ...utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from ..checks.out_of_memory import in_memory_phase
@@ -229,7 +229,10 @@ def _loss(
     """The pretext loss of a lower step, with the draws that it had."""
     with substituted(pretext, state), pure_forward(pretext, seed):
         parts = first_order.prepare(pretext, 'lower', batch)
-        losses = [total_loss(pretext, data) for data in parts]
+        averages, losses = MovedOnce(pretext), []
+        for data in parts:
+            with averages.part():
+                losses.append(total_loss(pretext, data))
     return torch.stack(losses).mean()
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ...utils.check import check_keys, check_non_negative, check_positive_int
 from ...utils.errors import RuntimeRefusal, ValueRefusal
-from ..linalg.vectors import Vectors
+from ..linalg.vectors import Vectors, agreed
 from ..operators.base import Operator
 from ..operators.diagonal import Diagonal
 from .base import Pull, Regularizer
@@ -78,7 +78,8 @@ class FisherDistance(Regularizer):
             return None
         if self._factors is None:
             number = sum(s.numel() for s in self._sums)
-            mean = torch.stack([s.sum() for s in self._sums]).sum() / number
+            # It scales every factor, so all ranks take the same bits.
+            mean = agreed(torch.stack([s.sum() for s in self._sums]).sum() / number)
             self._factors = [
                 torch.where(mean > 0, s / mean, torch.ones_like(s)).clamp(
                     self.least, self.most
@@ -96,6 +97,8 @@ class FisherDistance(Regularizer):
             for grad, p in zip(grads, lower, strict=True):
                 self._sums[self._place(p)].addcmul_(grad, grad)
             self._done += 1
+            # Made now, where all ranks agree, if these gradients were the last.
+            self.factors(lower)
         gaps = torch._foreach_sub(list(lower), list(upper))
         slopes = torch._foreach_mul(gaps, self.weight)
         if factors is not None:
@@ -134,6 +137,7 @@ class FisherDistance(Regularizer):
         for name, own in zip(self._names, self._sums, strict=True):
             own.copy_(state[f'fisher.{name}'])
         self._factors = None
+        self.factors(())
 
     def _place(self, tensor: Tensor) -> int:
         try:

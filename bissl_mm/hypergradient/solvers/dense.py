@@ -50,8 +50,10 @@ def _split(flat: Tensor, like: Vectors) -> Vectors:
 class DenseSolver(Solver):
     """Solve by the eigenvalues of the dense matrix.
 
-    For a few hundred parameters: it takes one product per parameter. For a
-    singular system the solution is the shortest vector of smallest residual. Its
+    For a few hundred parameters: it takes one product per parameter. The matrix is
+    inverted in double precision, so only the products round in their own. An
+    eigenvalue counts as zero if it is below 8 eps of that type times the largest. For
+    a singular system the solution is the shortest vector of smallest residual. Its
     status is ``EXHAUSTED``, unless the residual is below the square root of eps.
 
     Args:
@@ -92,13 +94,17 @@ class DenseSolver(Solver):
         matrix = (matrix + matrix.T) / 2
         if not matrix.isfinite().all():
             return not_finite(rhs, size)
-        values, vectors = torch.linalg.eigh(matrix)
-        # Eigenvalues that are zero up to rounding are left out.
         eps = torch.finfo(matrix.dtype).eps
+        # Only the products' own rounding is left, of an eps or two of the largest
+        # eigenvalue. In their own type eigh would add one that grows with the size.
+        values, vectors = torch.linalg.eigh(matrix.double())
+        rounding = 8 * eps + size * torch.finfo(values.dtype).eps
+        # Eigenvalues that are zero up to rounding are left out.
         inverse = torch.where(
-            values.abs() > size * eps * values.abs().max(), 1 / values, 0.0
+            values.abs() > rounding * values.abs().max(), 1 / values, 0.0
         )
-        x = _split(vectors @ (inverse * (vectors.T @ flatten(rhs))), rhs)
+        flat = vectors @ (inverse * (vectors.T @ flatten(rhs).double()))
+        x = _split(flat.to(matrix), rhs)
         residual = relative_residual(operator, x, rhs)
         return Solution(
             x,

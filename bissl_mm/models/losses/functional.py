@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -68,6 +68,40 @@ def held_averages(model: nn.Module) -> Iterator[None]:
             if isinstance(module, BaseAveragedModel):
                 stack.enter_context(replaced(module, 'update_parameters', _do_nothing))
         yield
+
+
+class MovedOnce:
+    """The averages of a model, which all parts of a batch move once.
+
+    Averaged models (BYOL's target network) are updated by the first part. Buffers
+    that a module names in ``moved_once`` (DINO's center) are the same for every part.
+    At the end they have moved as by the whole batch: to the mean of where the parts
+    move them, since parts have equal sizes.
+
+    Args:
+        model (nn.Module): Its parts pass within :meth:`part`.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self._centers = [
+            getattr(module, name)
+            for module in model.modules()
+            for name in getattr(module, 'moved_once', ())
+        ]
+        self._begins = [center.clone() for center in self._centers]
+        self._ends: list[list[Tensor]] = []
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """Inside, the next part passes."""
+        for center, begin in zip(self._centers, self._begins, strict=True):
+            center.copy_(begin)
+        with held_averages(self.model) if self._ends else nullcontext():
+            yield
+        self._ends.append([center.clone() for center in self._centers])
+        for center, *ends in zip(self._centers, *self._ends, strict=True):
+            center.copy_(torch.stack(ends).mean(0))
 
 
 def _do_nothing(*args, **kwargs) -> None:

@@ -118,6 +118,8 @@ class DINO(BaseSelfSupervisor):
     backbone: Any
     neck: Any
     center: Tensor
+    #: Buffers that move once per lower step, in however many parts a batch passes.
+    moved_once = ('center',)
 
     def __init__(
         self,
