@@ -154,20 +154,17 @@ def _check_pairs(look: Look, part: PartLook, key: str, dataset: Any) -> None:
 
 
 def _check_existence(look: Look, part: PartLook) -> None:
-    """Tell missing or damaged masks; ``check_images`` checks images."""
+    """Refuse missing or damaged masks; ``check_images`` checks images."""
     paths = [path for info in part.infos if is_local(path := info['seg_map_path'])]
     missing = [
         path for path in paths if read_header(path).error and not osp.exists(path)
     ]
     damaged = [path for path in paths if osp.exists(path) and is_cut_off(path)]
     if missing:
-        look.tell_damaged(
-            part.key,
-            len(missing),
-            len(part.infos),
+        look.refuse(
             f'{part.key}: {len(missing)} of {len(part.infos)} masks do not '
             f"exist (first: '{missing[0]}'). Add the files, remove their "
-            'images, or correct seg_map_suffix and data_prefix.',
+            'images, or correct seg_map_suffix and data_prefix.'
         )
     if damaged:
         more = f'; {len(damaged)} such masks' * (len(damaged) > 1)
