@@ -4,6 +4,7 @@ import argparse
 
 from bissl_mm.command_line import add_common_arguments, run_tool
 from bissl_mm.utils.console import quiet_console
+from bissl_mm.utils.errors import ValueRefusal
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -28,6 +29,12 @@ def main(argv: list[str] | None = None) -> None:
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     if args.eval_backbone is not None:
+        if 'downstream' not in cfg.model:
+            raise ValueRefusal(
+                f'--eval-backbone {args.eval_backbone} is for a config of '
+                f'configs/bissl, but {args.config!r} has a model of one backbone, '
+                f'{cfg.model.type!r}. Leave --eval-backbone out.'
+            )
         cfg.model.eval_backbone = args.eval_backbone
     prepare_processes(cfg)
     runner = build_runner(cfg, train=False)

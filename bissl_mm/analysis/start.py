@@ -6,6 +6,7 @@ learning rate per tensor and Adam per weight, by the gradients of the pretext da
 them, a few lower steps are made and thrown away.
 """
 
+import copy
 import itertools
 import math
 import os.path as osp
@@ -23,7 +24,7 @@ from ..config.types import is_type, type_name
 from ..datasets.folders import check_data_folders
 from ..engine.hooks.regime_hook import RegimeHook
 from ..engine.launch import build_runner
-from ..engine.steps.relaxation import AIM, learning_rates, pull_of
+from ..engine.steps.relaxation import AIM, learning_rates, lower_schedules, pull_of
 from ..hypergradient import Regularizer
 from ..registry import build_regularizer
 from ..utils.check import check_positive_int
@@ -39,8 +40,7 @@ UNTRAINED = (
     'them, say nothing about a pretrained one: set model.pretrained.'
 )
 KEY = 'optim_wrapper.regularizer'
-#: Keys of ``paramwise_cfg``, and of its ``custom_keys``, that leave learning rates as
-#: they are.
+#: Keys of ``paramwise_cfg`` and its ``custom_keys`` that leave learning rates alone.
 _WITHOUT_RATES = {
     'decay_mult',
     'weight_decay',
@@ -246,19 +246,22 @@ class _End(Hook):
 
 
 def _measured_gain(cfg: Config) -> float:
-    cfg = cfg.copy()
+    cfg = copy.deepcopy(cfg)
+    loop = cfg.train_cfg
+    steps = loop.get('num_alternations', 500) * loop.get('num_lower_steps', 20)
     # Adam needs a step before.
-    cfg.train_cfg.num_lower_steps = max(
-        2, min(MEASURED_STEPS, cfg.train_cfg.get('num_lower_steps', 20))
-    )
-    cfg.train_cfg.head_warmup = None
+    phase = max(2, min(MEASURED_STEPS, loop.get('num_lower_steps', 20)))
+    # With as many steps in all, no schedule begins after the last one.
+    sizes = dict(num_lower_steps=phase, num_alternations=math.ceil(steps / phase))
+    loop.update(sizes, head_warmup=None)
+    for one in lower_schedules(cfg):
+        one.setdefault('end', steps)
     cfg.resume = False
-    for part, key in itertools.product(
-        ('val', 'test'), ('cfg', 'dataloader', 'evaluator')
-    ):
+    keys = ('cfg', 'dataloader', 'evaluator')
+    for part, key in itertools.product(('val', 'test'), keys):
         cfg[f'{part}_{key}'] = None
     cfg.custom_hooks = []
-    # Its own R is that of this shortened stage.
+    # Its own R is of other sizes.
     cfg.log_level = 'WARNING'
     with tempfile.TemporaryDirectory() as folder:
         cfg.work_dir = folder

@@ -1,5 +1,6 @@
 """A recommended start: the stage then has what the tool says."""
 
+import copy
 from contextlib import nullcontext
 
 import pytest
@@ -47,6 +48,26 @@ def test_r_is_that_of_the_stage(optimizer, image_folders, tmp_path, monkeypatch)
     runner.train()
     # A gradient of an untrained network rounds differently with other threads.
     assert start.relaxation_times == pytest.approx(hook.relaxation_times, rel=0.01)
+
+
+@pytest.mark.parametrize('warmup', [24, 4])
+def test_the_few_steps_have_the_schedule_of_the_stage(
+    warmup, image_folders, tmp_path, monkeypatch, capsys
+):
+    """Their own number of steps is smaller, so a schedule could begin after it."""
+    lars = dict(type='bissl_mm.LARS', lr=0.5, eta=0.01)
+    cfg = config(monkeypatch, image_folders, tmp_path, lars)
+    cfg.train_cfg.update(num_alternations=3, num_lower_steps=12)
+    cfg.param_scheduler.lower = [
+        dict(type='LinearLR', by_epoch=False, start_factor=0.1, end=warmup),
+        dict(type='CosineAnnealingLR', by_epoch=False, begin=warmup),
+    ]
+    before = copy.deepcopy(cfg.to_dict())
+    start = start_of(cfg)
+    assert start.gain > 0 and (start.alternations, start.lower_steps) == (3, 12)
+    assert cfg.to_dict() == before
+    out = ''.join(capsys.readouterr())
+    assert 'ends at step' not in out
 
 
 def test_r_counts_factors_and_multiples_of_the_rate(

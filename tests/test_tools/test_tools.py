@@ -97,6 +97,18 @@ def test_test_evaluates_either_backbone(side, trained, tool, tmp_path, capfd):
     assert f"eval_backbone='{side}'" in log.read_text()
 
 
+def test_test_has_a_choice_of_backbones_in_the_bilevel_stage_alone(
+    tool, tmp_path, capsys
+):
+    config = ROOT / 'configs/fine_tune/r18_64px.py'
+    arguments = ['any.pth', '--eval-backbone', 'lower', '--work-dir', tmp_path]
+    with pytest.raises(SystemExit, match='1'):
+        tool('test', config, *arguments)
+    error = capsys.readouterr().err
+    assert '--eval-backbone lower is for a config of configs/bissl' in error
+    assert "'ImageClassifier'. Leave --eval-backbone out." in error
+
+
 def test_test_refuses_a_checkpoint_of_another_model(tool, tmp_path, capsys):
     path = tmp_path / 'other.pth'
     torch.save(dict(state_dict=dict(encoder=torch.ones(2))), path)

@@ -31,15 +31,12 @@ def learning_rates(cfg: Mapping[str, Any], lr: float, steps: int) -> list[float]
         lr (float): Learning rate of the lower optimizer.
         steps (int): Lower steps of the stage.
     """
-    schedules = (cfg.get('param_scheduler') or {}).get('lower', [])
-    if isinstance(schedules, dict):
-        schedules = [schedules]
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr)
     built = [
         PARAM_SCHEDULERS.build(
             dict(dict(end=steps), **copy.deepcopy(dict(one)), optimizer=optimizer)
         )
-        for one in schedules
+        for one in lower_schedules(cfg)
     ]
     rates = []
     for _ in range(steps):
@@ -49,6 +46,12 @@ def learning_rates(cfg: Mapping[str, Any], lr: float, steps: int) -> list[float]
         for schedule in built:
             schedule.step()
     return rates
+
+
+def lower_schedules(cfg: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The configs in ``param_scheduler.lower`` of a config, themselves."""
+    schedules = (cfg.get('param_scheduler') or {}).get('lower') or []
+    return [schedules] if isinstance(schedules, dict) else list(schedules)
 
 
 def pull_of(weights: Sequence[float], rates: Sequence[float]) -> float:
