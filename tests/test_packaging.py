@@ -59,6 +59,29 @@ def test_wheel_ships_configs_and_tools(tmp_path):
         assert '==' not in str(Requirement(line).specifier), line
 
 
+@pytest.mark.whole
+def test_a_stock_library_finds_the_small_network_by_its_prefix():
+    """Nothing of the package is imported before."""
+    code = (
+        'import mmpretrain.models\n'
+        'from mmengine.registry import MODELS, init_default_scope\n'
+        'import sys\n'
+        "init_default_scope('mmpretrain')\n"
+        "assert 'bissl_mm' not in sys.modules\n"
+        "backbone = MODELS.build(dict(type='bissl_mm.SmallResNet'))\n"
+        'print(len(backbone.state_dict()))\n'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) > 0
+
+
 def test_a_commit_is_looked_at_by_the_ruff_of_make_lint():
     (pinned,) = re.findall(
         r'^ruff==(\S+)$', (ROOT / 'requirements/lint.txt').read_text(), re.M

@@ -3,6 +3,7 @@
 import inspect
 
 import numpy as np
+import published_layouts
 import pytest
 import raw_labeled
 import torch
@@ -15,8 +16,10 @@ from task_configs import CLASSIFICATION, shipped
 import bissl_mm.engine  # noqa: F401
 from bissl_mm.config import notes_of, read_config
 from bissl_mm.config.tasks import find_slot
+from bissl_mm.datasets.folders import check_data_folders
 from bissl_mm.engine.search_space import place_holder_note
 from bissl_mm.prepare import prepare
+from bissl_mm.utils.total_batch import share_batches
 
 #: Configs by setting, and the side of their images.
 SETTINGS = (
@@ -102,6 +105,35 @@ def test_a_batch_of_a_task_is_what_was_prepared(task, data, monkeypatch):
     classes = inspect.signature(writer(task)).parameters.get('classes')
     number = 20 if task == 'voc07' else 10 if classes is None else classes.default
     assert cfg.model.get('downstream', cfg.model).head.num_classes == number
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['bissl/bissl-simclr_r50_8xb128-10x4-200t_in1k-224px', 'fine_tune/r50_224px'],
+)
+def test_own_folders_at_224px_have_own_images_at_both_levels(
+    name, tmp_path, monkeypatch
+):
+    monkeypatch.setenv('BISSL_NUM_CLASSES', '3')
+    for variable in ('pretext', 'downstream'):
+        folder = published_layouts.write(variable, tmp_path)
+        monkeypatch.setenv(f'BISSL_{variable.upper()}_DIR', str(folder))
+    cfg = read_config(str(ROOT / f'configs/{name}.py'), task='imagefolder-224px')
+    assert notes_of(cfg) == []
+    init_default_scope('mmpretrain')
+    check_data_folders(cfg, ('pretext', 'train', 'val', 'test'))
+    loaders = [cfg[f'{part}_dataloader'] for part in ('train', 'val', 'test')]
+    datasets = [DATASETS.build(loader.dataset) for loader in loaders]
+    assert list(map(len, datasets)) == [18, 6, 6]
+    assert datasets[0][17]['inputs'].shape == (3, 224, 224)
+    assert datasets[0][17]['data_samples'].gt_label.item() == 2
+    assert cfg.model.get('downstream', cfg.model).head.num_classes == 3
+    share_batches(cfg, 4)
+    assert loaders[0].batch_size == 16
+    if 'pretext_dataloader' in cfg.train_cfg:
+        dataset = DATASETS.build(cfg.train_cfg.pretext_dataloader.dataset)
+        assert len(dataset) == 8
+        assert [view.shape for view in dataset[0]['inputs']] == 2 * [(3, 224, 224)]
 
 
 @pytest.mark.parametrize('task', CLASSIFICATION)

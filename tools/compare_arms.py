@@ -114,6 +114,7 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
 
     from bissl_mm.analysis.runs.arms import draw_settings
     from bissl_mm.analysis.runs.comparison import compare
+    from bissl_mm.analysis.runs.needed_parts import check_arms
     from bissl_mm.analysis.runs.workers import default_number, start_workers
     from bissl_mm.engine.search_space import search_space
 
@@ -122,6 +123,7 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
     # libraries that are imported already are never garbage, so skip them.
     gc.freeze()
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
+    check_arms(cfg, arms)
     grid = search_space(cfg)['grid']
     settings = draw_settings(args.settings, args.lr, args.weight_decay, 0, grid)
     args.settings = len(settings)  # A grid may have fewer.

@@ -7,17 +7,23 @@ use the network. Example::
 
 writes data/dtd5, or dtd5 in the folder that BISSL_DATA_DIR names. Each folder
 that it creates has a list of every split in lists/, with the path of each image
-in the source, and the settings in prepared.json.
+in the source, and the settings in prepared.json. Class folders of your own are
+divided by::
+
+    python tools/prepare_dataset.py folder path/with/class/folders --out data/mine
+
+into data/mine/train/CLASS, val/CLASS and test/CLASS.
 """
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import textwrap
 
-from bissl_mm.prepare import DATA_SETS, prepare, table
-from bissl_mm.utils.errors import Refusal
+from bissl_mm.prepare import DATA_SETS, OWN, SHARES, prepare, prepare_own_folder, table
+from bissl_mm.utils.errors import Refusal, ValueRefusal
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -25,18 +31,20 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description=f'{__doc__}\ndata sets and what to download:\n{known()}',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('name', metavar='NAME', help=', '.join(sorted(DATA_SETS)))
+    parser.add_argument(
+        'name', metavar='NAME', help=', '.join(sorted([*DATA_SETS, OWN]))
+    )
     parser.add_argument(
         'source',
         metavar='SRC',
         help='the downloaded archive (tar or zip), or the folder with its content or, '
-        'of several downloads, with all of them',
+        'of several downloads, with all of them; of folder: the folder that has a '
+        'folder of images for each class',
     )
     parser.add_argument(
         'destination',
         metavar='DST',
         nargs='?',
-        default=os.environ.get('BISSL_DATA_DIR', 'data'),
         help='folder of the data sets; default: $BISSL_DATA_DIR, or data',
     )
     parser.add_argument(
@@ -60,9 +68,24 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--allow-incomplete',
         action='store_true',
-        help='accept a source from which images or labels are missing',
+        help='accept a source from which images or labels are missing; of folder: '
+        'leave out images that cannot be opened',
     )
+    add_own(parser)
     return parser.parse_args(argv)
+
+
+def add_own(parser: argparse.ArgumentParser) -> None:
+    """The options of class folders of the user's own."""
+    parser.add_argument('--out', metavar='DIR', help='of folder: the folder to make')
+    parser.add_argument(
+        '--shares',
+        type=int,
+        nargs=3,
+        metavar=('TRAIN', 'VAL', 'TEST'),
+        help='of folder: percent of each class in the parts; default: '
+        + ' '.join(map(str, SHARES)),
+    )
 
 
 def known() -> str:
@@ -84,8 +107,44 @@ def count(text: str) -> tuple[str, int]:
     return key, int(number)
 
 
+def divide(args: argparse.Namespace) -> None:
+    """Divide class folders of the user's own, and say what to type next."""
+    if args.counts or args.split != 'rules':
+        raise ValueRefusal(
+            f'--counts and --split are for published sets. Leave them out for {OWN}; '
+            '--shares sets the sizes of the parts.'
+        )
+    if args.out is None or args.destination is not None:
+        raise ValueRefusal(
+            f'{OWN} needs the folder to make. Type prepare_dataset.py {OWN} '
+            f'{shlex.quote(args.source)} --out DIR.'
+        )
+    shares = SHARES if args.shares is None else args.shares
+    splits = prepare_own_folder(
+        args.source, args.out, args.seed, shares, args.allow_incomplete
+    )
+    print(table(splits))
+    print(f"Written to '{args.out}'.")
+    number = len({path.split('/')[1] for path in splits[0].images})
+    print(
+        f'Type export BISSL_DOWNSTREAM_DIR={shlex.quote(args.out)} '
+        f'BISSL_NUM_CLASSES={number}'
+    )
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    if args.name == OWN:
+        divide(args)
+        return
+    for name, value in (('--out', args.out), ('--shares', args.shares)):
+        if value is not None:
+            raise ValueRefusal(
+                f'{name} is for class folders of your own, prepare_dataset.py {OWN}. '
+                f'Leave it out for {args.name}.'
+            )
+    if args.destination is None:
+        args.destination = os.environ.get('BISSL_DATA_DIR', 'data')
     splits = prepare(
         args.name,
         args.source,

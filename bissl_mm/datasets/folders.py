@@ -3,6 +3,7 @@
 import os
 import os.path as osp
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,6 +21,8 @@ _PLACES = dict(
 )
 
 
+#: Folders of the parts of own class folders.
+_SPLITS = ('train', 'val', 'test')
 #: Data sets of mmpretrain that download themselves.
 _DOWNLOADED = ('CIFAR10', 'CIFAR100', 'FashionMNIST', 'MNIST')
 
@@ -85,11 +88,34 @@ def _check_dataset(cfg: Config, key: str, dataset: dict) -> None:
                 f'{key}.{name}: the data folder {path!r} contains no file. '
                 f'{_remedy(cfg, key, name, root)}'
             )
+        undivided = _undivided(dataset, root) if name == 'data_prefix' else []
+        if undivided:
+            some = ', '.join(map(repr, undivided[:2]))
+            raise FileNotFoundRefusal(
+                f'{key}.{name}: the data folder {path!r} does not exist: {root!r} has '
+                f'the class folders ({some}, ...) itself, but must have '
+                'train/<class>, val/<class> and test/<class>. Type python tools/'
+                f'prepare_dataset.py folder {shlex.quote(root)} --out FOLDER, which '
+                f'divides it. Then: {_remedy(cfg, key, name, root)}'
+            )
         kind = 'folder' if exists is osp.isdir else 'file'
         raise FileNotFoundRefusal(
             f'{key}.{name}: the data {kind} {path!r} does not exist (working '
             f'folder {os.getcwd()!r}). {_remedy(cfg, key, name, root)}'
         )
+
+
+def _undivided(dataset: dict, root: str) -> list[str]:
+    """Class folders that lie where those of the parts should."""
+    if dataset.get('ann_file') or not osp.isdir(root):
+        return []
+    names = sorted(
+        entry.name
+        for entry in os.scandir(root)
+        if entry.is_dir() and not entry.name.startswith('.')
+    )
+    divided = not set(_SPLITS).isdisjoint(names)
+    return [] if divided or dataset.get('data_prefix') not in _SPLITS else names
 
 
 def _has_a_file(folder: str) -> bool:

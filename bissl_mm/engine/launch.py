@@ -149,7 +149,7 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
     unused = unused_gpus_note()
     if unused:
         runner.logger.warning(unused)
-    _check_after_init(runner)
+    _check_at_init(runner)
     for line in lines:
         runner.logger.info(line)
     for line in notes_of(cfg):
@@ -192,13 +192,14 @@ class ToolRunner(Runner):
         return loop
 
 
-def _check_after_init(runner: Runner) -> None:
+def _check_at_init(runner: Runner) -> None:
     model = getattr(runner.model, 'module', runner.model)
     init_weights = model.init_weights
 
     def checked_init_weights() -> None:
-        init_weights()
+        # mmengine fails without a word on what to do if no name begins as asked.
         check_pretrained_init(model)
+        init_weights()
         if runner._load_from and not runner._resume:
             check_load_from(model, runner._load_from, share=0.0)
 

@@ -123,8 +123,8 @@ class BiSSLModel(BaseModel):
         """Initialise both models, then load ``pretrained``."""
         if self.is_init:
             return
-        super().init_weights()
         check_pretrained_init(self)
+        super().init_weights()
         if self.pretrained is not None:
             load_pretrained(self.pretext, self.pretrained, self.pretrained_names)
         if self.pretrained_head is not None:

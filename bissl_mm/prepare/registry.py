@@ -3,7 +3,8 @@
 import difflib
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,6 +40,8 @@ class DataSet(NamedTuple):
 #: Rules for what is the validation part.
 SPLITS = ('rules', 'released')
 DATA_SETS: dict[str, DataSet] = {}
+#: What the command calls class folders of the user's own.
+OWN = 'folder'
 
 
 def register(
@@ -99,24 +102,10 @@ def prepare(
         OSRefusal: If a folder to be created exists already.
     """
     data_set = _asked_for(name, counts, split)
-    root = Path(destination)
-    for folder in data_set.folders:
-        if (root / folder).exists():
-            raise OSRefusal(
-                f"'{root / folder}' exists already. Remove it, or type another "
-                'destination.'
-            )
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise OSRefusal(
-            f"The destination '{root}' is a file. Type a folder."
-        ) from error
-    # On the destination's file system, because the folders are moved at the end.
-    with tempfile.TemporaryDirectory(prefix=f'.{name}-', dir=root) as scratch:
+    with whole_or_nothing(name, Path(destination), data_set.folders) as scratch:
         task = Task(
             name,
-            Path(scratch) / 'prepared',
+            scratch / 'prepared',
             seed,
             {**data_set.drawn, **(counts or {})},
             data_set.expected,
@@ -129,25 +118,57 @@ def prepare(
                 name,
                 Path(source),
                 data_set.markers,
-                Path(scratch) / 'source',
+                scratch / 'source',
                 data_set.wanted,
                 data_set.offered,
             ),
             task,
         )
         task.write_lists()
-        _move(task.out, root, data_set.folders)
     return task.splits
+
+
+@contextmanager
+def whole_or_nothing(name: str, root: Path, folders: tuple[str, ...]) -> Iterator[Path]:
+    """Context manager: a folder to write to, which is removed in the end.
+
+    What it then has in ``prepared`` is moved to its place.
+
+    Args:
+        name (str): Name of the data set.
+        root (Path): The destination. It is created if it does not exist.
+        folders (tuple[str, ...]): Folders that are created in it.
+
+    Raises:
+        OSRefusal: If one of them exists already, or if the destination is a file.
+    """
+    for folder in folders:
+        if (root / folder).exists():
+            raise OSRefusal(
+                f"'{root / folder}' exists already. Remove it, or type another "
+                'destination.'
+            )
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise OSRefusal(
+            f"The destination '{root}' is a file. Type a folder."
+        ) from error
+    # On the destination's file system, because the folders are moved at the end.
+    with tempfile.TemporaryDirectory(prefix=f'.{name}-', dir=root) as scratch:
+        yield Path(scratch)
+        _move(Path(scratch) / 'prepared', root, folders)
 
 
 def _asked_for(name: str, counts: Mapping[str, int] | None, split: str) -> DataSet:
     """The data set of that name, if it has these counts and this split."""
     if name not in DATA_SETS:
-        near = difflib.get_close_matches(name, sorted(DATA_SETS), 1, 0.5)
+        known = sorted([*DATA_SETS, OWN])
+        near = difflib.get_close_matches(name, known, 1, 0.5)
         raise ValueRefusal(
             f'Data set {name!r} is unknown.'
             + (f' Did you mean {near[0]!r}?' if near else '')
-            + f' Choose one of {", ".join(sorted(DATA_SETS))}.'
+            + f' Choose one of {", ".join(known)}.'
         )
     data_set = DATA_SETS[name]
     if split not in SPLITS:

@@ -4,6 +4,12 @@
 #       configs/bissl/bissl-simclr_r50_8xb128-10x4-200t_in1k-224px.py 8
 # It starts from the run that trained the projection head; here the backbone
 # is trained again. What C.6 does not name is as at 96 px (4.2.2, Table 6).
+# Your own folders, of unlabeled images and of classes, from a public file:
+#   export BISSL_PRETEXT_DIR=path/to/images
+#   export BISSL_DOWNSTREAM_DIR=path/with/train/and/val BISSL_NUM_CLASSES=17
+#   tools/dist_train.sh \
+#       configs/bissl/bissl-simclr_r50_8xb128-10x4-200t_in1k-224px.py 8 \
+#       --task imagefolder-224px --cfg-options model.pretrained=resnet50-1x.pth
 _base_ = [
     '../_base_/tasks/{{$BISSL_TASK:pets}}.py',
     '../_base_/networks/r50_224px.py',
@@ -23,6 +29,11 @@ if 'backbone' not in _base_.downstream:
 train_dataloader = dict(dataset=dict(pipeline=_base_.train_224px))
 val_dataloader = dict(dataset=dict(pipeline=_base_.test_224px))
 test_dataloader = dict(dataset=dict(pipeline=_base_.test_224px))
+if 'pretext_images' in _base_:
+    # Own class folders come with unlabeled images of their own.
+    _base_.pretext_dataloader.dataset = dict(
+        _base_.pretext_images, pipeline=_base_.pretext_dataloader.dataset.pipeline
+    )
 _base_.downstream.data_preprocessor.update(mean=[0.0] * 3, std=[255.0] * 3)
 # Batch statistics over all processes, so that any number of them computes what
 # one does. The paper is silent; the released runs, on 4 processes, have those

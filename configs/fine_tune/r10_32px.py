@@ -1,6 +1,6 @@
 # Stage 4: fine-tuning of a small ResNet from its pretraining, on your own folder or
 # set (see the bilevel config); tools/compare_arms.py puts the stage's backbone in
-# its place.
+# its place. The network and the data are this package's, which must be installed.
 #   python tools/train.py configs/fine_tune/r10_32px.py
 _base_ = [
     '../_base_/tasks/{{$BISSL_TASK:imagefolder-32px}}.py',

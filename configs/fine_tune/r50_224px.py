@@ -7,6 +7,7 @@
 #   python tools/train.py configs/fine_tune/r50_224px.py \
 #       --cfg-options optim_wrapper.optimizer.lr=0.00153 \
 #       optim_wrapper.optimizer.weight_decay=0.00314
+# Your own class folders: --task imagefolder-224px (see the bilevel config).
 _base_ = [
     '../_base_/tasks/{{$BISSL_TASK:pets}}.py',
     '../_base_/schedules/fine_tune.py',

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from tool_runs import tool
 
+from bissl_mm.analysis.runs.fine_tune import Setting, fine_tune
 from bissl_mm.analysis.runs.finished_runs import FinishedRuns
 from bissl_mm.utils.errors import Refusal
 
@@ -73,6 +74,46 @@ def test_run_on_place_holders_says_so_before_and_after(tool, backbone, tmp_path)
     (first, last), number = warnings('place_holders')
     assert first < last == number - 1
     assert warnings('found', search__found='mine')[0] == []
+
+
+@pytest.fixture
+def release(backbone, tmp_path):
+    """The same network in torchvision's names."""
+    state = torch.load(backbone)['state_dict']
+    named = {name.removeprefix('backbone.'): value for name, value in state.items()}
+    path = tmp_path / 'resnet18.pth'
+    torch.save(named, path)
+    return path
+
+
+COMMAND = 'Type python tools/convert_checkpoint.py {} OUT --config CONFIG'
+
+
+def test_fine_tuning_from_a_release_names_the_converter(
+    tool, release, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.setenv('BISSL_CHECKPOINT', str(release))
+    with pytest.raises(SystemExit, match='1'):
+        tool('train', CONFIG, '--work-dir', tmp_path / 'work', *options())
+    said = capfd.readouterr().err
+    assert COMMAND.format(release) in said and 'Traceback' not in said
+    cfg = Config.fromfile(CONFIG)
+    cfg.merge_from_dict(SMALL)
+    init_default_scope('mmpretrain')
+    with pytest.raises(Refusal, match=COMMAND.format(release)):
+        fine_tune(cfg, str(release), Setting(0.1, 0.0), 0, str(tmp_path / 'run'))
+
+
+def test_every_arm_is_checked_before_the_first_run(
+    tool, backbone, release, tmp_path, capfd
+):
+    arms = ('--arm', f'BiSSL={backbone}', '--arm', f'FT={release}')
+    with pytest.raises(SystemExit, match='1'):
+        tool('compare_arms', CONFIG, '--work-dir', tmp_path / 'work', *arms, *options())
+    said = capfd.readouterr().err
+    assert f'--arm FT={release}: backbone: init_cfg' in said
+    assert COMMAND.format(release) in said and 'Traceback' not in said
+    assert not (tmp_path / 'work/BiSSL').exists()
 
 
 def test_comparison_takes_the_search_of_the_config(tool, backbone, tmp_path, capfd):

@@ -190,12 +190,12 @@ def _parts(cfg: ConfigDict) -> Iterator[ConfigDict]:
 
 
 def _check(runner: Runner) -> None:
-    """Check the data and, after initialisation, the checkpoint; log nothing."""
+    """Check the data and, before initialisation, the checkpoint; log nothing."""
     init_weights = runner.model.init_weights
 
     def checked() -> None:
-        init_weights()
         check_pretrained_init(runner.model)
+        init_weights()
 
     runner.model.init_weights = checked
     build_train_loop = runner.build_train_loop

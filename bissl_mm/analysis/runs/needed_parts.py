@@ -1,11 +1,16 @@
 """Checks at the start of a comparison what it needs at its end."""
 
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
 
 from ...datasets.folders import check_data_folders
-from ...utils.errors import ValueRefusal
+from ...models.weights.pretrained import check_pretrained_init
+from ...utils.errors import Refusal, ValueRefusal
+from .fine_tune import set_checkpoint
 
 
 def check_parts(cfg: Config) -> None:
@@ -35,6 +40,26 @@ def check_parts(cfg: Config) -> None:
                 )
     check_data_folders(cfg, ['train', 'val', 'test'])
     _check_evaluators(cfg)
+
+
+def check_arms(cfg: Config, checkpoints: Mapping[str, str]) -> None:
+    """Refuse a checkpoint that the runs of an arm could not start from.
+
+    Args:
+        cfg (Config): Fine-tuning config; not changed.
+        checkpoints (dict[str, str]): Backbone of each arm by the arm's name.
+
+    Raises:
+        ValueError: If a checkpoint does not fit the model, or cannot be read.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    for name, path in checkpoints.items():
+        model = copy.deepcopy(cfg.model)
+        set_checkpoint(model, path)
+        try:
+            check_pretrained_init(MODELS.build(model))
+        except Refusal as refusal:
+            raise ValueRefusal(f'--arm {name}={path}: {refusal}') from refusal
 
 
 def _check_evaluators(cfg: Config) -> None:
