@@ -34,6 +34,8 @@ INTERNAL = {
     ('bissl_mm/engine/memory/command.py', 'result'),
     # The exit status after a signal.
     ('bissl_mm/engine/loop/bookkeeping.py', 'SystemExit'),
+    # A stand-in that no solver applies.
+    ('bissl_mm/engine/steps/system_checks.py', 'AssertionError'),
     ('bissl_mm/hypergradient/operators/curvature.py', 'RuntimeError'),
     ('bissl_mm/hypergradient/linalg/vectors.py', 'ValueError'),
     ('bissl_mm/models/losses/functional.py', 'KeyError'),
@@ -47,7 +49,7 @@ INTERNAL = {
     ('bissl_mm/experiments/runs/timing.py', '_Enough'),
     # The exit status after a signal; and after Ctrl-C.
     ('bissl_mm/experiments/queue/pool.py', 'SystemExit'),
-    ('bissl_mm/experiments/runs/execute.py', 'SystemExit'),
+    ('bissl_mm/experiments/runs/launched.py', 'SystemExit'),
     ('tools/experiment.py', 'SystemExit'),
     ('tools/compare_arms.py', 'SystemExit'),
     ('tools/demo.py', 'SystemExit'),
