@@ -215,6 +215,17 @@ def _check_layer(model: nn.Module, name: str) -> None:
             f'is a {kind} whose weight {type(parent).__name__} reads itself, so that '
             'an adapter would have no effect'
         )
+    # There torch's encoder layer calls one fused function, since all of the weights
+    # that it knows are fixed.
+    elif (
+        own_name in ('linear1', 'linear2')
+        and isinstance(parent, nn.TransformerEncoderLayer)
+        and parent.self_attn.batch_first
+    ):
+        reason = (
+            f'is a {kind} whose weight {type(parent).__name__} with batch_first=True '
+            'reads itself in evaluation, where an adapter would have no effect'
+        )
     else:
         return
     raise ValueRefusal(

@@ -194,6 +194,32 @@ def test_a_weight_that_attention_reads_itself_is_refused():
     Lora(targets=['qkv']).add_to(*pair, BackboneMap())
 
 
+def test_an_adapter_counts_in_evaluation_or_is_refused():
+    def made(batch_first):
+        layer = nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=batch_first)
+        return nn.ModuleDict(dict(backbone=nn.Sequential(layer)))
+
+    for name in ('linear1', 'linear2'):
+        pair = made(True), made(True)
+        match = f"'backbone.0.{name}' of .*batch_first=True reads itself in evaluation"
+        with pytest.raises(ValueError, match=match):
+            Lora(targets=[name]).add_to(*pair, BackboneMap())
+    pair = made(False), made(False)
+    Lora(rank=2).add_to(*pair, BackboneMap())
+    model, exported = pair[0], made(False)
+    for name, param in model.named_parameters():
+        if name.endswith('lora_b'):
+            nn.init.normal_(param)
+    x = torch.randn(3, 5, 8)
+    with torch.no_grad():
+        trained = model['backbone'](x)
+        evaluated = model.eval()['backbone'](x)
+        exported.load_state_dict(merged(model, model.state_dict()))
+        expected = exported.eval()['backbone'](x)
+    torch.testing.assert_close(evaluated, trained)
+    torch.testing.assert_close(evaluated, expected)
+
+
 def test_a_target_network_would_not_follow():
     pretext, downstream = build(METHODS['BYOL'][0]()), build(classifier_cfg())
     with pytest.raises(TypeError, match='BYOL is a target network'):
