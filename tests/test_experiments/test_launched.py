@@ -73,22 +73,28 @@ def begun(folder: Path, **job: int) -> Path:
 def test_a_begun_run_keeps_its_processes(tmp_path, monkeypatch, here, number):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: here > 0)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: here)
-    assert number_of_processes(begun(tmp_path, processes=2), 4) == number
+    assert number_of_processes(begun(tmp_path, processes=2), 4, 'stage') == number
+
+
+def test_a_begun_pretraining_takes_the_gpus_that_there_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
+    assert number_of_processes(begun(tmp_path, processes=2), 2, 'pretrain') == 1
 
 
 def test_a_begun_run_says_where_it_goes_on(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
     with pytest.raises(RuntimeRefusal, match='begun with 2 processes') as told:
-        number_of_processes(begun(tmp_path, processes=2), 2)
+        number_of_processes(begun(tmp_path, processes=2), 2, 'stage')
     assert 'where a worker has 2 GPUs' in str(told.value)
 
 
 def test_jobs_without_a_number_and_runs_without_a_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 4)
-    assert number_of_processes(begun(tmp_path), 4) == 4
+    assert number_of_processes(begun(tmp_path), 4, 'stage') == 4
     (tmp_path / 'last_checkpoint').unlink()
-    assert number_of_processes(begun(tmp_path, processes=2), 4) == 2
+    assert number_of_processes(begun(tmp_path, processes=2), 4, 'stage') == 2
     (tmp_path / 'last_checkpoint').unlink()
-    assert number_of_processes(tmp_path, 4) == 4
+    assert number_of_processes(tmp_path, 4, 'stage') == 4

@@ -71,14 +71,14 @@ def check_before_training(
     check_first_weights(runner, model)
     check_controls(runner, model)
     wrapper, world_size = runner.optim_wrapper, get_world_size()
-    curvature = wrapper.system.config.curvature
+    system = wrapper.system.config
+    curvature = system.curvature
     check_differentiable(model.pretext, model.downstream, world_size, curvature)
     wrapper.first_order.check_params(model)
-    system = wrapper.system.config
     if wrapper.indirect_weight and not system.unrolled_steps:
         alternations = runner.train_loop.settings.num_alternations
         check_every_scale(wrapper.regularizer, alternations, system.damping)
-    size = wrapper.system.config.batch_size
+    size = system.batch_size
     check_levels(model, streams, wrapper.first_order.num_parts, size)
     for line in differences(model, *pipelines):
         runner.logger.warning(line)

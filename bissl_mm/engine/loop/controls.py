@@ -6,7 +6,6 @@ from mmengine.runner import Runner
 
 from ...models.bissl_model import BiSSLModel
 from ...utils.errors import ValueRefusal
-from ..steps.optim_wrapper import BiSSLOptimWrapper
 from ..steps.weighted_sum import WeightedSumOptimWrapper
 
 #: What one step on the sum of both losses needs, and what it has without.
@@ -52,14 +51,9 @@ def check_controls(runner: Runner, model: BiSSLModel) -> None:
                 'WeightedSumOptimWrapper takes one step on both losses with one '
                 f'backbone, but the config has {now}. Type --cfg-options {typed}'
             )
-    elif isinstance(wrapper, BiSSLOptimWrapper) and is_shared:
-        _check_shared(wrapper.indirect_weight)
-
-
-def _check_shared(indirect_weight: float) -> None:
-    if indirect_weight:
+    elif is_shared and wrapper.indirect_weight:
         raise ValueRefusal(
             'model.share_backbone=True: theta_P is theta_D, so with '
-            f'optim_wrapper.indirect_weight={indirect_weight:g} the downstream gradient '
+            f'optim_wrapper.indirect_weight={wrapper.indirect_weight:g} the downstream gradient '
             'would count twice. Type --cfg-options optim_wrapper.indirect_weight=0'
         )

@@ -1,7 +1,7 @@
 """The optimizers of the levels: how a gradient becomes a step."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import torch
@@ -74,7 +74,9 @@ class LevelOptimizers(OptimWrapperDict):
         #: By level, as the config has it.
         self.clip_grad = {
             level: wrapper.clip_grad_kwargs and dict(wrapper.clip_grad_kwargs)
-            for level, wrapper in dict(lower=lower, upper=upper).items()
+            for level, wrapper in dict(
+                lower=lower, upper=upper, head_warmup=head_warmup
+            ).items()
         }
         # Levels may share a wrapper, whose clipping is taken once.
         self._clipping = {
@@ -120,10 +122,10 @@ class LevelOptimizers(OptimWrapperDict):
         check_finite(
             _WHERE[level], **{k: v for k, v in numbers.items() if k not in _RATIOS}
         )
-        limit = getattr(clip, 'keywords', {}).get('max_norm')
-        if limit is not None:
-            numbers['clipped'] = float(numbers['grad_norm'] > limit)
-        self.clip_factors[level] = clip_factor(clip, numbers['grad_norm'])
+        clipping = self.clip_grad[level] or {}
+        if 'max_norm' in clipping:
+            numbers['clipped'] = float(numbers['grad_norm'] > clipping['max_norm'])
+        self.clip_factors[level] = clip_factor(clipping, numbers['grad_norm'])
         wrapper.step()
         wrapper.zero_grad()
         if level == 'upper':
@@ -196,21 +198,21 @@ class LevelOptimizers(OptimWrapperDict):
         super().load_state_dict(state_dict)
 
 
-def clip_factor(clip: Callable, length: float) -> float | None:
+def clip_factor(clipping: Mapping[str, float], length: float) -> float | None:
     """What a clipping multiplies a gradient with.
 
     Args:
-        clip (Callable): From :func:`take_clipping`.
+        clipping (dict): ``clip_grad`` of a level; empty for none.
         length (float): The gradient's norm.
 
     Returns:
         float: None for clipping that is not by the norm.
     """
-    settings = getattr(clip, 'keywords', None)
-    if settings is None:
-        return 1.0 if getattr(clip, 'keeps', True) else None
+    if not clipping:
+        return 1.0
     # As torch does.
-    return min(1.0, settings['max_norm'] / (length + 1e-6))
+    known = 'max_norm' in clipping
+    return min(1.0, clipping['max_norm'] / (length + 1e-6)) if known else None
 
 
 def take_clipping(wrapper: OptimWrapper) -> Callable:
@@ -230,7 +232,6 @@ def take_clipping(wrapper: OptimWrapper) -> Callable:
             wrapper.clip_func(params, **kwargs)
         return total
 
-    vars(clip)['keeps'] = not kwargs
     return clip
 
 

@@ -142,7 +142,7 @@ def _launch(
     job = dict(
         node=node.to_dict(),
         start=starting_file(node, parents, place.folder),
-        processes=number_of_processes(place.folder, processes),
+        processes=number_of_processes(place.folder, processes, node.kind),
     )
     launch(__name__, job, place, str(node))
     return dict(

@@ -22,25 +22,29 @@ from .gpus import processes_on
 JOB = 'job.json'
 
 
-def number_of_processes(folder: Path, wanted: int) -> int:
+def number_of_processes(folder: Path, wanted: int, kind: str) -> int:
     """Of a run: what its checkpoint was made with, or what the GPUs here allow.
+
+    Only a bilevel stage is bound to the number that it began with.
 
     Args:
         folder (Path): Of the run.
         wanted (int): What the experiment says.
+        kind (str): Of the node.
 
     Raises:
-        RuntimeError: If there are fewer GPUs than a begun run needs.
+        RuntimeError: If there are fewer GPUs than a begun stage needs.
     """
     here = processes_on(wanted)
     job = folder / JOB
-    if not (job.exists() and (folder / 'last_checkpoint').exists()):
+    begins = not (job.exists() and (folder / 'last_checkpoint').exists())
+    if begins or kind != 'stage':
         return here
     # Jobs of former versions do not have it.
     begun = json.loads(job.read_text()).get('processes', here)
     if torch.cuda.is_available() and begun > torch.cuda.device_count():
         raise RuntimeRefusal(
-            f'{folder}: the run was begun with {begun} processes, one per GPU, and '
+            f'{folder}: the stage was begun with {begun} processes, one per GPU, and '
             f'its worker has {torch.cuda.device_count()} here. Run the experiment '
             f'where a worker has {begun} GPUs; the run goes on there.'
         )

@@ -46,9 +46,12 @@ class Operator(ABC):
         )
 
     def limit(self, vectors: Vectors) -> Vectors:
-        """The inverse times a vector as a system's part that is left when lambda +
-        damping is large. Unlike :meth:`inverse` it is 0 where the operator is 0: the
-        solution is then multiplied by that 0."""
+        """The solution of a system in which this operator is all that is left: that of
+        the implicit Jacobian where lambda + damping is large.
+
+        It is :meth:`inverse`, but 0 where the operator is 0. There the cross derivative,
+        by which the solution is multiplied, is 0 as well.
+        """
         return self.inverse(vectors)
 
     def close(self) -> None:  # noqa: B027
