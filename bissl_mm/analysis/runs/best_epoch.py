@@ -1,6 +1,7 @@
 """The best evaluation of a run, by one metric in percent."""
 
 import copy
+import math
 
 import torch
 from mmengine.hooks import Hook
@@ -36,7 +37,15 @@ class KeepBest(Hook):
 
 
 def percent(metric: str, metrics: dict[str, float]) -> float:
-    """A metric in percent; 0 if mmdet found nothing to evaluate.
+    """A metric in percent.
+
+    Args:
+        metric (str): Its name.
+        metrics (dict[str, float]): What an evaluator reports.
+
+    Returns:
+        float: 0 if mmdet found nothing to evaluate; NaN if the data have no box by
+        which the precision could be measured.
 
     Raises:
         KeyError: If the evaluator does not report the metric.
@@ -49,4 +58,7 @@ def percent(metric: str, metrics: dict[str, float]) -> float:
             f'--metric with one of {", ".join(sorted(metrics))}.'
         )
     value = float(metrics[metric])
-    return 100 * value if metric.startswith(FRACTIONS) else value
+    if not metric.startswith(FRACTIONS):
+        return value
+    # pycocotools reports -1 where there is no box.
+    return 100 * value if value >= 0 else math.nan

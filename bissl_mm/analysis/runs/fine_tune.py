@@ -88,7 +88,8 @@ def fine_tune(
 
     Returns:
         dict[str, Any]: ``val`` and, if asked for, ``test``, percent; both NaN if
-        the metric is never a number on the validation data. ``curve`` is the
+        the metric is never a number on the validation data, and NaN where there is
+        no box. ``curve`` is the
         metric of all evaluations, percent, and ``metrics`` are all those of the
         test, as the evaluator reports them.
     """
