@@ -317,6 +317,62 @@ def test_boxes_are_numbered_from_one(packs, tmp_path):
     assert found.stats[1] == pytest.approx(1.0)
 
 
+def kept_boxes(path: Path, number: int, rest=lambda box: []) -> None:
+    """Leave the boxes of some images; ``rest`` gives what the others have."""
+    data = json.loads(path.read_text())
+    kept = {image['id'] for image in data['images'][1 : 1 + number]}
+    boxes = data['annotations']
+    data['annotations'] = [
+        each
+        for box in boxes
+        for each in ([box] if box['image_id'] in kept else rest(box))
+    ]
+    path.write_text(json.dumps(data))
+
+
+def with_boxes(part) -> int:
+    return len(
+        {b['image_id'] for b in part.data['annotations'] if not b.get('iscrowd')}
+    )
+
+
+@pytest.mark.parametrize(
+    'rest',
+    [lambda box: [], lambda box: [{**box, 'iscrowd': 1}]],
+    ids=['none', 'crowds'],
+)
+def test_few_images_with_boxes_are_in_every_drawn_part(
+    packs, tmp_path, monkeypatch, rest
+):
+    parts = dict(train=9, val=30)
+    root = written.coco(
+        tmp_path, {p: f'{p}.json' for p in parts}, {p: p for p in parts}, parts=parts
+    )
+    # A fifth of five images, and one of the ten that the runs choose by.
+    kept_boxes(root / 'train.json', 5, rest)
+    kept_boxes(root / 'val.json', 1, rest)
+    monkeypatch.setattr('dense_pack.MOST_VAL', 10)
+    (root / 'val.json').rename(root / 'test.json')
+    found = packs.kinds.own_pack('own', str(root), 'detection', None).parts
+    assert [with_boxes(found[p]) for p in ('train', 'val', 'test')] == [4, 1, 1]
+    (root / 'test.json').rename(root / 'val.json')
+    written.coco(root, dict(test='test.json'), dict(test='test'))
+    found = packs.kinds.own_pack('own', str(root), 'detection', None).parts
+    assert (found['val'].number, with_boxes(found['val'])) == (10, 1)
+
+
+def test_a_test_part_without_boxes_of_the_classes_is_refused(packs, tmp_path):
+    root = coco(tmp_path)
+    path = root / 'annotations/instances_test2017.json'
+    data = json.loads(path.read_text())
+    data['categories'] = [dict(id=9, name='flat')]
+    for box in data['annotations']:
+        box['category_id'] = 9
+    path.write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=f'{path} has no box of a category that'):
+        packs.kinds.own_pack('own', str(root), None, None).parts
+
+
 def test_drawn_parts_have_boxes_or_are_refused(packs, tmp_path):
     def pack_with(number, name):
         root = written.coco(

@@ -155,12 +155,22 @@ class DensePack:
         self._take(found, missing)
         number = found['val'].number
         if number > MOST_VAL:
-            found['val'] = self.draw(found['val'], _some(number)[:MOST_VAL])
+            found['val'] = self.draw(found['val'], self._chosen(found['val']))
             notes.append(
                 f'Of the {number} images for validation {MOST_VAL} '
                 'are taken, drawn with a seed.'
             )
         return {part: found[part] for part in PARTS}, notes
+
+    def _chosen(self, part) -> list[int]:
+        """Numbers of ``MOST_VAL`` images; of each stratum its share, and one at least."""
+        chosen: list[int] = []
+        for what, indices in self.strata(part).items():
+            share = max(1, round(MOST_VAL * len(indices) / part.number))
+            # Others come last and fill up.
+            size = share if what else MOST_VAL - len(chosen)
+            chosen += [indices[i] for i in _some(len(indices))[:size]]
+        return chosen
 
     def _take(self, found: dict, missing: list[str]) -> None:
         train = found['train']

@@ -56,11 +56,25 @@ class DetectionPack(_OwnLayout):
             check_ids(Path(self.root), part)
         found, repeats = without_repeats(found)
         found, numbers = number_alike(found)
+        for part in found.values():
+            if not part.data['annotations']:
+                # A precision without a box is no number.
+                raise ValueRefusal(
+                    f'{Path(self.root) / part.file} has no box of a category that '
+                    f'{found["train"].file} lists, so there is nothing to learn or to '
+                    'measure. Name the categories alike, or move the file out of the '
+                    'folder.'
+                )
         self._layout_notes = (*notes, *repeats, *numbers)
         return found
 
     def strata(self, part: CocoPart) -> dict[str, list[int]]:
-        with_box = {each.get('image_id') for each in part.data['annotations']}
+        with_box = {
+            each.get('image_id')
+            for each in part.data['annotations']
+            # mmdet leaves the others out, or counts them for nothing.
+            if each.get('bbox') and not each.get('iscrowd') and not each.get('ignore')
+        }
         has = [each.get('id') in with_box for each in part.data['images']]
         return {
             'with boxes': [i for i, it_has in enumerate(has) if it_has],
