@@ -20,6 +20,7 @@ COCO = {
     'one_folder': ('annotations_coco/{}.json', 'JPEGImages'),
     'images': ('annotations/{}.json', 'images/{}'),
     'roboflow': ('{}/_annotations.coco.json', '{}'),
+    'folders': ('{}/labels.json', '{}/images'),
     'beside': ('{}.json', 'images'),
 }
 MASKS = {
@@ -247,6 +248,7 @@ def test_what_is_missing_or_ambiguous_is_refused(packs, tmp_path):
     refused(ValueError, 'Type --task detection or --task segmentation', root)
 
 
+@pytest.mark.parametrize('layout', ['coco', 'folders'])
 @pytest.mark.parametrize('file', ['train', 'test'])
 @pytest.mark.parametrize(
     'damage',
@@ -258,12 +260,18 @@ def test_what_is_missing_or_ambiguous_is_refused(packs, tmp_path):
         pytest.param(lambda b: b'version https://git-lfs.github.com/spec/v1', id='lfs'),
     ],
 )
-def test_a_damaged_part_is_not_a_missing_one(packs, tmp_path, file, damage):
-    root = coco(tmp_path, unused='round')
-    path = root / f'annotations/instances_{file}2017.json'
+def test_a_damaged_part_is_not_a_missing_one(packs, tmp_path, layout, file, damage):
+    root = coco(tmp_path, layout, unused='round')
+    path = root / COCO[layout][0].format(file)
     path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(ValueError, match=f'{path.name} cannot be read as JSON'):
+    with pytest.raises(ValueError, match=f'{path} cannot be read as JSON'):
         packs.kinds.own_pack('own', str(root), None, None)
+
+
+def test_damaged_files_of_single_images_are_no_part(packs, tmp_path):
+    root = written.masks(tmp_path, '{}/images', '{}/masks')
+    (root / 'train/images/scan.json').write_text('{"shapes": [')
+    assert packs.kinds.kind_of(root) == 'segmentation'
 
 
 def test_a_file_that_is_no_part_is_said(packs, tmp_path):

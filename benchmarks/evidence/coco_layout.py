@@ -67,22 +67,12 @@ def find_coco(root: Path, notes: list[str] | None = None) -> dict[str, CocoPart]
 
     Raises:
         ValueError: If several files could be one part, or images several
-            folders' ones. Also if a file that is named as one of boxes cannot be read.
+            folders' ones. Also if a file cannot be read that is named as one of boxes,
+            or that is in the folder of a part of a set of boxes.
         FileNotFoundError: If there is no training part, or no image.
     """
     everything = list(folders(root))
-    found: dict[str, dict[str, dict]] = {}
-    for names, files in everything:
-        for file in files:
-            if not file.endswith('.json') or set(words(file)) & {*_OTHERS}:
-                continue
-            path = '/'.join((*names, file))
-            part = part_of(file) or next(
-                (p for p in map(part_of, reversed(names)) if p), 'all'
-            )
-            data = _read(root / path)
-            if data is not None:
-                found.setdefault(part, {})[path] = data
+    found = _files(root, everything)
     if not found:
         return {}
     # A file for both parts is needed where there is none for one of them.
@@ -110,6 +100,34 @@ def find_coco(root: Path, notes: list[str] | None = None) -> dict[str, CocoPart]
     }
 
 
+def _files(root: Path, everything: list[tuple]) -> dict[str, dict[str, dict]]:
+    """What files of boxes hold, by part and path."""
+    found: dict[str, dict[str, dict]] = {}
+    damaged: list[ValueRefusal] = []
+    for names, files in everything:
+        for file in files:
+            if not file.endswith('.json') or set(words(file)) & {*_OTHERS}:
+                continue
+            path = '/'.join((*names, file))
+            part = part_of(file) or next(
+                (p for p in map(part_of, reversed(names)) if p), 'all'
+            )
+            try:
+                data = _read(root / path)
+            except ValueRefusal as error:
+                # Without it, images of another part would be taken for this one's.
+                if part_of(file) or set(words(file)) & _OF_BOXES:
+                    raise
+                damaged += [error] if part != 'all' else []
+                continue
+            if data is not None:
+                found.setdefault(part, {})[path] = data
+    # Beside masks, files of single images may have any name.
+    if found and damaged:
+        raise damaged[0]
+    return found
+
+
 def _paths(found: dict[str, dict[str, dict]]) -> list[str]:
     return sorted(path for files in found.values() for path in files)
 
@@ -119,13 +137,10 @@ def _read(path: Path) -> Any:
     try:
         data = json.loads(path.read_text(encoding='utf-8-sig'))
     except (OSError, ValueError, RecursionError) as error:
-        if part_of(path.name) or set(words(path.name)) & _OF_BOXES:
-            # Without it, images of another part would be taken for this one's.
-            raise ValueRefusal(
-                f'{path} cannot be read as JSON in UTF-8 ({error}). Download or '
-                'export it again, or move it out of the folder.'
-            ) from error
-        return None
+        raise ValueRefusal(
+            f'{path} cannot be read as JSON in UTF-8 ({error}). Download or '
+            'export it again, or move it out of the folder.'
+        ) from error
     if (
         not isinstance(data, dict)
         or not data.get('images')
