@@ -157,6 +157,16 @@ def test_other_data_under_the_same_names_are_other_runs(
     refused('bissl_mm')
 
 
+def test_the_look_warns_once(own, folders, tmp_path, capsys, caplog):
+    image = folders / 'train/ant/0.png'
+    (folders / 'val/ant/0.png').write_bytes(image.read_bytes())
+    own.run.look(own.run.read_pack(None), tmp_path / 'lists')
+    shown = capsys.readouterr()
+    assert (shown.out + shown.err).count('1 of 12 images of val_dataloader') == 1
+    # What no handler of its own takes goes to the console.
+    assert not caplog.records
+
+
 def test_data_below_work_dirs_are_data(own, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_class(tmp_path / 'work_dirs/crops', number=2)

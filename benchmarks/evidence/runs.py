@@ -181,13 +181,16 @@ def refuse_damaged(pack: Pack, lists: Path, pretext: str) -> None:
         ValueError: If an image or a mask cannot be read. What else there is to say of
             the data is said elsewhere.
     """
+    refusals_alone = logging.Logger('refusals alone')
+    # Without a handler, warnings go to the console once more.
+    refusals_alone.addHandler(logging.NullHandler())
     tuning = read(pack.fine_tune_config, pack.task)
     pack.put(tuning, 0, lists)
     for cfg, places in (
         (tuning, ('train', 'val')),
         (pretrain_config(pretext, 1, pack.pretext), ('train',)),
     ):
-        check_data(cfg, places, logging.getLogger('refusals alone'))
+        check_data(cfg, places, refusals_alone)
 
 
 def stage_config(
