@@ -313,6 +313,14 @@ def test_masks_of_objects_do_not_hide_those_of_classes(packs, tmp_path):
     assert packs.mask_layout.find_masks(root)['train'].masks == root / 'masks'
 
 
+def test_folders_within_that_have_no_masks_are_said(packs, tmp_path):
+    root = one_folder(tmp_path, images='images/first')
+    one_folder_of_frames(root / 'images/second', 4, 'RGB')
+    (note,) = found(packs, root, train=A + B + C)
+    assert note.startswith(f'{root / "images"}: 4 pictures are not used, ')
+    assert "'second/0.png' for example" in note
+
+
 def test_images_one_folder_deeper(packs, tmp_path):
     root = one_folder(tmp_path, images='images/original')
     Image.new('RGB', (9, 9)).save(root / 'images/legend.png')

@@ -243,12 +243,14 @@ def _note_of_others(root: Path, pair: MaskPart, images: Pictures) -> list[str]:
     found = []
     for top, names in images.items():
         folder = root.joinpath(*top)
-        is_used = pair.images.is_relative_to(folder) or folder.is_relative_to(
-            pair.images
-        )
-        if not is_used:
+        if folder.is_relative_to(pair.images):
+            continue
+        # The pair may be a folder within: pictures beside it belong to others.
+        others = [n for n in names if not (folder / n).is_relative_to(pair.images)]
+        if others:
             found.append(
-                f'{folder}: {len(names)} pictures are not used. The masks in '
+                f'{folder}: {len(others)} pictures are not used, {others[0]!r} for '
+                'example. The masks in '
                 f'{pair.masks} are of the images in {pair.images}; to add these, put '
                 'all images into one folder and all masks into one, with their names.'
             )
