@@ -214,6 +214,29 @@ def test_every_suffix_is_drawn_and_what_is_left_out_is_said(own, tmp_path):
     assert "no classes: 'dog'" in pack.notes[2]
 
 
+def test_names_that_lists_cannot_hold_are_refused(own, folders, tmp_path):
+    bytes_alone = os.fsdecode(b'stra\xdfe.png')
+    image = tmp_path / 'images/ant/0.png'
+    image.rename(image.with_name(bytes_alone))
+    names = own.packs.unlabeled_in(str(tmp_path / 'images'))
+    with pytest.raises(
+        ValueError, match=r"stra\\udcdfe.png.*' is not in UTF-8. Rename"
+    ):
+        own.packs.draw_unlabeled(
+            str(tmp_path / 'images'), names, len(names) - 1, tmp_path / 'lists'
+        )
+    for name, message in ((bytes_alone, 'is not in UTF-8'), (' bee', 'Rename the fol')):
+        root = tmp_path / f'classes{len(name)}'
+        write_parts(root, [''], number=5)
+        if name == bytes_alone:
+            (root / 'ant/0.png').rename(root / 'ant' / name)
+        else:
+            (root / 'bee').rename(root / name)
+        pack = own.kinds.own_pack('own', str(root), 'classification', None)
+        with pytest.raises(ValueError, match=message):
+            pack.put(own.packs.read(own.packs.FINE_TUNE), 0, tmp_path / 'lists')
+
+
 def test_a_batch_counts_images_alone(own, tmp_path):
     write_parts(tmp_path, ['train', 'val', 'test'], number=8)
     for name in ('ant/Thumbs.db', 'bee/.DS_Store', 'bee/._1.png', 'ant/list.txt'):

@@ -146,6 +146,7 @@ class OwnClasses(Pack):
                 source = 'val'
             dataset.data_prefix = self.places[source]
             if part in self.missing or part == 'train' and self.missing:
+                self._check_names(part)
                 text = ''.join(
                     f'{name} {number}\n' for name, number in self._lines[part]
                 )
@@ -153,6 +154,16 @@ class OwnClasses(Pack):
                     write(lists, f'{self.name}-{part}', '.txt', text)
                 )
                 dataset.classes = self.classes
+
+    def _check_names(self, part: str) -> None:
+        # Lines of a list are stripped.
+        bad = next((n for n, _ in self._lines[part] if n != n.lstrip()), None)
+        if bad is not None:
+            raise ValueRefusal(
+                f'{Path(self.root, self.places["train"])}: the folder of the image '
+                f'{bad!r} begins with a blank, which lists of names cannot have. '
+                'Rename the folder.'
+            )
 
 
 def _folders(folder: Path) -> list[str]:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from layout_words import PARTS
+from layout_words import PARTS, encoded
 from mmengine.config import Config, ConfigDict
 from packs import FINE_TUNE, STAGE
 
@@ -214,16 +214,12 @@ def write(folder: Path, name: str, suffix: str, text: str) -> Path:
     Raises:
         ValueError: If a line is no text: the name of a file from another system.
     """
-    for line in text.splitlines():
-        if any('\ud800' <= letter <= '\udfff' for letter in line):
-            raise ValueRefusal(
-                f'The file name in {line!r} is not in UTF-8. Rename the file.'
-            )
-    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    content = encoded(text)
+    digest = hashlib.sha256(content).hexdigest()[:12]
     path = folder / f'{name}-{digest}{suffix}'
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(f'.{os.getpid()}.partial')
-        partial.write_text(text)
+        partial.write_bytes(content)
         partial.replace(path)
     return path.resolve()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 # What the configs of these images read, too.
 from bissl_mm.analysis.demo.images import EXTENSIONS as SUFFIXES
+from bissl_mm.utils.errors import ValueRefusal
 
 PARTS = ('train', 'val', 'test')
 SPLITS = dict(
@@ -140,6 +141,22 @@ def left_out(folder: str | Path, within: list[str] | None = None) -> list[str]:
         f'{folder}: files left out, because their suffix is not among '
         f'{", ".join(SUFFIXES)}: {len(others)}, first {others[0]!r}.'
     ]
+
+
+def encoded(text: str) -> bytes:
+    """A list of file names, a line each, in UTF-8.
+
+    Raises:
+        ValueError: If a name is no text: that of a file from another system.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        before, after = text[: error.start], text[error.start :]
+        line = before.rpartition('\n')[2] + after.partition('\n')[0]
+        raise ValueRefusal(
+            f'The file name in {line!r} is not in UTF-8. Rename the file.'
+        ) from error
 
 
 def listed(names: list[str], most: int = 6) -> str:

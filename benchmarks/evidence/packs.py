@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from layout_words import SUFFIXES, images_in, left_out
+from layout_words import SUFFIXES, encoded, images_in, left_out
 from mmengine.config import Config, ConfigDict
 
 from bissl_mm.analysis.runs.fine_tune import Setting
@@ -203,8 +203,9 @@ def draw_unlabeled(folder: str, names: Sequence[str], most: int, lists: Path) ->
     drawn = sorted(random.Random(0).sample(names, most))
     lists.mkdir(parents=True, exist_ok=True)
     path = lists.resolve() / 'unlabeled.txt'
-    with atomic_file(path) as file:
-        file.writelines(os.path.abspath(os.path.join(folder, n)) + '\n' for n in drawn)
+    lines = [os.path.abspath(os.path.join(folder, name)) + '\n' for name in drawn]
+    with atomic_file(path, 'wb') as file:
+        file.write(encoded(''.join(lines)))
     return str(path)
 
 
