@@ -39,6 +39,36 @@ def test_ignore_index_of_the_data_alone_is_refused(value, data):
         assert text in refusals[0]
 
 
+@pytest.mark.parametrize('own', [None, 254])
+@pytest.mark.parametrize('wrapped', [False, True])
+def test_an_id_that_the_heads_of_a_stage_ignore_alone_is_refused(
+    own, wrapped, tmp_path
+):
+    def with_void(ids, part, i):
+        ids[0] = 254
+        return ids
+
+    cfg = seg_folders.write(tmp_path, mask=with_void)
+    for part in ('train', 'val'):
+        dataset = cfg[f'{part}_dataloader'].dataset
+        if own:
+            dataset.ignore_index = own
+        if wrapped:
+            cfg[f'{part}_dataloader'].dataset = dict(
+                type='bissl_mm.InMemoryDataset', dataset=dataset
+            )
+    cfg.val_evaluator.ignore_index = cfg.model.decode_head.ignore_index = 254
+    cfg.model.data_preprocessor.seg_pad_val = 254
+    assert look_over(cfg, ['train', 'val']).refusals == []
+    cfg.model = dict(type='BiSSLModel', downstream=cfg.model)
+    cfg.train_cfg = dict(type='BiSSLTrainLoop')
+    refusals = look_over(cfg, ['train', 'val']).refusals
+    key = f'train_dataloader.dataset{".dataset" * wrapped}.ignore_index=254'
+    assert len(refusals) == (not own)
+    for text in refusals:
+        assert 'the id 254' in text and 'ignores 255' in text and key in text
+
+
 @pytest.mark.parametrize('bilevel', [False, True])
 def test_one_ignore_index_in_all_places_passes(bilevel, data):
     cfg = seg_folders.config(data)

@@ -37,6 +37,11 @@ class Look:
     def __iter__(self) -> Iterator[PartLook]:
         return iter(self.parts.values())
 
+    @property
+    def is_bilevel(self) -> bool:
+        """Whether the config trains a bilevel stage."""
+        return is_type(self.cfg.get('train_cfg') or {}, 'BiSSLTrainLoop')
+
     def refuse(self, text: str) -> None:
         """Note data that cannot be trained on.
 
@@ -63,7 +68,7 @@ class Look:
             text (str): The sentence.
         """
         skipped = (
-            is_type(self.cfg.get('train_cfg') or {}, 'BiSSLTrainLoop')
+            self.is_bilevel
             and key.startswith((PLACES['pretext'], PLACES['train']))
             and count <= MAX_UNREADABLE_SHARE * total
         )

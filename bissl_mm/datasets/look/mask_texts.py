@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..seeded_dataset import ignored_ids as ids_of_data
 from .headers import read_header
 from .parts import PartLook
 
@@ -89,6 +90,27 @@ def undeclared_text(part: PartLook, found: 'Found') -> str | None:
         f'ignored is {ignored}. Ids without a class: {_listed(ids)}, in '
         f'{len(masks)} of {found.read} masks that were read. '
         f'{_remedy_of_undeclared(path, found)}'
+    )
+
+
+def unshared_text(part: PartLook, found: 'Found') -> str | None:
+    """The sentence about an id in masks that heads ignore and the data set does not."""
+    known = ids_of_data(part.dataset)
+    value = next(
+        (
+            i
+            for i in found.ignored
+            if found.classes <= i < 256 and found.pixels[i] and i not in known
+        ),
+        None,
+    )
+    if value is None:
+        return None
+    options = ', '.join(f'{key}.ignore_index={value}' for key, _ in part.leaf_cfgs())
+    return (
+        f'{part.key}: masks have the id {value}, which the heads ignore, but the data '
+        f'set ignores {", ".join(map(str, sorted(known)))}, so the stage would end at '
+        f'such a mask. Set {options}.'
     )
 
 

@@ -18,6 +18,7 @@ from .mask_texts import (
     damaged_text,
     undeclared_text,
     unseen_text,
+    unshared_text,
 )
 from .parts import PartLook
 from .seg_palettes import Colour, colours_of, tell_palettes
@@ -193,6 +194,10 @@ def _tell(look: Look, part: PartLook, found: Found) -> None:
         channels_text(part, found),
         changed_text(part, found),
         undeclared_text(part, found),
+        # The samples of a bilevel stage are checked one by one.
+        unshared_text(part, found)
+        if look.is_bilevel and part.name == 'train'
+        else None,
     ):
         if text:
             look.refuse(text)
