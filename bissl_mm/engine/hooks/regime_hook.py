@@ -69,7 +69,6 @@ class RegimeHook(Hook):
         self.gain: float | None = None
         #: Lambda of every alternation, for which R was told.
         self._weights: list[float] = []
-        self._handle: Any = None
         self.start: list[Tensor] | None = None
         self._warned: set[str] = set()
         #: Losses of the head warm-up.
@@ -107,15 +106,14 @@ class RegimeHook(Hook):
         number = max(2, settings.num_lower_steps)
         factors: list[float | None] = []
 
-        def before_step(*args: Any) -> None:
-            factors.append(wrapper.clip_factors.get('lower', 1.0))
+        def before_step(factor: float | None) -> None:
+            factors.append(factor)
             # Adam's averages need some steps.
             if len(factors) == number:
                 self.tell(runner, pull, optimizer, params, factors)
-                self._handle.remove()
-                self._handle = None
+                del wrapper.before_step['lower']
 
-        self._handle = optimizer.register_step_pre_hook(before_step)
+        wrapper.before_step['lower'] = before_step
 
     def after_head_warmup_step(self, runner: Runner, logs: dict[str, float]) -> None:
         """Keep the loss."""
@@ -137,10 +135,8 @@ class RegimeHook(Hook):
         )
 
     def on_exit(self, runner: Runner) -> None:
-        """Remove the handle from the optimizer."""
-        if self._handle is not None:
-            self._handle.remove()
-            self._handle = None
+        """Stop looking at the steps."""
+        runner.optim_wrapper.before_step.pop('lower', None)
 
     def after_train_iter(
         self,

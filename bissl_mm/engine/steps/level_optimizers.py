@@ -62,9 +62,10 @@ class LevelOptimizers(OptimWrapperDict):
         ):
             check_plain(name, wrapper)
         self.head_warmup = head_warmup
-        #: By level, what clipping multiplied the last gradient with; None if that is
-        #: no number.
-        self.clip_factors: dict[str, float | None] = {}
+        #: By level, what is called right before a step, with what clipping multiplied
+        #: the gradient with; None if that is no number. (Optimizers have such hooks,
+        #: but torch 2.1 drops them once anything was compiled.)
+        self.before_step: dict[str, Callable[[float | None], None]] = {}
         self.first_order = first_order
         self.regularizer = regularizer
         trained = [p for _, p in regularizer.named_parameters()]
@@ -125,7 +126,8 @@ class LevelOptimizers(OptimWrapperDict):
         clipping = self.clip_grad[level] or {}
         if 'max_norm' in clipping:
             numbers['clipped'] = float(numbers['grad_norm'] > clipping['max_norm'])
-        self.clip_factors[level] = clip_factor(clipping, numbers['grad_norm'])
+        if level in self.before_step:
+            self.before_step[level](clip_factor(clipping, numbers['grad_norm']))
         wrapper.step()
         wrapper.zero_grad()
         if level == 'upper':
