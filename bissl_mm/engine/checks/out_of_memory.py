@@ -1,6 +1,7 @@
 """Says in which phase memory ran out, and which settings need less."""
 
 import functools
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -140,7 +141,9 @@ def _message(runner: Runner, error: Exception) -> str:
     }
     sizes['hessian'] = hypergradient.get('batch_size') or sizes['lower']
     sizes['steps'] = hypergradient.get('unrolled_steps', 0)
-    numbers = {f'{k}_half': max(v // 2, 1) for k, v in sizes.items()}
+    # Batches are whole parts, and the Hessian's may be the pretext task's.
+    whole = {**parts, 'lower': math.lcm(parts.get('lower', 1), parts.get('hessian', 1))}
+    numbers = {f'{k}_half': _half(v, whole.get(k, 1)) for k, v in sizes.items()}
     for level, setting in _PARTS.items():
         more = _more_parts(sizes[level], parts.get(level, 1))
         numbers[f'{level}_parts'] = more
@@ -157,6 +160,11 @@ def _message(runner: Runner, error: Exception) -> str:
         + ', or more processes. To see what fits: '
         + _command(cfg, world_size)
     )
+
+
+def _half(size: int, parts: int) -> int:
+    """About half of a batch, divisible by its number of parts."""
+    return max(size // 2 // parts, 1) * parts
 
 
 def _more_parts(size: int, parts: int) -> int:
