@@ -8,10 +8,10 @@ from mmengine.model import BaseAveragedModel, BaseModel
 from torch import Tensor, nn
 
 from ..registry import MODELS
-from ..utils.check import check_in, check_keys, check_mapping
+from ..utils.check import check_in, check_keys, check_mapping, init_keys
 from ..utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from .backbone_map import BackboneMap
-from .levels import Levels, exchanged, levels_of
+from .levels import Levels, exchanged, freeze_as_trained, levels_of
 from .lora import Lora, is_adapter, merged
 from .losses.functional import substituted
 from .pretext.norm import set_sync_norms
@@ -107,10 +107,10 @@ class BiSSLModel(BaseModel):
         self.pretrained_head = pretrained_head
         self.unscaled_pixels = unscaled_pixels
         self.eval_backbone = eval_backbone
+        freeze_as_trained(self.pretext, self.downstream)
         self.pairs = self.backbone_map.resolve(self.pretext, self.downstream)
         if lora is not None:
-            known = ('rank', 'alpha', 'targets')
-            adapters = Lora(**check_mapping('model.lora', lora, known))
+            adapters = Lora(**check_mapping('model.lora', lora, init_keys(Lora)))
             adapters.add_to(self.pretext, self.downstream, self.backbone_map)
             self.pairs = self.backbone_map.resolve(self.pretext, self.downstream)
         if share_backbone:

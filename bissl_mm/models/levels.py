@@ -26,6 +26,20 @@ class Levels(NamedTuple):
     phi_d: tuple[Tensor, ...]
 
 
+def freeze_as_trained(pretext: nn.Module, downstream: nn.Module) -> None:
+    """Let ``requires_grad`` say what will be trained, before parameters are listed.
+
+    Swin, MobileNet and others freeze their first stages in ``train``, not when they are
+    built.
+
+    Args:
+        pretext (nn.Module): Its frozen parameters change their ``requires_grad``.
+        downstream (nn.Module): Likewise.
+    """
+    for model in (pretext, downstream):
+        model.train(model.training)
+
+
 def levels_of(
     pretext: nn.Module, downstream: nn.Module, pairs: BackbonePairs
 ) -> Levels:

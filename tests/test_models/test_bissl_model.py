@@ -3,6 +3,7 @@
 import pytest
 import torch
 from small_models import build, classifier_cfg, simclr_cfg
+from torch import nn
 from toy import ToyDownstream, ToyPretext
 
 from bissl_mm.models import BiSSLModel, loss_with_state, unwrap
@@ -74,6 +75,32 @@ def test_export_names_the_backbone_whatever_it_is_called():
     )
     state = model.backbone_state_dict()
     assert state.keys() == {'backbone.' + k for k in pretext.encoder.state_dict()}
+
+
+class LateFreezing(nn.Sequential):
+    """A backbone that freezes its first layer in ``train``, as Swin and MobileNet do."""
+
+    def train(self, mode=True):
+        self[0].requires_grad_(False)
+        return super().train(mode)
+
+
+def test_stages_that_are_frozen_in_train_are_fixed():
+    pretext, downstream = ToyPretext(), ToyDownstream()
+    for part in (pretext, downstream):
+        part.backbone = LateFreezing(*part.backbone)
+    model = BiSSLModel(pretext, downstream).train()
+    fixed = {a for a, _ in model.pairs.fixed_params}
+    assert fixed == {'backbone.0.weight', 'backbone.0.bias'}
+    assert not pretext.backbone[0].weight.requires_grad
+    assert not downstream.backbone[0].weight.requires_grad
+
+
+def test_stage_that_only_one_model_freezes_in_train_is_refused():
+    downstream = ToyDownstream()
+    downstream.backbone = LateFreezing(*downstream.backbone)
+    with pytest.raises(ValueError, match='frozen in the downstream model only'):
+        BiSSLModel(ToyPretext(), downstream)
 
 
 def test_top_level_preprocessor_is_refused():
