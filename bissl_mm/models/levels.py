@@ -30,7 +30,8 @@ def freeze_as_trained(pretext: nn.Module, downstream: nn.Module) -> None:
     """Let ``requires_grad`` say what will be trained, before parameters are listed.
 
     Swin, MobileNet and others freeze their first stages in ``train``, not when they are
-    built.
+    built. A generator of targets (BEiT's tokenizer) has no gradient, so only weight
+    decay would change it.
 
     Args:
         pretext (nn.Module): Its frozen parameters change their ``requires_grad``.
@@ -38,6 +39,9 @@ def freeze_as_trained(pretext: nn.Module, downstream: nn.Module) -> None:
     """
     for model in (pretext, downstream):
         model.train(model.training)
+    generator = getattr(pretext, 'target_generator', None)
+    if isinstance(generator, nn.Module):
+        generator.requires_grad_(False)
 
 
 def levels_of(

@@ -103,6 +103,15 @@ def test_stage_that_only_one_model_freezes_in_train_is_refused():
         BiSSLModel(ToyPretext(), downstream)
 
 
+def test_generator_of_targets_is_not_trained():
+    pretext = ToyPretext()
+    pretext.target_generator = nn.Linear(3, 3)
+    model = BiSSLModel(pretext, ToyDownstream())
+    generator = {id(p) for p in pretext.target_generator.parameters()}
+    assert generator.isdisjoint(map(id, model.levels.phi_p))
+    assert not any(p.requires_grad for p in pretext.target_generator.parameters())
+
+
 def test_top_level_preprocessor_is_refused():
     with pytest.raises(ValueError, match='belongs to neither of the two models'):
         BiSSLModel(ToyPretext(), ToyDownstream(), data_preprocessor=dict())
