@@ -43,6 +43,35 @@ def test_pure_forward_leaves_no_trace():
     assert model.norm.track_running_stats
 
 
+class Teaching(BaseModel):
+    """A model whose loss moves a teacher and a codebook by their data, as CAE and VQKD
+    do."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Linear(4, 4)
+        self.teacher = nn.Linear(4, 4).requires_grad_(False)
+        self.codebook = nn.Linear(4, 4, bias=False).requires_grad_(False)
+        self.codebook.register_buffer('size', torch.zeros(4))
+
+    def forward(self, inputs, mode='loss'):
+        target = self.codebook(self.teacher(inputs))
+        self.teacher.weight.data = self.backbone.weight.data * 1.0
+        self.codebook.weight.data.mul_(0.9).add_(1.0)
+        self.codebook.size.data.mul_(0.9).add_(1.0)
+        return dict(loss=(self.backbone(inputs) - target).square().mean())
+
+
+def test_teachers_that_are_moved_by_their_data_are_restored():
+    torch.manual_seed(0)
+    model = Teaching()
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    closure = pretext_closure(model, dict(inputs=torch.randn(6, 4)), seed=3)
+    assert closure() == closure()
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
 def test_another_seed_draws_another_mask():
     torch.manual_seed(0)
     model = Busy()

@@ -31,7 +31,8 @@ def pure_forward(
     - Batch normalisation layers use the statistics that they would use anyway,
       but do not update their running statistics.
     - Averaged models (BYOL's target network) are not updated.
-    - Other buffers that are written (a queue, for example) are restored.
+    - Other buffers that are written (a queue, for example) are restored, and so are
+      parts without a trained parameter (CAE's teacher).
     - Random draws start from ``seed``; all generators are restored.
     - Activation checkpointing is not re-entrant.
     - With ``derived_twice``, attention uses its plain implementation, the only
@@ -44,10 +45,12 @@ def pure_forward(
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     buffers = [(b, b._version, b.detach().clone()) for b in model.buffers()]
+    fixed = [(t, t.detach().clone()) for t in _fixed_parts(model)]
     device = next(model.parameters()).device
     scales = _SCALES.setdefault(model, Scales())
     scales.begin()
     with ExitStack() as stack:
+        stack.callback(_restore_parts, fixed)
         stack.callback(_restore_buffers, buffers)
         for norm in norms:
             stack.enter_context(replaced(norm, 'track_running_stats', False))
@@ -58,6 +61,18 @@ def pure_forward(
         if derived_twice:
             stack.enter_context(plain_attention())
         yield
+
+
+def _fixed_parts(model: nn.Module) -> list[Tensor]:
+    """Tensors of the parts of a model that no optimizer trains: teachers and
+    generators of targets. Averaged models are not among them, which are held."""
+    return [
+        tensor
+        for part in model.children()
+        if not isinstance(part, BaseAveragedModel)
+        and not any(p.requires_grad for p in part.parameters())
+        for tensor in (*part.parameters(), *part.buffers())
+    ]
 
 
 @contextmanager
@@ -113,6 +128,12 @@ def _restore_buffers(buffers: list[tuple[Tensor, int, Tensor]]) -> None:
         if buffer._version != version:
             with torch.no_grad():
                 buffer.copy_(value)
+
+
+def _restore_parts(parts: list[tuple[Tensor, Tensor]]) -> None:
+    # mmpretrain moves them by their .data, which no version counts.
+    for tensor, value in parts:
+        tensor.data.copy_(value)
 
 
 @dataclass(frozen=True)
