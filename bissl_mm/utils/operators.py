@@ -1,13 +1,14 @@
-"""Checks for mmcv's compiled operators, which mmdet needs at its import."""
+"""Checks for mmcv's compiled operators.
+
+mmdet needs them at its import, and upstream's mmseg does.
+"""
 
 import re
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
 from .errors import RuntimeRefusal
-
-#: mmdet's name as a scope, and as the prefix of a type.
-_MMDET = re.compile(r"'mmdet'|'mmdet(\.|::)")
 
 
 def has_compiled_operators() -> bool:
@@ -32,26 +33,27 @@ def lacks_gpu_operators() -> bool:
 
 
 def check_compiled_operators(cfg: Any) -> None:
-    """Refuse a config that uses mmdet if mmcv lacks the operators for it.
+    """Refuse a config whose library needs operators of mmcv that are missing.
 
     Args:
         cfg (Config): Any config.
 
     Raises:
-        RuntimeError: If the config uses mmdet, and the operators are missing or
-            cannot work on the GPU that the run would use.
+        RuntimeError: If the config uses mmdet, or an mmseg that needs them, and the
+            operators are missing; or if it uses mmdet, and they cannot work on the
+            GPU that the run would use.
     """
-    if not _MMDET.search(repr(cfg.to_dict())):
-        return
     name = getattr(cfg, 'filename', None) or 'The config'
+    text = repr(cfg.to_dict())
     if not has_compiled_operators():
-        raise RuntimeRefusal(
-            f'{name} needs mmdet, '
-            "and mmdet needs mmcv's compiled operators, which this "
-            'environment lacks. Type: make ops (or install mmcv with them, '
-            'not mmcv-lite).'
-        )
-    if lacks_gpu_operators():
+        for library in ('mmdet', 'mmseg'):
+            if _uses(text, library) and _needs_operators(library):
+                raise RuntimeRefusal(
+                    f"{name} needs {library}, and {library} needs mmcv's compiled "
+                    'operators, which this environment lacks. Type: make ops (or '
+                    'install mmcv with them, not mmcv-lite).'
+                )
+    elif _uses(text, 'mmdet') and lacks_gpu_operators():
         import torch
 
         raise RuntimeRefusal(
@@ -61,3 +63,22 @@ def check_compiled_operators(cfg: Any) -> None:
             'FORCE_CUDA=1 make ops VENV=NEW-FOLDER; or set '
             'CUDA_VISIBLE_DEVICES=-1 to run on the CPU.'
         )
+
+
+def _uses(text: str, library: str) -> bool:
+    """Whether a config has a library's name as a scope or as the prefix of a type."""
+    return re.search(rf"'{library}('|\.|::)", text) is not None
+
+
+def _needs_operators(library: str) -> bool:
+    """Whether a library needs the operators, of which there are none, at its import.
+
+    mmdet does. Of mmseg upstream's does, and the continuation does not.
+    """
+    if library == 'mmdet':
+        return True
+    try:
+        import_module('mmseg.utils')
+    except ModuleNotFoundError as error:
+        return error.name == 'mmcv._ext'
+    return False

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from bissl_mm.utils import operators
 from bissl_mm.utils.operators import check_compiled_operators
 from bissl_mm.utils.unused_gpus import unused_gpus_note
 
@@ -75,6 +76,26 @@ def test_nvidia_smi_is_asked_where_there_is_no_such_folder(gpus, monkeypatch):
         note = unused_gpus_note(missing)
         assert bool(note) is bool(number)
         assert not note or note.startswith(f'This machine has {number} NVIDIA')
+
+
+@pytest.mark.parametrize('missing', ['mmcv._ext', None])
+def test_mmseg_is_refused_where_its_import_needs_missing_operators(
+    missing, monkeypatch
+):
+    def imported(name):
+        # Upstream's mmseg, or the continuation.
+        if missing:
+            raise ModuleNotFoundError(f'No module named {missing!r}', name=missing)
+
+    monkeypatch.setattr(operators, 'has_compiled_operators', lambda: False)
+    monkeypatch.setattr(operators, 'import_module', imported)
+    cfg = Config(dict(model=dict(type='mmseg.EncoderDecoder')))
+    if missing:
+        with pytest.raises(RuntimeError, match='needs mmseg.*not mmcv-lite'):
+            check_compiled_operators(cfg)
+    else:
+        check_compiled_operators(cfg)
+    check_compiled_operators(Config(dict(model=dict(type='mmpretrain.SimCLR'))))
 
 
 @pytest.mark.mmcv_ops
