@@ -46,6 +46,18 @@ def test_damaged_file_is_named(how, expected, suffix, tmp_path):
     assert repr(str(path)) in line and expected in line
 
 
+def test_a_library_that_is_missing_is_no_fault_of_the_data(tmp_path, monkeypatch):
+    import mmpretrain.datasets
+
+    def missing(*args, **kwargs):
+        raise ModuleNotFoundError("No module named 'ftfy'", name='ftfy')
+
+    monkeypatch.setattr(mmpretrain.datasets.CustomDataset, '__init__', missing)
+    line = the_only(look_at(only_train(tmp_path)).refusals)
+    assert "No module named 'ftfy'). Install" in line
+    assert 'Correct the files' not in line
+
+
 def test_missing_file_of_a_list_of_pretext_images(tmp_path):
     cfg = only_train(tmp_path, with_label=False)
     cfg.train_cfg = dict(

@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from ...config.explain import explained
 from ...registry import DATASETS
-from ...utils.errors import Refusal, ValueRefusal
+from ...utils.errors import ImportRefusal, Refusal, ValueRefusal
 
 #: Keys under which a config has the loader of each split.
 PLACES = dict(
@@ -166,6 +166,12 @@ class PartLook:
 
 def _cannot_read(part: PartLook, error: Exception) -> Refusal:
     """The error for a dataset that cannot be built."""
+    if isinstance(error, ImportError):
+        # For example ftfy, which mmseg imports and does not ask for.
+        return ImportRefusal(
+            f'{part.key}: {type_name(part.cfg)} cannot be imported '
+            f'({type(error).__name__}: {error}). Install what is missing.'
+        )
     return explained(error) or ValueRefusal(
         f'{part.key}: {type_name(part.cfg)} cannot read its data '
         f'({type(error).__name__}: {error}). Correct the files or the '
