@@ -164,6 +164,7 @@ def test_browse_dataset_writes_both_levels(tool, tmp_path):
     assert mmcv.imread(str(lower[0])).shape == (64, 132, 3)
 
 
+@pytest.mark.mmcv_ops
 @pytest.mark.parametrize('name', [DETECTORS[0], SEGMENTORS[0]])
 def test_browse_dataset_draws_boxes_and_masks(name, tool, tmp_path):
     pytest.importorskip('sklearn')
@@ -192,6 +193,7 @@ def test_print_config_shows_the_merged_settings(tool, capsys):
     assert 'num_alternations=77' in capsys.readouterr().out
 
 
+@pytest.mark.mmcv_ops
 def test_convert_backbone_serves_load_from(tool, tmp_path, capsys):
     from mmengine.runner import load_checkpoint
 
