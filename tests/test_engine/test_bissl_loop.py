@@ -551,6 +551,7 @@ def test_a_schedule_that_is_longer_than_its_level_is_told():
 
     (line,) = lines(dict(end=500))
     assert 'upper: LinearLR ends at step 500, but the run has 120 steps' in line
+    assert 'param_scheduler.upper.0.end=120' in line
     assert not lines(dict(end=120)) and not lines({})
 
 
@@ -803,16 +804,19 @@ def test_nan_stops_within_the_step_and_names_the_site(
                 ]
             ),
             ValueError,
-            r'upper: PolyLR begins at step 12 and ends at step 80, .* the 12 steps',
+            r'upper: PolyLR begins at step 12 and ends at step 80, .* the 12 steps.* '
+            r'\(--cfg-options param_scheduler\.upper\.0\.begin=N, and the end',
         ),
         (
             dict(
-                param_scheduler__upper=[
-                    dict(type='PolyLR', by_epoch=False, begin=5, end=5)
-                ]
+                param_scheduler=dict(
+                    upper=dict(type='PolyLR', by_epoch=False, begin=5, end=5),
+                    _delete_=True,
+                )
             ),
             ValueError,
-            'upper: PolyLR begins at step 5 and ends at step 5',
+            'upper: PolyLR begins at step 5 and ends at step 5, .*'
+            r'param_scheduler\.upper\.begin=N',
         ),
         (dict(custom_hooks=[dict(type='EMAHook')]), TypeError, 'EMAHook'),
         (

@@ -49,12 +49,13 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
     check_known_keys('param_scheduler', schedules, LEVELS)
     for level in LEVELS:
         cfgs = schedules.get(level) or []
-        cfgs = schedules[level] = [cfgs] if isinstance(cfgs, dict) else cfgs
+        is_list = not isinstance(cfgs, dict)
+        cfgs = schedules[level] = cfgs if is_list else [cfgs]
         total = settings.total_steps(level)
         if not total:
             # With num_lower_steps=0 no step advances them.
             cfgs = schedules[level] = []
-        for cfg in cfgs:
+        for index, cfg in enumerate(cfgs):
             if not isinstance(cfg, dict):
                 continue
             if cfg.get('by_epoch', True):
@@ -63,23 +64,25 @@ def take_over_schedules(runner: Runner, settings: LoopSettings) -> None:
                     'by_epoch=False; it counts steps of this level.'
                 )
             cfg.setdefault('end', total)
-            _check_range(runner, level, cfg, total)
+            key = f'param_scheduler.{level}' + f'.{index}' * is_list
+            _check_range(runner, level, cfg, total, key)
 
 
-def _check_range(runner: Runner, level: str, cfg: dict, total: int) -> None:
+def _check_range(runner: Runner, level: str, cfg: dict, total: int, key: str) -> None:
     where = f'param_scheduler.{level}: {cfg.get("type")}'
     begin, end = cfg.get('begin', 0), cfg['end']
     if begin >= min(end, total):
         raise ValueRefusal(
             f'{where} begins at step {begin} and ends at step {end}, but must begin '
             f'before it ends and before the last of the {total} steps of this level. '
-            'Lower begin, raise end, or raise num_alternations.'
+            f'Lower begin (--cfg-options {key}.begin=N, and the end of a schedule '
+            'that it follows), raise end, or raise num_alternations.'
         )
     if end > total:
         runner.logger.warning(
             f'{where} ends at step {end}, but the run has {total} steps of this level, '
             'so the learning rate does not get to the end of the schedule. Lower end '
-            f'to {total}, or remove it to end with the run.'
+            f'(--cfg-options {key}.end={total}), or remove it to end with the run.'
         )
 
 
