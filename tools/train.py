@@ -72,6 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     if dry_run is not None:
         print(memory_of(args, *dry_run))
         return
+    from bissl_mm.engine.hooks.newest_checkpoint import earlier_files_note
     from bissl_mm.engine.launch import build_runner, load_config, prepare_processes
     from bissl_mm.engine.search_space import place_holder_note
 
@@ -80,7 +81,10 @@ def main(argv: list[str] | None = None) -> None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     prepare_processes(cfg)
+    earlier = None if cfg.get('resume') else earlier_files_note(cfg.work_dir)
     runner = build_runner(cfg)
+    if earlier:
+        runner.logger.warning(earlier)
     runner.train()
     note = place_holder_note(cfg)
     if note:

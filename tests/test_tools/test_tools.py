@@ -144,6 +144,23 @@ def test_bad_input_ends_with_one_message(arguments, message, tool, tmp_path, cap
     assert not list(tmp_path.glob('*.pth'))
 
 
+def test_a_run_that_starts_anew_in_the_folder_of_another_says_so(tool, tmp_path, capfd):
+    def said(*arguments):
+        # The stage is refused before it writes anything.
+        options_ = options(model__pretrained='nowhere.pth')
+        with pytest.raises(SystemExit, match='1'):
+            tool('train', CONFIG, '--work-dir', folder, *options_, *arguments)
+        return ''.join(capfd.readouterr())
+
+    folder = tmp_path / 'run'
+    assert 'earlier run' not in said()
+    torch.save(dict(state_dict={}), folder / 'backbone.pth')
+    out = said()
+    assert f"'{folder}' has files of an earlier run (backbone.pth)" in out
+    assert 'Type --resume ' in out and '--work-dir FOLDER' in out
+    assert 'earlier run' not in said('--resume')
+
+
 def test_bad_input_ends_the_process_with_status_one(image_folders):
     result = run(
         [sys.executable, 'tools/train.py', 'no_such_config.py'],

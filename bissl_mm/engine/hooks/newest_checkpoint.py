@@ -80,6 +80,33 @@ def newest_complete(
     return None
 
 
+def earlier_files_note(work_dir: str) -> str | None:
+    """What a run that starts anew in the folder of an earlier one should say.
+
+    Options are no part of the folder's name, so two runs that differ in options alone
+    share it. A ``backbone.pth`` there is the earlier run's until the new one ends.
+
+    Args:
+        work_dir (str): Work folder. It need not exist.
+
+    Returns:
+        str or None: None if no earlier run left weights there.
+    """
+    names = sorted(
+        osp.basename(path)
+        for path in glob.glob(osp.join(glob.escape(work_dir), '*.pth'))
+    )
+    if not names:
+        return None
+    shown = ', '.join(names[:4]) + f' and {len(names) - 4} more' * (len(names) > 4)
+    return (
+        f'Work folder {work_dir!r} has files of an earlier run ({shown}). This run starts '
+        'anew and writes over those of the same name; the others stay the earlier '
+        "run's. Type --resume to continue that run, or --work-dir FOLDER to keep "
+        'its files apart.'
+    )
+
+
 def find_checkpoints(
     work_dir: str, folder: str, patterns: Sequence[str] = ('iter_*.pth',)
 ) -> list[str]:
