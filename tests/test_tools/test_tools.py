@@ -4,6 +4,7 @@ Those whose subject is the process itself run in one of their own; the others
 call the tool's main function, which spares the start of Python.
 """
 
+import json
 import signal
 import subprocess
 import sys
@@ -115,6 +116,16 @@ def test_test_refuses_a_checkpoint_of_another_model(tool, tmp_path, capsys):
     with pytest.raises(SystemExit, match='1'):
         tool('test', CONFIG, path, '--work-dir', tmp_path, *options())
     assert 'fits 0 of ' in capsys.readouterr().err
+
+
+def test_the_page_says_what_every_number_of_an_alternation_means(trained):
+    (path,) = trained.glob('*/vis_data/scalars.json')
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    levels = ('lower/', 'upper/', 'regime/', 'transfer/')
+    names = {name for line in lines for name in line if name.startswith(levels)}
+    assert {'lower/pretext_loss', 'upper/residual', 'regime/moved'} <= names
+    page = (ROOT / 'docs/choosing.md').read_text()
+    assert not [name for name in names if f'`{name}`' not in page]
 
 
 @pytest.mark.parametrize(
