@@ -15,7 +15,7 @@ optim_wrapper = dict(
         solver=dict(type='IdentitySolver'),
         check_residual='never',
     ),
-    # The paper's 1.0 at a batch of 1024, scaled to 128.
+    # Twice the paper's 1.0 at a batch of 1024, scaled to 64.
     lower=dict(optimizer=dict(lr=0.125)),
     upper=dict(optimizer=dict(lr=0.01)),
 )
