@@ -11,7 +11,7 @@ default_hooks = dict(
     # The loop steps the schedules of each level.
     param_scheduler=None,
     sampler_seed=None,
-    checkpoint=dict(type='BiSSLCheckpointHook', interval=50, max_keep_ckpts=3),
+    checkpoint=dict(type='BiSSLCheckpointHook', interval=10, max_keep_ckpts=3),
 )
 custom_hooks = [
     dict(type='SolverMonitorHook'),
