@@ -820,6 +820,23 @@ def test_nan_stops_within_the_step_and_names_the_site(
         ),
         (dict(custom_hooks=[dict(type='EMAHook')]), TypeError, 'EMAHook'),
         (
+            dict(
+                custom_hooks=[
+                    dict(
+                        type='mmpretrain.SwitchRecipeHook',
+                        schedule=[dict(action_epoch=2, batch_augments=None)],
+                    )
+                ]
+            ),
+            TypeError,
+            'SwitchRecipeHook waits for an epoch, .* Remove it from custom_hooks',
+        ),
+        (
+            dict(custom_hooks=[dict(type='mmpretrain.DenseCLHook')]),
+            TypeError,
+            'DenseCLHook looks for loss_lambda in the whole model, but',
+        ),
+        (
             dict(model__share_backbone=True),
             ValueError,
             r'would count twice\. Type .*optim_wrapper\.indirect_weight=0',

@@ -5,6 +5,19 @@ from mmengine.runner import Runner
 
 from ...utils.errors import TypeRefusal, ValueRefusal
 
+#: Hooks of mmpretrain and mmdet that look for the parts of a single model or optimizer
+#: in the runner, or that wait for an epoch which the stage does not have.
+_OF_OTHER_TRAININGS = {
+    'DenseCLHook': 'looks for loss_lambda in the whole model',
+    'SimSiamHook': 'looks for one optimizer',
+    'SetAdaptiveMarginsHook': 'looks for the head in the whole model',
+    'MeanTeacherHook': 'looks for a teacher and a student in the whole model',
+    'SetEpochInfoHook': 'tells the model its epoch',
+    'SwitchRecipeHook': 'waits for an epoch',
+    'PipelineSwitchHook': 'waits for an epoch',
+    'YOLOXModeSwitchHook': 'waits for the last epochs',
+}
+
 
 def check_stock_parts(runner: Runner) -> None:
     """Refuse the parts with which a bilevel stage would train or save wrongly.
@@ -15,7 +28,8 @@ def check_stock_parts(runner: Runner) -> None:
 
     Raises:
         ValueError: If mmengine is to scale the learning rates.
-        TypeError: For a checkpoint hook that counts epochs.
+        TypeError: For a checkpoint hook that counts epochs, and for a hook that needs
+            epochs or a single model.
     """
     if (runner.auto_scale_lr or {}).get('enable', False):
         raise ValueRefusal(
@@ -25,6 +39,15 @@ def check_stock_parts(runner: Runner) -> None:
             'rates themselves in optim_wrapper.lower.optimizer.lr and '
             'optim_wrapper.upper.optimizer.lr.'
         )
+    for hook in runner.hooks:
+        reason = _OF_OTHER_TRAININGS.get(type(hook).__name__)
+        if reason:
+            raise TypeRefusal(
+                f'BiSSLTrainLoop: {type(hook).__name__} {reason}, but the stage has two '
+                'models and, for mmengine, one epoch, so the hook would fail or do '
+                'nothing. Remove it from custom_hooks, and set what it changes in '
+                'model.pretext, model.downstream or the data pipelines.'
+            )
     # No hook at all is a choice: mmengine has one by default.
     hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
     for hook in hooks:
