@@ -159,6 +159,31 @@ def test_pretrained_init_is_counted(tmp_path):
     assert report == [('backbone', 100, 100)]
 
 
+def test_blocks_with_the_init_cfg_of_their_backbone_are_counted_with_it(tmp_path):
+    cfg = classifier_cfg()
+    cfg['neck'] = None
+    cfg['backbone'] = dict(
+        type='RepVGG',
+        arch=dict(
+            num_blocks=[1, 1, 1, 1],
+            width_factor=[0.1] * 4,
+            group_layer_map=None,
+            se_cfg=None,
+        ),
+    )
+    state = build(cfg).float().state_dict()
+    path = save(tmp_path, dict(state_dict=state))
+    cfg['backbone']['init_cfg'] = dict(
+        type='Pretrained', checkpoint=path, prefix='backbone.'
+    )
+    model = build(cfg, seed=1, perturb=0.0).float()
+    ((where, found, total),) = check_pretrained_init(model)
+    assert where == 'backbone'
+    assert found == total > 0
+    for name in names_of(model):
+        assert torch.equal(model.state_dict()[name], state[name]), name
+
+
 def test_pretrained_init_of_another_model_is_an_error(tmp_path):
     state = {k.replace('layer', 'stage'): v for k, v in source().items()}
     path = save(tmp_path, dict(state_dict=state))

@@ -151,8 +151,14 @@ def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
             a deeper one, or if its first convolution has another kernel.
     """
     report = []
+    seen: list[tuple[str, dict]] = []
     for name, module in model.named_modules():
         for cfg in _pretrained_cfgs(module):
+            # RepVGG gives its init_cfg to its blocks, too, whose tensors it has loaded.
+            if any(name.startswith(outer) and cfg == other for outer, other in seen):
+                continue
+            if name:
+                seen.append((name + '.', cfg))
             path = cfg['checkpoint']
             checkpoint = load_checkpoint(path)
             state = state_dict_of(checkpoint, path, as_mmengine=True)
