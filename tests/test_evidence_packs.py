@@ -8,11 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import dense_sets as written
+import numpy as np
 import pytest
 from conftest import ROOT
 from look_data import KINDS, write_parts
 from mmengine.registry import DATASETS
 from PIL import Image
+
+from bissl_mm.datasets.look import look_over
 
 FOLDER = ROOT / 'benchmarks/evidence'
 COCO = {
@@ -429,6 +432,39 @@ def test_a_damaged_image_ends_the_look_and_not_a_run(
     monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(root))
     monkeypatch.delenv('BISSL_NUM_CLASSES', raising=False)
     pack = packs.run.read_pack(None)
+    with pytest.raises(ValueError, match=path.name):
+        packs.run.look(pack, tmp_path / 'lists')
+
+
+@pytest.mark.parametrize('kind', ['mask', 'image'])
+def test_all_labeled_pixels_are_read_before_the_runs(
+    packs, tmp_path, monkeypatch, kind
+):
+    root = tmp_path / 'data'
+    if kind == 'mask':
+        written.masks(root, parts=dict(train=6, val=3, test=70))
+    else:
+        write_parts(root, ['train', 'val', 'test'], number=24)
+    write_parts(tmp_path, ['images'], number=12)
+    monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'images'))
+    monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', str(root))
+    monkeypatch.delenv('BISSL_NUM_CLASSES', raising=False)
+    if kind == 'mask':
+        monkeypatch.setenv('BISSL_NUM_CLASSES', '2')
+    pack = packs.run.read_pack(None)
+    part = 'test' if kind == 'mask' else 'train'
+    cfg = packs.packs.read(pack.fine_tune_config, pack.task)
+    pack.put(cfg, 0, tmp_path / 'lists')
+    (seen,) = look_over(cfg, (part,))
+    i = next(i for i in range(len(seen.infos)) if i not in seen.sampled)
+    path = Path(seen.infos[i]['seg_map_path' if kind == 'mask' else 'img_path'])
+    if kind == 'mask':
+        Image.fromarray(np.full_like(np.array(Image.open(path)), 7)).save(path)
+    else:
+        # Its header and its end are as they were.
+        content = bytearray(path.read_bytes())
+        content[60:90] = bytes(30)
+        path.write_bytes(content)
     with pytest.raises(ValueError, match=path.name):
         packs.run.look(pack, tmp_path / 'lists')
 

@@ -168,9 +168,11 @@ def pretrain(
 
 
 def refuse_damaged(pack: Pack, lists: Path, pretext: str) -> None:
-    """Refuse damaged images, which the stage skips.
+    """Refuse damaged images, which the stage skips, and ids that no class has.
 
-    Pretraining and fine-tuning would end at one, the latter after hours.
+    Pretraining and fine-tuning would end at one, the latter after hours. So all
+    pixels of the labeled set are read: a sample may miss the one image. An id
+    that no class has would go uncounted in a mask to test on.
 
     Args:
         pack (Pack): The labeled set.
@@ -186,11 +188,12 @@ def refuse_damaged(pack: Pack, lists: Path, pretext: str) -> None:
     refusals_alone.addHandler(logging.NullHandler())
     tuning = read(pack.fine_tune_config, pack.task)
     pack.put(tuning, 0, lists)
-    for cfg, places in (
-        (tuning, ('train', 'val')),
-        (pretrain_config(pretext, 1, pack.pretext), ('train',)),
+    for cfg, places, everything in (
+        (tuning, ('train', 'val', 'test'), True),
+        # Pretraining comes first and names a damaged image in minutes.
+        (pretrain_config(pretext, 1, pack.pretext), ('train',), False),
     ):
-        check_data(cfg, places, refusals_alone)
+        check_data(cfg, places, refusals_alone, everything)
 
 
 def stage_config(

@@ -21,7 +21,9 @@ VARIABLE = 'BISSL_LOOK'
 RAISE_BUGS = False
 
 
-def check_data(cfg: Config, names: Iterable[str], logger: logging.Logger) -> None:
+def check_data(
+    cfg: Config, names: Iterable[str], logger: logging.Logger, everything: bool = False
+) -> None:
     """Look over the data, log what was found, refuse what cannot work.
 
     The first process looks; the others wait for it and end with the same
@@ -31,6 +33,8 @@ def check_data(cfg: Config, names: Iterable[str], logger: logging.Logger) -> Non
         cfg (Config): The config, with the batch sizes of one process.
         names (Iterable[str]): Parts to look at.
         logger (logging.Logger): Gets the table and the warnings.
+        everything (bool): Whether the pixels of all files are read, instead of a
+            seeded sample's. Defaults to False.
 
     Raises:
         ValueError: With a line for each thing that cannot be trained on.
@@ -52,6 +56,7 @@ def check_data(cfg: Config, names: Iterable[str], logger: logging.Logger) -> Non
             look = look_over(
                 cfg,
                 _existing(cfg, names, logger),
+                everything,
                 world_size=get_world_size(),
                 on_bug=None if RAISE_BUGS else on_bug,
             )
