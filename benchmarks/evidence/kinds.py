@@ -1,6 +1,7 @@
 """Which kind of labeled set a folder holds."""
 
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def kind_of(root: Path) -> str:
         looked = '; '.join(f'for {kind} {what}' for kind, what in KINDS.items())
         raise FileNotFoundRefusal(
             f'{root} has none of the layouts that were looked for: {looked}. '
-            'Lay it out so, name another folder in BISSL_DOWNSTREAM_DIR, or type '
+            f'{_hint(root)} it out so, name another folder in BISSL_DOWNSTREAM_DIR, or type '
             f'--task {"|".join(KINDS)}.'
         )
     if len(found) > 1:
@@ -72,6 +73,26 @@ def kind_of(root: Path) -> str:
             f'--task {found[0]} or --task {found[1]}.'
         )
     return found[0]
+
+
+def _hint(root: Path) -> str:
+    """Begins the advice: the one folder within that has a layout, as archives are
+    unpacked, if there is one."""
+    found = []
+    for names, _ in folders(root):
+        inner = root.joinpath(*names)
+        if 0 < len(names) <= 2 and not any(inner.is_relative_to(p) for p in found):
+            try:
+                if find_parts(inner) or find_coco(inner) or find_masks(inner):
+                    found.append(inner)
+            except Refusal:
+                continue
+        if len(found) > 1:
+            break
+    if len(found) != 1:
+        return 'Lay'
+    path = shlex.quote(str(found[0]))
+    return f'A folder within has one: type export BISSL_DOWNSTREAM_DIR={path}. Or lay'
 
 
 def read_pack(task: str | None):
@@ -119,7 +140,14 @@ def own_pack(name: str, root: str, task: str | None, num_classes: int | None):
         )
     # 15 epochs at least.
     as_usual = parts == {part: part for part in PARTS}
-    number = _classes(name, root, 0, as_usual).number
+    pack = _classes(name, root, 0, as_usual)
+    if len(pack.classes) < 2:
+        raise ValueRefusal(
+            f'{Path(root, parts["train"])} has one class folder, '
+            f'{listed(pack.classes)}, so there is nothing to tell apart. Add a folder '
+            'for each class.'
+        )
+    number = pack.number
     pack = _classes(
         name, root, max(15, round(LEAST_STEPS / max(1, number // 50))), as_usual
     )

@@ -249,7 +249,8 @@ def main(argv: list[str] = None) -> None:
     begin = time.time()
     for name in VARIABLES:
         if os.environ.get(name):
-            os.environ[name] = str(Path(os.environ[name]).resolve())
+            # A shell leaves ~ as it is within quotes.
+            os.environ[name] = str(Path(os.environ[name]).expanduser().resolve())
     args.pack = pack = read_pack(args.task)
     folder = os.environ[VARIABLES[0]]
     names = unlabeled_in(folder)
