@@ -294,6 +294,83 @@ def test_layouts_of_class_folders(own, tmp_path, layout, task, classes):
         own.kinds.own_pack('own', str(tmp_path), task, None)
 
 
+def labels(pack, own, part, lists):
+    cfg = own.packs.read(own.packs.FINE_TUNE)
+    pack.put(cfg, 0, lists)
+    dataset = DATASETS.build(cfg[f'{part}_dataloader'].dataset.dataset)
+    dataset.full_init()
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    return {(Path(i['img_path']).parent.name, int(i['gt_label'])) for i in infos}
+
+
+def test_parts_are_numbered_by_the_names_of_the_training_classes(own, tmp_path):
+    write_parts(tmp_path, ['train'], number=5)
+    write_parts(tmp_path, ['test'], ['ant', 'cow'])
+    pack = own.kinds.own_pack('own', str(tmp_path), None, 3)
+    numbers = {(name, i) for i, name in enumerate(CLASSES)}
+    lists = tmp_path.with_name('lists')
+    assert labels(pack, own, 'train', lists) == numbers
+    assert labels(pack, own, 'test', lists) == numbers - {('bee', 1)}
+    write_class(tmp_path / 'test/dog')
+    pack = own.kinds.own_pack('own', str(tmp_path), None, 3)
+    with pytest.raises(ValueError, match="test has class folders .* lacks: 'dog'"):
+        labels(pack, own, 'test', lists)
+
+
+@pytest.mark.parametrize('numbers', [(1, 1, 1), (9, 2, 2)])
+def test_too_few_images_of_a_class_are_refused(own, tmp_path, numbers):
+    for name, number in zip(CLASSES, numbers):
+        write_class(tmp_path / name, number=number)
+    message = "of 3 classes too few have 3 images or more.*'val', which is missing"
+    with pytest.raises(ValueError, match=message):
+        own.kinds.own_pack('own', str(tmp_path), None, 3)
+
+
+def test_one_class_is_refused(own, tmp_path):
+    write_parts(tmp_path, ['train'], ['good'])
+    write_parts(tmp_path, ['test'], ['good', 'broken'])
+    with pytest.raises(ValueError, match="one class folder, 'good', so there is noth"):
+        own.kinds.own_pack('own', str(tmp_path), None, None)
+
+
+@pytest.mark.parametrize('parts', [['train', 'val', 'test'], ['train']])
+def test_folders_within_classes_are_said(own, tmp_path, parts):
+    for part in parts:
+        write_parts(tmp_path / part, ['animal', 'vehicle'], ['a', 'b'])
+    pack = own.kinds.own_pack('own', str(tmp_path), None, None)
+    assert pack.classes == ['animal', 'vehicle']
+    (note,) = [note for note in pack.notes if "'animal/a' for example" in note]
+    assert 'images of 2 of 2 classes are in folders within them' in note
+    for part in parts:
+        for name in pack.classes:
+            write_class(tmp_path / part / name / 'more', number=1)
+            (tmp_path / part / name / 'more/0.png').rename(
+                tmp_path / part / name / '0.png'
+            )
+    again = own.kinds.own_pack('own', str(tmp_path), None, None)
+    assert not any('folders within them' in note for note in again.notes)
+
+
+def test_the_folder_of_an_archive_is_named(own, tmp_path):
+    write_parts(tmp_path / 'a set/2750', [''])
+    (tmp_path / '__MACOSX').mkdir()
+    message = f"type export BISSL_DOWNSTREAM_DIR='{tmp_path}/a set/2750'. Or lay it out"
+    with pytest.raises(FileNotFoundError, match=message):
+        own.kinds.own_pack('own', str(tmp_path), None, 3)
+    write_parts(tmp_path / 'other', [''])
+    with pytest.raises(FileNotFoundError, match=r'example\. Lay it out so'):
+        own.kinds.own_pack('own', str(tmp_path), None, 3)
+
+
+def test_a_tilde_is_the_home(own, folders, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setenv('BISSL_DOWNSTREAM_DIR', '~/data')
+    seen = []
+    monkeypatch.setattr(own.run, 'write_file', lambda args, _: seen.append(args.pack))
+    own.run.main(['--experiment', str(tmp_path / 'own.py')])
+    assert seen[0].root == str(folders)
+
+
 @pytest.mark.parametrize('parts', [['train', 'val', 'test'], ['']])
 def test_class_folders_beside_boxes_of_other_images(own, tmp_path, parts):
     write_parts(tmp_path, parts)

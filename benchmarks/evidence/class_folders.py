@@ -10,6 +10,7 @@ from layout_words import (
     PARTS,
     SPLIT_WORDS,
     SUFFIXES,
+    classes_within,
     files_in,
     images_in,
     is_mask,
@@ -84,8 +85,9 @@ class OwnClasses(Pack):
 
     @property
     def notes(self) -> list[str]:
+        within = classes_within(Path(self.root, self.places['train']), self.classes)
         if set(self.places) == set(PARTS):
-            return []
+            return within
         if 'val' in self.places:
             note = (
                 f'{self.root} has no test part: the part for validation '
@@ -99,7 +101,7 @@ class OwnClasses(Pack):
                 'is taken.'
             )
         # The look over the data knows nothing of files that a list leaves out.
-        return [note, *self._left_out()]
+        return [note, *within, *self._left_out()]
 
     def _left_out(self) -> list[str]:
         folder = Path(self.root, self.places['train'])
@@ -135,6 +137,14 @@ class OwnClasses(Pack):
             for i, part in enumerate(self.missing):
                 found[part] += lines[i * size : (i + 1) * size]
             found['train'] += lines[len(self.missing) * size :]
+        for part in self.missing:
+            if len({number for _, number in found[part]}) < 2:
+                # Of one class, each network knows all.
+                raise ValueRefusal(
+                    f'{folder}: of {len(self.classes)} classes too few have '
+                    f'{len(self.missing) + 1} images or more, so none can be taken for '
+                    f'the part {part!r}, which is missing. Add that part, or images.'
+                )
         return {part: sorted(lines) for part, lines in found.items()}
 
     def put(self, cfg: Config, unit: int, lists: Path) -> None:
@@ -145,22 +155,43 @@ class OwnClasses(Pack):
             if part == 'test' and part not in (*self.places, *self.missing):
                 source = 'val'
             dataset.data_prefix = self.places[source]
-            if part in self.missing or part == 'train' and self.missing:
-                self._check_names(part)
-                text = ''.join(
-                    f'{name} {number}\n' for name, number in self._lines[part]
-                )
+            lines = self._listed(part, source) if self.missing else None
+            if lines is not None:
+                self._check_names(self.places[source], lines)
+                text = ''.join(f'{name} {number}\n' for name, number in lines)
                 dataset.ann_file = str(
                     write(lists, f'{self.name}-{part}', '.txt', text)
                 )
                 dataset.classes = self.classes
 
-    def _check_names(self, part: str) -> None:
+    def _listed(self, part: str, source: str) -> list[Line] | None:
+        """Files for a list; None if the folders say the same."""
+        if part in self._lines:
+            return self._lines[part]
+        # Its folders would be numbered by themselves.
+        folder, train = (Path(self.root, self.places[p]) for p in (source, 'train'))
+        if _folders(folder) == self.classes:
+            return None
+        names = _classes(folder)
+        unknown = [name for name in names if name not in self.classes]
+        if unknown:
+            raise ValueRefusal(
+                f'{folder} has class folders that {train} lacks: {listed(unknown)}. '
+                'Nothing is learned of them. Move them out of the folder, or add '
+                'images of them for training.'
+            )
+        return [
+            (f'{name}/{file}', self.classes.index(name))
+            for name in names
+            for file in images_in(folder / name)
+        ]
+
+    def _check_names(self, place: str, lines: list[Line]) -> None:
         # Lines of a list are stripped.
-        bad = next((n for n, _ in self._lines[part] if n != n.lstrip()), None)
+        bad = next((n for n, _ in lines if n != n.lstrip()), None)
         if bad is not None:
             raise ValueRefusal(
-                f'{Path(self.root, self.places["train"])}: the folder of the image '
+                f'{Path(self.root, place)}: the folder of the image '
                 f'{bad!r} begins with a blank, which lists of names cannot have. '
                 'Rename the folder.'
             )

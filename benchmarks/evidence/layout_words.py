@@ -143,6 +143,30 @@ def left_out(folder: str | Path, within: list[str] | None = None) -> list[str]:
     ]
 
 
+def classes_within(folder: str | Path, classes: list[str]) -> list[str]:
+    """A sentence about classes whose images are all in folders within, if there are
+    any: those may be the classes.
+
+    Args:
+        folder (str or Path): Of a part.
+        classes (list[str]): Its class folders.
+    """
+    names, first = [], ''
+    for name in classes:
+        images = images_in(os.path.join(folder, name))
+        if images and all(os.sep in image for image in images):
+            names.append(name)
+            first = first or os.path.join(name, images[0].split(os.sep)[0])
+    if not names:
+        return []
+    return [
+        f'{folder}: the images of {len(names)} of {len(classes)} classes are in folders '
+        f'within them, {first!r} for example. The outer folders are the classes here: '
+        f'{listed(classes)}. If the inner ones are to be classes, lay them out without '
+        'the outer ones.'
+    ]
+
+
 def encoded(text: str) -> bytes:
     """A list of file names, a line each, in UTF-8.
 

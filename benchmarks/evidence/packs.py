@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from layout_words import SUFFIXES, encoded, images_in, left_out
+from layout_words import SUFFIXES, classes_within, encoded, images_in, left_out
 from mmengine.config import Config, ConfigDict
 
 from bissl_mm.analysis.runs.fine_tune import Setting
@@ -71,7 +71,11 @@ class Pack:
     evaluations = 10
     extra = 120 / 150
     stage = {}
-    notes = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader has to know about the set."""
+        return classes_within(Path(self.root, 'train'), self.classes)
 
     @property
     def classes(self) -> list[str]:
