@@ -328,6 +328,33 @@ def test_boxes_are_numbered_from_one(packs, tmp_path):
     assert found.stats[1] == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize('kind', ['refused', 'warned'])
+def test_messages_name_the_file_and_the_ids_of_the_user(
+    packs, tmp_path, monkeypatch, capsys, kind
+):
+    root = coco(tmp_path / 'data')
+    bad = dict(category_id=99) if kind == 'refused' else dict(bbox=[300, 4, 12, 18])
+    changed_boxes(
+        root,
+        lambda boxes: [
+            {**b, 'id': 700 + i, **(bad if i == 2 else {})} for i, b in enumerate(boxes)
+        ],
+    )
+    write_parts(tmp_path, ['images'], number=12)
+    monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'images'))
+    pack = packs.kinds.own_pack('own', str(root), 'detection', None)
+    lists = tmp_path / 'lists'
+    if kind == 'refused':
+        with pytest.raises(ValueError) as caught:
+            packs.run.look(pack, lists)
+        text = str(caught.value)
+    else:
+        packs.run.look(pack, lists)
+        text = capsys.readouterr().out
+    assert f"'{root}/annotations/instances_train2017.json'" in text
+    assert 'id 702)' in text and str(lists) not in text
+
+
 def kept_boxes(path: Path, number: int, rest=lambda box: []) -> None:
     """Leave the boxes of some images; ``rest`` gives what the others have."""
     data = json.loads(path.read_text())

@@ -45,6 +45,7 @@ class DensePack:
         metric (str): Chosen by and tested, percent.
         stage (dict): Settings of the stage that differ from those of
             classification.
+        sources (dict[str, str]): The user's file by each one that is written from it.
     """
 
     STEPS = 200
@@ -71,6 +72,7 @@ class DensePack:
         self.name, self.root = name, root
         self.num_classes = num_classes
         self._epochs = epochs
+        self.sources: dict[str, str] = {}
 
     def find(self) -> dict:
         """The parts that the folder has."""

@@ -34,8 +34,9 @@ class DetectionPack(_OwnLayout):
     """A set in COCO's format, for a small Faster R-CNN C4.
 
     Its files are written anew: with the images of a part, the categories that
-    are used in any part, ``area`` and ``iscrowd`` where they are missing, and the
-    boxes numbered from 1.
+    are used in any part, ``area`` and ``iscrowd`` where they are missing. Ids of
+    boxes stay, for messages; if one is missing, repeated or below 1, all are numbered
+    from 1.
     """
 
     library = 'mmdet'
@@ -142,6 +143,7 @@ class DetectionPack(_OwnLayout):
                     json.dumps(self._file(part)),
                 )
             )
+            self.sources[path] = str(Path(self.root, part.file))
             dataset.update(
                 data_root='',
                 ann_file=path,
@@ -153,6 +155,9 @@ class DetectionPack(_OwnLayout):
         self.put_loader(cfg.train_dataloader)
 
     def _file(self, part: CocoPart) -> dict:
+        ids = [each.get('id') for each in part.data['annotations']]
+        # pycocotools takes a match with the id 0 for none.
+        usable = all(type(i) is int and i > 0 for i in ids) and len({*ids}) == len(ids)
         boxes = []
         for i, each in enumerate(part.data['annotations'], 1):
             box = each.get('bbox')
@@ -164,8 +169,7 @@ class DetectionPack(_OwnLayout):
             ):
                 filled['area'] = box[2] * box[3]
             given = {k: v for k, v in each.items() if v is not None}
-            # pycocotools takes a match with the id 0 for none.
-            boxes.append({**filled, **given, 'id': i})
+            boxes.append({**filled, **given, 'id': each['id'] if usable else i})
         return dict(
             images=part.data['images'],
             annotations=boxes,

@@ -46,6 +46,7 @@ class Pack:
             fine-tuning.
         stage (dict): Settings of the stage that differ from
             :class:`arms.StageSettings`.
+        sources (dict[str, str]): The user's file by each one that is written from it.
         notes (Sequence[str]): What a reader has to know about its parts.
 
     Attributes:
@@ -71,6 +72,7 @@ class Pack:
     evaluations = 10
     extra = 120 / 150
     stage = {}
+    sources = {}
 
     @property
     def notes(self) -> list[str]:

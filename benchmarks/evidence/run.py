@@ -56,8 +56,9 @@ from arms import StageSettings  # noqa: E402
 from campaign import Campaign  # noqa: E402
 from experiment_file import write_experiment  # noqa: E402
 from kinds import KINDS, NAME, VARIABLES, read_pack  # noqa: E402
-from packs import LEAST, Pack, draw_unlabeled, put_pretext, read, unlabeled_in  # noqa: E402
-from runs import minutes, refuse_damaged  # noqa: E402
+from own_look import look  # noqa: E402
+from packs import LEAST, Pack, draw_unlabeled, unlabeled_in  # noqa: E402
+from runs import minutes  # noqa: E402
 from store import Task, open_folder, run  # noqa: E402
 from study_tasks import SEARCH, SEEDS  # noqa: E402
 
@@ -65,8 +66,6 @@ from bissl_mm.analysis.demo.images import MOST  # noqa: E402
 from bissl_mm.analysis.permutation_test import permutation_test  # noqa: E402
 from bissl_mm.analysis.runs.workers import default_number  # noqa: E402
 from bissl_mm.command_line import run_tool  # noqa: E402
-from bissl_mm.datasets.look import PLACES  # noqa: E402
-from bissl_mm.engine.checks.data_look import check_data, console_logger  # noqa: E402
 from bissl_mm.utils.errors import ValueRefusal  # noqa: E402
 
 NAMES = dict(
@@ -174,23 +173,6 @@ def open_work_dir(args: argparse.Namespace) -> Path:
     )
     folders = {name: Path(os.environ[name]).resolve() for name in VARIABLES}
     return open_folder(args.work_dir, folders, settings)
-
-
-def look(pack, lists: Path, pretext: str | None = None) -> None:
-    """Everything that the runs will meet, once."""
-    pretext = pretext or os.environ[VARIABLES[0]]
-    for note in pack.notes:
-        print(note)
-    for name, places in (
-        (pack.stage_config, PLACES),
-        (pack.fine_tune_config, ('test',)),
-    ):
-        cfg = read(name, pack.task)
-        pack.put(cfg, 0, lists)
-        if 'pretext_dataloader' in cfg.train_cfg:
-            put_pretext(cfg.train_cfg.pretext_dataloader, pretext)
-        check_data(cfg, places, console_logger())
-    refuse_damaged(pack, lists, pretext)
 
 
 def report(campaign: OwnPack) -> None:
