@@ -412,6 +412,33 @@ def in_colours(path: Path, kind: str) -> None:
     mask.save(path)
 
 
+@pytest.mark.parametrize(
+    'ids, suffix, number, message',
+    [
+        ([0, 255], '.png', 2, r'ids 0 and 255 alone.*point\(lambda v: v // 255\)'),
+        ([0, 255], '.png', None, 'Then type export BISSL_NUM_CLASSES=2'),
+        ([0, 255], '.jpg', 2, r'JPEG files of black and white.*v // 128\)'),
+        ([0, 1, 2, 255], '.png', None, 'ids 0 to 2, .* export BISSL_NUM_CLASSES=3, if'),
+        ([0, 1, 2, 255], '.png', 2, r'=3\. If it is none, as in ADE20K, ignore it and'),
+        ([1, 2, 255], '.png', 2, r'ids begin at 0\. Subtract 1 .*\(v - 1\) % 256\)'),
+        ([0, 1, 255], '.png', 2, None),
+        ([0, 3, 255], '.png', 2, None),
+    ],
+)
+def test_ids_say_what_to_type(packs, tmp_path, ids, suffix, number, message):
+    root = written.masks(tmp_path / 'set', mask_suffix=suffix)
+    values = np.repeat(np.array(ids, np.uint8), 160 // len(ids) + 1)[:160]
+    for path in (root / 'ann_dir').rglob(f'*{suffix}'):
+        Image.fromarray(np.repeat(values[None], 16, 0)).save(path)
+    pack = packs.kinds.own_pack('own', str(root), 'segmentation', number)
+    if message is None:
+        # The look over the data has a word on what is not plain.
+        pack.check()
+        return
+    with pytest.raises(ValueError, match=f'{root}: the masks .*{message}'):
+        pack.check()
+
+
 @pytest.mark.whole
 @pytest.mark.parametrize('kind', ['palette', 'colours'])
 def test_masks_in_colours(packs, tmp_path, monkeypatch, capsys, kind):

@@ -87,6 +87,9 @@ class DensePack:
         have that every part needs; '' for others."""
         return {'': list(range(part.number))}
 
+    def check(self) -> None:
+        """Refuse what is known of the kind; once, before the look over the data."""
+
     def put(self, cfg: Config, unit: int, lists: Path) -> None:
         """Write the set into a bilevel or a fine-tuning config.
 

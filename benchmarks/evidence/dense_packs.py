@@ -9,6 +9,7 @@ import numpy as np
 from coco_layout import CocoPart, find_coco
 from coco_numbers import check_ids, number_alike, without_repeats
 from dense_pack import DensePack, write
+from mask_ids import check_ids as check_mask_ids
 from mask_layout import masks_and_notes
 from mask_names import MaskPart
 from mmengine.config import Config, ConfigDict
@@ -199,6 +200,9 @@ class SegmentationPack(_OwnLayout):
     def find(self) -> dict[str, MaskPart]:
         found, self._layout_notes = masks_and_notes(Path(self.root))
         return found
+
+    def check(self) -> None:
+        check_mask_ids(self.root, self.parts.values(), self.num_classes)
 
     def draw(self, part: MaskPart, indices: list[int]) -> MaskPart:
         everything = [

@@ -28,6 +28,7 @@ def look(pack, lists: Path, pretext: str | None = None) -> None:
     pretext = pretext or os.environ['BISSL_PRETEXT_DIR']
     for note in pack.notes:
         print(note)
+    pack.check()
     cfg = read(pack.stage_config, pack.task)
     pack.put(cfg, 0, lists)
     put_pretext(cfg.train_cfg.pretext_dataloader, pretext)

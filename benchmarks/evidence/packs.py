@@ -92,6 +92,9 @@ class Pack:
         # A dataset of class folders does not read files beside them.
         return sum(os.sep in name for name in images_in(Path(self.root, 'train')))
 
+    def check(self) -> None:
+        """Refuse what is known of the kind; once, before the look over the data."""
+
     def put(self, cfg: Config, unit: int, lists: Path) -> None:
         """Write the set into a bilevel or a fine-tuning config.
 

@@ -20,15 +20,16 @@ machines, other arms, and a report with pictures::
 The layout of the labeled set tells its kind; --task overrides it:
 
 classification: train/<class>, val/<class>, test/<class>, or <class> alone;
-    accuracy.
+    accuracy. Folders within those of classes are no classes.
 detection: files in COCO's format, for example annotations/instances_train2017.json,
     annotations/train.json or train/_annotations.coco.json. The images may be in any
     folder that has their file names. A small Faster R-CNN C4 sees images within
     128 x 96. The metric is AP at an IoU of 0.5 (AP50); at this size stricter ones say
     little.
 segmentation: folders of images and of masks, for example img_dir/train and
-    ann_dir/train. Pixels are class numbers from 0, or 255. A small FCN sees images
-    and masks of 12,288 pixels. The metric is mIoU at that size.
+    ann_dir/train. Pixels are class numbers from 0, or 255; masks of 0 and 255 alone
+    are refused with the line that writes 0 and 1. A small FCN sees images and masks of
+    12,288 pixels. The metric is mIoU at that size.
 
 A missing split is taken from the others, and the output says so. Without a test split
 the validation split is used for testing, and a seeded fifth of the training split is
