@@ -160,6 +160,12 @@ def test_mean_over_the_stages_of_the_search_decides():
     assert choose(node, parents)['lr'] == 2.0
 
 
+def test_a_point_that_is_given_twice_counts_once():
+    node = Node('k', 'seed', spec=dict(search=list('aab'), metric='m'))
+    parents = dict(a=found(50.0, lr=1.0), b=found(72.0, lr=2.0))
+    assert choose(node, parents)['lr'] == 2.0
+
+
 @pytest.mark.parametrize('margin, chosen', [(None, 3.0), (0.5, 2.0), (0.05, 1.0)])
 def test_balance_leaves_out_notably_higher_losses(margin, chosen):
     spec = dict(search=list('abcd'), metric='m')

@@ -4,6 +4,7 @@ import math
 import os.path as osp
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -100,7 +101,8 @@ def choose(node: Node, parents: Mapping[str, dict]) -> dict:
     for setting, results in found.items():
         values = {kind: [result[kind] for result in results] for kind in needed}
         if not any(None in own for own in values.values()):
-            numbers[setting] = {kind: sum(own) for kind, own in values.items()}
+            # A point that was given twice has twice as many results.
+            numbers[setting] = {kind: fmean(own) for kind, own in values.items()}
     if not numbers:
         raise RuntimeRefusal(
             f'{node}: no setting of the search gave a number for '
