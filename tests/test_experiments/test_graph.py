@@ -17,6 +17,7 @@ from bissl_mm.experiments.queue.node import Node
 from bissl_mm.experiments.queue.store import Store
 from bissl_mm.experiments.queue.worker import work
 from bissl_mm.experiments.report.published import published
+from bissl_mm.experiments.report.table import Entry, Table, put_tests
 from bissl_mm.experiments.runs.graph import Builder
 from bissl_mm.experiments.runs.tune import choose
 from bissl_mm.utils.errors import Refusal
@@ -252,6 +253,54 @@ def reported(folder, capsys, **changes) -> tuple[list, dict]:
     session.report()
     text = Path(capsys.readouterr().out.split()[-1]).read_text()
     return list(session.graph), json.loads(text)
+
+
+def without_numbers(arms, seeds):
+    """Results in which runs of some arms and seeds diverged."""
+
+    def found(node, parents, place):
+        result = invented(node, parents, place)
+        label = node.label
+        if node.kind == 'seed' and label['arm'] in arms and label['seed'] in seeds:
+            result.update(test=None, metrics=None)
+        return result
+
+    return found
+
+
+@pytest.mark.parametrize(
+    'arm, seeds, cell',
+    [
+        ('BiSSL+FT', [1], '| BiSSL+FT | 82.5 ± 1.3, 4 of 5 runs |'),
+        ('BiSSL+FT', [1, 2, 3, 4, 5], '| BiSSL+FT | no number |'),
+        ('FT', [5], '| BiSSL+FT | 82.0 ± 1.6 |'),
+        ('FT', [1, 2, 3, 4, 5], '| BiSSL+FT | 82.0 ± 1.6 |'),
+    ],
+)
+def test_an_arm_with_divergent_runs_is_not_tested(tmp_path, capsys, arm, seeds, cell):
+    path = experiment_files.write(tmp_path, seeds=5)
+    session = Session(path, str(tmp_path / 'store'))
+    work(Store(tmp_path / 'store'), session.graph, without_numbers([arm], seeds))
+    session.report()
+    names = capsys.readouterr().out.split()
+    report = json.loads(Path(names[-1]).read_text())
+    for row in report['tables'][0]['rows']:
+        entry = row['tasks']['imagefolder-32px']
+        assert entry['p_value'] is None and not entry['is_bold']
+    text = Path(names[0]).read_text()
+    assert cell in text.replace(' (+10.0)', '').replace(' (+9.5)', '')
+    assert f'{len(seeds)} final runs gave no number' in text
+
+
+def test_the_first_row_is_what_p_values_are_against():
+    rows = {
+        ('FT', None): dict(pets=Entry([], 2)),
+        ('Twice', None): dict(pets=Entry([50.0, 51.0], 2)),
+        ('BiSSL+FT', None): dict(pets=Entry([70.0, 71.0], 2)),
+    }
+    table = Table('', ['pets'], rows)
+    put_tests(table)
+    assert [row['pets'].p_value for row in table.rows.values()] == [None] * 3
 
 
 def test_alignment_compares_each_backbone_with_its_fine_tuned_ones(tmp_path, capsys):

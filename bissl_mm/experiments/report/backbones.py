@@ -108,7 +108,9 @@ def _cosines(
             numbers.of(key, arms[cell.arm], cell.task, cell.value, kind),
         )
     title = COSINES[kind] + f', {setting}' * bool(setting)
-    table = Table(title, [task.name for task in experiment.tasks], rows, digits=2)
+    columns = [task.name for task in experiment.tasks]
+    same_runs = kind != next(iter(COSINES))
+    table = Table(title, columns, rows, digits=2, same_runs=same_runs)
     put_tests(table)
     return table
 

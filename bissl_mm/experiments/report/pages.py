@@ -97,14 +97,21 @@ def _notes(experiment: Experiment, content: Content) -> Iterator[str]:
     elif numbers.source:
         yield f'In brackets: the published numbers, {numbers.source}.'
     entries = [
-        e for t in content.tables for row in t.rows.values() for e in row.values()
+        entry
+        for table in content.tables
+        if not table.same_runs
+        for row in table.rows.values()
+        for entry in row.values()
     ]
     missing = sum(e.expected - len(e.values) - e.diverged for e in entries)
     if missing or content.missing:
         yield f'{missing + content.missing} {content.unit}; the command run goes on.'
     diverged = sum(e.diverged for e in entries)
     if diverged:
-        yield f'{diverged} final runs gave no number and are left out.'
+        yield (
+            f'{diverged} final runs gave no number and are left out of the means, which '
+            'are too high for it. Arms that have them get no p value and no bold print.'
+        )
     least = min((len(e.values) for e in entries), default=0)
     if least > 1 and 2 / math.comb(2 * least, least) >= ALPHA:
         yield (
@@ -171,12 +178,16 @@ def _cell(
 ) -> str:
     if entry is None:
         return ''
-    text = 'not finished'
+    # Of runs that all ended there is no more to come.
+    ended = len(entry.values) + entry.diverged
+    text = 'not finished' if ended < entry.expected else 'no number'
     if entry.values:
         std = '' if math.isnan(entry.std) else f' ± {entry.std:.{digits}f}'
         text = f'{entry.mean:.{digits}f}{std}'
         if entry.is_bold:
             text = text.join(bold)
+        if len(entry.values) < entry.expected:
+            text += f', {len(entry.values)} of {entry.expected} runs'
         if entry.p_value is not None and difference is not None:
             text += f' ({difference:+.{digits}f}, p = {entry.p_value:.2g})'
     if entry.paper is not None:

@@ -30,7 +30,8 @@ class Entry:
         expected (int): Number of final runs.
         diverged (int): Final runs without a number.
         paper (tuple, optional): Published mean and deviation.
-        p_value (float, optional): Against the first arm.
+        p_value (float, optional): Against the first arm; None if a run of either
+            diverged, or if there are fewer than two.
         is_bold (bool): The highest mean of its column, and above the next one
             by the test.
         chosen (dict, optional): Learning rate and weight decay.
@@ -69,12 +70,15 @@ class Table:
         rows (dict): By arm and, where something varies, its value: a dict of
             entries by task.
         digits (int): After the decimal point. Defaults to 1.
+        same_runs (bool): Whether its runs are those of the table before it, by
+            another measure. Defaults to False.
     """
 
     title: str
     columns: list[str]
     rows: dict[tuple[str, Any], dict[str, Entry]]
     digits: int = 1
+    same_runs: bool = False
 
     def difference(self, row: tuple[str, Any], task: str) -> float | None:
         """Mean of a row minus that of the first row; None if one is missing."""
@@ -135,7 +139,8 @@ def _table(
     names = sorted({cell.metric for cell in cells})
     metric = TOP5 if top5 else ', '.join(names)
     title = f'{setting.name}, {metric}' if setting.name else metric
-    table = Table(title, [task.name for task in experiment.tasks], rows)
+    columns = [task.name for task in experiment.tasks]
+    table = Table(title, columns, rows, same_runs=top5)
     put_tests(table)
     return table
 
@@ -199,12 +204,13 @@ def put_tests(table: Table) -> None:
         known = [(row, entry) for row, entry in column if entry and entry.values]
         if len(known) < 2:
             continue
-        first = known[0][1]
+        # Without values where the first arm has none yet: then nothing is compared.
+        first = column[0][1]
         best = sorted(known, key=lambda item: -item[1].mean)[:2]
         p_value = _p_value(best[1][1], best[0][1])
         for row, entry in known:
             changes: dict[str, Any] = {}
-            if entry is not first:
+            if first is not None and entry is not first:
                 changes['p_value'] = _p_value(first, entry)
             if row == best[0][0] and p_value is not None and p_value < ALPHA:
                 changes['is_bold'] = True
@@ -212,6 +218,9 @@ def put_tests(table: Table) -> None:
 
 
 def _p_value(first: Entry, second: Entry) -> float | None:
+    # Runs that diverged are no draw: the others are the better ones of their arm.
+    if first.diverged or second.diverged:
+        return None
     if min(len(first.values), len(second.values)) < 2:
         return None
     return permutation_test(first.values, second.values).p_value
