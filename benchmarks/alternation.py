@@ -201,15 +201,6 @@ def variants_of(model: str, args: argparse.Namespace) -> list[str]:
     return [v for v in VARIANTS if 'differences' not in v or model == 'vit-s']
 
 
-def sides_of(task: DigitsTask, plans: dict, check: bool = False):
-    """The sides, one at a time."""
-    own = (task.args.lower_steps, task.args.upper_steps)
-    yield 'published', lambda: Published(task, own, check=check)
-    yield 'first-order', lambda: FirstOrder(task, own, check=check)
-    for name, (settings, structure) in plans.items():
-        yield (name, lambda s=settings, n=structure: Package(task, s, n, check=check))
-
-
 def measure(model: str, args: argparse.Namespace) -> list[dict]:
     """The records of a network, one for each side."""
     task = DigitsTask(model, args)
