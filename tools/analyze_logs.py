@@ -22,7 +22,9 @@ def main(argv: list[str] | None = None) -> None:
         'runs', nargs='+', help='work folders, or NAME=FOLDER for the legend'
     )
     parser.add_argument('--keys', nargs='+', help='quantities to draw, a panel each')
-    parser.add_argument('--out', default='curves.png', help='a .png, .svg or .pdf file')
+    parser.add_argument(
+        '--out', default='curves.png', help='a .png, .svg or .pdf file (%(default)s)'
+    )
     parser.add_argument(
         '--log-scale', action='store_true', help='logarithmic vertical axes'
     )
