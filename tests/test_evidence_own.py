@@ -373,7 +373,8 @@ def test_a_tilde_is_the_home(own, folders, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize('parts', [['train', 'val', 'test'], ['']])
 def test_class_folders_beside_boxes_of_other_images(own, tmp_path, parts):
-    write_parts(tmp_path, parts)
+    # Of each class an image for every part that is drawn.
+    write_parts(tmp_path, parts, number=3)
     box = dict(image_id=1, category_id=1, bbox=[0, 0, 5, 5])
     data = dict(
         images=[dict(id=1, file_name='elsewhere.jpg')],

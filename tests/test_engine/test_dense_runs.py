@@ -24,7 +24,17 @@ def scenes(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize('name', DETECTORS + SEGMENTORS)
+#: Of each kind the one that takes longer.
+LONGER = ('bccd-c4', 'camvid-deeplabv3')
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        pytest.param(name, marks=[pytest.mark.whole] * (name in LONGER))
+        for name in DETECTORS + SEGMENTORS
+    ],
+)
 def test_every_backbone_tensor_is_trained(name, scenes, tmp_path):
     runner = make_runner(
         dense_config(name, scenes, tmp_path, train_cfg__num_alternations=1)

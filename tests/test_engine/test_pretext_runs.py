@@ -61,7 +61,9 @@ def config(name, images, work_dir, workers=2) -> Config:
     return cfg
 
 
-@pytest.mark.parametrize('name', ['vicreg', 'dino'])
+@pytest.mark.parametrize(
+    'name', [pytest.param('vicreg', marks=pytest.mark.whole), 'dino']
+)
 def test_resumed_run_of_a_small_resnet_is_bit_identical(
     name, image_folders, tmp_path, monkeypatch
 ):
