@@ -19,6 +19,11 @@ if 'PYTEST_XDIST_WORKER' in os.environ:
 ROOT = Path(__file__).resolve().parents[1]
 
 
+if os.environ.get('BISSL_OPERATORS') == 'torchvision':
+    import torchvision_operators
+
+    torchvision_operators.install()
+
 #: mmdet and upstream's mmseg cannot be imported without compiled operators.
 HAS_MMCV_OPS = importlib.util.find_spec('mmcv._ext') is not None
 
