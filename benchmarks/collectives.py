@@ -126,6 +126,13 @@ def main() -> None:
         'fake', store=FakeStore(), rank=0, world_size=args.processes
     )
     try:
+        probe = torch.zeros(1)
+        if not counted(lambda: dist.all_reduce(probe)):
+            raise SystemExit(
+                f'collectives.py: torch {torch.__version__} does not show the '
+                'collectives of its fake process group. Use a newer torch for the '
+                'count, 2.11 for example.'
+            )
         with DefaultScope.overwrite_default_scope('bissl_mm'):
             records = {name: count(name, args) for name in args.configs}
     finally:

@@ -1,14 +1,19 @@
 """The benchmark scripts run and report what they claim; times are not tested."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
+
+from bissl_mm.utils.versions import release
 
 FOLDER = Path(__file__).resolve().parents[1] / 'benchmarks'
 
@@ -259,6 +264,20 @@ def test_whole_gpu_kit_on_the_cpu(tmp_path):
     assert parts['resume']['rows'][1]['equal']
 
 
+def test_collectives_that_cannot_be_seen_are_no_zeros(script):
+    class Blind(contextlib.nullcontext):
+        def __enter__(self):
+            self.found = Counter()
+            return self
+
+    with pytest.raises(SystemExit, match='Use a newer torch'):
+        script('collectives', '--width', 4, '--configs', 'simclr', Collectives=Blind)
+
+
+@pytest.mark.skipif(
+    release(torch.__version__) < (2, 2),
+    reason='torch 2.1 shows no collectives of the fake group',
+)
 def test_collectives(script, tmp_path):
     path = tmp_path / 'counts.json'
     script('collectives', '--width', 4, '--configs', 'simclr', '--json', path)
