@@ -84,13 +84,23 @@ QUICK = (
 )
 
 
-def marked(path: Path, task: str):
+#: What the names of mmdet's and mmseg's tasks begin with.
+DENSE = (
+    *('bccd', 'camvid', 'cityscapes', 'coco', 'digit-scenes', 'masks'),
+    *('voc0712', 'voc12aug'),
+)
+
+
+def marked(path: Path, task: str, every: bool = False):
+    """A run as the parameters of a test, or of one that takes every run."""
+    marks = [pytest.mark.mmcv_ops] if str(task).startswith(DENSE) else []
     slow = task in SLOW or path.stem in SLOW_CONFIGS
     # Of the tasks for one's own images at 64 px, the classes and one of each dense kind.
     slow = slow or '64px' in path.stem and task in ('cifar10', 'camvid-deeplabv3')
     if path.parent.name in ('pretext', 'fine_tune'):
         slow = slow or path.stem not in QUICK
-    marks = [pytest.mark.whole] if slow else []
+    if slow and not every:
+        marks.append(pytest.mark.whole)
     return pytest.param(path, task, marks=marks)
 
 
@@ -154,7 +164,9 @@ class LinspaceHasValues(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-@pytest.mark.parametrize('path, task', RUNS, ids=by_name)
+@pytest.mark.parametrize(
+    'path, task', [marked(*run, every=True) for run in RUNS], ids=by_name
+)
 def test_full_model_and_optimizer_build(path, task):
     cfg = shipped(path, task)
     init_default_scope(cfg.default_scope)

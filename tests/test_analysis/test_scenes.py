@@ -48,6 +48,7 @@ def test_boxes_are_those_of_the_masks():
         assert ink > 60
 
 
+@pytest.mark.mmcv_ops
 def test_perfect_detections_score_one(folder):
     from mmdet.evaluation import CocoMetric
 

@@ -250,6 +250,7 @@ def test_resuming_on_another_task_is_refused(tool, image_folders, tmp_path, caps
     assert 'Type --task imagefolder-64px' in error
 
 
+@pytest.mark.mmcv_ops
 def test_tools_take_the_task(tool, capsys):
     tool('print_config', R18, '--task', 'camvid-fcn16')
     out = capsys.readouterr().out
