@@ -130,7 +130,7 @@ def test_the_owner_can_end_a_worker(method):
     with worker_signals.held_sigterm():
         worker = context.Process(target=wait_shielded, args=(ready,))
         worker.start()
-    assert ready.wait(20)
+    assert ready.wait(60)
     # A signal from another process.
     subprocess.run(['kill', '-TERM', str(worker.pid)], check=True)
     worker.join(0.3)
