@@ -156,7 +156,7 @@ def test_more_parts_than_are_set_are_named(
 
 @pytest.mark.parametrize(
     'parts, half',
-    [(dict(), 9), (dict(lower=2), 8), (dict(hessian=6), 6), (dict(lower=18), 18)],
+    [(dict(), 9), (dict(lower=2), 8), (dict(hessian=6), 6), (dict(lower=18), None)],
 )
 def test_half_a_batch_is_whole_parts(parts, half, image_folders, tmp_path, monkeypatch):
     run = make_runner(small_config(monkeypatch, image_folders, tmp_path))
@@ -164,8 +164,10 @@ def test_half_a_batch_is_whole_parts(parts, half, image_folders, tmp_path, monke
     run.cfg.optim_wrapper.num_micro_batches = parts
     run.cfg.train_cfg.pretext_dataloader.batch_size = 18
     monkeypatch.setattr(BiSSLOptimWrapper, 'lower_gradient', raising(CUDA[0](CUDA[1])))
-    with pytest.raises(RuntimeRefusal, match=f'loader.batch_size={half}, '):
+    with pytest.raises(RuntimeRefusal) as caught:
         run.train()
+    _, named, number = str(caught.value).partition('pretext_dataloader.batch_size=')
+    assert number.startswith(f'{half}, ') if half else not named
 
 
 def test_what_needs_less_of_unrolled_steps(image_folders, tmp_path, monkeypatch):

@@ -149,15 +149,22 @@ def _message(runner: Runner, error: Exception) -> str:
         numbers[f'{level}_parts'] = more
         if not more:
             without_effect.add(setting)
-    settings = tuple(s for s in settings if s not in without_effect)
+    # A batch of one image for each part cannot be smaller.
+    least = [f'{{{k}_half}}' for k, v in sizes.items() if numbers[f'{k}_half'] >= v]
+    settings = tuple(
+        s
+        for s in settings
+        if s not in without_effect and not any(key in s for key in least)
+    )
     counts = [f'{sizes["lower"]} pretext'] * ('pretext_dataloader' in cfg.train_cfg)
     counts.append(f'{sizes["upper"]} downstream' if counts else f'{sizes["upper"]}')
     first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
     return (
         f'Memory ran out in {phase}, with {" and ".join(counts)} images on each of '
-        f'{world_size} process(es): {first_line.rstrip(".")}. Needs less: --cfg-options '
-        + ', or '.join(settings).format(**numbers)
-        + ', or more processes. To see what fits: '
+        f'{world_size} process(es): {first_line.rstrip(".")}. Needs less: '
+        + '--cfg-options ' * bool(settings)
+        + ''.join(f'{setting}, or ' for setting in settings).format(**numbers)
+        + 'more processes. To see what fits: '
         + _command(cfg, world_size)
     )
 
