@@ -32,6 +32,7 @@ from ..utils.unused_gpus import unused_gpus_note
 from .checks.data_look import check_data
 from .checks.loaders import check_train_loop
 from .checks.out_of_memory import explains_memory, in_memory_phase
+from .checks.widths import explains_widths
 from .hooks.newest_checkpoint import NewestCheckpointHook
 from .loop.resume_guard import ResumedPathsHook, ResumedShapesHook, ResumedTaskHook
 from .report import report_data, report_run
@@ -170,11 +171,13 @@ class ToolRunner(Runner):
         return quiet(super().build_logger(*args, **kwargs))
 
     @explains_memory
+    @explains_widths
     def train(self) -> Any:
         """Train; if memory runs out, the message says what to set."""
         return super().train()
 
     @explains_memory
+    @explains_widths
     def test(self) -> Any:
         """Test; see :meth:`train`."""
         return super().test()

@@ -12,6 +12,7 @@ from ...utils.check import check_keys
 from ...utils.random import fold_seed
 from ..checks.out_of_memory import explains_memory
 from ..checks.ranks import check_same_parameters, check_same_progress
+from ..checks.widths import explains_widths
 from ..steps.settings import MOVED_OF_LOOP
 from .beforehand import check_before_training, check_parts_of_runner
 from .bookkeeping import Bookkeeping
@@ -129,6 +130,7 @@ class BiSSLTrainLoop(BaseLoop):
         )
 
     @explains_memory
+    @explains_widths
     def run(self) -> nn.Module:
         """Train, and return the model, whose theta_P is the result.
 
