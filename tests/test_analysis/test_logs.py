@@ -1,6 +1,7 @@
 """Curves and times from the logs of runs."""
 
 import json
+from pathlib import Path
 
 import pytest
 from tool_runs import tool
@@ -66,6 +67,11 @@ def test_curves_have_the_values_that_counted(stage):
     ((key, label, lines, logarithmic),) = panels_of({'a': stage}, ['regime/lambda'])
     assert (key, label, logarithmic) == ('regime/lambda', 'alternation', False)
     assert lines == {'a': dict(step=[1, 2], value=[0.1, 0.3])}
+    # A kill cut off the last line of the second start.
+    path = sorted(Path(stage).glob('*/vis_data/scalars.json'))[-1]
+    path.write_text(path.read_text() + '\n{"regime/lambda": 0.')
+    ((_, _, cut, _),) = panels_of({'a': stage}, ['regime/lambda'])
+    assert cut == lines
     # Without keys, those of a stage that are logged.
     assert [panel[0] for panel in panels_of({'a': stage}, None)] == ['regime/lambda']
 

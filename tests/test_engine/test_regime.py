@@ -31,6 +31,7 @@ from bissl_mm.hypergradient import (
     SquaredDistance,
 )
 from bissl_mm.utils.checkpoint import load_checkpoint
+from bissl_mm.utils.errors import ValueRefusal
 
 pytestmark = pytest.mark.usefixtures('plain_config_text')
 
@@ -609,6 +610,9 @@ def test_neighbours_are_counted_as_by_hand():
     assert neighbours_accuracy(features, labels, 5) == pytest.approx(100 * right / 30)
     # Fewer images than neighbours.
     assert neighbours_accuracy(features[:2], torch.tensor([1, 1]), 5) == 100
+    features[3, 2] = math.nan
+    with pytest.raises(ValueRefusal, match='1 of 30 images'):
+        neighbours_accuracy(features, labels, 5)
 
 
 class Normed(torch.nn.Module):

@@ -18,6 +18,7 @@ from ...models.bissl_model import unwrap
 from ...models.losses.functional import substituted
 from ...registry import HOOKS
 from ...utils.check import check_keys, check_positive_int
+from ...utils.errors import ValueRefusal
 
 #: Name of the scalar in the message hub and the log.
 NAME = 'transfer/neighbours'
@@ -58,12 +59,9 @@ class TransferHook(Hook):
     def __init__(
         self, interval: int = 10, num_neighbours: int = 10, max_images: int = 2000
     ) -> None:
-        for name, value in (
-            ('interval', interval),
-            ('num_neighbours', num_neighbours),
-            ('max_images', max_images),
-        ):
-            check_positive_int('TransferHook', name, value)
+        check_positive_int('TransferHook', 'interval', interval)
+        check_positive_int('TransferHook', 'num_neighbours', num_neighbours)
+        check_positive_int('TransferHook', 'max_images', max_images)
         self.interval = interval
         self.num_neighbours = num_neighbours
         self.max_images = max_images
@@ -227,7 +225,17 @@ def neighbours_accuracy(features: Tensor, labels: Tensor, number: int) -> float:
         features (Tensor): Shape (N, C).
         labels (Tensor): Shape (N, ), whole numbers.
         number (int): Number of neighbours.
+
+    Raises:
+        ValueError: If a feature is not finite.
     """
+    broken = int((~features.isfinite()).any(dim=1).sum())
+    if broken:
+        raise ValueRefusal(
+            f'neighbours: the backbone gives {broken} of {len(features)} images features '
+            'that are not finite. Its weights have diverged: go on from an earlier '
+            'checkpoint, with lower learning rates.'
+        )
     unit = F.normalize(features.double(), dim=1)
     similarity = unit @ unit.T
     similarity.fill_diagonal_(-math.inf)
