@@ -567,6 +567,7 @@ def test_class_folders_may_be_named_as_masks(packs, tmp_path):
         (dict(train='training', val='valid', test='testing'), (5, 5, 5)),
         (dict(train='train', val='val'), (4, 1, 5)),
         (dict(train='train', test='test'), (4, 1, 5)),
+        (dict(train='trainval', test='test'), (4, 1, 5)),
         (dict(train='.'), (3, 1, 1)),
     ],
     ids=lambda p: '-'.join(map(str, p)),

@@ -46,6 +46,10 @@ def find_parts(root: Path, named: bool = False) -> dict[str, str]:
                 f'{root}: {found[part]!r} and {name!r} can each be the part '
                 f'{part!r}. Leave one of them in the folder.'
             )
+    both = [name for name in inner if name.lower() == 'trainval']
+    if both and found and 'val' not in found:
+        # Those to choose by are drawn from it.
+        found.setdefault('train', both[0])
     if found:
         return found if 'train' in found else {}
     return dict(train='.') if _at_root(root, names, inner, named) else {}
