@@ -25,6 +25,7 @@ def study():
     sys.path.insert(0, str(FOLDER))
     try:
         import arms
+        import best_tables
         import campaign
         import devices
         import experiment_file
@@ -40,6 +41,7 @@ def study():
 
         yield SimpleNamespace(
             arms=arms,
+            best_tables=best_tables,
             campaign=campaign,
             devices=devices,
             file=experiment_file,
@@ -687,6 +689,22 @@ def test_tables_of_the_regime(study, tmp_path):
     assert {point.arm for point, _ in stages.estimates} == {'further', 'v'}
     row = study.regime_tables.correlations(stages).splitlines()[4]
     assert [cell.strip() for cell in row.split('|')][4] == '1.00'
+    # An earlier alternation is held against the last one of the same stage, where
+    # there is one.
+    assert study.best_tables.table(results, records) == ''
+    longer = study.arms.StageSettings(0.03, 0.06, 77)
+    for settings, taken in ((frozen, 12), (longer, 70)):
+        key = dict(arm='v', settings=str(settings), set='sign_digits-5', unit=1)
+        records.append(dict(key=dict(key, kind='best-stage'), alternation=taken))
+        for seed, accuracy in enumerate((63.0, 64.0)):
+            # 60 and 1 + lambda + unit, see above.
+            final = dict(key, kind='best', lr=0.1, weight_decay=0.0, seed=seed)
+            records.append(dict(key=final, test=accuracy))
+    found = study.best_tables.table(results, records).splitlines()[4:]
+    assert found == [
+        '| sign_digits-5 | 30 | 0.03 | 1 | 12 | 63.5 | 62.0 | +1.5 |',
+        '| sign_digits-5 | 77 | 0.03 | 1 | 70 | 63.5 | – | – |',
+    ]
     # The estimate follows the accuracy in unit 0 and contradicts it in 1.
     for record in [r for r in records if r['key']['kind'] == 'regime']:
         key = {

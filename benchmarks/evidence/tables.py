@@ -21,6 +21,7 @@ from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import best_tables  # noqa: E402
 import regime_tables  # noqa: E402
 from arms import ARMS  # noqa: E402
 from devices import places, seconds  # noqa: E402
@@ -266,7 +267,8 @@ def main() -> None:
     frozen = chosen(records)
     if frozen and any(r['key']['kind'] == 'regime' for r in records):
         results = regime_tables.Results(records, frozen)
-        print(regime_tables.text(results))
+        parts = (regime_tables.text(results), best_tables.table(results, records))
+        print('\n\n'.join(filter(None, parts)))
         for path in regime_tables.heat_maps(results, args.pictures):
             print(f'\n![gain by T and lambda]({path.name})')
 
