@@ -692,8 +692,9 @@ def test_tables_of_the_regime(study, tmp_path):
     # An earlier alternation is held against the last one of the same stage, where
     # there is one.
     assert study.best_tables.table(results, records) == ''
+    strongest = study.arms.StageSettings(0.3, 0.06, 30)
     longer = study.arms.StageSettings(0.03, 0.06, 77)
-    for settings, taken in ((frozen, 12), (longer, 70)):
+    for settings, taken in ((strongest, 12), (longer, 70)):
         key = dict(arm='v', settings=str(settings), set='sign_digits-5', unit=1)
         records.append(dict(key=dict(key, kind='best-stage'), alternation=taken))
         for seed, accuracy in enumerate((63.0, 64.0)):
@@ -702,7 +703,7 @@ def test_tables_of_the_regime(study, tmp_path):
             records.append(dict(key=final, test=accuracy))
     found = study.best_tables.table(results, records).splitlines()[4:]
     assert found == [
-        '| sign_digits-5 | 30 | 0.03 | 1 | 12 | 63.5 | 62.0 | +1.5 |',
+        '| sign_digits-5 | 30 | 0.3 | 1 | 12 | 63.5 | 62.3 | +1.2 |',
         '| sign_digits-5 | 77 | 0.03 | 1 | 70 | 63.5 | – | – |',
     ]
     # The estimate follows the accuracy in unit 0 and contradicts it in 1.

@@ -34,9 +34,12 @@ def table(results: Results, records: list[dict]) -> str:
         'difference |',
         '| --- ' * 8 + '|',
     ]
-    for stage in sorted(set(tests) & set(taken)):
-        name, text, unit = stage
-        settings = StageSettings.parse(text)
+    stages = [
+        (name, StageSettings.parse(text), unit, (name, text, unit))
+        for name, text, unit in set(tests) & set(taken)
+    ]
+    stages.sort(key=lambda s: (s[0], s[1].num_alternations, s[1].reg_weight, s[2]))
+    for name, settings, unit, stage in stages:
         last = results.at('v', settings, name, USUAL_EPOCHS).get(unit)
         mean = float(np.mean(tests[stage]))
         cells = ['–', '–'] if last is None else [f'{last:.1f}', f'{mean - last:+.1f}']
