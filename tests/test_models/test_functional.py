@@ -1,5 +1,8 @@
 """What pure forward passes must not change."""
 
+from collections import deque
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.model import BaseModel, ExponentialMovingAverage
@@ -157,3 +160,52 @@ def test_incomplete_state_is_refused():
         substituted(model, dict(model.named_parameters())),
     ):
         pass
+
+
+class Counting(BaseModel):
+    """A model whose loss counts and collects beside its buffers, and moves the
+    threshold of a part that is no module, as mmdet's DynamicRoIHead does."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = nn.Linear(4, 4)
+        self.backbone.count = 0
+        self.history, self.queue, self.seen = [], deque(maxlen=2), []
+        self.assigner = SimpleNamespace(threshold=0.5)
+
+    def forward(self, inputs, mode='loss'):
+        self.backbone.count += 1
+        self.queue.append(self.backbone.count)
+        self.history.append(self.backbone.count)
+        self.seen.append(self.history)
+        if len(self.history) == 2:
+            self.assigner.threshold += 0.1
+            self.history = []
+        out = self.backbone(inputs) * self.assigner.threshold * self.backbone.count
+        return dict(loss=out.square().mean())
+
+
+def state_of(model):
+    return (
+        model.backbone.count,
+        list(model.history),
+        list(model.queue),
+        list(model.seen),
+        model.assigner.threshold,
+    )
+
+
+def test_what_modules_count_and_collect_is_restored():
+    torch.manual_seed(0)
+    model, data = Counting(), dict(inputs=torch.randn(6, 4))
+    model(**data)
+    before, history = state_of(model), model.history
+    closure = pretext_closure(model, data, seed=3)
+    assert len({closure().item() for _ in range(3)}) == 1
+    state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    losses = {loss_with_state(model, state, data).item() for _ in range(3)}
+    assert len(losses) == 1
+    assert state_of(model) == before
+    assert model.history is history
+    model(**data)
+    assert state_of(model) != before

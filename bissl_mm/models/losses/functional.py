@@ -17,6 +17,7 @@ from ...utils.errors import RuntimeRefusal
 from ...utils.random import seeded
 from ...utils.replaced import replaced
 from ...utils.scales import Scales
+from .plain_state import held_numbers
 
 #: Of each model's norms. They are read from a device once, and not per graph.
 _SCALES: WeakKeyDictionary[nn.Module, Scales] = WeakKeyDictionary()
@@ -32,7 +33,8 @@ def pure_forward(
       but do not update their running statistics.
     - Averaged models (BYOL's target network) are not updated.
     - Other buffers that are written (a queue, for example) are restored, and so are
-      parts without a trained parameter (CAE's teacher).
+      parts without a trained parameter (CAE's teacher), and what modules count or
+      collect without a buffer, see :func:`held_numbers`.
     - Random draws start from ``seed``; all generators are restored.
     - Activation checkpointing is not re-entrant.
     - With ``derived_twice``, attention uses its plain implementation, the only
@@ -50,6 +52,7 @@ def pure_forward(
     scales = _SCALES.setdefault(model, Scales())
     scales.begin()
     with ExitStack() as stack:
+        stack.enter_context(held_numbers(model))
         stack.callback(_restore_parts, fixed)
         stack.callback(_restore_buffers, buffers)
         for norm in norms:
@@ -252,7 +255,8 @@ def substituted(model: nn.Module, state: dict[str, Tensor]) -> Iterator[None]:
 def loss_with_state(model: BaseModel, state: dict[str, Tensor], data: dict) -> Tensor:
     """The loss of a model whose parameters and buffers are replaced.
 
-    Neither the model itself nor the annotations change.
+    Neither the model itself nor the annotations change, nor what its modules count
+    or collect beside their tensors.
 
     Args:
         model (BaseModel): Any OpenMMLab model.
@@ -265,6 +269,6 @@ def loss_with_state(model: BaseModel, state: dict[str, Tensor], data: dict) -> T
     """
     if 'data_samples' in data:
         data = dict(data, data_samples=copy.deepcopy(data['data_samples']))
-    with substituted(model, state):
+    with substituted(model, state), held_numbers(model):
         losses = model(**data, mode='loss')
     return model.parse_losses(losses)[0]
