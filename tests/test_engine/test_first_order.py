@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from pretext_models import Ready, bissl_model, byol, dino, sgd_wrapper, two_views
 from small_models import build, classifier_cfg, views
@@ -252,3 +253,57 @@ def test_batch_norm_sees_the_part_alone():
         _, found = order.loss_gradient(model, order.prepare(model, 'upper', batch))
         grads.append(found['backbone.conv1.weight'])
     assert not torch.allclose(*grads, rtol=1e-3)
+
+
+class Taught(BaseModel):
+    """A model whose loss moves a teacher by its data after it has used it, as CAE's
+    does; a codebook by the mean of the batch; and a queue by its samples."""
+
+    def __init__(self):
+        super().__init__()
+        self.data_preprocessor = torch.nn.Identity()
+        self.data_preprocessor.forward = lambda data, training: data
+        self.backbone = torch.nn.Linear(3, 3)
+        self.teacher = torch.nn.Linear(3, 3).requires_grad_(False)
+        self.codebook = torch.nn.Linear(3, 3, bias=False).requires_grad_(False)
+        self.norm = torch.nn.BatchNorm1d(3).requires_grad_(False)
+        self.queue = torch.nn.Module()
+        self.queue.register_buffer('sums', torch.zeros(8))
+        self.queue.register_buffer('place', torch.zeros((), dtype=torch.long))
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        target = self.codebook(self.teacher(inputs))
+        self.norm(inputs)
+        with torch.no_grad():
+            for own, other in zip(
+                self.teacher.parameters(), self.backbone.parameters(), strict=True
+            ):
+                own.data = own.data * 0.3 + other.data * 0.7
+            self.codebook.weight.data.mul_(0.5).add_(inputs.mean(0))
+            for row in inputs:
+                self.queue.sums[self.queue.place % 8] = row.sum()
+                self.queue.place += 1
+        return dict(loss=(self.backbone(inputs) - target).square().mean())
+
+
+def test_a_teacher_that_is_moved_by_its_data_moves_once_for_all_parts():
+    torch.manual_seed(0)
+    first = Taught().double()
+    batches = [dict(inputs=torch.randn(6, 3).double()) for _ in range(2)]
+    found = {}
+    for parts in (1, 2, 3):
+        model = Taught().double()
+        model.load_state_dict(first.state_dict())
+        order = FirstOrder(dict(lower=parts), None)
+        found[parts] = []
+        for batch in batches:
+            loss, grads = order.loss_gradient(
+                model, order.prepare(model, 'lower', batch)
+            )
+            state = {k: v for k, v in model.state_dict().items() if 'norm' not in k}
+            found[parts] += [loss, *grads.values()]
+            found[parts] += [value.clone() for value in state.values()]
+        # Running statistics move with every part, in a frozen network, too.
+        assert model.norm.num_batches_tracked == 2 * parts
+    for parts in (2, 3):
+        torch.testing.assert_close(found[parts], found[1], rtol=1e-12, atol=1e-12)

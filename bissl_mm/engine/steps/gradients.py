@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from ...datasets.batch_parts import split
 from ...hypergradient import Vectors
 from ...models.bissl_model import BiSSLModel
-from ...models.losses.functional import MovedOnce, loss_with_state
+from ...models.losses.functional import loss_with_state
+from ...models.losses.moved_once import MovedOnce
 from ...utils.check import check_in, check_known_keys, check_positive_int
 from ...utils.compat import plain_checkpoints
 from ...utils.errors import TypeRefusal, ValueRefusal
@@ -109,7 +110,8 @@ class FirstOrder:
 
         Args:
             model (BaseModel): Its buffers change. An averaged model in it
-                (BYOL's target) and a center (DINO's) are updated once.
+                (BYOL's target), a center (DINO's) and a teacher (CAE's) are updated
+                once.
             parts (Sequence[dict]): From :meth:`prepare`.
             seed (int, optional): Each part gets its own seed from this one.
                 Without it the parts draw from the current generator, one after
@@ -122,7 +124,7 @@ class FirstOrder:
             where the loss does not depend on the parameter.
         """
         params = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        averages = MovedOnce(model)
+        averages = MovedOnce(model, len(parts))
         losses = []
         total: Sequence[Tensor] = ()
         for i, data in enumerate(parts):

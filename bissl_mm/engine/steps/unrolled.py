@@ -15,7 +15,8 @@ from ...hypergradient.linalg.vectors import Vectors, norm
 from ...hypergradient.regularizers.base import Regularizer
 from ...hypergradient.unrolled import SGDStep, UnrolledSolves, UnrolledSteps
 from ...models.bissl_model import BiSSLModel
-from ...models.losses.functional import MovedOnce, pure_forward, substituted
+from ...models.losses.functional import fixed_parts, pure_forward, substituted
+from ...models.losses.moved_once import MovedOnce
 from ...registry import build_regularizer
 from ...utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from ..checks.out_of_memory import in_memory_phase
@@ -77,7 +78,7 @@ class UnrolledSystem(ImplicitSystem):
         return None
 
     def before_lower_gradient(self, model: BiSSLModel) -> None:
-        """Keep what the loss reads and then writes, such as DINO's center.
+        """Keep what the loss reads and then writes: DINO's center, CAE's teacher.
 
         Args:
             model (BiSSLModel): Not changed.
@@ -93,6 +94,12 @@ class UnrolledSystem(ImplicitSystem):
             name: buffer.detach().clone()
             for name, buffer in pretext.named_buffers()
             if not name.startswith(averaged)
+        }
+        fixed = {id(tensor) for tensor in fixed_parts(pretext)}
+        self._buffers |= {
+            name: param.detach().clone()
+            for name, param in pretext.named_parameters()
+            if id(param) in fixed
         }
 
     def before_lower_step(
@@ -229,7 +236,7 @@ def _loss(
     """The pretext loss of a lower step, with the draws that it had."""
     with substituted(pretext, state), pure_forward(pretext, seed):
         parts = first_order.prepare(pretext, 'lower', batch)
-        averages, losses = MovedOnce(pretext), []
+        averages, losses = MovedOnce(pretext, len(parts)), []
         for data in parts:
             with averages.part():
                 losses.append(total_loss(pretext, data))

@@ -1,8 +1,8 @@
 """Losses as pure functions of the parameters."""
 
 import copy
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -47,13 +47,13 @@ def pure_forward(
     """
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     buffers = [(b, b._version, b.detach().clone()) for b in model.buffers()]
-    fixed = [(t, t.detach().clone()) for t in _fixed_parts(model)]
+    fixed = [(t, t.detach().clone()) for t in fixed_parts(model)]
     device = next(model.parameters()).device
     scales = _SCALES.setdefault(model, Scales())
     scales.begin()
     with ExitStack() as stack:
         stack.enter_context(held_numbers(model))
-        stack.callback(_restore_parts, fixed)
+        stack.callback(restore_parts, fixed)
         stack.callback(_restore_buffers, buffers)
         for norm in norms:
             stack.enter_context(replaced(norm, 'track_running_stats', False))
@@ -66,16 +66,19 @@ def pure_forward(
         yield
 
 
-def _fixed_parts(model: nn.Module) -> list[Tensor]:
+def fixed_parts(model: nn.Module) -> list[Tensor]:
     """Tensors of the parts of a model that no optimizer trains: teachers and
     generators of targets. Averaged models are not among them, which are held."""
-    return [
-        tensor
-        for part in model.children()
-        if not isinstance(part, BaseAveragedModel)
-        and not any(p.requires_grad for p in part.parameters())
-        for tensor in (*part.parameters(), *part.buffers())
-    ]
+    return [tensor for part in model.children() for tensor in tensors_if_fixed(part)]
+
+
+def tensors_if_fixed(part: nn.Module) -> list[Tensor]:
+    """The tensors of a part, if it is such a one."""
+    if isinstance(part, BaseAveragedModel) or any(
+        p.requires_grad for p in part.parameters()
+    ):
+        return []
+    return [*part.parameters(), *part.buffers()]
 
 
 @contextmanager
@@ -86,40 +89,6 @@ def held_averages(model: nn.Module) -> Iterator[None]:
             if isinstance(module, BaseAveragedModel):
                 stack.enter_context(replaced(module, 'update_parameters', _do_nothing))
         yield
-
-
-class MovedOnce:
-    """The averages of a model, which all parts of a batch move once.
-
-    Averaged models (BYOL's target network) are updated by the first part. Buffers
-    that a module names in ``moved_once`` (DINO's center) are the same for every part.
-    At the end they have moved as by the whole batch: to the mean of where the parts
-    move them, since parts have equal sizes.
-
-    Args:
-        model (nn.Module): Its parts pass within :meth:`part`.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
-        self._centers = [
-            getattr(module, name)
-            for module in model.modules()
-            for name in getattr(module, 'moved_once', ())
-        ]
-        self._begins = [center.clone() for center in self._centers]
-        self._ends: list[list[Tensor]] = []
-
-    @contextmanager
-    def part(self) -> Iterator[None]:
-        """Inside, the next part passes."""
-        for center, begin in zip(self._centers, self._begins, strict=True):
-            center.copy_(begin)
-        with held_averages(self.model) if self._ends else nullcontext():
-            yield
-        self._ends.append([center.clone() for center in self._centers])
-        for center, *ends in zip(self._centers, *self._ends, strict=True):
-            center.copy_(torch.stack(ends).mean(0))
 
 
 def _do_nothing(*args, **kwargs) -> None:
@@ -133,7 +102,8 @@ def _restore_buffers(buffers: list[tuple[Tensor, int, Tensor]]) -> None:
                 buffer.copy_(value)
 
 
-def _restore_parts(parts: list[tuple[Tensor, Tensor]]) -> None:
+def restore_parts(parts: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Give each tensor the values of the second one."""
     # mmpretrain moves them by their .data, which no version counts.
     for tensor, value in parts:
         tensor.data.copy_(value)
