@@ -12,11 +12,12 @@ from small_models import build, classifier_cfg, views
 from torch.distributed.optim import ZeroRedundancyOptimizer
 
 from bissl_mm.datasets.batch_parts import split
+from bissl_mm.engine import BiSSLOptimWrapper, WeightedSumOptimWrapper
 from bissl_mm.engine.loop.beforehand import check_parts_of_runner
 from bissl_mm.engine.steps.gradients import FirstOrder, part_seed
 from bissl_mm.engine.steps.level_optimizers import check_plain
 from bissl_mm.hypergradient import Hessian
-from bissl_mm.models import pretext_closure
+from bissl_mm.models import BiSSLModel, pretext_closure
 
 
 def gradients(dtype=torch.float64, **kwargs):
@@ -253,6 +254,102 @@ def test_batch_norm_sees_the_part_alone():
         _, found = order.loss_gradient(model, order.prepare(model, 'upper', batch))
         grads.append(found['backbone.conv1.weight'])
     assert not torch.allclose(*grads, rtol=1e-3)
+
+
+class PartlyUsed(BaseModel):
+    """A model with a parameter in the backbone and one in the head that its loss does
+    not reach, or only for inputs of positive sum."""
+
+    def __init__(self):
+        super().__init__()
+        self.data_preprocessor = torch.nn.Identity()
+        self.data_preprocessor.forward = lambda data, training: data
+        self.backbone = torch.nn.Linear(3, 3)
+        self.backbone.idle = torch.nn.Parameter(torch.ones(2))
+        self.head = torch.nn.Linear(3, 2)
+        self.head.idle = torch.nn.Parameter(torch.ones(2))
+        self.head.rare = torch.nn.Parameter(torch.ones(2))
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        out = self.head(torch.tanh(self.backbone(inputs)))
+        if inputs.sum() > 0:
+            out = out * self.head.rare
+        return dict(loss=out.square().mean())
+
+
+def decayed_wrapper(model, kind=BiSSLOptimWrapper, **kwargs):
+    parts = (model.pretext, model.downstream, model.downstream)
+    return kind(
+        *(
+            OptimWrapper(
+                torch.optim.SGD(m.parameters(), lr=0.1, momentum=0.9, weight_decay=0.5)
+            )
+            for m in parts
+        ),
+        **kwargs,
+    )
+
+
+def idle_of(model):
+    return [p for n, p in model.named_parameters() if n.endswith('idle')]
+
+
+@pytest.mark.parametrize('control', [{}, dict(indirect_weight=0.0), 'sum'])
+def test_weight_decay_leaves_what_no_loss_reaches_alone(control):
+    """As in an ordinary training, where such a parameter has no gradient."""
+    torch.manual_seed(0)
+    is_sum = control == 'sum'
+    model = BiSSLModel(PartlyUsed(), PartlyUsed(), share_backbone=is_sum).train()
+    wrapper = (
+        decayed_wrapper(model, WeightedSumOptimWrapper)
+        if is_sum
+        else decayed_wrapper(model, **control)
+    )
+    model.copy_backbone_to_upper()
+    batch = dict(inputs=torch.ones(4, 3))
+    before = {n: p.detach().clone() for n, p in model.named_parameters()}
+    wrapper.lower_step(model, batch, seed=0)
+    wrapper.begin_upper_phase(model, [batch], seed=0)
+    wrapper.upper_step(model, batch, seed=0)
+    wrapper.end_upper_phase()
+    for name, param in model.named_parameters():
+        assert torch.equal(param, before[name]) == name.endswith('idle'), name
+    wrapper.head_warmup_step(model, batch, seed=0)
+    assert all(torch.equal(p, torch.ones(2)) for p in idle_of(model))
+
+
+def test_momentum_waits_for_the_loss_to_reach_a_parameter_again():
+    """The steps are those of an ordinary training, also in parts."""
+    torch.manual_seed(0)
+    batches = [dict(inputs=s * torch.rand(4, 3) + 0.1) for s in (1.0, -1.0, 1.0)]
+    alone = PartlyUsed()
+    model = BiSSLModel(PartlyUsed(), PartlyUsed())
+    model.pretext.load_state_dict(alone.state_dict())
+    wrapper = decayed_wrapper(
+        model, regularizer=dict(weight=0.0), num_micro_batches=dict(lower=2)
+    )
+    optimizer = torch.optim.SGD(
+        alone.parameters(), lr=0.1, momentum=0.9, weight_decay=0.5
+    )
+    for batch in batches:
+        wrapper.lower_step(model, batch, seed=0)
+        optimizer.zero_grad()
+        alone(**batch)['loss'].backward()
+        optimizer.step()
+    for (name, param), other in zip(
+        alone.named_parameters(), model.pretext.parameters(), strict=True
+    ):
+        torch.testing.assert_close(param, other, msg=lambda text: f'{name}: {text}')
+
+
+def test_a_bound_backbone_follows_the_other_where_its_own_loss_does_not_reach():
+    model = BiSSLModel(PartlyUsed(), PartlyUsed())
+    with torch.no_grad():
+        model.downstream.backbone.idle.zero_()
+    wrapper = decayed_wrapper(model, regularizer=dict(weight=0.2))
+    _, grads = wrapper.lower_gradient(model, dict(inputs=torch.ones(4, 3)), seed=0)
+    torch.testing.assert_close(grads['backbone.idle'], torch.full((2,), 0.2))
+    assert 'head.idle' not in grads
 
 
 class Taught(BaseModel):

@@ -11,6 +11,7 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from small_models import build, classifier_cfg, simclr_cfg, views
+from test_first_order import PartlyUsed, decayed_wrapper
 from torch.nn.modules.batchnorm import BatchNorm2d
 
 from bissl_mm.engine import BiSSLOptimWrapper, distributed, mean_over_ranks
@@ -554,3 +555,27 @@ def test_a_flag_of_any_rank(pool):
     for found, made in pool.run(flags):
         assert found == [True, False, True, False]
         assert made == [dict(backend='gloo')]
+
+
+def partly_reached(rank, world):
+    """Gradients of a lower step whose loss reaches a parameter on rank 0 alone, and
+    of an upper step."""
+    torch.manual_seed(0)
+    model = BiSSLModel(PartlyUsed(), PartlyUsed())
+    model.copy_backbone_to_upper()
+    wrapper = decayed_wrapper(model)
+    batch = dict(inputs=torch.ones(4, 3) * (1 if rank == 0 else -1))
+    _, lower = wrapper.lower_gradient(model, batch, seed=0)
+    wrapper.begin_upper_phase(model, [batch], seed=0)
+    upper = wrapper.upper_gradient(model, batch, seed=0).gradients
+    wrapper.end_upper_phase()
+    return [{k: g.numpy() for k, g in level.items()} for level in (lower, upper)]
+
+
+def test_a_parameter_that_one_rank_reaches_has_a_gradient_on_all(pool):
+    first, second = pool.run(partly_reached)
+    for one, other in zip(first, second, strict=True):
+        assert one.keys() == other.keys()
+        assert all((one[name] == other[name]).all() for name in one)
+        assert (one['head.rare'] != 0).all()
+        assert not {'head.idle', 'backbone.idle'} & one.keys()

@@ -18,10 +18,10 @@ from ...utils.compat import plain_checkpoints
 from ...utils.errors import TypeRefusal, ValueRefusal
 from ...utils.random import fold_seed, seeded
 from .parts import device_of, total_loss
+from .reached import fill_
 
 #: What can pass the network in parts.
 LEVELS = ('lower', 'upper', 'hessian')
-
 
 #: By the names of a model's trained parameters.
 Gradients = dict[str, Tensor]
@@ -34,13 +34,15 @@ class UpperGradient(NamedTuple):
     ``loss_at_upper`` is :math:`\mathcal{L}^D(\theta_D, \phi_D)`. ``v`` is the
     gradient of the first in :math:`\theta_P`. ``gradients`` holds, by names of
     the downstream model, the gradient of both in the head and that of the second
-    in :math:`\theta_D`.
+    in :math:`\theta_D`. ``unreached`` names those of which the second has none; their
+    gradient is zero, or that of the first.
     """
 
     loss_at_lower: Tensor
     loss_at_upper: Tensor
     v: Vectors
     gradients: Gradients
+    unreached: list[str]
 
 
 class FirstOrder:
@@ -120,13 +122,13 @@ class FirstOrder:
 
         Returns:
             tuple: The unweighted loss as the mean over the parts, and the
-            gradient in every trained parameter by name. The gradient is zero
-            where the loss does not depend on the parameter.
+            gradient by name in every trained parameter on which it depends. As with
+            ``backward``, the others have none.
         """
         params = {name: p for name, p in model.named_parameters() if p.requires_grad}
         averages = MovedOnce(model, len(parts))
         losses = []
-        total: Sequence[Tensor] = ()
+        total: Sequence[Tensor | None] = [None] * len(params)
         for i, data in enumerate(parts):
             with ExitStack() as stack:
                 if seed is not None:
@@ -134,10 +136,17 @@ class FirstOrder:
                 stack.enter_context(averages.part())
                 with plain_checkpoints(), self._precision(model):
                     loss = total_loss(model, data)
-            grads = gradient_of(loss * (weight / len(parts)), list(params.values()))
-            total = torch._foreach_add(tuple(total), grads) if total else grads
+            grads = _reached_of(loss * (weight / len(parts)), list(params.values()))
+            total = [
+                b if a is None else a if b is None else a + b
+                for a, b in zip(total, grads, strict=True)
+            ]
             losses.append(loss.detach())
-        return torch.stack(losses).mean(), dict(zip(params, total, strict=True))
+        return torch.stack(losses).mean(), {
+            name: grad
+            for name, grad in zip(params, total, strict=True)
+            if grad is not None
+        }
 
     def upper_gradient(
         self,
@@ -172,9 +181,10 @@ class FirstOrder:
         loss_at_upper, grads = self.loss_gradient(
             downstream, parts, seed, direct_weight
         )
+        unreached = fill_(grads, dict(downstream.named_parameters()))
         if head_grads:
             torch._foreach_add_([grads[n] for n in levels.head_names], head_grads)
-        return UpperGradient(loss_at_lower, loss_at_upper, v, grads)
+        return UpperGradient(loss_at_lower, loss_at_upper, v, grads, unreached)
 
     def gradients_at_lower(
         self, model: BiSSLModel, parts: Sequence[dict], seed: int
@@ -233,13 +243,17 @@ class FirstOrder:
 
 
 def gradient_of(loss: Tensor, params: Sequence[Tensor]) -> list[Tensor]:
-    """The gradient of a scalar; zero where it does not depend on a
-    parameter."""
-    grads = torch.autograd.grad(loss, params, allow_unused=True)
+    """The gradient of a scalar; zero where it does not depend on a parameter."""
     return [
-        torch.zeros_like(p) if g is None else g.contiguous()
-        for g, p in zip(grads, params, strict=True)
+        torch.zeros_like(p) if g is None else g
+        for g, p in zip(_reached_of(loss, params), params, strict=True)
     ]
+
+
+def _reached_of(loss: Tensor, params: Sequence[Tensor]) -> list[Tensor | None]:
+    """The same with None where the loss does not depend on a parameter."""
+    grads = torch.autograd.grad(loss, params, allow_unused=True)
+    return [None if g is None else g.contiguous() for g in grads]
 
 
 def part_seed(seed: int, index: int) -> int:

@@ -18,9 +18,10 @@ from ...models.levels import Levels
 from ...utils.errors import RuntimeRefusal, TypeRefusal
 from ...utils.random import seeded
 from ..checks.batch_report import names_its_batch
-from ..distributed import average_, from_first_rank
+from ..distributed import from_first_rank
 from .gradients import FirstOrder, Gradients
 from .parts import check_finite, device_of, running_statistics
+from .reached import average_reached_, drop_zeros_, fill_
 
 #: Key of an optimizer -> its name in messages.
 _WHERE = dict(lower='lower level', upper='upper level', head_warmup='head warm-up')
@@ -158,7 +159,9 @@ class LevelOptimizers(OptimWrapperDict):
             loss, grads = self.first_order.loss_gradient(
                 downstream, self.first_order.prepare(downstream, 'upper', batch)
             )
-        average_([loss, *grads.values(), *running_statistics(downstream)])
+        unreached = fill_(grads, dict(downstream.named_parameters()))
+        others = [loss, *running_statistics(downstream)]
+        drop_zeros_(grads, average_reached_(grads, unreached, others))
         return self.step_level('head_warmup', downstream, grads, dict(loss=loss))
 
     def add_pull_(self, grads: Sequence[Tensor], levels: Levels) -> Pull:

@@ -14,13 +14,13 @@ from ...registry import OPTIM_WRAPPERS
 from ...utils.check import check_keys
 from ...utils.random import seeded
 from ..checks.batch_report import names_its_batch
-from ..distributed import average_
 from .gradients import FirstOrder, Gradients
 from .head_at_upper import add_head_gradient_
 from .hypergradient import Hypergradient
 from .level_optimizers import LevelOptimizers
 from .lone_images import FirstGradient
 from .parts import check_finite, device_of, running_statistics, solution_logs
+from .reached import average_reached_, drop_zeros_, fill_
 from .settings import MOVED_OF_WRAPPER, HypergradientSettings, check_weights
 from .unrolled import build_system
 
@@ -145,19 +145,22 @@ class BiSSLOptimWrapper(LevelOptimizers):
 
         Returns:
             tuple: The logs, as tensors; the gradient by the pretext model's
-            names.
+            names. A parameter that no term depends on has none.
         """
         pretext, levels = model.pretext, model.levels
         with seeded(seed, device_of(pretext)):
             parts = self.first_order.prepare(pretext, 'lower', batch)
             loss, grads = self.first_order.loss_gradient(pretext, parts)
+        unreached = fill_(grads, dict(pretext.named_parameters()))
         at_upper = self.system.config.head_weight > 0
         logs = add_head_gradient_(grads, model, parts, seed) if at_upper else {}
-        average_([loss, *logs.values(), *grads.values(), *running_statistics(pretext)])
+        others = [loss, *logs.values(), *running_statistics(pretext)]
+        unreached = average_reached_(grads, unreached, others)
         self._check_gradient(grads, self.first_order, batch)
         backbone = [grads[name] for name in levels.lower_names]
         slope = norm(tuple(backbone))
         pull = self.add_pull_(backbone, levels)
+        drop_zeros_(grads, unreached)
         return dict(
             pretext_loss=loss,
             proximal_loss=pull.value,
@@ -234,20 +237,13 @@ class BiSSLOptimWrapper(LevelOptimizers):
             raise RuntimeError('upper_step needs begin_upper_phase first.')
         if not self.indirect_weight:
             return self._direct_gradient(model, batch, seed)
-        downstream = model.downstream
-        loss_at_lower, loss_at_upper, v, grads = self.first_order.upper_gradient(
+        found = self.first_order.upper_gradient(
             model, batch, seed, self.direct_weight, self.indirect_weight
         )
-        average_(
-            [
-                loss_at_lower,
-                loss_at_upper,
-                *v,
-                *grads.values(),
-                *running_statistics(downstream),
-            ]
-        )
-        losses = dict(loss_at_lower=loss_at_lower, loss_at_upper=loss_at_upper)
+        v, grads = found.v, found.gradients
+        losses = {k: getattr(found, k) for k in ('loss_at_lower', 'loss_at_upper')}
+        others = [*losses.values(), *v, *running_statistics(model.downstream)]
+        unreached = average_reached_(grads, found.unreached, others)
         try:
             solution = self.system.solve(v)
         except FloatingPointError:
@@ -258,6 +254,7 @@ class BiSSLOptimWrapper(LevelOptimizers):
         torch._foreach_add_(
             [grads[n] for n in levels.upper_names], list(solution.value)
         )
+        drop_zeros_(grads, unreached)
         grads |= self.system.weight_gradients(levels, solution)
         return Hypergradient(
             dict(**losses, v_norm=norm(v), cosine=cosine(v, solution.value)),
@@ -276,7 +273,9 @@ class BiSSLOptimWrapper(LevelOptimizers):
         loss, grads = self.first_order.loss_gradient(
             downstream, parts, seed, self.direct_weight
         )
-        average_([loss, *grads.values(), *running_statistics(downstream)])
+        unreached = fill_(grads, dict(downstream.named_parameters()))
+        others = [loss, *running_statistics(downstream)]
+        drop_zeros_(grads, average_reached_(grads, unreached, others))
         return Hypergradient(dict(loss_at_upper=loss), grads, None, None)
 
     def settings(self) -> dict[str, object]:

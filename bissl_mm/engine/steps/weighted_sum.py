@@ -13,10 +13,10 @@ from ...utils.check import check_keys
 from ...utils.errors import ValueRefusal
 from ...utils.random import seeded
 from ..checks.batch_report import names_its_batch
-from ..distributed import average_
 from .gradients import Gradients
 from .optim_wrapper import BiSSLOptimWrapper
 from .parts import check_finite, device_of, running_statistics
+from .reached import average_reached_, drop_zeros_, fill_
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -123,17 +123,21 @@ class WeightedSumOptimWrapper(BiSSLOptimWrapper):
         )
         loss, upper = self._part(model.downstream, 'upper', batch, seed, self.weight)
         for below, above in model.pairs.params:
-            lower[below].add_(upper.pop(above))
+            if above in upper:
+                part = upper.pop(above)
+                lower[below] = lower[below] + part if below in lower else part
+        heads = dict(zip(model.levels.head_names, model.levels.phi_d, strict=True))
         logs = dict(pretext_loss=pretext_loss, loss_at_upper=loss)
-        average_(
-            [
-                *logs.values(),
-                *lower.values(),
-                *upper.values(),
-                *running_statistics(model.pretext),
-                *running_statistics(model.downstream),
-            ]
-        )
+        statistics = [
+            *running_statistics(model.pretext),
+            *running_statistics(model.downstream),
+        ]
+        for grads, params, others in (
+            (lower, dict(model.pretext.named_parameters()), [*logs.values()]),
+            (upper, heads, statistics),
+        ):
+            unreached = fill_(grads, params)
+            drop_zeros_(grads, average_reached_(grads, unreached, others))
         return logs, lower, upper
 
     def _part(
