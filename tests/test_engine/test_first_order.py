@@ -17,7 +17,7 @@ from bissl_mm.engine.loop.beforehand import check_parts_of_runner
 from bissl_mm.engine.steps.gradients import FirstOrder, part_seed
 from bissl_mm.engine.steps.level_optimizers import check_plain
 from bissl_mm.hypergradient import Hessian
-from bissl_mm.models import BiSSLModel, pretext_closure
+from bissl_mm.models import BiSSLModel, loss_with_state, pretext_closure
 
 
 def gradients(dtype=torch.float64, **kwargs):
@@ -404,3 +404,59 @@ def test_a_teacher_that_is_moved_by_its_data_moves_once_for_all_parts():
         assert model.norm.num_batches_tracked == 2 * parts
     for parts in (2, 3):
         torch.testing.assert_close(found[parts], found[1], rtol=1e-12, atol=1e-12)
+
+
+class Summed(PartlyUsed):
+    """A model that uses the sum of two parameters, which then share their gradient."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone.also = torch.nn.Parameter(torch.ones(3))
+        self.head.also = torch.nn.Parameter(torch.ones(2))
+        self.more = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        hidden = inputs * (self.backbone.also + self.backbone.bias + self.more)
+        out = self.head(torch.tanh(self.backbone.weight @ hidden.T).T)
+        return dict(loss=(out * (self.head.also + self.head.rare)).square().mean())
+
+
+def test_terms_are_added_once_to_gradients_that_share_their_memory():
+    torch.manual_seed(0)
+    model = BiSSLModel(Summed(), Summed()).double()
+    with torch.no_grad():
+        for i, param in enumerate(model.parameters()):
+            param.add_(0.1 * i)
+    batch = dict(inputs=torch.randn(4, 3).double())
+    wrapper = decayed_wrapper(
+        model,
+        regularizer=dict(weight=0.5),
+        direct_weight=2.0,
+        indirect_weight=3.0,
+        hypergradient=dict(solver=dict(type='IdentitySolver')),
+    )
+    losses = [m(**batch)['loss'] for m in (model.pretext, model.downstream)]
+    losses.append(
+        loss_with_state(model.downstream, model.upper_state_at_lower(), batch)
+    )
+    gaps = [p - d for p, d in zip(model.levels.theta_p, model.levels.theta_d)]
+    losses[0] = losses[0] + 0.25 * sum(gap.square().sum() for gap in gaps)
+    _, lower = wrapper.lower_gradient(model, batch, seed=0)
+    wrapper.begin_upper_phase(model, [batch], seed=0)
+    upper = wrapper.upper_gradient(model, batch, seed=0).gradients
+    for name, param in model.pretext.named_parameters():
+        if name in lower:
+            expected = torch.autograd.grad(losses[0], param, retain_graph=True)[0]
+            torch.testing.assert_close(lower[name], expected, msg=name)
+    lower_of = dict(zip(model.levels.upper_names, model.levels.theta_p, strict=True))
+    for name, param in model.downstream.named_parameters():
+        if name in upper:
+            expected = sum(
+                weight * torch.autograd.grad(loss, own, retain_graph=True)[0]
+                for weight, loss, own in (
+                    (2.0, losses[1], param),
+                    (3.0, losses[2], lower_of.get(name, param)),
+                )
+            )
+            torch.testing.assert_close(upper[name], expected, msg=name)
+    assert {'backbone.also', 'backbone.bias', 'more'} <= lower.keys() & upper.keys()

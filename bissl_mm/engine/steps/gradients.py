@@ -253,7 +253,17 @@ def gradient_of(loss: Tensor, params: Sequence[Tensor]) -> list[Tensor]:
 def _reached_of(loss: Tensor, params: Sequence[Tensor]) -> list[Tensor | None]:
     """The same with None where the loss does not depend on a parameter."""
     grads = torch.autograd.grad(loss, params, allow_unused=True)
-    return [None if g is None else g.contiguous() for g in grads]
+    seen: set[int] = set()
+    found: list[Tensor | None] = []
+    for grad in grads:
+        # Parameters that are summed share one tensor, to which others add in place.
+        if grad is not None:
+            grad = grad.contiguous()
+            storage = grad.untyped_storage()._cdata
+            grad = grad.clone() if storage in seen else grad
+            seen.add(storage)
+        found.append(grad)
+    return found
 
 
 def part_seed(seed: int, index: int) -> int:
