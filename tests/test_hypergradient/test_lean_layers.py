@@ -233,3 +233,35 @@ def test_the_layers_can_be_left_to_torch():
     for a, b in zip(lean(vector), torchs(vector), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
     assert made_by_torch == [(False, False), (True, True)]
+
+
+@pytest.mark.parametrize('second_order', ['lean', 'torch'])
+@pytest.mark.parametrize('inplace', [False, True])
+def test_hardsigmoid_has_the_second_derivative_that_torch_lacks(second_order, inplace):
+    generator = torch.Generator().manual_seed(0)
+    x, start = (
+        torch.randn(shape, generator=generator, dtype=torch.float64)
+        for shape in ((6, 4), (4, 5))
+    )
+    weight = (2 * start).requires_grad_()
+    gate = torch.nn.Hardsigmoid(inplace)
+
+    def closure():
+        z = x @ weight
+        return (gate(z.clone()) * z.sin()).pow(3).mean()
+
+    product = Hessian([closure], (weight,), second_order=second_order)
+    (found,) = product((start,))
+
+    def gradient(step):
+        moved = (weight + step * start).detach().requires_grad_()
+        z = x @ moved
+        loss = (gate(z.clone()) * z.sin()).pow(3).mean()
+        return torch.autograd.grad(loss, moved)[0]
+
+    expected = (gradient(1e-7) - gradient(-1e-7)) / 2e-7
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+    # Some values are within the sloping part, and some beyond either end.
+    assert {-1, 0, 1} == set(
+        ((x @ weight / 3).clamp(-1.1, 1.1)).int().flatten().tolist()
+    )

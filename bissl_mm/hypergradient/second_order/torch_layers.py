@@ -56,7 +56,8 @@ class TorchLayers(TorchFunctionMode):
     """Inside, a pretext loss is evaluated with torch's own layers.
 
     Forward-mode derivatives of torch's norms are refused, because torch gives
-    wrong ones.
+    wrong ones. ``hardsigmoid`` is written in operations that torch derives twice;
+    it derives its own once.
 
     Attributes:
         product_dtype (torch.dtype, optional): The type in which the
@@ -84,7 +85,15 @@ class TorchLayers(TorchFunctionMode):
             raise ValueRefusal(
                 _WRONG.format(f'by forward-mode differentiation ({func.__name__})')
             )
+        if func is F.hardsigmoid:
+            return _hardsigmoid(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+
+def _hardsigmoid(input: torch.Tensor, inplace: bool = False) -> torch.Tensor:
+    """The channel attention of CSPNeXt, the backbone of RTMDet, has it."""
+    result = F.relu6(input + 3) / 6
+    return input.copy_(result) if inplace else result
 
 
 def check_derivatives(*values: torch.Tensor) -> None:
