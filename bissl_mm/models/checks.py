@@ -16,6 +16,8 @@ _REFUSED = {
     'forward pass'
 }
 
+#: mmpretrain's necks that assert that the backbone has one output.
+_OF_ONE_OUTPUT = {'DenseCLNeck', 'MoCoV2Neck', 'NonLinearNeck'}
 
 #: What needs no second derivative, after a refusal for want of one.
 _WAY_OUT = (
@@ -111,6 +113,36 @@ def _is_checkpointed(module: nn.Module) -> bool:
     forward = vars(module).get('forward')
     scope = getattr(forward, '__globals__', {})
     return scope.get('__name__') == 'mmengine.runner.activation_checkpointing'
+
+
+def check_outputs(pretext: nn.Module) -> None:
+    """Refuse a backbone with several outputs before a neck that takes one.
+
+    Backbones of detectors and segmentors have several. mmpretrain's necks then end in
+    an assertion without a text.
+
+    Args:
+        pretext (nn.Module): The pretext model.
+
+    Raises:
+        ValueError: Naming the outputs, the neck and the remedy.
+    """
+    neck = getattr(pretext, 'neck', None)
+    backbone = getattr(pretext, 'backbone', None)
+    outputs = getattr(backbone, 'out_indices', None)
+    kinds = {kind.__name__ for kind in type(neck).__mro__}
+    if (
+        not isinstance(outputs, (list, tuple))
+        or len(outputs) < 2
+        or not kinds & _OF_ONE_OUTPUT
+    ):
+        return
+    raise ValueRefusal(
+        f'pretext model: its backbone ({type(backbone).__name__}) has out_indices='
+        f'{list(outputs)}, but its neck ({type(neck).__name__}) takes one output. Set '
+        f'model.pretext.backbone.out_indices=[{outputs[-1]}]. The downstream backbone '
+        'keeps its own.'
+    )
 
 
 def check_num_classes(model: nn.Module, metainfo: dict) -> None:

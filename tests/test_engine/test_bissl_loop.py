@@ -890,6 +890,12 @@ def test_nan_stops_within_the_step_and_names_the_site(
             're-entrant activation checkpointing',
         ),
         (
+            dict(model__pretext__backbone__out_indices=(0, 1)),
+            ValueError,
+            r'out_indices=\[0, 1\], but its neck \(NonLinearNeck\) takes one output. '
+            r'Set model.pretext.backbone.out_indices=\[1\]',
+        ),
+        (
             dict(model__downstream__backbone__with_cp=True),
             TypeError,
             'downstream model',
