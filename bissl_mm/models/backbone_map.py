@@ -1,5 +1,6 @@
 """Pair the tensors of the lower backbone with those of the upper one."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -160,12 +161,7 @@ class BackboneMap:
             and name.startswith(tuple(u for _, u in self.rules))
             and not name.startswith(self.unmapped_upper)
         ]
-        hint = ''
-        if any('stem.' in name for name in orphans + strangers):
-            hint = (
-                ' A deep stem (ResNetV1c) has no counterpart in ResNet: '
-                "use type='ResNet' in both models."
-            )
+        hint = _stem_hint(orphans, strangers)
         _report_orphans(
             kind, 'pretext', 'downstream', orphans, len(lower), 'unmapped_lower', hint
         )
@@ -219,6 +215,25 @@ def _names(setting: str, names: Sequence[str]) -> tuple[str, ...]:
             f'but is the string {names!r}. Write [{names!r}].'
         )
     return tuple(names)
+
+
+def _stem_hint(orphans: Sequence[str], strangers: Sequence[str]) -> str:
+    """What to do about deep stems; other networks have layers called stem, too."""
+    with_stem = [
+        any(re.search(r'\bstem\.\d', n) for n in x) for x in (orphans, strangers)
+    ]
+    if all(with_stem):
+        return (
+            ' The layers of a deep stem (ResNetV1c) have other names in mmpretrain '
+            "than in mmseg and mmdet: use one library's class in both models, for "
+            "example type='mmseg.ResNetV1c' in the pretext model, too."
+        )
+    if any(with_stem):
+        return (
+            ' A deep stem (ResNetV1c) has no counterpart in ResNet: '
+            "use type='ResNet' in both models."
+        )
+    return ''
 
 
 def _report_orphans(

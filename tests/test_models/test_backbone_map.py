@@ -93,6 +93,22 @@ def test_upper_tensor_without_partner_is_named():
     assert len(pairs.params) == 8
 
 
+def test_a_stem_of_other_names_in_both_models_is_told():
+    pretext, downstream = Net(), Net()
+    downstream.backbone.stem = stage()
+    pretext.backbone.stem = nn.Sequential(nn.ModuleDict(dict(conv=nn.Linear(1, 1))))
+    with pytest.raises(
+        ValueError, match="other names in mmpretrain.*type='mmseg.ResNetV1c'"
+    ):
+        BackboneMap().resolve(pretext, downstream)
+    downstream = Net()
+    # CSPDarknet's, which is no ResNet.
+    downstream.backbone.stem = nn.ModuleDict(dict(conv=nn.Linear(1, 1)))
+    with pytest.raises(ValueError) as info:
+        BackboneMap().resolve(Net(), downstream)
+    assert 'ResNet' not in str(info.value)
+
+
 def test_unmapped_lower_tensors_go_to_the_pretext_head():
     pretext = Net()
     pretext.backbone.token = nn.Parameter(torch.zeros(2))
