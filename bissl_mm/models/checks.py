@@ -145,6 +145,25 @@ def check_outputs(pretext: nn.Module) -> None:
     )
 
 
+def check_teacher(downstream: nn.Module) -> None:
+    """Refuse mmdet's semi-supervised detectors.
+
+    Args:
+        downstream (nn.Module): The downstream model.
+
+    Raises:
+        TypeError: Naming the model and the remedy.
+    """
+    if any(kind.__name__ == 'SemiBaseDetector' for kind in type(downstream).__mro__):
+        raise TypeRefusal(
+            f'downstream model: {type(downstream).__name__} has a teacher, which only '
+            "mmdet's MeanTeacherHook moves, and the stage has no such hook, so the "
+            'teacher would keep its random weights. Take the detector itself: write '
+            'what is in model.downstream.detector as model.downstream, and fine-tune '
+            f'with {type(downstream).__name__} after the stage.'
+        )
+
+
 def check_num_classes(model: nn.Module, metainfo: dict) -> None:
     """Refuse a head for another number of classes than the data have.
 

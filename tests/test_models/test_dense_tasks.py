@@ -21,7 +21,7 @@ from mmengine.registry import MODELS, init_default_scope
 from small_models import simclr_cfg
 
 from bissl_mm.models import BackboneMap, loss_with_state
-from bissl_mm.models.checks import check_num_classes
+from bissl_mm.models.checks import check_num_classes, check_teacher
 from bissl_mm.utils.random import seeded
 
 pytestmark = pytest.mark.mmcv_ops
@@ -164,6 +164,16 @@ def test_deep_stem_is_refused_with_the_remedy():
         match="A deep stem .ResNetV1c. has no counterpart in ResNet: use type='ResNet'",
     ):
         BackboneMap().resolve(pretext, MODELS.build(cfg))
+
+
+def test_a_detector_with_a_teacher_is_refused():
+    from mmdet.models import SoftTeacher
+
+    detector = dict(detector_cfg(), data_preprocessor=None)
+    check_teacher(MODELS.build(detector))
+    model = SoftTeacher(detector, semi_train_cfg=dict(freeze_teacher=True))
+    with pytest.raises(TypeError, match='SoftTeacher has a teacher, .*random weights'):
+        check_teacher(model)
 
 
 STOCK = """

@@ -10,7 +10,12 @@ from ...config import is_type
 from ...datasets import LevelStream
 from ...models.agreement import differences, statistics_note
 from ...models.bissl_model import BiSSLModel
-from ...models.checks import check_differentiable, check_outputs, kinks_note
+from ...models.checks import (
+    check_differentiable,
+    check_outputs,
+    check_teacher,
+    kinks_note,
+)
 from ...utils.errors import TypeRefusal, ValueRefusal
 from ..checks.loaders import check_levels
 from ..distributed import PlainDistributedModel
@@ -71,6 +76,7 @@ def check_before_training(
     check_first_weights(runner, model)
     check_controls(runner, model)
     check_outputs(model.pretext)
+    check_teacher(model.downstream)
     wrapper, world_size = runner.optim_wrapper, get_world_size()
     system = wrapper.system.config
     curvature = system.curvature
