@@ -93,6 +93,17 @@ def test_seeds_are_shared_out_among_the_backbones_of_an_arm(monkeypatch, tmp_pat
     ]
 
 
+def test_the_difference_is_the_second_arm_minus_the_first(monkeypatch, tmp_path):
+    found, words = outcome_of(
+        {('b', seed): 60.0 + seed for seed in (1, 2, 3)}, monkeypatch, tmp_path
+    )
+    assert [arm['mean'] for arm in found['arms']] == [52.0, 62.0]
+    assert found['difference'] == 10.0
+    # Two of the 20 assignments are as extreme.
+    assert found['p_value'] == pytest.approx(2 / 20)
+    assert words == 'exact permutation test, p = 0.1'
+
+
 def test_interrupted_comparison_goes_on_where_it_was(monkeypatch, tmp_path):
     calls = []
 
@@ -186,6 +197,61 @@ def test_metrics_become_percent(metric, value, expected):
 
 def test_an_evaluation_without_detections_counts_as_zero():
     assert percent('coco/bbox_mAP_50', {}) == 0.0
+
+
+class Weighing:
+    """Replaces mmengine's runner: the metric of epoch e is ``CURVE[e]`` on the
+    validation data, and the model's only weight, which is e, on the test data."""
+
+    CURVE = (10.0, 30.0, 20.0, 30.0)
+
+    def __init__(self, randomness, optim_wrapper, **kwargs):
+        self.seed, self.optimizer = randomness['seed'], optim_wrapper['optimizer']
+        self.hooks = []
+        self.model = torch.nn.Linear(1, 1, bias=False)
+        self.model.init_weights = lambda: None
+
+    def register_hook(self, hook):
+        self.hooks.append(hook)
+
+    def build_train_loop(self, loop):
+        return loop
+
+    def train(self):
+        for epoch, value in enumerate(self.CURVE):
+            with torch.no_grad():
+                self.model.weight.fill_(epoch)
+            for hook in self.hooks:
+                hook.after_val_epoch(self, dict(mIoU=value))
+
+    def test(self):
+        return dict(mIoU=self.model.weight.item())
+
+
+def test_the_test_metric_is_that_of_the_best_epoch(monkeypatch, tmp_path):
+    monkeypatch.setattr(fine_tune, 'Runner', Weighing)
+    cfg = Config(
+        dict(model=dict(backbone=dict()), optim_wrapper=dict(optimizer=dict(lr=1.0)))
+    )
+    seen = []
+    found = fine_tune.fine_tune(
+        cfg,
+        'a.pth',
+        Setting(2.0, 0.5),
+        7,
+        str(tmp_path),
+        'mIoU',
+        inspect=seen.append,
+        history=True,
+    )
+    # The first of two equal ones.
+    assert (found['val'], found['test']) == (30.0, 1.0)
+    assert found['curve'] == list(Weighing.CURVE)
+    (runner,) = seen
+    assert runner.model.weight.item() == 1.0
+    assert runner.seed == 7
+    assert runner.optimizer == dict(lr=2.0, weight_decay=0.5)
+    assert cfg.optim_wrapper.optimizer == dict(lr=1.0)
 
 
 class NeverANumber:

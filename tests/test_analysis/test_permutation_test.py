@@ -39,6 +39,9 @@ def test_separated_arms_have_the_smallest_possible_value():
 def test_equal_arms_give_one():
     assert permutation_test([1.0, 2.0], [1.0, 2.0]).p_value == 1.0
     assert permutation_test([55.1] * 3, [55.1] * 4).p_value == 1.0
+    # Nothing was learned in any run, and no result has a rounding.
+    assert permutation_test([0.0] * 3, [0.0] * 3).p_value == 1.0
+    assert sign_flip_test([0.0] * 3).p_value == 1.0
 
 
 @pytest.mark.parametrize('scale', [1e-9, 1.0, 1e6])

@@ -113,6 +113,17 @@ def test_rates_of_their_own_are_found_by_their_keys(
         assert start_of(cfg, images=1000, labels=90).gain == 1.0
 
 
+def test_factors_are_measured_without_rates_of_their_own(
+    image_folders, tmp_path, monkeypatch
+):
+    """Half of a tie is half of R, although all tensors have one rate."""
+    cfg = config(monkeypatch, image_folders, tmp_path, dict(type='SGD', lr=0.05))
+    cfg.optim_wrapper.regularizer = dict(
+        type='WeightedDistance', weight=0.1, factors={'backbone': 0.5}
+    )
+    assert start_of(cfg).gain == pytest.approx(0.5)
+
+
 def test_without_data_for_sgd(image_folders, tmp_path, monkeypatch):
     cfg = config(monkeypatch, image_folders, tmp_path, dict(type='SGD', lr=0.05))
     cfg.train_cfg.pretext_dataloader.dataset.data_root = 'nowhere'
@@ -182,6 +193,21 @@ def test_what_is_recommended_has_two_to_ten_and_steps_enough(changed, options):
     ((low, high),) = start.weights().values()
     assert stage(**{**changed, 'weight': low}).relaxation_times == pytest.approx(2)
     assert stage(**{**changed, 'weight': high}).relaxation_times == pytest.approx(10)
+
+
+def test_the_lengths_are_the_shortest_that_have_two_and_ten():
+    start = stage(alternations=7, pull=0.25)
+    for length, least in zip(start.lengths(), (2, 10), strict=True):
+        assert start.relaxation_times * length / 7 >= least
+        assert start.relaxation_times * (length - 1) / 7 < least
+    text = '\n'.join(start.lines())
+    assert 'at T = {} to {}.'.format(*start.lengths()) in text
+
+
+def test_recommended_alternations_have_upper_steps_enough():
+    (option,) = stage(alternations=10, upper_steps=7, pull=0.3).options()
+    # 17 times 7 are 119 upper steps.
+    assert option == 'train_cfg.num_alternations=18'
 
 
 def test_a_schedule_is_scaled_as_a_whole():

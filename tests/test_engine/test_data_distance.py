@@ -175,6 +175,11 @@ def test_the_order_of_class_folders_does_not_hide_a_difference(monkeypatch):
     )
     DataDistanceHook().before_train(runner)
     assert found[NAME] > 0.3
+    # Fewer images are of all folders, too: in the first 20 there are no bright ones,
+    # and their distance from the grey ones is the largest.
+    whole = found[NAME]
+    DataDistanceHook(max_images=20).before_train(runner)
+    assert found[NAME] == pytest.approx(whole, abs=0.1) and whole < 0.9
     # A run that stopped within its first alternation has measured.
     vars(runner).update(_resume=True)
     runner.message_hub.runtime_info = found

@@ -82,6 +82,12 @@ def test_crops_lie_within_the_image_and_have_its_scale():
     assert found[:, :2].min() > -1e-3 and found[:, :2].max() < 63.001
     # Corners everywhere.
     assert found[:, 0, 0, 0].min() < 3 and found[:, 0, 0, -1].max() > 60
+    wide = dict(crop_scale=(0.2, 0.4), crop_ratio=(1.5, 2.0), flip_prob=0.0)
+    found = pixels(views(ramp.repeat(50, 1, 1, 1), to_rgb=False, **wide))
+    width, height = (
+        (found[:, c, -1, -1] - found[:, c, 0, 0]).abs() / 63 for c in (0, 1)
+    )
+    assert (width / height).min() > 1.4 and (width / height).max() < 2.1
 
 
 def test_views_differ_and_follow_the_seed(images):
@@ -128,6 +134,27 @@ def test_hue_turns_as_colorsys_does():
     grey = torch.full((3,), 70.0)
     turned = hue_rotation(torch.tensor([1.0]), yiq)[0] @ grey
     assert torch.allclose(turned, grey, atol=0.2)
+
+
+def test_hues_turn_by_up_to_their_share_of_a_turn():
+    red = torch.tensor([140.0, 110.0, 110.0]).view(1, 3, 1, 1)
+    found = pixels(
+        views(
+            red.repeat(400, 1, 4, 4).to(torch.uint8),
+            to_rgb=False,
+            color_jitter=dict(hue=0.1),
+            **NOTHING,
+        )
+    )
+    # The angle in the plane of I and Q.
+    i, q = (
+        (found[:, :, 0, 0] * torch.tensor(row)).sum(1)
+        for row in ((0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+    )
+    turns = torch.atan2(q, i) / (2 * torch.pi)
+    start = torch.atan2(torch.tensor(0.211), torch.tensor(0.596)) / (2 * torch.pi)
+    turned = turns - start
+    assert -0.101 < turned.min() < -0.09 and 0.09 < turned.max() < 0.101
 
 
 def test_shares_of_grey_and_of_jittered_images(images):
