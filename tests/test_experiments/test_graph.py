@@ -4,21 +4,28 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import experiment_files
 import pytest
+from mmengine.config import Config
 from numpy import mean
 from scipy.stats import permutation_test as scipys
 from small_run import make_folders
 
+from bissl_mm.engine.search_space import search_space
 from bissl_mm.experiments.commands import Session
+from bissl_mm.experiments.definition.arms import ARMS
 from bissl_mm.experiments.definition.experiment import read_experiment
-from bissl_mm.experiments.queue.node import Node
+from bissl_mm.experiments.queue.node import Graph, Node
 from bissl_mm.experiments.queue.store import Store
 from bissl_mm.experiments.queue.worker import work
+from bissl_mm.experiments.report.hours import content_of_time
 from bissl_mm.experiments.report.published import published
-from bissl_mm.experiments.report.table import Entry, Table, put_tests
+from bissl_mm.experiments.report.table import Entry, Table, put_tests, tables_of
+from bissl_mm.experiments.runs.cell import Cell
 from bissl_mm.experiments.runs.graph import Builder
+from bissl_mm.experiments.runs.hours import Hours
 from bissl_mm.experiments.runs.tune import choose
 from bissl_mm.utils.errors import Refusal
 
@@ -111,6 +118,23 @@ def test_arms_without_what_varies_run_once(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    'search, plain, probing', [({}, 8, 25), (dict(settings=4), 4, 4)]
+)
+def test_each_arm_has_the_points_of_the_paper_or_of_the_file(
+    search, plain, probing, tmp_path
+):
+    arms = {'FT': {}, 'Linear probing': {}, 'noise': dict(like='NoisyTune', settings=3)}
+    path = experiment_files.write(tmp_path, arms=arms, search=search)
+    settings = search_space(Config.fromfile(experiment_files.SETTINGS['fine_tune']))
+    assert settings['settings'] == 8
+    graph = build(path).graph()
+    found = Counter(node.label['arm'] for node in graph if node.kind == 'search')
+    assert found == {'FT': plain, 'Linear probing': probing, 'noise': 3}
+    seeds = Counter(node.label['arm'] for node in graph if node.kind == 'seed')
+    assert set(seeds.values()) == {4}
+
+
 def test_several_stages_share_the_seeds(tmp_path):
     graph = build(experiment_files.write(tmp_path, stages=2)).graph()
     stages = [node.key for node in graph if node.kind == 'stage']
@@ -167,15 +191,16 @@ def test_a_point_that_is_given_twice_counts_once():
     assert choose(node, parents)['lr'] == 2.0
 
 
+@pytest.mark.parametrize('scale', [0.1, 1.0, 4.0])
 @pytest.mark.parametrize('margin, chosen', [(None, 3.0), (0.5, 2.0), (0.05, 1.0)])
-def test_balance_leaves_out_notably_higher_losses(margin, chosen):
+def test_balance_leaves_out_notably_higher_losses(margin, chosen, scale):
     spec = dict(search=list('abcd'), metric='m')
     if margin is not None:
         spec['loss_margin'] = margin
     parents = dict(
-        a=found(70.0, 1.0, 1.0),
-        b=found(75.0, 1.4, 2.0),
-        c=found(80.0, 1.6, 3.0),
+        a=found(70.0, 1.0 * scale, 1.0),
+        b=found(75.0, 1.4 * scale, 2.0),
+        c=found(80.0, 1.6 * scale, 3.0),
         d=found(60.0, None, 4.0),
     )
     assert choose(Node('k', 'seed', spec=spec), parents)['lr'] == chosen
@@ -301,6 +326,76 @@ def test_the_first_row_is_what_p_values_are_against():
     table = Table('', ['pets'], rows)
     put_tests(table)
     assert [row['pets'].p_value for row in table.rows.values()] == [None] * 3
+
+
+def test_an_average_over_the_tasks_needs_all_of_them():
+    rows = {
+        ('FT', None): dict(dtd=Entry([50.0], 1), pets=Entry([60.0], 1)),
+        ('whole', None): dict(dtd=Entry([52.0, 54.0], 2), pets=Entry([64.0], 2)),
+        ('half', None): dict(dtd=Entry([59.0], 1), pets=Entry([], 1)),
+    }
+    table = Table('', ['dtd', 'pets'], rows)
+    assert table.difference(('whole', None), 'dtd') == 3.0
+    assert table.average_difference(('whole', None)) == 3.5
+    assert table.average_difference(('half', None)) is None
+
+
+class Finished:
+    """A storage in which every run has the same result."""
+
+    def __init__(self, **result):
+        self._result = result
+
+    def result(self, key):
+        return self._result
+
+    def done(self):
+        return {'done'}
+
+
+def test_the_tables_of_both_measures_have_the_published_numbers_of_their_own():
+    experiment = SimpleNamespace(
+        report=dict(published='tmlr.table1'),
+        settings=[SimpleNamespace(name='', published='simclr')],
+        tasks=[SimpleNamespace(name='dtd')],
+        arms=[ARMS['FT'], ARMS['BiSSL+FT']],
+    )
+    store = Finished(
+        test=60.0, metrics={'accuracy/top5': 90.0}, curve=[1.0], setting=dict(lr=1.0)
+    )
+    # What varies has no effect on FT.
+    cells = [
+        Cell('', 'dtd', arm, value, 'accuracy/top1', (), (key,))
+        for arm, keys in (('FT', 'aa'), ('BiSSL+FT', 'bc'))
+        for value, key in zip((1, 2), keys, strict=True)
+    ]
+    first, second = tables_of(experiment, cells, store)
+    names = [('FT', None), ('BiSSL+FT', 1), ('BiSSL+FT', 2)]
+    numbers = published('tmlr.table1')
+    for table, measure, value in ((first, 'results', 60.0), (second, 'top5', 90.0)):
+        assert list(table.rows) == names
+        entry = table.rows['FT', None]['dtd']
+        assert entry.values == [value]
+        assert entry.paper == numbers.of('simclr', 'ft', 'dtd', measure=measure)
+    assert first.rows['FT', None]['dtd'].paper != (85.8, 0.6)
+
+
+def test_hours_of_finished_runs_are_those_of_the_others():
+    labels = [dict(task='dtd', arm='FT', seed=seed) for seed in (1, 2, 3)]
+    nodes = [
+        Node(key, 'seed', label)
+        for key, label in zip(('done', 'second', 'third'), labels, strict=True)
+    ]
+    graph = Graph([Node('stage', 'stage', dict(arm='FT')), *nodes])
+    store = Finished(seconds=5400.0, device='a')
+    hours = Hours(graph, store)
+    assert hours.spent() == 1.5 and hours.devices == {'a': 1.5}
+    assert hours.of(nodes[1]) == 1.5
+    assert hours.left() == (3.0, dict(stage=1))
+    content = content_of_time(SimpleNamespace(report={}), Graph(nodes), store)
+    (_, rows), (_, tasks) = content.lists
+    assert rows[1] == ['fine-tuning', '1.5', '3', '1', 'a']
+    assert tasks[1] == ['dtd', 'FT', '1.5', '3']
 
 
 def test_alignment_compares_each_backbone_with_its_fine_tuned_ones(tmp_path, capsys):
