@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -353,7 +354,7 @@ def test_tables_compare_units_in_pairs(study, tmp_path):
     table = study.tables.table_of_arms(
         found, 's', groups[', units 6 to 11'], ('FT', 'v'), group=', units 6 to 11'
     )
-    assert '### s, units 6 to 11\n' in table and '| FT | 64.5 ' in table
+    assert '### s, units 6 to 11\n' in table and '| FT | 64.5 ± 1.9 |' in table
     differences = [1.0, 2.0, 3.0]
     low, high = study.tables.interval(differences)
     # t(0.975, 2) = 4.3027.
@@ -504,6 +505,127 @@ def test_sets_and_arms_restrict_the_tables(study, tmp_path):
     assert few.packs['dtd5-5'].labels == 5
 
 
+def test_choices_are_in_the_order_of_their_means_over_runs(study):
+    records = [
+        dict(key=dict(kind='choose', settings=settings, set=name), val=val)
+        for settings, name, val in (
+            ('a', 's', 60.0),
+            ('a', 's', 63.0),
+            ('a', 't', 72.0),
+            ('b', 's', 66.0),
+            ('c', 't', 64.0),
+        )
+    ]
+    assert study.tables.table_of_choices(records).splitlines()[4:] == [
+        '| b | 66.0 | – | 66.0 | 1 |',
+        '| a | 61.5 | 72.0 | 65.0 | 3 |',
+        '| c | – | 64.0 | 64.0 | 1 |',
+    ]
+
+
+def test_a_search_passes_over_a_setting_that_diverged_once(study, tmp_path):
+    records = choices(study, study.arms.StageSettings(0.1, 0.06, 60))
+
+    def found(records):
+        tasks = campaign_of(study, tmp_path, records, range(6, 12), arms=('FT',))
+        return [t.key for t in tasks.arms() if t.key['kind'] in ('search', 'final')]
+
+    keys = found(records)
+    settings = list(dict.fromkeys((k['lr'], k['weight_decay']) for k in keys))
+    for key in keys:
+        number = settings.index((key['lr'], key['weight_decay']))
+        val = {0: 99.0, 2: 60.0}.get(number, 50.0)
+        if number == 0 and key['unit'] == 7:
+            val = float('nan')
+        records.append(dict(key=key, val=val))
+    final = [k for k in found(records) if k['kind'] == 'final']
+    assert final and {(k['lr'], k['weight_decay']) for k in final} == {settings[2]}
+
+
+@pytest.mark.parametrize('arm, share', [('v', 1.0), ('FT-long', 1.8)])
+def test_fine_tunings_have_the_unit_of_their_stage(
+    study, tmp_path, monkeypatch, arm, share
+):
+    write_parts(tmp_path, number=9)
+    pack = study.packs.Pack('own', str(tmp_path), 10, labels=4)
+    given = []
+    monkeypatch.setattr(study.runs, 'timed_fine_tune', lambda *args: given.append(args))
+    setting, lists = study.runs.Setting(0.1, 0.2), tmp_path / 'lists'
+    study.runs.fine_tune(
+        arm, pack, 2, Path('a.pth'), setting, 3, lists, tmp_path, False
+    )
+    cfg, *others = given[0]
+    assert others == ['a.pth', setting, 203, str(tmp_path), pack.metric, False]
+    assert cfg.train_dataloader.dataset.dataset.ann_file.endswith('own-u2.txt')
+    # FT-long has the upper steps of a stage besides.
+    assert cfg.train_cfg.max_epochs == round(share * pack.epochs)
+    assert cfg.param_scheduler.end == cfg.train_cfg.max_epochs
+    looks = cfg.train_cfg.max_epochs / cfg.train_cfg.val_interval
+    assert looks == pytest.approx(pack.evaluations, rel=0.2)
+
+
+def regime_records(frozen, kind, values, **changed):
+    """Records of arms at settings that differ from the frozen ones."""
+    return [
+        dict(
+            key=dict(
+                kind=kind,
+                arm=arm,
+                set='sign_digits-5',
+                unit=unit,
+                settings=str(replace(frozen, **changed)),
+            ),
+            **numbers,
+        )
+        for arm, unit, numbers in values
+    ]
+
+
+def test_cells_of_the_regime_are_over_the_units_that_v_has(study):
+    frozen = study.arms.StageSettings(0.03, 0.06, 30)
+    found = dict(v={0: 60.0, 1: 70.0}, further={0: 58.0, 2: 90.0}, twice={1: 66.0})
+    records = regime_records(
+        frozen,
+        'regime',
+        [(arm, u, dict(test=x)) for arm, own in found.items() for u, x in own.items()],
+    )
+    records += regime_records(
+        frozen, 'regime', [('v', 0, dict(test=61.0))], num_alternations=5
+    )
+    results = study.regime_tables.Results(records, frozen)
+    assert results.gain(frozen, 'sign_digits-5', 'further') == 2.0
+    assert results.gain(frozen, 'sign_digits-5', 'twice') == 4.0
+    rows = study.regime_tables.text(results).splitlines()
+    (row,) = [row for row in rows if row.startswith('| 30 |')]
+    assert row.split('|', 3)[3] == ' – | 58.0 | 66.0 | 65.0 | +2.0 | +4.0 | 2 |'
+
+
+def test_an_estimate_is_held_against_the_stages_of_its_unit(study):
+    frozen = study.arms.StageSettings(0.03, 0.06, 30)
+    records = []
+    for unit, estimates in ((0, (1, 2, 3, 5, 4)), (1, (5, 4, 3, 2, 1))):
+        for i, estimate in enumerate(estimates):
+            weight = dict(reg_weight=study.regime.WEIGHTS[i])
+            numbers = dict(
+                regime=dict(test=60.0 + i + 20 * unit),
+                stage=dict(neighbours=[[0, 9.0], [30, 99.0 if i == 0 else 0.0]]),
+                transfer=dict(neighbours=float(estimate)),
+            )
+            # What is measured anew goes before what the stage said.
+            for kind, own in numbers.items():
+                records += regime_records(frozen, kind, [('v', unit, own)], **weight)
+    # Fine-tuning alone is no stage.
+    for kind, own in (('regime', dict(test=0.0)), ('transfer', dict(neighbours=99.0))):
+        records += regime_records(frozen, kind, [('FT', 0, own)])
+    rows = study.regime_tables.correlations(
+        study.regime_tables.Results(records, frozen)
+    ).splitlines()
+    assert rows[4:] == [
+        '| sign_digits-5 | 0 | 5 | 0.90 | 63.0 | 62.0 | 64.0 |',
+        '| sign_digits-5 | 1 | 5 | -1.00 | 80.0 | 82.0 | 84.0 |',
+    ]
+
+
 def test_estimates_stand_beside_the_accuracy_of_their_units(study):
     def record(kind, arm, unit, **values):
         own = dict(settings='a', arm=arm) if arm != 'FT' or kind == 'final' else {}
@@ -527,6 +649,10 @@ def test_estimates_stand_beside_the_accuracy_of_their_units(study):
         other = record('transfer', 'v', 7, neighbours=0.0)
         other['key'] |= key
         records.append(other)
+    # A setting that another set alone has fine-tunings of.
+    elsewhere = record('final', 'v', 7, test=0.0)
+    elsewhere['key'] |= dict(settings='b', set='t')
+    records.append(elsewhere)
     runs = study.tables.final_runs(records)
     text = study.tables.table_of_estimates(records, 's', runs['s'])
     assert text.splitlines()[4:] == [
