@@ -207,7 +207,7 @@ class Weighing:
 
     def __init__(self, randomness, optim_wrapper, **kwargs):
         self.seed, self.optimizer = randomness['seed'], optim_wrapper['optimizer']
-        self.hooks = []
+        self.hooks, self.val_dataloader = [], 'validation images'
         self.model = torch.nn.Linear(1, 1, bias=False)
         self.model.init_weights = lambda: None
 
@@ -230,6 +230,9 @@ class Weighing:
 
 def test_the_test_metric_is_that_of_the_best_epoch(monkeypatch, tmp_path):
     monkeypatch.setattr(fine_tune, 'Runner', Weighing)
+    monkeypatch.setattr(
+        fine_tune, 'mean_loss', lambda model, data: (model.weight.item(), data)
+    )
     cfg = Config(
         dict(model=dict(backbone=dict()), optim_wrapper=dict(optimizer=dict(lr=1.0)))
     )
@@ -243,10 +246,12 @@ def test_the_test_metric_is_that_of_the_best_epoch(monkeypatch, tmp_path):
         'mIoU',
         inspect=seen.append,
         history=True,
+        loss=True,
     )
     # The first of two equal ones.
     assert (found['val'], found['test']) == (30.0, 1.0)
     assert found['curve'] == list(Weighing.CURVE)
+    assert found['loss'] == (1.0, 'validation images')
     (runner,) = seen
     assert runner.model.weight.item() == 1.0
     assert runner.seed == 7
