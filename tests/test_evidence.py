@@ -231,8 +231,9 @@ def test_experiment_file_has_the_numbers_of_the_command(
     assert len(set(theirs.values())) > 2
 
 
+@pytest.mark.parametrize('diverged, tested', [(None, 3), ('twice', 2), ('v', 0)])
 def test_command_plans_its_runs_and_reports_them(
-    study, own_images, tmp_path, monkeypatch, capsys
+    study, own_images, tmp_path, monkeypatch, capsys, diverged, tested
 ):
     """The training itself is that of the test below."""
 
@@ -249,12 +250,17 @@ def test_command_plans_its_runs_and_reports_them(
                 task.makes.touch()
             val = 50.0 + 10 * (task.key.get('lr') == 0.3)
             result = dict(val=val, test=60.0 + (task.key.get('arm') == 'v'))
+            if (task.key['kind'], task.key.get('arm')) == ('final', diverged):
+                result['test'] = float('nan') if task.key['unit'] else 60.0
             campaign.store.add(task, result)
             done(task, result)
 
     monkeypatch.setattr(study.run, 'run', run)
     study.run.main([*GIVEN, '--work-dir', str(tmp_path / 'run')])
-    assert capsys.readouterr().out.count('BiSSL+FT +1.0, p = ') == 3
+    shown = capsys.readouterr().out
+    assert shown.count('BiSSL+FT +1.0, p = ') == tested
+    # Two of the four: those of one stage.
+    assert shown.count('no p value: 2 fine-tunings of the two') == 3 - tested
     text = (tmp_path / 'run/runs.jsonl').read_text()
     keys = [json.loads(line)['key'] for line in text.splitlines()]
     kinds = [key['kind'] for key in keys]

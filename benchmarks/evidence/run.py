@@ -189,7 +189,11 @@ def report(campaign: OwnPack) -> None:
             f'{name:20} {np.mean(values):5.1f} +- '
             f'{np.std(values, ddof=1):.1f}    {means}'
         )
-        if arm != 'v':
+        # Those that diverged are no draw, so they are not left out.
+        bad = np.count_nonzero(~np.isfinite([*values, *ours]))
+        if arm != 'v' and bad:
+            line += f'   no p value: {bad} fine-tunings of the two gave no number'
+        elif arm != 'v':
             found = permutation_test(values, ours)
             line += (
                 f'   BiSSL+FT {np.mean(ours) - np.mean(values):+.1f}, '
