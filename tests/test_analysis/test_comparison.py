@@ -184,6 +184,8 @@ def test_mean_and_deviation_are_those_of_the_sample():
     [
         ('coco/bbox_mAP_50', 0.25, 25.0),
         ('pascal_voc/mAP', 0.5, 50.0),
+        ('cityscapes/mAP', 0.25, 25.0),
+        ('crowd_human/mAP', 0.5, 50.0),
         ('mIoU', 32.8, 32.8),
         ('accuracy/top1', 90.0, 90.0),
         # pycocotools has -1 where there is no box of that size.

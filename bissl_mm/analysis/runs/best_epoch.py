@@ -11,7 +11,14 @@ from ...utils.errors import KeyRefusal
 
 #: Metrics that OpenMMLab's evaluators report as fractions. mmpretrain and mmseg
 #: report percent.
-FRACTIONS = ('coco/', 'lvis/', 'openimages/', 'pascal_voc/')
+FRACTIONS = (
+    'cityscapes/',
+    'coco/',
+    'crowd_human/',
+    'lvis/',
+    'openimages/',
+    'pascal_voc/',
+)
 
 
 class KeepBest(Hook):
