@@ -1,10 +1,12 @@
 """What a stage reports about its settings, against closed forms."""
 
+import copy
 import math
 from types import SimpleNamespace
 
 import pytest
 import torch
+from pretext_models import bissl_model
 from small_run import StopAt, make_runner, small_config, weights
 from torch.utils.data import DataLoader
 
@@ -15,6 +17,7 @@ from bissl_mm.engine.hooks.transfer_hook import (
     batch_features,
     mixed_batches,
     neighbours_accuracy,
+    pooled,
 )
 from bissl_mm.engine.steps.relaxation import (
     clipped_gain,
@@ -64,6 +67,13 @@ def test_rates_are_those_of_the_schedule():
     warm = sum(1e-4 + (1 - 1e-4) * i / 9 for i in range(10))
     cosine = sum((1 + math.cos(math.pi * i / 100)) / 2 for i in range(100))
     assert total == pytest.approx(0.5 * (warm + cosine), rel=0.01)
+
+
+def test_a_schedule_without_an_end_ends_with_the_stage():
+    cosine = dict(type='CosineAnnealingLR', eta_min=0.0, by_epoch=False)
+    total = sum(learning_rates(dict(param_scheduler=dict(lower=cosine)), 0.5, 100))
+    expected = sum((1 + math.cos(math.pi * i / 100)) / 2 for i in range(100))
+    assert total == pytest.approx(0.5 * expected, rel=1e-6)
 
 
 def test_a_schedule_of_lambda_is_weighed_with_its_steps_rates():
@@ -144,6 +154,37 @@ def test_a_group_that_lars_excludes_has_no_trust_ratio():
     assert moved == pytest.approx([0.1, 0.005], rel=1e-4)
 
 
+@pytest.mark.parametrize('trust_dims, gain', [(0, 0.05), (2, 1.0)])
+def test_gain_of_a_vector_that_lars_does_not_decay(trust_dims, gain):
+    theta = param(3.0, 4.0)
+    optimizer = LARS(
+        [theta],
+        lr=0.1,
+        momentum=0.0,
+        weight_decay=0.1,
+        eta=0.01,
+        min_decay_dims=2,
+        min_trust_dims=trust_dims,
+    )
+    theta.grad = torch.tensor([0.6, 0.8])
+    assert gains(optimizer, [theta]) == pytest.approx([gain])
+    optimizer.step()
+    moved = (torch.tensor([3.0, 4.0]) - theta.detach()).norm()
+    assert moved == pytest.approx(0.1 * gain, rel=1e-4)
+
+
+def test_multiples_of_the_rate_are_those_of_the_stage_and_not_of_its_warm_up():
+    first, second = param(1.0), param(1.0)
+    optimizer = torch.optim.SGD(
+        [dict(params=[first]), dict(params=[second], lr=0.01)], lr=0.1
+    )
+    warm_up = torch.optim.lr_scheduler.LinearLR(optimizer, start_factor=0.001)
+    for _ in range(2):
+        assert gains(optimizer, [first, second]) == pytest.approx([1.0, 0.1])
+        optimizer.step()
+        warm_up.step()
+
+
 def test_no_gain_of_optimizers_that_are_not_known():
     from mmpretrain.engine.optimizers import Lamb
 
@@ -180,8 +221,11 @@ def test_tensors_with_large_gradients_count_more_with_adam():
     )
 
 
-def way_of_theta_p(kind, limit, steps=40):
-    """The gain in a simulated stage, and the way per lambda that was really gone."""
+def way_of_theta_p(kind, limit, steps=40, loud=1.0):
+    """The gain in a simulated stage, and the way per lambda that was really gone.
+
+    The noise of every second step is ``loud`` times that of the others.
+    """
 
     def run(weight):
         theta = torch.zeros(50, dtype=torch.float64, requires_grad=True)
@@ -193,10 +237,10 @@ def way_of_theta_p(kind, limit, steps=40):
             theta.add_(1.0)
         start, clipping, gain = theta.detach().clone(), [], None
         draws = torch.Generator().manual_seed(0)
-        for _ in range(steps):
+        for i in range(steps):
             # The pretext gradient is noise, and the pull is a constant direction.
             noise = torch.randn(50, generator=draws, dtype=torch.float64)
-            theta.grad = noise - weight
+            theta.grad = noise * (loud if i % 2 else 1.0) - weight
             norm = torch.nn.utils.clip_grad_norm_([theta], limit)
             clipping.append(min(1.0, limit / (norm.item() + 1e-6)))
             gain = clipped_gain(optimizer, [theta], [1.0], clipping)
@@ -211,6 +255,11 @@ def way_of_theta_p(kind, limit, steps=40):
 @pytest.mark.parametrize('limit', [math.inf, 1.0, 0.1], ids=str)
 def test_gain_is_the_way_that_was_gone_with_clipping(kind, limit):
     gain, gone = way_of_theta_p(kind, limit)
+    assert gain == pytest.approx(gone, rel=0.3)
+
+
+def test_gain_of_adam_counts_the_clipping_of_all_steps():
+    gain, gone = way_of_theta_p(torch.optim.Adam, 1.0, loud=10.0)
     assert gain == pytest.approx(gone, rel=0.3)
 
 
@@ -320,6 +369,40 @@ def test_what_r_leaves_out_is_said(regularizer, text):
     optimizer = torch.optim.SGD([theta], 0.1, momentum=0.9)
     RegimeHook().tell(runner, 0.5, optimizer, [theta])
     assert (text in infos[0]) if text else ('leaves out' not in infos[0])
+
+
+class Wrapper(dict):
+    """Of a stage whose lower level has momentum."""
+
+    def __init__(self, model, regularizer):
+        optimizer = torch.optim.SGD(model.pretext.parameters(), 0.1, momentum=0.5)
+        super().__init__(lower=SimpleNamespace(optimizer=optimizer))
+        self.regularizer = regularizer
+
+
+def test_r_counts_lambda_of_every_alternation():
+    model = bissl_model('SimCLR', torch.float32)
+    infos: list[str] = []
+    runner = SimpleNamespace(
+        iter=0,
+        cfg={},
+        model=model,
+        train_loop=SimpleNamespace(
+            max_iters=3,
+            settings=SimpleNamespace(
+                total_steps=dict(lower=12).__getitem__, num_alternations=3
+            ),
+        ),
+        optim_wrapper=Wrapper(
+            model, ScheduledDistance('cosine_increase', max_weight=4.0, min_weight=1.0)
+        ),
+        logger=SimpleNamespace(info=infos.append),
+    )
+    hook = RegimeHook()
+    hook.before_train(runner)
+    # Lambda is 1, 2.5 and 4 in four steps each.
+    assert hook.relaxation_times == pytest.approx(0.1 * 4 * (1 + 2.5 + 4) / 0.5)
+    assert 'R = 6 times' in infos[0]
 
 
 def test_r_of_adam_is_told_with_one_lower_step(image_folders, tmp_path, monkeypatch):
@@ -613,6 +696,49 @@ def test_neighbours_are_counted_as_by_hand():
     features[3, 2] = math.nan
     with pytest.raises(ValueRefusal, match='1 of 30 images'):
         neighbours_accuracy(features, labels, 5)
+
+
+def test_the_estimate_is_of_the_lower_backbone():
+    model = bissl_model('SimCLR', torch.float64)
+    with torch.no_grad():
+        for p in model.upper_backbone():
+            p.zero_()
+    # Images of a class are alike, so that random features tell them apart.
+    kinds = torch.randn(3, 3, 24, 24, dtype=torch.float64)
+    labels = torch.arange(24) % 3
+    images = kinds[labels] + 0.1 * torch.randn(24, 3, 24, 24, dtype=torch.float64)
+    loader = [dict(inputs=images, data_samples=labels)]
+    other = copy.deepcopy(model.downstream)
+    blind = neighbours_accuracy(*batch_features(other, loader), 10)
+    lower = {
+        name.removeprefix('backbone.'): tensor
+        for name, tensor in model.pretext.state_dict().items()
+        if name.startswith('backbone.')
+    }
+    other.backbone.load_state_dict(lower)
+    seeing = neighbours_accuracy(*batch_features(other, loader), 10)
+    assert seeing > 90 > 50 > blind
+    before = {n: t.clone() for n, t in model.state_dict().items()}
+    runner = SimpleNamespace(
+        model=model,
+        train_loop=SimpleNamespace(iter=0),
+        val_loop=SimpleNamespace(dataloader=loader),
+        message_hub=SimpleNamespace(update_info=lambda *args: None),
+        visualizer=SimpleNamespace(add_scalar=lambda *args, **kwargs: None),
+        logger=SimpleNamespace(info=lambda text: None),
+    )
+    hook = TransferHook()
+    hook.before_train(runner)
+    assert hook.history == [(0, pytest.approx(seeing))]
+    assert all(torch.equal(before[n], t) for n, t in model.state_dict().items())
+
+
+def test_features_are_means_over_the_places_of_the_last_stage():
+    first, last = torch.rand(2, 3, 4, 4), torch.rand(2, 5, 2, 2)
+    expected = torch.stack([image.reshape(5, -1).mean(1) for image in last])
+    for outputs in (last, (first, last), [(first,), (first, last)]):
+        assert torch.allclose(pooled(outputs), expected)
+    assert torch.equal(pooled((first, expected)), expected)
 
 
 class Normed(torch.nn.Module):

@@ -191,3 +191,6 @@ def test_a_clipped_step_counts_with_its_factor():
     torch.testing.assert_close(
         flatten(solution.value), share * flatten(v), rtol=1e-4, atol=0.0
     )
+    assert logs['clipped'] == 1.0
+    loose = made(model, clip=dict(max_norm=100.0))
+    assert loose.lower_step(model, batch_of(0), 0)['clipped'] == 0.0
