@@ -113,6 +113,19 @@ def test_gain_of_adam_is_one_over_the_scale():
     assert gains(torch.optim.LBFGS([theta]), [theta]) is None
 
 
+@pytest.mark.parametrize('amsgrad', [False, True])
+def test_gain_of_adam_is_that_of_its_next_step(amsgrad):
+    theta = param(1.0).double().detach().requires_grad_()
+    optimizer = torch.optim.Adam([theta], 1e-3, (0.9, 0.99), amsgrad=amsgrad)
+    for slope in [8.0] * 20 + [0.5] * 600:
+        theta.grad = torch.tensor([slope], dtype=torch.float64)
+        optimizer.step()
+    (gain,) = gains(optimizer, [theta])
+    before = theta.item()
+    optimizer.step()
+    assert before - theta.item() == pytest.approx(1e-3 * 0.5 * gain, rel=1e-3)
+
+
 @pytest.mark.parametrize('excluded', [False, True])
 def test_gain_of_the_other_lars(excluded):
     from mmpretrain.engine.optimizers import LARS as OtherLARS

@@ -170,7 +170,9 @@ def _adam(state: dict, group: dict) -> float | None:
     if 'exp_avg_sq' not in state or 'step' not in state:
         return None
     steps = float(state['step'])
-    scale = state['exp_avg_sq'] / (1 - group['betas'][1] ** steps)
+    # With amsgrad the largest average so far divides.
+    moment = state.get('max_exp_avg_sq', state['exp_avg_sq'])
+    scale = moment / (1 - group['betas'][1] ** steps)
     found = 1 / (scale.sqrt() + group['eps'])
     weights = scale if scale.any() else torch.ones_like(scale)
     return ((found * weights).sum() / weights.sum()).item()
