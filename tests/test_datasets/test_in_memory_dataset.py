@@ -1,5 +1,7 @@
 """Samples that are kept in memory equal those of the inner dataset."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -64,10 +66,18 @@ def test_runs_share_samples_until_a_file_changes(root, monkeypatch):
     second.full_init()
     assert second[0]['inputs'] is first[0]['inputs']
     path = root / 'train' / KINDS[0] / '0.png'
-    path.write_bytes((root / 'train' / KINDS[1] / '0.png').read_bytes() + b'x')
+    others = [(root / 'train' / kind / '0.png').read_bytes() for kind in KINDS[1:]]
+    size = 1 + max(map(len, others))
+    path.write_bytes(others[0].ljust(size, b'x'))
     third = InMemoryDataset(inner(root))
     third.full_init()
     assert not torch.equal(third[0]['inputs'], first[0]['inputs'])
+    # A file of the same size, at another time.
+    path.write_bytes(others[1].ljust(size, b'x'))
+    os.utime(path, (1, 1))
+    fourth = InMemoryDataset(inner(root))
+    fourth.full_init()
+    assert not torch.equal(fourth[0]['inputs'], third[0]['inputs'])
     for size in range(module.MAX_KEPT):
         InMemoryDataset(
             inner(

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
@@ -53,6 +54,31 @@ def test_parts_give_the_gradients_of_the_whole_batch(parts, whole):
         for key, value in whole[1 + level].items():
             assert found[1 + level][key] == pytest.approx(value, rel=1e-6)
     assert sum(g.norm() > 1e-4 for g in whole[0][1].values()) > 20
+
+
+@pytest.mark.parametrize('parts', [1, 2])
+def test_both_terms_of_an_upper_step_have_the_same_draws(parts):
+    model = bissl_model('SimCLR', torch.float64)
+    with torch.no_grad():
+        for p, d in zip(model.lower_backbone(), model.upper_backbone(), strict=True):
+            d.copy_(p)
+    model.downstream.head.fc.register_forward_pre_hook(
+        lambda module, given: (F.dropout(given[0], 0.5),)
+    )
+    half = views(4)[0]
+    batch = dict(inputs=torch.cat([half, half]), data_samples=torch.arange(8) % 4 % 3)
+
+    def upper(parts, batch, seed):
+        order = FirstOrder(dict(upper=parts), None)
+        return order.upper_gradient(model, batch, seed, direct_weight=1.0)
+
+    found, other = (upper(parts, batch, seed) for seed in (5, 6))
+    assert found.loss_at_lower == found.loss_at_upper != other.loss_at_upper
+    for name, v in zip(model.levels.upper_names, found.v, strict=True):
+        torch.testing.assert_close(found.gradients[name], v, rtol=1e-10, atol=1e-12)
+    # Parts of the same images have draws of their own.
+    first = dict(inputs=half, data_samples=batch['data_samples'][:4])
+    assert upper(1, first, 5).loss_at_upper != found.loss_at_upper
 
 
 def test_parts_of_the_hessian_batch_average_their_hessians():
