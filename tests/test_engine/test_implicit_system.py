@@ -134,6 +134,35 @@ def test_every_setting_can_be_given_in_a_config():
     assert {k: settings[k] for k in kept} == kept
 
 
+def test_what_a_level_leaves_out_is_the_published_or_that_of_the_upper_level():
+    model = bissl_model('SimCLR', torch.float32)
+    upper = dict(
+        optimizer=dict(type='SGD', lr=0.2, weight_decay=0.1),
+        paramwise_cfg=dict(custom_keys={'head': dict(lr_mult=3.0)}),
+    )
+    given = dict(lower=dict(optimizer=dict(type='SGD', lr=0.4)), upper=upper)
+
+    def built(**changed):
+        wrapper = BiSSLOptimWrapperConstructor({**given, **changed})(model)
+        heads = {id(p) for p in model.downstream.head.parameters()}
+        groups = wrapper.head_warmup.optimizer.param_groups
+        return wrapper, {
+            (id(p) in heads, g['lr'], g['weight_decay'])
+            for g in groups
+            for p in g['params']
+        }
+
+    wrapper, rates = built()
+    published = dict(max_norm=10.0)
+    assert wrapper.clip_grad == dict(lower=published, upper=published, head_warmup=None)
+    assert rates == {(True, 0.2 * 3.0, 0.1), (False, 0.2, 0.1)}
+    own = dict(optimizer=dict(type='SGD', lr=0.5), clip_grad=dict(max_norm=1.0))
+    wrapper, rates = built(head_warmup=own, upper={**upper, 'clip_grad': None})
+    assert wrapper.clip_grad['upper'] is None
+    assert wrapper.clip_grad['head_warmup'] == dict(max_norm=1.0)
+    assert rates == {(True, 1.5, 0.0), (False, 0.5, 0.0)}
+
+
 @pytest.mark.parametrize(
     'setting, message',
     [

@@ -120,6 +120,30 @@ def test_loss_with_state_leaves_the_model_alone():
     assert torch.autograd.grad(loss, other)[0].abs().sum() > 0
 
 
+class Scaling(BaseModel):
+    """A head that scales the annotations in place, as one of mmdet's may."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, inputs, data_samples, mode='loss'):
+        for sample in data_samples:
+            sample['boxes'].mul_(0.5)
+        boxes = torch.stack([sample['boxes'] for sample in data_samples])
+        return dict(loss=(self.weight * boxes).sum())
+
+
+def test_loss_with_state_leaves_the_annotations_alone():
+    model = Scaling()
+    samples = [dict(boxes=torch.tensor([4.0, 8.0])) for _ in range(2)]
+    data = dict(inputs=torch.zeros(2), data_samples=samples)
+    for _ in range(2):
+        state = dict(model.named_parameters())
+        assert loss_with_state(model, state, data).item() == 12
+    assert all(s['boxes'].tolist() == [4.0, 8.0] for s in samples)
+
+
 class Shared(nn.Module):
     """A module under two names and a weight shared by two modules."""
 

@@ -13,9 +13,11 @@ from test_search import CONFIG, SMALL, options
 from tool_runs import tool
 
 from bissl_mm.analysis.alignment import (
+    Alignment,
     effective_dimension,
     feature_cosine,
     parameter_cosine,
+    summary,
 )
 from bissl_mm.analysis.features import embed
 from bissl_mm.utils.errors import Refusal
@@ -52,6 +54,21 @@ def test_effective_dimension():
     expected = energies.sum() ** 2 / (energies**2).sum()
     assert effective_dimension(values) == pytest.approx(expected)
     assert effective_dimension(np.ones((5, 3))) == 0
+
+
+def test_summary_has_means_and_deviations_of_the_sample():
+    points = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+    several = Alignment([0.2, 0.4, 0.9], [0.5, 0.5, 0.8], points, None)
+    one = Alignment([0.2], [0.5], points, None)
+    found = summary(dict(several=several, one=one))
+    assert found['several'] == dict(
+        effective_dimension=pytest.approx(2),
+        parameters=pytest.approx(0.5),
+        parameters_std=pytest.approx(0.13**0.5),
+        features=pytest.approx(0.6),
+        features_std=pytest.approx(0.03**0.5),
+    )
+    assert set(found['one']) == {'effective_dimension', 'parameters', 'features'}
 
 
 @pytest.mark.parametrize('noise', [0.0, 1e-9])
