@@ -91,6 +91,11 @@ def test_seeds_are_shared_out_among_the_backbones_of_an_arm(monkeypatch, tmp_pat
         ('b3', 5),
         ('b3', 6),
     ]
+    # 49 * (2 / 98) is below 1.
+    calls.clear()
+    seeds = range(1, 99)
+    compare(None, dict(A=['a', 'b']), [Setting(0.1, 0.0)], seeds, str(tmp_path))
+    assert [name for name, _ in calls[1:]] == ['a'] * 49 + ['b'] * 49
 
 
 def test_the_difference_is_the_second_arm_minus_the_first(monkeypatch, tmp_path):

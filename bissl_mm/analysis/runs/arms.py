@@ -149,9 +149,9 @@ class Arm:
             return []
         best = max(numbers, key=lambda r: self._results[r]['val'])
         self.setting = best.setting
-        share = len(self.checkpoints) / len(self.seeds)
+        files, total = self.checkpoints, len(self.seeds)
         self.final = [
-            Run(self, self.checkpoints[int(i * share)], best.setting, seed)
+            Run(self, files[i * len(files) // total], best.setting, seed)
             for i, seed in enumerate(self.seeds)
         ]
         return self.final
