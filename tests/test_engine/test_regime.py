@@ -562,6 +562,9 @@ def test_the_best_value_is_that_of_its_checkpoint(image_folders, tmp_path, monke
     make_runner(cfg).train()
     saved = load_checkpoint(str(tmp_path / 'iter_1.pth'))
     assert saved['bissl_best_transfer'] == 90.0
+    best = torch.load(tmp_path / 'best_backbone.pth', weights_only=True)['state_dict']
+    for name, value in best.items():
+        assert torch.equal(value, saved['state_dict'][f'pretext.{name}']), name
     # Killed before the checkpoint after that.
     cfg.resume = True
     for number in (2, 3):
