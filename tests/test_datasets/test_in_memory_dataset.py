@@ -179,6 +179,16 @@ def test_transforms_after_it_work_on_copies(root):
     assert np.array_equal(samples[0]['img'], plain.permute(1, 2, 0).numpy())
 
 
+def test_transforms_after_it_may_write_to_the_pixels(root):
+    def darken(results):
+        results['img'] //= 2
+        return results
+
+    kept = InMemoryDataset(inner(root, PIPELINE), [darken])
+    once, again = kept[0]['img'].copy(), kept[0]['img']
+    assert once.any() and np.array_equal(once, again)
+
+
 @pytest.mark.parametrize('damaged', [0, 3])
 def test_a_damaged_file_costs_its_sample_alone(root, damaged):
     kept = InMemoryDataset(inner(root))

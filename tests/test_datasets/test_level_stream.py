@@ -171,7 +171,7 @@ def test_any_batch_can_be_replayed():
     assert given.next() == stream().batch_at(5)
 
 
-def test_augmentations_differ_between_passes_and_levels():
+def test_augmentations_differ_between_samples_passes_and_levels():
     given = stream()
     values = {}
     for batch in drawn(given, 18):
@@ -179,6 +179,13 @@ def test_augmentations_differ_between_passes_and_levels():
             values.setdefault(index, []).append(value)
     assert all(len(set(v)) == len(v) for v in values.values())
     assert max(len(v) for v in values.values()) == 2
+    # No two samples of a pass have the same draws, nor has one on two levels.
+    everything = [value for v in values.values() for value in v]
+    assert len(set(everything)) == len(everything) == 36
+    other = LevelStream(dict(dataset=given.dataset, batch_size=2), 'upper', 3)
+    other.start(0)
+    draws = {v for batch in drawn(other, 18) for v in zip(*batch['values'])}
+    assert len(draws) == 36 and not draws & set(everything)
 
 
 def test_loading_does_not_disturb_the_generators():
