@@ -125,11 +125,14 @@ def test_factors_are_measured_without_rates_of_their_own(
 
 
 def test_without_data_for_sgd(image_folders, tmp_path, monkeypatch):
-    cfg = config(monkeypatch, image_folders, tmp_path, dict(type='SGD', lr=0.05))
+    # There is no momentum to dampen.
+    sgd = dict(type='SGD', lr=0.05, dampening=0.5)
+    cfg = config(monkeypatch, image_folders, tmp_path, sgd)
     cfg.train_cfg.pretext_dataloader.dataset.data_root = 'nowhere'
     cfg.train_dataloader.dataset.data_root = 'nowhere'
     start = start_of(cfg, images=1000, labels=90)
     assert start.images == (1000, 4) and start.labels == (90, 6)
+    assert start.gain == 1.0
 
 
 @pytest.mark.parametrize(

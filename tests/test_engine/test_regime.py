@@ -57,6 +57,16 @@ def test_r_is_the_number_of_relaxations_of_sgd(momentum, lr, number):
     assert -math.log(theta.item()) == pytest.approx(times, rel=0.05)
 
 
+def test_nothing_is_damped_without_momentum():
+    theta = param(1.0)
+    optimizer = torch.optim.SGD([theta], 0.1, dampening=0.5)
+    assert gains(optimizer, [theta]) == [1.0]
+    for _ in range(2):
+        before, theta.grad = theta.item(), torch.ones(1)
+        optimizer.step()
+        assert before - theta.item() == pytest.approx(0.1)
+
+
 def test_rates_are_those_of_the_schedule():
     schedules = [
         dict(type='LinearLR', start_factor=1e-4, by_epoch=False, begin=0, end=10),
