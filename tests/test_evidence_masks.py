@@ -563,9 +563,14 @@ def test_images_of_other_parts_are_not_trained_on(packs, tmp_path):
     (root / 'train.json').rename(root / 'trainval.json')
 
     def add(data):
+        val = json.loads((root / 'val.json').read_text())
         images = [
             dict(each, id=50 + each['id'], file_name=f'val/{each["file_name"]}')
-            for each in json.loads((root / 'val.json').read_text())['images']
+            for each in val['images']
+        ]
+        data['annotations'] += [
+            dict(each, id=900 + each['id'], image_id=50 + each['image_id'])
+            for each in val['annotations']
         ]
         for each in data['images']:
             each['file_name'] = f'train/{each["file_name"]}'
@@ -574,6 +579,9 @@ def test_images_of_other_parts_are_not_trained_on(packs, tmp_path):
     change(root / 'trainval.json', add)
     read, (note,) = files(packs, root)
     assert len(read['train']['images']) == 6
+    # Nor are their boxes.
+    ids = {each['id'] for each in read['train']['images']}
+    assert ids == {each['image_id'] for each in read['train']['annotations']}
     assert "trainval.json: 3 of 9 images are in 'val.json', 'test.json', too" in note
     (root / 'val.json').write_text((root / 'trainval.json').read_text())
     with pytest.raises(ValueError, match='trainval.json: all 9 images are in'):

@@ -3,10 +3,13 @@
 from collections import Counter
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from mmengine.dataset import BaseDataset
+from PIL import Image
 
 from bissl_mm.datasets import StratifiedPart
+from bissl_mm.datasets.strata import classes_of
 
 
 class Labelled(BaseDataset):
@@ -103,3 +106,11 @@ def test_folders_of_one_name_in_two_cities_are_two_strata():
 def test_empty_part_is_named():
     with pytest.raises(ValueError, match='leaves this split empty'):
         StratifiedPart(Labelled(), 0.01)
+
+
+def test_ids_of_a_mask_that_are_no_class(tmp_path):
+    path = str(tmp_path / 'mask.png')
+    Image.fromarray(np.array([[0, 3, 255]], np.uint8)).save(path)
+    assert classes_of(dict(seg_map_path=path)) == {0, 3}
+    # There, 0 is ignored, too.
+    assert classes_of(dict(seg_map_path=path, reduce_zero_label=True)) == {3}
