@@ -219,6 +219,29 @@ def state_of(model):
     )
 
 
+class Tabled(BaseModel):
+    """Keeps a table with the length for which it was made."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+        self.length, self.table = 0, torch.zeros(0)
+
+    def forward(self, inputs, mode='loss'):
+        if self.length != len(inputs):
+            self.length, self.table = len(inputs), torch.ones(len(inputs))
+        return dict(loss=(self.scale * self.table * inputs).sum())
+
+
+def test_a_table_stays_with_its_size():
+    model = Tabled()
+    state = dict(model.named_parameters())
+    short, long = (dict(inputs=torch.ones(length)) for length in (3, 5))
+    assert model(**short)['loss'] == 3
+    assert loss_with_state(model, state, long) == 5
+    assert model(**short)['loss'] == 3
+
+
 def test_what_modules_count_and_collect_is_restored():
     torch.manual_seed(0)
     model, data = Counting(), dict(inputs=torch.randn(6, 4))
