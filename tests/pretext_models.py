@@ -2,6 +2,7 @@
 
 import torch
 from dense_models import with_norm
+from masked_models import MASKED, VIT
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
@@ -150,9 +151,6 @@ def maskfeat() -> dict:
     )
 
 
-VIT = dict(embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=32)
-
-
 def mae() -> dict:
     return dict(
         type='MAE',
@@ -245,6 +243,7 @@ METHODS = {
     'DenseCL': (densecl, two_views),
     'MoCo v3': (moco_v3, two_views),
     'MaskFeat': (maskfeat, patches),
+    **MASKED,
 }
 
 

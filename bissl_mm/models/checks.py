@@ -85,6 +85,13 @@ def _check_second_derivative(name: str, module: nn.Module) -> None:
             "processes) or dict(type='BN') (of each process). "
             'model.sync_norms=True or False also replaces the layers. ' + _WAY_OUT
         )
+    if any(base.__name__ == 'SyncBatchNorm' for base in kind.__mro__):
+        raise TypeRefusal(
+            f"pretext model: '{name}' is a {kind.__name__}, whose statistics over all "
+            'processes have no second derivative, so there is no Hessian. Use the same '
+            "norm with each process's own statistics (of mmpretrain's "
+            'SparseSyncBatchNorm2d this is SparseBatchNorm2d). ' + _WAY_OUT
+        )
     if kind.__name__ == 'OptimizedModule' or getattr(
         module, '_compiled_call_impl', None
     ):

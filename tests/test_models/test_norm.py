@@ -2,10 +2,16 @@
 
 import pytest
 import torch
+from mmpretrain.models.utils.sparse_modules import (
+    SparseBatchNorm2d,
+    SparseSyncBatchNorm2d,
+)
 from small_models import build, classifier_cfg, simclr_cfg
 from torch import nn
 
 from bissl_mm.models import BiSSLModel, DifferentiableSyncBatchNorm, set_sync_norms
+from bissl_mm.models.checks import check_differentiable
+from bissl_mm.utils.errors import TypeRefusal
 
 
 def model(sync_norms, norm='BN'):
@@ -56,3 +62,16 @@ def test_torchs_own_synchronised_norm_gets_a_second_derivative():
     norm = set_sync_norms(nn.SyncBatchNorm(3), False)
     assert type(norm) is DifferentiableSyncBatchNorm
     assert not norm.synchronised
+
+
+def test_norms_that_do_more_are_not_replaced():
+    """SparK's normalise the visible places alone."""
+    local, across = SparseBatchNorm2d(3), SparseSyncBatchNorm2d(3)
+    for norm, synchronised in ((local, True), (across, True), (across, False)):
+        with pytest.raises(TypeRefusal, match=f'a {type(norm).__name__} has a forward'):
+            set_sync_norms(nn.Sequential(norm), synchronised)
+    assert set_sync_norms(local, False) is local
+    check_differentiable(local, nn.Identity())
+    with pytest.raises(TypeRefusal, match="'0' is a SparseSyncBatchNorm2d, .*no Hess"):
+        check_differentiable(nn.Sequential(across), nn.Identity())
+    check_differentiable(nn.Sequential(across), nn.Identity(), curvature='differences')

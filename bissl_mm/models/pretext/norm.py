@@ -7,9 +7,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...registry import MODELS
 from ...utils.check import check_keys
-from ...utils.errors import ValueRefusal
+from ...utils.errors import TypeRefusal, ValueRefusal
 from ...utils.scales import Scales
 from .packed_norm import Statistics, statistics_type, sync_batch_norm
+
+#: Of norms that normalise by a batch's statistics and do nothing else.
+_PLAIN_FORWARDS = (_BatchNorm.forward, nn.SyncBatchNorm.forward)
 
 
 @MODELS.register_module('DifferentiableSyncBN')
@@ -102,6 +105,9 @@ def set_sync_norms(model: nn.Module, synchronised: bool) -> nn.Module:
 
     Returns:
         nn.Module: The model, or the norm in its place.
+
+    Raises:
+        TypeError: For a norm that does more, such as those of mmpretrain's SparK.
     """
     return _replaced(model, synchronised, {})
 
@@ -118,6 +124,12 @@ def _replaced(
     elif isinstance(module, nn.SyncBatchNorm) or (
         synchronised and isinstance(module, _BatchNorm)
     ):
+        if type(module).forward not in _PLAIN_FORWARDS:
+            raise TypeRefusal(
+                f'sync_norms={synchronised}: a {type(module).__name__} has a forward pass '
+                'of its own, which the layer in its place would not have. Leave '
+                'model.sync_norms (sync_bn) out, or give the model a plain norm.'
+            )
         known[module] = _copied(module, synchronised)
     else:
         for name, child in list(module._modules.items()):
