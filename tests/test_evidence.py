@@ -31,6 +31,7 @@ def study():
         import devices
         import experiment_file
         import kinds
+        import looks
         import packs
         import regime
         import regime_tables
@@ -47,6 +48,7 @@ def study():
             devices=devices,
             file=experiment_file,
             kinds=kinds,
+            looks=looks,
             packs=packs,
             regime=regime,
             regime_tables=regime_tables,
@@ -367,6 +369,28 @@ def test_tables_compare_units_in_pairs(study, tmp_path):
     assert np.allclose(
         [low, high], [2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5], atol=1e-3
     )
+
+
+def test_a_table_has_the_fine_tunings_of_one_search(study):
+    def run(arm, unit, lr, test):
+        key = dict(kind='final', arm=arm, settings='', set='s', unit=unit, lr=lr)
+        return dict(key=dict(key, weight_decay=0.1, seed=0), test=test)
+
+    groups = study.tables.GROUPS
+    # Units 6 and 7 were looked at; of units 0 to 5 each group has its own search.
+    early = [run('v', 6, 0.3, 50.0), run('v', 7, 0.3, 60.0)]
+    whole = [run('v', unit, 0.1, 70.0) for unit in (6, 7, 8)]
+    others = [run('v', 0, 0.3, 40.0), run('FT', 6, 0.3, 40.0)]
+    assert study.looks.looks(early + whole + others, groups) == early
+    assert study.looks.looks(whole + others, groups) == []
+    rows = study.looks.text(early).splitlines()[-2:]
+    assert rows == [
+        '| s | v | 0.3 | 0.1 | 6 | 50.0 | 1 |',
+        '| s | v | 0.3 | 0.1 | 7 | 60.0 | 1 |',
+    ]
+    assert study.looks.text([]) == ''
+    with pytest.raises(ValueError, match='2 units each'):
+        study.looks.looks(early + whole[:2], groups)
 
 
 def campaign_of(study, folder, records=(), units=range(6), **given):

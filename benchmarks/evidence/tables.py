@@ -22,6 +22,7 @@ from scipy import stats
 sys.path.insert(0, str(Path(__file__).parent))
 
 import best_tables  # noqa: E402
+import looks  # noqa: E402
 import regime_tables  # noqa: E402
 from arms import ARMS  # noqa: E402
 from devices import places, seconds  # noqa: E402
@@ -238,6 +239,8 @@ def main() -> None:
     )
     if any(r['key']['kind'] == 'choose' for r in records):
         print(table_of_choices(records) + '\n')
+    early = looks.looks(records, GROUPS)
+    records = [record for record in records if record not in early]
     runs = final_runs(records)
     for title, arms in SECTIONS.items():
         shown = {
@@ -264,6 +267,8 @@ def main() -> None:
     if any(estimates):
         print('## The estimate of transfer of the backbones\n')
         print('\n\n'.join(filter(None, estimates)) + '\n')
+    if early:
+        print(looks.text(early) + '\n')
     frozen = chosen(records)
     if frozen and any(r['key']['kind'] == 'regime' for r in records):
         results = regime_tables.Results(records, frozen)
