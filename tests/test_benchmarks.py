@@ -91,6 +91,7 @@ def test_published_variant_is_the_baseline(script, tmp_path):
     )
 
 
+@pytest.mark.whole
 def test_scaling(script, tmp_path):
     path, picture = tmp_path / 'scaling.json', tmp_path / 'scaling.svg'
     script(
@@ -176,6 +177,7 @@ def fails(say):
     raise ValueError('on purpose')
 
 
+@pytest.mark.whole
 def test_gpu_kit_ends_what_a_part_started(kit, tmp_path):
     path = tmp_path / 'started'
 

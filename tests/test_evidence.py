@@ -771,6 +771,26 @@ def test_steps_wait_for_the_choice_and_repeat_nothing(study, tmp_path):
     )
 
 
+def test_the_longer_stage_has_arms_of_its_own(study, tmp_path):
+    best = study.arms.StageSettings(0.01, 0.06, 60)
+    longer = campaign_of(study, tmp_path, choices(study, best), range(6, 12)).longer()
+    keys = [task.key for task in longer if task.key['kind'] == 'stage']
+    assert {key['settings'] for key in keys} == {
+        str(study.arms.StageSettings(0.03, 0.06, 200))
+    }
+    assert {key['arm'] for key in keys} == {'further-long', 'twice-long', 'v-long'}
+    assert {key['unit'] for key in keys} == set(range(6, 12))
+    assert list(dict.fromkeys(key['set'] for key in keys)) == [
+        'sign_digits-5',
+        'cifar10-25',
+        'dtd5',
+    ]
+    assert len(keys) == 3 * 6 * 3
+    for kind in ('further', 'twice', 'v'):
+        as_long = patched(study, f'{kind}-long').to_dict()
+        assert patched(study, kind).to_dict() == as_long
+
+
 def test_tables_of_the_regime(study, tmp_path):
     frozen = study.arms.StageSettings(0.03, 0.06, 30)
     assert study.arms.StageSettings.parse(str(frozen)) == frozen

@@ -427,6 +427,7 @@ def test_too_few_unlabeled_images_are_refused_before_anything(
         own.run.parse_args(['--most-images', '5'])
 
 
+@pytest.mark.whole
 def test_many_unlabeled_images_are_drawn_from(
     own, folders, tmp_path, pretended, capsys
 ):

@@ -133,7 +133,8 @@ _TABLE: dict[str, Callable[[Config], None]] = {
     ),
 }
 ARMS = ('FT', 'FT-long', *_TABLE)
-#: All arms with a stage. Those named for time or thrift differ in settings.
+#: All arms with a stage. Those named for time, thrift or length differ in
+#: settings.
 STAGES: dict[str, Callable[[Config], None]] = {
     **_TABLE,
     **{f'gn-{total}': _gauss_newton(total) for total in (0.1, 0.3, 1)},
@@ -141,4 +142,5 @@ STAGES: dict[str, Callable[[Config], None]] = {
     'discard-time': _TABLE['discard'],
     'thrifty': _TABLE['v'],
     'thrifty-R': _TABLE['v'],
+    **{f'{arm}-long': _TABLE[arm] for arm in ('further', 'twice', 'v')},
 }

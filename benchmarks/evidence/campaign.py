@@ -34,6 +34,7 @@ SETS = [*DEVELOPMENT, *HELD_BACK, *FEW, *OTHERS]
 #: lambda and T of the stages whose best alternation is taken.
 BEST = ((0.03, 60), (0.1, 60), (0.3, 60), (0.03, 200))
 JACOBIAN = ('discard', 'v', 'published', 'gn-0.1', 'gn-0.3', 'gn-1')
+LONGER = ('further-long', 'twice-long', 'v-long')
 EVERY_ARM = ('FT', 'FT-long', *STAGES)
 STEPS = (
     'pretrain',
@@ -46,6 +47,7 @@ STEPS = (
     'best',
     'jacobian',
     'thrifty',
+    'longer',
     'others',
 )
 
@@ -184,6 +186,13 @@ class Campaign(StudyTasks):
         for name in self.sets:
             yield from self._table(name, short, ('thrifty',))
             yield from self._table(name, as_far, ('thrifty-R',))
+
+    def longer(self) -> Iterator[Task]:
+        """The longest stage whose best alternation was looked at."""
+        weight, number = BEST[-1]
+        settings = replace(self._chosen(), reg_weight=weight, num_alternations=number)
+        for name in [*self.sets, *self._held_back]:
+            yield from self._table(name, settings, LONGER)
 
     def others(self) -> Iterator[Task]:
         """Other pretext tasks, and dense tasks: a sign, not a proof."""

@@ -36,6 +36,7 @@ GROUPS = (range(6), range(6, 12))
 Runs = dict[str, dict[int, list[float]]]
 #: Of the sets that are no classification.
 METRICS = dict(bccd='AP50', camvid='mIoU')
+LONGER = 'A longer stage'
 SECTIONS = {
     'Arms': ARMS,
     'The implicit Jacobian': (
@@ -49,6 +50,7 @@ SECTIONS = {
         'discard-time',
     ),
     'The thrifty structure': ('v', 'thrifty', 'thrifty-R'),
+    LONGER: ('FT', 'further-long', 'twice-long', 'twice-2x', 'v', 'v-long'),
 }
 
 
@@ -243,16 +245,20 @@ def main() -> None:
     records = [record for record in records if record not in early]
     runs = final_runs(records)
     for title, arms in SECTIONS.items():
+        of_others = {'v', 'discard', 'published'}
+        if title != 'Arms':
+            of_others |= {'FT', 'twice-2x'}
         shown = {
             name: found
             for name, found in runs.items()
-            if set(found) & (set(arms) - {'v', 'discard', 'published'})
+            if set(found) & (set(arms) - of_others)
         }
+        arm = 'v-long' if title == LONGER else 'v'
         if shown:
             print(f'## {title}\n')
         for name, found in shown.items():
             for group, part in by_group(found).items():
-                print(table_of_arms(records, name, part, arms, group=group) + '\n')
+                print(table_of_arms(records, name, part, arms, arm, group) + '\n')
     common = final_runs(records, 'common')
     if common:
         print(

@@ -66,7 +66,7 @@ def test_more_than_one_percent_stops_the_run(workers, tmp_path):
 @pytest.mark.parametrize(
     'value, message',
     [
-        (2, None),
+        pytest.param(2, None, marks=pytest.mark.whole),
         (255, None),
         (
             3,

@@ -165,6 +165,7 @@ def _several(rank, world):
     return why_not(runner)
 
 
+@pytest.mark.whole
 @pytest.mark.dist
 def test_several_processes_and_a_gpu_keep_the_layout(pool):
     assert pool.run(_several) == ['the model is trained on several processes'] * 2

@@ -266,7 +266,9 @@ def test_what_fits_of_unrolled_steps(takes_parts):
     'solver, most, few',
     [
         (dict(type='RecyclingSolver', max_iters=2), 2 * 18, 2 * 6),
-        (dict(type='CGSolver', max_iters=3), 0, None),
+        pytest.param(
+            dict(type='CGSolver', max_iters=3), 0, None, marks=pytest.mark.whole
+        ),
     ],
 )
 def test_vectors_that_a_solver_keeps_are_named(solver, most, few):

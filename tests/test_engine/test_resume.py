@@ -198,6 +198,7 @@ def test_the_newest_checkpoint_of_an_ordinary_stage_is_named(tmp_path):
         ResumedShapesHook().after_load_checkpoint(runner, saved)
 
 
+@pytest.mark.whole
 def test_resuming_without_the_evaluation_that_was_due(
     image_folders, tmp_path, monkeypatch
 ):

@@ -60,7 +60,7 @@ def published():
 
 
 #: Those that keep something of their own in a checkpoint, or keep nothing.
-OFTEN = ('learned lambda', 'elastic', 'low rank')
+OFTEN = ('learned lambda', 'low rank')
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,9 @@ def test_browse_dataset_writes_both_levels(tool, tmp_path):
 
 
 @pytest.mark.mmcv_ops
-@pytest.mark.parametrize('name', [DETECTORS[0], SEGMENTORS[0]])
+@pytest.mark.parametrize(
+    'name', [DETECTORS[0], pytest.param(SEGMENTORS[0], marks=pytest.mark.whole)]
+)
 def test_browse_dataset_draws_boxes_and_masks(name, tool, tmp_path):
     pytest.importorskip('sklearn')
     make_scenes(tmp_path / 'data')

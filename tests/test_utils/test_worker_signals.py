@@ -123,7 +123,9 @@ def wait_shielded(ready):
     time.sleep(60)
 
 
-@pytest.mark.parametrize('method', ['fork', 'forkserver'])
+@pytest.mark.parametrize(
+    'method', ['fork', pytest.param('forkserver', marks=pytest.mark.whole)]
+)
 def test_the_owner_can_end_a_worker(method):
     context = multiprocessing.get_context(method)
     ready = context.Event()
