@@ -48,28 +48,37 @@ class Collectives(TorchDispatchMode):
 
 
 class Pool:
-    """Runs a module's function on every rank and collects what it returns."""
+    """Runs a module's function on every rank and collects what it returns.
+
+    After a failure the processes are ended, and the next function has new ones: an
+    answer that comes late would be taken for that of another test.
+    """
 
     def __init__(self, world: int = 2) -> None:
         self.world = world
+        self._processes: list[mp.Process] = []
+
+    def _start(self) -> None:
         context = mp.get_context('spawn')
         self._folder = tempfile.TemporaryDirectory()
         store = os.path.join(self._folder.name, 'store')
-        self._tasks = [context.Queue() for _ in range(world)]
+        self._tasks = [context.Queue() for _ in range(self.world)]
         self._results = context.Queue()
         self._processes = [
             context.Process(
                 target=_work,
                 daemon=True,
-                args=(rank, world, store, self._tasks[rank], self._results),
+                args=(rank, self.world, store, self._tasks[rank], self._results),
             )
-            for rank in range(world)
+            for rank in range(self.world)
         ]
         for process in self._processes:
             process.start()
 
     def run(self, function, *args) -> list:
         """What each rank's ``function(rank, world, *args)`` returned."""
+        if not self._processes:
+            self._start()
         for tasks in self._tasks:
             tasks.put((function.__module__, function.__name__, args))
         found = {}
@@ -77,20 +86,27 @@ class Pool:
             try:
                 rank, good, value = self._results.get(timeout=TIMEOUT)
             except queue.Empty:
+                self._end()
                 raise TimeoutError(
                     f'rank(s) {set(range(self.world)) - set(found)} did not '
                     f'answer within {TIMEOUT} s'
                 ) from None
             if not good:
+                self._end()
                 raise RuntimeError(f'rank {rank}:\n{value}')
             found[rank] = value
         return [found[rank] for rank in range(self.world)]
 
-    def close(self) -> None:
-        for tasks in self._tasks:
-            tasks.put(None)
+    def _end(self, seconds: float = 0.0) -> None:
         for process in self._processes:
-            process.join(10)
+            process.join(seconds)
             if process.is_alive():
                 process.kill()
+        self._processes = []
         self._folder.cleanup()
+
+    def close(self) -> None:
+        if self._processes:
+            for tasks in self._tasks:
+                tasks.put(None)
+            self._end(10.0)
