@@ -70,24 +70,23 @@ def _vit(kind: str, **kwargs) -> dict:
     return dict(type=kind, arch=VIT, **_SIZES, **kwargs)
 
 
-def eva() -> dict:
+def _of_features(kind: str, backbone: str, decoder: str) -> dict:
+    """A method that predicts the features of a foreign network."""
     return _method(
-        'EVA',
-        _vit('MAEViT', mask_ratio=0.5),
-        neck=_decoder('MAEPretrainDecoder', predict_feature_dim=16),
+        kind,
+        _vit(backbone, mask_ratio=0.5),
+        neck=_decoder(decoder, predict_feature_dim=16),
         head=dict(type='MIMHead', loss=_COSINE),
         target_generator=dict(type='bissl_mm.FixedFeatures'),
     )
+
+
+def eva() -> dict:
+    return _of_features('EVA', 'MAEViT', 'MAEPretrainDecoder')
 
 
 def milan() -> dict:
-    return _method(
-        'MILAN',
-        _vit('MILANViT', mask_ratio=0.5),
-        neck=_decoder('MILANPretrainDecoder', predict_feature_dim=16),
-        head=dict(type='MIMHead', loss=_COSINE),
-        target_generator=dict(type='bissl_mm.FixedFeatures'),
-    )
+    return _of_features('MILAN', 'MILANViT', 'MILANPretrainDecoder')
 
 
 def mff() -> dict:

@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import BatchNorm2d
 
 from bissl_mm.engine import BiSSLOptimWrapper, distributed, mean_over_ranks
 from bissl_mm.engine.distributed import CPUDistributedDataParallel, average_
+from bissl_mm.engine.steps.reached import average_reached_, drop_zeros_, fill_
 from bissl_mm.hypergradient import GaussNewton, Hessian
 from bissl_mm.hypergradient.linalg.vectors import dot
 from bissl_mm.models import (
@@ -579,3 +580,21 @@ def test_a_parameter_that_one_rank_reaches_has_a_gradient_on_all(pool):
         assert all((one[name] == other[name]).all() for name in one)
         assert (one['head.rare'] != 0).all()
         assert not {'head.idle', 'backbone.idle'} & one.keys()
+
+
+def reached_with_zeros(rank, world):
+    """Names that have a gradient, where rank 0 reaches one parameter more, with a
+    gradient of zero."""
+    params = {name: torch.nn.Parameter(torch.ones(2)) for name in ('a', 'b', 'c')}
+    grads = {'c': torch.full((2,), rank + 1.0)}
+    if rank == 0:
+        grads['a'] = torch.zeros(2)
+    unreached = fill_(grads, params)
+    drop_zeros_(grads, average_reached_(grads, unreached, []))
+    return {name: grad.tolist() for name, grad in grads.items()}
+
+
+def test_ranks_agree_on_a_parameter_that_one_reaches_with_a_gradient_of_zero(pool):
+    # Otherwise weight decay would move it on that rank alone.
+    for found in pool.run(reached_with_zeros):
+        assert found == dict(a=[0.0, 0.0], c=[1.5, 1.5])

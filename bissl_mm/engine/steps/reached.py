@@ -9,7 +9,6 @@ import torch
 from mmengine.dist import get_world_size
 from torch import Tensor
 
-from ...hypergradient.linalg.vectors import is_zero
 from ..distributed import average_
 
 
@@ -66,6 +65,10 @@ def drop_zeros_(grads: dict[str, Tensor], names: Sequence[str]) -> None:
         grads (dict[str, Tensor]): Changed.
         names (Sequence[str]): From :func:`average_reached_`.
     """
-    for name in names:
-        if is_zero((grads[name],)):
+    if not names:
+        return
+    # Read at once: each read waits for the device.
+    changed = torch.stack([grads[name].any() for name in names]).tolist()
+    for name, is_changed in zip(names, changed, strict=True):
+        if not is_changed:
             del grads[name]
