@@ -40,10 +40,12 @@ def study():
         import store
         import study_tasks
         import tables
+        import wide_tables
 
         yield SimpleNamespace(
             arms=arms,
             best_tables=best_tables,
+            wide_tables=wide_tables,
             campaign=campaign,
             devices=devices,
             file=experiment_file,
@@ -789,6 +791,77 @@ def test_the_longer_stage_has_arms_of_its_own(study, tmp_path):
     for kind in ('further', 'twice', 'v'):
         as_long = patched(study, f'{kind}-long').to_dict()
         assert patched(study, kind).to_dict() == as_long
+
+
+def test_the_wide_search_has_every_rate_on_every_unit(study, tmp_path):
+    best = study.arms.StageSettings(0.01, 0.06, 60)
+    found = campaign_of(study, tmp_path, choices(study, best), range(6, 12))
+    tasks = [*found.wide()]
+    runs = [task.key for task in tasks if task.key['kind'] == 'wide']
+    sets = list(dict.fromkeys(key['set'] for key in runs))
+    assert sets == ['dtd5', 'sign_digits-5', 'cifar10-25', 'bccd', 'camvid']
+    for name in sets:
+        arms = {'FT', 'further', 'twice', 'v'} | (
+            set() if name in ('bccd', 'camvid') else {'twice-2x'}
+        )
+        own = [key for key in runs if key['set'] == name]
+        assert {key['arm'] for key in own} == arms
+        assert len(own) == len(arms) * 6 * 4 * 3
+    # From the stages of the tables of arms.
+    table = {t.makes for t in found.held_back() if t.key['kind'] == 'stage'}
+    own = {
+        t.makes for t in tasks if t.key['kind'] == 'stage' and 'dtd5' in str(t.makes)
+    }
+    assert len(own) == 6 * 4 and own <= table
+
+
+def wide_records(values: dict) -> list[dict]:
+    """Of an arm, a rate and a unit the validation and the test accuracy."""
+    return [
+        dict(
+            key=dict(
+                kind='wide', arm=arm, set='dtd5', unit=unit, lr=lr, weight_decay=0.002,
+                seed=seed,
+            ),
+            val=val,
+            test=test,
+        )
+        for (arm, lr, unit), (val, test) in values.items()
+        for seed in (1, 2)
+    ]  # fmt: skip
+
+
+def test_the_wide_search_takes_the_rate_by_validation_over_all_units(study):
+    wide = study.wide_tables
+    records = wide_records(
+        {
+            ('v', 0.1, 6): (60, 50), ('v', 0.1, 7): (70, 51),
+            ('v', 0.2, 6): (66, 40), ('v', 0.2, 7): (63, 41),
+            ('FT', 0.1, 6): (61, 30), ('FT', 0.1, 7): (62, 31),
+            ('FT', 0.2, 6): (60, 99), ('FT', 0.2, 7): (float('nan'), float('nan')),
+        }
+    )  # fmt: skip
+    found = wide.cells(records)
+    # The rate with the best unit, or the best test, is not taken.
+    assert wide.chosen(found) == {
+        ('dtd5', 'v'): (0.1, 0.002),
+        ('dtd5', 'FT'): (0.1, 0.002),
+    }
+    kept = study.tables.final_runs(wide.of_tables(records), 'wide')['dtd5']
+    assert {arm: dict(units) for arm, units in kept.items()} == {
+        'v': {6: [50, 50], 7: [51, 51]},
+        'FT': {6: [30, 30], 7: [31, 31]},
+    }
+    lines = wide.grid(records, 'dtd5', ('FT', 'twice', 'v')).splitlines()
+    assert lines[2] == '| FT | **61.5, 30.5** | 30.0, 49.5 |'
+    assert lines[3] == '| v | **65.0, 50.5** | 64.5, 40.5 |' and len(lines) == 4
+    # An arm whose runs are not all there is in no table.
+    part = [r for r in records if r['key'] != records[0]['key']]
+    assert set(wide.cells(part)) == {('dtd5', 'FT')}
+    assert set(study.tables.final_runs(wide.of_tables(part), 'wide')['dtd5']) == {'FT'}
+    # Other records stay.
+    other = dict(key=dict(kind='final', arm='v', set='dtd5', unit=6), test=1)
+    assert other in wide.of_tables([other])
 
 
 def test_tables_of_the_regime(study, tmp_path):

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import runs  # noqa: E402
 from arms import ARMS, STAGES, StageSettings  # noqa: E402
+from packs import Pack  # noqa: E402
 from regime import CHOICES, DEVELOPMENT, FACTORS, Point, chosen, points  # noqa: E402
 from store import Store, Task, run  # noqa: E402
 from study_packs import OTHERS, other_packs, study_packs  # noqa: E402
@@ -48,8 +49,11 @@ STEPS = (
     'jacobian',
     'thrifty',
     'longer',
+    'wide',
     'others',
 )
+#: Those of the wide search: the controls of what is told to users.
+COMPARED = ('FT', 'further', 'twice', 'twice-2x', 'v')
 
 
 class Campaign(StudyTasks):
@@ -193,6 +197,17 @@ class Campaign(StudyTasks):
         settings = replace(self._chosen(), reg_weight=weight, num_alternations=number)
         for name in [*self.sets, *self._held_back]:
             yield from self._table(name, settings, LONGER)
+
+    def wide(self) -> Iterator[Task]:
+        """The arms once more, by a search on all units."""
+        self.packs.update(other_packs(self.data))
+        dense = [name for name in self._others if self.packs[name].task != Pack.task]
+        for name in [*self._held_back, *self.sets, *dense]:
+            arms = [arm for arm in COMPARED if arm in self._arms]
+            if name in dense:
+                arms = [arm for arm in arms if arm != 'twice-2x']
+            settings = replace(self._chosen(), **self.packs[name].stage)
+            yield from self._wide(name, settings, arms)
 
     def others(self) -> Iterator[Task]:
         """Other pretext tasks, and dense tasks: a sign, not a proof."""

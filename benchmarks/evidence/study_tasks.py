@@ -24,6 +24,8 @@ SEARCH = [
 ]
 #: Of the choice of the stage's settings, where fine-tuning is not searched.
 FIXED = Setting(0.08, 0.002)
+#: Of the wide search: the rates of the search, on all units and with three seeds each.
+WIDE = [Setting(lr, FIXED.weight_decay) for lr in (0.02, 0.05, 0.125, 0.3)]
 
 
 class StudyTasks:
@@ -137,6 +139,22 @@ class StudyTasks:
                         'final',
                         stages.get((arm, unit)),
                     )
+
+    def _wide(
+        self, name: str, settings: StageSettings, arms: Sequence[str]
+    ) -> Iterator[Task]:
+        """Stages of a set, and fine-tunings at every learning rate."""
+        for unit in self.units:
+            for arm in arms:
+                stage = None
+                if arm in STAGES:
+                    stage = self._stage(arm, settings, name, unit)
+                    yield stage
+                for setting in self.packs[name].search or WIDE:
+                    for seed in (1, 2, 3):
+                        yield self._fine_tuning(
+                            arm, settings, name, unit, setting, seed, 'wide', stage
+                        )
 
     def _best(self, tasks: list[Task], pack: Pack) -> Setting | None:
         """The setting with the best mean; None before all are known."""

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import best_tables  # noqa: E402
 import looks  # noqa: E402
 import regime_tables  # noqa: E402
+import wide_tables  # noqa: E402
 from arms import ARMS  # noqa: E402
 from devices import places, seconds  # noqa: E402
 from regime import chosen  # noqa: E402
@@ -226,6 +227,22 @@ def table_of_choices(records: list[dict]) -> str:
     return '\n'.join(lines)
 
 
+def print_wide_search(records: list[dict]) -> None:
+    """The arms at the learning rate that each has the most with on all units."""
+    kept = wide_tables.of_tables(records)
+    runs = final_runs(kept, 'wide')
+    if runs:
+        print(
+            '## A wide search\n\nEach arm at the learning rate that has its highest '
+            'mean validation accuracy over all units and three seeds each, and below '
+            'it all rates.\n'
+        )
+    for name, found in runs.items():
+        for group, part in by_group(found).items():
+            print(table_of_arms(kept, name, part, ARMS, 'v', group, 'wide') + '\n')
+        print(wide_tables.grid(records, name, ARMS) + '\n')
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -269,6 +286,7 @@ def main() -> None:
         for group, part in by_group(found).items():
             text = table_of_arms(records, name, part, ARMS, 'v', group, 'common')
             print(text + '\n')
+    print_wide_search(records)
     estimates = [table_of_estimates(records, *item) for item in runs.items()]
     if any(estimates):
         print('## The estimate of transfer of the backbones\n')
