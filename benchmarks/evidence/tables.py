@@ -275,7 +275,9 @@ def main() -> None:
             print(f'## {title}\n')
         for name, found in shown.items():
             for group, part in by_group(found).items():
-                print(table_of_arms(records, name, part, arms, arm, group) + '\n')
+                # Some sections are of arms that one group of units has.
+                if set(part) & set(arms) - {'FT', 'twice-2x', 'v'}:
+                    print(table_of_arms(records, name, part, arms, arm, group) + '\n')
     common = final_runs(records, 'common')
     if common:
         print(
