@@ -1,6 +1,7 @@
 """Train any stage: pretraining, the bilevel stage, fine-tuning."""
 
 import argparse
+import os
 import shlex
 
 from bissl_mm.command_line import add_common_arguments, run_tool
@@ -72,17 +73,23 @@ def main(argv: list[str] | None = None) -> None:
     if dry_run is not None:
         print(memory_of(args, *dry_run))
         return
-    from bissl_mm.engine.hooks.newest_checkpoint import earlier_files_note
+    from bissl_mm.engine.hooks.newest_checkpoint import (
+        FirstStartHook,
+        earlier_files_note,
+    )
     from bissl_mm.engine.launch import build_runner, load_config, prepare_processes
     from bissl_mm.engine.search_space import place_holder_note
 
     cfg = load_config(args)
+    first = cfg.get('load_from') if args.resume == 'auto' else None
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
     prepare_processes(cfg)
     earlier = None if cfg.get('resume') else earlier_files_note(cfg.work_dir)
     runner = build_runner(cfg)
+    if first is not None:
+        runner.register_hook(FirstStartHook(os.fspath(first)))
     if earlier:
         runner.logger.warning(earlier)
     runner.train()

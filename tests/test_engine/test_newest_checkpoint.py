@@ -7,11 +7,13 @@ import torch
 from conftest import ROOT
 from mmengine.logging import MMLogger
 from task_configs import shipped
+from tool_runs import tool
 
 from bissl_mm.engine.hooks.newest_checkpoint import newest_complete
 from bissl_mm.engine.launch import build_runner
 from bissl_mm.experiments.runs.small import options
 
+__all__ = ['tool']
 PATTERNS = ('iter_*.pth', 'epoch_*.pth')
 
 
@@ -62,3 +64,29 @@ def test_a_moved_pretraining_goes_on(image_folders, tmp_path, monkeypatch):
     saved = torch.load(tmp_path / 'run/epoch_2.pth', weights_only=False)
     assert saved['meta']['epoch'] == 2
     assert 'elsewhere' not in (tmp_path / 'run/last_checkpoint').read_text()
+
+
+def fine_tuning(tool, folder, *arguments, epochs=1, load_from='nowhere.pth'):
+    tool(
+        'train',
+        ROOT / 'configs/fine_tune/r10_32px.py',
+        *('--work-dir', folder, *arguments, '--cfg-options'),
+        *(f'train_cfg.max_epochs={epochs}', f'load_from={load_from}'),
+        'model.backbone.init_cfg=None',
+        *(f'{part}_dataloader.num_workers=0' for part in ('train', 'val')),
+    )
+
+
+def test_a_first_start_with_resume_begins_with_load_from(tool, tmp_path, capsys):
+    with pytest.raises(SystemExit, match='1'):
+        fine_tuning(tool, tmp_path, '--resume')
+    said = capsys.readouterr()
+    assert "begins with load_from='nowhere.pth'" in said.out + said.err
+    assert "Checkpoint 'nowhere.pth' does not exist" in said.err
+
+
+@pytest.mark.whole
+def test_a_later_start_with_resume_does_not_read_load_from(tool, tmp_path):
+    fine_tuning(tool, tmp_path, load_from=None)
+    fine_tuning(tool, tmp_path, '--resume', epochs=2)
+    assert (tmp_path / 'epoch_2.pth').is_file()

@@ -38,6 +38,31 @@ class NewestCheckpointHook(Hook):
         )
 
 
+class FirstStartHook(Hook):
+    """Let a run that has no checkpoint to resume from yet begin with its ``load_from``.
+
+    A job that is submitted again and again has ``--resume`` from the first time on.
+
+    Args:
+        load_from (str): The file whose weights the run begins with.
+    """
+
+    # After the hooks that look for a checkpoint.
+    priority = 'LOWEST'
+
+    def __init__(self, load_from: str) -> None:
+        self.load_from = load_from
+
+    def before_run(self, runner: Runner) -> None:
+        """Load the weights, unless a checkpoint was found."""
+        if runner._resume and runner._load_from is None:
+            runner._resume, runner._load_from = False, self.load_from
+            runner.logger.info(
+                f'--resume: {runner.work_dir!r} has no checkpoint yet, so the run '
+                f'begins with load_from={self.load_from!r}.'
+            )
+
+
 def checkpoint_folder(work_dir: str, out_dir: str | None = None) -> str:
     """The folder of the checkpoints, as mmengine's hook sets it in training.
 
