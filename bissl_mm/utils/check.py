@@ -8,7 +8,7 @@ import functools
 import inspect
 import math
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from .errors import TypeRefusal, ValueRefusal
 
@@ -58,6 +58,7 @@ def check_keys(cls: type) -> type:
                 f'dict(_delete_=True, type={cls.__name__!r}, ...).'
             ) from None
         _check_complete(cls, init, args, kwargs)
+        _check_flags(cls, init, kwargs)
         init(self, *args, **kwargs)
 
     cls.__init__ = checked_init
@@ -81,6 +82,15 @@ def _check_complete(cls: type, init: Any, args: tuple, kwargs: Mapping) -> None:
             f'{cls.__name__} lacks {", ".join(missing)}. Write '
             f'dict(type={cls.__name__!r}, {", ".join(f"{m}=..." for m in missing)}).'
         )
+
+
+def _check_flags(cls: type, init: Any, kwargs: Mapping) -> None:
+    """Refuse text for True and False: any text but the empty one would be True."""
+    for name, parameter in inspect.signature(init).parameters.items():
+        kinds = {*get_args(parameter.annotation)} or {parameter.annotation}
+        if name in kwargs and bool in kinds and kinds <= {bool, type(None)}:
+            allowed = (True, False) + ((None,) if len(kinds) > 1 else ())
+            check_in(cls.__name__, name, kwargs[name], allowed)
 
 
 def check_not_moved(where: str, given: Iterable[str], moved: Mapping[str, str]) -> None:

@@ -9,7 +9,9 @@ from bissl_mm.config.metric_names import check_metric_names
 from bissl_mm.config.optim_settings import check_optim_wrappers
 from bissl_mm.config.options import merge_options, split_options
 from bissl_mm.config.values import check_values
+from bissl_mm.engine.hooks import ExportBackboneHook
 from bissl_mm.engine.search_space import place_holder_note
+from bissl_mm.models import BiSSLModel
 from bissl_mm.utils.errors import Refusal
 
 STAGE4 = ROOT / 'configs/fine_tune/r18_64px.py'
@@ -227,3 +229,16 @@ def test_the_note_on_place_holders_needs_no_weight_decay():
         )
     )
     assert note.startswith('lr=0.1: ')
+
+
+@pytest.mark.parametrize('key', ['share_backbone', 'unscaled_pixels', 'sync_norms'])
+def test_text_for_a_switch_that_the_config_does_not_have_is_refused(key):
+    # Any text would count as True.
+    with pytest.raises(Refusal, match=f"BiSSLModel: {key} is 'no'.* True, False"):
+        BiSSLModel(pretext={}, downstream={}, **{key: 'no'})
+
+
+def test_switches_take_what_is_true_or_false():
+    assert ExportBackboneHook(best=1).best and not ExportBackboneHook(best=False).best
+    with pytest.raises(Refusal, match="ExportBackboneHook: best is 'off'"):
+        ExportBackboneHook(best='off')
