@@ -34,7 +34,12 @@ from .checks.loaders import check_train_loop
 from .checks.out_of_memory import explains_memory, in_memory_phase
 from .checks.widths import explains_widths
 from .hooks.newest_checkpoint import NewestCheckpointHook
-from .loop.resume_guard import ResumedPathsHook, ResumedShapesHook, ResumedTaskHook
+from .loop.resume_guard import (
+    ResumedPathsHook,
+    ResumedProgressHook,
+    ResumedShapesHook,
+    ResumedTaskHook,
+)
 from .report import report_data, report_run
 from .search_space import place_holder_note
 from .steps.settings import refuse_moved
@@ -141,8 +146,9 @@ def build_runner(cfg: Config, train: bool = True) -> Runner:
     has_own_runner = 'runner_type' in cfg
     runner = RUNNERS.build(cfg) if has_own_runner else ToolRunner.from_cfg(cfg)
     if not is_type(cfg.get('train_cfg'), 'BiSSLTrainLoop'):
-        # That loop's own hook chooses.
+        # That loop has its own ones.
         runner.register_hook(NewestCheckpointHook())
+        runner.register_hook(ResumedProgressHook())
     runner.register_hook(ResumedTaskHook())
     runner.register_hook(ResumedShapesHook())
     runner.register_hook(ResumedPathsHook())

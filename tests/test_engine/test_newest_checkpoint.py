@@ -90,3 +90,22 @@ def test_a_later_start_with_resume_does_not_read_load_from(tool, tmp_path):
     fine_tuning(tool, tmp_path, load_from=None)
     fine_tuning(tool, tmp_path, '--resume', epochs=2)
     assert (tmp_path / 'epoch_2.pth').is_file()
+
+
+@pytest.mark.parametrize(
+    'content, lacks',
+    [
+        (dict(state_dict={}), 'meta.epoch, meta.iter, message_hub'),
+        (dict(state_dict={}, meta=dict(iter=3), message_hub={}), 'meta.epoch'),
+    ],
+)
+def test_weights_alone_are_nothing_to_resume_from(
+    content, lacks, tool, tmp_path, capsys
+):
+    path = tmp_path / 'backbone.pth'
+    torch.save(content, path)
+    with pytest.raises(SystemExit, match='1'):
+        fine_tuning(tool, tmp_path, '--resume', path)
+    error = capsys.readouterr().err
+    assert f"checkpoint '{path}' lacks {lacks}, so" in error
+    assert 'Traceback' not in error

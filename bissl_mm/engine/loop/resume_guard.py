@@ -47,6 +47,36 @@ class ResumeGuardHook(Hook):
             )
 
 
+class ResumedProgressHook(Hook):
+    """Refuse to resume a stock loop from a file of weights, as a backbone.
+
+    :class:`ResumeGuardHook` does it for the bilevel stage.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Look for what mmengine's runner reads when it resumes.
+
+        Raises:
+            ValueError: If the run is to resume and something is missing.
+        """
+        if not runner._resume:
+            return
+        content = checkpoint if isinstance(checkpoint, dict) else {}
+        meta = content.get('meta') or {}
+        missing = [f'meta.{key}' for key in ('epoch', 'iter') if key not in meta]
+        if 'message_hub' not in content:
+            missing.append('message_hub')
+        if missing:
+            raise ValueRefusal(
+                f'--resume: checkpoint {_source(runner)!r} lacks {", ".join(missing)}, '
+                'so the run cannot continue from it. Resume from an epoch_*.pth or '
+                'iter_*.pth of this run, or start anew from its weights: --cfg-options '
+                'load_from=PATH without --resume.'
+            )
+
+
 class ResumedTaskHook(Hook):
     """Refuse to resume from a checkpoint of another downstream task.
 
