@@ -116,7 +116,6 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
     from bissl_mm.analysis.runs.comparison import compare
     from bissl_mm.analysis.runs.needed_parts import check_arms
     from bissl_mm.analysis.runs.workers import default_number, start_workers
-    from bissl_mm.engine.search_space import search_space
 
     cfg = _prepared(args)
     # mmengine collects garbage whenever it builds a dataset. Objects of the
@@ -124,8 +123,7 @@ def run(args: argparse.Namespace, arms: dict[str, str]) -> None:
     gc.freeze()
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
     check_arms(cfg, arms)
-    grid = search_space(cfg)['grid']
-    settings = draw_settings(args.settings, args.lr, args.weight_decay, 0, grid)
+    settings = draw_settings(args.settings, args.lr, args.weight_decay, 0, args.grid)
     args.settings = len(settings)  # A grid may have fewer.
     begin = time.time()
     number = default_number() if args.workers is None else args.workers
@@ -172,9 +170,7 @@ def _prepared(args: argparse.Namespace) -> 'Config':
 
     cfg = load_config(args)
     check_parts(cfg)
-    for name, value in search_space(cfg).items():
-        if getattr(args, name, None) is None:
-            setattr(args, name, value)
+    vars(args).update(search_space(cfg, vars(args)))
     # Each run is one process.
     for line in [*notes_of(cfg), *share_batches(cfg, 1)]:
         print(line)

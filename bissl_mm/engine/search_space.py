@@ -1,8 +1,11 @@
 """The search of settings that a fine-tuning config describes."""
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
-from ..utils.check import check_mapping
+from ..utils.check import check_mapping, check_positive_int
+from ..utils.errors import ValueRefusal
 
 _DEFAULTS = dict(
     settings=8,
@@ -15,11 +18,14 @@ _DEFAULTS = dict(
 )
 
 
-def search_space(cfg: Any) -> dict:
+def search_space(cfg: Any, typed: Mapping[str, Any] | None = None) -> dict:
     """The ``search`` of a config, with defaults for missing keys.
 
     Args:
         cfg (Config or dict): A fine-tuning config.
+        typed (Mapping, optional): Arguments of a command line, which replace those of
+            the config unless they are None; others than those of a search are left
+            out. Defaults to None.
 
     Returns:
         dict: ``settings`` and ``seeds`` are numbers of runs. ``lr`` and
@@ -32,6 +38,7 @@ def search_space(cfg: Any) -> dict:
 
     Raises:
         TypeError: For an unknown key.
+        ValueError: For a number of runs below 1, or a range without numbers in it.
 
     Source:
         B.2, B.7, B.8 and C.6, arXiv:2410.02387. Where accuracy and validation
@@ -39,7 +46,40 @@ def search_space(cfg: Any) -> dict:
         decides, unless an experiment file asks for the balance (``search.choice``).
     """
     given = check_mapping('search', cfg.get('search'), _DEFAULTS)
-    return {**_DEFAULTS, **given}
+    typed = {
+        key: value
+        for key, value in (typed or {}).items()
+        if key in _DEFAULTS and value is not None
+    }
+    space = {**_DEFAULTS, **given, **typed}
+    for key in ('settings', 'seeds'):
+        check_positive_int(*_place(key, typed), space[key])
+    for key in ('lr', 'weight_decay'):
+        _check_range(*_place(key, typed), space[key])
+    return space
+
+
+def _place(key: str, typed: Mapping[str, Any]) -> tuple[str, str]:
+    """Where a value was given, for a message."""
+    return (
+        ('command line', f'--{key.replace("_", "-")}')
+        if key in typed
+        else ('search', key)
+    )
+
+
+def _check_range(where: str, name: str, bounds: Any) -> None:
+    """Settings are drawn by their logarithm, so both bounds are above 0."""
+    if (
+        not isinstance(bounds, (list, tuple))
+        or len(bounds) != 2
+        or not all(isinstance(b, (int, float)) and math.isfinite(b) for b in bounds)
+        or not 0 < bounds[0] <= bounds[1]
+    ):
+        raise ValueRefusal(
+            f'{where}: {name} must be two numbers above 0, the lower one first, but is '
+            f'{bounds!r}.'
+        )
 
 
 def place_holder_note(cfg: Any) -> str | None:

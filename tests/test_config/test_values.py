@@ -10,7 +10,7 @@ from bissl_mm.config.optim_settings import check_optim_wrappers
 from bissl_mm.config.options import merge_options, split_options
 from bissl_mm.config.values import check_values
 from bissl_mm.engine.hooks import ExportBackboneHook
-from bissl_mm.engine.search_space import place_holder_note
+from bissl_mm.engine.search_space import place_holder_note, search_space
 from bissl_mm.models import BiSSLModel
 from bissl_mm.utils.errors import Refusal
 
@@ -242,3 +242,29 @@ def test_switches_take_what_is_true_or_false():
     assert ExportBackboneHook(best=1).best and not ExportBackboneHook(best=False).best
     with pytest.raises(Refusal, match="ExportBackboneHook: best is 'off'"):
         ExportBackboneHook(best='off')
+
+
+@pytest.mark.parametrize(
+    'key, value, kind',
+    [
+        ('seeds', 0, 'a whole number of at least 1'),
+        ('settings', -1, 'a whole number of at least 1'),
+        ('lr', (0.0, 1.0), 'two numbers above 0'),
+        ('lr', 0.1, 'two numbers above 0'),
+        ('weight_decay', (1e-2, 1e-5), 'two numbers above 0, the lower one first'),
+        ('weight_decay', (float('nan'), 1.0), 'two numbers above 0'),
+    ],
+)
+def test_a_search_that_finds_nothing_is_refused(key, value, kind):
+    with pytest.raises(Refusal, match=f'^search: {key} must be {kind}'):
+        search_space(dict(search={key: value}))
+    option = f'--{key.replace("_", "-")}'
+    with pytest.raises(Refusal, match=f'^command line: {option} must be {kind}'):
+        search_space({}, {key: value})
+
+
+def test_what_is_typed_replaces_the_search_of_the_config():
+    typed = dict(lr=[0.1, 0.1], seeds=None, settings=2, config='x.py')
+    space = search_space(dict(search=dict(seeds=3, settings=9)), typed)
+    assert (space['lr'], space['seeds'], space['settings']) == ([0.1, 0.1], 3, 2)
+    assert 'config' not in space

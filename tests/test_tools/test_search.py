@@ -18,6 +18,7 @@ from bissl_mm.utils.errors import Refusal
 __all__ = ['tool']
 pytestmark = pytest.mark.slow
 CONFIG = ROOT / 'configs/fine_tune/r18_64px.py'
+BILEVEL = ROOT / 'configs/bissl/bissl-simclr_r18_b64-10x4-100t_imagefolder-64px.py'
 SMALL = {
     'model.backbone.stem_channels': 4,
     'model.backbone.base_channels': 4,
@@ -199,3 +200,20 @@ def test_arms_are_told_apart_before_anything_runs(arms, message, tmp_path, monke
     with pytest.raises(Refusal, match=message):
         read_arms(arms)
     assert read_arms(['A=f', 'B=f']) == dict(A='f', B='f')
+
+
+@pytest.mark.parametrize(
+    'config, arguments, message',
+    [
+        (CONFIG, ['--seeds', 0], '--seeds must be a whole number of at least 1'),
+        (CONFIG, ['--lr', 1, 0.1], '--lr must be two numbers above 0, the lower'),
+        (BILEVEL, [], "'BiSSLModel', but a comparison fine-tunes one. Type a config"),
+    ],
+)
+def test_a_comparison_that_cannot_end_does_not_begin(
+    config, arguments, message, tool, backbone, tmp_path, capsys
+):
+    with pytest.raises(SystemExit, match='1'):
+        tool('compare_arms', config, '--arm', f'A={backbone}', *arguments)
+    error = capsys.readouterr().err
+    assert message in error and 'Traceback' not in error

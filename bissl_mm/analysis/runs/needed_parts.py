@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from ...config import type_name
 from ...datasets.folders import check_data_folders
 from ...models.weights.pretrained import check_pretrained_init
 from ...utils.errors import Refusal, ValueRefusal
@@ -20,10 +21,17 @@ def check_parts(cfg: Config) -> None:
         cfg (Config): Fine-tuning config; not changed.
 
     Raises:
-        ValueError: If a split has no data, evaluator or loop, or if the test
-            split and the validation split have different evaluators.
+        ValueError: If it is of a bilevel stage, if a split has no data, evaluator or
+            loop, or if the test split and the validation split have different
+            evaluators.
         FileNotFoundError: If a data folder or annotation file is missing.
     """
+    if 'downstream' in cfg.model:
+        raise ValueRefusal(
+            f'{cfg.filename or "The config"} has a model of two backbones, '
+            f'{type_name(cfg.model.get("type"))!r}, but a comparison fine-tunes one. '
+            'Type a config of configs/fine_tune.'
+        )
     for part, why in (
         ('train', 'to train on'),
         ('val', 'by which the setting is chosen'),
