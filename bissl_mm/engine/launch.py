@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import os.path as osp
 from datetime import timedelta
 from typing import Any
 
@@ -63,6 +64,8 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = default_folder(cfg, args.config)
+    # A shell leaves the ~ of --work-dir=~/runs to the program.
+    cfg.work_dir = osp.expanduser(cfg.work_dir)
     check_work_dir(cfg.work_dir)
     check_compiled_operators(cfg)
     refuse_moved(cfg)

@@ -1,4 +1,4 @@
-"""Checks whether a run can write to its work folder."""
+"""Checks whether a run can write to its work folder, and a tool its results."""
 
 import os
 import os.path as osp
@@ -18,17 +18,45 @@ def check_work_dir(path: str) -> None:
     Raises:
         OSError: With the folder and the reason.
     """
-    place = osp.abspath(path)
+    why = _obstacle(path) if path else 'it has no name'
+    if why:
+        raise OSRefusal(
+            f'Work folder {path!r} cannot be used: {why}. Type --work-dir FOLDER '
+            'with another folder.'
+        )
+
+
+def checked_output(option: str, path: str) -> str:
+    """The path of a file that a tool writes at its end, checked when it begins.
+
+    Args:
+        option (str): Where it was typed, for the message.
+        path (str): The file. Neither it nor its folder need exist.
+
+    Returns:
+        str: The path, with the home folder in the place of ``~``.
+
+    Raises:
+        OSError: With the path and the reason.
+    """
+    path = osp.expanduser(path)
+    why = 'it is a folder' if osp.isdir(path) else _obstacle(osp.dirname(path) or '.')
+    if not osp.basename(path) or why:
+        raise OSRefusal(
+            f'{option} {path!r} cannot be written: {why or "it names no file"}. Type '
+            'the path of a file in another folder.'
+        )
+    return path
+
+
+def _obstacle(folder: str) -> str | None:
+    """Why a folder cannot be made or written to; None if it can."""
+    place = osp.abspath(folder)
     # A broken link cannot become a folder either.
     while not osp.lexists(place):
         place = osp.dirname(place)
     if not osp.isdir(place):
-        why = f'{place!r} is a file'
-    elif not os.access(place, os.W_OK | os.X_OK):
-        why = f'{place!r} is not writable'
-    else:
-        return
-    raise OSRefusal(
-        f'Work folder {path!r} cannot be used: {why}. Type --work-dir FOLDER '
-        'with another folder.'
-    )
+        return f'{place!r} is a file'
+    if not os.access(place, os.W_OK | os.X_OK):
+        return f'{place!r} is not writable'
+    return None

@@ -1,12 +1,15 @@
 """A message names missing data and the setting to change."""
 
+from argparse import Namespace
+
 import pytest
 from conftest import ROOT
 from small_run import CONFIG
 
 from bissl_mm.config import read_config
 from bissl_mm.datasets.folders import check_data_folders
-from bissl_mm.utils.folders import check_work_dir
+from bissl_mm.engine.launch import load_config
+from bissl_mm.utils.folders import check_work_dir, checked_output
 
 
 @pytest.mark.parametrize(
@@ -133,3 +136,17 @@ def test_a_work_folder_that_cannot_be_written(below, text, tmp_path, monkeypatch
     monkeypatch.undo()
     check_work_dir(str(tmp_path / 'new' / 'run'))
     assert not (tmp_path / 'new').exists()
+
+
+def test_a_work_folder_has_a_name():
+    with pytest.raises(OSError, match="Work folder '' cannot be used: it has no name"):
+        check_work_dir('')
+
+
+def test_a_home_folder_is_meant(monkeypatch, tmp_path):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    path = str(ROOT / 'configs/fine_tune/r18_48px.py')
+    args = dict(config=path, launcher='none', local_rank=0, cfg_options=None)
+    cfg = load_config(Namespace(**args, work_dir='~/run'))
+    assert cfg.work_dir == str(tmp_path / 'run')
+    assert checked_output('--out', '~/a.html') == str(tmp_path / 'a.html')
