@@ -55,8 +55,12 @@ def main(argv: list[str] | None = None) -> None:
     from bissl_mm.analysis.alignment_page import arms_of, write_alignment
     from bissl_mm.config import read_config
     from bissl_mm.utils.check import check_positive_int
+    from bissl_mm.utils.folders import checked_output
 
     check_positive_int('tools/alignment.py', '--num-batches', args.num_batches)
+    args.out = checked_output('--out', args.out)
+    if args.json is not None:
+        args.json = checked_output('--json', args.json)
     arms = arms_of(args.arm, args.tuned)
     cfg = read_config(args.config, args.cfg_options, args.task)
     found = {

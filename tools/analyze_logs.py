@@ -33,7 +33,9 @@ def main(argv: list[str] | None = None) -> None:
     quiet_console()
     from bissl_mm.analysis.logs import named_folders, panels_of
     from bissl_mm.analysis.report import save_curves
+    from bissl_mm.utils.folders import checked_output
 
+    args.out = checked_output('--out', args.out)
     panels = panels_of(named_folders(args.runs), args.keys, args.log_scale)
     save_curves(args.out, panels)
     for key, _, lines, _ in panels:

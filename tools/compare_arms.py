@@ -166,9 +166,12 @@ def _prepared(args: argparse.Namespace) -> 'Config':
     from bissl_mm.engine.checks.data_look import check_data, console_logger
     from bissl_mm.engine.launch import load_config, prepare_processes
     from bissl_mm.engine.search_space import search_space
+    from bissl_mm.utils.folders import checked_output
     from bissl_mm.utils.total_batch import share_batches
 
     cfg = load_config(args)
+    if args.json is not None:
+        args.json = checked_output('--json', args.json)
     check_parts(cfg)
     vars(args).update(search_space(cfg, vars(args)))
     # Each run is one process.

@@ -43,7 +43,9 @@ def main(argv: list[str] | None = None) -> None:
     from bissl_mm.models.lora import merged
     from bissl_mm.models.weights.pretrained import load_pretrained
     from bissl_mm.utils.checkpoint import save_atomically, use_safe_loading
+    from bissl_mm.utils.folders import checked_output
 
+    args.output = checked_output('OUT', args.output)
     cfg = load_config(args)
     use_safe_loading()
     init_default_scope(cfg.get('default_scope', 'mmengine'))

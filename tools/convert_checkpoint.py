@@ -80,7 +80,9 @@ def main(argv: list[str] | None = None) -> None:
         save_atomically,
         state_dict_of,
     )
+    from bissl_mm.utils.folders import checked_output
 
+    args.output = checked_output('OUT', args.output)
     checkpoint = load_checkpoint(args.source)
     given = state_dict_of(checkpoint, args.source)
     state, layout = to_mmpretrain(given)

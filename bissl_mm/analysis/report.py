@@ -6,6 +6,7 @@ The functions below return a picture as a data address (``data:image/png``).
 import base64
 import io
 import math
+import os.path as osp
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from mmengine.utils import mkdir_or_exist
 
 from ..utils.check import check_in
 from ..utils.files import atomic_file
@@ -45,12 +47,13 @@ def write_report(path: str, template: str, **values: Any) -> None:
     """Write a page.
 
     Args:
-        path (str): HTML file.
+        path (str): HTML file; its folder is made.
         template (str): File in this package's ``templates``, for example
             ``'demo.html'``.
         **values: Values for the names in the template.
     """
     page = _TEMPLATES.get_template(template).render(accent=COLOURS[1], **values)
+    mkdir_or_exist(osp.dirname(osp.abspath(path)))
     with atomic_file(path) as file:
         file.write(page)
 
@@ -127,7 +130,8 @@ def save_curves(path: str, panels: Sequence[Panel]) -> None:
     """Write panels of curves, three in a row, as a picture.
 
     Args:
-        path (str): Its ending is the format, for example ``.svg``.
+        path (str): Its ending is the format, for example ``.svg``; its folder is
+            made.
         panels (Sequence): The panels.
 
     Raises:
@@ -137,6 +141,7 @@ def save_curves(path: str, panels: Sequence[Panel]) -> None:
     check_in('--out', 'the ending of the file', form, ('png', 'svg', 'pdf'))
     with plt.rc_context(STYLE):
         figure = draw_curves(panels, min(len(panels), 3))
+        mkdir_or_exist(osp.dirname(osp.abspath(path)))
         with atomic_file(path, 'wb') as file:
             figure.savefig(file, format=form)
         plt.close(figure)

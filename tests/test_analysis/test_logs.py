@@ -103,7 +103,7 @@ def test_what_is_not_there_is_named(stage, tmp_path):
 
 
 def test_tools(stage, tmp_path, capsys, tool):
-    out = tmp_path / 'curves.svg'
+    out = tmp_path / 'new/curves.svg'
     tool('analyze_logs', f'all={stage}', '--out', out)
     assert '0.1 -> 0.3' in capsys.readouterr().out
     assert out.read_text().count('<svg') == 1

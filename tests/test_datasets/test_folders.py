@@ -150,3 +150,24 @@ def test_a_home_folder_is_meant(monkeypatch, tmp_path):
     cfg = load_config(Namespace(**args, work_dir='~/run'))
     assert cfg.work_dir == str(tmp_path / 'run')
     assert checked_output('--out', '~/a.html') == str(tmp_path / 'a.html')
+
+
+@pytest.mark.parametrize(
+    'below, text',
+    [
+        ('file/out.html', 'is a file'),
+        ('folder', 'it is a folder'),
+        ('nowhere/', 'it names no file'),
+        ('nowhere/out.html', 'is not writable'),
+    ],
+)
+def test_a_result_that_cannot_be_written(below, text, tmp_path, monkeypatch):
+    (tmp_path / 'file').touch()
+    (tmp_path / 'folder').mkdir()
+    if text == 'is not writable':
+        monkeypatch.setattr('os.access', lambda path, mode: False)
+    with pytest.raises(OSError, match=f'^--out .*{text}. Type the path of a file'):
+        checked_output('--out', str(tmp_path) + '/' + below)
+    monkeypatch.undo()
+    path = str(tmp_path / 'new/out.html')
+    assert checked_output('--out', path) == path

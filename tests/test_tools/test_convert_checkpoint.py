@@ -155,3 +155,10 @@ def test_classifier_with_a_norm_of_its_own(size, tool, tmp_path, capsys):
             tool(*arguments)
         assert 'Position embeddings are not interpolated' in capsys.readouterr().err
     assert output.exists() == (size == 48)
+
+
+def test_a_place_that_cannot_be_written_is_refused_first(tool, moco, capsys):
+    with pytest.raises(SystemExit, match='1'):
+        tool('convert_checkpoint', moco[0], moco[0] / 'out.pth')
+    said = capsys.readouterr()
+    assert f"'{moco[0]}' is a file" in said.err and 'Layout' not in said.out

@@ -207,6 +207,7 @@ def test_arms_are_told_apart_before_anything_runs(arms, message, tmp_path, monke
     [
         (CONFIG, ['--seeds', 0], '--seeds must be a whole number of at least 1'),
         (CONFIG, ['--lr', 1, 0.1], '--lr must be two numbers above 0, the lower'),
+        (CONFIG, ['--json', '/dev/null/a.json'], "'/dev/null' is a file"),
         (BILEVEL, [], "'BiSSLModel', but a comparison fine-tunes one. Type a config"),
     ],
 )

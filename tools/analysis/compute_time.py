@@ -23,7 +23,10 @@ def main(argv: list[str] | None = None) -> None:
     quiet_console()
     from bissl_mm.analysis.json_file import write_json
     from bissl_mm.analysis.logs import named_folders, run_time
+    from bissl_mm.utils.folders import checked_output
 
+    if args.json is not None:
+        args.json = checked_output('--json', args.json)
     found = {name: run_time(path) for name, path in named_folders(args.runs).items()}
     print('| run | hours | processes | device hours | starts |')
     print('| --- | --- | --- | --- | --- |')
