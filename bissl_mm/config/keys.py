@@ -145,6 +145,12 @@ def check_option_keys(cfg: Config, options: Mapping[str, Any]) -> None:
             raise TypeRefusal(
                 f'{where}nothing reads it here. Type --launcher pytorch, slurm or mpi.'
             )
+        if first == 'custom_imports':
+            raise TypeRefusal(
+                f'{where}modules are imported while the config is read, before this '
+                'option. Write custom_imports in a config of your own, which inherits '
+                'from this one.'
+            )
         for place, allowed in _WITHIN.items():
             if option.startswith(place + '.'):
                 key = option[len(place) + 1 :].split('.')[0]

@@ -82,7 +82,8 @@ def check_values(cfg: Any) -> None:
 
 
 def check_option_value(key: str, text: str, present: Any, value: Any) -> None:
-    """Refuse text for a number or for True and False, and a decimal comma.
+    """Refuse text for a number or for True and False, a decimal comma, and a single
+    value in the place of a component.
 
     Args:
         key (str): The key in ``--cfg-options``.
@@ -94,6 +95,14 @@ def check_option_value(key: str, text: str, present: Any, value: Any) -> None:
         ValueError: With the key and both values.
     """
     where = f'--cfg-options {key}={text}: '
+    parts = _components(present)
+    # mmpretrain's data sets take one folder there, too.
+    if parts and isinstance(value, (str, int, float)) and key[-11:] != 'data_prefix':
+        raise ValueRefusal(
+            f'{where}{key} is a {"dict" if isinstance(present, Mapping) else "list"} in '
+            f'the config, in whose place {value!r} cannot stand. Type one option for '
+            f'each key in it, such as {key}.{parts[0]}=VALUE, or {key}=None.'
+        )
     if isinstance(present, bool):
         if isinstance(value, str):
             raise ValueRefusal(
@@ -111,6 +120,15 @@ def check_option_value(key: str, text: str, present: Any, value: Any) -> None:
                 f'{where}{key} is one number in the config, {present!r}, but '
                 'a comma makes a list. Write a point before the decimals.'
             )
+
+
+def _components(present: Any) -> list[str]:
+    """Keys within a dict, or within a list that has one."""
+    if isinstance(present, Mapping):
+        return [str(name) for name in present]
+    if isinstance(present, (list, tuple)):
+        return [f'{i}.{name}' for i, p in enumerate(present) for name in _components(p)]
+    return []
 
 
 def _refuse(place: str, kind: str, value: Any) -> None:

@@ -370,3 +370,8 @@ def test_a_yaml_config_calls_nothing(tmp_path):
 def test_custom_keys_may_hold_what_an_optimizer_reads(key):
     cfg = read(f'optim_wrapper.lower.paramwise_cfg.custom_keys.bn.{key}=1')
     assert cfg.optim_wrapper.lower.paramwise_cfg.custom_keys.bn == {key: 1}
+
+
+def test_modules_cannot_be_imported_by_an_option():
+    with pytest.raises(TypeError, match='imported while the config is read'):
+        read('custom_imports.imports=[mine]')

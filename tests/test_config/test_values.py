@@ -231,6 +231,33 @@ def test_the_note_on_place_holders_needs_no_weight_decay():
     assert note.startswith('lr=0.1: ')
 
 
+@pytest.mark.parametrize(
+    'option, remedy',
+    [
+        ('train_dataloader=16', 'train_dataloader.batch_size=VALUE'),
+        ('default_hooks.checkpoint=none', 'or default_hooks.checkpoint=None'),
+        ('param_scheduler=none', 'a list in .* such as param_scheduler.0.'),
+    ],
+)
+def test_a_value_in_the_place_of_a_component_is_refused(option, remedy):
+    cfg = Config(
+        dict(
+            train_dataloader=dict(batch_size=2),
+            default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
+            param_scheduler=[dict(type='LinearLR')],
+        )
+    )
+    with pytest.raises(Refusal, match=f'^--cfg-options {option}: .*{remedy}'):
+        merge_options(cfg, split_options([option]))
+
+
+def test_honest_values_take_the_place_of_others():
+    cfg = Config(dict(data_prefix=dict(img='a'), hooks=[dict(a=1)], params=['a'], b={}))
+    options = ['data_prefix=b', 'hooks=[]', 'params=norm', 'b=None']
+    merge_options(cfg, split_options(options))
+    assert cfg.to_dict() == dict(data_prefix='b', hooks=[], params='norm', b=None)
+
+
 @pytest.mark.parametrize('key', ['share_backbone', 'unscaled_pixels', 'sync_norms'])
 def test_text_for_a_switch_that_the_config_does_not_have_is_refused(key):
     # Any text would count as True.
