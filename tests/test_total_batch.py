@@ -11,7 +11,7 @@ from toy import DictDataset
 
 from bissl_mm.analysis.runs.fine_tune import Setting, fine_tune
 from bissl_mm.datasets import LevelStream
-from bissl_mm.engine.launch import build_runner, count_processes
+from bissl_mm.engine.launch import build_runner, count_processes, prepare_processes
 from bissl_mm.utils.total_batch import share_batches
 
 FINE_TUNE = ROOT / 'configs/fine_tune/r18_64px.py'
@@ -178,3 +178,15 @@ def test_comparison_trains_with_the_whole_batch(monkeypatch, image_folders, tmp_
     )
     assert seen[0].batch_size == 12
     assert cfg.train_dataloader.total_batch_size == 12
+
+
+@pytest.mark.parametrize(
+    'launcher, variable',
+    [('pytorch', 'RANK'), ('slurm', 'SLURM_PROCID'), ('mpi', 'OMPI_COMM_WORLD_RANK')],
+)
+def test_a_launcher_that_started_nothing_is_refused(launcher, variable, monkeypatch):
+    monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(
+        RuntimeError, match=f'--launcher {launcher}: .*{variable} is not'
+    ):
+        prepare_processes(Config(dict(launcher=launcher)))

@@ -26,6 +26,7 @@ from ..models.weights.pretrained import check_load_from, check_pretrained_init
 from ..utils.checkpoint import use_safe_loading
 from ..utils.checkpoint_sources import settle_sources
 from ..utils.console import quiet, quiet_pycocotools
+from ..utils.errors import RuntimeRefusal
 from ..utils.folders import check_work_dir
 from ..utils.operators import check_compiled_operators
 from ..utils.total_batch import share_batches
@@ -47,6 +48,13 @@ from .steps.settings import refuse_moved
 
 #: The parts of the data that training needs.
 TRAINING_DATA = ('pretext', 'train', 'val')
+#: Launcher -> its variables with the number of a process, of all processes, and of the
+#: process on its machine.
+_VARIABLES = dict(
+    pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+    slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    mpi=('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+)
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -81,15 +89,16 @@ def prepare_processes(cfg: Config) -> None:
 
     Args:
         cfg (Config): Its ``launcher`` says how the processes were started.
+
+    Raises:
+        RuntimeError: If no such launcher started this process.
     """
     use_safe_loading()
-    if torch.cuda.is_available():
+    if cfg.launcher == 'none' or is_distributed():
         return
-    if cfg.launcher == 'none':
-        return
-    if cfg.launcher == 'slurm':
-        _slurm_environment()
-    if not is_distributed():
+    _check_launched(cfg.launcher)
+    if not torch.cuda.is_available():
+        _torch_environment(cfg.launcher)
         seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
         dist.init_process_group('gloo', timeout=timedelta(seconds=seconds))
 
@@ -102,10 +111,9 @@ def count_processes(launcher: str) -> int:
     """
     if is_distributed():
         return get_world_size()
-    variable = dict(
-        pytorch='WORLD_SIZE', slurm='SLURM_NTASKS', mpi='OMPI_COMM_WORLD_SIZE'
-    ).get(launcher)
-    return int(os.environ.get(variable, 1)) if variable else 1
+    if launcher not in _VARIABLES:
+        return 1
+    return int(os.environ.get(_VARIABLES[launcher][1], 1))
 
 
 def build_runner(cfg: Config, train: bool = True) -> Runner:
@@ -231,10 +239,20 @@ def _check_at_init(runner: Runner) -> None:
     runner.build_train_loop = checked_build_train_loop
 
 
-def _slurm_environment() -> None:
-    """Set the variables of torch's launcher from those of Slurm."""
-    os.environ.setdefault('RANK', os.environ['SLURM_PROCID'])
-    os.environ.setdefault('WORLD_SIZE', os.environ['SLURM_NTASKS'])
-    os.environ.setdefault('LOCAL_RANK', os.environ['SLURM_LOCALID'])
+def _check_launched(launcher: str) -> None:
+    for variable in _VARIABLES[launcher]:
+        if not os.environ.get(variable):
+            raise RuntimeRefusal(
+                f'--launcher {launcher}: the environment variable {variable} is not '
+                'set, so that launcher did not start this process. Type '
+                'tools/dist_train.sh CONFIG N for N processes, or leave --launcher out '
+                'for one.'
+            )
+
+
+def _torch_environment(launcher: str) -> None:
+    """Set the variables of torch's launcher from those of another one."""
+    for name, variable in zip(_VARIABLES['pytorch'], _VARIABLES[launcher], strict=True):
+        os.environ.setdefault(name, os.environ[variable])
     os.environ.setdefault('MASTER_ADDR', '127.0.0.1')
     os.environ.setdefault('MASTER_PORT', '29500')
