@@ -91,8 +91,9 @@ def named_folders(texts: Sequence[str]) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for text in texts:
-        name, _, folder = text.rpartition('=')
-        # A folder may have the character in its name.
+        # Names and folders may have the character, too.
+        splits = [(text[:i], text[i + 1 :]) for i, c in enumerate(text) if c == '=']
+        name, folder = max(splits, key=lambda s: osp.isdir(s[1]), default=('', text))
         if osp.isdir(text) or not name:
             name, folder = osp.basename(osp.normpath(text)), text
         if name in found:

@@ -90,6 +90,12 @@ def test_names_of_runs(tmp_path):
         'lr=0.1': str(odd),
         'z': 'x/z/',
     }
+    inner = odd / 'run'
+    inner.mkdir()
+    assert named_folders([f'a={inner}', f'b=2={odd}']) == {
+        'a': str(inner),
+        'b=2': str(odd),
+    }
     with pytest.raises(Refusal, match="'y': x/y and z/y. Write NAME=FOLDER"):
         named_folders(['x/y', 'z/y'])
 
