@@ -145,6 +145,11 @@ def main(argv: list[str] | None = None) -> None:
             )
     if args.destination is None:
         args.destination = os.environ.get('BISSL_DATA_DIR', 'data')
+        if not args.destination:
+            raise ValueRefusal(
+                'The environment variable BISSL_DATA_DIR is empty. Type export '
+                "BISSL_DATA_DIR=FOLDER, or unset BISSL_DATA_DIR to take 'data'."
+            )
     splits = prepare(
         args.name,
         args.source,

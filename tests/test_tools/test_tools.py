@@ -5,6 +5,7 @@ call the tool's main function, which spares the start of Python.
 """
 
 import json
+import runpy
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from mmengine.registry import MODELS, init_default_scope
 from small_run import CONFIG
 from task_configs import shipped
 from tool_runs import assert_same_weights, environment, options, run, tool
+
+from bissl_mm.utils.errors import Refusal
 
 __all__ = ['tool']
 pytestmark = pytest.mark.slow
@@ -258,3 +261,11 @@ def test_convert_backbone_serves_load_from(tool, tmp_path, capsys):
     for name, value in given.items():
         place = name.replace('backbone.layer4', 'roi_head.shared_head.layer4')
         assert torch.equal(detector.state_dict()[place], value), name
+
+
+def test_prepare_dataset_refuses_an_empty_folder_of_data(tmp_path, monkeypatch):
+    monkeypatch.setenv('BISSL_DATA_DIR', '')
+    monkeypatch.chdir(tmp_path)
+    main = runpy.run_path(str(ROOT / 'tools/prepare_dataset.py'))['main']
+    with pytest.raises(Refusal, match='BISSL_DATA_DIR is empty. Type export'):
+        main(['dtd5', 'dtd.tar.gz'])
