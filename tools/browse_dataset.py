@@ -10,6 +10,7 @@ import os.path as osp
 import numpy as np
 
 from bissl_mm.command_line import add_common_arguments, run_tool
+from bissl_mm.utils.check import check_positive_int
 from bissl_mm.utils.console import quiet_console
 
 #: Colours of class ids. 255 is ignored in training and white here.
@@ -23,7 +24,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--level', choices=['lower', 'upper', 'both'], default='both')
     parser.add_argument('--number', type=int, default=20, help='samples per level')
     parser.add_argument('--output-dir', help='default: WORK-DIR/browse_dataset')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    check_positive_int('tools/browse_dataset.py', '--number', args.number)
+    return args
 
 
 def picture(inputs) -> np.ndarray:

@@ -263,6 +263,13 @@ def test_convert_backbone_serves_load_from(tool, tmp_path, capsys):
         assert torch.equal(detector.state_dict()[place], value), name
 
 
+@pytest.mark.parametrize('number', [0, -5])
+def test_browse_dataset_refuses_a_number_of_none(number, tool, capsys):
+    with pytest.raises(SystemExit, match='1'):
+        tool('browse_dataset', CONFIG, '--number', number)
+    assert '--number must be a whole number of at least 1' in capsys.readouterr().err
+
+
 def test_prepare_dataset_refuses_an_empty_folder_of_data(tmp_path, monkeypatch):
     monkeypatch.setenv('BISSL_DATA_DIR', '')
     monkeypatch.chdir(tmp_path)
