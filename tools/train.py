@@ -53,12 +53,15 @@ def memory_of(args: argparse.Namespace, num_gpus: int, card: int | None) -> str:
     from bissl_mm.engine.memory.command import Request, dry_run
 
     given = ['--task', args.task] * (args.task is not None)
+    if args.work_dir is not None:
+        given += ['--work-dir', shlex.quote(args.work_dir)]
     if args.cfg_options:
         typed = (f'{key}={value}' for key, value in args.cfg_options.items())
         given += ['--cfg-options', *map(shlex.quote, typed)]
-    start = ['python tools/train.py', args.config]
+    config = shlex.quote(args.config)
+    start = ['python tools/train.py', config]
     if num_gpus > 1:
-        start = ['tools/dist_train.sh', args.config, str(num_gpus)]
+        start = ['tools/dist_train.sh', config, str(num_gpus)]
     return dry_run(
         Request(
             args.config, args.cfg_options, args.task, num_gpus, card, (*start, *given)

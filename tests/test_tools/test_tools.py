@@ -6,6 +6,7 @@ call the tool's main function, which spares the start of Python.
 
 import json
 import runpy
+import shlex
 import signal
 import subprocess
 import sys
@@ -261,6 +262,16 @@ def test_convert_backbone_serves_load_from(tool, tmp_path, capsys):
     for name, value in given.items():
         place = name.replace('backbone.layer4', 'roi_head.shared_head.layer4')
         assert torch.equal(detector.state_dict()[place], value), name
+
+
+def test_the_command_of_a_dry_run_can_be_typed(tool, tmp_path, monkeypatch, capsys):
+    def show(request):
+        return shlex.join(shlex.split(' '.join(request.command)))
+
+    monkeypatch.setattr('bissl_mm.engine.memory.command.dry_run', show)
+    config, folder = tmp_path / 'my config.py', tmp_path / 'my run'
+    tool('train', config, '--dry-run', 'memory', '--work-dir', folder)
+    assert f"train.py '{config}' --work-dir '{folder}'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('number', [0, -5])
