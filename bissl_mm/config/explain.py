@@ -32,6 +32,9 @@ _ONE_VALUE = re.compile(
     r'Expected more than 1 value per channel when '
     r'training, got input size \S*\[([\d, ]+)\]'
 )
+#: What mmengine says of a split of which parts are missing.
+_PARTS = re.compile(r'^([\w, ]+) should be either all None or not None, but got ')
+_NO_DEPTH = re.compile(r'invalid depth (\d+) for (\w+)')
 #: What mmengine builds from a dict without a type.
 _WITHOUT_TYPE = {
     'DataLoader.__init__': DataLoader,
@@ -87,6 +90,9 @@ def _explain(error: BaseException, text: str) -> Refusal | None:
             return _without_type(match.group(1))
         if _UNNAMED.search(text):
             return _unknown_in(_LAYERS, 'model')
+        match = _NO_DEPTH.search(text)
+        if match:
+            return _no_depth(*match.groups())
     if isinstance(error, TypeError):
         if text == _NO_OPTIMIZER:
             return _unknown_in(('optimizer',), 'optimizer')
@@ -97,8 +103,30 @@ def _explain(error: BaseException, text: str) -> Refusal | None:
             return _unknown_key(*match.groups(), text=text)
         match = _MISSING.search(text)
         return _missing_key(*match.groups()) if match else None
+    match = _PARTS.search(text) if isinstance(error, ValueError) else None
+    if match:
+        return _parts_missing(re.findall(r'\w+_\w+', match.group(1)))
     match = _ONE_VALUE.search(text)
     return _one_value(error, match.group(1)) if match else None
+
+
+def _parts_missing(keys: list[str]) -> Refusal:
+    given = [key for key in keys for cfg in _last if cfg.get(key) is not None]
+    return ValueRefusal(
+        f'{", ".join(keys)} belong together, but the config has '
+        f'{" and ".join(given) or "none"} alone. Add the others, or leave all out: '
+        f'--cfg-options {" ".join(f"{key}=None" for key in keys)}.'
+    )
+
+
+def _no_depth(depth: str, network: str) -> Refusal | None:
+    for place, node in _nodes():
+        if place.endswith('.depth') and str(node) == depth:
+            return ValueRefusal(
+                f'{place} is {depth}, but there is no {network} of this depth. Set one '
+                'that its class lists, for example 18, 34 or 50 of a ResNet.'
+            )
+    return None
 
 
 def _nodes() -> Iterator[tuple]:

@@ -23,6 +23,7 @@ _WHOLE = {
     'max_iters': ('train_cfg', 1),
     'val_interval': ('train_cfg', 1),
     'seed': ('randomness', 0),
+    'interval': ('default_hooks.logger', 1),
 }
 #: mmengine accepts floats without a fraction here, for example 1e4.
 _INTEGRAL = ('max_epochs', 'max_iters', 'val_interval')

@@ -166,3 +166,19 @@ def test_types_are_names_or_classes():
     assert is_type(dict(type=cls), '_BatchNorm')
     assert type_name(cls) == 'DifferentiableSyncBatchNorm'
     assert not is_type(None, 'Norm') and not is_type(dict(), 'Norm')
+
+
+def test_a_depth_that_no_network_has_is_named():
+    cfg = read_config(str(CONFIG), {'model.downstream.backbone.depth': 19})
+    text = error_of(MODELS.build, cfg.model)
+    assert text.startswith(
+        'model.downstream.backbone.depth is 19, but there is no resnet'
+    )
+
+
+def test_parts_of_a_split_belong_together(tmp_path):
+    cfg = read_config(str(CONFIG), {'val_dataloader': None})
+    cfg.work_dir = str(tmp_path)
+    text = error_of(Runner.from_cfg, cfg)
+    assert 'the config has val_cfg and val_evaluator alone' in text
+    assert '--cfg-options val_dataloader=None val_cfg=None val_evaluator=None.' in text

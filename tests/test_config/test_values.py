@@ -28,6 +28,7 @@ STAGE4 = ROOT / 'configs/fine_tune/r18_64px.py'
         ('train_cfg.max_iters', '20', 'a whole number'),
         ('train_cfg.val_interval', 0, 'a whole number'),
         ('randomness.seed', 'abc', 'a whole number'),
+        ('default_hooks.logger.interval', 0, 'a whole number'),
         ('model.head.num_classes', '3', 'a whole number'),
         ('model.downstream.roi_head.bbox_head.num_classes', 3.0, 'a whole number'),
         ('train_dataloader.persistent_workers', 'False', 'True or False'),
