@@ -77,7 +77,9 @@ def fine_tuning(tool, folder, *arguments, epochs=1, load_from='nowhere.pth'):
     )
 
 
-def test_a_first_start_with_resume_begins_with_load_from(tool, tmp_path, capsys):
+def test_a_first_start_with_resume_begins_with_load_from(
+    tool, tmp_path, plain_config_text, capsys
+):
     with pytest.raises(SystemExit, match='1'):
         fine_tuning(tool, tmp_path, '--resume')
     said = capsys.readouterr()
@@ -100,7 +102,7 @@ def test_a_later_start_with_resume_does_not_read_load_from(tool, tmp_path):
     ],
 )
 def test_weights_alone_are_nothing_to_resume_from(
-    content, lacks, tool, tmp_path, capsys
+    content, lacks, tool, tmp_path, plain_config_text, capsys
 ):
     path = tmp_path / 'backbone.pth'
     torch.save(content, path)
