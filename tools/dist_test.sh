@@ -2,6 +2,10 @@
 # Usage: tools/dist_test.sh CONFIG CHECKPOINT NUM_PROCESSES [arguments of test.py]
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
 set -euo pipefail
+if [[ ${3:--} == -* ]]; then
+    echo "Usage: tools/dist_test.sh CONFIG CHECKPOINT NUM_PROCESSES [arguments of test.py]" >&2
+    exit 1
+fi
 CONFIG=$1
 CHECKPOINT=$2
 PROCESSES=$3

@@ -2,6 +2,10 @@
 # Usage: tools/dist_train.sh CONFIG NUM_PROCESSES [arguments of train.py]
 # Several machines: set NNODES, NODE_RANK, MASTER_ADDR and PORT on each.
 set -euo pipefail
+if [[ ${2:--} == -* ]]; then
+    echo "Usage: tools/dist_train.sh CONFIG NUM_PROCESSES [arguments of train.py]" >&2
+    exit 1
+fi
 CONFIG=$1
 PROCESSES=$2
 NNODES=${NNODES:-1}

@@ -8,6 +8,10 @@
 # GPUS_PER_JOB (1), CPUS_PER_GPU (8), TIME and SBATCH_ARGS may be set. A run that wants
 # more processes than its job has GPUs uses those that there are.
 set -euo pipefail
+if [[ ${3:--} == -* ]]; then
+    echo "Usage: tools/slurm_experiment.sh PARTITION NUM_JOBS EXPERIMENT [arguments of experiment.py]" >&2
+    exit 1
+fi
 PARTITION=$1
 JOBS=$2
 EXPERIMENT=$3

@@ -3,6 +3,10 @@
 # NODES (1), GPUS_PER_NODE (8), CPUS_PER_GPU (8), PORT and SRUN_ARGS may be set.
 # Slurm starts one torch launcher on each node. It starts one process per GPU.
 set -euo pipefail
+if [[ ${3:--} == -* ]]; then
+    echo "Usage: tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of train.py]" >&2
+    exit 1
+fi
 PARTITION=$1
 JOB_NAME=$2
 CONFIG=$3

@@ -139,3 +139,23 @@ def test_dist_train_takes_its_place_among_the_nodes(shell):
 def test_one_node_needs_no_address(shell):
     (line,) = shell('tools/dist_train.sh', 'c.py', '3')
     assert '<--standalone>' in line and '<--nnodes=1>' in line
+
+
+@pytest.mark.parametrize(
+    'command',
+    [
+        ['dist_train.sh'],
+        ['dist_train.sh', 'config.py', '--task', 'dtd5'],
+        ['dist_test.sh', 'config.py', 'checkpoint.pth'],
+        ['slurm_train.sh', 'gpu', 'name'],
+        ['slurm_experiment.sh', 'gpu', '4', '--preset', 'small'],
+    ],
+)
+def test_a_script_without_its_arguments_says_which_it_takes(command):
+    name, *arguments = command
+    done = subprocess.run(
+        ['bash', ROOT / 'tools' / name, *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and not done.stdout
+    assert done.stderr.startswith(f'Usage: tools/{name} ')
+    assert done.stderr.count('\n') == 1
