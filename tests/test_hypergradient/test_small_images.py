@@ -3,7 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
+from bissl_mm.hypergradient import Hessian
 from bissl_mm.hypergradient.second_order.lean import LeanLayers
 from bissl_mm.hypergradient.second_order.small_images.taps import TapConv
 
@@ -33,6 +35,32 @@ def test_three_maps(case):
         (tiny.weight_grad(grad, x.detach()), expected[1]),
     ):
         torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize('norm', [dict(affine=False), dict(training=False)], ids=str)
+def test_one_image_before_a_norm_that_torch_derives(norm):
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 3, 1),
+        nn.Softplus(),
+        nn.Conv2d(3, 4, 2),
+        nn.BatchNorm2d(4, affine=norm.get('affine', True)).train(
+            norm.get('training', True)
+        ),
+        nn.Softplus(),
+        nn.Conv2d(4, 2, 1),
+    ).double()
+    x, params = torch.randn(1, 3, 4, 4).double(), tuple(net.parameters())
+    vector = tuple(torch.randn_like(p) for p in params)
+    found, wanted = (
+        Hessian(
+            [lambda: net(x).tanh().square().sum()],
+            params,
+            small_image_kernels=has_kernels,
+        )(vector)
+        for has_kernels in (True, False)
+    )
+    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize('pixels, kernel, uses', [(3, 3, 1), (4, 3, 0), (4, 4, 0)])
