@@ -130,6 +130,32 @@ def test_derivatives_equal_those_on_the_union(case, pool):
             )
 
 
+def one_image_in_channels_last(rank, world):
+    """How far gradient and second derivative of an image for each rank are from
+    those on the union."""
+    generator = torch.Generator().manual_seed(4)
+    both, h = torch.randn(2, 2, *SHAPE, dtype=torch.float64, generator=generator)
+    layer = DifferentiableSyncBatchNorm(3).double()
+
+    def derivatives(norm, x, vector):
+        x = x.requires_grad_()
+        (first,) = torch.autograd.grad(norm(x).pow(3).sum(), x, create_graph=True)
+        return first, *torch.autograd.grad(first, x, vector)
+
+    mine = both[rank : rank + 1].contiguous(memory_format=torch.channels_last)
+    found = derivatives(layer, mine, h[rank : rank + 1])
+    wanted = derivatives(nn.BatchNorm2d(3).double(), both, h)
+    return [
+        (a.detach() - b.detach()[rank]).abs().max().item()
+        for a, b in zip(found, wanted, strict=True)
+    ]
+
+
+def test_one_image_of_each_rank_in_channels_last(pool):
+    for errors in pool.run(one_image_in_channels_last):
+        assert max(errors) < 1e-10
+
+
 def passes_nothing(rank, world):
     with pytest.raises(RuntimeError, match=r'of shape \(0, 3, 2, 2\), without a row'):
         DifferentiableSyncBatchNorm(3)(torch.zeros(0, *SHAPE))

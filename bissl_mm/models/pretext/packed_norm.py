@@ -148,7 +148,10 @@ class _Images:
         )
         for image, factor in terms:
             out.addcmul_(self._grouped(image), wide(factor))
-        return out.flatten(0, 1).to(self.x.dtype)
+        out = out.flatten(0, 1).to(self.x.dtype)
+        # One image in channels_last has strides here with which torch's kernels pair
+        # its pixels with those of another one wrongly, without an error.
+        return out.contiguous() if len(out) == 1 else out
 
     def projected(self, image: Tensor, means: Tensor, weight: Tensor) -> Tensor:
         r""":math:`\gamma s P g` with ``weight`` as :math:`\gamma`, from the
