@@ -1,8 +1,10 @@
 """The operator that an upper phase builds from the settings."""
 
 import copy
+import gc
 import inspect
 import math
+import weakref
 from dataclasses import fields
 
 import pytest
@@ -500,6 +502,22 @@ def test_system_with_a_regularized_pretext_head(curvature):
     assert relative(found, expected) < rtol
     # Neither term is negligible.
     assert relative(solution[:size], expected) > 1e-3
+
+
+@pytest.mark.parametrize('head_weight', [0.0, 0.3])
+def test_a_phase_that_has_ended_holds_no_batch(head_weight):
+    model = bissl_model('SimCLR', torch.float64)
+    wrapper = sgd_wrapper(
+        model, hypergradient=dict(pretext_head=True, head_weight=head_weight)
+    )
+    inputs = views(4)
+    held = [weakref.ref(view) for view in inputs]
+    wrapper.begin_upper_phase(model, [dict(inputs=inputs, data_samples=None)], seed=0)
+    del inputs
+    assert all(ref() is not None for ref in held)
+    wrapper.end_upper_phase()
+    gc.collect()
+    assert all(ref() is None for ref in held)
 
 
 def relative(found, expected):

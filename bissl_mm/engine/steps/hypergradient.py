@@ -209,6 +209,8 @@ class ImplicitSystem:
             self._state.leave(self.solver, self.bound)
             self.bound.operator.close()
         self.bound, self._head_block, self._parts = None, None, []
+        # It holds the batches, too.
+        self._curvature_at_upper = None
 
     @in_memory_phase('product')
     def solve(self, v: Vectors) -> Solution:
