@@ -98,7 +98,11 @@ def check_option_value(key: str, text: str, present: Any, value: Any) -> None:
     where = f'--cfg-options {key}={text}: '
     parts = _components(present)
     # mmpretrain's data sets take one folder there, too.
-    if parts and isinstance(value, (str, int, float)) and not key.endswith('data_prefix'):
+    if (
+        parts
+        and isinstance(value, (str, int, float))
+        and not key.endswith('data_prefix')
+    ):
         raise ValueRefusal(
             f'{where}{key} is a {"dict" if isinstance(present, Mapping) else "list"} in '
             f'the config, in whose place {value!r} cannot stand. Type one option for '
