@@ -853,7 +853,7 @@ def test_the_wide_search_takes_the_rate_by_validation_over_all_units(study):
         'FT': {6: [30, 30], 7: [31, 31]},
     }
     lines = wide.grid(records, 'dtd5', ('FT', 'twice', 'v')).splitlines()
-    assert lines[2] == '| FT | **61.5, 30.5** | 30.0, 49.5 |'
+    assert lines[2] == '| FT | **61.5, 30.5** | nan, nan |'
     assert lines[3] == '| v | **65.0, 50.5** | 64.5, 40.5 |' and len(lines) == 4
     # An arm whose runs are not all there is in no table.
     part = [r for r in records if r['key'] != records[0]['key']]

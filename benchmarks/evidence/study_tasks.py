@@ -19,13 +19,12 @@ from bissl_mm.utils.files import atomic_path
 EPOCHS = 100
 #: Of the fine-tunings of a unit.
 SEEDS = (1, 2, 3, 4, 5)
-SEARCH = [
-    Setting(lr, decay) for lr in (0.02, 0.05, 0.125, 0.3) for decay in (0.0005, 0.005)
-]
+RATES = (0.02, 0.05, 0.125, 0.3)
+SEARCH = [Setting(lr, decay) for lr in RATES for decay in (0.0005, 0.005)]
 #: Of the choice of the stage's settings, where fine-tuning is not searched.
 FIXED = Setting(0.08, 0.002)
 #: Of the wide search: the rates of the search, on all units and with three seeds each.
-WIDE = [Setting(lr, FIXED.weight_decay) for lr in (0.02, 0.05, 0.125, 0.3)]
+WIDE = [Setting(lr, FIXED.weight_decay) for lr in RATES]
 
 
 class StudyTasks:

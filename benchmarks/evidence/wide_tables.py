@@ -34,7 +34,8 @@ def cells(records: list[dict]) -> Cells:
 def chosen(found: Cells) -> dict[tuple[str, str], Setting]:
     """The setting with the highest mean validation accuracy over all its runs."""
     return {
-        arm: max(settings, key=lambda s: _mean(settings[s], 'val'))
+        # NaN, of a run that diverged, is the least.
+        arm: max(settings, key=lambda s: np.nan_to_num(_mean(settings[s], 'val')))
         for arm, settings in found.items()
     }
 
@@ -80,6 +81,4 @@ def grid(records: list[dict], name: str, arms: Sequence[str]) -> str:
 
 
 def _mean(records: list[dict], which: str) -> float:
-    # NaN, of a run that diverged, is the least.
-    values = [0.0 if np.isnan(r[which]) else r[which] for r in records]
-    return float(np.mean(values))
+    return float(np.mean([record[which] for record in records]))

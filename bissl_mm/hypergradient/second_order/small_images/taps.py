@@ -85,8 +85,8 @@ def _by_pixel(images: Tensor) -> Tensor:
 
 def _image(pixels: Tensor, size: Sequence[int]) -> Tensor:
     images = pixels.permute(1, 2, 0).reshape(*pixels.shape[1:], *size)
-    # One image as a view counts as both of torch's layouts, and torch's batch norm
-    # then pairs its pixels with those of another one wrongly, without an error.
+    # The view of one image has the strides of channels_last but for the first one.
+    # torch's batch norm then pairs its pixels wrongly, without an error.
     return images.contiguous() if len(images) == 1 else images
 
 
