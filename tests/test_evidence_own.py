@@ -415,6 +415,22 @@ def test_batches_are_not_larger_than_the_unlabeled_set(own, tmp_path):
         assert found.dataset.dataset.data_root == str(images)
 
 
+@pytest.mark.parametrize('kind', ['OwnClasses', 'DetectionPack', 'SegmentationPack'])
+def test_the_stage_has_the_settings_of_the_shipped_config(own, kind):
+    pack = getattr(own.kinds, kind)
+    shipped = own.packs.read(pack.stage_config, pack.task)
+    cfg = own.packs.read(pack.stage_config, pack.task)
+    own.arms.StageSettings(**pack.stage).put(cfg)
+    assert cfg.optim_wrapper == shipped.optim_wrapper
+    assert cfg.param_scheduler == shipped.param_scheduler
+    loop = own.arms.StageSettings()
+    assert [shipped.train_cfg[k] for k in ('num_lower_steps', 'num_upper_steps')] == [
+        loop.num_lower_steps,
+        loop.num_upper_steps,
+    ]
+    assert cfg.train_cfg.num_alternations == shipped.train_cfg.num_alternations
+
+
 def test_too_few_unlabeled_images_are_refused_before_anything(
     own, folders, tmp_path, pretended
 ):

@@ -75,6 +75,9 @@ class OwnClasses(Pack):
     """A set of class folders under any names, whose missing parts are drawn
     from the training part, class by class."""
 
+    #: As the shipped config has it.
+    stage = dict(upper_lr=0.06)
+
     @cached_property
     def places(self) -> dict[str, str]:
         """Folders by part, of those that there are."""

@@ -22,6 +22,9 @@ if 'backbone' not in _base_.downstream:
     _base_.downstream.head.in_channels = _base_.network.channels
     # Without products of the Hessian this layout is faster.
     custom_hooks = [*_base_.custom_hooks, dict(type='ChannelsLastHook')]
+    # At lambda = 0.03 and T = 30 better than 0.03 (benchmarks/evidence, choice of the
+    # settings): hand signs, 5 labels a class, +2.2; CIFAR-10 -0.3.
+    optim_wrapper = dict(upper=dict(optimizer=dict(lr=0.06)))
 model = dict(
     pretrained='work_dirs/simclr_r10_b256-60e_imagefolder-32px/epoch_60.pth',
     type='BiSSLModel',
