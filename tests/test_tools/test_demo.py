@@ -30,9 +30,9 @@ def numbers(work_dir):
 
 @pytest.fixture(scope='module')
 def whole(tool, module_folder):
-    """An uninterrupted demo with parallel runs."""
+    """An uninterrupted demo with one worker."""
     work_dir = module_folder
-    tool('demo', '--quick', '--work-dir', work_dir, '--workers', 2)
+    tool('demo', '--quick', '--work-dir', work_dir, '--workers', 1)
     return work_dir
 
 
@@ -90,7 +90,7 @@ def test_finished_stages_are_kept_and_workers_change_nothing(tool, whole, capfd)
     assert len({path.read_bytes() for path in weights}) == 4
     written = [path.stat().st_mtime_ns for path in weights]
     shutil.rmtree(whole / 'fine_tune')
-    tool('demo', '--quick', '--work-dir', whole, '--workers', 1)
+    tool('demo', '--quick', '--work-dir', whole, '--workers', 2)
     assert numbers(whole) == before
     assert [path.stat().st_mtime_ns for path in weights] == written
     assert '1 pretraining: finished earlier' in capfd.readouterr().out
