@@ -300,6 +300,47 @@ def test_a_metric_that_is_never_a_number_ends_no_comparison(monkeypatch, tmp_pat
     assert str(run(True)) == "{'val': nan, 'test': nan}"
 
 
+class Diverging(Weighing):
+    """Its weight becomes NaN or infinite before an epoch."""
+
+    CURVE = (10.0, 20.0, 0.0)
+    BAD = dict(epoch=2, value=float('nan'))
+
+    def train(self):
+        for epoch, value in enumerate(self.CURVE):
+            bad = epoch >= self.BAD['epoch']
+            with torch.no_grad():
+                self.model.weight.fill_(self.BAD['value'] if bad else epoch)
+            for hook in self.hooks:
+                hook.after_val_epoch(self, dict(mIoU=value))
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+@pytest.mark.parametrize(
+    'epoch, expected',
+    [
+        # The best epoch before counts.
+        (2, dict(val=20.0, curve=[10.0, 20.0, None], test=1.0)),
+        (0, dict(val=None, curve=[None] * 3, test=None)),
+    ],
+)
+def test_an_accuracy_of_weights_that_are_not_finite_is_no_number(
+    epoch, value, expected, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(fine_tune, 'Runner', Diverging)
+    monkeypatch.setattr(Diverging, 'BAD', dict(epoch=epoch, value=value))
+    cfg = Config(
+        dict(model=dict(backbone=dict()), optim_wrapper=dict(optimizer=dict()))
+    )
+    setting = Setting(2.0, 0.0)
+    found = fine_tune.fine_tune(
+        cfg, 'a.pth', setting, 5, str(tmp_path), 'mIoU', history=True
+    )
+    found.pop('metrics', None)
+    write_json(str(tmp_path / 'found.json'), found)
+    assert json.loads((tmp_path / 'found.json').read_text()) == expected
+
+
 NAN, INF = float('nan'), float('inf')
 
 

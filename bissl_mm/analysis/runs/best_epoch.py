@@ -24,6 +24,9 @@ FRACTIONS = (
 class KeepBest(Hook):
     """Keep the weights of the best evaluation in memory.
 
+    An evaluation of weights that are not finite counts as NaN. Evaluators give it a
+    number: mmpretrain the accuracy 0.
+
     Args:
         metric (str): Name of the metric. Larger is better.
     """
@@ -37,6 +40,8 @@ class KeepBest(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict) -> None:
         """Compare with the best so far."""
         value = percent(self.metric, metrics)
+        if not all(bool(p.isfinite().all()) for p in runner.model.parameters()):
+            value = math.nan
         self.curve.append(value)
         if value > self.value:
             self.value = value
