@@ -90,7 +90,8 @@ def parameter_cosine(first: Sequence[Tensor], second: Sequence[Tensor]) -> float
 def feature_cosine(first: np.ndarray, second: np.ndarray) -> float:
     """Mean cosine of the features of the same images.
 
-    An image whose features are all zero in one of the backbones counts as 0.
+    An image whose features are all zero in one of the backbones counts as 0. Features
+    that are no numbers give NaN.
 
     Args:
         first (ndarray): Shape ``(N, C)``.
@@ -104,7 +105,7 @@ def feature_cosine(first: np.ndarray, second: np.ndarray) -> float:
     products = (first * second).sum(axis=1)
     return float(
         np.divide(
-            products, lengths, out=np.zeros_like(lengths), where=lengths > 0
+            products, lengths, out=np.zeros_like(lengths), where=lengths != 0
         ).mean()
     )
 

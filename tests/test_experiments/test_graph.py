@@ -24,6 +24,7 @@ from bissl_mm.experiments.report.hours import content_of_time
 from bissl_mm.experiments.report.published import published
 from bissl_mm.experiments.report.table import Entry, Table, put_tests, tables_of
 from bissl_mm.experiments.runs.cell import Cell
+from bissl_mm.experiments.runs.fine_tunings import PER_STAGE
 from bissl_mm.experiments.runs.graph import Builder
 from bissl_mm.experiments.runs.hours import Hours
 from bissl_mm.experiments.runs.tune import choose
@@ -57,7 +58,7 @@ def invented(node, parents, place):
     if node.kind == 'search':
         setting = dict(lr=label['lr'], weight_decay=label['weight_decay'])
         return dict(val=100 * label['lr'], setting=setting, curve=[1.0])
-    value = float(RESULTS[label['arm']][label['seed'] - 1])
+    value = float(RESULTS[label['arm']][label['seed'] % PER_STAGE - 1])
     metrics = {'accuracy/top1': value, 'accuracy/top5': value + 10}
     setting = choose(node, parents)
     return dict(val=1.0, test=value, metrics=metrics, curve=[1.0, 2.0], setting=setting)
@@ -420,6 +421,36 @@ def test_alignment_compares_each_backbone_with_its_fine_tuned_ones(tmp_path, cap
     assert '| FT | 90.20 | 45.10 |' in text
     page = (tmp_path / 'store/study.html').read_text()
     assert 't-SNE, imagefolder-32px' in page
+
+
+def test_alignment_of_the_first_stage_counts_its_fine_tunings(tmp_path, capsys):
+    report = dict(kind='alignment')
+    _, found = reported(tmp_path, capsys, seeds=6, stages=2, report=report)
+    for table in found['tables']:
+        for row in table['rows']:
+            cell = row['tasks']['imagefolder-32px']
+            assert len(cell['values']) == cell['expected'] == 3
+            assert cell['diverged'] == 0
+    second = found['tables'][0]['rows'][1]['tasks']['imagefolder-32px']
+    assert second['p_value'] == pytest.approx(0.1)
+    assert not any('gave no number' in note for note in found['notes'])
+
+
+def test_a_cosine_that_is_no_number_is_one_of_a_divergent_run(tmp_path, capsys):
+    path = experiment_files.write(tmp_path, report=dict(kind='alignment'))
+    session = Session(path, str(tmp_path / 'store'))
+
+    def found(node, parents, place):
+        result = invented(node, parents, place)
+        if node.kind == 'features' and node.label['arm'] == 'FT':
+            result['parameters'][0] = None
+        return result
+
+    work(Store(tmp_path / 'store'), session.graph, found)
+    session.report()
+    text = Path(capsys.readouterr().out.split()[0]).read_text()
+    assert '| FT | 90.20 ± 0.10, 3 of 4 runs |' in text
+    assert '1 final runs gave no number' in text
 
 
 def test_features_alone_need_no_fine_tuning(tmp_path, capsys):

@@ -41,6 +41,9 @@ def test_cosine_of_features():
     second[3] = 0
     expected = np.delete(expected, 3).sum() / 7
     assert feature_cosine(first, second) == pytest.approx(expected, rel=1e-5)
+    # Of a network that diverged.
+    second[:] = np.nan
+    assert np.isnan(feature_cosine(first, second))
 
 
 def test_effective_dimension():

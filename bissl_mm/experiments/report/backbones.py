@@ -100,11 +100,12 @@ def _cosines(
     for cell, result in found.items():
         if cell.setting != setting:
             continue
-        values = [100 * v for v in result[kind]] if result else []
+        # A backbone whose weights are no numbers has no angle.
+        values = [100 * v for v in result[kind] if v is not None] if result else []
         rows.setdefault((cell.arm, cell.value), {})[cell.task] = Entry(
             values,
-            len(cell.seeds),
-            len(cell.seeds) - len(values) if result else 0,
+            cell.compared,
+            cell.compared - len(values) if result else 0,
             numbers.of(key, arms[cell.arm], cell.task, cell.value, kind),
         )
     title = COSINES[kind] + f', {setting}' * bool(setting)

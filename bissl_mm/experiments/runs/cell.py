@@ -18,7 +18,8 @@ class Cell:
     """A cell of the report: its place, and the keys of its runs.
 
     ``features`` is the run that compares the arm's backbone with those that
-    fine-tuning made of it, or shows its test features; None without one.
+    fine-tuning made of it, or shows its test features; None without one. It compares
+    ``compared`` of them: those after the first stage.
     """
 
     setting: str
@@ -29,6 +30,7 @@ class Cell:
     search: tuple[str, ...]
     seeds: tuple[str, ...]
     features: str | None = None
+    compared: int = 0
 
 
 @dataclass(frozen=True)

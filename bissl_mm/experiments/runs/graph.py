@@ -77,7 +77,7 @@ class Builder:
             tuning = FineTunings(config, dict(spec, start=arm.start), space, label)
             search = tuning.search(sources)
             final = tuning.final(sources, seeds, search, keep=kind == 'alignment')
-        shown = None
+        shown, first = None, []
         if kind in ('alignment', 'features'):
             # Of several stages the first; theirs are other backbones.
             first = [n for n in final if n.spec['unit'] == 0]
@@ -93,6 +93,7 @@ class Builder:
                 tuple(node.key for node in search),
                 tuple(node.key for node in final),
                 shown and shown.key,
+                len(first),
             )
         )
 
