@@ -1,6 +1,7 @@
 """The graph of an experiment, its keys, its plan and its report."""
 
 import json
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -90,7 +91,10 @@ def test_keys_change_with_what_a_result_depends_on_alone(tmp_path, monkeypatch):
     keys = {node.key for node in build(path).graph()}
     # The folder of all data sets is another one on another machine.
     monkeypatch.setenv('BISSL_DATA_DIR', '/elsewhere')
+    # What tools/train.py fine-tunes in this shell is no start of these runs.
+    monkeypatch.setenv('BISSL_CHECKPOINT', '/elsewhere/backbone.pth')
     assert {node.key for node in build(path).graph()} == keys
+    assert os.environ['BISSL_CHECKPOINT'] == '/elsewhere/backbone.pth'
     # Also where the file itself names it.
     root = '{{$BISSL_DATA_DIR:data}}/mine'
     own = {'train_dataloader.dataset.dataset.data_root': root}

@@ -17,6 +17,9 @@ from .small import options as small_options
 #: Where this variable points is not part of a key: machines that share a storage
 #: may have the data sets in different folders.
 DATA = 'BISSL_DATA_DIR'
+#: The backbone of a fine-tuning outside of experiments. A run has one of its own, so
+#: this variable of a shell is not part of a key, either.
+CHECKPOINT = 'BISSL_CHECKPOINT'
 
 
 def read_own(spec: Mapping[str, Any]) -> Config:
@@ -89,15 +92,15 @@ def _moved(value: Any, folder: str) -> Any:
 
 @contextmanager
 def data_left_out() -> Iterator[str | None]:
-    """Inside, configs are read as if all machines had one data folder.
+    """Inside, configs are read as if all machines had one data folder and no
+    :data:`CHECKPOINT`.
 
     Gives the folder of this machine; None where the variable is not set.
     """
-    before = os.environ.get(DATA)
+    before = {name: os.environ.pop(name, None) for name in (DATA, CHECKPOINT)}
     os.environ[DATA] = 'data'
     try:
-        yield before
+        yield before[DATA]
     finally:
         del os.environ[DATA]
-        if before is not None:
-            os.environ[DATA] = before
+        os.environ.update({k: v for k, v in before.items() if v is not None})
