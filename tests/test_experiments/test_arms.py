@@ -164,6 +164,13 @@ def test_weighted_sum_makes_as_many_steps_as_the_upper_level():
         ({'Mine': {}}, ValueRefusal, "'Mine'. has no checkpoint"),
         ({'Mine': dict(chekpoint='x')}, TypeRefusal, "Did you mean 'checkpoint'"),
         ({'Mine': dict(like='Ft')}, TypeRefusal, "Did you mean 'FT'"),
+        ({'FT': dict(stage={'a': 1})}, ValueRefusal, 'stage has no.*no bilevel stage'),
+        (
+            {'Mine': dict(like='BiSSL+FT', checkpoint='x', pretext={'a': 1})},
+            ValueRefusal,
+            "arms.'Mine'.: pretext has no effect, because the arm has no pretraining",
+        ),
+        ({'Data mix': dict(stage={'a': 1})}, ValueRefusal, 'no effect'),
     ],
 )
 def test_wrong_arms_are_refused(given, error, text):
@@ -176,6 +183,13 @@ def test_own_file_is_fine_tuned_as_the_arm_that_it_is_like():
     assert (arm.source, arm.checkpoint, arm.start) == ('file', 'x', 'zero_head')
     (arm,) = read_arms({'Mine': dict(checkpoint='x')}, 'file.py')
     assert (arm.source, arm.checkpoint, arm.start) == ('file', 'x', None)
+
+
+@pytest.mark.parametrize('name', ['FT', 'Data mix', 'Longer pretraining', 'BiSSL+FT'])
+def test_options_that_a_run_of_the_arm_reads_are_taken(name):
+    levels = ['pretext', 'fine_tune'] + ['stage'] * (name == 'BiSSL+FT')
+    (arm,) = read_arms({name: {level: {'a': 1} for level in levels}}, 'file.py')
+    assert all(getattr(arm, level) == {'a': 1} for level in levels)
 
 
 def test_every_patch_is_found_by_its_arm():

@@ -139,8 +139,8 @@ def read_arms(given: Any, where: str) -> list[Arm]:
 
     Raises:
         TypeError: For an unknown arm or key.
-        ValueError: For no arm, or one that has neither ``like`` nor a
-            checkpoint.
+        ValueError: For no arm, one that has neither ``like`` nor a checkpoint, or one
+            that has options for a config that none of its runs has.
     """
     if isinstance(given, str):
         given = [given]
@@ -177,9 +177,24 @@ def _own_arm(name: str, own: Any, where: str) -> Arm:
             )
         like = name
     if like is None:
-        return Arm(name, 'file', **own)
-    check_known_keys(f'{where}: arms', [like], ARMS)
-    if own.get('checkpoint') is not None:
-        # Fine-tuned in that arm's way, from this file.
-        own.update(source='file', patch=None)
-    return replace(ARMS[like], name=name, **own)
+        arm = Arm(name, 'file', **own)
+    else:
+        check_known_keys(f'{where}: arms', [like], ARMS)
+        if own.get('checkpoint') is not None:
+            # Fine-tuned in that arm's way, from this file.
+            own.update(source='file', patch=None)
+        arm = replace(ARMS[like], name=name, **own)
+    _check_read(place, arm)
+    return arm
+
+
+def _check_read(place: str, arm: Arm) -> None:
+    """Refuse options for a config that none of the arm's runs has."""
+    unread = dict(random=('stage', 'pretext'), file=('stage', 'pretext'))
+    for level in unread.get(arm.source, ('stage',) * (arm.source != 'stage')):
+        if getattr(arm, level):
+            what = 'bilevel stage' if level == 'stage' else 'pretraining'
+            raise ValueRefusal(
+                f'{place}: {level} has no effect, because the arm has no {what}. Leave '
+                f"it out, or write like='BiSSL+FT' and no checkpoint."
+            )
