@@ -38,7 +38,8 @@ def search_space(cfg: Any, typed: Mapping[str, Any] | None = None) -> dict:
 
     Raises:
         TypeError: For an unknown key.
-        ValueError: For a number of runs below 1, or a range without numbers in it.
+        ValueError: For a number of runs below 1, a range without numbers in it, or
+            a grid without two numbers of points.
 
     Source:
         B.2, B.7, B.8 and C.6, arXiv:2410.02387. Where accuracy and validation
@@ -55,7 +56,9 @@ def search_space(cfg: Any, typed: Mapping[str, Any] | None = None) -> dict:
     for key in ('settings', 'seeds'):
         check_positive_int(*_place(key, typed), space[key])
     for key in ('lr', 'weight_decay'):
-        _check_range(*_place(key, typed), space[key])
+        check_range(*_place(key, typed), space[key])
+    if space['grid'] is not None:
+        check_grid('search', 'grid', space['grid'])
     return space
 
 
@@ -68,8 +71,19 @@ def _place(key: str, typed: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
-def _check_range(where: str, name: str, bounds: Any) -> None:
-    """Settings are drawn by their logarithm, so both bounds are above 0."""
+def check_range(where: str, name: str, bounds: Any) -> None:
+    """Refuse a range that no setting can be drawn from.
+
+    Settings are drawn by their logarithm, so both bounds are above 0.
+
+    Args:
+        where (str): Where it stands, for the message.
+        name (str): Its key.
+        bounds (Sequence[float]): Lowest and highest value.
+
+    Raises:
+        ValueError: For another value.
+    """
     if (
         not isinstance(bounds, (list, tuple))
         or len(bounds) != 2
@@ -80,6 +94,26 @@ def _check_range(where: str, name: str, bounds: Any) -> None:
             f'{where}: {name} must be two numbers above 0, the lower one first, but is '
             f'{bounds!r}.'
         )
+
+
+def check_grid(where: str, name: str, grid: Any) -> None:
+    """Refuse a grid without a number of learning rates and one of weight decays.
+
+    Args:
+        where (str): Where it stands, for the message.
+        name (str): Its key.
+        grid (Sequence[int]): Both numbers.
+
+    Raises:
+        ValueError: For another value.
+    """
+    if not isinstance(grid, (list, tuple)) or len(grid) != 2:
+        raise ValueRefusal(
+            f'{where}: {name} must be a number of learning rates and one of weight '
+            f'decays, for example [4, 2], but is {grid!r}.'
+        )
+    for number in grid:
+        check_positive_int(where, name, number)
 
 
 def place_holder_note(cfg: Any) -> str | None:

@@ -96,6 +96,17 @@ def test_values_of_several_keys_vary_together(tmp_path):
             dict(vary=dict(arms=['BiSSL'], stage={'a': [1]})),
             "vary.arms: unknown key 'BiSSL'. Did you mean 'BiSSL.FT'",
         ),
+        (dict(vary=dict(stage={'a': 100})), 'vary.stage needs a list of values'),
+        (dict(vary=dict(stage=5)), 'vary.stage needs a list of values.*but is 5'),
+        (dict(vary=dict(stage={'a': [1]}, labels=3)), "vary needs.*'labels': 3"),
+        (dict(vary=dict(labels=['a'])), 'needs one list of values for each key'),
+        (dict(search=dict(lr=[1, 0.1])), 'search: lr must be two numbers above 0'),
+        (dict(search=dict(weight_decay=[0, 0.1])), 'weight_decay must be two numbers'),
+        (dict(search=dict(grid=3)), 'a number of learning rates and one of weight'),
+        (dict(search=dict(grid=[3, 0])), 'grid must be a whole number of at least 1'),
+        (dict(processes=dict(stage='4')), 'processes: stage must be a whole number'),
+        (dict(arms={'FT': dict(settings=0)}), "'FT'.: settings must be a whole number"),
+        (dict(arms={'FT': dict(fine_tune=3)}), 'fine_tune must be a dict of options'),
         (dict(report=dict(kind='plot')), "report.kind is 'plot'"),
     ],
 )
@@ -104,6 +115,23 @@ def test_wrong_files_are_refused_in_one_sentence(changes, text, tmp_path):
     with pytest.raises(Refusal, match=text) as found:
         read_experiment(path)
     assert '\n' not in str(found.value)
+
+
+def test_values_that_are_lists_or_none_have_cells_of_their_own(tmp_path):
+    vary = dict(name='clip', stage={'optim_wrapper.upper.clip_grad': [None, [1.0]]})
+    experiment = read_experiment(experiment_files.write(tmp_path, vary=vary))
+    assert experiment.vary.values == ('None', '[1.0]')
+    options = [own['stage'] for own in experiment.vary.options]
+    assert [*map(list, map(dict.values, options))] == [[None], [[1.0]]]
+
+
+def test_none_is_the_default(tmp_path):
+    nothing = dict(seeds=None, stages=None, vary=None, processes=None, report=None)
+    search = dict(settings=None, lr=None, grid=None, points=None, choice=None)
+    path = experiment_files.write(tmp_path, search=search, **nothing)
+    found = read_experiment(path)
+    plain = read_experiment(experiment_files.write(tmp_path, search=None, seeds=None))
+    assert found == plain and found.stages == 1
 
 
 def test_missing_and_broken_files_are_refused(tmp_path):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...utils.check import check_known_keys, check_mapping
+from ...utils.check import check_known_keys, check_mapping, check_positive_int
 from ...utils.errors import TypeRefusal, ValueRefusal
 from . import patches
 from .patches import Patch
@@ -138,8 +138,8 @@ def read_arms(given: Any, where: str) -> list[Arm]:
         where (str): The file, for messages.
 
     Raises:
-        TypeError: For an unknown arm or key.
-        ValueError: For no arm, one that has neither ``like`` nor a checkpoint, or one
+        TypeError: For an unknown arm or key, or options that are no dict.
+        ValueError: For no arm, a number of points below 1, one that has neither ``like`` nor a checkpoint, or one
             that has options for a config that none of its runs has.
     """
     if isinstance(given, str):
@@ -168,6 +168,15 @@ def _names(given: Any, where: str) -> list[str]:
 def _own_arm(name: str, own: Any, where: str) -> Arm:
     place = f'{where}: arms[{name!r}]'
     own = check_mapping(place, own, _OWN_KEYS)
+    own = {key: value for key, value in own.items() if value is not None}
+    if 'settings' in own:
+        check_positive_int(place, 'settings', own['settings'])
+    for level in ('stage', 'pretext', 'fine_tune'):
+        if not isinstance(own.get(level, {}), Mapping):
+            raise TypeRefusal(
+                f'{place}: {level} must be a dict of options, but is {own[level]!r}. '
+                "Write {'optim_wrapper.regularizer.weight': 1.0} with your own keys."
+            )
     like = own.pop('like', None)
     if like is None and own.get('checkpoint') is None:
         if name not in ARMS:

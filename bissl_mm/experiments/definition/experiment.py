@@ -120,12 +120,17 @@ def read_experiment(
             raise ValueRefusal(f'{path}: {key} is missing. Write it in the file.')
     settings = read_settings(path, given['settings'])
     tasks = read_tasks(path, given['tasks'], settings)
-    for key in ('seeds', 'stages'):
-        if given.get(key) is not None:
-            check_positive_int(path, key, given[key])
-    search = read_search(path, given.get('search'), given.get('stages', 1))
-    report = check_mapping(f'{path}: report', given.get('report'), _REPORT)
+    stages = 1 if given.get('stages') is None else given['stages']
     processes = check_mapping(f'{path}: processes', given.get('processes'), _PROCESSES)
+    for where, key, number in (
+        (path, 'seeds', given.get('seeds')),
+        (path, 'stages', stages),
+        *((f'{path}: processes', key, number) for key, number in processes.items()),
+    ):
+        if number is not None:
+            check_positive_int(where, key, number)
+    search = read_search(path, given.get('search'), stages)
+    report = check_mapping(f'{path}: report', given.get('report'), _REPORT)
     report.setdefault('kind', 'table')
     arms = read_arms(given['arms'], path)
     names = [task.name for task in tasks]
@@ -142,8 +147,8 @@ def read_experiment(
         _vary(path, given.get('vary'), arms),
         search,
         given.get('seeds'),
-        given.get('stages', 1),
-        processes,
+        stages,
+        {key: number for key, number in processes.items() if number is not None},
         report,
         str(given.get('hours', '')),
         preset,
@@ -176,12 +181,12 @@ def _vary(path: str, given: Any, arms: list[Arm]) -> Vary:
     lists = [
         (level, key, values)
         for level, keys in given.items()
-        for key, values in keys.items()
+        for key, values in _lists(f'{path}: vary.{level}', keys).items()
     ]
     numbers = {len(values) for _, _, values in lists}
     if labels is not None:
-        numbers.add(len(labels))
-    if len(numbers) != 1:
+        numbers.add(len(_lists(f'{path}: vary', dict(labels=labels))['labels']))
+    if len(numbers) != 1 or not lists:
         raise ValueRefusal(
             f'{path}: vary needs one list of values for each key, all of the same '
             f'length, but the lengths are {sorted(numbers) or "none"}.'
@@ -194,9 +199,25 @@ def _vary(path: str, given: Any, arms: list[Arm]) -> Vary:
         options.append(found)
     return Vary(
         name or lists[0][1],
-        tuple(labels or lists[0][2]),
+        # Texts of values that no cell can be found by, such as lists and None.
+        tuple(
+            value if isinstance(value, (str, int, float)) else str(value)
+            for value in labels or lists[0][2]
+        ),
         tuple(options),
         None if varied is None else tuple(varied),
+    )
+
+
+def _lists(where: str, given: Any) -> Mapping[str, Any]:
+    """Refuse what is not a list of values for each key."""
+    if isinstance(given, Mapping) and all(
+        isinstance(values, (list, tuple)) for values in given.values()
+    ):
+        return given
+    raise ValueRefusal(
+        f'{where} needs a list of values for each key, but is {given!r}. Write for '
+        "example {'train_cfg.num_alternations': [100, 200]}."
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ...engine.search_space import check_grid, check_range
 from ...utils.check import check_in, check_mapping, check_positive_int
 from ...utils.errors import ValueRefusal
 
@@ -49,15 +50,23 @@ def read_search(path: str, given: Any, stages: int) -> dict[str, Any]:
     """
     where = f'{path}: search'
     search = check_mapping(where, given, _KEYS)
-    for key in ('settings', 'stages'):
-        if search.get(key) is not None:
-            check_positive_int(where, key, search[key])
+    search = {key: value for key, value in search.items() if value is not None}
+    checks = dict(
+        settings=check_positive_int,
+        stages=check_positive_int,
+        lr=check_range,
+        weight_decay=check_range,
+        grid=check_grid,
+    )
+    for key, check in checks.items():
+        if key in search:
+            check(where, key, search[key])
     if search.get('stages', 1) > stages:
         raise ValueRefusal(
             f'{where}.stages is {search["stages"]}, but each arm has {stages} stages. '
             f'Write stages = {search["stages"]} in the file, or a smaller number here.'
         )
-    if search.get('points') is not None:
+    if 'points' in search:
         search['points'] = _points(where, search['points'])
     check_in(where, 'choice', search.setdefault('choice', CHOICES[0]), CHOICES)
     margin = search.setdefault('loss_margin', LOSS_MARGIN)
