@@ -12,6 +12,9 @@ from bissl_mm.experiments.runs.own_config import read_own
 from bissl_mm.utils.errors import Refusal
 
 TOOL = str(ROOT / 'tools/experiment.py')
+#: A setting of a file, whose pretraining is not the experiment's.
+FILE = dict(experiment_files.SETTINGS, pretext=None, pretrained=TOOL)
+OWN = dict(pretext={'train_cfg.max_epochs': 3})
 
 
 def test_file_is_read_and_options_replace_its_values(tmp_path):
@@ -100,6 +103,11 @@ def test_values_of_several_keys_vary_together(tmp_path):
         (dict(vary=dict(stage=5)), 'vary.stage needs a list of values.*but is 5'),
         (dict(vary=dict(stage={'a': [1]}, labels=3)), "vary needs.*'labels': 3"),
         (dict(vary=dict(labels=['a'])), 'needs one list of values for each key'),
+        (dict(settings=FILE, arms={'FT': OWN}), "arm 'FT' .*setting lacks pretext"),
+        (
+            dict(settings=FILE, arms=['BiSSL+FT'], vary=dict(pretext={'a': [1]})),
+            "arm 'BiSSL.FT' .*setting lacks pretext",
+        ),
         (dict(search=dict(lr=[1, 0.1])), 'search: lr must be two numbers above 0'),
         (dict(search=dict(weight_decay=[0, 0.1])), 'weight_decay must be two numbers'),
         (dict(search=dict(grid=3)), 'a number of learning rates and one of weight'),

@@ -120,15 +120,7 @@ def read_experiment(
             raise ValueRefusal(f'{path}: {key} is missing. Write it in the file.')
     settings = read_settings(path, given['settings'])
     tasks = read_tasks(path, given['tasks'], settings)
-    stages = 1 if given.get('stages') is None else given['stages']
-    processes = check_mapping(f'{path}: processes', given.get('processes'), _PROCESSES)
-    for where, key, number in (
-        (path, 'seeds', given.get('seeds')),
-        (path, 'stages', stages),
-        *((f'{path}: processes', key, number) for key, number in processes.items()),
-    ):
-        if number is not None:
-            check_positive_int(where, key, number)
+    stages, processes = _numbers(path, given)
     search = read_search(path, given.get('search'), stages)
     report = check_mapping(f'{path}: report', given.get('report'), _REPORT)
     report.setdefault('kind', 'table')
@@ -136,7 +128,8 @@ def read_experiment(
     names = [task.name for task in tasks]
     for arm in arms:
         check_known_keys(f'{path}: arms[{arm.name!r}].tasks', arm.tasks or (), names)
-    _check_parts(path, settings, arms)
+    vary = _vary(path, given.get('vary'), arms)
+    _check_parts(path, settings, arms, vary)
     _check_report(path, report['kind'], arms)
     return Experiment(
         osp.splitext(osp.basename(path))[0],
@@ -144,15 +137,29 @@ def read_experiment(
         settings,
         tasks,
         arms,
-        _vary(path, given.get('vary'), arms),
+        vary,
         search,
         given.get('seeds'),
         stages,
-        {key: number for key, number in processes.items() if number is not None},
+        processes,
         report,
         str(given.get('hours', '')),
         preset,
     )
+
+
+def _numbers(path: str, given: Mapping[str, Any]) -> tuple[int, dict[str, int]]:
+    """Stages of each arm, and processes by stage; seeds are checked, too."""
+    where = f'{path}: processes'
+    processes = check_mapping(where, given.get('processes'), _PROCESSES)
+    processes = {key: n for key, n in processes.items() if n is not None}
+    stages = 1 if given.get('stages') is None else given['stages']
+    for key, number in dict(seeds=given.get('seeds'), stages=stages).items():
+        if number is not None:
+            check_positive_int(path, key, number)
+    for key, number in processes.items():
+        check_positive_int(where, key, number)
+    return stages, processes
 
 
 def _read(path: str) -> Config:
@@ -221,13 +228,15 @@ def _lists(where: str, given: Any) -> Mapping[str, Any]:
     )
 
 
-def _check_parts(path: str, settings: list[Setting], arms: list[Arm]) -> None:
+def _check_parts(
+    path: str, settings: list[Setting], arms: list[Arm], vary: Vary
+) -> None:
     """Refuse an arm for which a setting lacks a config or a file."""
     for setting in settings:
         for arm in arms:
-            needs = dict(
-                stage=('bilevel',), pretraining=('pretext',), continued=('pretext',)
-            ).get(arm.source, ())
+            needs = ['bilevel'] * (arm.source == 'stage')
+            if arm.source in ('pretraining', 'continued') or _has_pretext(arm, vary):
+                needs.append('pretext')
             missing = [key for key in needs if getattr(setting, key) is None]
             needs_start = arm.source in ('pretrained', 'stage', 'continued')
             if needs_start and setting.pretext is None and setting.pretrained is None:
@@ -243,6 +252,13 @@ def _check_parts(path: str, settings: list[Setting], arms: list[Arm]) -> None:
                 f'{path}: arms[{arm.name!r}]: checkpoint {arm.checkpoint!r} does not '
                 'exist. Correct the path.'
             )
+
+
+def _has_pretext(arm: Arm, vary: Vary) -> bool:
+    """Whether options give an arm a pretraining of its own."""
+    varies = vary.arms is None or arm.name in vary.arms
+    given = arm.pretext or varies and any(own.get('pretext') for own in vary.options)
+    return bool(given) and arm.source in ('pretrained', 'stage')
 
 
 def _check_report(path: str, kind: str, arms: list[Arm]) -> None:
