@@ -151,6 +151,16 @@ def test_several_stages_share_the_seeds(tmp_path):
     assert len(stages) == 2 and used == [0, 0, 1, 1]
 
 
+def test_fewer_seeds_than_stages_are_refused(tmp_path):
+    """A stage without a final run would be trained for nothing."""
+    path = experiment_files.write(tmp_path, stages=3, seeds=2)
+    with pytest.raises(Refusal, match='study: seeds is 2, but each arm has 3 stages'):
+        build(path)
+    report = dict(kind='features')
+    path = experiment_files.write(tmp_path, stages=3, seeds=2, report=report)
+    assert not any(node.kind == 'seed' for node in build(path).graph())
+
+
 def test_search_on_several_stages_and_seeds_of_each(tmp_path):
     points = [(0.1, 0.01), (0.2, 0.02), (0.3, 0.03)]
     path = experiment_files.write(

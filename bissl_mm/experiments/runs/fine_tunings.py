@@ -32,7 +32,8 @@ def search_of(experiment: Experiment, cfg: Config, arm: Arm) -> tuple[dict, int]
         arm (Arm): See :class:`~.arms.Arm`.
 
     Raises:
-        ValueError: If losses shall be weighed of a task that is no classification.
+        ValueError: If losses shall be weighed of a task that is no classification, or
+            if there are fewer final runs than stages.
     """
     space = search_space(cfg)
     if arm.paper_settings is not None:
@@ -47,6 +48,12 @@ def search_of(experiment: Experiment, cfg: Config, arm: Arm) -> tuple[dict, int]
     if arm.settings is not None:
         space['settings'] = arm.settings
     seeds = experiment.seeds or space['seeds']
+    if seeds < experiment.stages and experiment.report['kind'] != 'features':
+        raise ValueRefusal(
+            f'{experiment.name}: seeds is {seeds}, but each arm has {experiment.stages} '
+            'stages, and each of them needs a final run. Write seeds = '
+            f'{experiment.stages} or more, or fewer stages.'
+        )
     if experiment.preset == 'small':
         space['settings'] = min(space['settings'], SMALL['settings'])
         seeds = min(seeds, max(SMALL['seeds'], experiment.stages))
