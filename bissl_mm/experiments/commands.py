@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from ..analysis.runs.workers import default_number
 from ..datasets.folders import check_data_folders
-from ..utils.errors import RuntimeRefusal
+from ..utils.errors import RuntimeRefusal, ValueRefusal
 from .definition.experiment import read_experiment
 from .queue.node import digest
 from .queue.pool import run_graph
@@ -35,6 +35,9 @@ class Session:
         options (dict, optional): As typed after ``--cfg-options``.
         workers (int, optional): Processes. Defaults to one for each GPU or core.
         timed (bool): Whether ``plan`` times a few steps. Defaults to False.
+
+    Raises:
+        ValueError: For fewer than one worker, or what :func:`~.read_experiment` refuses.
     """
 
     def __init__(
@@ -47,6 +50,8 @@ class Session:
         timed: bool = False,
     ) -> None:
         check_folder(storage)
+        if workers is not None and workers < 1:
+            raise ValueRefusal(f'--workers {workers} is too small. Type 1 or more.')
         values = {key: _value(text) for key, text in (options or {}).items()}
         self.experiment = read_experiment(path, preset, values)
         self.builder = Builder(self.experiment)

@@ -568,6 +568,13 @@ def test_looking_creates_nothing_and_missing_data_stop_a_run(tmp_path, monkeypat
         session.status()
 
 
+@pytest.mark.parametrize('number', [0, -1])
+def test_no_workers_are_refused_before_anything(number, tmp_path):
+    path = experiment_files.write(tmp_path)
+    with pytest.raises(Refusal, match=f'--workers {number} is too small. Type 1'):
+        Session(path, str(tmp_path / 'store'), workers=number).plan()
+
+
 def test_images_that_a_list_names_are_looked_for_before_a_run(tmp_path, monkeypatch):
     make_folders(tmp_path)
     monkeypatch.setenv('BISSL_PRETEXT_DIR', str(tmp_path / 'pretext'))
