@@ -28,7 +28,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         help='backbone.pth of the bilevel stage, or any pretraining '
         'checkpoint that fits the pretext model',
     )
-    parser.add_argument('output', help='file to write, for load_from')
+    parser.add_argument(
+        'output', help='file to write, for load_from; another one than the checkpoint'
+    )
     return parser.parse_args(argv)
 
 
@@ -42,10 +44,15 @@ def main(argv: list[str] | None = None) -> None:
     from bissl_mm.models.bissl_model import unwrap
     from bissl_mm.models.lora import merged
     from bissl_mm.models.weights.pretrained import load_pretrained
-    from bissl_mm.utils.checkpoint import save_atomically, use_safe_loading
+    from bissl_mm.models.weights.provenance import origin
+    from bissl_mm.utils.checkpoint import (
+        load_checkpoint,
+        save_atomically,
+        use_safe_loading,
+    )
     from bissl_mm.utils.folders import checked_output
 
-    args.output = checked_output('OUT', args.output)
+    args.output = checked_output('OUT', args.output, args.checkpoint)
     cfg = load_config(args)
     use_safe_loading()
     init_default_scope(cfg.get('default_scope', 'mmengine'))
@@ -61,6 +68,8 @@ def main(argv: list[str] | None = None) -> None:
             meta=dict(
                 description='backbone for load_from',
                 source=osp.basename(args.checkpoint),
+                # The training that loads the file compares its own with it.
+                backbone=origin(load_checkpoint(args.checkpoint)),
             ),
         ),
         args.output,

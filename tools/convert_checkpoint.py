@@ -28,7 +28,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('source', help='checkpoint as it was released')
-    parser.add_argument('output', help='file to write')
+    parser.add_argument('output', help='file to write, another one than the source')
     parser.add_argument(
         '--config',
         help='pretext, bilevel or classification config whose '
@@ -82,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     from bissl_mm.utils.folders import checked_output
 
-    args.output = checked_output('OUT', args.output)
+    args.output = checked_output('OUT', args.output, args.source)
     checkpoint = load_checkpoint(args.source)
     given = state_dict_of(checkpoint, args.source)
     state, layout = to_mmpretrain(given)

@@ -26,12 +26,14 @@ def check_work_dir(path: str) -> None:
         )
 
 
-def checked_output(option: str, path: str) -> str:
+def checked_output(option: str, path: str, source: str | None = None) -> str:
     """The path of a file that a tool writes at its end, checked when it begins.
 
     Args:
         option (str): Where it was typed, for the message.
         path (str): The file. Neither it nor its folder need exist.
+        source (str, optional): What the tool reads, which it must not replace: a
+            file, or an address. Defaults to None.
 
     Returns:
         str: The path, with the home folder in the place of ``~``.
@@ -46,7 +48,17 @@ def checked_output(option: str, path: str) -> str:
             f'{option} {path!r} cannot be written: {why or "it names no file"}. Type '
             'the path of a file in another folder.'
         )
+    if source is not None and _same_file(path, osp.expanduser(source)):
+        raise OSRefusal(
+            f'{option} {path!r} is the file that is read, {source!r}, and would '
+            'replace it. Type the path of another file.'
+        )
     return path
+
+
+def _same_file(path: str, other: str) -> bool:
+    """Whether two paths lead to one file, by links, too."""
+    return osp.exists(path) and osp.exists(other) and osp.samefile(path, other)
 
 
 def _obstacle(folder: str) -> str | None:

@@ -171,3 +171,16 @@ def test_a_result_that_cannot_be_written(below, text, tmp_path, monkeypatch):
     monkeypatch.undo()
     path = str(tmp_path / 'new/out.html')
     assert checked_output('--out', path) == path
+
+
+def test_a_result_does_not_replace_what_it_is_made_of(tmp_path):
+    source, link = tmp_path / 'only.pth', tmp_path / 'link.pth'
+    source.touch()
+    link.symlink_to(source)
+    for path in (source, tmp_path / 'x' / '..' / 'only.pth', link):
+        (tmp_path / 'x').mkdir(exist_ok=True)
+        with pytest.raises(OSError, match='^OUT .* is the file that is read, .*only'):
+            checked_output('OUT', str(path), str(source))
+    other = str(tmp_path / 'other.pth')
+    assert checked_output('OUT', other, str(source)) == other
+    assert checked_output('OUT', other, 'https://an.address/only.pth') == other

@@ -92,6 +92,15 @@ def test_the_pixels_of_the_source_go_with_the_weights(
     assert f"'{output}' {told}" in log_lines[-1]
 
 
+def test_the_only_file_of_a_release_is_not_replaced(moco, tool, capsys):
+    path = moco[0]
+    before = path.read_bytes()
+    with pytest.raises(SystemExit, match='1'):
+        tool('convert_checkpoint', path, path)
+    assert f"OUT '{path}' is the file that is read" in capsys.readouterr().err
+    assert path.read_bytes() == before
+
+
 def test_misfit_is_named_and_nothing_written(moco, tool, tmp_path, capsys):
     path, output = moco[0], tmp_path / 'out.pth'
     with pytest.raises(SystemExit, match='1'):

@@ -22,6 +22,7 @@ from small_run import CONFIG
 from task_configs import shipped
 from tool_runs import assert_same_weights, environment, options, run, tool
 
+from bissl_mm.models.weights.pretrained import check_load_from
 from bissl_mm.utils.errors import Refusal
 
 __all__ = ['tool']
@@ -228,7 +229,7 @@ def test_print_config_shows_the_merged_settings(tool, capsys):
 
 
 @pytest.mark.mmcv_ops
-def test_convert_backbone_serves_load_from(tool, tmp_path, capsys):
+def test_convert_backbone_serves_load_from(tool, tmp_path, capsys, log_lines):
     from mmengine.runner import load_checkpoint
 
     config = ROOT / 'configs/bissl/bissl-simclr_r18_b64-10x4-30t_cifar10-48px.py'
@@ -241,23 +242,25 @@ def test_convert_backbone_serves_load_from(tool, tmp_path, capsys):
                 k: torch.full_like(v, i)
                 for i, (k, v) in enumerate(source.state_dict().items())
                 if k.startswith('backbone.')
-            }
+            },
+            meta=dict(backbone=dict(style='caffe')),
         ),
         tmp_path / 'backbone.pth',
     )
-    tool(
-        'convert_backbone',
-        config,
-        tmp_path / 'backbone.pth',
-        tmp_path / 'init.pth',
-        '--task',
-        'bccd-c4',
-    )
+    command = ['convert_backbone', config, tmp_path / 'backbone.pth']
+    with pytest.raises(SystemExit, match='1'):
+        tool(*command, tmp_path / 'backbone.pth', '--task', 'bccd-c4')
+    assert 'is the file that is read' in capsys.readouterr().err
+    tool(*command, tmp_path / 'init.pth', '--task', 'bccd-c4')
     assert '120 backbone tensors of ' in capsys.readouterr().out
     init_default_scope('mmdet')
     detector = MODELS.build(cfg.model.downstream)
     result = load_checkpoint(detector, str(tmp_path / 'init.pth'))
     assert len(result['state_dict']) == 120
+    check_load_from(detector, str(tmp_path / 'init.pth'), 0.0)
+    assert (
+        'style caffe, but this model has pytorch. The weights do not' in log_lines[-1]
+    )
     given = torch.load(tmp_path / 'backbone.pth')['state_dict']
     for name, value in given.items():
         place = name.replace('backbone.layer4', 'roi_head.shared_head.layer4')

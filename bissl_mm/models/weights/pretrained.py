@@ -240,6 +240,9 @@ def _add(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def check_load_from(model: nn.Module, path: str, share: float) -> None:
     """Refuse a checkpoint that does not fit a whole model.
 
+    A warning says where its model was trained on other pixels, see
+    :mod:`~bissl_mm.models.weights.provenance`.
+
     Args:
         model (nn.Module): The model that it will be loaded into.
         path (str): The checkpoint.
@@ -249,7 +252,8 @@ def check_load_from(model: nn.Module, path: str, share: float) -> None:
     Raises:
         ValueError: If fewer match, or if the file is of a deeper backbone.
     """
-    state = state_dict_of(load_checkpoint(path), path, as_mmengine=True)
+    checkpoint = load_checkpoint(path)
+    state = state_dict_of(checkpoint, path, as_mmengine=True)
     own = model.state_dict()
     found = matching(state, own, list(own))
     if not found or len(found) < share * len(own):
@@ -260,3 +264,4 @@ def check_load_from(model: nn.Module, path: str, share: float) -> None:
         )
     backbone = [n for n in own if 'backbone.' in n]
     refuse_deeper(f"Checkpoint '{path}'", state, backbone)
+    _warn_of_origin(checkpoint, model, path)
