@@ -204,6 +204,27 @@ def test_print_config_of_a_wrong_path_ends_with_one_line(tool, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    'value, verbose',
+    [(v, True) for v in ('1', 'true', 'YES', 'on')]
+    + [(v, False) for v in ('0', 'False', 'no', 'off', '')],
+)
+def test_the_switch_of_the_console_is_read_as_it_is_meant(value, verbose, monkeypatch):
+    monkeypatch.setenv(console.VERBOSE, value)
+    assert console.is_verbose() == verbose
+
+
+def test_a_value_that_switches_neither_on_nor_off_is_refused(tool, capsys, monkeypatch):
+    monkeypatch.setenv(console.VERBOSE, 'quiet')
+    with pytest.raises(SystemExit, match='1'):
+        tool('print_config', CONFIG)
+    assert capsys.readouterr().err == (
+        "[rank 0] The environment variable BISSL_VERBOSE is 'quiet', which is neither "
+        'on nor off. Type BISSL_VERBOSE=1 (true, yes, on) or BISSL_VERBOSE=0 (false, '
+        'no, off) before the command.\n'
+    )
+
+
 def test_help_waits_for_no_library():
     code = (
         'import contextlib, io, runpy, sys\n'

@@ -18,6 +18,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from .environment_switch import environment_switch
+
 VERBOSE = 'BISSL_VERBOSE'
 PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
 
@@ -40,8 +42,12 @@ _original: dict[str, Callable] = {}
 
 
 def is_verbose() -> bool:
-    """Whether the console shows everything."""
-    return os.environ.get(VERBOSE, '0') not in ('', '0')
+    """Whether the console shows everything.
+
+    Raises:
+        ValueError: If the environment variable is neither on nor off.
+    """
+    return environment_switch(VERBOSE, default=False)
 
 
 class ConsoleFilter(logging.Filter):
@@ -98,7 +104,12 @@ def quiet_console() -> None:
 
     It replaces mmengine's ``print_log`` and Python's ``showwarning`` until
     :func:`restore_console`. So call it in programs, not in libraries.
+
+    Raises:
+        ValueError: See :func:`is_verbose`.
     """
+    # A value that means nothing is refused here, and not at the first message.
+    is_verbose()
     if _original:
         return
     import mmengine.logging as mmengine_logging

@@ -27,10 +27,24 @@ def test_what_is_refused_ends_the_run(renumbered):
         check_data(renumbered, ['train', 'val'], LOG)
 
 
-def test_the_look_can_be_left_out(renumbered, monkeypatch, caplog):
-    monkeypatch.setenv('BISSL_LOOK', '0')
+@pytest.mark.parametrize('value', ['0', 'false', 'NO', 'off'])
+def test_the_look_can_be_left_out(value, renumbered, monkeypatch, caplog):
+    monkeypatch.setenv('BISSL_LOOK', value)
     check_data(renumbered, ['train', 'val'], LOG)
-    assert 'not looked at' in caplog.text
+    assert f'not looked at: BISSL_LOOK={value}.' in caplog.text
+
+
+@pytest.mark.parametrize('value', ['1', 'true', ''])
+def test_the_look_can_be_asked_for(value, renumbered, monkeypatch):
+    monkeypatch.setenv('BISSL_LOOK', value)
+    with pytest.raises(Refusal, match='bee'):
+        check_data(renumbered, ['train', 'val'], LOG)
+
+
+def test_the_look_has_no_third_setting(renumbered, monkeypatch):
+    monkeypatch.setenv('BISSL_LOOK', 'quick')
+    with pytest.raises(Refusal, match="BISSL_LOOK is 'quick', which is neither on nor"):
+        check_data(renumbered, ['train', 'val'], LOG)
 
 
 def test_a_bug_in_a_check_is_told_and_the_others_go_on(renumbered, monkeypatch, caplog):

@@ -12,9 +12,10 @@ from mmengine.dist import broadcast_object_list, get_rank, get_world_size
 from ...datasets.folders import check_data_folders
 from ...datasets.look import look_over
 from ...datasets.look.table import table_lines
+from ...utils.environment_switch import environment_switch
 from ...utils.errors import Refusal, ValueRefusal
 
-#: If this is 0, the data are not checked.
+#: Switches the check off; see bissl_mm.utils.environment_switch for its values.
 VARIABLE = 'BISSL_LOOK'
 #: Whether a bug in a check ends the run. It does not in a user's training, which
 #: can do without the check.
@@ -37,10 +38,13 @@ def check_data(
             seeded sample's. Defaults to False.
 
     Raises:
-        ValueError: With a line for each thing that cannot be trained on.
+        ValueError: With a line for each thing that cannot be trained on. Also if
+            the environment variable is neither on nor off.
     """
-    if os.environ.get(VARIABLE) == '0':
-        logger.warning(f'The data are not looked at: {VARIABLE}=0.')
+    if not environment_switch(VARIABLE, default=True):
+        logger.warning(
+            f'The data are not looked at: {VARIABLE}={os.environ[VARIABLE]}.'
+        )
         return
     refusal: list[str] = ['']
 
