@@ -40,13 +40,17 @@ def load_checkpoint(path: Source, map_location: Any = 'cpu') -> Any:
 
     Raises:
         FileNotFoundError: If a local file does not exist.
-        OSError: If an address cannot be read.
+        OSError: If an address cannot be read, or for a folder.
         UnsafeCheckpointError: If the file holds other objects.
         ValueError: If the file is damaged or the source unknown.
     """
     source = as_text(path)
     with local_file(source) as file:
         file = osp.expanduser(file)
+        if osp.isdir(file):
+            raise OSRefusal(
+                f'Checkpoint {source!r} is a folder. Type the path of a file in it.'
+            )
         if not osp.isfile(file):
             raise FileNotFoundRefusal(
                 f'Checkpoint {source!r} does not exist (working '

@@ -46,16 +46,27 @@ def settle_sources(cfg: Config) -> None:
         cfg (Config): The config; changed.
 
     Raises:
-        ValueError: If a run is to resume from an address. A run's optimizer
-            state and progress are in its work folder, not in a release.
+        ValueError: If a run is to resume from an address, from a folder or from an
+            empty path. A run's optimizer state and progress are in a file of its
+            work folder, not in a release.
     """
     _paths_as_text(cfg._cfg_dict)
-    if cfg.get('resume') and is_address(cfg.get('load_from') or ''):
+    if not cfg.get('resume') or cfg.get('load_from') is None:
+        return
+    source = cfg.load_from
+    if is_address(source):
         raise ValueRefusal(
-            f'--resume {cfg.load_from!r} is an address, but a run resumes from '
+            f'--resume {source!r} is an address, but a run resumes from '
             'a file of its own work folder. Type the path of that file, or '
             'start a new run from the weights with --cfg-options '
             'load_from=ADDRESS.'
+        )
+    if not source or osp.isdir(osp.expanduser(source)):
+        raise ValueRefusal(
+            f'--resume {source!r} is {"a folder" if source else "empty"}, but a run '
+            'resumes from a file. Type the path of that file, or --resume without a '
+            'path for the newest checkpoint in the work folder, which --work-dir FOLDER '
+            'names.'
         )
 
 

@@ -247,6 +247,22 @@ def test_a_run_does_not_go_on_from_an_address(address):
         checkpoint_sources.settle_sources(Config(dict(resume=True, load_from=address)))
 
 
+@pytest.mark.parametrize('kind', ['empty', 'a folder', 'a folder of the home'])
+def test_a_run_does_not_go_on_from_what_is_no_file(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    source = {'empty': '', 'a folder': str(tmp_path)}.get(kind, '~')
+    kind = kind.removesuffix(' of the home')
+    with pytest.raises(
+        ValueError, match=f"^--resume '{source}' is {kind}, .* Type the"
+    ):
+        checkpoint_sources.settle_sources(Config(dict(resume=True, load_from=source)))
+
+
+def test_a_folder_is_no_checkpoint(tmp_path):
+    with pytest.raises(OSError, match='is a folder. Type the path of a file in it'):
+        load_checkpoint(tmp_path)
+
+
 def test_paths_of_configs_become_text():
     cfg = Config(
         dict(
