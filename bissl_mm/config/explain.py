@@ -77,6 +77,8 @@ def explained(error: BaseException) -> Refusal | None:
 
 
 def _explain(error: BaseException, text: str) -> Refusal | None:
+    if isinstance(error, KeyError) and text == 'model':
+        return _no_model()
     if isinstance(error, (KeyError, RuntimeError)):
         match = _UNKNOWN_TYPE.search(text)
         if match:
@@ -116,6 +118,15 @@ def _parts_missing(keys: list[str]) -> Refusal:
         f'{", ".join(keys)} belong together, but the config has '
         f'{" and ".join(given) or "none"} alone. Add the others, or leave all out: '
         f'--cfg-options {" ".join(f"{key}=None" for key in keys)}.'
+    )
+
+
+def _no_model() -> Refusal | None:
+    if all('model' in cfg for cfg in _last):
+        return None
+    return ValueRefusal(
+        'The config has no model, so nothing can be trained or tested. Type a config '
+        'that has one, for example one of configs/bissl.'
     )
 
 

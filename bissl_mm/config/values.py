@@ -12,6 +12,7 @@ from ..utils.check import check_known_keys, init_keys
 from ..utils.errors import ValueRefusal
 from .keys import walk
 from .type_names import find_class
+from .types import type_name
 
 #: Settings that are whole numbers: last part of the dotted key -> how the part
 #: before it ends, and the least value. None is not checked.
@@ -29,6 +30,8 @@ _WHOLE = {
 _INTEGRAL = ('max_epochs', 'max_iters', 'val_interval')
 _BOOLS = ('drop_last', 'persistent_workers', 'pin_memory', 'shuffle')
 _OF_OPTIMIZERS = ('lr', 'weight_decay', 'momentum')
+#: mmengine reads keys of these at once.
+_DICTS = ('env_cfg', 'model', 'randomness')
 _LOG_LEVELS = ('DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL')
 
 
@@ -40,11 +43,12 @@ def check_values(cfg: Any) -> None:
 
     Raises:
         TypeError: For a key of a checkpoint hook at which saving would fail.
-        ValueError: With the key and the value.
+        ValueError: With the key and the value. Also for keys of which only one may be.
     """
     level = cfg.get('log_level', 'INFO')
     if isinstance(level, str) and level not in _LOG_LEVELS:
         _refuse('log_level', f'one of {", ".join(_LOG_LEVELS)}', level)
+    _check_containers(cfg)
     for first in cfg:
         for place, node in walk(first, cfg[first]):
             parent, _, name = place.rpartition('.')
@@ -80,6 +84,38 @@ def check_values(cfg: Any) -> None:
                     _refuse(place, 'a list of numbers above 0', list(node))
             elif isinstance(node, dict) and parent in ('default_hooks', 'custom_hooks'):
                 _check_checkpoint_hook(place, node)
+    _check_loop(cfg.get('train_cfg'))
+
+
+def _check_containers(cfg: Any) -> None:
+    """Refuse what mmengine answers with an error that names no key."""
+    for key in _DICTS:
+        if key in cfg and not isinstance(cfg[key], Mapping):
+            _refuse(key, 'a dict', cfg[key])
+    schedules = cfg.get('param_scheduler')
+    if isinstance(schedules, Mapping) and 'type' not in schedules:
+        for level, value in schedules.items():
+            if not isinstance(value, (Mapping, list, tuple)):
+                _refuse(f'param_scheduler.{level}', 'a list of schedules, or []', value)
+
+
+def _check_loop(train_cfg: Any) -> None:
+    """Refuse a training loop that is chosen twice, or that would count iterations
+    where epochs are given."""
+    if not isinstance(train_cfg, Mapping):
+        return
+    chosen = {'type', 'by_epoch'} & set(train_cfg)
+    if len(chosen) == 2:
+        raise ValueRefusal(
+            f'train_cfg has the type {type_name(train_cfg["type"])!r} and '
+            f'by_epoch={train_cfg["by_epoch"]}, which chooses a type, too. Remove '
+            'by_epoch; if it is of the base, write dict(_delete_=True, type=..., ...).'
+        )
+    if not chosen and 'max_epochs' in train_cfg:
+        raise ValueRefusal(
+            f'train_cfg has max_epochs={train_cfg["max_epochs"]} and no by_epoch, so '
+            'mmengine would count iterations. Add by_epoch=True.'
+        )
 
 
 def check_option_value(key: str, text: str, present: Any, value: Any) -> None:

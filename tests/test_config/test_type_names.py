@@ -3,6 +3,7 @@
 import mmpretrain.datasets
 import mmpretrain.models  # noqa: F401
 import pytest
+from mmengine.config import Config
 from mmengine.registry import (
     DATASETS,
     HOOKS,
@@ -174,6 +175,12 @@ def test_a_depth_that_no_network_has_is_named():
     assert text.startswith(
         'model.downstream.backbone.depth is 19, but there is no resnet'
     )
+
+
+def test_a_config_without_a_model_is_told_so():
+    cfg = Config(dict(train_cfg=dict(by_epoch=True, max_epochs=3)))
+    remember(cfg)
+    assert error_of(Runner.from_cfg, cfg).startswith('The config has no model')
 
 
 def test_parts_of_a_split_belong_together(tmp_path):

@@ -41,6 +41,11 @@ STAGE4 = ROOT / 'configs/fine_tune/r18_64px.py'
         ('model.data_preprocessor.std', [1.0, 0.0, 1.0], 'a list of numbers above 0'),
         ('train_dataloader.dataset.pipeline', [dict(std=(0, 0, 0))], None),
         ('log_level', 'LOUD', 'one of DEBUG, INFO'),
+        ('env_cfg', None, 'a dict'),
+        ('randomness', None, 'a dict'),
+        ('model', None, 'a dict'),
+        ('param_scheduler.lower', None, r'a list of schedules, or \[\]'),
+        ('param_scheduler.upper', 0.1, 'a list of schedules'),
     ],
 )
 def test_a_value_of_another_kind_is_refused_with_its_key(place, value, kind):
@@ -50,6 +55,21 @@ def test_a_value_of_another_kind_is_refused_with_its_key(place, value, kind):
         place, kind = f'{place}.0.std', 'a list of numbers above 0'
     with pytest.raises(Refusal, match=f'^{place} must be {kind}.* but is'):
         check_values(cfg)
+
+
+def test_a_loop_is_chosen_once():
+    for by_epoch in (True, False):
+        loop = dict(type='BiSSLTrainLoop', by_epoch=by_epoch, num_alternations=3)
+        with pytest.raises(
+            Refusal, match=f"^train_cfg .*'BiSSLTrainLoop' .*={by_epoch}"
+        ):
+            check_values(Config(dict(train_cfg=loop)))
+    with pytest.raises(
+        Refusal, match='max_epochs=3 and no by_epoch.* Add by_epoch=True'
+    ):
+        check_values(Config(dict(train_cfg=dict(max_epochs=3))))
+    for loop in (dict(by_epoch=True, max_epochs=1), dict(type='BiSSLTrainLoop'), None):
+        check_values(Config(dict(train_cfg=loop)))
 
 
 @pytest.mark.parametrize(
@@ -105,6 +125,7 @@ def test_honest_values_of_other_forms_are_taken():
                 train_dataloader=dict(batch_size=None, num_workers=0, shuffle=1),
                 train_cfg=dict(max_iters=1e4),
                 randomness=dict(seed=None),
+                param_scheduler=dict(lower=[], upper=dict(type='ConstantLR')),
                 optim_wrapper=dict(
                     optimizer=dict(lr=1, eps=(1e-30, 1e-3)),
                     paramwise_cfg=dict(custom_keys=dict(lr='x')),
