@@ -19,6 +19,7 @@ from .options import merge_options
 from .paramwise import check_paramwise
 from .renamed import new_command
 from .tasks import choose_task, task_in_environment
+from .text_form import check_text_form, leave_out_functions
 from .type_names import check_scopes, remember
 from .values import check_values
 
@@ -47,7 +48,7 @@ def read_config(
         KeyError: For a scope that no library has.
         TypeError: For a key that nothing reads.
         ValueError: If the file cannot be read, if a value is of the wrong
-            kind, or if the value of an environment variable cannot be written
+            kind or has no form as text, or if the value of an environment variable cannot be written
             where the config uses it.
     """
     if not osp.isfile(path):
@@ -75,6 +76,7 @@ def read_config(
             + (f' ({place})' if place else '')
             + '. Correct the file.'
         ) from error
+    leave_out_functions(cfg)
     with task_in_environment(task):
         notes = check_keys_of_files(cfg)
     notes += inherited_notes(cfg)
@@ -84,6 +86,7 @@ def read_config(
         check_option_keys(cfg, options)
         notes += merge_options(cfg, options)
     notes += system_notes(cfg)
+    check_text_form(cfg)
     check_scopes(cfg)
     check_paramwise(cfg)
     check_optim_wrappers(cfg)

@@ -317,3 +317,58 @@ def test_what_is_typed_replaces_the_search_of_the_config():
     space = search_space(dict(search=dict(seeds=3, settings=9)), typed)
     assert (space['lr'], space['seeds'], space['settings']) == ([0.1, 0.1], 3, 2)
     assert 'config' not in space
+
+
+#: In mmengine's new style, a config imports its bases.
+NEW_STYLE = """from mmengine.config import read_base
+from mmengine.dataset import default_collate
+with read_base():
+    from .plain import *
+"""
+
+
+@pytest.fixture
+def read_child(tmp_path):
+    """Reads a config that inherits from a plain one, in either style."""
+    plain = 'model = dict(type="A")\ntrain_dataloader = dict(batch_size=4)\n'
+    (tmp_path / 'plain.py').write_text(plain)
+
+    def read(begin, lines):
+        path = tmp_path / 'child.py'
+        path.write_text(begin + lines)
+        return read_config(str(path))
+
+    return read
+
+
+@pytest.mark.parametrize(
+    'begin', [NEW_STYLE, "_base_ = 'plain.py'\n"], ids=['new style', 'old style']
+)
+@pytest.mark.parametrize(
+    'value, shown',
+    [
+        ('lambda i: None', "the function '<lambda>'"),
+        ('dict(type=[double])', "the function 'double'"),
+        ('slice.mro', 'mro'),
+        ('iter([1])', '<list_iterator object'),
+    ],
+)
+def test_a_value_that_no_text_stands_for_is_refused(begin, value, shown, read_child):
+    lines = f'def double(x):\n    return 2 * x\ntrain_dataloader = dict(a={value})\n'
+    with pytest.raises(Refusal, match=f'child.py: train_dataloader.a.* is .*{shown}'):
+        read_child(begin, lines)
+
+
+def test_a_config_of_the_new_style_may_use_functions(read_child):
+    lines = (
+        'def double(x):\n    return 2 * x\n'
+        'train_dataloader.update(batch_size=double(3))\n'
+        'train_dataloader.update(collate_fn=dict(type=default_collate))\n'
+    )
+    cfg = read_child(NEW_STYLE, lines)
+    assert cfg.train_dataloader.batch_size == 6
+    # Written as text, as runs do.
+    written = dict()
+    exec(cfg.pretty_text, written)
+    assert written['train_dataloader']['collate_fn']['type'].endswith('collate')
+    assert 'double' not in written
