@@ -547,3 +547,32 @@ def test_a_resumed_checkpoint_names_no_file_elsewhere(tmp_path):
     ResumedPathsHook().after_load_checkpoint(runner, checkpoint)
     info = checkpoint['message_hub']['runtime_info']
     assert info == dict(best_ckpt=None, best_ckpt_mIoU=inside, keep_ckpt_ids=[])
+
+
+def test_best_checkpoints_that_a_resumed_one_does_not_know_are_named(tmp_path):
+    known, other, elsewhere = (
+        tmp_path / 'run/best_mIoU_iter_4.pth',
+        tmp_path / 'run/best_mIoU_iter_8.pth',
+        tmp_path / 'out/run/best_acc_epoch_9.pth',
+    )
+    elsewhere.parent.mkdir(parents=True)
+    known.parent.mkdir()
+    # The last one is no checkpoint.
+    for path in (known, other, elsewhere, tmp_path / 'run/best_backbone.pth'):
+        path.touch()
+    lines = []
+    runner = SimpleNamespace(
+        _resume=True,
+        work_dir=str(tmp_path / 'run'),
+        hooks=[SimpleNamespace(out_dir=str(tmp_path / 'out'))],
+        logger=SimpleNamespace(warning=lines.append),
+    )
+    info = dict(best_ckpt=str(known))
+    checkpoint = dict(message_hub=dict(runtime_info=info))
+    ResumedPathsHook().after_load_checkpoint(runner, checkpoint)
+    (line,) = lines
+    assert f"does not know '{elsewhere}', '{other}': written after" in line
+    for path in (other, elsewhere):
+        path.unlink()
+    ResumedPathsHook().after_load_checkpoint(runner, checkpoint)
+    assert lines == [line] and info == dict(best_ckpt=str(known))

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import os.path as osp
 from types import SimpleNamespace
 
 import pytest
@@ -583,6 +584,38 @@ def test_the_best_value_is_that_of_its_checkpoint(image_folders, tmp_path, monke
     make_runner(cfg).train()
     best = torch.load(tmp_path / 'best_backbone.pth', weights_only=True)
     assert best['meta']['num_alternations'] == 1
+
+
+@pytest.mark.parametrize('other', [False, True], ids=['same folder', 'other folder'])
+def test_a_best_backbone_of_steps_that_are_done_anew_does_not_stay(
+    other, image_folders, tmp_path, monkeypatch
+):
+    cfg = small_config(
+        monkeypatch,
+        image_folders,
+        tmp_path / 'run',
+        train_cfg__num_alternations=2,
+        train_cfg__num_lower_steps=1,
+        train_cfg__num_upper_steps=1,
+        param_scheduler__lower=[],
+        default_hooks__checkpoint__interval=1,
+    )
+    export_the_best(cfg)
+    told = iter([10.0, 80.0, 90.0])
+    monkeypatch.setattr(transfer_hook, 'neighbours_accuracy', lambda *_: next(told))
+    make_runner(cfg).train()
+    # The second alternation is done anew, and goes another way.
+    cfg.resume, cfg.load_from = True, str(tmp_path / 'run' / 'iter_1.pth')
+    cfg.optim_wrapper.regularizer.weight *= 100
+    if other:
+        cfg.work_dir = str(tmp_path / 'other')
+    told = iter([70.0])
+    runner = make_runner(cfg)
+    runner.train()
+    best = load_checkpoint(osp.join(cfg.work_dir, 'best_backbone.pth'))
+    assert best['meta']['num_alternations'] == 2
+    for name, value in best['state_dict'].items():
+        assert torch.equal(value, weights(runner)[f'pretext.{name}']), name
 
 
 def test_a_run_that_stopped_within_its_first_alternation_looks_once(

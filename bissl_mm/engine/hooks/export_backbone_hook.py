@@ -11,8 +11,8 @@ from ...models.bissl_model import unwrap
 from ...models.weights.provenance import describe
 from ...registry import HOOKS
 from ...utils.check import check_in, check_keys
-from ...utils.checkpoint import save_atomically
-from ...utils.errors import ValueRefusal
+from ...utils.checkpoint import load_checkpoint, save_atomically
+from ...utils.errors import Refusal, ValueRefusal
 from .transfer_hook import NAME, TransferHook
 
 #: Key of the best value so far in a checkpoint.
@@ -73,9 +73,25 @@ class ExportBackboneHook(Hook):
             checkpoint[BEST] = self._best_value
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Read the best value."""
-        if runner._resume:
-            self._best_value = checkpoint.get(BEST, self._best_value)
+        """Read the best value, if the file of its alternation is still there.
+
+        An interrupted run may have written a later one after this checkpoint. A run
+        in another folder has none.
+        """
+        if not runner._resume or not self.best or get_rank() != 0:
+            return
+        self._best_value = checkpoint.get(BEST, self._best_value)
+        path = osp.join(runner.work_dir, 'best_' + self.filename)
+        written, reached = _alternation_of(path), checkpoint['meta']['iter']
+        if not math.isfinite(self._best_value) or 0 <= written <= reached:
+            return
+        self._best_value = -float('inf')
+        runner.logger.warning(
+            f'ExportBackboneHook: {path!r} '
+            + ('does not exist' if written < 0 else f'is of alternation {written}')
+            + f', but the run goes on from alternation {reached}, so the best one '
+            'until there is lost. The best of the estimates from now on is written.'
+        )
 
     def after_train(self, runner: Runner) -> None:
         """Write the result, and say if there is no best one."""
@@ -123,3 +139,11 @@ class ExportBackboneHook(Hook):
         )
         save_atomically(dict(state_dict=state, meta=meta), path)
         runner.logger.info(f"Backbone of {len(state)} tensors exported to '{path}'.")
+
+
+def _alternation_of(path: str) -> int:
+    """The alternation that an exported file is of; -1 without a readable file."""
+    try:
+        return int(load_checkpoint(path)['meta']['num_alternations'])
+    except (Refusal, KeyError, TypeError, ValueError):
+        return -1

@@ -1,5 +1,6 @@
 """Checks on the checkpoint that a run is resumed from."""
 
+import glob
 import os.path as osp
 import re
 from typing import Any
@@ -10,6 +11,9 @@ from mmengine.runner import Runner, find_latest_checkpoint
 
 from ...utils.errors import ValueRefusal
 from .progress import HUB_KEY
+
+#: The end of the name of a best checkpoint.
+_BEST = re.compile(r'_(iter|epoch)_\d+\.pth$')
 
 
 def _source(runner: Runner) -> str | None:
@@ -142,25 +146,19 @@ class ResumedPathsHook(Hook):
 
     When there is a better checkpoint, mmengine removes the earlier best one. It
     takes the path of that file from the checkpoint that the run is resumed
-    from.
+    from. So a best one that was written after that checkpoint would stay beside
+    those of the resumed run; a warning names it.
     """
 
     priority = 'VERY_HIGH'
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Remove these paths from the checkpoint."""
+        """Remove these paths from the checkpoint, and look for later best ones."""
         if not runner._resume or not isinstance(checkpoint, dict):
             return
         hub = checkpoint.get('message_hub') or {}
         info = hub.get('runtime_info') or {}
-        folders = [
-            runner.work_dir,
-            *(
-                hook.out_dir
-                for hook in getattr(runner, 'hooks', ())
-                if isinstance(getattr(hook, 'out_dir', None), str)
-            ),
-        ]
+        folders = [runner.work_dir, *_out_dirs(runner)]
         inside = tuple(osp.join(osp.realpath(f), '') for f in folders)
         for key in [k for k in info if str(k).startswith('best_ckpt')]:
             path = info[key]
@@ -173,3 +171,30 @@ class ResumedPathsHook(Hook):
         kept = info.get('keep_ckpt_ids')
         if kept and not all(re.fullmatch(r'\w+', str(name)) for name in kept):
             info['keep_ckpt_ids'] = type(kept)()
+        self._tell_of_others(
+            runner, {str(v) for k, v in info.items() if str(k).startswith('best_ckpt')}
+        )
+
+    def _tell_of_others(self, runner: Runner, known: set[str]) -> None:
+        # As mmengine's hook names it in training.
+        name = osp.basename(runner.work_dir)
+        folders = [runner.work_dir, *(osp.join(f, name) for f in _out_dirs(runner))]
+        paths = {osp.realpath(path) for path in known}
+        others = sorted(
+            path
+            for folder in folders
+            for path in glob.glob(osp.join(glob.escape(folder), 'best_*.pth'))
+            if _BEST.search(path) and osp.realpath(path) not in paths
+        )
+        if others:
+            runner.logger.warning(
+                f'The checkpoint does not know {", ".join(map(repr, others))}: written '
+                'after it, or by an earlier run. The resumed run writes its own best '
+                'checkpoint. Do not take these for it, unless their name comes again.'
+            )
+
+
+def _out_dirs(runner: Runner) -> list[str]:
+    """Other folders of checkpoints, as the hooks' settings name them."""
+    folders = [getattr(hook, 'out_dir', None) for hook in getattr(runner, 'hooks', ())]
+    return [folder for folder in folders if isinstance(folder, str)]
