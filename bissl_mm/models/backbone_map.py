@@ -193,12 +193,13 @@ class BackboneMap:
         if not mixed:
             return
         if self.frozen == 'error':
-            a, b = mixed[0]
-            side = 'downstream' if lower[a].requires_grad else 'pretext'
+            trained = lower[mixed[0][0]].requires_grad
+            side = 'downstream' if trained else 'pretext'
+            # There may be others that are frozen in the other model only.
+            names = [p[trained] for p in mixed if lower[p[0]].requires_grad == trained]
             raise ValueRefusal(
-                f'BackboneMap: {len(mixed)} of {len(pairs)} parameters are '
-                f'frozen in the {side} model only (first: '
-                f"'{b if side == 'downstream' else a}'). Set "
+                f'BackboneMap: {len(names)} of {len(pairs)} parameters are '
+                f'frozen in the {side} model only ({_first(names)}). Set '
                 f'frozen_stages=-1 (and trainable norms) in the {side} '
                 "backbone, or choose frozen='train' (train both sides) or "
                 "frozen='fix' (fix both sides) in backbone_map."
@@ -215,6 +216,11 @@ def _names(setting: str, names: Sequence[str]) -> tuple[str, ...]:
             f'but is the string {names!r}. Write [{names!r}].'
         )
     return tuple(names)
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first names, three at most; a message has their number already."""
+    return 'first: ' + ', '.join(f"'{name}'" for name in names[:3])
 
 
 def _stem_hint(orphans: Sequence[str], strangers: Sequence[str]) -> str:
@@ -249,7 +255,7 @@ def _report_orphans(
         return
     raise ValueRefusal(
         f'BackboneMap: {len(names)} of {total} {here} {kind} have no {there} '
-        f"partner (first: '{names[0]}').{hint} Give both backbones the same "
+        f'partner ({_first(names)}).{hint} Give both backbones the same '
         f"type and depth, correct 'rules', or list the names in "
         f"'{setting}'."
     )

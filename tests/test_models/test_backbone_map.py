@@ -67,7 +67,8 @@ def test_forgotten_rule_names_the_orphans():
     with pytest.raises(
         ValueError,
         match=r'4 of 10 pretext parameters have no '
-        r"downstream partner \(first: 'backbone.layer2",
+        r"downstream partner \(first: 'backbone.layer2.0.weight', "
+        r"'backbone.layer2.0.bias', 'backbone.layer2.1.weight'\)",
     ):
         BackboneMap().resolve(Net(), C4())
 
@@ -126,11 +127,16 @@ def test_frozen_partners_follow_the_policy():
     with pytest.raises(
         ValueError,
         match='4 of 8 parameters are frozen in the '
-        "downstream model only.*'backbone.layer1.0.weight'",
+        "downstream model only .first: 'backbone.layer1.0.weight', "
+        "'backbone.layer1.0.bias', 'backbone.layer1.1.weight'",
     ):
         BackboneMap().resolve(Net(), frozen())
     with pytest.raises(ValueError, match='in the pretext model only'):
         BackboneMap().resolve(frozen(), Net())
+    lower = Net()
+    lower.backbone.layer2[0].bias.requires_grad_(False)
+    with pytest.raises(ValueError, match='4 of 8 parameters .* downstream model only'):
+        BackboneMap().resolve(lower, frozen())
     upper = frozen()
     pairs = BackboneMap(frozen='train').resolve(Net(), upper)
     assert len(pairs.params) == 8
