@@ -134,20 +134,18 @@ def test_workers_leave_a_refusal_recognisable():
 
 
 def test_only_an_explicit_cause_makes_a_refusal():
-    try:
+    with pytest.raises(LookupError) as info:
         try:
             raise ValueRefusal('no.')
         except ValueRefusal as refusal:
             raise LookupError('of a library') from refusal
-    except LookupError as error:
-        assert str(refusal_in(error)) == 'no.'
-    try:
+    assert str(refusal_in(info.value)) == 'no.'
+    with pytest.raises(TypeError) as info:
         try:
             raise ValueRefusal('no.')
         except ValueRefusal:
             1 + 'a bug while it was handled'
-    except TypeError as error:
-        assert refusal_in(error) is None
+    assert refusal_in(info.value) is None
 
 
 def ends_with(main, monkeypatch, capsys) -> str:

@@ -121,6 +121,7 @@ def test_large_leading_eigenvalues(solver, largest):
 )
 def test_convergence_that_rounding_hides_is_seen_before_it_is_said(solver):
     """Tolerances near what single precision can hold."""
+    converged = 0
     for seed in range(24):
         size = 3 + seed % 6
         values = (
@@ -132,10 +133,13 @@ def test_convergence_that_rounding_hides_is_seen_before_it_is_said(solver):
         b = torch.randn(size, generator=torch.Generator().manual_seed(seed))
         solution = solver(40, 1e-5).solve(lambda v: (matrix @ v[0],), (b,))
         if solution.status is Status.CONVERGED:
+            converged += 1
             assert (
                 relative_residual(lambda v: (matrix @ v[0],), solution.value, (b,))
                 < 2e-5
             )
+    # Some of the systems are solved, so that something was compared.
+    assert converged
 
 
 @pytest.mark.parametrize('largest, is_seen', [(10.0, False), (1e3, False), (5e5, True)])
@@ -233,6 +237,7 @@ def test_layerwise_solver_does_not_call_what_epsilon_leaves_converged():
 @pytest.mark.parametrize('max_iters', [2, 3, 40])
 def test_recycling_from_a_vector_of_the_null_space(max_iters, dtype):
     """Its image is rounding, and so would be all that is fitted with it."""
+    solved = 0
     for seed in range(8):
         values = torch.linspace(-3, 3, 9, dtype=dtype)
         matrix, basis = dense(values, seed)
@@ -243,7 +248,9 @@ def test_recycling_from_a_vector_of_the_null_space(max_iters, dtype):
         for b in (basis[:, 4], torch.randn(9, generator=generator, dtype=dtype)):
             solution, true = solve(bound, matrix, b)
             if solution.status is not Status.ESTIMATED:
+                solved += 1
                 assert true <= min(1.05, 1.1 * solution.residual_norm)
+    assert solved
 
 
 @pytest.mark.parametrize('solver', [CGSolver(20), TruncatedCGSolver(20, 0.0)])
