@@ -9,6 +9,11 @@ where; in a C4 detector the last stage goes to the shared head. Example::
         work_dirs/bissl/backbone.pth detector_init.pth
 
 then, in stock mmdet, ``load_from = 'detector_init.pth'``.
+
+``--bare`` leaves the prefix ``backbone.`` out of the names. Backbones that read
+``init_cfg`` by code of their own need that: mmseg's ``VisionTransformer``, ``BEiT``,
+``MAE`` and ``PIDNet``, and mmdet's ``PyramidVisionTransformer``. Set
+``init_cfg=dict(type='Pretrained', checkpoint=OUT)`` there, without a prefix.
 """
 
 import argparse
@@ -30,6 +35,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         'output', help='file to write, for load_from; another one than the checkpoint'
+    )
+    parser.add_argument(
+        '--bare',
+        action='store_true',
+        help="write the backbone's own names, for an init_cfg without a prefix",
     )
     return parser.parse_args(argv)
 
@@ -61,12 +71,20 @@ def main(argv: list[str] | None = None) -> None:
     model.copy_backbone_to_upper()
     whole = merged(model.downstream, model.downstream.state_dict())
     state = {upper: whole[upper] for _, upper in model.pairs.all if upper in whole}
+    purpose = 'load_from'
+    if args.bare:
+        purpose = 'init_cfg without a prefix'
+        state = {
+            name.removeprefix('backbone.'): tensor
+            for name, tensor in state.items()
+            if name.startswith('backbone.')
+        }
     mkdir_or_exist(osp.dirname(osp.abspath(args.output)))
     save_atomically(
         dict(
             state_dict=state,
             meta=dict(
-                description='backbone for load_from',
+                description=f'backbone for {purpose}',
                 source=osp.basename(args.checkpoint),
                 # The training that loads the file compares its own with it.
                 backbone=origin(load_checkpoint(args.checkpoint)),

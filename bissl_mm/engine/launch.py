@@ -21,8 +21,10 @@ from ..config.dataloaders import settle_pinning, settle_workers
 from ..config.tasks import default_folder
 from ..datasets.folders import check_data_folders
 from ..datasets.look import PLACES
+from ..models.bissl_model import BiSSLModel
 from ..models.checks import check_num_classes
-from ..models.weights.pretrained import check_load_from, check_pretrained_init
+from ..models.weights.pretrained import check_load_from
+from ..models.weights.taken import init_with_checks
 from ..utils.checkpoint import use_safe_loading
 from ..utils.checkpoint_sources import settle_sources
 from ..utils.console import quiet, quiet_pycocotools
@@ -217,9 +219,11 @@ def _check_at_init(runner: Runner) -> None:
     init_weights = model.init_weights
 
     def checked_init_weights() -> None:
-        # mmengine fails without a word on what to do if no name begins as asked.
-        check_pretrained_init(model)
-        init_weights()
+        if isinstance(model, BiSSLModel):
+            # It checks both of its models itself, before it loads ``pretrained``.
+            init_weights()
+        else:
+            init_with_checks(model, init_weights)
         if runner._load_from and not runner._resume:
             check_load_from(model, runner._load_from, share=0.0)
 

@@ -17,7 +17,8 @@ from .losses.functional import substituted
 from .pretext.norm import set_sync_norms
 from .weights.pixels import unscale
 from .weights.pretext_heads import load_pretext_head
-from .weights.pretrained import check_pretrained_init, load_pretrained
+from .weights.pretrained import load_pretrained
+from .weights.taken import init_with_checks
 
 
 @MODELS.register_module()
@@ -123,8 +124,7 @@ class BiSSLModel(BaseModel):
         """Initialise both models, then load ``pretrained``."""
         if self.is_init:
             return
-        check_pretrained_init(self)
-        super().init_weights()
+        init_with_checks(self, super().init_weights)
         if self.pretrained is not None:
             load_pretrained(self.pretext, self.pretrained, self.pretrained_names)
         if self.pretrained_head is not None:

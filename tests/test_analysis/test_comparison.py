@@ -285,6 +285,35 @@ class NeverANumber:
             hook.after_val_epoch(self, dict(mIoU=float('nan')))
 
 
+class PassedBy(NeverANumber):
+    """Replaces mmengine's runner: the model does not take its checkpoint."""
+
+    def __init__(self, model, **kwargs):
+        super().__init__()
+        backbone = torch.nn.Linear(1, 1)
+        backbone.init_cfg = model.backbone.init_cfg
+        self.model = torch.nn.ModuleDict(dict(backbone=backbone))
+        self.model.init_weights = lambda: None
+
+    def train(self):
+        self.model.init_weights()
+        super().train()
+
+
+def test_a_checkpoint_that_the_backbone_passes_by_ends_a_comparison(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setattr(fine_tune, 'Runner', PassedBy)
+    path = str(tmp_path / 'backbone.pth')
+    given = {'backbone.weight': torch.ones(1, 1), 'backbone.bias': torch.ones(1)}
+    torch.save(dict(state_dict=given), path)
+    cfg = Config(
+        dict(model=dict(backbone=dict()), optim_wrapper=dict(optimizer=dict()))
+    )
+    with pytest.raises(ValueError, match='did not take 2 of 2 fitting parameters'):
+        fine_tune.fine_tune(cfg, path, Setting(2.0, 0.0), 5, str(tmp_path), 'mIoU')
+
+
 def test_a_metric_that_is_never_a_number_ends_no_comparison(monkeypatch, tmp_path):
     monkeypatch.setattr(fine_tune, 'Runner', NeverANumber)
     cfg = Config(

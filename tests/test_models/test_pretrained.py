@@ -3,11 +3,13 @@
 import pytest
 import torch
 import torchvision
+from mmengine.model import BaseModule
 from mmengine.registry import MODELS, init_default_scope
 from small_models import backbone, build, classifier_cfg, simclr_cfg
 
 from bissl_mm.models import BiSSLModel, check_pretrained_init, load_pretrained
 from bissl_mm.models.weights.pretrained import check_load_from
+from bissl_mm.models.weights.taken import init_with_checks
 
 
 def save(tmp_path, content):
@@ -330,3 +332,75 @@ def test_more_stages_and_layers_beside_the_blocks_are_no_depth(tmp_path):
     load_pretrained(model, path, names_of(model))
     for name in names_of(model):
         assert torch.equal(model.state_dict()[name], given[name]), name
+
+
+class _OwnReader(BaseModule):
+    """Reads the file of its init_cfg as mmseg's VisionTransformer does: by its own
+    names, whatever the prefix."""
+
+    convert_weights = False
+
+    def __init__(self, init_cfg=None):
+        super().__init__(init_cfg)
+        self.layer = torch.nn.Linear(2, 2)
+
+    def init_weights(self):
+        state = torch.load(self.init_cfg['checkpoint'])['state_dict']
+        self.load_state_dict(self.renamed(state), strict=False)
+
+    def renamed(self, state):
+        return state
+
+
+class _Renaming(_OwnReader):
+    """As mmdet's SwinTransformer: it looks its names up in the model's."""
+
+    convert_weights = True
+
+    def renamed(self, state):
+        own = self.state_dict()
+        return {'layer.weight': own[name] for name in state}
+
+
+def with_own_reader(kind, path, prefix):
+    init = dict(type='Pretrained', checkpoint=path, prefix=prefix)
+    return torch.nn.ModuleDict(dict(backbone=kind(init)))
+
+
+def test_a_backbone_that_passes_its_checkpoint_by_is_an_error(tmp_path):
+    given = {f'backbone.{k}': v + 1 for k, v in _OwnReader().state_dict().items()}
+    path = save(tmp_path, dict(state_dict=given))
+    model = with_own_reader(_OwnReader, path, 'backbone.')
+    with pytest.raises(
+        ValueError,
+        match='backbone: .* _OwnReader reads .* by code of its own, which did not take '
+        r'2 of 2 fitting parameters .*convert_backbone\.py BILEVEL_CONFIG .* OUT --bare',
+    ):
+        init_with_checks(model, model['backbone'].init_weights)
+    model = with_own_reader(_Renaming, path, 'backbone.')
+    with pytest.raises(
+        ValueError, match='ended at one of the names .* Set convert_weights=False'
+    ) as caught:
+        init_with_checks(model, model['backbone'].init_weights)
+    assert isinstance(caught.value.__cause__, KeyError)
+    bare = {k.removeprefix('backbone.'): v for k, v in given.items()}
+    path = save(tmp_path, dict(state_dict=bare))
+    model = with_own_reader(_OwnReader, path, None)
+    init_with_checks(model, model['backbone'].init_weights)
+    for name, value in model['backbone'].state_dict().items():
+        assert torch.equal(value, bare[name])
+
+
+def test_what_is_within_a_module_with_a_checkpoint_need_not_be_taken(tmp_path):
+    cfg = classifier_cfg()
+    inner, outer = str(tmp_path / 'inner.pth'), str(tmp_path / 'outer.pth')
+    torch.save(dict(state_dict=source()), inner)
+    torch.save(dict(state_dict=build(cfg, seed=3).float().state_dict()), outer)
+    cfg['init_cfg'] = dict(type='Pretrained', checkpoint=outer)
+    cfg['backbone']['init_cfg'] = dict(
+        type='Pretrained', checkpoint=inner, prefix='backbone.'
+    )
+    model = MODELS.build(cfg)
+    init_with_checks(model, model.init_weights)
+    given = torch.load(outer)['state_dict']
+    assert torch.equal(model.head.fc.weight, given['head.fc.weight'])

@@ -17,12 +17,15 @@ import pytest
 import torch
 from conftest import ROOT
 from dense_run import DETECTORS, SEGMENTORS, dense_config, make_scenes
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from small_models import simclr_cfg
 from small_run import CONFIG
 from task_configs import shipped
 from tool_runs import assert_same_weights, environment, options, run, tool
 
 from bissl_mm.models.weights.pretrained import check_load_from
+from bissl_mm.models.weights.taken import init_with_checks
 from bissl_mm.utils.errors import Refusal
 
 __all__ = ['tool']
@@ -265,6 +268,61 @@ def test_convert_backbone_serves_load_from(tool, tmp_path, capsys, log_lines):
     for name, value in given.items():
         place = name.replace('backbone.layer4', 'roi_head.shared_head.layer4')
         assert torch.equal(detector.state_dict()[place], value), name
+
+
+@pytest.mark.mmcv_ops
+@pytest.mark.whole
+def test_a_bare_backbone_serves_those_that_read_it_by_themselves(
+    tool, tmp_path, capsys
+):
+    vit = dict(
+        type='mmseg.VisionTransformer',
+        img_size=(16, 16),
+        patch_size=8,
+        embed_dims=8,
+        num_layers=1,
+        num_heads=2,
+        out_indices=(0,),
+    )
+    head = dict(type='FCNHead', in_channels=8, channels=8, num_convs=1, num_classes=2)
+    head['loss_decode'] = dict(type='CrossEntropyLoss')
+    segmentor = dict(type='EncoderDecoder', _scope_='mmseg', decode_head=head)
+    segmentor.update(test_cfg=dict(mode='whole'), train_cfg=dict())
+    model = dict(type='BiSSLModel', downstream=dict(segmentor, backbone=vit))
+    model['pretext'] = dict(simclr_cfg(), backbone=vit)
+    stage = Config(
+        dict(
+            model=model,
+            default_scope='bissl_mm',
+            custom_imports=dict(imports=['bissl_mm.models']),
+        )
+    )
+    stage.dump(tmp_path / 'stage.py')
+    init_default_scope('mmseg')
+    given = {
+        f'backbone.{k}': torch.randn_like(v)
+        for k, v in MODELS.build(vit).state_dict().items()
+    }
+    source, bare = tmp_path / 'backbone.pth', tmp_path / 'bare.pth'
+    torch.save(dict(state_dict=given), source)
+    tool('convert_backbone', tmp_path / 'stage.py', source, bare, '--bare')
+    capsys.readouterr()
+    init_default_scope('mmseg')
+
+    def built(**init):
+        return MODELS.build(
+            dict(
+                segmentor, backbone=dict(vit, init_cfg=dict(type='Pretrained', **init))
+            )
+        )
+
+    model = built(checkpoint=str(source), prefix='backbone.')
+    with pytest.raises(Refusal, match="mmseg's VisionTransformer .* OUT --bare"):
+        init_with_checks(model, model.init_weights)
+    model = built(checkpoint=str(bare))
+    init_with_checks(model, model.init_weights)
+    for name, value in given.items():
+        assert torch.equal(model.state_dict()[name], value), name
 
 
 def test_the_command_of_a_dry_run_can_be_typed(tool, tmp_path, monkeypatch, capsys):

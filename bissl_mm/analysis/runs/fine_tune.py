@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -17,7 +18,7 @@ from mmengine.runner import Runner
 
 from ...config import is_type
 from ...engine.checks.loaders import check_train_loop
-from ...models.weights.pretrained import check_pretrained_init
+from ...models.weights.taken import init_with_checks
 from ...utils.total_batch import share_batches
 from .best_epoch import KeepBest, percent
 from .loss import mean_loss
@@ -194,11 +195,7 @@ def _check(runner: Runner) -> None:
     """Check the data and, before initialisation, the checkpoint; log nothing."""
     init_weights = runner.model.init_weights
 
-    def checked() -> None:
-        check_pretrained_init(runner.model)
-        init_weights()
-
-    runner.model.init_weights = checked
+    runner.model.init_weights = partial(init_with_checks, runner.model, init_weights)
     build_train_loop = runner.build_train_loop
 
     def checked_loop(loop):

@@ -26,7 +26,8 @@ class ExportBackboneHook(Hook):
 
     mmpretrain, mmdet and mmseg load the file without this package. Set
     ``init_cfg=dict(type='Pretrained', checkpoint='.../backbone.pth',
-    prefix='backbone.')`` on the backbone.
+    prefix='backbone.')`` on the backbone. A few read the file by code of their own,
+    which knows no prefix; ``tools/convert_backbone.py --bare`` writes theirs.
 
     Args:
         filename (str): File in the work folder. Defaults to

@@ -114,7 +114,7 @@ def _best_reading(
 ) -> tuple[str, dict[str, Tensor]]:
     readings = [
         ('mmpretrain', given),
-        ('bilevel checkpoint', _strip(given, 'pretext.', only=True)),
+        ('bilevel checkpoint', strip(given, 'pretext.', only=True)),
         ('bare backbone', _add(given, 'backbone.')),
     ]
 
@@ -153,7 +153,7 @@ def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
     report = []
     seen: list[tuple[str, dict]] = []
     for name, module in model.named_modules():
-        for cfg in _pretrained_cfgs(module):
+        for cfg in pretrained_cfgs(module):
             # RepVGG gives its init_cfg to its blocks, too, whose tensors it has loaded.
             if any(name.startswith(outer) and cfg == other for outer, other in seen):
                 continue
@@ -164,7 +164,7 @@ def check_pretrained_init(model: nn.Module) -> list[tuple[str, int, int]]:
             state = state_dict_of(checkpoint, path, as_mmengine=True)
             prefix = cfg.get('prefix')
             if prefix:
-                state = _strip(state, prefix.rstrip('.') + '.', only=True)
+                state = strip(state, prefix.rstrip('.') + '.', only=True)
             own = {
                 k: v
                 for k, v in module.state_dict().items()
@@ -205,7 +205,7 @@ def _init_remedy(
         converted, _ = to_mmpretrain(given)
     except ValueRefusal:
         given = converted = {}
-    named = _strip(converted, 'backbone.', only=True)
+    named = strip(converted, 'backbone.', only=True)
     # mmpretrain's own names are returned as they are.
     if converted is not given and len(matching(named, own, list(own))) > num_found:
         return (
@@ -215,7 +215,7 @@ def _init_remedy(
     return 'Correct the path, the prefix or the depth of the backbone.'
 
 
-def _pretrained_cfgs(module: nn.Module) -> list[dict]:
+def pretrained_cfgs(module: nn.Module) -> list[dict]:
     cfgs = getattr(module, 'init_cfg', None) or []
     if isinstance(cfgs, dict):
         cfgs = [cfgs]
@@ -226,7 +226,7 @@ def _pretrained_cfgs(module: nn.Module) -> list[dict]:
     ]
 
 
-def _strip(
+def strip(
     state: dict[str, Tensor], prefix: str, only: bool = False
 ) -> dict[str, Tensor]:
     stripped = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
