@@ -188,6 +188,24 @@ def test_running_statistics_move_once_for_every_group(pool):
             assert found[key] == pytest.approx(value, rel=1e-12), key
 
 
+def norm_in_evaluation(rank, world):
+    """Whether a norm without running statistics takes those of its own batch."""
+    x = images(1)[rank]
+    layer = DifferentiableSyncBatchNorm(3, track_running_stats=False).double()
+    own = nn.BatchNorm2d(3, track_running_stats=False).double()
+    found = []
+    for mode in (True, False):
+        with Collectives() as counted:
+            equal = torch.equal(layer.train(mode)(x), own.train(mode)(x))
+        found.append((equal, sum(counted.found.values())))
+    return found
+
+
+def test_processes_do_not_wait_for_each_other_in_evaluation(pool):
+    for found in pool.run(norm_in_evaluation):
+        assert found == [(False, 1), (True, 0)]
+
+
 def norm_in_bfloat16(rank, world):
     """Means of images whose number a bfloat16 cannot hold, and gradients."""
     generator = torch.Generator().manual_seed(3)

@@ -31,6 +31,9 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
     more, and a product with the Hessian two. Statistics and counts are in
     float32 or better, also for inputs in bfloat16.
 
+    In evaluation mode it takes the running statistics, and without them those of this
+    process's batch, as torch's layer does.
+
     Attributes:
         synchronised (bool): If it is False, each process uses the statistics of
             its own batch; see :func:`set_sync_norms`.
@@ -55,11 +58,10 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         """Normalise, and update the running statistics like ``BN``."""
-        world = get_world_size() if self.synchronised else 1
-        batch_statistics = self.training or (
-            self.running_mean is None and self.running_var is None
-        )
-        if world == 1 or not batch_statistics:
+        # In evaluation the processes need not have equally many batches. torch's
+        # SyncBatchNorm does not wait for the others there, either.
+        synchronised = self.synchronised and self.training
+        if not synchronised or get_world_size() == 1:
             return super().forward(input)
         self._check_input_dim(input)
         kind = statistics_type(input)
@@ -71,7 +73,7 @@ class DifferentiableSyncBatchNorm(_BatchNorm):
             torch.zeros_like(ones) if self.bias is None else self.bias,
             self.num_groups,
         )
-        if self.training and self.track_running_stats:
+        if self.track_running_stats:
             self._update_statistics(found)
         return out
 
