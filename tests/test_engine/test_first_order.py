@@ -11,6 +11,7 @@ from mmengine.optim import OptimWrapper
 from pretext_models import Ready, bissl_model, byol, dino, sgd_wrapper, two_views
 from small_models import build, classifier_cfg, views
 from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from bissl_mm.datasets.batch_parts import split
 from bissl_mm.engine import BiSSLOptimWrapper, WeightedSumOptimWrapper
@@ -301,6 +302,36 @@ class PartlyUsed(BaseModel):
         if inputs.sum() > 0:
             out = out * self.head.rare
         return dict(loss=out.square().mean())
+
+
+class Sums(TorchDispatchMode):
+    """Counts sums of two tensors that make a third one."""
+
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.number += func is torch.ops.aten.add.Tensor
+        return func(*args, **(kwargs or {}))
+
+
+def test_gradients_of_parts_are_summed_in_one_call_bit_for_bit():
+    torch.manual_seed(0)
+    model, order = PartlyUsed(), FirstOrder(None, None)
+    # No part reaches the idle parameters, and two do not reach the rare one.
+    parts = [dict(inputs=torch.rand(4, 3) + shift) for shift in (-2, 1, -1, 0)]
+    with Sums() as alone:
+        by_part = [order.loss_gradient(model, [p], weight=1 / 4)[1] for p in parts]
+    with Sums() as together:
+        found = order.loss_gradient(model, parts)[1]
+    assert together.number == alone.number
+    assert [len(g) for g in (found, *by_part)] == [5, 4, 5, 4, 5]
+    for name, value in found.items():
+        first, *others = (g[name] for g in by_part if name in g)
+        for other in others:
+            first = first + other
+        assert torch.equal(value, first), name
 
 
 def decayed_wrapper(model, kind=BiSSLOptimWrapper, **kwargs):

@@ -137,10 +137,7 @@ class FirstOrder:
                 with plain_checkpoints(), self._precision(model):
                     loss = total_loss(model, data)
             grads = _reached_of(loss * (weight / len(parts)), list(params.values()))
-            total = [
-                b if a is None else a if b is None else a + b
-                for a, b in zip(total, grads, strict=True)
-            ]
+            total = _sum(total, grads)
             losses.append(loss.detach())
         return torch.stack(losses).mean(), {
             name: grad
@@ -264,6 +261,19 @@ def _reached_of(loss: Tensor, params: Sequence[Tensor]) -> list[Tensor | None]:
             seen.add(storage)
         found.append(grad)
     return found
+
+
+def _sum(total: Sequence[Tensor | None], grads: Sequence[Tensor | None]) -> list:
+    """The sum of two parts' gradients, in the place of the first."""
+    both = [
+        (a, b)
+        for a, b in zip(total, grads, strict=True)
+        if a is not None and b is not None
+    ]
+    if both:
+        # One call for all. The sums of single tensors would be a third set of them.
+        torch._foreach_add_(*map(list, zip(*both, strict=True)))
+    return [b if a is None else a for a, b in zip(total, grads, strict=True)]
 
 
 def part_seed(seed: int, index: int) -> int:
