@@ -53,7 +53,9 @@ class Solution:
         residual_norm (float): ``||b - A x|| / ||b||`` from the solver's own
             recursion, exact up to rounding. For :class:`LayerwiseCGSolver` it
             is not the residual of the system. For :class:`RecyclingSolver` it
-            may be an estimate.
+            may be an estimate. The rounding of a product is taken to be that of
+            its length: digits that an operator loses within, as ``I + H`` with H
+            near ``-I``, are not seen.
         min_curvature (float): Smallest ``p.Ap / p.p`` met.
         true_residual_norm (float, optional): ``||b - A x|| / ||b||`` from one
             more product, if it was asked for.
