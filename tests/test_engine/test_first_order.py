@@ -20,6 +20,7 @@ from bissl_mm.engine.steps.gradients import FirstOrder, part_seed
 from bissl_mm.engine.steps.level_optimizers import check_plain
 from bissl_mm.hypergradient import Hessian
 from bissl_mm.models import BiSSLModel, loss_with_state, pretext_closure
+from bissl_mm.utils.errors import RuntimeRefusal
 
 
 def gradients(dtype=torch.float64, **kwargs):
@@ -180,6 +181,33 @@ def test_bfloat16_on_double_precision_is_refused(part):
             sgd_wrapper(model, first_order_dtype='bfloat16').lower_step(
                 model, dict(inputs=views(4)[0]), seed=6
             )
+
+
+class _OneType(BaseModel):
+    """Has an operator that takes one type only, as mmcv's RoIAlign does."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2)
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        return dict(loss=self.layer(inputs).lerp(torch.ones(2), 0.5).mean())
+
+
+def test_an_operator_that_does_not_take_bfloat16_is_named():
+    model, parts = _OneType(), [dict(inputs=torch.ones(3, 2))]
+    FirstOrder(None, None).loss_gradient(model, parts)
+    with pytest.raises(
+        RuntimeRefusal,
+        match=r"'bfloat16': an operator of _OneType does not take this type \(torch: .*"
+        r'BFloat16.*\)\. Set optim_wrapper\.first_order_dtype=None',
+    ):
+        FirstOrder(None, 'bfloat16').loss_gradient(model, parts)
+    with pytest.raises(RuntimeError, match='multiplied') as caught:
+        FirstOrder(None, 'bfloat16').loss_gradient(
+            model, [dict(inputs=torch.ones(3, 3))]
+        )
+    assert not isinstance(caught.value, RuntimeRefusal)
 
 
 def test_batches_of_every_collation_are_cut():

@@ -1,7 +1,7 @@
 """Losses of both levels and their first derivatives."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from ...models.losses.functional import loss_with_state
 from ...models.losses.moved_once import MovedOnce
 from ...utils.check import check_in, check_known_keys, check_positive_int
 from ...utils.compat import plain_checkpoints
-from ...utils.errors import TypeRefusal, ValueRefusal
+from ...utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
 from ...utils.random import fold_seed, seeded
 from .parts import device_of, total_loss
 from .reached import fill_
@@ -232,11 +232,24 @@ class FirstOrder:
                     'float32.'
                 )
 
-    def _precision(self, model: nn.Module):
+    @contextmanager
+    def _precision(self, model: nn.Module) -> Iterator[None]:
         if self.dtype is None:
-            return nullcontext()
+            yield
+            return
         self.check_params(model)
-        return torch.autocast(device_of(model).type, getattr(torch, self.dtype))
+        try:
+            with torch.autocast(device_of(model).type, getattr(torch, self.dtype)):
+                yield
+        except RuntimeError as error:
+            # Among others mmcv's RoIAlign on a processor.
+            if self.dtype not in str(error).lower():
+                raise
+            raise RuntimeRefusal(
+                f'first_order_dtype={self.dtype!r}: an operator of '
+                f'{type(model).__name__} does not take this type (torch: {error}). Set '
+                'optim_wrapper.first_order_dtype=None.'
+            ) from error
 
 
 def gradient_of(loss: Tensor, params: Sequence[Tensor]) -> list[Tensor]:
