@@ -3,11 +3,13 @@
 import pytest
 import torch
 from mmengine.model import BaseModel
+from mmpretrain.models import GlobalAveragePooling, NonLinearNeck
 from small_run import make_runner, small_config
 from torch import nn
 from toy import DictDataset
 
 from bissl_mm.engine.launch import ToolRunner
+from bissl_mm.models.pretext.dino import DINONeck
 from bissl_mm.utils.errors import ValueRefusal
 
 
@@ -82,6 +84,41 @@ class _Model(BaseModel):
 def test_layers_of_other_trainings_are_named(tmp_path, layer, expected):
     with pytest.raises(ValueRefusal, match=expected):
         plain_run(tmp_path, _Model(layer())).train()
+
+
+class _Necked(nn.Module):
+    """A neck after a backbone of vectors, as ConvNeXt and ViT give them."""
+
+    def __init__(self, neck):
+        super().__init__()
+        self.layer = nn.Linear(24, 24)
+        self.neck = neck
+
+    def forward(self, x):
+        return self.neck((self.layer(x.flatten(1)),))[0]
+
+
+@pytest.mark.parametrize(
+    ('neck', 'expected'),
+    [
+        (
+            lambda: NonLinearNeck(24, 4, 4, norm_cfg=dict(type='BN1d')),
+            r'NonLinearNeck\) .* Set with_avg_pool=False in model\.body\.neck\.$',
+        ),
+        (
+            lambda: DINONeck(24, 4, hid_channels=4),
+            r'DINONeck\) averages maps, but is given vectors \(an input of shape '
+            r'\(2, 24\)\).* Set with_avg_pool=False in model\.body\.neck\.$',
+        ),
+        (
+            GlobalAveragePooling,
+            r'GlobalAveragePooling\) averages .* Remove model\.body\.neck\.$',
+        ),
+    ],
+)
+def test_a_neck_that_averages_vectors_is_named(tmp_path, neck, expected):
+    with pytest.raises(ValueRefusal, match=r"'body\.neck' \(" + expected):
+        plain_run(tmp_path, _Model(_Necked(neck()))).train()
 
 
 def test_other_errors_stay_as_they_are(tmp_path):

@@ -1,4 +1,5 @@
-"""Says which layer is given another number of channels than it was built for."""
+"""Says which layer is given another number of channels than it was built for, or
+vectors in the place of maps."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from ...utils.errors import ValueRefusal
+from ...utils.errors import Refusal, ValueRefusal
 
 
 class _Misfit(NamedTuple):
@@ -22,15 +23,21 @@ class _Misfit(NamedTuple):
 
 def explains_widths(method: Callable) -> Callable:
     """Decorator of a method of a runner, or of a loop with a ``runner``. If a layer
-    cannot take its input since the number of channels is another one, the error
-    becomes a ``ValueRefusal`` that names the layer, both numbers, and the setting."""
+    cannot take its input since the number of channels is another one, or since it has no
+    height and width to average, the error becomes a ``ValueRefusal`` that names the
+    layer and the setting."""
 
     @functools.wraps(method)
     def explained(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return method(self, *args, **kwargs)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, IndexError) as error:
+            if isinstance(error, Refusal):
+                raise
             model = getattr(self, 'runner', self).model
+            pool = _pool_of_vectors(error, getattr(model, 'module', model))
+            if pool is not None:
+                raise ValueRefusal(pool) from error
             found = _misfit(error, getattr(model, 'module', model))
             if found is None:
                 raise
@@ -57,6 +64,34 @@ def _misfit(error: BaseException, model: nn.Module) -> _Misfit | None:
         shape = tuple(inputs.shape)
         found = _Misfit(names[layer], layer, built_for, shape[dim], shape)
     return found if found and found.built_for != found.given else None
+
+
+def _pool_of_vectors(error: BaseException, model: nn.Module) -> str | None:
+    """A sentence on a neck that is to average vectors of its backbone."""
+    names = {module: name for name, module in model.named_modules() if name}
+    layer, inputs = None, None
+    for values in _frames(error.__traceback__):
+        own = values.get('self')
+        if isinstance(own, nn.Module) and own in names:
+            layer, inputs = own, values.get('input', values.get('x'))
+    if isinstance(inputs, tuple) and inputs:
+        inputs = inputs[-1]
+    if layer is None or not isinstance(inputs, Tensor) or inputs.dim() != 2:
+        return None
+    name = names[layer]
+    if isinstance(layer, nn.AdaptiveAvgPool2d):
+        name = name.rpartition('.')[0]
+    neck = model.get_submodule(name)
+    if getattr(neck, 'with_avg_pool', False):
+        remedy = f'Set with_avg_pool=False in model.{name}.'
+    elif neck is not layer:
+        remedy = f'Remove model.{name}.'
+    else:
+        return None
+    return (
+        f"'{name}' ({type(neck).__name__}) averages maps, but is given vectors (an input "
+        f'of shape {tuple(inputs.shape)}): its backbone averages them itself. {remedy}'
+    )
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[dict[str, Any]]:
