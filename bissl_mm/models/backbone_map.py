@@ -11,6 +11,10 @@ from ..utils.errors import TypeRefusal, ValueRefusal
 
 Pair = tuple[str, str]
 
+#: Up to this many names without a partner are listed. Two networks with more differ in
+#: whole layers.
+_FEW = 6
+
 
 @dataclass(frozen=True)
 class BackbonePairs:
@@ -253,9 +257,10 @@ def _report_orphans(
 ) -> None:
     if not names:
         return
+    few = f' (model.backbone_map=dict({setting}={names}))' if len(names) <= _FEW else ''
     raise ValueRefusal(
         f'BackboneMap: {len(names)} of {total} {here} {kind} have no {there} '
         f'partner ({_first(names)}).{hint} Give both backbones the same '
         f"type and depth, correct 'rules', or list the names in "
-        f"'{setting}'."
+        f"'{setting}'{few}."
     )

@@ -113,6 +113,12 @@ def test_a_stem_of_other_names_in_both_models_is_told():
 def test_unmapped_lower_tensors_go_to_the_pretext_head():
     pretext = Net()
     pretext.backbone.token = nn.Parameter(torch.zeros(2))
+    with pytest.raises(
+        ValueError,
+        match=r"1 of 11 pretext parameters .*in 'unmapped_lower' "
+        r"\(model\.backbone_map=dict\(unmapped_lower=\['backbone\.token'\]\)\)\.$",
+    ):
+        BackboneMap().resolve(pretext, Net())
     pairs = BackboneMap(unmapped_lower=['backbone.token']).resolve(pretext, Net())
     assert len(pairs.params) == 8
 
