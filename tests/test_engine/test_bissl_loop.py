@@ -778,6 +778,11 @@ def test_nan_stops_within_the_step_and_names_the_site(
             'accumulative_counts=2',
         ),
         (
+            dict(optim_wrapper__upper=dict(type='AmpOptimWrapper', loss_scale=512.0)),
+            TypeError,
+            r"upper: AmpOptimWrapper scales its loss, .* Set type='OptimWrapper' without",
+        ),
+        (
             dict(
                 optim_wrapper=dict(
                     type='OptimWrapper',
@@ -831,6 +836,25 @@ def test_nan_stops_within_the_step_and_names_the_site(
             ),
             TypeError,
             'SwitchRecipeHook waits for an epoch, .* Remove it from custom_hooks',
+        ),
+        (
+            dict(custom_hooks=[dict(type='mmpretrain.PreciseBNHook')]),
+            TypeError,
+            "PreciseBNHook waits for mmengine's own loops, .* fail or do nothing",
+        ),
+        (
+            dict(
+                custom_hooks=[
+                    dict(
+                        type='mmpretrain.WarmupParamHook',
+                        param_name='loss_weight',
+                        module_name='downstream.head.loss_module',
+                        warmup_epochs=3,
+                    )
+                ]
+            ),
+            TypeError,
+            'WarmupParamHook counts epochs, .* Remove it from custom_hooks',
         ),
         (
             dict(custom_hooks=[dict(type='mmpretrain.DenseCLHook')]),

@@ -5,11 +5,13 @@ import copy
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
+from ...config import is_type
+from ...config.types import type_name
 from ...models.bissl_model import unwrap
 from ...models.losses.outputs import convex_losses
 from ...registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 from ...utils.check import check_known_keys, check_not_moved, init_keys
-from ...utils.errors import ValueRefusal
+from ...utils.errors import TypeRefusal, ValueRefusal
 from .optim_wrapper import BiSSLOptimWrapper
 from .settings import MOVED_OF_WRAPPER, HypergradientSettings
 
@@ -47,7 +49,8 @@ class BiSSLOptimWrapperConstructor:
         paramwise_cfg (dict, optional): Must be None; each level has its own.
 
     Raises:
-        TypeError: For an unknown key. The message names the nearest one.
+        TypeError: For an unknown key. The message names the nearest one. Also for a
+            wrapper that scales its loss.
         ValueError: If a level or its optimizer is missing.
     """
 
@@ -120,6 +123,13 @@ def _level_cfg(level: str, cfg: dict | None, others: dict) -> dict:
             f'optim_wrapper.{level} must be a dict with an optimizer, but is '
             f'{cfg!r}. For example {level}=dict(optimizer=dict(type="SGD", '
             'lr=0.03, momentum=0.9)).'
+        )
+    if is_type(cfg, 'AmpOptimWrapper', 'ApexOptimWrapper'):
+        # Before it is built: that needs a GPU, and it has keys of its own.
+        raise TypeRefusal(
+            f'optim_wrapper.{level}: {type_name(cfg["type"])} scales its loss, which '
+            "does not fit the hand-set gradients. Set type='OptimWrapper' without "
+            "loss_scale and dtype, and optim_wrapper.first_order_dtype='bfloat16'."
         )
     check_known_keys(f'optim_wrapper.{level}', cfg, _LEVEL_KEYS)
     cfg.setdefault('type', 'OptimWrapper')
