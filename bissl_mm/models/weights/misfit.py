@@ -1,7 +1,7 @@
 """Refuse tensors that do not fit a model, or only a part of which fits."""
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -157,14 +157,14 @@ def _depth(stage: str, given: dict[str, dict[int, set[str]]]) -> str:
 
 
 def matching(
-    state: dict[str, Tensor], own: dict[str, Tensor], names: Sequence[str]
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], names: Sequence[str]
 ) -> list[str]:
     """The names whose tensors have the same shape in both state dicts."""
     return [n for n in names if n in state and state[n].shape == own[n].shape]
 
 
 def first_misfit(
-    state: dict[str, Tensor], own: dict[str, Tensor], names: Sequence[str]
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], names: Sequence[str]
 ) -> str:
     """A sentence on the first name that is missing or has another shape."""
     for name in names:
