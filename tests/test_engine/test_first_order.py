@@ -362,6 +362,29 @@ def test_gradients_of_parts_are_summed_in_one_call_bit_for_bit():
         assert torch.equal(value, first), name
 
 
+class AddsParameters(BaseModel):
+    """Gradients of two of its parameters are one tensor, that of a third has no
+    memory of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.third = (
+            torch.nn.Parameter(torch.full((3,), value)) for value in (1.0, 2.0, 3.0)
+        )
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        level = self.first + self.second
+        return dict(loss=(inputs * level).sum() + self.third.sum())
+
+
+def test_gradients_that_share_memory_are_summed_once():
+    model, order = AddsParameters(), FirstOrder(None, None)
+    parts = [dict(inputs=torch.full((1, 3), value)) for value in (1.0, 2.0, 4.0)]
+    found = order.loss_gradient(model, parts)[1]
+    for name, expected in (('first', 7 / 3), ('second', 7 / 3), ('third', 1.0)):
+        assert found[name].tolist() == pytest.approx([expected] * 3), name
+
+
 def decayed_wrapper(model, kind=BiSSLOptimWrapper, **kwargs):
     parts = (model.pretext, model.downstream, model.downstream)
     return kind(
