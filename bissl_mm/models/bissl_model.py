@@ -4,12 +4,13 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from mmengine.model import BaseAveragedModel, BaseModel
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 
 from ..registry import MODELS
 from ..utils.check import check_in, check_keys, check_mapping, init_keys
 from ..utils.errors import RuntimeRefusal, TypeRefusal, ValueRefusal
+from ..utils.target_networks import restart_targets
 from .backbone_map import BackboneMap
 from .levels import Levels, exchanged, freeze_as_trained, levels_of
 from .lora import Lora, is_adapter, merged
@@ -162,15 +163,10 @@ class BiSSLModel(BaseModel):
             if upper_name in upper and lower_name in lower:
                 upper[upper_name].copy_(lower[lower_name])
 
-    @torch.no_grad()
     def restart_targets(self) -> None:
-        """Restart the target networks of the pretext model from its weights.
-
-        Their next update copies the weights instead of averaging them.
-        """
-        for module in self.pretext.modules():
-            if isinstance(module, BaseAveragedModel):
-                module.steps.zero_()
+        """Restart the target networks of the pretext model from its weights; see
+        :func:`~bissl_mm.utils.target_networks.restart_targets`."""
+        restart_targets(self.pretext)
 
     @torch.no_grad()
     def adapt_upper_backbone(self, alpha: float) -> None:

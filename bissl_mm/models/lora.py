@@ -8,12 +8,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks.wrappers import Conv2d, Linear
-from mmengine.model import BaseAveragedModel
 from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 
 from ..utils.check import check_keys, check_non_negative, check_positive_int
 from ..utils.errors import TypeRefusal, ValueRefusal
+from ..utils.target_networks import target_names
 from .backbone_map import BackboneMap
 
 #: Ends of the adapters' names.
@@ -129,13 +129,12 @@ class Lora:
             ValueError: If no layer is named, or one on which an adapter cannot
                 act.
         """
-        for name, module in pretext.named_modules():
-            if isinstance(module, BaseAveragedModel):
-                raise TypeRefusal(
-                    f"model.lora: '{name}' of {type(pretext).__name__} is a target "
-                    'network, which would not follow the adapters. Set a pretext '
-                    'task without one, for example bissl_mm.SimCLR.'
-                )
+        for name in target_names(pretext):
+            raise TypeRefusal(
+                f"model.lora: '{name}' of {type(pretext).__name__} is a target "
+                'network, which would not follow the adapters. Set a pretext '
+                'task without one, for example bissl_mm.SimCLR.'
+            )
         layers = [
             (name, partner)
             for name, module in pretext.named_modules()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from masked_models import MASKED
 from mmcv.cnn.bricks import Conv2dAdaptivePadding, ConvWS2d
 from mmcv.cnn.bricks.wrappers import Conv2d, Linear
 from mmpretrain.models.utils import BEiTAttention, SparseConv2d, WindowMSAV2
@@ -224,6 +225,8 @@ def test_a_target_network_would_not_follow():
     pretext, downstream = build(METHODS['BYOL'][0]()), build(classifier_cfg())
     with pytest.raises(TypeError, match='BYOL is a target network'):
         BiSSLModel(pretext, downstream, lora=dict(rank=2))
+    with pytest.raises(TypeError, match="'teacher' of CAE is a target network"):
+        Lora(rank=2).add_to(build(MASKED['CAE'][0]()), downstream, BackboneMap())
 
 
 def test_linear_layers_of_an_encoder_are_adapted_but_not_torch_s_own_attention():

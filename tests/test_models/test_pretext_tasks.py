@@ -2,15 +2,18 @@
 
 import pytest
 import torch
+from masked_models import MASKED
 from mmengine.logging import MessageHub
 from mmengine.model import BaseAveragedModel
 from mmpretrain.models import SwAV
 from pretext_models import METHODS, byol, make
 from small_models import build, views
+from torch import nn
 
 from bissl_mm.hypergradient import Hessian
 from bissl_mm.models import BYOL, pretext_closure
 from bissl_mm.models.checks import check_differentiable
+from bissl_mm.utils.target_networks import restart_targets, target_names
 
 
 @pytest.fixture(autouse=True)
@@ -142,3 +145,20 @@ def test_swav_is_refused():
         match="mmpretrain's SwAV normalises its prototypes.*Use another pretext task",
     ):
         check_differentiable(pretext, torch.nn.Linear(1, 1))
+
+
+def test_the_teacher_of_cae_starts_from_the_backbone():
+    model = build(MASKED['CAE'][0]())
+    with torch.no_grad():
+        # As a file of a backbone does, after the weights were initialised.
+        for param in model.backbone.parameters():
+            param.add_(1.0)
+    restart_targets(model)
+    teacher = model.teacher.state_dict()
+    for name, value in model.backbone.state_dict().items():
+        assert torch.equal(teacher[name], value), name
+        assert teacher[name].data_ptr() != value.data_ptr()
+    assert target_names(nn.Sequential(model, build(byol()))) == [
+        '0.teacher',
+        '1.target_net',
+    ]
