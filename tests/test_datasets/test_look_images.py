@@ -227,6 +227,22 @@ def test_modes_that_are_read_rightly_are_no_finding(mode, tmp_path):
     assert f'{mode} 1' in look.parts['train'].facts['modes']
 
 
+def test_values_of_ordinary_photographs_are_not_counted(tmp_path, monkeypatch):
+    """It takes seconds for each, and only images of more bits need it."""
+    cfg = only_train(tmp_path)
+
+    def counted(*args, **kwargs):
+        raise AssertionError('the values were counted')
+
+    monkeypatch.setattr(np, 'unique', counted)
+    look = look_at(cfg)
+    assert not look.warnings and not look.refusals
+    path = str(tmp_path / 'train/bee/7.png')
+    cv2.imwrite(path, noise(RNG).astype(np.uint16) * 16)
+    with pytest.raises(AssertionError, match='counted'):
+        look_at(cfg)
+
+
 def test_exif_matters_where_the_parts_load_it_differently(tmp_path):
     cfg = only_train(tmp_path)
     exif = Image.Exif()

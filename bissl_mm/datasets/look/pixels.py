@@ -23,7 +23,8 @@ class Pixels(NamedTuple):
     Args:
         path (str): Its file.
         low, high (int): Smallest and largest value after loading.
-        levels (int): Number of different values.
+        levels (int): Number of different values, if the file has more than 8 bits
+            per channel; else 0. To count them takes seconds for a photograph.
         stored (tuple): Smallest and largest value in the file, if it has more
             than 8 bits per channel; else empty.
         alpha (bool): Whether the file has transparent pixels.
@@ -49,12 +50,13 @@ def decoded(path: str, flag: str, backend: str) -> np.ndarray | None:
 
 def pixels_of(path: str, image: np.ndarray) -> Pixels:
     header = read_header(path)
-    stored, alpha = (), False
+    stored, alpha, levels = (), False, 0
     if _is_deep(header):
         raw = decoded(path, 'unchanged', 'cv2')
         if raw is not None and raw.dtype != np.uint8:
             raw = raw[..., :3] if raw.ndim == 3 else raw
             stored = (raw.min().item(), raw.max().item())
+            levels = len(np.unique(image))
     elif header.mode in ('RGBA', 'LA', 'PA', 'P'):
         raw = decoded(path, 'unchanged', 'cv2')
         alpha = (
@@ -63,9 +65,7 @@ def pixels_of(path: str, image: np.ndarray) -> Pixels:
             and raw.shape[2] == 4
             and raw[..., 3].min() < 255
         )
-    return Pixels(
-        path, int(image.min()), int(image.max()), len(np.unique(image)), stored, alpha
-    )
+    return Pixels(path, int(image.min()), int(image.max()), levels, stored, alpha)
 
 
 def _is_deep(header: Header) -> bool:
