@@ -238,6 +238,31 @@ def test_list_against_the_order_of_its_classes_is_a_warning(tmp_path):
     assert "'ant' is number 0 of its classes" in the_only(look.warnings)
 
 
+@pytest.mark.parametrize('parts', [['train'], ['train', 'val']])
+def test_a_folder_of_lists_is_no_class(parts, tmp_path):
+    write_parts(tmp_path, ['train', 'val'])
+    for part in parts:
+        folder = tmp_path / part / 'lists' / 'more'
+        folder.mkdir(parents=True)
+        (folder / 'train.txt').write_text('ant/0.png')
+    line = the_only(look_at(config(tmp_path, ['train', 'val'])).refusals)
+    assert "has the folder(s) 'lists' with files of the suffix '.txt' and no" in line
+
+
+@pytest.mark.parametrize('file', [None, '.DS_Store', 'Thumbs.db', 'more/a.PNG'])
+def test_a_class_without_images_may_have_a_folder(file, tmp_path):
+    write_parts(tmp_path, ['train', 'val'])
+    for part in ('train', 'val'):
+        path = tmp_path / part / 'dog' / (file or 'x')
+        path.parent.mkdir(parents=True)
+        if file and file.endswith('PNG'):
+            (tmp_path / 'train/ant/0.png').rename(path) if part == 'train' else None
+        elif file:
+            path.touch()
+    look = look_at(config(tmp_path, ['train', 'val'], 4))
+    assert not look.refusals
+
+
 @pytest.mark.parametrize('name', ['.ipynb_checkpoints', '__MACOSX'])
 def test_folder_of_a_program_in_every_part_is_no_class(name, tmp_path):
     write_parts(tmp_path)

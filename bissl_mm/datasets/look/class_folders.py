@@ -18,6 +18,8 @@ _NO_CLASSES = {
     'System Volume Information',
     '$RECYCLE.BIN',
 }
+#: Files that programs leave in any folder, in lower case; hidden files count, too.
+_NO_FILES = {'thumbs.db', 'desktop.ini'}
 
 
 class Folders(NamedTuple):
@@ -28,12 +30,14 @@ class Folders(NamedTuple):
         root (str): Folder that contains them.
         names (list[str]): Their names.
         declared (list[str]): ``classes`` in the config; may be empty.
+        suffixes (tuple[str]): Suffixes of the images that are read, in lower case.
     """
 
     key: str
     root: str
     names: list[str]
     declared: list[str]
+    suffixes: tuple[str, ...]
 
 
 def check_class_folders(look: Look) -> None:
@@ -44,6 +48,7 @@ def check_class_folders(look: Look) -> None:
     has the command that creates an empty folder.
     """
     found: dict[str, list[Folders]] = {}
+    strange: list[str] = []
     for part in look:
         # Folders of unlabeled images need not be classes.
         for key, cfg in part.leaf_cfgs() if part.name != 'pretext' else ():
@@ -52,6 +57,10 @@ def check_class_folders(look: Look) -> None:
                 if head_classes(look.cfg) is not None:
                     # Nothing else uses the numbers.
                     each = _without_no_classes(look, each)
+                    if part.name == 'train':
+                        strange += _without_images(look, each)
+                    names = [name for name in each.names if name not in strange]
+                    each = each._replace(names=names)
                     _check_level(look, each, part.name)
                 found.setdefault(part.name, []).append(each)
                 _check_declared(look, each)
@@ -78,7 +87,11 @@ def _folders_of(key: str, cfg: dict) -> Folders | None:
     if not is_local(root) or not osp.isdir(root):
         return None
     return Folders(
-        key, root, folder_names(root), [str(name) for name in dataset.CLASSES or ()]
+        key,
+        root,
+        folder_names(root),
+        [str(name) for name in dataset.CLASSES or ()],
+        tuple(dataset.extensions),
     )
 
 
@@ -93,6 +106,37 @@ def _without_no_classes(look: Look, found: Folders) -> Folders:
         f'{osp.join(found.root, bad[0])!r}.'
     )
     return found._replace(names=[n for n in found.names if n not in bad])
+
+
+def _without_images(look: Look, found: Folders) -> list[str]:
+    """Folders that hold files and no image, such as a publisher's lists. They are
+    refused."""
+    bad = {}
+    for name in found.names:
+        kinds = set()
+        for _, _, files in os.walk(osp.join(found.root, name)):
+            kinds = kinds | {
+                osp.splitext(file)[1].lower()
+                for file in files
+                if not file.startswith('.') and file.lower() not in _NO_FILES
+            }
+            if kinds & set(found.suffixes):
+                break
+        else:
+            # An empty folder stands for a class without images.
+            bad.update({name: kinds} if kinds else {})
+    if len(bad) == len(found.names):
+        # Another check tells of folders without any image.
+        return []
+    if bad:
+        kinds = sorted(set().union(*bad.values()))
+        look.refuse(
+            f'{found.key}: {found.root!r} has the folder(s) {_some(list(bad))} with '
+            f'files of the suffix {_some(kinds)} and no image that is read, and each '
+            'would count as a class. Move what is no class elsewhere, or save the '
+            'images of a class as .jpg or .png.'
+        )
+    return list(bad)
 
 
 def _check_level(look: Look, found: Folders, part: str) -> None:
