@@ -227,6 +227,30 @@ def test_modes_that_are_read_rightly_are_no_finding(mode, tmp_path):
     assert f'{mode} 1' in look.parts['train'].facts['modes']
 
 
+@pytest.mark.parametrize(
+    'name, is_told',
+    [
+        ('0_mask.png', True),
+        ('0.tif', True),
+        ('0-Segmentation_1.png', True),
+        # Of no image there, and of one in another folder.
+        ('7_mask.png', False),
+        ('../bee/5.png', False),
+    ],
+)
+def test_masks_beside_their_images_are_named(name, is_told, tmp_path):
+    cfg = only_train(tmp_path)
+    Image.fromarray(noise(RNG)).save(tmp_path / 'train/ant/5.png')
+    Image.fromarray(noise(RNG)).convert('L').save(tmp_path / 'train/ant' / name)
+    lines = look_at(cfg).warnings
+    if is_told:
+        line = the_only(lines)
+        assert 'train_dataloader.dataset: 1 of 6 images have one channel' in line
+        assert f"ant/{name}' beside" in line and line.count('ant/0') == 2
+    else:
+        assert not lines
+
+
 def test_values_of_ordinary_photographs_are_not_counted(tmp_path, monkeypatch):
     """It takes seconds for each, and only images of more bits need it."""
     cfg = only_train(tmp_path)

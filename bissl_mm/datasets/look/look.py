@@ -21,6 +21,7 @@ from .images import check_images, check_orientation
 from .label_folders import check_label_folders
 from .lists import check_lists
 from .masks import check_masks
+from .masks_among_images import check_masks_among_images
 from .parts import PLACES, parts_of
 from .passed_over import check_any_file, check_passed_over
 from .repeated import check_repeated
@@ -47,6 +48,7 @@ FILE_CHECKS: Sequence[Check] = (
 DATA_CHECKS: Sequence[Check] = (
     check_images,
     check_orientation,
+    check_masks_among_images,
     check_passed_over,
     check_seg_settings,
     check_seg_inference,
