@@ -147,7 +147,8 @@ def plain_config_text(monkeypatch):
 def log_lines(monkeypatch) -> list:
     """What the package logs outside of a runner."""
     lines = []
-    for module in ('datasets.seeded_dataset', 'models.weights.pretrained'):
+    weights = ('models.weights.pretrained', 'models.weights.taken')
+    for module in ('datasets.seeded_dataset', *weights):
         monkeypatch.setattr(
             f'bissl_mm.{module}.print_log', lambda text, **kwargs: lines.append(text)
         )

@@ -19,7 +19,7 @@ from .pretext.norm import set_sync_norms
 from .weights.pixels import unscale
 from .weights.pretext_heads import load_pretext_head
 from .weights.pretrained import load_pretrained
-from .weights.taken import init_with_checks
+from .weights.taken import init_with_checks, leave_out_replaced
 
 
 @MODELS.register_module()
@@ -125,6 +125,8 @@ class BiSSLModel(BaseModel):
         """Initialise both models, then load ``pretrained``."""
         if self.is_init:
             return
+        if self.pretrained is not None:
+            leave_out_replaced(self.downstream, self.pairs.all)
         init_with_checks(self, super().init_weights)
         if self.pretrained is not None:
             load_pretrained(self.pretext, self.pretrained, self.pretrained_names)
@@ -180,8 +182,7 @@ class BiSSLModel(BaseModel):
 
     @cached_property
     def levels(self) -> Levels:
-        """The parameters of both levels. They are listed once, because modules
-        keep theirs."""
+        """The parameters of both levels, listed once: modules keep theirs."""
         return levels_of(self.pretext, self.downstream, self.pairs)
 
     def lower_backbone(self) -> tuple[Tensor, ...]:
@@ -277,8 +278,7 @@ def _build(model: dict | nn.Module, name: str) -> Any:
 
 
 def unwrap(model: nn.Module) -> BiSSLModel:
-    """The :class:`BiSSLModel` itself, taken out of a model wrapper if it is in
-    one.
+    """The :class:`BiSSLModel` itself, out of a model wrapper if it is in one.
 
     Raises:
         TypeError: If the model is another one.

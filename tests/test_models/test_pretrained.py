@@ -404,3 +404,30 @@ def test_what_is_within_a_module_with_a_checkpoint_need_not_be_taken(tmp_path):
     init_with_checks(model, model.init_weights)
     given = torch.load(outer)['state_dict']
     assert torch.equal(model.head.fc.weight, given['head.fc.weight'])
+
+
+def test_a_checkpoint_that_the_pretraining_replaces_is_not_read(tmp_path, log_lines):
+    """As in a config of mmdet: theta_D begins as a copy of theta_P."""
+    state = source()
+    path = save(tmp_path, dict(state_dict=state))
+    missing = dict(type='Pretrained', checkpoint=str(tmp_path / 'missing.pth'))
+    downstream = classifier_cfg()
+    downstream['backbone']['init_cfg'] = missing
+    init_default_scope('bissl_mm')
+    model = BiSSLModel(simclr_cfg(), downstream, pretrained=path)
+    model.init_weights()
+    model.copy_backbone_to_upper()
+    for name in names_of(model.downstream):
+        assert torch.equal(model.downstream.state_dict()[name], state[name])
+    assert any(
+        'downstream.backbone: the checkpoint' in line and 'left out' in line
+        for line in log_lines
+    )
+    # The head is not replaced.
+    downstream['init_cfg'] = downstream['backbone'].pop('init_cfg')
+    with pytest.raises(OSError, match=r'missing\.pth'):
+        BiSSLModel(simclr_cfg(), downstream, pretrained=path).init_weights()
+    # Without a pretraining it is read.
+    downstream['backbone']['init_cfg'] = downstream.pop('init_cfg')
+    with pytest.raises(OSError, match=r'missing\.pth'):
+        BiSSLModel(simclr_cfg(), downstream).init_weights()

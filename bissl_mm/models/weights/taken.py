@@ -1,9 +1,10 @@
 """Initialisation, with checks that it takes the checkpoints of a config."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ...utils.checkpoint import load_checkpoint, state_dict_of
@@ -57,6 +58,31 @@ def init_with_checks(model: nn.Module, init_weights: Callable[[], None]) -> None
                 part,
                 f'did not take {len(passed_by)} of {len(fitting)} fitting parameters',
             )
+
+
+def leave_out_replaced(downstream: nn.Module, pairs: Iterable[tuple[str, str]]) -> None:
+    """Take away the checkpoints of modules whose tensors are all replaced afterwards.
+
+    Such a file would be downloaded and checked for nothing.
+
+    Args:
+        downstream (nn.Module): Before its initialisation; its ``init_cfg`` change.
+        pairs (Iterable[tuple[str, str]]): The pairs of both backbones, whose second
+            names are of this model.
+    """
+    known = {upper for _, upper in pairs}
+    for name, module in downstream.named_modules():
+        found = pretrained_cfgs(module)
+        inner = [f'{name}.{k}'.lstrip('.') for k in module.state_dict()]
+        if not found or not known.issuperset(inner):
+            continue
+        cfgs = module.init_cfg if isinstance(module.init_cfg, list) else found
+        module.init_cfg = [cfg for cfg in cfgs if cfg not in found] or None
+        print_log(
+            f"downstream.{name}: the checkpoint '{found[0]['checkpoint']}' of its "
+            'init_cfg is left out, since theta_D begins as a copy of theta_P',
+            logger='current',
+        )
 
 
 def _named(model: nn.Module) -> Iterator[_Named]:
