@@ -234,8 +234,13 @@ def test_load_from_without_a_matching_tensor_is_an_error(tmp_path):
     check_load_from(model, good, 0.0)
     with pytest.raises(ValueError, match='fits 120 of 122 tensors'):
         check_load_from(model, good, 0.99)
+    both = BiSSLModel(simclr_cfg(), classifier_cfg())
+    with pytest.raises(
+        ValueError, match=r"fits 0 of .* set as model\.pretrained='.*weights\.pth' in "
+    ):
+        check_load_from(both, good, 0.0)
     bad = save(tmp_path, dict(encoder=torch.ones(2)))
-    with pytest.raises(ValueError, match='fits 0 of 122 tensors'):
+    with pytest.raises(ValueError, match='fits 0 of 122 tensors.* of this config'):
         check_load_from(model, bad, 0.0)
 
 

@@ -257,10 +257,16 @@ def check_load_from(model: nn.Module, path: str, share: float) -> None:
     own = model.state_dict()
     found = matching(state, own, list(own))
     if not found or len(found) < share * len(own):
+        remedy = 'Set the checkpoint of this config.'
+        if hasattr(model, 'pretrained_names'):
+            # A bilevel model, whose tensors lie under pretext and downstream.
+            remedy = (
+                f"A pretraining is set as model.pretrained='{path}' in place of "
+                'load_from.'
+            )
         raise ValueRefusal(
             f"Checkpoint '{path}' fits {len(found)} of {len(own)} tensors of "
-            f'{type(model).__name__}.{first_misfit(state, own, list(own))} '
-            'Set the checkpoint of this config.'
+            f'{type(model).__name__}.{first_misfit(state, own, list(own))} {remedy}'
         )
     backbone = [n for n in own if 'backbone.' in n]
     refuse_deeper(f"Checkpoint '{path}'", state, backbone)
