@@ -34,6 +34,10 @@ _ONE_VALUE = re.compile(
 )
 #: What mmengine says of a split of which parts are missing.
 _PARTS = re.compile(r'^([\w, ]+) should be either all None or not None, but got ')
+#: What mmengine says of a dict in a config whose base has something else there.
+_OTHER_KIND = re.compile(
+    r"because (\S+) is a dict in the child config but is of type <class '(\w+)'>"
+)
 _NO_DEPTH = re.compile(r'invalid depth (\d+) for (\w+)')
 #: What mmengine builds from a dict without a type.
 _WITHOUT_TYPE = {
@@ -96,6 +100,9 @@ def _explain(error: BaseException, text: str) -> Refusal | None:
         if match:
             return _no_depth(*match.groups())
     if isinstance(error, TypeError):
+        match = _OTHER_KIND.search(text)
+        if match:
+            return _other_kind(*match.groups())
         if text == _NO_OPTIMIZER:
             return _unknown_in(('optimizer',), 'optimizer')
         if text == _NO_COLLATE:
@@ -110,6 +117,14 @@ def _explain(error: BaseException, text: str) -> Refusal | None:
         return _parts_missing(re.findall(r'\w+_\w+', match.group(1)))
     match = _ONE_VALUE.search(text)
     return _one_value(error, match.group(1)) if match else None
+
+
+def _other_kind(key: str, kind: str) -> Refusal:
+    kind = 'None' if kind == 'NoneType' else f'a {kind}'
+    return TypeRefusal(
+        f'{key}: the config has a dict where its base has {kind}, and mmengine merges '
+        f'dicts with dicts only. Write {key}=dict(_delete_=True, ...).'
+    )
 
 
 def _parts_missing(keys: list[str]) -> Refusal:

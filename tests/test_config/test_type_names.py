@@ -189,3 +189,18 @@ def test_parts_of_a_split_belong_together(tmp_path):
     text = error_of(Runner.from_cfg, cfg)
     assert 'the config has val_cfg and val_evaluator alone' in text
     assert '--cfg-options val_dataloader=None val_cfg=None val_evaluator=None.' in text
+
+
+@pytest.mark.parametrize('base, kind', [('[]', 'a list'), ('None', 'None')])
+def test_a_dict_in_the_place_of_another_value_is_told(base, kind, tmp_path):
+    (tmp_path / 'base.py').write_text(f'param_scheduler = {base}')
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'base.py'\nparam_scheduler = dict(lower=[])")
+    with pytest.raises(TypeError) as info:
+        Config.fromfile(path)
+    text = str(explained(info.value))
+    assert f'param_scheduler: the config has a dict where its base has {kind}' in text
+    assert 'Write param_scheduler=dict(_delete_=True, ...)' in text
+    replaced = path.read_text().replace('dict(', 'dict(_delete_=True, ')
+    path.write_text(replaced)
+    assert Config.fromfile(path).param_scheduler == dict(lower=[])
