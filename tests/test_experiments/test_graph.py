@@ -295,6 +295,36 @@ def reported(folder, capsys, **changes) -> tuple[list, dict]:
     return list(session.graph), json.loads(text)
 
 
+@pytest.mark.parametrize(
+    'seeds, stages, most, texts, missing',
+    [
+        (4, 1, 70, ['With 4 seeds .* below 0.029,'], ['drawn', 'independent']),
+        (4, 2, 70, ['below 0.029', 'Those of one of the 2 stages are'], ['drawn']),
+        (5, 1, 252, [], ['drawn', 'exact', 'independent', 'nothing can be bold']),
+        (5, 1, 251, ['exact up to 251 .* Of more, 100,000 are drawn'], ['indep']),
+    ],
+)
+def test_notes_say_what_p_values_are_worth(
+    seeds, stages, most, texts, missing, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr('bissl_mm.experiments.report.pages.MAX_EXACT', most)
+    _, found = reported(tmp_path, capsys, seeds=seeds, stages=stages)
+    notes = ' '.join(found['notes'])
+    assert all(re.search(text, notes) for text in texts)
+    assert not any(text in notes for text in missing)
+
+
+def test_the_floor_of_p_is_that_of_the_arms_with_most_runs(tmp_path, capsys):
+    """Where one has few of them yet, others may be bold."""
+    path = experiment_files.write(tmp_path, seeds=5)
+    session = Session(path, str(tmp_path / 'store'))
+    diverging = without_numbers(['FT'], [1, 2, 3])
+    work(Store(tmp_path / 'store'), session.graph, diverging)
+    session.report()
+    text = Path(capsys.readouterr().out.split()[0]).read_text()
+    assert 'FT | 73.5' in text and 'nothing can be bold' not in text
+
+
 def without_numbers(arms, seeds):
     """Results in which runs of some arms and seeds diverged."""
 

@@ -8,7 +8,7 @@ from .table import ALPHA, Table
 
 #: What bold print means.
 BOLD = (
-    'Bold: the highest mean of its column, above the next one by the exact two-sample '
+    'Bold: the highest mean of its column, above the next one by the two-sample '
     f'permutation test (p < {ALPHA}; B.6, arXiv:2410.02387). Differences are to '
     '{first}, the first row.'
 )

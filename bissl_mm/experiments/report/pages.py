@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from ...analysis.json_file import write_json
+from ...analysis.permutation_test import MAX_EXACT, NUM_RESAMPLES
 from ...utils.files import atomic_file
 from ..definition.experiment import Experiment
 from ..queue.node import Graph
@@ -112,14 +113,32 @@ def _notes(experiment: Experiment, content: Content) -> Iterator[str]:
             f'{diverged} final runs gave no number and are left out of the means, which '
             'are too high for it. Arms that have them get no p value and no bold print.'
         )
-    least = min((len(e.values) for e in entries), default=0)
-    if least > 1 and 2 / math.comb(2 * least, least) >= ALPHA:
-        yield (
-            f'With {least} seeds of each arm the test cannot give a p value below '
-            f'{2 / math.comb(2 * least, least):.2g}, so nothing can be bold.'
-        )
+    yield from _notes_of_tests(experiment, entries)
     if experiment.report.get('note'):
         yield str(experiment.report['note'])
+
+
+def _notes_of_tests(experiment: Experiment, entries: Sequence[Entry]) -> Iterator[str]:
+    """What the p values of a report are worth."""
+    most = max((len(e.values) for e in entries), default=0)
+    assignments = math.comb(2 * most, most)
+    if most > 1 and 2 / assignments >= ALPHA:
+        yield (
+            f'With {most} seeds of each arm the test cannot give a p value below '
+            f'{2 / assignments:.2g}, so nothing can be bold.'
+        )
+    if assignments > MAX_EXACT:
+        yield (
+            f'The p values are exact up to {MAX_EXACT:,} assignments of the runs to '
+            f'both arms. Of more, {NUM_RESAMPLES:,} are drawn with a fixed seed.'
+        )
+    of_seeds = experiment.report['kind'] in ('table', 'figure')
+    if of_seeds and experiment.stages > 1 and most > 1:
+        yield (
+            'The test treats fine-tunings as independent. Those of one of the '
+            f'{experiment.stages} stages are not, and all stages share one pretraining, '
+            'so p values are too small.'
+        )
 
 
 def _markdown(
