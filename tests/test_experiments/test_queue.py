@@ -138,6 +138,30 @@ def test_child_holds_the_run_of_a_dead_process(tmp_path, monkeypatch):
     child.kill()
     child.wait()
     assert outlook(graph, store.state(graph)).ready == [node]
+    # It was started again.
+    with subprocess.Popen(['sleep', '60']) as child:
+        store.hold(claim, child.pid)
+        assert outlook(graph, store.state(graph)).running == [node]
+        child.kill()
+    assert outlook(graph, store.state(graph)).ready == [node]
+
+
+@pytest.mark.parametrize('content', [b'', b'{"val": 1', b'\xff\x00'])
+def test_a_damaged_result_is_named_and_its_run_is_made_again(content, tmp_path, marks):
+    graph = experiment_nodes.graph(1, marks)
+    store = Store(tmp_path / 'store')
+    work(store, graph, experiment_nodes.add_up)
+    (path,) = (tmp_path / 'store/results').iterdir()
+    path.write_bytes(content)
+    with pytest.raises(ValueRefusal, match=f"{path.name}' is damaged.*Delete this"):
+        store.result(path.stem)
+    path.unlink()
+    forgiven = {path.stem: 1}
+    # A process of its own took it, as in another command.
+    claim = tmp_path / f'store/claims/{path.stem}.1'
+    claim.write_text(json.dumps(dict(json.loads(claim.read_text()), start='before')))
+    work(store, graph, experiment_nodes.add_up, forgiven)
+    assert values(store, graph) == experiment_nodes.expected(graph)
 
 
 def test_first_result_stays(tmp_path, monkeypatch):

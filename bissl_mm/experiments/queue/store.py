@@ -114,11 +114,21 @@ class Store:
         return {name[:-5] for name in names if name.endswith('.json')}
 
     def result(self, key: str) -> dict | None:
-        """The result of a run; None if it is not finished."""
+        """The result of a run; None if it is not finished.
+
+        Raises:
+            ValueError: If its file is damaged.
+        """
+        path = self.folder / 'results' / f'{key}.json'
         try:
-            return json.loads((self.folder / 'results' / f'{key}.json').read_text())
+            return json.loads(path.read_text())
         except FileNotFoundError:
             return None
+        except ValueError as error:
+            raise ValueRefusal(
+                f"The result '{path}' is damaged ({error}). Delete this file; the "
+                'command run then makes the run again.'
+            ) from error
 
     def state(self, graph: Graph) -> State:
         """What is known of the nodes of a graph."""
@@ -165,8 +175,15 @@ class Store:
             os.utime(claim.path)
 
     def hold(self, claim: Claim, pid: int) -> None:
-        """Let a child's life count like that of this process."""
-        self._create(claim.path.with_name(f'.{claim.path.name}'), this_process(pid))
+        """Let a child's life count like that of this process.
+
+        A later child takes the place of an earlier one, which has ended.
+        """
+        path = claim.path.with_name(f'.{claim.path.name}')
+        own = path.with_name(f'{path.name}.{self.token}')
+        with atomic_file(own) as file:
+            json.dump(this_process(pid), file)
+        os.replace(own, path)
 
     def finish(self, claim: Claim, result: Mapping[str, Any]) -> bool:
         """Store a result, unless there is one.
