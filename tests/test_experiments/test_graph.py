@@ -373,6 +373,19 @@ def test_the_first_row_is_what_p_values_are_against():
     assert [row['pets'].p_value for row in table.rows.values()] == [None] * 3
 
 
+def test_the_first_arm_of_the_file_is_the_first_row(tmp_path, capsys):
+    """Also where it has no cell in the first column."""
+    tasks = {name: dict(like='imagefolder-32px') for name in 'ab'}
+    arms = {'FT': dict(tasks=['b']), 'BiSSL+FT': {}}
+    _, found = reported(tmp_path, capsys, seeds=2, tasks=tasks, arms=arms)
+    first, second = found['tables'][0]['rows']
+    assert (first['arm'], second['arm']) == ('FT', 'BiSSL+FT')
+    assert list(first['tasks']) == ['b']
+    assert second['tasks']['b']['p_value'] is not None
+    assert second['tasks']['a']['p_value'] is None
+    assert any('Differences are to FT' in note for note in found['notes'])
+
+
 def test_an_average_over_the_tasks_needs_all_of_them():
     rows = {
         ('FT', None): dict(dtd=Entry([50.0], 1), pets=Entry([60.0], 1)),

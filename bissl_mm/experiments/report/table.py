@@ -136,6 +136,9 @@ def _table(
             continue
         paper = _paper(numbers, setting, arms[cell.arm], cell.task, value, top5)
         row[cell.task] = _entry(cell, store, paper, TOP5 if top5 else cell.metric)
+    # Cells are in the order of the tasks, and the first arm may lack some.
+    order = list(arms)
+    rows = dict(sorted(rows.items(), key=lambda row: order.index(row[0][0])))
     names = sorted({cell.metric for cell in cells})
     metric = TOP5 if top5 else ', '.join(names)
     title = f'{setting.name}, {metric}' if setting.name else metric
