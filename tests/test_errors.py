@@ -3,6 +3,7 @@
 import argparse
 import ast
 import builtins
+import logging
 
 import pytest
 from conftest import ROOT
@@ -153,6 +154,8 @@ def ends_with(main, monkeypatch, capsys) -> str:
         raise SystemExit(status)
 
     monkeypatch.setattr(command_line, 'end_process', leave)
+    # Loggers of earlier tests write to what those captured, which is closed.
+    monkeypatch.setattr(logging, 'raiseExceptions', False)
     with pytest.raises(SystemExit, match='1'):
         command_line.run_tool(main)
     return capsys.readouterr().err
