@@ -864,6 +864,7 @@ def test_the_wide_search_takes_the_rate_by_validation_over_all_units(study):
     assert other in wide.of_tables([other])
 
 
+@pytest.mark.whole
 def test_tables_of_the_regime(study, tmp_path):
     frozen = study.arms.StageSettings(0.03, 0.06, 30)
     assert study.arms.StageSettings.parse(str(frozen)) == frozen

@@ -298,7 +298,10 @@ def reported(folder, capsys, **changes) -> tuple[list, dict]:
 @pytest.mark.parametrize(
     'seeds, stages, most, texts, missing',
     [
-        (4, 1, 70, ['With 4 seeds .* below 0.029,'], ['drawn', 'independent']),
+        pytest.param(
+            *(4, 1, 70, ['With 4 seeds .* below 0.029,'], ['drawn', 'independent']),
+            marks=pytest.mark.whole,
+        ),
         (4, 2, 70, ['below 0.029', 'Those of one of the 2 stages are'], ['drawn']),
         (5, 1, 252, [], ['drawn', 'exact', 'independent', 'nothing can be bold']),
         (5, 1, 251, ['exact up to 251 .* Of more, 100,000 are drawn'], ['indep']),
