@@ -166,7 +166,7 @@ def test_experiment_file_has_the_configs_of_the_command(
     shutil.rmtree(root / 'val')
     study.run.main([*GIVEN, '--experiment', str(file)])
     pack = study.kinds.own_pack('own', str(root), None, 3)
-    settings = study.arms.StageSettings(num_alternations=1)
+    settings = study.arms.StageSettings(num_alternations=1, **pack.stage)
     images, lists = str(root / 'images'), tmp_path / 'own_lists'
     theirs = {
         study.run.NAMES[arm]: study.runs.stage_config(
@@ -439,9 +439,10 @@ def choices(study, best):
 def test_committed_runs_are_found_again(study, tmp_path):
     records = study.tables.read(FOLDER / 'runs.jsonl')
     study_of = campaign_of(study, tmp_path, units=range(12))
+    later = campaign_of(study, tmp_path / 'later', records, range(6, 12))
     keys = {
         json.dumps(task.key, sort_keys=True)
-        for step in (study_of.pretrain, study_of.choose)
+        for step in (study_of.pretrain, study_of.choose, later.others)
         for task in step()
     }
     known = [

@@ -44,6 +44,15 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def bare(state: dict) -> dict:
+    """The backbone's own tensors under its own names."""
+    return {
+        name.removeprefix('backbone.'): tensor
+        for name, tensor in state.items()
+        if name.startswith('backbone.')
+    }
+
+
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     quiet_console()
@@ -71,14 +80,9 @@ def main(argv: list[str] | None = None) -> None:
     model.copy_backbone_to_upper()
     whole = merged(model.downstream, model.downstream.state_dict())
     state = {upper: whole[upper] for _, upper in model.pairs.all if upper in whole}
-    purpose = 'load_from'
     if args.bare:
-        purpose = 'init_cfg without a prefix'
-        state = {
-            name.removeprefix('backbone.'): tensor
-            for name, tensor in state.items()
-            if name.startswith('backbone.')
-        }
+        state = bare(state)
+    purpose = 'init_cfg without a prefix' if args.bare else 'load_from'
     mkdir_or_exist(osp.dirname(osp.abspath(args.output)))
     save_atomically(
         dict(
