@@ -28,9 +28,10 @@ def restart_targets(model: nn.Module) -> None:
     """
     for module in model.modules():
         if isinstance(module, BaseAveragedModel):
-            module.steps.zero_()
+            module.get_buffer('steps').zero_()
         elif _has_teacher(module):
-            module.teacher.load_state_dict(module.backbone.state_dict())
+            weights = module.get_submodule('backbone').state_dict()
+            module.get_submodule('teacher').load_state_dict(weights)
 
 
 def _has_teacher(module: nn.Module) -> bool:

@@ -77,7 +77,9 @@ def leave_out_replaced(downstream: nn.Module, pairs: Iterable[tuple[str, str]]) 
         if not found or not known.issuperset(inner):
             continue
         cfgs = module.init_cfg if isinstance(module.init_cfg, list) else found
-        module.init_cfg = [cfg for cfg in cfgs if cfg not in found] or None
+        left = [cfg for cfg in cfgs if cfg not in found] or None
+        # torch declares what is set on a module as a tensor or a module.
+        object.__setattr__(module, 'init_cfg', left)
         print_log(
             f"downstream.{name}: the checkpoint '{found[0]['checkpoint']}' of its "
             'init_cfg is left out, since theta_D begins as a copy of theta_P',
