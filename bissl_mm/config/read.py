@@ -47,9 +47,9 @@ def read_config(
         FileNotFoundError: If there is no such file.
         KeyError: For a scope that no library has.
         TypeError: For a key that nothing reads.
-        ValueError: If the file cannot be read, if a value is of the wrong
-            kind or has no form as text, or if the value of an environment variable cannot be written
-            where the config uses it.
+        ValueError: If the file cannot be read, if a value is of the wrong kind or has
+            no form as text, or if the value of an environment variable cannot be
+            written where the config uses it.
     """
     if not osp.isfile(path):
         raise FileNotFoundRefusal(

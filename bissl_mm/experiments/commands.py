@@ -9,9 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..analysis.runs.workers import default_number
+from ..analysis.runs.workers import check_workers, default_number
 from ..datasets.folders import check_data_folders
-from ..utils.errors import RuntimeRefusal, ValueRefusal
+from ..utils.errors import RuntimeRefusal
 from .definition.experiment import read_experiment
 from .queue.node import digest
 from .queue.pool import run_graph
@@ -50,8 +50,8 @@ class Session:
         timed: bool = False,
     ) -> None:
         check_folder(storage)
-        if workers is not None and workers < 1:
-            raise ValueRefusal(f'--workers {workers} is too small. Type 1 or more.')
+        if workers is not None:
+            check_workers(workers)
         values = {key: _value(text) for key, text in (options or {}).items()}
         self.experiment = read_experiment(path, preset, values)
         self.builder = Builder(self.experiment)

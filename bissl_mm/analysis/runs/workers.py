@@ -64,6 +64,19 @@ class InTurn:
             raise _named(error, str(run)) from error
 
 
+def check_workers(number: int) -> None:
+    """Refuse fewer than one process.
+
+    Args:
+        number (int): Number of processes.
+
+    Raises:
+        ValueError: If it is not positive.
+    """
+    if number < 1:
+        raise ValueRefusal(f'--workers {number} is too small. Type 1 or more.')
+
+
 class Workers:
     """Processes that execute one run after another.
 
@@ -81,8 +94,7 @@ class Workers:
     """
 
     def __init__(self, number: int, scopes: Sequence[str] = ()) -> None:
-        if number < 1:
-            raise ValueRefusal(f'--workers {number} is too small. Type 1 or more.')
+        check_workers(number)
         self._running: dict[Future, Any] = {}
         context = get_context('spawn')
         devices = context.SimpleQueue()

@@ -139,8 +139,9 @@ def read_arms(given: Any, where: str) -> list[Arm]:
 
     Raises:
         TypeError: For an unknown arm or key, or options that are no dict.
-        ValueError: For no arm, a number of points below 1, one that has neither ``like`` nor a checkpoint, or one
-            that has options for a config that none of its runs has.
+        ValueError: For no arm, a number of points below 1, an arm that has neither
+            ``like`` nor a checkpoint, or one that has options for a config that none of
+            its runs has.
     """
     if isinstance(given, str):
         given = [given]
